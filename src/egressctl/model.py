@@ -1,0 +1,325 @@
+"""The words of the product as frozen values: what is asked, what came back, what it proves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as JSON: `apiVersion`, `kind`, `metadata`, `spec`."""
+
+
+class Verdict(StrEnum):
+    """What a probe showed. In the order of a report's worst: the last one present wins."""
+
+    OPEN = "open"
+    UNPROVEN = "unproven"
+    BYPASSED = "bypassed"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Method(StrEnum):
+    """The four pieces of evidence that `open` needs, each of them."""
+
+    CAPTURED = "captured"
+    STATIC = "static"
+    OWNED = "owned"
+    COUNTED = "counted"
+
+
+class CauseCode(StrEnum):
+    """Why a verdict is not `open`; each code has a page in docs/causes/."""
+
+    BLACKHOLE = "blackhole"
+    PASSTHROUGH = "passthrough"
+    ENTRY_MISSING = "entry-missing"
+    ADDRESS_NOT_LISTED = "address-not-listed"
+    PORT_NOT_LISTED = "port-not-listed"
+    RIVAL_ENTRY = "rival-entry"
+    NO_SIDECAR = "no-sidecar"
+    NOT_EXPORTED = "not-exported"
+    NOT_PROPAGATED = "not-propagated"
+    NOT_CAPTURED = "not-captured"
+    AMBIENT = "ambient"
+    NAME_RESOLUTION = "name-resolution"
+    CONNECT_REFUSED = "connect-refused"
+    CONNECT_TIMEOUT = "connect-timeout"
+    TLS_CERTIFICATE = "tls-certificate"
+    TLS_HANDSHAKE = "tls-handshake"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    HTTP_STATUS = "http-status"
+    BODY_MISMATCH = "body-mismatch"
+    PROXY_UNREADABLE = "proxy-unreadable"
+    EVIDENCE_LOST = "evidence-lost"
+    NO_SOURCE_POD = "no-source-pod"
+    NO_CURL = "no-curl"
+    EXEC_FORBIDDEN = "exec-forbidden"
+    EXEC_FAILED = "exec-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why: a stable code, one sentence with the evidence in it, and the next command to type."""
+
+    code: CauseCode
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a probe should show. `status` None is content with any; `via` names an Envoy cluster's host."""
+
+    verdict: Verdict = Verdict.OPEN
+    status: int | None = 200
+    via: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One request to send from the source pod. `extract` maps a name to a regular expression with one group."""
+
+    name: str
+    url: str
+    expect: Expectation = Expectation()
+    extract: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of a ServiceEntry, as Istio's `ServicePort`."""
+
+    number: int
+    protocol: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEntry:
+    """What a ServiceEntry says, read leniently from a manifest of any origin (see serviceentry.read)."""
+
+    name: str
+    namespace: str
+    hosts: tuple[str, ...]
+    addresses: tuple[str, ...]
+    ports: tuple[Port, ...]
+    resolution: str
+    location: str
+    export_to: tuple[str, ...]
+    uid: str = ""
+    created: str = ""
+    """RFC 3339, as the API server says it; empty where it is not on a Kubernetes cluster."""
+    run_id: str = ""
+    """The run that made it; empty where egressctl did not."""
+    owned: bool = False
+    """Whether the label says that egressctl made it."""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ServiceEntry that is wanted, and the probes that prove it.
+
+    `entry_name` is the object's name on the Kubernetes cluster; `namespace` is None where the
+    target leaves it to the command line; `spec` is Istio's, verbatim.
+    """
+
+    name: str
+    entry_name: str
+    namespace: str | None
+    spec: Mapping[str, Any]
+    probes: tuple[Probe, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The pod and container that a probe is sent from.
+
+    `proxy` is the name of the sidecar's container, None where the pod has none. `chosen_of`
+    counts the ready pods that matched.
+    """
+
+    namespace: str
+    pod: str
+    container: str
+    proxy: str | None
+    chosen_of: int = 1
+    ambient: bool = False
+    """Whether ztunnel, not a sidecar, redirects the pod's traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What curl reported of one transfer. Times are seconds; addresses are empty where there was no connection."""
+
+    curl_exit: int
+    error: str = ""
+    http_status: int = 0
+    remote_ip: str = ""
+    remote_port: int = 0
+    local_ip: str = ""
+    local_port: int = 0
+    proxied: bool = False
+    """A proxy variable led the transfer somewhere else than its URL says."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """`lookup`, `connect`, `tls`, `total`: curl's own marks, from the start of the transfer."""
+    extracted: Mapping[str, str] = field(default_factory=dict)
+    unmatched: tuple[str, ...] = ()
+    """Names of `extract` whose expression found nothing in the body."""
+
+
+class Capture(StrEnum):
+    """Whether the sidecar had the other end of a connection."""
+
+    CAPTURED = "captured"
+    NOT_CAPTURED = "not-captured"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Where the sidecar's configuration leads a connection.
+
+    `envoy_cluster` is None where the configuration leads nowhere (no chain matches) or where
+    `unknown` says, in half a sentence, what the walk does not understand. `prefix` is the block
+    of the filter chain that matched (`208.80.154.224/27`), empty for a chain without addresses
+    and for a listener of the address itself the address.
+    """
+
+    listener: str
+    filter_chain: str
+    envoy_cluster: str | None
+    prefix: str = ""
+    unknown: str = ""
+
+
+class Ownership(StrEnum):
+    """Whether an Envoy cluster, reached by a certain filter chain, is the work of a certain ServiceEntry."""
+
+    OWNED = "owned"
+    OTHERS = "others"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose work the Envoy cluster is. `rival` is the entry that holds it where it is another's and known."""
+
+    ownership: Ownership
+    reason: str
+    rival: ServiceEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Connections of one upstream host of an Envoy cluster, or the difference of two readings of it."""
+
+    opened: int = 0
+    connect_failed: int = 0
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of the way that a connection took; None means that it could not be had."""
+
+    capture: Capture = Capture.UNKNOWN
+    companion: bool = False
+    """Whether a second, bare connection to the same address and port showed the capture: a refusal leaves no trace."""
+    walk: Walk | None = None
+    owner: Owner | None = None
+    counted: bool | None = None
+    """True where the Envoy cluster's count accounts for this connection; None where it could not be read."""
+    counts: Counts | None = None
+    """How the counts of that Envoy cluster and address moved around the probes."""
+    policy: str = ""
+    """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, or empty."""
+    methods: tuple[Method, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """A probe, what came of it, and the judgement. `held` says whether the expectation did."""
+
+    probe: Probe
+    source: Source | None
+    verdict: Verdict
+    held: bool
+    cause: Cause | None = None
+    outcome: Outcome | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """A target's probes. `step` is set where a report holds several looks at one target.
+
+    `closure` holds the probes that were sent after the entry was removed (`run`, `cleanup`).
+    """
+
+    name: str
+    namespace: str
+    service_entries: tuple[str, ...]
+    probes: tuple[ProbeResult, ...]
+    step: str = ""
+    action: str = ""
+    """What was done to the entry: `created`, `configured`, `unchanged`, `deleted`; empty for a look."""
+    closure: tuple[ProbeResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesInfo:
+    """Which Kubernetes cluster was asked."""
+
+    context: str
+    server: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command stopped: one sentence, and the next command to type."""
+
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a command found, for every output format. Times: RFC 3339 and seconds."""
+
+    command: str
+    run_id: str
+    started_at: str
+    duration: float
+    exit_code: int
+    kubernetes: KubernetesInfo | None
+    targets: tuple[TargetResult, ...]
+    warnings: tuple[str, ...] = ()
+    error: Failure | None = None
+    """Why nothing, or not everything, could be asked or finished."""
+
+
+def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
+    """Return the worst of the verdicts; `inconclusive` where there is none."""
+    order = list(Verdict)
+    return max(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)
