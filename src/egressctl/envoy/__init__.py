@@ -1,0 +1,49 @@
+"""What a sidecar's Envoy says through its admin interface, and what follows from it. Pure: text in, values out.
+
+`dump` reads a config_dump into the values of `config`, `walk` follows them to the Envoy cluster that would carry a
+connection, `propagation` compares them with a ServiceEntry, `counts` reads the connections that were counted.
+"""
+
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    CATCH_ALL,
+    PASSTHROUGH,
+    PASSTHROUGH_CHAIN,
+    VIRTUAL_OUTBOUND,
+    Destination,
+    EnvoyCluster,
+    FilterChain,
+    Listener,
+    ProxyConfig,
+    Service,
+    destination,
+)
+from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.propagation import missing, present
+from egressctl.envoy.walk import outbound_policy, virtual_service, walk
+
+__all__ = [
+    "BLACKHOLE",
+    "CATCH_ALL",
+    "PASSTHROUGH",
+    "PASSTHROUGH_CHAIN",
+    "VIRTUAL_OUTBOUND",
+    "ClusterCounts",
+    "Destination",
+    "EnvoyCluster",
+    "FilterChain",
+    "HostCounts",
+    "Listener",
+    "ProxyConfig",
+    "Service",
+    "destination",
+    "missing",
+    "moved",
+    "outbound_policy",
+    "parse_clusters",
+    "parse_config",
+    "present",
+    "virtual_service",
+    "walk",
+]

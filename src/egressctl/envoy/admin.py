@@ -1,0 +1,95 @@
+"""Envoy's admin interface answers 200 whatever happens: what is a usable answer, and what is not.
+
+The shapes are those of Envoy's protobuf messages as JSON: an absent field is its type's zero value, and
+a field of another type than expected means that this is no such message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from egressctl.errors import ProxyUnreadable
+
+IPAddress = IPv4Address | IPv6Address
+
+
+def read_json(text: str, path: str) -> Mapping[str, Any]:
+    """Parse the answer to `GET path`; raise ProxyUnreadable where it is empty, no JSON, or no object."""
+    if not text.strip():
+        raise ProxyUnreadable(f"the sidecar answered {path} with nothing")
+    try:
+        root = json.loads(text)
+    except (ValueError, RecursionError):
+        start = text.strip().splitlines()[0][:160]
+        raise ProxyUnreadable(f"the sidecar answered {path} with something that is no JSON: {start!r}") from None
+    return as_object(root, path)
+
+
+def as_object(value: object, what: str) -> Mapping[str, Any]:
+    """Return a JSON object, an empty one for an absent field; raise ProxyUnreadable for anything else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _odd(what, "an object")
+    return value
+
+
+def as_list(value: object, what: str) -> Sequence[Any]:
+    """Return a JSON array, an empty one for an absent field; raise ProxyUnreadable for anything else."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _odd(what, "a list")
+    return value
+
+
+def as_text(value: object, what: str) -> str:
+    """Return a JSON string, an empty one for an absent field; raise ProxyUnreadable for anything else."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _odd(what, "a text")
+    return value
+
+
+def as_flag(value: object, what: str, *, default: bool = False) -> bool:
+    """Return a JSON boolean, the default for an absent field; raise ProxyUnreadable for anything else."""
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise _odd(what, "true or false")
+    return value
+
+
+def as_number(value: object, what: str) -> int:
+    """Return a whole number from 0, 0 for an absent field; raise ProxyUnreadable for anything else.
+
+    Protobuf writes 64-bit numbers as strings.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise _odd(what, "a number")
+
+
+def as_address(value: object, what: str) -> IPAddress:
+    """Return an IP address; raise ProxyUnreadable for anything else."""
+    try:
+        return plain(ip_address(as_text(value, what)))
+    except ValueError:
+        raise _odd(what, "an IP address") from None
+
+
+def plain(address: IPAddress) -> IPAddress:
+    """Return `::ffff:192.0.2.1` as 192.0.2.1, and any other address as it is."""
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _odd(what: str, wanted: str) -> ProxyUnreadable:
+    return ProxyUnreadable(f"the sidecar's answer is not understood: {what} is not {wanted}")

@@ -1,0 +1,132 @@
+"""A sidecar's configuration in force, as far as it decides where an outbound connection goes.
+
+What a listener or a filter chain holds beyond the plain outbound TCP that is understood here is kept as half a
+sentence, `unknown`: Envoy adds fields over time, and one that was not read may decide where a connection goes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+Network = IPv4Network | IPv6Network
+
+VIRTUAL_OUTBOUND = "virtualOutbound"
+PASSTHROUGH = "PassthroughCluster"
+BLACKHOLE = "BlackHoleCluster"
+CATCH_ALL = "virtualOutbound-catchall-tcp"
+PASSTHROUGH_CHAIN = "PassthroughFilterChain"
+"""The default filter chain that istiod adds for the outbound traffic policy, also under REGISTRY_ONLY."""
+
+
+_EVERYTHING: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChain:
+    """A filter chain of a listener.
+
+    `destination_port` 0 and no `blocks` mean any. `criteria` names what else it looks at. `envoy_cluster` is empty
+    where `unknown` says why. `route` is the VirtualService behind it (`namespace/name`), empty for none.
+    """
+
+    name: str
+    destination_port: int
+    blocks: tuple[Network, ...]
+    criteria: tuple[str, ...]
+    envoy_cluster: str
+    unknown: str = ""
+    route: str = ""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listener. `internal`: it binds no port and takes outbound connections that virtualOutbound hands over."""
+
+    name: str
+    addresses: tuple[tuple[str, int], ...]
+    internal: bool
+    use_original_dst: bool
+    filter_chains: tuple[FilterChain, ...]
+    default_filter_chain: FilterChain | None
+    unknown: str = ""
+
+    @property
+    def chains(self) -> tuple[FilterChain, ...]:
+        """All filter chains, the default one last."""
+        return (*self.filter_chains, *((self.default_filter_chain,) if self.default_filter_chain else ()))
+
+    @cached_property
+    def table(self) -> Mapping[int, Mapping[Network, tuple[FilterChain, ...]]]:
+        """The filter chains by destination port and block; one without blocks is at 0.0.0.0/0 and ::/0, as in Envoy."""
+        table: dict[int, dict[Network, tuple[FilterChain, ...]]] = {}
+        for chain in self.filter_chains:
+            blocks = table.setdefault(chain.destination_port, {})
+            for block in set(chain.blocks) or _EVERYTHING:
+                blocks[block] = (*blocks.get(block, ()), chain)
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What an Envoy cluster's metadata names as its origin. `name` of a ServiceEntry's is its host."""
+
+    host: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyCluster:
+    """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none."""
+
+    name: str
+    type: str
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True)
+class ProxyConfig:
+    """A sidecar's configuration in force.
+
+    `listeners` or `envoy_clusters` is None where the dump was asked for the other only. `errors` says by listener name
+    what Envoy refused of its last update.
+    """
+
+    listeners: tuple[Listener, ...] | None
+    envoy_clusters: Mapping[str, EnvoyCluster] | None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_address(self) -> Mapping[tuple[str, int], tuple[Listener, ...]]:
+        """The listeners by address and port, each address in its shortest form."""
+        found: dict[tuple[str, int], tuple[Listener, ...]] = defaultdict(tuple)
+        for listener in self.listeners or ():
+            for address in listener.addresses:
+                found[address] += (listener,)
+        return dict(found)
+
+    def listener(self, name: str) -> Listener | None:
+        """Return the listener of that name, None where there is none in force."""
+        return next((listener for listener in self.listeners or () if listener.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What the name of an outbound Envoy cluster says: `outbound|443|v1|wikipedia.org`."""
+
+    port: int
+    subset: str
+    host: str
+
+
+def destination(envoy_cluster: str) -> Destination | None:
+    """Read the name of an Envoy cluster; None where it is not one that istiod makes for an outbound service."""
+    parts = envoy_cluster.split("|")
+    if len(parts) != 4 or parts[0] != "outbound" or not parts[3]:
+        return None
+    port = parts[1]
+    return Destination(int(port), parts[2], parts[3]) if port.isascii() and port.isdigit() and len(port) <= 5 else None

@@ -1,0 +1,105 @@
+"""Read how many connections a sidecar's Envoy clusters have made, host by host, and what moved between two readings.
+
+Istio's bootstrap hides `cluster.*` and `tcp.*` from Envoy's stats; `clusters?format=json` is not subject to that filter.
+Source: envoy/admin/v3/clusters.proto, and OriginalDstCluster::LoadBalancer::chooseHost for the hosts' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from egressctl.envoy.admin import as_address, as_list, as_number, as_object, as_text, read_json
+from egressctl.errors import ProxyUnreadable
+from egressctl.model import Counts
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HostCounts:
+    """The upstream hosts of one Envoy cluster by address and port.
+
+    `original` says that it connects to the address that was asked for (ORIGINAL_DST), not to endpoints of its own.
+    """
+
+    hosts: Mapping[Address, Counts]
+    original: bool
+
+
+ClusterCounts = Mapping[str, HostCounts]
+"""By the Envoy cluster's name. One without hosts is there too."""
+
+
+def parse_clusters(text: str) -> ClusterCounts:
+    """Read the answer to `GET clusters?format=json`. Raises ProxyUnreadable where it is none, or of another shape."""
+    statuses = read_json(text, "clusters?format=json").get("cluster_statuses")
+    if statuses is None:
+        raise ProxyUnreadable("the sidecar's list of Envoy clusters holds none")
+    found: dict[str, HostCounts] = {}
+    for item in as_list(statuses, "cluster_statuses"):
+        status = as_object(item, "cluster_statuses[]")
+        name = as_text(status.get("name"), "an Envoy cluster's name")
+        found[name] = _host_counts(name, status)
+    return found
+
+
+def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
+    what = f"Envoy cluster {name}"
+    hosts: dict[Address, Counts] = {}
+    original = not status.get("eds_service_name")
+    for item in as_list(status.get("host_statuses"), what):
+        host = as_object(item, what)
+        socket = as_object(as_object(host.get("address"), what).get("socket_address"), what)
+        if not socket:  # A pipe or an internal listener: no connection over the network.
+            original = False
+            continue
+        address = str(as_address(socket.get("address"), what)), as_number(socket.get("port_value"), what)
+        # Envoy names the host that it makes for an original address after the Envoy cluster and that address.
+        original = original and as_text(host.get("hostname"), what).startswith(name)
+        hosts[address] = _sum(hosts.get(address, Counts()), _counts(host, what))
+    return HostCounts(hosts, original)
+
+
+def _counts(host: Mapping[str, Any], what: str) -> Counts:
+    stats = [as_object(item, what) for item in as_list(host.get("stats"), what)]
+    values = {as_text(stat.get("name"), what): as_number(stat.get("value"), f"a counter of {what}") for stat in stats}
+    if "cx_total" not in values:
+        raise ProxyUnreadable(f"the sidecar's answer is not understood: a host of {what} has no cx_total")
+    return Counts(values["cx_total"], values.get("cx_connect_fail", 0), values.get("rq_pending_active", 0))
+
+
+def moved(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str, ip: str, port: int) -> Counts:
+    """Return how an Envoy cluster's counts for one address moved between two readings.
+
+    Envoy drops the host of an original address 6-10 s after its last connection closed, and its counts with it: a host
+    that came back counts from zero, one that is gone counts as zero. An Envoy cluster with endpoints of its own
+    connects to those whatever address was asked for: there the hosts' differences are added up.
+    """
+    old, new = before.get(envoy_cluster), after.get(envoy_cluster)
+    if new is None:
+        return Counts()
+    earlier = old.hosts if old else {}
+    if not new.original:
+        total = Counts()
+        for address, counts in new.hosts.items():
+            total = _sum(total, _difference(earlier.get(address, Counts()), counts))
+        return total
+    try:
+        place = str(as_address(ip, "the address")), port
+    except ProxyUnreadable:
+        return Counts()
+    return _difference(earlier.get(place, Counts()), new.hosts.get(place, Counts()))
+
+
+def _difference(before: Counts, after: Counts) -> Counts:
+    if after.opened < before.opened or after.connect_failed < before.connect_failed:
+        return after  # The host was dropped and made anew in between.
+    return Counts(
+        after.opened - before.opened, after.connect_failed - before.connect_failed, max(0, after.pending - before.pending)
+    )
+
+
+def _sum(one: Counts, other: Counts) -> Counts:
+    return Counts(one.opened + other.opened, one.connect_failed + other.connect_failed, one.pending + other.pending)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import recordings
+from egressctl.envoy import ProxyConfig, outbound_policy, parse_config, virtual_service, walk
+from egressctl.model import Walk
+
+DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)
+
+UNDECIDED = {
+    "http-80": "application_protocols, transport_protocol",
+    "http-80-blocked": "application_protocols, transport_protocol",
+    "tls-and-tcp-same-cidr": "server_names",
+    "tls-sni": "server_names",
+    "tls-sni-other-name": "server_names",
+    "virtualservice-tcp-weighted": "weighted_clusters",
+}
+"""What needs more than port and block, and why."""
+
+NO_SUCH_ENVOY_CLUSTER = {"virtualservice-unknown-host": "outbound|443||nowhere.example"}
+NOT_CAPTURED = {"not-captured": "outbound|443||wikipedia.org"}
+"""The configuration cannot tell that the connection never came."""
+
+
+def config_of(case: str) -> ProxyConfig:
+    text = recordings.load(case).config_dump
+    assert text
+    return parse_config(text)
+
+
+def way_of(case: str) -> Walk:
+    ip, _, port = recordings.load(case).truth["remote"].rpartition(":")
+    return walk(config_of(case), ip, int(port))
+
+
+@pytest.mark.parametrize("case", sorted(set(DUMPED) - UNDECIDED.keys() - NO_SUCH_ENVOY_CLUSTER.keys() - NOT_CAPTURED.keys()))
+def test_the_walk_leads_where_the_access_log_says_that_the_connection_went(case: str) -> None:
+    way = way_of(case)
+    assert (way.envoy_cluster, way.unknown) == (recordings.load(case).truth["envoy_cluster"], "")
+
+
+def test_the_walk_says_unknown_in_these_cases_and_in_no_other() -> None:
+    unknown = {case: way.unknown for case in DUMPED if (way := way_of(case)).unknown}
+    assert unknown.keys() == UNDECIDED.keys() | NO_SUCH_ENVOY_CLUSTER.keys()
+    for case, why in UNDECIDED.items():
+        assert why in unknown[case]
+        assert way_of(case).envoy_cluster is None
+
+
+@pytest.mark.parametrize(("case", "envoy_cluster"), NO_SUCH_ENVOY_CLUSTER.items())
+def test_an_envoy_cluster_that_does_not_exist_is_named_and_called_so(case: str, envoy_cluster: str) -> None:
+    way = way_of(case)
+    assert recordings.load(case).truth["response_flags"] == "NC"
+    assert way.envoy_cluster == envoy_cluster
+    assert way.unknown == f"the Envoy cluster {envoy_cluster} does not exist in the sidecar (NC)"
+
+
+@pytest.mark.parametrize(("case", "envoy_cluster"), NOT_CAPTURED.items())
+def test_the_walk_cannot_know_that_a_connection_was_not_captured(case: str, envoy_cluster: str) -> None:
+    assert recordings.load(case).truth["envoy_cluster"] is None
+    assert (way_of(case).envoy_cluster, way_of(case).unknown) == (envoy_cluster, "")
+
+
+@pytest.mark.parametrize(
+    ("case", "listener", "chain", "prefix"),
+    [
+        ("seed", "0.0.0.0_443", "", "208.80.154.224/27"),
+        ("plain-ips", "208.80.154.224_443", "", "208.80.154.224"),
+        ("ip-over-cidr", "208.80.154.224_443", "", "208.80.154.224"),
+        ("no-addresses", "0.0.0.0_443", "", ""),
+        ("no-addresses-and-cidr", "0.0.0.0_443", "", ""),
+        ("zero-cidr", "0.0.0.0_443", "", ""),
+        ("outside-registry-only", "0.0.0.0_443", "PassthroughFilterChain", ""),
+        ("port-not-listed", "virtualOutbound", "virtualOutbound-catchall-tcp", ""),
+    ],
+)
+def test_the_walk_names_its_stations(case: str, listener: str, chain: str, prefix: str) -> None:
+    way = way_of(case)
+    assert (way.listener, way.filter_chain, way.prefix) == (listener, chain, prefix)
+
+
+@pytest.mark.parametrize("case", DUMPED)
+def test_the_policy_is_the_one_that_binds_this_sidecar(case: str) -> None:
+    # A Sidecar resource overrides the mesh's.
+    policy = "ALLOW_ANY" if case == "sidecar-allow-any" else recordings.load(case).policy
+    assert outbound_policy(config_of(case)) == policy
+
+
+@pytest.mark.parametrize("case", DUMPED)
+def test_a_virtualservice_on_the_way_is_named(case: str) -> None:
+    detour = any(each["kind"] == "VirtualService" for each in recordings.load(case).manifests)
+    assert virtual_service(config_of(case), way_of(case)) == ("default/detour" if detour else "")
+
+
+def test_the_sidecars_own_port_leads_into_the_black_hole() -> None:
+    way = walk(config_of("seed-allow-any"), "208.80.154.224", 15001)
+    assert (way.filter_chain, way.envoy_cluster) == ("virtualOutbound-blackhole", "BlackHoleCluster")
+
+
+@pytest.mark.parametrize("port", [15006, 15021, 15090])
+def test_the_sidecars_other_listeners_are_not_understood(port: int) -> None:
+    way = walk(config_of("seed-allow-any"), "208.80.154.224", port)
+    assert way.envoy_cluster is None
+    assert "sidecar's own" in way.unknown
+
+
+@pytest.mark.parametrize("port", [15021, 15090])
+def test_nor_are_they_where_the_dump_does_not_show_them(port: int) -> None:
+    config = config_of("seed-allow-any")
+    assert config.listeners
+    dynamic = replace(config, listeners=tuple(each for each in config.listeners if str(port) not in each.name))
+    assert "sidecar's own" in walk(dynamic, "208.80.154.224", port).unknown
+
+
+def test_an_ipv6_address_does_not_reach_the_listener_of_an_ipv4_pod() -> None:
+    config = config_of("ipv6")
+    assert walk(config, "2620:0:860::1", 443).envoy_cluster == "BlackHoleCluster"
+    assert walk(config, "2620:0:861:ed1a::1", 443).prefix == "2620:0:861:ed1a::1"
+    assert walk(config, "2620:0:861:ED1A:0:0:0:1", 443).envoy_cluster == "outbound|443||wikipedia.org"
+
+
+def test_an_ipv4_address_written_as_ipv6_is_the_ipv4_address() -> None:
+    assert walk(config_of("seed"), "::ffff:208.80.154.224", 443) == way_of("seed")
+
+
+@pytest.mark.parametrize("ip", ["", "www.wikipedia.org", "208.80.154.224/27"])
+def test_what_is_no_address_leads_nowhere_known(ip: str) -> None:
+    assert walk(config_of("seed"), ip, 443).unknown == f"{ip!r} is no IP address"
+
+
+def chain(envoy_cluster: str, *blocks: str, port: int = 0, **more: object) -> dict[str, Any]:
+    match: dict[str, Any] = {"destination_port": port} if port else {}
+    ranges = [block.split("/") for block in blocks]
+    if ranges:
+        match["prefix_ranges"] = [{"address_prefix": address, "prefix_len": int(length)} for address, length in ranges]
+    proxy = {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": envoy_cluster}
+    return {"filter_chain_match": {**match, **more}, "filters": [{"name": "tcp_proxy", "typed_config": proxy}]}
+
+
+def sidecar(listeners: Mapping[str, Sequence[dict[str, Any]]], default: dict[str, Any] | None = None, **more: Any) -> ProxyConfig:
+    """Build a sidecar under REGISTRY_ONLY with listeners `ADDRESS_PORT`, all of them with the same default filter chain."""
+    active: list[dict[str, Any]] = [{
+        "name": "virtualOutbound",
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15001}},
+        "use_original_dst": True,
+        "traffic_direction": "OUTBOUND",
+        "filter_chains": [chain("BlackHoleCluster") | {"name": "virtualOutbound-catchall-tcp"}],
+    }]  # fmt: skip
+    for name, chains in listeners.items():
+        address, _, port = name.rpartition("_")
+        active.append({
+            "name": name,
+            "address": {"socket_address": {"address": address, "port_value": int(port), **more}},
+            "bind_to_port": False,
+            "traffic_direction": "OUTBOUND",
+            "filter_chains": list(chains),
+            **({"default_filter_chain": default} if default else {}),
+        })  # fmt: skip
+    dump = {
+        "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+        "dynamic_listeners": [{"name": each["name"], "active_state": {"listener": each}} for each in active],
+    }
+    return parse_config(json.dumps({"configs": [dump]}))
+
+
+def test_no_filter_chain_at_all_closes_the_connection() -> None:
+    assert walk(sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24")]}), "198.51.100.1", 443) == Walk("0.0.0.0_443", "", None)
+
+
+def test_the_destination_port_comes_first_and_there_is_no_way_back() -> None:
+    config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24", port=443), chain("b")]}, chain("default"))
+    assert walk(config, "192.0.2.1", 443).envoy_cluster == "a"
+    assert walk(config, "198.51.100.1", 443).envoy_cluster == "default", "and not b, whose any port comes too late"
+
+
+def test_the_longest_block_rules_out_shorter_ones_even_where_it_asks_for_more() -> None:
+    config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24"), chain("b", "192.0.2.0/28", server_names=["b"])]})
+    assert walk(config, "192.0.2.1", 443).unknown == "the filter chain depends on server_names as well"
+    assert walk(config, "192.0.2.99", 443).envoy_cluster == "a"
+
+
+def test_filter_chains_that_match_alike_are_not_decided() -> None:
+    config = sidecar({"0.0.0.0_443": [chain("a"), chain("b", "0.0.0.0/0")]})
+    assert "match alike" in walk(config, "192.0.2.1", 443).unknown
+
+
+def test_listeners_of_one_address_are_not_decided() -> None:
+    config = sidecar({"192.0.2.1_443": [chain("a")], "::ffff:192.0.2.1_443": [chain("b")]})
+    assert "several listeners" in walk(config, "192.0.2.1", 443).unknown
+
+
+def test_a_listener_of_every_ipv6_address_takes_ipv4_only_where_it_says_so() -> None:
+    assert walk(sidecar({"::_443": [chain("a")]}), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
+    assert walk(sidecar({"::_443": [chain("a")]}, ipv4_compat=True), "192.0.2.1", 443).envoy_cluster == "a"
+    assert walk(sidecar({"::_443": [chain("a")]}), "2001:db8::1", 443).envoy_cluster == "a"
+
+
+def test_a_listener_for_udp_takes_no_connection() -> None:
+    assert walk(sidecar({"0.0.0.0_443": [chain("a")]}, protocol="UDP"), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
+
+
+def blocks(version: int) -> st.SearchStrategy[str]:
+    # Few bits, so that blocks nest and addresses hit them; host bits are left in, which Envoy clears.
+    first, width = (0xC0A80000, 32) if version == 4 else (0x20010DB8 << 96, 128)
+    addresses = st.integers(first, first + 31).map(ip_address)
+    return st.tuples(addresses, st.integers(width - 6, width) | st.integers(0, width)).map(lambda pair: f"{pair[0]}/{pair[1]}")
+
+
+@given(st.data(), st.sampled_from([4, 6]))
+def test_the_longest_block_around_the_address_decides(data: st.DataObject, version: int) -> None:
+    listed = data.draw(st.lists(blocks(version), max_size=8, unique_by=lambda text: ip_network(text, strict=False)))
+    address = data.draw(blocks(version)).partition("/")[0]
+    config = sidecar({("0.0.0.0" if version == 4 else "::") + "_443": [chain(text, text) for text in listed]}, chain("default"))
+
+    around = [text for text in listed if ip_address(address) in ip_network(text, strict=False)]
+    longest = max(around, key=lambda text: int(text.partition("/")[2]), default="default")
+    way = walk(config, address, 443)
+    assert (way.envoy_cluster, way.unknown) == (longest, "")
+    assert way.prefix == ("" if longest == "default" else str(ip_network(longest, strict=False)))

@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import recordings
+from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
+from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
+from egressctl.ownership import Rival, owner, rivals
+from egressctl.serviceentry import read
+
+HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
+NAME = f"outbound|443||{HOST}"
+TCP = Port(443, "TCP", "tcp-port")
+
+
+def an_entry(name: str = "wikipedia-ext", **changes: object) -> ServiceEntry:
+    entry = ServiceEntry(
+        name=name,
+        namespace="default",
+        hosts=(HOST,),
+        addresses=(BLOCK,),
+        ports=(TCP,),
+        resolution="NONE",
+        location="MESH_EXTERNAL",
+        export_to=(),
+        created="2026-11-23T04:00:00Z",
+    )
+    return replace(entry, **changes)  # type: ignore[arg-type]
+
+
+ENTRY = an_entry()
+OLDER, YOUNGER = "2026-11-23T03:00:00Z", "2026-11-23T05:00:00Z"
+WAY = Walk("0.0.0.0_443", "", NAME, BLOCK)
+
+
+def a_config(
+    name: str = NAME, *, services: Sequence[Service] = (Service(HOST, "default", HOST),), route: str = ""
+) -> ProxyConfig:
+    chain = FilterChain("", 0, (), (), name, route=route)
+    listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (), chain)
+    return ProxyConfig((listener,), {name: EnvoyCluster(name, "ORIGINAL_DST", tuple(services))})
+
+
+CONFIG = a_config()
+
+
+def ask(
+    way: Walk = WAY, *others: ServiceEntry, config: ProxyConfig = CONFIG, entry: ServiceEntry = ENTRY, pod: str = ""
+) -> Owner:
+    return owner(way, config, entry, others, 443, pod_namespace=pod)
+
+
+# The recordings: entry of the case, and what it should be
+
+
+def recorded(case: str) -> list[tuple[ServiceEntry, Owner]]:
+    recording = recordings.load(case)
+    # The recordings hold no times; the first object is the older.
+    entries = [
+        replace(read(manifest), created=f"2026-11-23T04:00:{index:02}Z")
+        for index, manifest in enumerate(recording.manifests)
+        if manifest["kind"] == "ServiceEntry"
+    ]
+    config = parse_config(recording.config_dump or "")
+    ip, _, port = recording.truth["remote"].rpartition(":")
+    way = walk(config, ip, int(port))
+    return [(entry, owner(way, config, entry, entries, int(port), pod_namespace="default")) for entry in entries]
+
+
+OWNED_BY = {
+    "cidrs-60": "many-ext",
+    "destinationrule-tls": "wikipedia-ext",
+    "ip-over-cidr": "one-ext",
+    "ipv6": "wikipedia-ext",
+    "no-addresses": "open-ext",
+    "no-addresses-and-cidr": "open-ext",
+    "not-captured": "wikipedia-ext",  # The walk's Envoy cluster is; only the capture tells that nothing came.
+    "overlapping-cidrs": "wikipedia-ext",
+    "plain-ips": "wikipedia-ext",
+    "port-15001": "bad-ext",
+    "port-15021": "bad-ext",
+    "refused-beyond": "wikipedia-7777",
+    "same-cidr-older-rival": "rival-ext",
+    "same-cidr-two-entries": "wikipedia-ext",
+    "same-host-two-namespaces": "wikipedia-ext",
+    "seed": "wikipedia-ext",
+    "seed-allow-any": "wikipedia-ext",
+    "static-endpoint": "wikipedia-ext",
+    "tls-sni-and-tcp-cidr": "wikipedia-ext",
+    "two-hosts": "two-ext",
+    "two-ports": "wikipedia-ext",
+    "virtualservice-subset": "wikipedia-ext",
+    "zero-cidr": "zero-ext",
+}
+"""Whose work the Envoy cluster of the walk is; in all other recordings it is nobody's, or it cannot be told."""
+
+
+@pytest.mark.parametrize("case", [case for case in recordings.cases() if recordings.load(case).config_dump])
+def test_in_the_recordings_one_entry_at_most_owns_what_carries(case: str) -> None:
+    owners = [str(entry) for entry, found in recorded(case) if found.ownership is Ownership.OWNED]
+    assert owners == ([f"default/{OWNED_BY[case]}"] if case in OWNED_BY else [])
+
+
+@pytest.mark.parametrize(
+    ("case", "entry", "rival"),
+    [
+        ("same-cidr-older-rival", "default/wikipedia-ext", "default/rival-ext"),
+        ("same-cidr-two-entries", "default/rival-ext", "default/wikipedia-ext"),
+        ("ip-over-cidr", "default/wikipedia-ext", "default/one-ext"),
+        ("overlapping-cidrs", "default/wide-ext", "default/wikipedia-ext"),
+        ("no-addresses-and-cidr", "default/wikipedia-ext", "default/open-ext"),
+        ("zero-cidr", "default/wikipedia-ext", "default/zero-ext"),
+        ("same-host-two-namespaces", "other/wikipedia-ext", "default/wikipedia-ext"),
+        ("virtualservice-tcp", "default/wikipedia-ext", None),
+    ],
+)
+def test_in_the_recordings_the_rival_is_named_where_an_entry_holds_it(case: str, entry: str, rival: str | None) -> None:
+    found = {str(each): found for each, found in recorded(case)}[entry]
+    assert found.ownership is Ownership.OTHERS
+    assert (str(found.rival) if found.rival else None) == rival
+
+
+@pytest.mark.parametrize("case", ["outside-allow-any", "outside-registry-only", "port-not-listed", "sidecar-hides"])
+def test_in_the_recordings_the_policys_envoy_cluster_is_nobodys(case: str) -> None:
+    for _, found in recorded(case):
+        assert (found.ownership, found.rival) == (Ownership.OTHERS, None)
+        assert "the outbound traffic policy leads it to" in found.reason
+
+
+@pytest.mark.parametrize("case", ["tls-sni", "http-80", "virtualservice-tcp-weighted", "virtualservice-unknown-host"])
+def test_in_the_recordings_an_unknown_way_has_no_known_owner(case: str) -> None:
+    assert {found.ownership for _, found in recorded(case)} == {Ownership.UNKNOWN}
+
+
+# One entry
+
+
+def test_an_entrys_own_envoy_cluster_is_owned() -> None:
+    assert ask().ownership is Ownership.OWNED
+    assert (
+        ask(replace(WAY, envoy_cluster=f"outbound|443|v1|{HOST}"), config=a_config(f"outbound|443|v1|{HOST}")).ownership
+        is Ownership.OWNED
+    )
+
+
+@pytest.mark.parametrize("prefix", ["208.80.154.224", "208.80.154.224/32"])
+def test_a_listener_of_the_address_is_the_plain_addresss(prefix: str) -> None:
+    assert ask(replace(WAY, prefix=prefix), entry=an_entry(addresses=("208.80.154.224",))).ownership is Ownership.OWNED
+    assert ask(replace(WAY, prefix=prefix)).ownership is Ownership.UNKNOWN
+
+
+@pytest.mark.parametrize("addresses", [(), ("0.0.0.0/0",)])
+def test_a_filter_chain_without_a_block_is_the_entrys_without_addresses(addresses: tuple[str, ...]) -> None:
+    assert ask(replace(WAY, prefix=""), entry=an_entry(addresses=addresses)).ownership is Ownership.OWNED
+    assert ask(entry=an_entry(addresses=addresses)).ownership is Ownership.UNKNOWN
+
+
+@pytest.mark.parametrize("envoy_cluster", ["PassthroughCluster", "BlackHoleCluster"])
+def test_the_policys_envoy_clusters_are_others(envoy_cluster: str) -> None:
+    assert ask(replace(WAY, envoy_cluster=envoy_cluster, prefix="")).ownership is Ownership.OTHERS
+
+
+@pytest.mark.parametrize("chain", ["PassthroughFilterChain", "virtualOutbound-catchall-tcp"])
+def test_a_policy_that_leads_to_a_host_does_not_make_it_the_entrys(chain: str) -> None:
+    # A Sidecar resource's egressProxy names an outbound service.
+    assert ask(replace(WAY, prefix="", filter_chain=chain), entry=an_entry(addresses=())).ownership is Ownership.OTHERS
+
+
+def test_a_closed_connection_is_nobodys() -> None:
+    assert ask(replace(WAY, envoy_cluster=None)).ownership is Ownership.OTHERS
+
+
+def test_an_unknown_way_keeps_its_reason() -> None:
+    assert ask(replace(WAY, unknown="why")) == Owner(Ownership.UNKNOWN, "why")
+
+
+@pytest.mark.parametrize(
+    "name", ["agent", "outbound|443|wikipedia.org", "inbound|443||wikipedia.org", "outbound|x||wikipedia.org"]
+)
+def test_a_name_that_is_not_understood_is_unknown(name: str) -> None:
+    assert ask(replace(WAY, envoy_cluster=name), config=a_config(name)).ownership is Ownership.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        [],
+        [Service("other.example", "default", "other.example")],
+        [Service(HOST, "", HOST)],
+        [Service(HOST, "default", HOST), Service(HOST, "other", HOST)],
+    ],
+)
+def test_metadata_that_does_not_name_one_namespace_is_unknown(services: list[Service]) -> None:
+    assert ask(config=a_config(services=services)).ownership is Ownership.UNKNOWN
+
+
+def test_without_the_envoy_clusters_it_is_unknown() -> None:
+    assert ask(config=replace(CONFIG, envoy_clusters=None)).ownership is Ownership.UNKNOWN
+
+
+def test_another_namespace_is_others_and_named() -> None:
+    config = a_config(services=[Service(HOST, "other", HOST)])
+    found = ask(config=config)
+    assert (found.ownership, found.rival) == (Ownership.OTHERS, None)
+    assert "host wikipedia.org of namespace other" in found.reason
+    rival = an_entry(namespace="other")
+    assert ask(WAY, rival, config=config).rival == rival
+
+
+def test_a_host_in_another_case_is_another() -> None:
+    assert ask(entry=an_entry(hosts=("Wikipedia.org",))).ownership is Ownership.OTHERS
+
+
+def test_another_port_than_the_probes_is_others() -> None:
+    name = f"outbound|8443||{HOST}"
+    found = ask(replace(WAY, envoy_cluster=name), config=a_config(name), entry=an_entry(ports=(TCP, Port(8443, "TCP", "b"))))
+    assert found.ownership is Ownership.OTHERS
+
+
+def test_a_port_that_the_entry_does_not_list_is_not_owned() -> None:
+    entry = an_entry(ports=(Port(8443, "TCP", "a"), Port(443, "UDP", "b")))
+    assert ask(entry=entry).ownership is Ownership.UNKNOWN
+    namesake = an_entry("a-ext")
+    assert ask(WAY, namesake, entry=entry) == replace(ask(WAY, namesake, entry=entry), ownership=Ownership.OTHERS, rival=namesake)
+
+
+# Several entries of one host and namespace
+
+
+@pytest.mark.parametrize("addresses", [(BLOCK,), ("198.51.100.0/24", "208.80.154.230/27")])
+def test_of_two_namesakes_that_list_the_block_the_older_holds_it(addresses: tuple[str, ...]) -> None:
+    older, younger = (an_entry("z-ext", addresses=addresses, created=when) for when in (OLDER, YOUNGER))
+    assert ask(WAY, older) == replace(ask(WAY, older), ownership=Ownership.OTHERS, rival=older)
+    assert ask(WAY, younger).ownership is Ownership.OWNED
+
+
+def test_of_two_namesakes_of_one_second_the_name_decides() -> None:
+    assert ask(WAY, an_entry("a-ext")).ownership is Ownership.OTHERS
+    assert ask(WAY, an_entry("z-ext")).ownership is Ownership.OWNED
+
+
+def test_a_namesake_with_another_block_does_not_matter() -> None:
+    assert ask(WAY, an_entry("a-ext", addresses=("198.51.100.0/24",), created=OLDER)).ownership is Ownership.OWNED
+
+
+@pytest.mark.parametrize(
+    "other", [an_entry("a-ext", hosts=("a.example",), created=OLDER), an_entry(namespace="other", created=OLDER)]
+)
+def test_an_older_entry_of_another_host_or_namespace_does_not_matter(other: ServiceEntry) -> None:
+    # Had it taken the block, its own Envoy cluster would be there.
+    assert ask(WAY, other).ownership is Ownership.OWNED
+
+
+def test_a_block_that_nobody_lists_is_unknown_and_named() -> None:
+    found = ask(replace(WAY, prefix="198.51.100.0/24"))
+    assert found.ownership is Ownership.UNKNOWN
+    assert "198.51.100.0/24 on port 443, which default/wikipedia-ext does not list" in found.reason
+
+
+def test_the_block_of_a_namesake_is_the_namesakes() -> None:
+    namesake = an_entry("a-ext", addresses=("198.51.100.0/24",))
+    found = ask(replace(WAY, prefix="198.51.100.0/24"), namesake)
+    assert (found.ownership, found.rival) == (Ownership.OTHERS, namesake)
+
+
+@pytest.mark.parametrize("created", ["", "yesterday", "2026-11-23T03:00:00"])
+def test_a_namesake_whose_age_is_not_known_leaves_it_open(created: str) -> None:
+    assert ask(WAY, an_entry("a-ext", created=created)).ownership is Ownership.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "age", "pod", "expected"),
+    [
+        ((".",), ("*",), OLDER, "default", Ownership.OWNED),
+        (("*",), (".",), YOUNGER, "default", Ownership.OTHERS),
+        ((".",), ("*",), YOUNGER, "other", Ownership.OTHERS),
+        (("*",), (".",), OLDER, "other", Ownership.OWNED),
+        (("*",), ("~",), OLDER, "default", Ownership.OWNED),
+        (("*",), (".",), OLDER, "", Ownership.UNKNOWN),
+        ((), ("*",), OLDER, "default", Ownership.UNKNOWN),
+        ((), ("*",), YOUNGER, "default", Ownership.OWNED),
+        ((), (".",), YOUNGER, "default", Ownership.UNKNOWN),
+        ((), (), OLDER, "default", Ownership.OTHERS),
+        ((), (), YOUNGER, "", Ownership.OWNED),
+    ],
+)
+def test_the_one_exported_to_fewer_comes_before_the_older(
+    mine: tuple[str, ...], theirs: tuple[str, ...], age: str, pod: str, expected: Ownership
+) -> None:
+    # What an absent exportTo means is the mesh's choice: where it matters, nothing is known.
+    other = an_entry("z-ext", export_to=theirs, created=age)
+    assert ask(WAY, other, entry=an_entry(export_to=mine), pod=pod).ownership is expected
+
+
+def test_a_shared_host_that_is_not_the_first_of_the_entry_leaves_it_open() -> None:
+    entry = an_entry(hosts=("a.example", HOST))
+    assert ask(entry=entry).ownership is Ownership.OWNED
+    assert ask(WAY, an_entry("z-ext", created=YOUNGER), entry=entry).ownership is Ownership.UNKNOWN
+
+
+def test_a_virtualservice_may_lead_another_entrys_block_here() -> None:
+    other = an_entry("other-ext", namespace="other", hosts=("other.example",))
+    assert ask(WAY, other).ownership is Ownership.OWNED
+    rerouted = FilterChain("", 0, (), (), NAME, route="default/detour")
+    config = replace(CONFIG, listeners=(Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (rerouted,), None),))
+    way, everything = replace(WAY, prefix=""), an_entry(addresses=())
+    assert ask(way, config=config, entry=everything).ownership is Ownership.OWNED
+    found = ask(way, replace(other, addresses=()), config=config, entry=everything)
+    assert found.ownership is Ownership.UNKNOWN
+    assert "VirtualService default/detour" in found.reason
+
+
+HOSTS = st.lists(st.sampled_from([HOST, "a.example", "z.example"]), min_size=1, unique=True).map(tuple)
+BLOCKS = ["", BLOCK, "208.80.154.0/24", "0.0.0.0/0", "208.80.154.224/32", "2620:0:860::/46"]
+ENTRIES = st.builds(
+    an_entry,
+    st.sampled_from(["a-ext", "wikipedia-ext", "z-ext"]),
+    namespace=st.sampled_from(["default", "other"]),
+    hosts=HOSTS,
+    addresses=st.lists(st.sampled_from(BLOCKS[1:]), max_size=3).map(tuple),
+    ports=st.sampled_from([(TCP,), (Port(8443, "TCP", "a"),)]),
+    created=st.sampled_from([OLDER, YOUNGER, ""]),
+    export_to=st.sampled_from([(), (".",), ("*",)]),
+)
+
+
+@given(ENTRIES, st.lists(ENTRIES, max_size=4), st.sampled_from(BLOCKS), st.sampled_from(["default", "other"]))
+def test_nothing_is_owned_but_by_an_entry_that_lists_its_host_block_and_port(
+    entry: ServiceEntry, others: list[ServiceEntry], prefix: str, namespace: str
+) -> None:
+    config = a_config(services=[Service(HOST, namespace, HOST)])
+    found = ask(replace(WAY, prefix=prefix), *others, config=config, entry=entry, pod="default")
+    assert found.reason
+    if found.ownership is Ownership.OWNED:
+        assert entry.namespace == namespace
+        assert HOST in entry.hosts
+        assert TCP in entry.ports
+        assert prefix in entry.addresses or (prefix in ("", "0.0.0.0/0") and entry.addresses in ((), ("0.0.0.0/0",))) or (
+            prefix == "" and "0.0.0.0/0" in entry.addresses
+        )  # fmt: skip
+    assert found.rival != entry
+
+
+@given(st.lists(ENTRIES, min_size=2, max_size=4, unique_by=lambda each: (each.namespace, each.name)), st.sampled_from(BLOCKS))
+def test_no_two_entries_own_one_filter_chain(entries: list[ServiceEntry], prefix: str) -> None:
+    way = replace(WAY, prefix=prefix)
+    owners = [each for each in entries if ask(way, *entries, entry=each, pod="default").ownership is Ownership.OWNED]
+    assert len(owners) <= 1
+
+
+# Rivals
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (an_entry("b", addresses=("192.0.2.0/24",)), "it has the same host wikipedia.org"),
+        (an_entry("b", addresses=("192.0.2.0/24",), hosts=("WIKIPEDIA.org", "x.example")), "it has the same host WIKIPEDIA.org"),
+        (
+            an_entry("b", ports=(Port(80, "HTTP", "h"),), namespace="other"),
+            "it has the same host wikipedia.org in namespace other",
+        ),
+        (an_entry("b", hosts=("b.example",), addresses=("208.80.154.230/27",)), f"it lists the same block {BLOCK} on port 443"),
+        (
+            an_entry("b", hosts=("b.example",), addresses=("192.0.2.1", "208.80.154.230")),
+            f"it lists 208.80.154.230/32 on port 443, which overlaps {BLOCK}",
+        ),
+        (an_entry("b", hosts=("b.example",), addresses=()), "it catches every address on port 443"),
+        (an_entry("b", hosts=("b.example",), addresses=("0.0.0.0/0",)), "it catches every address on port 443"),
+        (an_entry("b"), f"it has the same host wikipedia.org; it lists the same block {BLOCK} on port 443"),
+    ],
+)
+def test_a_rival_is_named_with_why(other: ServiceEntry, reason: str) -> None:
+    assert rivals(ENTRY, [ENTRY, other]) == (Rival(other, reason),)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ENTRY,
+        an_entry(uid="a-later-reading"),
+        an_entry("b", hosts=("b.example",), addresses=("208.80.154.0/27",)),
+        an_entry("b", hosts=("b.example",), ports=(Port(8443, "TCP", "a"),)),
+        an_entry("b", hosts=("b.example",), ports=(Port(443, "UDP", "a"),)),
+        an_entry("b", hosts=("b.example",), addresses=(), ports=(Port(443, "TLS", "a"),)),
+        an_entry("b", hosts=("b.example",), addresses=("2620:0:860::/46", "nonsense")),
+        an_entry("b", export_to=("~",)),
+    ],
+)
+def test_what_does_not_compete_is_no_rival(other: ServiceEntry) -> None:
+    assert rivals(ENTRY, [other]) == ()
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "meet"),
+    [
+        ((".",), (".",), False),
+        ((".",), ("default",), True),
+        ((".",), (), True),
+        (("*",), (".",), True),
+        (("a",), ("a", "b"), True),
+        (("a",), ("b",), False),
+    ],
+)
+def test_entries_that_no_namespace_sees_both_of_are_no_rivals(mine: tuple[str, ...], theirs: tuple[str, ...], meet: bool) -> None:
+    found = rivals(an_entry(export_to=mine), [an_entry(namespace="other", export_to=theirs)])
+    assert bool(found) is meet
+
+
+def test_an_entry_that_catches_every_address_has_rivals_in_those_that_list_some() -> None:
+    (found,) = rivals(an_entry(addresses=()), [an_entry("b", hosts=("b.example",))])
+    assert found.reason == "it lists addresses on port 443, of which default/wikipedia-ext catches every one"
