@@ -1,0 +1,201 @@
+"""Who to talk to, and as whom, by kubectl's rules: kubeconfig files, flags, or the pod that we run in.
+
+The official client loads one context that is made for it here: its own merging lets the last
+current-context win, ignores `as:`, and swallows what credential plugins say.
+"""
+
+from __future__ import annotations
+
+import binascii
+import ipaddress
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from egressctl.errors import NoConfiguration
+from egressctl.kube.connection import Connection
+from egressctl.kube.kubeconfig import NO_CLUSTER_HINT, ConnectOptions, document, impersonation, merge, resolve
+from egressctl.kube.rest import Api
+from egressctl.kube.status import mapping, plain
+
+__all__ = ["ConnectOptions", "connect"]
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+def connect(options: ConnectOptions) -> Api:
+    """Prepare to talk to the API server that the options lead to; nothing is sent yet.
+
+    Runs the kubeconfig's credential plugin where there is one. Raises NoConfiguration, and
+    InvalidInput for flags that contradict each other.
+    """
+    files = _files(options.kubeconfig, os.environ)
+    merged = merge([(path, document(path)) for path in files])
+    if not any(merged.values()) and not options.server:
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and not files:
+            return _in_cluster(options)
+        what = f"{files[0]} is empty" if files else "there is no kubeconfig, neither in KUBECONFIG nor in ~/.kube/config"
+        raise NoConfiguration(what, hint=NO_CLUSTER_HINT)
+    context, cluster, user = resolve(merged, options)
+    headers = impersonation(user, options)
+
+    def load() -> Connection:
+        # The official client writes certificates and keys to files; they are gone as soon as they are read.
+        with tempfile.TemporaryDirectory(prefix="egressctl-") as folder:
+            return Connection(_configuration(cluster, user, folder), headers)
+
+    warnings = []
+    if cluster.get("insecure-skip-tls-verify"):
+        warnings.append(
+            f"the certificate of {urlsplit(cluster['server']).netloc} is not checked: insecure-skip-tls-verify is set"
+        )
+    return _api(load, options, context, bool({"exec", "tokenFile", "auth-provider"} & user.keys()), warnings)
+
+
+def _api(
+    load: Callable[[], Connection],
+    options: ConnectOptions,
+    context: Mapping[str, str],
+    renewable: bool,
+    warnings: Sequence[str] = (),
+) -> Api:
+    return Api(
+        load,
+        renewable=renewable,
+        context=context["name"],
+        namespace=context["namespace"],
+        user_agent=options.user_agent,
+        request_timeout=options.request_timeout,
+        warnings=warnings,
+    )
+
+
+def _files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
+    if flag:
+        return [Path(flag).expanduser()]
+    named = [Path(part).expanduser() for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    if named:
+        # Of several, those that are missing do not matter, as under kubectl.
+        return [path for path in named if path.exists()] or named[:1]
+    default = Path.home() / ".kube" / "config"
+    return [default] if default.exists() else []
+
+
+def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Any:
+    """Return the official client's Configuration for this cluster and user, with nothing left that could revert it."""
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, kube_config
+
+    official: Any = kube_config
+    credentials = {key: value for key, value in user.items() if key != "exec"}
+    if "exec" in user and "token" not in user and "tokenFile" not in user:
+        credentials |= _plugin(user, cluster)
+    one = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "clusters": [{"name": "it", "cluster": dict(cluster)}],
+        "users": [{"name": "it", "user": credentials}],
+    }
+    whose = f"the credentials of user {plain(user['name'], 80)!r}" if user["name"] else "the kubeconfig"
+    configuration = type.__call__(Configuration)
+    try:
+        official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
+    except ConfigException as error:
+        raise NoConfiguration(f"{whose} cannot be used: {plain(str(error), 300)}") from None
+    except OSError as error:
+        file = f" ({error.filename})" if error.filename else ""
+        raise NoConfiguration(f"{whose} cannot be read{file}: {(error.strerror or 'failed').lower()}") from None
+    except binascii.Error:
+        raise NoConfiguration(f"{whose} or the cluster's certificate-authority-data is not valid base64") from None
+    except Exception as error:  # auth-providers raise whatever their libraries do
+        provider = plain(str(mapping(user.get("auth-provider")).get("name", "")), 40)
+        named = f"the auth-provider {provider!r}" if provider else whose
+        hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
+        raise NoConfiguration(f"{named} gave no credentials ({type(error).__name__})", hint=hint) from None
+    if "proxy-url" in cluster:
+        configuration.no_proxy = None  # kubectl heeds NO_PROXY for the environment's proxies only
+    elif _is_loopback(urlsplit(cluster["server"]).hostname or ""):
+        configuration.proxy = None
+    return _settled(configuration, whose)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _settled(configuration: Any, whose: str) -> Any:
+    # With the hook in place, each look at the token would set host, CA, proxy and certificates again.
+    configuration.refresh_api_key_hook = None
+    token = configuration.api_key.get("BearerToken", "").strip()
+    if not token.isascii() or not token.isprintable():
+        raise NoConfiguration(f"{whose} hold a token with characters that no token has")
+    configuration.api_key["BearerToken"] = token
+    return configuration
+
+
+def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the credential plugin and return what it gave as fields of a user."""
+    from kubernetes.config import ConfigException, kube_config
+
+    official: Any = kube_config
+    plugin = user["exec"]
+    name = plain(Path(str(plugin.get("command"))).name, 80)
+    named = f"the credential plugin {name} of user {plain(user['name'], 80)!r}"
+    hint = plain(str(plugin.get("installHint") or "log in again with the tool of your provider"), 300)
+    if shutil.which(str(plugin.get("command"))) is None:
+        raise NoConfiguration(f"{named} is not installed, or not executable", hint=hint)
+    try:
+        status = official.ExecProvider(
+            official.ConfigNode("exec", plugin), None, official.ConfigNode("cluster", dict(cluster))
+        ).run()
+    except ConfigException as error:
+        raise NoConfiguration(f"{named} failed: {_unsecret(str(error))}", hint=hint) from None
+    except Exception as error:  # a plugin may print anything at all
+        raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
+    given = {key: mapping(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
+    token, certificate, key = (value if isinstance(value, str) else "" for value in given.values())
+    if not token and not (certificate and key):
+        raise NoConfiguration(f"{named} gave neither a token nor a certificate with its key", hint=hint)
+    fields = {"token": token.strip()} if token else {}
+    if certificate and key:
+        encoded = {"client-certificate-data": certificate, "client-key-data": key}
+        fields |= {field: binascii.b2a_base64(pem.encode()).decode() for field, pem in encoded.items()}
+    return fields
+
+
+def _unsecret(text: str) -> str:
+    """Cut out what could be a secret: long runs of letters and digits."""
+    return re.sub(r"(?=[A-Za-z_=+.-]*\d)[A-Za-z0-9_=+.-]{20,}", "***", plain(text.removeprefix("exec: "), 300))
+
+
+def _in_cluster(options: ConnectOptions) -> Api:
+    from kubernetes import config as official
+    from kubernetes.client import Configuration
+
+    incluster: Any = official.load_incluster_config
+    headers = impersonation({}, options)
+
+    def load() -> Connection:
+        configuration = type.__call__(Configuration)
+        try:
+            incluster(client_configuration=configuration, try_refresh_token=False)
+        except (official.ConfigException, OSError) as error:
+            told = plain(str(error), 200)
+            raise NoConfiguration(f"this pod's service account cannot be used: {told}", hint=NO_CLUSTER_HINT) from None
+        if options.token:
+            configuration.api_key["BearerToken"] = f"Bearer {options.token}"
+        return Connection(_settled(configuration, "the service account's credentials"), headers)
+
+    try:
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (OSError, ValueError):
+        namespace = ""
+    return _api(load, options, {"name": "in-cluster", "namespace": namespace or "default"}, not options.token)

@@ -1,0 +1,187 @@
+"""Commands in containers, over WebSocket. The official client's `stream` has no connect time-out and is not thread-safe."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from egressctl.errors import EgressctlError, ExecFailed, Unreachable
+from egressctl.kube.connection import Connection, network_failure
+from egressctl.kube.rest import Api, namespaced
+from egressctl.kube.status import Asked, failure, mapping, parse, plain
+
+PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
+_STDOUT, _STDERR, _STATUS = 1, 2, 3
+_EXIT_STATUS = re.compile(r"exit status (\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """What a command did. `code` is None where it never ran, or where its end was not seen; then `error` says why.
+
+    What had come by then is in `stdout` and `stderr`, cut where `truncated`.
+    """
+
+    code: int | None
+    stdout: bytes
+    stderr: bytes
+    error: str = ""
+    timed_out: bool = False
+    truncated: bool = False
+
+
+def run(
+    api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], *, timeout: float, limit: int = 8 << 20
+) -> ExecResult:
+    """Run a command without input and wait for its end, for at most `timeout` seconds, the connecting included.
+
+    Once the command was begun, whatever happens is in the result. Before that it raises
+    Unauthorized, Forbidden (pods/exec), NotFound, ExecFailed, ApiFailure, Unreachable or NotTrusted.
+    `limit` is in bytes, for both outputs together; a command that says more is left.
+    """
+    from websocket import ABNF, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
+
+    ends = time.monotonic() + timeout
+    socket = _open(api, namespace, pod, container, argv, ends)
+    outputs = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
+    error, timed_out, truncated = "", False, False
+    try:
+        while not outputs[_STATUS]:  # the status is always the last to come
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise WebSocketTimeoutException
+            socket.settimeout(left)
+            opcode, frame = socket.recv_data()
+            if opcode == ABNF.OPCODE_CLOSE:
+                break
+            if len(frame) > 1 and frame[0] in outputs:
+                outputs[frame[0]] += frame[1:]
+            excess = sum(map(len, outputs.values())) - limit
+            if excess > 0 and not outputs[_STATUS]:
+                del outputs[frame[0]][-excess:]
+                truncated, error = True, f"the output is longer than {limit} bytes"
+                break
+    except (WebSocketTimeoutException, TimeoutError):
+        timed_out, error = True, f"the command did not end within {timeout:g} s"
+    except (WebSocketConnectionClosedException, WebSocketException, OSError):
+        error = "the connection was lost before the command ended"
+    finally:
+        socket.shutdown()
+    code = None
+    if outputs[_STATUS]:
+        code, error = ended(bytes(outputs[_STATUS]))
+    elif not error:
+        error = "the connection was lost before the command ended"
+    return ExecResult(code, bytes(outputs[_STDOUT]), bytes(outputs[_STDERR]), error, timed_out, truncated)
+
+
+def ended(status: bytes) -> tuple[int | None, str]:
+    """Read the status of a command's end: its exit code, None where it could not be started, and what was said."""
+    try:
+        told: Mapping[str, Any] = mapping(json.loads(status))
+    except (ValueError, RecursionError):
+        return None, "the command's status cannot be read"
+    if told.get("status") == "Success":
+        return 0, ""
+    message = plain(str(told.get("message") or told.get("reason") or "the command failed"))
+    causes = mapping(told.get("details")).get("causes")
+    for cause in causes if isinstance(causes, list) else []:
+        code = str(mapping(cause).get("message", ""))
+        if mapping(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
+            return int(code), message
+    # Stand-ins for a kubelet give the code in words alone.
+    words = _EXIT_STATUS.search(message) if told.get("reason") == "InternalError" else None
+    return (int(words[1]) if words and len(words[1]) < 4 else None), message
+
+
+def _open(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float) -> Any:
+    query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
+    path = f"{namespaced('v1', namespace, 'pods', pod)}/exec?{urlencode(query)}"
+    what = Asked("create", "", "pods/exec", namespace, pod)
+    connection = api.connection()
+    try:
+        return _handshake(api, connection, path, what, ends)
+    except _Refused as refused:
+        if refused.status != 401 or not api.renew(connection):
+            raise refused.error from None
+    try:
+        return _handshake(api, api.connection(), path, what, ends)
+    except _Refused as refused:
+        raise refused.error from None
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, error: EgressctlError) -> None:
+        super().__init__(status)
+        self.status, self.error = status, error
+
+
+def _handshake(api: Api, connection: Connection, path: str, what: Asked, ends: float) -> Any:
+    import websocket
+
+    left = ends - time.monotonic()
+    if left <= 0:
+        raise Unreachable(f"no time was left to run a command in pod {what.name}")
+    socket: Any = websocket.WebSocket(
+        sslopt={"context": connection.tls, "server_hostname": connection.server_name or connection.host}
+        if connection.tls
+        else {},
+        skip_utf8_validation=True,
+        enable_multithread=False,
+    )
+    try:
+        # `redirect_limit`: a redirect would take the credentials elsewhere.
+        socket.connect(
+            "ws" + connection.base.removeprefix("http") + path,
+            timeout=left,
+            header=[f"{name}: {value}" for name, value in (("User-Agent", api.user_agent), *connection.headers)],
+            subprotocols=PROTOCOLS,
+            suppress_origin=True,
+            redirect_limit=0,
+            **_proxy(connection),
+        )
+    except websocket.WebSocketBadStatusException as error:
+        raise _Refused(error.status_code, _refusal(error.status_code, error.resp_body or b"", what)) from None
+    except websocket.WebSocketTimeoutException:
+        raise Unreachable(f"the API server {connection.where} did not begin the command in time") from None
+    except (websocket.WebSocketProxyException, websocket.WebSocketAddressException, OSError) as error:
+        raise network_failure(error, connection) from None
+    except websocket.WebSocketConnectionClosedException as error:
+        raise network_failure(error, connection) from None
+    except websocket.WebSocketException:
+        raise ExecFailed(
+            f"{connection.where} does not speak WebSocket as Kubernetes does", hint="is a proxy in between?"
+        ) from None
+    return socket
+
+
+def _proxy(connection: Connection) -> dict[str, Any]:
+    if connection.proxy is None:
+        # Else websocket-client looks into the environment by rules of its own; and it heeds no_proxy only beside a proxy.
+        return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
+    user, _, password = (connection.proxy.auth or "").partition(":")
+    return {
+        "http_proxy_host": connection.proxy.host,
+        "http_proxy_port": connection.proxy.port or 80,
+        "http_proxy_auth": (unquote(user), unquote(password)) if user else None,
+        "http_no_proxy": ["-"],
+        "proxy_type": "http",
+    }
+
+
+def _refusal(code: int, body: bytes, what: Asked) -> EgressctlError:
+    if code < 400:
+        return ExecFailed(f"commands cannot be run: the API server answered {code}, not WebSocket", hint="is a proxy in between?")
+    if code == 400:
+        said = plain(str(parse(body).get("message") or body.decode("utf-8", "replace"))) or "no reason given"
+        return ExecFailed(f"no command can be run in pod {what.name}{what.place}: {said}")
+    error = failure(code, body, what)
+    if code == 403:
+        namespace = f" -n {what.namespace}"
+        error.hint = f"exec needs get and create on pods/exec; `kubectl auth can-i create pods/exec{namespace}` shows one of them"
+    return error

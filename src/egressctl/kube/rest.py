@@ -1,0 +1,278 @@
+"""Objects over REST, through the official client's connections: requests, retries, and one deadline for them all."""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from egressctl.errors import ApiFailure, NotFound
+from egressctl.kube.connection import CONNECT_RETRIES, Broken, Connection, network_failure
+from egressctl.kube.status import ISTIO_GROUP, ISTIO_HINT, Asked, asked, failure, is_input_mistake, mapping, parse, plain
+
+MAX_ANSWER_BYTES = 64 << 20
+PAGE = 500
+STATUS_RETRIES = 4
+RETRIED = frozenset({429, 500, 502, 503, 504})
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+def namespaced(group_version: str, namespace: str | None, plural: str, name: str | None = None) -> str:
+    """Build the path of a collection or an object; every segment is quoted.
+
+    `group_version` is `v1` or `networking.istio.io/v1`; a `namespace` of None means all
+    namespaces, or a resource that has none.
+    """
+    group, slash, version = group_version.rpartition("/")
+    segments = ["apis", group, version] if slash else ["api", version]
+    segments += [] if namespace is None else ["namespaces", namespace]
+    segments += [plural] if name is None else [plural, name]
+    # A segment of dots would be resolved away on the way, and lead to something else.
+    return "/" + "/".join("%2E" * len(text) if text in (".", "..") else quote(text, safe="") for text in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    headers: Any
+    again: bool
+    """Whether an earlier try may have been carried out already."""
+
+
+class Api:
+    """One API server, as one user. Thread-safe. Every method raises CouldNotAsk's kinds, Conflict and InvalidInput.
+
+    `server` is its URL and `namespace` the context's. `user_agent` may be set at any time.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Connection],
+        *,
+        renewable: bool,
+        context: str,
+        namespace: str,
+        user_agent: str,
+        request_timeout: float,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self.context, self.namespace, self.user_agent = context, namespace, user_agent
+        self.request_timeout = request_timeout
+        self._load, self._renewable = load, renewable
+        self._lock = threading.Lock()
+        self._warnings = dict.fromkeys(warnings)
+        self._connection = load()
+        self.server: str = self._connection.base
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the API server warned of (`Warning:` headers) and the connection itself, each once."""
+        with self._lock:
+            return tuple(self._warnings)
+
+    def connection(self) -> Connection:
+        """Return the connection in use."""
+        return self._connection
+
+    def renew(self, refused: Connection) -> bool:
+        """After a 401, fetch the credentials anew; say whether there is now something else to try."""
+        with self._lock:
+            # Of many threads that were refused with one credential, the first renews for all.
+            if self._connection is refused and self._renewable:
+                fresh = self._load()
+                if fresh.identity == refused.identity:
+                    return False
+                self._connection = fresh
+                refused.pool.clear()
+            return self._connection is not refused
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._connection.pool.clear()
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return the JSON object at a path."""
+        return self._json(self._ask("GET", path, query))
+
+    def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
+        """Return the whole list at a path, all its pages in one; begins anew, once, where a page had expired."""
+        query = {"limit": str(PAGE)}
+        query |= {key: value for key, value in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if value}
+        try:
+            return self._pages(path, query)
+        except ApiFailure as error:
+            if error.status != 410:
+                raise
+            return self._pages(path, query)
+
+    def _pages(self, path: str, query: dict[str, str]) -> dict[str, Any]:
+        first = page = self.get(path, query)
+        items = builtins.list(first.get("items") or ())
+        while token := mapping(page.get("metadata")).get("continue"):
+            page = self.get(path, {**query, "continue": str(token)})
+            items += page.get("items") or ()
+        return {**first, "items": items}
+
+    def apply(
+        self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = False, dry_run: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """Apply an object on the server's side; return 201 or 200, and the object as it is now."""
+        query = (
+            {"fieldManager": field_manager, "fieldValidation": "Strict"} | ({"force": "true"} if force else {}) | _dry(dry_run)
+        )
+        answer = self._ask("PATCH", path, query, body, "application/apply-patch+yaml")
+        return answer.status, self._json(answer)
+
+    def create(self, path: str, body: Mapping[str, Any], *, field_manager: str = "", dry_run: bool = False) -> dict[str, Any]:
+        """Create an object in a collection. Never sent twice, unless the API server said it was too busy to take it."""
+        query = {"fieldValidation": "Strict"} | ({"fieldManager": field_manager} if field_manager else {}) | _dry(dry_run)
+        return self._json(self._ask("POST", path, query, body))
+
+    def delete(self, path: str, *, uid: str, dry_run: bool = False, propagation: str = "Background") -> bool:
+        """Delete the object of this UID and say whether there was one; Conflict where another has its name."""
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": propagation}
+        answer = self._ask("DELETE", path, _dry(dry_run), options, gone=True)
+        return answer.status != 404 or answer.again
+
+    def server_version(self) -> str:
+        """Return the API server's version, as `v1.32.4`."""
+        return plain(str(self.get("/version").get("gitVersion", "")), 60)
+
+    def served_versions(self, group: str) -> tuple[str, ...]:
+        """Return the versions served of a group, newest first by Kubernetes' order: v1, v1beta1, v1alpha3."""
+        try:
+            served = self.get(f"/apis/{quote(group, safe='')}").get("versions") or ()
+        except NotFound:
+            hint = ISTIO_HINT if group == ISTIO_GROUP else ""
+            raise NotFound(f"the API server does not serve {group}", hint=hint) from None
+        return tuple(sorted((str(mapping(version).get("version")) for version in served), key=version_priority))
+
+    def _json(self, answer: _Answer) -> dict[str, Any]:
+        try:
+            value = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            hint = "check --server and the proxy settings: is this a Kubernetes API server?"
+            raise ApiFailure(
+                f"{self._connection.where} answered with something that is not JSON", status=answer.status, hint=hint
+            )
+        return value
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        *,
+        gone: bool = False,
+    ) -> _Answer:
+        """Ask until there is an answer worth having or the time is up; `gone` makes a 404 of an object an answer."""
+        url = path + ("?" + urlencode(query) if query else "")
+        payload = None if body is None else json.dumps(body).encode()
+        ends = time.monotonic() + self.request_timeout if self.request_timeout > 0 else None
+        what, again, resets, renewed = asked(method, path), False, 0, False
+        for attempt in itertools.count():
+            connection = self._connection
+            try:
+                status, content, headers = self._send(connection, method, url, payload, content_type, ends)
+            except Broken:
+                # Nothing but a plain creation does harm when it is done twice.
+                if method == "POST" or resets or _left(ends) <= 0:
+                    raise
+                resets, again = 1, True
+                continue
+            self._note(headers)
+            if status == 401 and not renewed and self.renew(connection):
+                renewed = True
+                continue
+            if status < 300 or (status == 404 and gone and mapping(parse(content).get("details")).get("name")):
+                return _Answer(status, content, headers, again)
+            retried = status in (RETRIED if method != "POST" else {429}) and not is_input_mistake(status, content)
+            if not retried or attempt >= STATUS_RETRIES:
+                raise failure(status, content, what)
+            self._pause(status, content, headers, attempt, ends, what)
+            again = again or status != 429
+        raise AssertionError("unreachable")
+
+    def _send(
+        self, connection: Connection, method: str, url: str, body: bytes | None, content_type: str, ends: float | None
+    ) -> tuple[int, bytes, Any]:
+        import urllib3
+
+        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": self.user_agent})
+        for name, value in connection.headers:
+            headers.add(name, value)
+        if body is not None:
+            headers["Content-Type"] = content_type
+        left = _left(ends)
+        # urllib3 takes each time-out anew for every try to connect: together they are to fit in what is left.
+        timeout = urllib3.Timeout(
+            connect=None if ends is None else left / (CONNECT_RETRIES + 1), read=None if ends is None else left
+        )
+        try:
+            response = connection.pool.urlopen(
+                method, connection.base + url, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False
+            )
+            try:
+                return response.status, self._read(response, ends), response.headers
+            except BaseException:
+                response.close()
+                raise
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise network_failure(error, connection) from None
+
+    def _read(self, response: Any, ends: float | None) -> bytes:
+        content = bytearray()
+        # read1 gives what has come, so that a body that drips is noticed to be out of time.
+        while piece := response.read1(1 << 16):
+            content += piece
+            if len(content) > MAX_ANSWER_BYTES:
+                raise ApiFailure(f"the API server's answer is longer than {MAX_ANSWER_BYTES >> 20} MiB", status=response.status)
+            if _left(ends) <= 0:
+                raise TimeoutError
+        response.release_conn()
+        return bytes(content)
+
+    def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float | None, what: Asked) -> None:
+        told = str(headers.get("Retry-After", ""))
+        seconds = float(told) if told.isdecimal() and len(told) < 9 else random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311
+        if seconds < _left(ends):
+            time.sleep(seconds)
+            return
+        if told.isdecimal():
+            asks = f"the API server answered {status} and asks to wait {plain(told, 20)} s"
+            raise ApiFailure(f"{asks}, longer than --request-timeout leaves", status=status, hint="try again later")
+        raise failure(status, content, what)
+
+    def _note(self, headers: Any) -> None:
+        texts = [text for value in headers.getlist("Warning") for text in _WARNING.findall(value)]
+        with self._lock:
+            self._warnings.update((plain(re.sub(r"\\(.)", r"\1", text)), None) for text in texts)
+
+
+def _left(ends: float | None) -> float:
+    return float("inf") if ends is None else max(0.0, ends - time.monotonic())
+
+
+def _dry(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def version_priority(version: str) -> tuple[int, int, int, str]:
+    """Sort key of Kubernetes' version priority, newest first: v10, v2, v1, v2beta1, v1alpha3, others by name."""
+    match = re.fullmatch(r"v([1-9]\d*)(?:(alpha|beta)([1-9]\d*))?", version)
+    if not match:
+        return 3, 0, 0, version
+    return {None: 0, "beta": 1, "alpha": 2}[match[2]], -int(match[1]), -int(match[3] or 0), ""
