@@ -22,7 +22,7 @@ from egressctl.envoy import (
     virtual_service,
 )
 from egressctl.model import Owner, Ownership, ServiceEntry, Walk
-from egressctl.validate import OPAQUE_PROTOCOLS, network
+from egressctl.names import OPAQUE_PROTOCOLS, network
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from egressctl.envoy.config import (
 )
 from egressctl.errors import ProxyUnreadable
 from egressctl.model import Port, ServiceEntry
-from egressctl.validate import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, network
+from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, network
 
 _ANY = "any address"
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program

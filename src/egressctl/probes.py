@@ -1,0 +1,217 @@
+"""Read probes, and say what is wrong with their URLs, expectations and expressions."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from egressctl.documents import Path, kind_of, shown
+from egressctl.findings import Findings
+from egressctl.model import Expectation, Probe, Verdict
+from egressctl.names import host_fault, is_label, punycode
+
+MAX_URL = 2048
+MAX_PATTERN = 500
+
+_EXTRACT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+
+
+def read_probes(found: Findings, value: object, path: Path = (), *, allow_internal: bool = False) -> tuple[Probe, ...]:
+    """Read the probes of a target or an annotation; report every problem to `found`.
+
+    `value` is `none`, or a list of mappings with url, name, expect and extract. A probe without
+    a name is named after its host.
+    """
+    if value == "none" or not found.is_a(list, value, path, "a list of probes, or none"):
+        return ()
+    assert isinstance(value, list)
+    result: list[Probe] = []
+    for index, item in enumerate(value):
+        at = (*path, index)
+        entry = found.mapping(
+            item, at, ("name", "url", "expect", "extract"), "a probe such as {name: portal, url: https://www.wikipedia.org}"
+        )
+        if not isinstance(item, dict):
+            continue
+        url = entry.get("url", "")
+        if "url" not in entry:
+            found.add((*at, "url"), "the probe has no url", "such as url: https://www.wikipedia.org")
+        elif not found.is_a(str, url, (*at, "url"), "a URL"):
+            url = ""
+        elif fault := url_fault(url, allow_internal=allow_internal):
+            found.add((*at, "url"), *fault)
+            url = ""
+        names = [probe.name for probe in result]
+        name = entry.get("name", probe_name(url, names))
+        if not is_label(name):
+            found.add((*at, "name"), f"is no name: {kind_of(name)}", "small letters, digits and inner hyphens, at most 63")
+        elif name in names:
+            found.add((*at, "name"), f"two probes have the name {name}", "a name can stand only once")
+        result.append(Probe(str(name), url, _expectation(found, entry, at), _extract(found, entry, at)))
+    return tuple(result)
+
+
+def probe_name(url: str, taken: Iterable[str] = ()) -> str:
+    """Name a probe after the host of its URL: `www-wikipedia-org`, and `-2` where that is taken."""
+    host = urlsplit(url).hostname or "probe"
+    base = re.sub(r"[^a-z0-9]+", "-", host)[:59].strip("-") or "probe"
+    names = set(taken)
+    return next(name for n in range(1, len(names) + 2) if (name := base if n == 1 else f"{base}-{n}") not in names)
+
+
+def _expectation(found: Findings, probe: Mapping[str, Any], at: Path) -> Expectation:
+    default = Expectation()
+    if "expect" not in probe:
+        return default
+    path: Path = (*at, "expect")
+    expect = found.mapping(probe["expect"], path, ("status", "via", "verdict"), "a mapping such as {status: 200}")
+    status = expect.get("status", default.status)
+    if status == "any":
+        status = None
+    elif isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
+        found.add((*path, "status"), f"is no HTTP status: {kind_of(status)}", "100 to 599, or any")
+    verdict = expect.get("verdict", default.verdict.value)
+    askable = [v.value for v in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED, Verdict.BLOCKED)]
+    if verdict not in askable:
+        found.add((*path, "verdict"), f"is no verdict to expect: {kind_of(verdict)}", f"one of {', '.join(askable)}")
+        verdict = default.verdict.value
+    via = expect.get("via")
+    if "via" in expect and found.is_a(str, via, (*path, "via"), "a host") and (fault := host_fault(str(via), wildcard=False)):
+        found.add((*path, "via"), *fault)
+    return Expectation(Verdict(verdict), status, via)
+
+
+def _extract(found: Findings, probe: Mapping[str, Any], at: Path) -> dict[str, str]:
+    path: Path = (*at, "extract")
+    if "extract" not in probe or not found.is_a(dict, probe["extract"], path, "a mapping of names to regular expressions"):
+        return {}
+    extract: dict[str, str] = {}
+    for name, pattern in probe["extract"].items():
+        if not _EXTRACT_NAME.fullmatch(name):
+            found.add((*path, name), "is no name for what is extracted", "a letter, then letters, digits, - and _")
+        if found.is_a(str, pattern, (*path, name), "a regular expression with one group"):
+            extract[name] = pattern
+            if fault := pattern_fault(pattern):
+                found.add((*path, name), *fault)
+    return extract
+
+
+def pattern_fault(pattern: str) -> tuple[str, str] | None:
+    """Say what is wrong with a regular expression to extract with; None where it is usable.
+
+    An unbounded repetition inside another is refused, since some page makes it run for years.
+    """
+    if len(pattern) > MAX_PATTERN:
+        return f"the expression has {len(pattern)} characters", f"at most {MAX_PATTERN}"
+    try:
+        with warnings.catch_warnings():
+            # Python warns of what a later version will read differently, such as a set in a set.
+            warnings.simplefilter("error")
+            groups = re.compile(pattern).groups
+    except (re.error, OverflowError, RecursionError, Warning) as error:
+        return f"is no regular expression: {error}", "Python's syntax, with one group"
+    if groups != 1:
+        return f"the expression has {groups or 'no'} groups", "exactly one, around what is wanted; (?:...) for the others"
+    if _nests_repetition(pattern):
+        return "a repetition without a limit holds another", "give one of them a limit, as in {0,100}"
+    return None
+
+
+def _nests_repetition(pattern: str) -> bool:
+    """Scan a valid expression for `(a+)+`: a group that repeats without limit, and one of these inside of it."""
+    groups = [False]
+    bare = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", bare)
+    closed: bool | None = None
+    for token in re.finditer(r"\((?:\?[^:=!<>)]*[:=!<>)]?)?|\)|[*+]|\{\d*,\d*\}|.", bare, flags=re.DOTALL):
+        text = token[0]
+        endless = text in "*+" or (text[0] == "{" and text.endswith(",}"))
+        if text[0] == "(" and not text.endswith(")"):
+            groups.append(False)
+        if endless and closed:
+            return True
+        groups[-1] = groups[-1] or endless
+        closed = None
+        if text == ")" and len(groups) > 1:
+            closed = groups.pop()
+            groups[-1] = groups[-1] or closed
+    return False
+
+
+_INTERNAL_SUFFIXES = (".localhost", ".localdomain", ".svc", ".cluster.local")
+_INTERNAL_NAMES = frozenset({"kubernetes.default", "metadata.google.internal"})
+_INTERNAL_BLOCKS = """0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4 255.255.255.255/32
+    ::/128 ::1/128 fe80::/10 ff00::/8 fd00:ec2::254/128"""
+_INTERNAL_NETWORKS = tuple(ipaddress.ip_network(block) for block in _INTERNAL_BLOCKS.split())
+"""This host, loopback, link-local, multicast, broadcast, and the metadata service where it has an IPv6 address."""
+_PROBE_LABEL = re.compile(r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?")
+
+
+def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | None:
+    """Say what forbids to probe a URL, and what would be right; None where nothing does.
+
+    Refused are those of which curl and this program could think differently, and those that lead
+    to the pod itself, its node, or the Kubernetes cluster, unless `allow_internal`.
+    """
+    example = "such as https://www.wikipedia.org"
+    if len(url) > MAX_URL:
+        return f"the URL has {len(url)} characters", f"at most {MAX_URL}"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        return f"{shown(url)} holds a blank or a control character", "write %20 for a blank"
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").removesuffix("."), parts.port
+    except ValueError:
+        return f"{shown(url)} has a host or port that cannot be read", example
+    if parts.scheme not in ("http", "https"):
+        return f"{shown(url)} is neither http nor https", example
+    if "@" in parts.netloc:
+        return "the URL holds a user or a password", "leave them out: command lines stand in audit logs"
+    if not host:
+        return f"{shown(url)} names no host", example
+    if not host.isascii():
+        return f"the host {shown(host)} is not written in ASCII", punycode(host)
+    if not url.isascii() or "\\" in url:
+        return f"{shown(url)} holds a character that no URL has", "write it as %XX"
+    if port == 0:
+        return "0 is no port number", "1 to 65535"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _name_fault(host, allow_internal)
+    internal = any(each.version == other.version and each in other for each in _forms(address) for other in _INTERNAL_NETWORKS)
+    return None if allow_internal or not internal else _internal(host)
+
+
+def _forms(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    """Give the address, and the IPv4 address that an IPv6 one may carry (mapped, compatible, 6to4, NAT64)."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return (address,)
+    low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if int(address) >> 32 in (0, 0xFFFF, 0x64FF9B << 64) and int(address) > 1:
+        return (address, low)
+    return (address, address.sixtofour) if address.sixtofour else (address,)
+
+
+def _name_fault(host: str, allow_internal: bool) -> tuple[str, str] | None:
+    labels = host.split(".")
+    if len(host) > 253 or not all(_PROBE_LABEL.fullmatch(label) for label in labels):
+        return f"{shown(host)} is no host", "a DNS name such as www.wikipedia.org"
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+        return f"{shown(host)} is no full IPv4 address", "four numbers without leading zeros, such as 208.80.154.224"
+    if allow_internal:
+        return None
+    if len(labels) == 1 or host in _INTERNAL_NAMES or host.endswith(_INTERNAL_SUFFIXES):
+        return _internal(host)
+    return None
+
+
+def _internal(host: str) -> tuple[str, str]:
+    return (
+        f"{host} leads to the pod itself, its node or the Kubernetes cluster",
+        "a host outside, or --allow-internal if that is meant",
+    )

@@ -1,0 +1,236 @@
+"""Targets as ServiceEntry manifests, and manifests of any origin as what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from egressctl.documents import Path, Place, field_name
+from egressctl.errors import InvalidInput
+from egressctl.findings import Findings
+from egressctl.model import Expectation, Manifest, Port, Probe, ServiceEntry, Target
+from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
+from egressctl.probes import read_probes, url_fault
+
+GROUP = "networking.istio.io"
+PLURAL = "serviceentries"
+KIND = "ServiceEntry"
+OFFLINE_VERSION = "networking.istio.io/v1"
+"""The API version to write where no Kubernetes cluster says which ones it serves."""
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "egressctl"
+LABEL_RUN_ID = "egressctl.dev/run-id"
+LABEL_TARGET = "egressctl.dev/target"
+ANNOTATION_PROBES = "egressctl.dev/probes"
+ANNOTATION_FIELD_MANAGER = "egressctl.dev/field-manager"
+
+
+def read(manifest: Manifest) -> ServiceEntry:
+    """Read what a ServiceEntry says, with Istio's defaults; pass over what cannot be read, and never raise."""
+    metadata, spec = _mapping(manifest.get("metadata")), _mapping(manifest.get("spec"))
+    labels = _mapping(metadata.get("labels"))
+    owned = labels.get(LABEL_MANAGED_BY) == MANAGER
+    return ServiceEntry(
+        name=_text(metadata.get("name")),
+        namespace=_text(metadata.get("namespace")),
+        hosts=_texts(spec.get("hosts")),
+        addresses=_texts(spec.get("addresses")),
+        ports=_ports(spec.get("ports")),
+        resolution=_text(spec.get("resolution")) or RESOLUTIONS[0],
+        location=_text(spec.get("location")) or LOCATIONS[0],
+        export_to=_texts(spec.get("exportTo")),
+        uid=_text(metadata.get("uid")),
+        created=_text(metadata.get("creationTimestamp")),
+        run_id=_text(labels.get(LABEL_RUN_ID)) if owned else "",
+        owned=owned,
+    )
+
+
+def render(
+    target: Target,
+    *,
+    namespace: str | None,
+    api_version: str,
+    run_id: str | None,
+    field_manager: str = MANAGER,
+    export_to: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Write a target as the manifest of a ServiceEntry that shares nothing with the target.
+
+    The target's own namespace goes before `namespace`. Without `run_id` there is no mark of
+    ownership (what Git owns, egressctl does not). `export_to` takes the place of the target's.
+    Probes are left out where they are those that would be derived from the entry anyway.
+    """
+    metadata: dict[str, Any] = {"name": target.entry_name}
+    if where := target.namespace or namespace:
+        metadata["namespace"] = where
+    labels, annotations = dict(target.labels), dict(target.annotations)
+    if run_id is not None:
+        labels |= {LABEL_MANAGED_BY: MANAGER, LABEL_RUN_ID: run_id, LABEL_TARGET: target.name}
+        if field_manager != MANAGER:
+            annotations[ANNOTATION_FIELD_MANAGER] = field_manager
+    spec = {**_copy(target.spec)}
+    spec.setdefault("location", LOCATIONS[0])
+    spec.setdefault("resolution", RESOLUTIONS[0])
+    if export_to is not None:
+        spec["exportTo"] = list(export_to)
+    if target.probes != derived_probes(read({"spec": spec})):
+        annotations[ANNOTATION_PROBES] = probes_text(target.probes)
+    if labels:
+        metadata["labels"] = labels
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": api_version, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+def probes_text(probes: Sequence[Probe]) -> str:
+    """Write probes as the annotation holds them: compact JSON without defaults, `none` where there are none."""
+    return json.dumps([_probe_value(probe) for probe in probes], separators=(",", ":"), ensure_ascii=False) if probes else "none"
+
+
+def probes_of(manifest: Manifest, *, allow_internal: bool = False) -> tuple[Probe, ...] | None:
+    """Read the probes that travel with a ServiceEntry: none for `none`, None where the annotation is absent.
+
+    Raises InvalidInput where the annotation cannot be read, or asks for what is ruled out.
+    """
+    metadata = _mapping(manifest.get("metadata"))
+    annotations = _mapping(metadata.get("annotations"))
+    if ANNOTATION_PROBES not in annotations:
+        return None
+    name = "/".join(part for part in (_text(metadata.get("namespace")), _text(metadata.get("name"))) if part)
+    root: Path = ("metadata", "annotations", ANNOTATION_PROBES)
+    found = Findings(lambda path: Place(field_name(root + path), f"{KIND} {name}".strip()))
+    probes = read_annotation(found, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
+    if found.problems:
+        raise InvalidInput(problems=found.problems)
+    return probes
+
+
+def read_annotation(found: Findings, text: object, *, allow_internal: bool = False) -> tuple[Probe, ...]:
+    """Read the annotation's text as probes; report every problem to `found`, with paths from the annotation on."""
+    if not found.is_a(str, text, (), "JSON as text, or none"):
+        return ()
+    try:
+        value = "none" if str(text).strip() == "none" else json.loads(str(text))
+    except (ValueError, RecursionError):
+        found.add((), "is no JSON", 'a list such as [{"name":"portal","url":"https://www.wikipedia.org"}], or none')
+        return ()
+    return read_probes(found, value, allow_internal=allow_internal)
+
+
+def derived_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
+    """Derive a probe a port, content with any HTTP status: TLS on 443 and TLS ports, plain HTTP on HTTP ports.
+
+    The host is the first that is no wildcard. Other ports get none, since no URL can ask for a
+    bare connection; nor does a host that a probe may not lead to.
+    """
+    host = next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
+    if host is None:
+        return ()
+    probes: list[Probe] = []
+    for port in entry.ports:
+        scheme = _scheme(port)
+        if not scheme:
+            continue
+        url = f"{scheme}://{host}" + ("" if port.number == {"https": 443, "http": 80}[scheme] else f":{port.number}")
+        name = port.name if is_label(port.name) and port.name not in [probe.name for probe in probes] else f"port-{port.number}"
+        if url_fault(url) is None:
+            probes.append(Probe(name, url, Expectation(status=None)))
+    return tuple(probes)
+
+
+def _scheme(port: Port) -> str:
+    protocol = port.protocol.upper()
+    if protocol in HTTP_PROTOCOLS:
+        return "http"
+    if protocol in TLS_PROTOCOLS or (port.number == 443 and protocol != "UDP"):
+        return "https"
+    return "http" if port.number == 80 and protocol in ("", "TCP") else ""
+
+
+def taken_over_by(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
+    """Name the field managers other than ours that own a field under `spec`, sorted."""
+    managed = _mapping(manifest.get("metadata")).get("managedFields")
+    entries = [_mapping(entry) for entry in managed] if isinstance(managed, list) else []
+    owners = {_text(entry.get("manager")) for entry in entries if "f:spec" in _mapping(entry.get("fieldsV1"))}
+    return tuple(sorted(owners - {field_manager}))
+
+
+def normalise(address: str) -> str | None:
+    """Write an address or a block as a block without host bits; None where it is neither."""
+    block = network(address)
+    return str(block) if block else None
+
+
+def to_yaml(manifest: Manifest) -> str:
+    """Write a manifest as YAML: keys in their order, lists as kubectl writes them, no aliases, long lines whole.
+
+    Text that some reader of YAML takes for a number, a boolean or a date is quoted.
+    """
+    return yaml.dump(
+        _copy(manifest), Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**31 - 1
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2 and Go take for numbers and PyYAML does not, as in `12e4567`."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
+        return True
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?0[obx][0-9a-fA-F_]+$"),
+    list("-+.0123456789"),
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
+
+
+def _probe_value(probe: Probe) -> dict[str, Any]:
+    default = Expectation()
+    expect: dict[str, Any] = {}
+    if probe.expect.verdict is not default.verdict:
+        expect["verdict"] = probe.expect.verdict.value
+    if probe.expect.status != default.status:
+        expect["status"] = "any" if probe.expect.status is None else probe.expect.status
+    if probe.expect.via is not None:
+        expect["via"] = probe.expect.via
+    value: dict[str, Any] = {"name": probe.name, "url": probe.url}
+    if expect:
+        value["expect"] = expect
+    if probe.extract:
+        value["extract"] = dict(probe.extract)
+    return value
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()
+
+
+def _ports(value: object) -> tuple[Port, ...]:
+    items = [_mapping(item) for item in value] if isinstance(value, list | tuple) else []
+    return tuple(
+        Port(number, _text(item.get("protocol")), _text(item.get("name")))
+        for item in items
+        if isinstance(number := item.get("number"), int) and not isinstance(number, bool)
+    )

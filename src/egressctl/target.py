@@ -1,0 +1,296 @@
+"""A file, flags or a plain ServiceEntry manifest as targets, with every problem of the input told at once."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
+from egressctl.errors import InvalidInput, Problem
+from egressctl.findings import Findings
+from egressctl.model import Probe, Target
+from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
+from egressctl.probes import probe_name, read_probes, url_fault
+from egressctl.serviceentry import (
+    ANNOTATION_FIELD_MANAGER,
+    ANNOTATION_PROBES,
+    GROUP,
+    KIND,
+    LABEL_MANAGED_BY,
+    LABEL_RUN_ID,
+    LABEL_TARGET,
+    MANAGER,
+    derived_probes,
+    read,
+    read_annotation,
+)
+from egressctl.validate import check
+
+API_VERSION = "egressctl.dev/v1alpha1"
+TARGET_KIND = "EgressTarget"
+SUFFIX = "-ext"
+"""What a target's name gets on the Kubernetes cluster: `wikipedia-ext`."""
+
+_ENTRY_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_OWN_METADATA = ("name", "namespace", "labels", "annotations")
+_SERVER_METADATA = (
+    *("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "ownerReferences"),
+    *("finalizers", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds"),
+)
+_PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+
+
+def load(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
+    """Read every EgressTarget and every plain ServiceEntry of a YAML text, Lists included.
+
+    `source` names the text in problems. Raises InvalidInput with all problems of all documents.
+    """
+    parsed = parse(text, source)
+    problems = list(parsed.problems)
+    targets: list[Target] = []
+    first: dict[tuple[str | None, str], int | None] = {}
+    for document in parsed.documents:
+        found = Findings(document.place)
+        target = _target(document, found, any_address, allow_internal)
+        if target:
+            targets.append(target)
+            place = document.place(("metadata", "name"))
+            key = (target.namespace, target.entry_name)
+            if key in first:
+                found.add(
+                    ("metadata", "name"), f"the ServiceEntry {target.entry_name} stands here twice, first on line {first[key]}"
+                )
+            first.setdefault(key, place.line)
+        problems += found.problems
+    if problems:
+        raise InvalidInput(problems=sorted(problems, key=lambda problem: problem.line or 0))
+    return targets
+
+
+def read_file(path: str) -> str:
+    """Return the text of a file of at most 1 MiB, `-` for stdin; raise InvalidInput that says why it cannot be read."""
+    source = "stdin" if path == "-" else path
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise _refusal(source, "is a directory", "name a file in it") from None
+    except FileNotFoundError:
+        remote = path.startswith(("http://", "https://"))
+        raise _refusal(source, "is no file", "fetch it first, and give -f -" if remote else "check the path") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "a path holds no NUL"
+        raise _refusal(source, f"cannot be read: {reason or error}") from None
+    if len(data) > MAX_BYTES:
+        raise _refusal(source, "is larger than 1 MiB", "a target file is a few kilobytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise _refusal(source, "is not text in UTF-8", "a target file is YAML")
+    return text
+
+
+def from_flags(
+    name: str,
+    *,
+    hosts: Sequence[str],
+    addresses: Sequence[str] = (),
+    ports: Sequence[str],
+    resolution: str = RESOLUTIONS[0],
+    location: str = LOCATIONS[0],
+    export_to: Sequence[str] = (),
+    probes: Sequence[str] = (),
+    any_address: bool = False,
+    allow_internal: bool = False,
+) -> Target:
+    """Make a target of what flags say; raise InvalidInput with all problems, each named by its flag.
+
+    `addresses` and `export_to` may hold commas; a port is `443[/TCP][:name]`.
+    """
+    flags = {"hosts": "--host", "addresses": "--address", "ports": "--port", "exportTo": "--export-to"}
+
+    def where(path: Path) -> Place:
+        top = str(path[0]) if path else ""
+        return Place(flags.get(top, f"--{top}" if top else ""))
+
+    found = Findings(where)
+    spec: dict[str, Any] = {"hosts": list(hosts)}
+    if addresses:
+        spec["addresses"] = _split(addresses)
+    spec["ports"] = [port for text in ports if (port := _port(found, text))]
+    spec |= {"location": location.upper(), "resolution": resolution.upper()}
+    if export_to:
+        spec["exportTo"] = _split(export_to)
+    _own_name(found, name, ("TARGET",), Place("TARGET"))
+    unread = len(found.problems)
+    problems = check(spec, where=where, any_address=any_address)
+    if unread and not spec["ports"]:
+        problems = [problem for problem in problems if problem.field != "--port"]
+    asked: list[Probe] = []
+    for url in probes:
+        if fault := url_fault(url, allow_internal=allow_internal):
+            found.problems.append(Problem(fault[0], "--probe", fault[1]))
+        else:
+            asked.append(Probe(probe_name(url, [probe.name for probe in asked]), url))
+    if found.problems or problems:
+        raise InvalidInput(problems=[*found.problems, *problems])
+    return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read({"spec": spec})))
+
+
+def probe_from_url(url: str, *, name: str | None = None, allow_internal: bool = False) -> Probe:
+    """Make a probe that expects status 200, named after the host unless `name` says otherwise; raise InvalidInput."""
+    if fault := url_fault(url, allow_internal=allow_internal):
+        raise InvalidInput(problems=[Problem(fault[0], "--probe", fault[1])])
+    return Probe(name or probe_name(url), url)
+
+
+def _refusal(source: str, message: str, remedy: str = "") -> InvalidInput:
+    return InvalidInput(problems=[Problem(message, "", remedy, source)])
+
+
+def _target(document: Document, found: Findings, any_address: bool, allow_internal: bool) -> Target | None:
+    """Read one document; report what is wrong with it. None where not even its name can be said."""
+    own = _is_target(document.value, found)
+    if own is None:
+        return None
+    name, namespace, labels, annotations = _metadata(document.value, found, own)
+    root: Path = ("spec", "serviceEntry") if own else ("spec",)
+    spec = _spec(document.value, found, own)
+    if spec is not None:
+        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address)
+    probes = _probes(document, found, own, allow_internal)
+    if not name or not isinstance(spec, dict):
+        return None
+    kept_labels = {
+        k: v for k, v in labels.items() if k not in (LABEL_RUN_ID, LABEL_TARGET) and (k, v) != (LABEL_MANAGED_BY, MANAGER)
+    }
+    ours = (ANNOTATION_PROBES, ANNOTATION_FIELD_MANAGER, _LAST_APPLIED)
+    kept = {k: v for k, v in annotations.items() if k not in ours}
+    entry_name = name + SUFFIX if own else name
+    return Target(
+        name=name,
+        entry_name=entry_name,
+        namespace=namespace,
+        spec=spec,
+        probes=derived_probes(read({"spec": spec})) if probes is None else probes,
+        labels=kept_labels,
+        annotations=kept,
+    )
+
+
+def _is_target(value: Mapping[str, Any], found: Findings) -> bool | None:
+    """Tell an EgressTarget from a plain ServiceEntry; report what is neither, as None."""
+    kind, version = value.get("kind"), value.get("apiVersion")
+    accepted = f"accepted are {TARGET_KIND} ({API_VERSION}) and {KIND} ({_ENTRY_VERSIONS[0]})"
+    if kind not in (TARGET_KIND, KIND):
+        message = f"{shown(kind)} is no kind of a target" if isinstance(kind, str) else "the document says no kind"
+        found.add(("kind",), message, accepted)
+        return None
+    known = (API_VERSION,) if kind == TARGET_KIND else _ENTRY_VERSIONS
+    if version not in known:
+        said = f"{shown(version)} is no version of {kind}" if isinstance(version, str) else "the document says no version"
+        found.add(("apiVersion",), said, f"write {known[0]}")
+    found.fields(value, (), ("apiVersion", "kind", "metadata", "spec") + (() if kind == TARGET_KIND else ("status",)))
+    return bool(kind == TARGET_KIND)
+
+
+def _metadata(
+    value: Mapping[str, Any], found: Findings, own: bool
+) -> tuple[str, str | None, Mapping[str, str], Mapping[str, str]]:
+    path: Path = ("metadata",)
+    if "metadata" not in value:
+        found.add((*path, "name"), "the target has no name", "such as metadata: {name: wikipedia}")
+        return "", None, {}, {}
+    known = (*_OWN_METADATA, *(() if own else _SERVER_METADATA))
+    metadata = found.mapping(value["metadata"], path, known, "a mapping such as {name: wikipedia}")
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if isinstance(value["metadata"], dict) and "name" not in metadata:
+        found.add((*path, "name"), "the target has no name", "such as name: wikipedia")
+    elif "name" in metadata and found.is_a(str, name, (*path, "name"), "a name, in quotes where it looks like something else"):
+        _own_name(found, str(name), (*path, "name"), None) if own else _entry_name(found, str(name), (*path, "name"))
+    if "namespace" in metadata and not is_label(namespace):
+        found.add((*path, "namespace"), f"is no name of a namespace: {kind_of(namespace)}", "such as default")
+    for field in ("labels", "annotations"):
+        found.texts(metadata, path, field)
+    labels, annotations = (
+        {k: v for k, v in m.items() if isinstance(v, str)} if isinstance(m, dict) else {}
+        for m in (metadata.get("labels"), metadata.get("annotations"))
+    )
+    return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
+
+
+def _own_name(found: Findings, name: str, path: Path, place: Place | None) -> None:
+    if not is_label(name) or len(name) > 63 - len(SUFFIX):
+        at = place or found.where(path)
+        rule = f"small letters, digits and inner hyphens, at most {63 - len(SUFFIX)}"
+        found.problems.append(Problem(f"{shown(name)} is no name of a target", at.field, rule, at.source, at.line))
+
+
+def _entry_name(found: Findings, name: str, path: Path) -> None:
+    if not _SUBDOMAIN.fullmatch(name) or len(name) > 63:
+        found.add(
+            path, f"{shown(name)} is no name that egressctl can use", "small letters, digits, inner hyphens and dots, at most 63"
+        )
+
+
+def _spec(value: Mapping[str, Any], found: Findings, own: bool) -> Any:
+    """Give the ServiceEntry's spec, None where there is none (which is reported here)."""
+    if not own:
+        if value.get("spec") is None:
+            found.add(("spec",), "the ServiceEntry has no spec", "see istio.io, ServiceEntry")
+        return value.get("spec")
+    if value.get("spec") is None:
+        found.add(("spec",), "the target has no spec", "spec holds serviceEntry and probes")
+        return None
+    spec = found.mapping(value["spec"], ("spec",), ("serviceEntry", "probes"), "serviceEntry and probes")
+    if isinstance(value["spec"], dict) and spec.get("serviceEntry") is None:
+        found.add(
+            ("spec", "serviceEntry"),
+            "the target has no serviceEntry",
+            "the spec of a ServiceEntry in Istio's words: hosts, addresses, ports",
+        )
+    return spec.get("serviceEntry")
+
+
+def _probes(document: Document, found: Findings, own: bool, allow_internal: bool) -> tuple[Probe, ...] | None:
+    """Read the probes of the spec or of the annotation; None where neither is there."""
+    at: Path = ("metadata", "annotations", ANNOTATION_PROBES)
+    spec, metadata = document.value.get("spec"), document.value.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    annotated = isinstance(annotations, dict) and ANNOTATION_PROBES in annotations
+    if own and isinstance(spec, dict) and "probes" in spec:
+        if annotated:
+            found.add(at, "the probes stand here and under spec.probes", "keep those under spec.probes")
+        return read_probes(found, spec["probes"], ("spec", "probes"), allow_internal=allow_internal)
+    if not annotated or not isinstance(annotations, dict) or not isinstance(annotations[ANNOTATION_PROBES], str):
+        return None
+    inner = Findings(lambda path: document.place(at + path))
+    probes = read_annotation(inner, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
+    found.problems += inner.problems
+    return probes
+
+
+def _split(texts: Sequence[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",")]
+
+
+def _port(found: Findings, text: str) -> dict[str, Any] | None:
+    match = _PORT_FLAG.fullmatch(text)
+    if not match:
+        found.add(("ports",), f"{shown(text)} is no port", "write 443, 443/TLS or 443/TCP:tcp-port")
+        return None
+    number, protocol, name = int(match[1]), (match[2] or "TCP").upper(), match[3]
+    return {
+        "number": number,
+        "name": f"{protocol.lower().replace('_', '-')}-{number}" if name is None else name,
+        "protocol": protocol,
+    }

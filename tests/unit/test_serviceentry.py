@@ -1,0 +1,358 @@
+"""Targets as manifests, and manifests of any origin as what they say."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from egressctl import serviceentry as se
+from egressctl.documents import parse
+from egressctl.errors import InvalidInput
+from egressctl.model import Expectation, Port, Probe, ServiceEntry, Target, Verdict
+
+DOCUMENT = """
+apiVersion: networking.istio.io/v1alpha3
+kind: ServiceEntry
+metadata:
+  name: wikipedia-ext
+spec:
+  hosts:
+  - wikipedia.org
+  addresses:
+  - 91.198.174.192/27
+  - 103.102.166.224/27
+  - 198.35.26.96/27
+  - 208.80.153.224/27
+  - 208.80.154.224/27
+  ports:
+  - number: 443
+    protocol: TCP
+    name: tcp-port
+  resolution: NONE
+"""
+"""What Istio 0.8's task "Control Egress TCP Traffic" has its reader type."""
+
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn")), max_size=12)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+PROBES = st.builds(
+    Probe,
+    name=st.from_regex(r"[a-z]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True),
+    url=st.from_regex(r"https?://[a-z]{1,9}\.(org|example)(:[1-9][0-9]{0,3})?(/[a-z0-9?=&%20-]{0,9})?", fullmatch=True),
+    expect=st.builds(
+        Expectation,
+        verdict=st.sampled_from([Verdict.OPEN, Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED]),
+        status=st.none() | st.integers(100, 599),
+        via=st.none() | st.just("istio-egressgateway.istio-system.svc.cluster.local"),
+    ),
+    extract=st.dictionaries(
+        st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.sampled_from(["(.)", 'a"(\\d{1,3})ß', "(?s)x(.*)"]), max_size=2
+    ),
+)
+
+
+def wikipedia(**changes: Any) -> Target:
+    document = yaml.safe_load(DOCUMENT)
+    return Target(
+        **{
+            "name": "wikipedia",
+            "entry_name": "wikipedia-ext",
+            "namespace": None,
+            "spec": document["spec"],
+            "probes": (Probe("portal", "https://www.wikipedia.org"),),
+        }
+        | changes
+    )
+
+
+def rendered(target: Target, **changes: Any) -> dict[str, Any]:
+    return se.render(target, **{"namespace": None, "api_version": se.OFFLINE_VERSION, "run_id": None} | changes)
+
+
+def entry(**changes: Any) -> ServiceEntry:
+    spec = {"hosts": ["a.example"], "ports": [{"number": 443, "name": "x", "protocol": "TCP"}]} | changes
+    return se.read({"metadata": {"name": "e", "namespace": "n"}, "spec": spec})
+
+
+class TestRender:
+    def test_the_documents_entry_comes_out_field_for_field(self) -> None:
+        document = yaml.safe_load(DOCUMENT)
+        manifest = rendered(wikipedia(), api_version="networking.istio.io/v1alpha3")
+        assert manifest["spec"] == document["spec"] | {"location": "MESH_EXTERNAL"}
+        assert (manifest["apiVersion"], manifest["kind"]) == (document["apiVersion"], document["kind"])
+        assert manifest["metadata"]["name"] == document["metadata"]["name"]
+
+    def test_keys_stand_in_the_order_of_a_manifest(self) -> None:
+        assert list(rendered(wikipedia())) == ["apiVersion", "kind", "metadata", "spec"]
+
+    def test_location_and_resolution_are_written_out(self) -> None:
+        spec = rendered(wikipedia(spec={"hosts": ["a.example"]}))["spec"]
+        assert (spec["location"], spec["resolution"]) == ("MESH_EXTERNAL", "NONE")
+
+    def test_what_the_target_says_of_them_stays(self) -> None:
+        spec = rendered(wikipedia(spec={"hosts": ["a.example"], "location": "MESH_INTERNAL", "resolution": "DNS"}))["spec"]
+        assert (spec["location"], spec["resolution"]) == ("MESH_INTERNAL", "DNS")
+
+    def test_without_a_run_nothing_says_that_egressctl_owns_it(self) -> None:
+        metadata = rendered(wikipedia(), field_manager="mine")["metadata"]
+        assert list(metadata) == ["name", "annotations"]
+        assert list(metadata["annotations"]) == [se.ANNOTATION_PROBES]
+
+    def test_a_run_marks_what_it_makes(self) -> None:
+        labels = rendered(wikipedia(labels={"team": "a", se.LABEL_MANAGED_BY: "argocd"}), run_id="r1")["metadata"]["labels"]
+        assert labels == {"team": "a", se.LABEL_MANAGED_BY: "egressctl", se.LABEL_RUN_ID: "r1", se.LABEL_TARGET: "wikipedia"}
+
+    def test_another_field_manager_is_remembered(self) -> None:
+        assert (
+            rendered(wikipedia(), run_id="r1", field_manager="ci")["metadata"]["annotations"][se.ANNOTATION_FIELD_MANAGER] == "ci"
+        )
+        assert se.ANNOTATION_FIELD_MANAGER not in rendered(wikipedia(), run_id="r1")["metadata"]["annotations"]
+
+    @pytest.mark.parametrize(
+        ("own", "given", "namespace"), [(None, None, None), (None, "a", "a"), ("b", "a", "b"), ("b", None, "b")]
+    )
+    def test_the_targets_own_namespace_goes_first(self, own: str | None, given: str | None, namespace: str | None) -> None:
+        assert rendered(wikipedia(namespace=own), namespace=given)["metadata"].get("namespace") == namespace
+
+    def test_export_to_takes_the_place_of_the_targets(self) -> None:
+        target = wikipedia(spec={"hosts": ["a.example"], "exportTo": ["*"]})
+        assert rendered(target)["spec"]["exportTo"] == ["*"]
+        assert rendered(target, export_to=["."])["spec"]["exportTo"] == ["."]
+
+    def test_the_manifest_shares_nothing_with_the_target(self) -> None:
+        target = wikipedia()
+        before = copy.deepcopy(target.spec)
+        manifest = rendered(target)
+        manifest["spec"]["addresses"].append("x")
+        manifest["spec"]["ports"][0]["number"] = 1
+        assert target.spec == before
+
+    def test_probes_that_would_be_derived_anyway_are_not_written(self) -> None:
+        target = wikipedia(probes=se.derived_probes(entry(hosts=["wikipedia.org"], ports=[{"number": 443, "name": "tcp-port"}])))
+        assert "annotations" not in rendered(target)["metadata"]
+
+    def test_no_probes_are_written_as_none_so_that_none_is_derived(self) -> None:
+        manifest = rendered(wikipedia(probes=()))
+        assert manifest["metadata"]["annotations"] == {se.ANNOTATION_PROBES: "none"}
+        assert se.probes_of(manifest) == ()
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(PROBES, max_size=3, unique_by=lambda probe: probe.name))
+    def test_probes_travel_with_the_entry(self, probes: list[Probe]) -> None:
+        manifest = rendered(wikipedia(probes=tuple(probes)))
+        assert se.probes_of(manifest) == tuple(probes)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.dictionaries(TEXTS, JSON, max_size=4), st.dictionaries(TEXTS, TEXTS, max_size=3))
+    def test_the_yaml_of_a_manifest_reads_back_the_same(self, spec: dict[str, Any], labels: dict[str, str]) -> None:
+        manifest = rendered(wikipedia(spec=spec, labels=labels), run_id="r1")
+        text = se.to_yaml(manifest)
+        assert yaml.safe_load(text) == manifest
+        assert parse(text, "f").documents[0].value == manifest
+
+
+class TestYaml:
+    @settings(max_examples=300, deadline=None)
+    @given(st.from_regex(r"[-+]?[0-9]{0,3}[._:xobe]?[0-9a-fA-F]{0,4}[eE]?[-+]?[0-9]{0,2}", fullmatch=True))
+    @example("12e4567")
+    @example("0E0")
+    @example("0o17")
+    @example("443")
+    @example("22:30")
+    @example("0b1")
+    def test_text_that_looks_like_a_number_stays_text(self, text: str) -> None:
+        written = se.to_yaml({"a": text})
+        assert yaml.safe_load(written) == {"a": text}
+        assert parse(written, "f").documents[0].value == {"a": text}
+
+    @pytest.mark.parametrize(
+        "text", ["12e4567", "1e3", "0x1f", "0o17", "0b11", "443", "1_000", "y", "n", "yes", "true", "null", "~", "2026-01-01"]
+    )
+    def test_what_go_takes_for_something_else_is_quoted(self, text: str) -> None:
+        assert se.to_yaml({"a": text}) == f"a: '{text}'\n"
+
+    def test_lists_stand_as_kubectl_writes_them(self) -> None:
+        assert se.to_yaml({"a": ["x", {"b": 1, "c": 2}]}) == "a:\n- x\n- b: 1\n  c: 2\n"
+
+    def test_what_stands_twice_is_written_twice(self) -> None:
+        block = ["x"]
+        assert se.to_yaml({"a": block, "b": block}) == "a:\n- x\nb:\n- x\n"
+
+    def test_long_text_stays_in_its_line(self) -> None:
+        assert se.to_yaml({"a": "word " * 100 + "end"}).count("\n") == 1
+
+
+class TestRead:
+    def test_a_manifest_says_what_it_says(self) -> None:
+        manifest = rendered(wikipedia(), namespace="apps", run_id="r1", export_to=["."])
+        manifest["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        read = se.read(manifest)
+        assert (read.name, read.namespace, read.hosts) == ("wikipedia-ext", "apps", ("wikipedia.org",))
+        assert read.addresses[0] == "91.198.174.192/27"
+        assert len(read.addresses) == 5
+        assert read.ports == (Port(443, "TCP", "tcp-port"),)
+        assert (read.resolution, read.location, read.export_to) == ("NONE", "MESH_EXTERNAL", (".",))
+        assert (read.uid, read.created, read.run_id, read.owned) == ("u", "2026-01-01T00:00:00Z", "r1", True)
+
+    def test_istios_defaults_are_filled_in(self) -> None:
+        read = se.read({"metadata": {"name": "a"}, "spec": {"hosts": ["a.example"]}})
+        assert (read.resolution, read.location, read.export_to, read.owned) == ("NONE", "MESH_EXTERNAL", (), False)
+
+    def test_a_run_id_counts_only_on_what_egressctl_made(self) -> None:
+        read = se.read({"metadata": {"labels": {se.LABEL_RUN_ID: "r1", se.LABEL_MANAGED_BY: "Helm"}}})
+        assert (read.run_id, read.owned) == ("", False)
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.dictionaries(st.sampled_from(["metadata", "spec"]), JSON)
+        | st.fixed_dictionaries(
+            {
+                "metadata": st.dictionaries(st.sampled_from(["name", "labels", "annotations", "managedFields", "uid"]), JSON),
+                "spec": st.dictionaries(st.sampled_from(["hosts", "ports", "addresses", "exportTo", "resolution"]), JSON),
+            }
+        )
+    )
+    @example({"spec": {"ports": [{"number": True}, {"number": "443"}, None, 3]}})
+    def test_odd_content_never_raises(self, manifest: dict[str, Any]) -> None:
+        read = se.read(manifest)
+        assert all(type(port.number) is int for port in read.ports)
+        assert isinstance(se.derived_probes(read), tuple)
+        assert isinstance(se.taken_over_by(manifest, "egressctl"), tuple)
+
+
+class TestProbesOf:
+    def annotated(self, text: object) -> dict[str, Any]:
+        return {"metadata": {"name": "e", "namespace": "n", "annotations": {se.ANNOTATION_PROBES: text}}}
+
+    def test_an_absent_annotation_is_not_an_empty_one(self) -> None:
+        assert se.probes_of({"metadata": {}}) is None
+        assert se.probes_of(self.annotated("none")) == ()
+        assert se.probes_of(self.annotated("[]")) == ()
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "{", "3", '{"url":"https://a.example"}', "[3]", "[{}]", '[{"url":"ftp://a.example"}]', "[" * 100_000, None, 3],
+    )
+    def test_a_broken_annotation_names_the_entry_and_the_field(self, text: object) -> None:
+        with pytest.raises(InvalidInput, match=r"ServiceEntry n/e: metadata\.annotations\[egressctl\.dev/probes\]"):
+            se.probes_of(self.annotated(text))
+
+    def test_what_is_ruled_out_in_a_file_is_ruled_out_in_an_annotation(self) -> None:
+        manifest = self.annotated('[{"name":"a","url":"http://169.254.169.254/latest"}]')
+        with pytest.raises(InvalidInput, match=r"\[0\]\.url: 169\.254\.169\.254 leads to"):
+            se.probes_of(manifest)
+        assert se.probes_of(manifest, allow_internal=True) == (Probe("a", "http://169.254.169.254/latest"),)
+
+
+class TestDerivedProbes:
+    @pytest.mark.parametrize(
+        ("number", "protocol", "url"),
+        [
+            (443, "TCP", "https://a.example"),
+            (443, "", "https://a.example"),
+            (443, "TLS", "https://a.example"),
+            (8443, "https", "https://a.example:8443"),
+            (80, "HTTP", "http://a.example"),
+            (80, "TCP", "http://a.example"),
+            (8080, "http2", "http://a.example:8080"),
+            (443, "HTTP", "http://a.example:443"),
+        ],
+    )
+    def test_a_port_that_speaks_tls_or_http_gets_one(self, number: int, protocol: str, url: str) -> None:
+        ports = [{"number": number, "name": "p", "protocol": protocol}]
+        assert se.derived_probes(entry(ports=ports)) == (Probe("p", url, Expectation(status=None)),)
+
+    @pytest.mark.parametrize(("number", "protocol"), [(5432, "TCP"), (27017, "MONGO"), (443, "UDP"), (80, "UDP"), (9000, "")])
+    def test_a_port_of_which_no_url_speaks_gets_none(self, number: int, protocol: str) -> None:
+        assert se.derived_probes(entry(ports=[{"number": number, "name": "p", "protocol": protocol}])) == ()
+
+    def test_every_port_gets_its_own(self) -> None:
+        ports = [{"number": 443, "name": "a"}, {"number": 5432, "name": "b"}, {"number": 80, "name": "c", "protocol": "HTTP"}]
+        assert [(p.name, p.port) for p in se.derived_probes(entry(ports=ports))] == [("a", 443), ("c", 80)]
+
+    def test_names_are_unique_labels_whatever_the_ports_are_called(self) -> None:
+        ports = [{"number": 443, "name": "a"}, {"number": 8443, "name": "a", "protocol": "TLS"}, {"number": 80, "name": "A_b"}]
+        assert [p.name for p in se.derived_probes(entry(ports=ports))] == ["a", "port-8443", "port-80"]
+
+    def test_the_host_is_the_first_that_is_no_wildcard(self) -> None:
+        assert [p.host for p in se.derived_probes(entry(hosts=["*.b.example", "c.example", "d.example"]))] == ["c.example"]
+
+    @pytest.mark.parametrize(
+        "host", ["*.example.org", "db.prod.svc.cluster.local", "localhost", "a b", "-o/etc/passwd", "a@b.example"]
+    )
+    def test_a_host_that_cannot_or_must_not_be_probed_gets_none(self, host: str) -> None:
+        assert se.derived_probes(entry(hosts=[host])) == ()
+
+
+class TestTakenOverBy:
+    def managed(self, *entries: dict[str, Any]) -> dict[str, Any]:
+        return {"metadata": {"managedFields": list(entries)}}
+
+    def test_others_that_own_a_field_of_the_spec_are_named(self) -> None:
+        manifest = self.managed(
+            {"manager": "egressctl", "fieldsV1": {"f:spec": {"f:hosts": {}}}},
+            {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:addresses": {}}}},
+            {"manager": "argocd-controller", "fieldsV1": {"f:spec": {"f:ports": {}}, "f:metadata": {}}},
+            {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:ports": {}}}},
+        )
+        assert se.taken_over_by(manifest, "egressctl") == ("argocd-controller", "kubectl-edit")
+
+    def test_metadata_and_status_are_no_take_over(self) -> None:
+        manifest = self.managed(
+            {"manager": "kubectl-label", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
+            {"manager": "pilot-discovery", "subresource": "status", "fieldsV1": {"f:status": {}}},
+        )
+        assert se.taken_over_by(manifest, "egressctl") == ()
+
+    def test_our_manager_is_the_one_that_was_used(self) -> None:
+        manifest = self.managed({"manager": "ci", "fieldsV1": {"f:spec": {}}})
+        assert se.taken_over_by(manifest, "ci") == ()
+        assert se.taken_over_by(manifest, "egressctl") == ("ci",)
+
+
+class TestNormalise:
+    @pytest.mark.parametrize(
+        ("address", "block"),
+        [
+            ("208.80.154.230/27", "208.80.154.224/27"),
+            ("1.2.3.4", "1.2.3.4/32"),
+            ("1.2.3.4/0", "0.0.0.0/0"),
+            ("2001:DB8::1/32", "2001:db8::/32"),
+        ],
+    )
+    def test_an_address_is_a_block_without_host_bits(self, address: str, block: str) -> None:
+        assert se.normalise(address) == block
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "",
+            "1.2.3",
+            "1.2.3.4/33",
+            "1.2.3.04",
+            "1.2.3.4/08",
+            "1.2.3.4/255.0.0.0",
+            " 1.2.3.4",
+            "a.example",
+            "1.2.3.4-1.2.3.9",
+            "fe80::1%eth0",
+        ],
+    )
+    def test_what_go_does_not_read_is_no_address(self, address: str) -> None:
+        assert se.normalise(address) is None
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.ip_addresses(v=4), st.integers(0, 32))
+    def test_a_block_is_normal_once_normalised(self, address: object, prefix: int) -> None:
+        block = se.normalise(f"{address}/{prefix}")
+        assert block is not None
+        assert se.normalise(block) == block
+        assert block.endswith(f"/{prefix}")
