@@ -1,0 +1,255 @@
+"""The command line of curl that a probe is, and what its report means.
+
+Five transfers at most share one exec, one after the other, and the pod's socket table is read last:
+curl keeps five connections, so each is still there to be seen. Fields go to stderr through `-w`, one
+line a transfer; bodies and the socket table go to stdout, and are cut apart by the sizes that curl
+reports, so that no body can pass for a socket table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from egressctl.model import CauseCode, Outcome, Probe
+
+TRANSFERS_PER_EXEC = 5
+"""How many idle connections curl keeps by default (CURLOPT_MAXCONNECTS): the sixth closes the first."""
+
+BODY_LIMIT = 4 << 20
+"""Bytes of a body that `extract` may look at."""
+
+_FIELDS = (
+    "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
+    "size_download", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
+)  # fmt: skip
+# errormsg is not escaped by curl, and stands last behind a tab for that reason.
+_MARK = "egressctl"
+_EXIT, _SIZE = re.compile("[0-9]{1,3}"), re.compile("[0-9]{1,15}")
+_TABLE_HEAD = b"  sl  local_address rem_address "
+
+TABLE_URLS = ("file:///proc/net/tcp", "file:///proc/net/tcp6")
+
+# curl(1), "EXIT CODES".
+_EXIT_CAUSES: Mapping[int, CauseCode] = {
+    5: CauseCode.NAME_RESOLUTION,
+    6: CauseCode.NAME_RESOLUTION,
+    7: CauseCode.CONNECT_REFUSED,
+    16: CauseCode.RESET,
+    18: CauseCode.RESET,
+    22: CauseCode.HTTP_STATUS,
+    28: CauseCode.TIMEOUT,
+    35: CauseCode.TLS_HANDSHAKE,
+    51: CauseCode.TLS_CERTIFICATE,
+    52: CauseCode.RESET,
+    55: CauseCode.RESET,
+    56: CauseCode.RESET,
+    58: CauseCode.TLS_CERTIFICATE,
+    60: CauseCode.TLS_CERTIFICATE,
+    63: CauseCode.BODY_MISMATCH,
+    77: CauseCode.TLS_CERTIFICATE,
+    83: CauseCode.TLS_CERTIFICATE,
+    90: CauseCode.TLS_CERTIFICATE,
+    91: CauseCode.TLS_CERTIFICATE,
+    92: CauseCode.RESET,
+    95: CauseCode.RESET,
+}
+
+REFUSAL_EXITS = frozenset({16, 35, 52, 55, 56, 92})
+"""Exits that a refusal by the sidecar shares with a reset from beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a transfer may take, in seconds."""
+
+    connect: float = 5.0
+    total: float = 10.0
+
+
+LIMITS = Limits()
+"""What holds unless the command line says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one exec of curl gave: an outcome a probe (None where its line was lost), and the socket table."""
+
+    outcomes: tuple[Outcome | None, ...]
+    table: str
+
+
+def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
+    """Return the argument vector that sends the probes one after the other and reads the socket table last.
+
+    At most TRANSFERS_PER_EXEC probes; of one address and port at most one connection is made, so callers
+    put probes of one host into different calls where each must have a connection of its own.
+    """
+    if not 0 < len(probes) <= TRANSFERS_PER_EXEC:
+        raise ValueError(f"one exec takes 1 to {TRANSFERS_PER_EXEC} probes, not {len(probes)}")
+    argv = ["curl", "-q"]
+    for index, probe in enumerate(probes):
+        argv += [*_segment(index, limits), *_body_options(probe), probe.url, "--next"]
+    return (*argv, *_table_segments())
+
+
+def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tuple[str, ...]:
+    """Return the argument vector that opens a bare connection to each address, and reads the socket table last.
+
+    A refused TLS connection leaves no row in the socket table; a bare one to the same address and port does.
+    """
+    argv = ["curl", "-q"]
+    for index, (ip, port) in enumerate(addresses):
+        host = f"[{ip}]" if ":" in ip else ip
+        argv += [*_segment(index, Limits(limits.connect, min(limits.total, 2.0))), "-o", "/dev/null"]
+        argv += [f"telnet://{host}:{port}", "--next"]
+    return (*argv, *_table_segments())
+
+
+def _segment(index: int, limits: Limits) -> list[str]:
+    fields = r"\t".join(f"%{{{name}}}" for name in _FIELDS)
+    return [
+        "-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}",
+        "-w", rf"%{{stderr}}\n{_MARK} {index}\t{fields}\n",
+    ]  # fmt: skip
+
+
+def _body_options(probe: Probe) -> list[str]:
+    if probe.extract:
+        return ["--max-filesize", str(BODY_LIMIT)]
+    # With no status expected (a derived probe), the answer's existence is all that is asked.
+    return ["-o", "/dev/null", "-I"] if probe.expect.status is None else ["-o", "/dev/null"]
+
+
+def _table_segments() -> list[str]:
+    first, second = TABLE_URLS
+    return ["-gs", first, "--next", "-gs", second]
+
+
+def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
+    """Read what `probe_argv`'s command wrote. Never raises: what is missing or ambiguous is None or empty."""
+    lines = _report_lines(stderr)
+    outcomes: list[Outcome | None] = []
+    offset = 0
+    for index, probe in enumerate(probes):
+        fields = lines.get(index)
+        if fields is None:
+            outcomes.append(None)
+            offset = len(stdout) + 1  # from here on nothing can be told apart
+            continue
+        body = b""
+        if probe.extract:
+            size = int(fields["size_download"])
+            body = stdout[offset : offset + size]
+            offset += size
+        outcomes.append(_outcome(fields, probe.port, probe.extract, body))
+    return Answer(tuple(outcomes), _table(stdout[offset:]))
+
+
+def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> Answer:
+    """Read what `companion_argv`'s command wrote for these addresses."""
+    lines = _report_lines(stderr)
+    outcomes = (_outcome(lines[index], port, {}, b"") if index in lines else None for index, (_, port) in enumerate(addresses))
+    return Answer(tuple(outcomes), _table(stdout))
+
+
+def _table(tail: bytes) -> str:
+    return tail.decode("ascii", "replace") if tail.startswith(_TABLE_HEAD) else ""
+
+
+def _report_lines(stderr: bytes) -> dict[int, dict[str, str]]:
+    """Map each transfer's index to its fields; an index seen twice is dropped, since one of the two is not curl's."""
+    found: dict[int, dict[str, str]] = {}
+    seen: set[int] = set()
+    for line in stderr.decode("utf-8", "replace").split("\n"):
+        head, *values = line.split("\t", len(_FIELDS))
+        match = re.fullmatch(rf"{_MARK} (\d{{1,3}})", head)
+        if not match or len(values) != len(_FIELDS):
+            continue
+        index = int(match[1])
+        found[index] = dict(zip(_FIELDS, values, strict=True))
+        fields = found[index]
+        if index in seen or not (_EXIT.fullmatch(fields["exitcode"]) and _SIZE.fullmatch(fields["size_download"])):
+            del found[index]
+        seen.add(index)
+    return found
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text.replace(",", "."))  # curl prints times in the locale's manner in some builds
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) else 0.0
+
+
+def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], body: bytes) -> Outcome:
+    text = body.decode("utf-8", "replace") if extract else ""
+    found = {name: match[1] for name, pattern in extract.items() if (match := re.search(pattern, text))}
+    return Outcome(
+        curl_exit=int(fields["exitcode"]),
+        error=fields["errormsg"].strip(),
+        http_status=int(_number(fields["http_code"])),
+        remote_ip=fields["remote_ip"],
+        remote_port=max(0, int(_number(fields["remote_port"]))),
+        local_ip=fields["local_ip"],
+        local_port=max(0, int(_number(fields["local_port"]))),
+        proxied=_proxied(fields, port),
+        seconds={
+            "lookup": _number(fields["time_namelookup"]),
+            "connect": _number(fields["time_connect"]),
+            "tls": _number(fields["time_appconnect"]),
+            "total": _number(fields["time_total"]),
+        },
+        extracted=found,
+        unmatched=tuple(name for name in extract if name not in found),
+    )
+
+
+def _proxied(fields: Mapping[str, str], port: int) -> bool:
+    """Say whether a proxy variable led the transfer elsewhere: CONNECT was answered, or the port is not the URL's."""
+    if _number(fields["http_connect"]) > 0:
+        return True
+    return _number(fields["remote_port"]) not in (0, -1, port)
+
+
+def cause_of(outcome: Outcome) -> CauseCode | None:
+    """Name what curl's exit code says went wrong beyond the mesh; None for an exit that names nothing.
+
+    It is the cause only where the mesh let the transfer out: exit 35 and its kin look alike when blocked.
+    """
+    if outcome.curl_exit == 28:
+        return CauseCode.TIMEOUT if outcome.seconds.get("connect", 0) > 0 else CauseCode.CONNECT_TIMEOUT
+    if outcome.curl_exit == 35 and looks_reset(outcome):
+        return CauseCode.RESET
+    return _EXIT_CAUSES.get(outcome.curl_exit)
+
+
+def looks_reset(outcome: Outcome) -> bool:
+    """Say whether the connection ended without a word of TLS or HTTP: by reset, or closed empty."""
+    if outcome.curl_exit not in REFUSAL_EXITS or outcome.http_status or outcome.seconds.get("tls", 0) > 0:
+        return False
+    words = outcome.error.lower()
+    # What OpenSSL, GnuTLS and BoringSSL say of an alert or of bytes that are no TLS: somebody answered.
+    return not any(
+        sign in words for sign in ("alert", "wrong version", "unknown protocol", "packet length", "unsupported protocol")
+    )
+
+
+def chunks(probes: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
+    """Deal numbered probes out to execs: at most five each, and never two of one host and port.
+
+    Two probes of one host and port in one exec would share a connection, which is then counted once.
+    """
+    dealt: list[list[tuple[int, Probe]]] = []
+    for index, probe in probes:
+        place = (probe.host, probe.port)
+        for chunk in dealt:
+            if len(chunk) < TRANSFERS_PER_EXEC and all((other.host, other.port) != place for _, other in chunk):
+                chunk.append((index, probe))
+                break
+        else:
+            dealt.append([(index, probe)])
+    return dealt
