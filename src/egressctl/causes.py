@@ -1,0 +1,173 @@
+"""The sentence and the next command for each cause: data in, words out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything that a judgement is made of: what was asked, from where, and what came of it.
+
+    `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
+    `entry_name` is the name it has or should have, empty where no target was named (a bare URL).
+    `neighbours` are the other ServiceEntries that could be read.
+    """
+
+    probe: Probe
+    source: Source
+    outcome: Outcome
+    evidence: Evidence
+    entry_name: str = ""
+    entry: ServiceEntry | None = None
+    neighbours: tuple[ServiceEntry, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The address that curl reports, or the URL's host where it reached none."""
+        return f"{self.outcome.remote_ip or self.probe.host}:{self.outcome.remote_port or self.probe.port}"
+
+
+def _exec(source: Source, command: str) -> str:
+    return f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- {command}"
+
+
+def explain(code: CauseCode, situation: Situation, detail: str = "") -> Cause:
+    """Put a cause into one sentence with its evidence, and name the next command to type.
+
+    `detail` replaces the sentence where the caller knows more than the code says.
+    """
+    message, hint = _words(code, situation)
+    return Cause(code, detail or message, hint)
+
+
+def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
+    probe, source, outcome, evidence = at.probe, at.source, at.outcome, at.evidence
+    entry, namespace = at.entry, at.entry.namespace if at.entry else source.namespace
+    carried = evidence.walk.envoy_cluster if evidence.walk and evidence.walk.envoy_cluster else "no Envoy cluster"
+    name = at.entry_name
+    target = name.removesuffix("-ext")
+    curl_says = f"curl exit {outcome.curl_exit}" + (f": {outcome.error}" if outcome.error else "")
+    describe = f"kubectl get serviceentry -n {namespace} {name} -o yaml"
+    match code:
+        case CauseCode.BLACKHOLE:
+            return (
+                f"the outbound traffic policy is REGISTRY_ONLY and no ServiceEntry names {at.address}",
+                f"egressctl create NAME --host {probe.host} --address {outcome.remote_ip or 'ADDRESS'} --port {probe.port}",
+            )
+        case CauseCode.PASSTHROUGH:
+            return (
+                f"the outbound traffic policy ALLOW_ANY let {at.address} out through {carried}; no ServiceEntry carried it",
+                "name the target to prove: egressctl verify NAME",
+            )
+        case CauseCode.ENTRY_MISSING:
+            return (
+                f"ServiceEntry {name} is not in namespace {namespace}; {at.address} leads to {carried}",
+                f"egressctl create {target} -n {namespace}",
+            )
+        case CauseCode.ADDRESS_NOT_LISTED:
+            listed = ", ".join(entry.addresses[:4]) + (", ..." if len(entry.addresses) > 4 else "") if entry else ""
+            return (
+                f"{probe.host} resolved to {outcome.remote_ip}, which is in none of the blocks of {name} ({listed})",
+                describe,
+            )
+        case CauseCode.PORT_NOT_LISTED:
+            listed = ", ".join(str(port.number) for port in entry.ports) if entry else ""
+            return f"{name} names port {listed or 'none'}, and the probe goes to {probe.port}", describe
+        case CauseCode.RIVAL_ENTRY:
+            rival = evidence.owner.rival if evidence.owner else None
+            instead = f", not {namespace}/{name}" if name else ""
+            if rival:
+                return (
+                    f"ServiceEntry {rival} holds {at.address}{instead}; it leads to {carried}",
+                    f"kubectl get serviceentry -n {rival.namespace} {rival.name} -o yaml",
+                )
+            why = evidence.owner.reason if evidence.owner else "no ServiceEntry that may be read claims it"
+            return (
+                f"{at.address} leads to {carried}{instead}: {why}",
+                "kubectl get serviceentries.networking.istio.io,virtualservices.networking.istio.io -A",
+            )
+        case CauseCode.NOT_EXPORTED:
+            allowed = ", ".join(entry.export_to) if entry else ""
+            return f"exportTo of {namespace}/{name} is {allowed}, which leaves out namespace {source.namespace}", describe
+        case CauseCode.NOT_PROPAGATED:
+            return (
+                f"{namespace}/{name} lists {at.address}, and the sidecar leads it to {carried}: "
+                "a Sidecar resource hides the entry, or the control plane has not pushed it",
+                f"istioctl proxy-status; kubectl get sidecars.networking.istio.io -n {source.namespace}",
+            )
+        case CauseCode.NO_SIDECAR:
+            return (
+                f"pod {source.namespace}/{source.pod} has no sidecar (no container istio-proxy): no mesh stood in the way",
+                f"kubectl label namespace {source.namespace} istio-injection=enabled, and start the pod again",
+            )
+        case CauseCode.NOT_CAPTURED if outcome.proxied:
+            return (
+                f"a proxy variable in the pod led curl to port {outcome.remote_port}, not to {probe.host}:{probe.port}",
+                _exec(source, "env"),
+            )
+        case CauseCode.NOT_CAPTURED:
+            return (
+                f"the connection to {at.address} did not go through the sidecar: "
+                "the pod's socket table has no other end of it at port 15001",
+                f"kubectl get pod -n {source.namespace} {source.pod} -o jsonpath='{{.metadata.annotations}}'",
+            )
+        case CauseCode.AMBIENT:
+            return (
+                "the pod is in an ambient mesh, where nothing tells an outside tool which path carried the answer",
+                "use a pod with a sidecar: --pod NAME",
+            )
+        case CauseCode.NAME_RESOLUTION:
+            return f"the pod cannot resolve {probe.host} ({curl_says})", _exec(source, f"nslookup {probe.host}")
+        case CauseCode.CONNECT_REFUSED:
+            return (
+                f"the sidecar let it out through {carried}, and {at.address} refused the connection ({curl_says})",
+                f"see whether anything listens on {at.address}",
+            )
+        case CauseCode.CONNECT_TIMEOUT:
+            return (
+                f"no connection to {at.address} within the time allowed ({curl_says})",
+                "look for a firewall between the node and that address",
+            )
+        case CauseCode.TLS_CERTIFICATE:
+            return f"the certificate of {probe.host} was not accepted ({curl_says})", _exec(source, f"curl -v {probe.url}")
+        case CauseCode.TLS_HANDSHAKE:
+            return f"the TLS handshake with {at.address} failed ({curl_says})", _exec(source, f"curl -v {probe.url}")
+        case CauseCode.TIMEOUT:
+            return f"{at.address} took the connection and did not answer in time ({curl_says})", "--probe-timeout 30s"
+        case CauseCode.RESET:
+            return f"the sidecar let it out through {carried}, and the connection was cut ({curl_says})", _exec(
+                source, f"curl -v {probe.url}"
+            )
+        case CauseCode.HTTP_STATUS:
+            return f"HTTP status {outcome.http_status}, expected {probe.expect.status or 'any'}", _exec(
+                source, f"curl -i {probe.url}"
+            )
+        case CauseCode.BODY_MISMATCH:
+            return (
+                f"the expression for {', '.join(outcome.unmatched) or 'extract'} found nothing in the body",
+                _exec(source, f"curl -s {probe.url}"),
+            )
+        case CauseCode.PROXY_UNREADABLE:
+            return (
+                f"the sidecar of {source.namespace}/{source.pod} could not be read, so nothing shows which way the request took",
+                f"kubectl exec -n {source.namespace} {source.pod} -c istio-proxy -- pilot-agent request GET config_dump",
+            )
+        case CauseCode.EVIDENCE_LOST:
+            return f"the evidence for {at.address} is not sufficient ({curl_says})", "ask again: --retries 2"
+        case CauseCode.NO_SOURCE_POD:
+            return "there is no pod to send the probe from", "egressctl create ... --with-source, or name one: --pod NAME"
+        case CauseCode.NO_CURL:
+            return (
+                f"container {source.container} of pod {source.namespace}/{source.pod} has no curl",
+                "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... --with-source",
+            )
+        case CauseCode.EXEC_FORBIDDEN:
+            return (
+                f"no right to exec into pod {source.namespace}/{source.pod}",
+                f"kubectl auth can-i create pods --subresource=exec -n {source.namespace}",
+            )
+        case CauseCode.EXEC_FAILED:
+            return f"curl could not be run in pod {source.namespace}/{source.pod}", _exec(source, "curl --version")

@@ -1,0 +1,28 @@
+"""Which exit code a report ends with: a pure function of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from egressctl.model import ProbeResult, TargetResult, Verdict
+
+PRECEDENCE = (5, 3, 1, 4)
+"""Several at once: the first of these that is present wins (2, 70, 130 and 143 end a command by themselves)."""
+
+
+def of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False, also: Iterable[int] = ()) -> int:
+    """Return the exit code of these results, and of codes that came about elsewhere."""
+    codes = {of_probe(probe, allow_unproven) for target in targets for probe in (*target.probes, *target.closure)} | set(also)
+    return next((code for code in PRECEDENCE if code in codes), max(codes, default=0))
+
+
+def of_probe(result: ProbeResult, allow_unproven: bool) -> int:
+    """Return the exit code that one probe asks for."""
+    if result.held:
+        return 0
+    if result.verdict is Verdict.INCONCLUSIVE:
+        return 3
+    if result.verdict is Verdict.UNPROVEN:
+        expected_open = result.probe.expect.verdict is Verdict.OPEN
+        return 0 if allow_unproven and expected_open else 4
+    return 1

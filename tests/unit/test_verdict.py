@@ -1,0 +1,635 @@
+"""Judging: outcome and evidence in, verdict with cause out. A false `open` is the worst that can happen here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import recordings
+from egressctl import envoy, proof
+from egressctl.causes import Situation, explain
+from egressctl.curl import looks_reset
+from egressctl.mesh import Sent
+from egressctl.model import (
+    Capture,
+    CauseCode,
+    Counts,
+    Evidence,
+    Expectation,
+    Method,
+    Outcome,
+    Owner,
+    Ownership,
+    Port,
+    Probe,
+    ServiceEntry,
+    Source,
+    Verdict,
+    Walk,
+)
+from egressctl.serviceentry import read
+from egressctl.verdict import BLACKHOLE, PASSTHROUGH, Judgement, exported, judge, lists, methods, result
+
+NAME = "outbound|443||wikipedia.org"
+ENTRY = ServiceEntry(
+    name="wikipedia-ext",
+    namespace="default",
+    hosts=("wikipedia.org",),
+    addresses=("208.80.154.224/27",),
+    ports=(Port(443, "TCP", "tcp-port"),),
+    resolution="NONE",
+    location="MESH_EXTERNAL",
+    export_to=(),
+)
+RIVAL = replace(ENTRY, name="rival-ext", namespace="other")
+PROBE = Probe("portal", "https://www.wikipedia.org")
+SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
+
+ANSWER = Outcome(0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"connect": 0.01, "tls": 0.02, "total": 0.03})
+REFUSAL = replace(ANSWER, curl_exit=35, error="Recv failure: Connection reset by peer", http_status=0, seconds={"connect": 0.01})
+TIME_OUT = replace(ANSWER, curl_exit=28, error="Connection timed out", http_status=0, seconds={"connect": 0.01})
+
+WALK = Walk("0.0.0.0_443", "", NAME, "208.80.154.224/27")
+OURS = Owner(Ownership.OWNED, "default/wikipedia-ext lists it")
+RIVALS = Owner(Ownership.OTHERS, "it is the Envoy cluster of other/rival-ext", RIVAL)
+PROVEN = Evidence(Capture.CAPTURED, False, WALK, OURS, True, Counts(1), "REGISTRY_ONLY")
+
+
+def leading_to(envoy_cluster: str | None, owner: Owner | None = None, **changes: object) -> Evidence:
+    """The proven evidence, with a walk to another Envoy cluster."""
+    return replace(PROVEN, walk=replace(WALK, envoy_cluster=envoy_cluster), owner=owner, **changes)  # type: ignore[arg-type]
+
+
+def beyond(**counts: int) -> Evidence:
+    return replace(PROVEN, counts=Counts(**counts))
+
+
+@dataclass(frozen=True)
+class Example:
+    """One situation of the verdict table, told by what differs from the one that is open."""
+
+    name: str
+    verdict: Verdict
+    cause: CauseCode | None = None
+    outcome: Outcome = ANSWER
+    evidence: Evidence = PROVEN
+    source: Source = SOURCE
+    probe: Probe = PROBE
+    entry_name: str = "wikipedia-ext"
+    entry: ServiceEntry | None = ENTRY
+    says: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(self.probe, self.source, self.outcome, self.evidence, self.entry_name, self.entry)
+
+
+OPEN, BYPASSED, BLOCKED = Verdict.OPEN, Verdict.BYPASSED, Verdict.BLOCKED
+FAILED, UNPROVEN, INCONCLUSIVE = Verdict.FAILED, Verdict.UNPROVEN, Verdict.INCONCLUSIVE
+C = CauseCode
+NO_SIDECAR, AMBIENT = replace(SOURCE, proxy=None), replace(SOURCE, ambient=True)
+UNREAD = Evidence(Capture.CAPTURED)
+REFUSED_BY_MESH = leading_to(BLACKHOLE)
+
+
+def with_exit(number: int, **changes: object) -> Outcome:
+    return replace(ANSWER, curl_exit=number, http_status=0, error="what curl said", **changes)  # type: ignore[arg-type]
+
+
+EXAMPLES = [
+    # open
+    Example("all four", OPEN),
+    Example("any status, where none is expected", OPEN, outcome=replace(ANSWER, http_status=404),
+            probe=replace(PROBE, expect=Expectation(status=None))),
+    Example("another status, where it is the expected one", OPEN, outcome=replace(ANSWER, http_status=301),
+            probe=replace(PROBE, expect=Expectation(status=301))),
+    Example("a bare URL that some entry carries", OPEN, entry_name="", entry=None),
+    # bypassed
+    Example("let out by the policy, no target", BYPASSED, C.PASSTHROUGH, evidence=leading_to(PASSTHROUGH), entry_name="",
+            entry=None, says=("ALLOW_ANY", "208.80.154.224:443", PASSTHROUGH)),
+    Example("let out by the policy, no entry", BYPASSED, C.ENTRY_MISSING, evidence=leading_to(PASSTHROUGH), entry=None,
+            says=("wikipedia-ext", "namespace default", PASSTHROUGH)),
+    Example("the entry is gone, and the sidecar has it still", BYPASSED, C.ENTRY_MISSING, entry=None,
+            evidence=leading_to(NAME), says=(NAME,)),
+    Example("let out by the policy, address not listed", BYPASSED, C.ADDRESS_NOT_LISTED, evidence=leading_to(PASSTHROUGH),
+            outcome=replace(ANSWER, remote_ip="208.80.153.99"), says=("208.80.153.99", "208.80.154.224/27")),
+    Example("let out by the policy, port not listed", BYPASSED, C.PORT_NOT_LISTED, evidence=leading_to(PASSTHROUGH),
+            probe=replace(PROBE, url="https://www.wikipedia.org:8443"), says=("443", "8443")),
+    Example("let out by the policy, not exported", BYPASSED, C.NOT_EXPORTED, evidence=leading_to(PASSTHROUGH),
+            entry=replace(ENTRY, namespace="other", export_to=(".",)), says=("exportTo of other/wikipedia-ext is .",)),
+    Example("let out by the policy, not propagated", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH),
+            says=("default/wikipedia-ext", PASSTHROUGH)),
+    Example("another entry carried it", BYPASSED, C.RIVAL_ENTRY, evidence=leading_to("outbound|443||other.example", RIVALS),
+            says=("ServiceEntry other/rival-ext", "not default/wikipedia-ext")),
+    Example("another route carried it", BYPASSED, C.RIVAL_ENTRY, says=("not default/wikipedia-ext", "the expectation names gw"),
+            evidence=leading_to(NAME, Owner(Ownership.OTHERS, "the expectation names gw, and wikipedia.org carries"))),
+    Example("another way than a bare URL's expectation names", BYPASSED, C.RIVAL_ENTRY, entry_name="", entry=None,
+            evidence=leading_to(NAME, Owner(Ownership.OTHERS, "the expectation names gw, and wikipedia.org carries")),
+            says=("the expectation names gw",)),
+    Example("no sidecar", BYPASSED, C.NO_SIDECAR, source=NO_SIDECAR, evidence=Evidence(), says=("default/sleep",)),
+    Example("not captured", BYPASSED, C.NOT_CAPTURED, evidence=replace(PROVEN, capture=Capture.NOT_CAPTURED), says=("15001",)),
+    Example("led elsewhere by a proxy variable", BYPASSED, C.NOT_CAPTURED, says=("proxy variable", "3128"),
+            outcome=replace(ANSWER, proxied=True, remote_port=3128)),
+    # blocked
+    Example("refused, no target", BLOCKED, C.BLACKHOLE, REFUSAL, REFUSED_BY_MESH, entry_name="", entry=None,
+            says=("REGISTRY_ONLY", "208.80.154.224:443")),
+    Example("refused, no entry", BLOCKED, C.ENTRY_MISSING, REFUSAL, REFUSED_BY_MESH, entry=None, says=(BLACKHOLE,)),
+    Example("refused, the walk leads to nothing", BLOCKED, C.ENTRY_MISSING, REFUSAL, leading_to(None), entry=None,
+            says=("no Envoy cluster",)),
+    Example("refused, address not listed", BLOCKED, C.ADDRESS_NOT_LISTED, replace(REFUSAL, remote_ip="192.0.2.1"),
+            REFUSED_BY_MESH),
+    Example("refused, port not listed", BLOCKED, C.PORT_NOT_LISTED, REFUSAL, REFUSED_BY_MESH,
+            entry=replace(ENTRY, ports=(Port(80, "TCP", "web"),)), says=("port 80", "443")),
+    Example("refused, not exported", BLOCKED, C.NOT_EXPORTED, REFUSAL, REFUSED_BY_MESH, entry=replace(ENTRY, export_to=("prod",)),
+            says=("prod", "namespace default")),
+    Example("refused, not propagated", BLOCKED, C.NOT_PROPAGATED, REFUSAL, REFUSED_BY_MESH, says=(BLACKHOLE,)),
+    Example("refused, another namespace's entry of the host stands in the way", BLOCKED, C.RIVAL_ENTRY, REFUSAL,
+            leading_to(BLACKHOLE, RIVALS), says=("other/rival-ext",)),
+    Example("refused, shown by a companion", BLOCKED, C.NOT_PROPAGATED, REFUSAL, replace(REFUSED_BY_MESH, companion=True)),
+    # failed
+    Example("the name does not resolve", FAILED, C.NAME_RESOLUTION, with_exit(6, remote_ip="", remote_port=0), Evidence(),
+            says=("www.wikipedia.org", "curl exit 6: what curl said")),
+    Example("the name does not resolve, ambient", FAILED, C.NAME_RESOLUTION, with_exit(6), Evidence(), AMBIENT),
+    Example("refused beyond", FAILED, C.CONNECT_REFUSED, REFUSAL, beyond(opened=1, connect_failed=1), says=(NAME,)),
+    Example("no connection beyond", FAILED, C.CONNECT_TIMEOUT, TIME_OUT, beyond(opened=1, pending=1)),
+    Example("the sidecar is still connecting when curl is reset", FAILED, C.CONNECT_TIMEOUT, REFUSAL, beyond(pending=1)),
+    Example("connected and silent", FAILED, C.TIMEOUT, TIME_OUT, beyond(opened=1)),
+    Example("cut beyond", FAILED, C.RESET, REFUSAL, beyond(opened=1), says=(NAME,)),
+    Example("the certificate", FAILED, C.TLS_CERTIFICATE, with_exit(60), says=("www.wikipedia.org", "curl exit 60")),
+    Example("the handshake", FAILED, C.TLS_HANDSHAKE, replace(REFUSAL, error="sslv3 alert handshake failure")),
+    Example("another status", FAILED, C.HTTP_STATUS, replace(ANSWER, http_status=404), says=("404", "200")),
+    Example("another status, let out by the policy", FAILED, C.HTTP_STATUS, replace(ANSWER, http_status=404),
+            leading_to(PASSTHROUGH)),
+    Example("another body", FAILED, C.BODY_MISMATCH, replace(ANSWER, unmatched=("articles",)), says=("articles",)),
+    Example("a body that is too long", FAILED, C.BODY_MISMATCH, with_exit(63)),
+    Example("no sidecar, and refused", FAILED, C.CONNECT_REFUSED, with_exit(7), Evidence(), NO_SIDECAR),
+    Example("no sidecar, and cut", FAILED, C.RESET, REFUSAL, Evidence(), NO_SIDECAR),
+    Example("not captured, and refused", FAILED, C.NOT_CAPTURED, with_exit(7), replace(PROVEN, capture=Capture.NOT_CAPTURED),
+            says=("did not go through the sidecar", "refused the connection")),
+    Example("a proxy that refuses", FAILED, C.NOT_CAPTURED, with_exit(56, proxied=True, remote_port=3128), says=("3128",)),
+    # unproven
+    Example("ambient", UNPROVEN, C.AMBIENT, source=AMBIENT, evidence=Evidence()),
+    Example("capture not known", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, capture=Capture.UNKNOWN),
+            says=("socket table",)),
+    Example("sidecar not readable", UNPROVEN, C.PROXY_UNREADABLE, evidence=UNREAD, says=("default/sleep",)),
+    Example("walk not understood", UNPROVEN, C.EVIDENCE_LOST, says=("depends on server_names",),
+            evidence=replace(PROVEN, walk=replace(WALK, unknown="it depends on server_names"))),
+    Example("an answer from BlackHoleCluster", UNPROVEN, C.EVIDENCE_LOST, evidence=leading_to(BLACKHOLE, OURS),
+            says=("do not fit together",)),
+    Example("an answer from nowhere", UNPROVEN, C.EVIDENCE_LOST, evidence=leading_to(None, OURS), says=("nothing",)),
+    Example("owner not known", UNPROVEN, C.EVIDENCE_LOST, says=("two share it", NAME),
+            evidence=replace(PROVEN, owner=Owner(Ownership.UNKNOWN, "two share it"))),
+    Example("no owner", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, owner=None), says=("no ServiceEntry",)),
+    Example("not counted", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=False), says=("did not move",)),
+    Example("counts not readable", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=None), says=("not be read",)),
+    # inconclusive
+    Example("ambient, and no answer", INCONCLUSIVE, C.AMBIENT, REFUSAL, Evidence(), AMBIENT),
+    Example("no answer, sidecar not readable", INCONCLUSIVE, C.PROXY_UNREADABLE, REFUSAL, UNREAD),
+    Example("cut, and the counts are not readable", INCONCLUSIVE, C.PROXY_UNREADABLE, REFUSAL, replace(PROVEN, counts=None)),
+    Example("cut, and the counts show nothing", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL, beyond()),
+    Example("no answer, walk not understood", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL,
+            replace(PROVEN, walk=replace(WALK, unknown="it depends on server_names"))),
+    Example("refused, capture not known", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL,
+            replace(REFUSED_BY_MESH, capture=Capture.UNKNOWN), says=("nothing shows whether by the sidecar",)),
+    Example("time-out, capture not known", INCONCLUSIVE, C.EVIDENCE_LOST, TIME_OUT, replace(PROVEN, capture=Capture.UNKNOWN)),
+    Example("something else where the mesh refuses", INCONCLUSIVE, C.EVIDENCE_LOST, with_exit(60), REFUSED_BY_MESH),
+    Example("a time-out where the mesh refuses", INCONCLUSIVE, C.EVIDENCE_LOST, TIME_OUT, REFUSED_BY_MESH),
+    Example("a 502 where the mesh refuses", INCONCLUSIVE, C.EVIDENCE_LOST, replace(ANSWER, http_status=502), REFUSED_BY_MESH,
+            says=("502",)),
+    Example("exit 7 in front of a sidecar", INCONCLUSIVE, C.EVIDENCE_LOST, with_exit(7), says=("none is listening yet",)),
+    Example("an exit that names nothing", INCONCLUSIVE, C.EXEC_FAILED, with_exit(43), says=("curl exit 43",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[f"{each.verdict}: {each.name}" for each in EXAMPLES])
+def test_by_example(example: Example) -> None:
+    judged = judge(example.situation)
+    assert (judged.verdict, judged.cause.code if judged.cause else None) == (example.verdict, example.cause)
+    for words in example.says:
+        assert judged.cause is not None
+        assert words in judged.cause.message
+
+
+def test_every_verdict_has_its_examples() -> None:
+    assert {example.verdict for example in EXAMPLES} == set(Verdict)
+
+
+def test_every_cause_is_some_situations() -> None:
+    asked_for = {C.NO_SOURCE_POD, C.NO_CURL, C.EXEC_FORBIDDEN, C.EXEC_FAILED}
+    """What could not be sent is judged by nobody: mesh.py and verify.py name it, and proof.unasked words it."""
+    assert {example.cause for example in EXAMPLES if example.cause} | asked_for == set(CauseCode)
+
+
+@pytest.mark.parametrize("code", list(CauseCode))
+def test_every_cause_has_a_sentence_and_a_next_step_even_where_nothing_is_known(code: CauseCode) -> None:
+    unasked = proof.unasked(proof.Question(PROBE), SOURCE, code, "")
+    assert unasked.verdict is INCONCLUSIVE
+    assert not unasked.held
+    for cause in (unasked.cause, explain(code, EXAMPLES[0].situation)):
+        assert cause is not None
+        assert cause.code is code
+        assert cause.message.strip()
+        assert cause.hint.strip()
+        assert "None" not in cause.message + cause.hint
+
+
+def test_what_the_caller_knows_replaces_the_sentence_and_keeps_the_next_step() -> None:
+    cause = explain(C.EXEC_FAILED, EXAMPLES[0].situation, "the stream broke")
+    assert (cause.message, cause.hint) == ("the stream broke", "kubectl exec -n default sleep -c sleep -- curl --version")
+
+
+# Precedence: what makes a piece of evidence worthless goes before it
+
+
+def verdict_of(**changes: object) -> tuple[Verdict, CauseCode | None]:
+    judged = judge(replace(EXAMPLES[0].situation, **changes))  # type: ignore[arg-type]
+    return judged.verdict, judged.cause.code if judged.cause else None
+
+
+def test_an_ambient_pod_proves_nothing_whatever_the_rest_says() -> None:
+    for source in (AMBIENT, replace(AMBIENT, proxy=None)):
+        assert verdict_of(source=source) == (UNPROVEN, C.AMBIENT)
+
+
+def test_without_a_sidecar_nothing_else_counts() -> None:
+    assert verdict_of(source=NO_SIDECAR) == (BYPASSED, C.NO_SIDECAR)
+
+
+@pytest.mark.parametrize("capture", list(Capture))
+def test_a_proxied_transfer_is_never_open(capture: Capture) -> None:
+    outcome, evidence = replace(ANSWER, proxied=True), replace(PROVEN, capture=capture)
+    assert verdict_of(outcome=outcome, evidence=evidence) == (BYPASSED, C.NOT_CAPTURED)
+
+
+def test_not_captured_goes_before_what_the_walk_and_the_counts_say() -> None:
+    for evidence in (PROVEN, leading_to(PASSTHROUGH), leading_to(BLACKHOLE), UNREAD):
+        assert verdict_of(evidence=replace(evidence, capture=Capture.NOT_CAPTURED)) == (BYPASSED, C.NOT_CAPTURED)
+
+
+def test_unknown_capture_goes_before_passthrough() -> None:
+    """A companion was never asked for after an answer: what is not known to be captured is not known to be let out."""
+    assert verdict_of(evidence=leading_to(PASSTHROUGH, capture=Capture.UNKNOWN)) == (UNPROVEN, C.EVIDENCE_LOST)
+
+
+def test_the_policys_envoy_cluster_is_bypassed_even_where_it_is_said_to_be_owned() -> None:
+    assert verdict_of(evidence=leading_to(PASSTHROUGH, OURS)) == (BYPASSED, C.NOT_PROPAGATED)
+
+
+def test_an_entry_that_is_gone_is_never_open() -> None:
+    assert verdict_of(entry=None) == (BYPASSED, C.ENTRY_MISSING)
+
+
+def test_the_port_goes_before_the_address_and_the_address_before_the_rival() -> None:
+    other_port = replace(ENTRY, ports=(Port(80, "TCP", "web"),), addresses=("192.0.2.0/24",))
+    evidence = leading_to("outbound|443||other.example", RIVALS)
+    assert verdict_of(evidence=evidence, entry=other_port) == (BYPASSED, C.PORT_NOT_LISTED)
+    other_address = replace(ENTRY, addresses=("192.0.2.0/24",))
+    assert verdict_of(evidence=evidence, entry=other_address) == (BYPASSED, C.ADDRESS_NOT_LISTED)
+
+
+def test_a_wrong_status_is_no_answer_that_proves_anything() -> None:
+    assert verdict_of(outcome=replace(ANSWER, http_status=500)) == (FAILED, C.HTTP_STATUS)
+    assert verdict_of(outcome=replace(ANSWER, http_status=0)) == (FAILED, C.HTTP_STATUS)
+
+
+# The expectation
+
+
+@pytest.mark.parametrize("expected", list(Verdict))
+def test_an_expectation_holds_where_the_verdict_is_the_one_expected(expected: Verdict) -> None:
+    for example in EXAMPLES:
+        probe = replace(example.probe, expect=replace(example.probe.expect, verdict=expected))
+        found = result(replace(example.situation, probe=probe))
+        assert found.held is (example.verdict is expected)
+        assert (found.probe, found.source, found.outcome) == (probe, example.source, example.outcome)
+
+
+def test_the_evidence_of_a_result_names_the_methods_that_hold() -> None:
+    found = result(EXAMPLES[0].situation)
+    assert found.evidence is not None
+    assert found.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED, Method.COUNTED)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "lacking"),
+    [
+        (replace(PROVEN, capture=Capture.UNKNOWN), Method.CAPTURED),
+        (replace(PROVEN, capture=Capture.NOT_CAPTURED), Method.CAPTURED),
+        (replace(PROVEN, walk=None), Method.STATIC),
+        (replace(PROVEN, walk=replace(WALK, unknown="why")), Method.STATIC),
+        (leading_to(None, OURS), Method.STATIC),
+        (replace(PROVEN, owner=None), Method.OWNED),
+        (replace(PROVEN, owner=RIVALS), Method.OWNED),
+        (replace(PROVEN, counted=None), Method.COUNTED),
+        (replace(PROVEN, counted=False), Method.COUNTED),
+    ],
+)
+def test_a_method_holds_only_where_its_evidence_does(evidence: Evidence, lacking: Method) -> None:
+    assert set(Method) - set(methods(evidence)) == {lacking}
+
+
+# What an entry lists and where it is exported to
+
+
+@pytest.mark.parametrize(
+    ("addresses", "ip", "listed"),
+    [
+        (("208.80.154.224/27",), "208.80.154.224", True),
+        (("208.80.154.224/27",), "208.80.155.0", False),
+        (("208.80.154.230/27",), "208.80.154.225", True),
+        (("208.80.154.224",), "208.80.154.224", True),
+        (("2620:0:861::/48", "192.0.2.0/24"), "192.0.2.9", True),
+        (("2620:0:861::/48",), "2620:0:861:ed1a::1", True),
+        (("2620:0:861::/48",), "192.0.2.9", False),
+        (("no address", "192.0.2.0/24"), "192.0.2.9", True),
+        (("no address",), "192.0.2.9", False),
+        (("192.0.2.0/24",), "", False),
+        ((), "192.0.2.9", True),
+        ((), "", True),
+    ],
+)
+def test_an_address_is_listed_by_a_block_around_it(addresses: tuple[str, ...], ip: str, listed: bool) -> None:
+    assert lists(replace(ENTRY, addresses=addresses), ip) is listed
+
+
+@pytest.mark.parametrize(
+    ("export_to", "namespace", "reached"),
+    [
+        ((), "anywhere", True),
+        (("*",), "anywhere", True),
+        ((".",), "default", True),
+        ((".",), "other", False),
+        (("prod", "test"), "test", True),
+        (("prod",), "default", False),
+        (("~",), "default", False),
+    ],
+)
+def test_an_entry_reaches_the_namespaces_that_it_is_exported_to(
+    export_to: tuple[str, ...], namespace: str, reached: bool
+) -> None:
+    assert exported(replace(ENTRY, export_to=export_to), namespace) is reached
+
+
+# Over all combinations
+
+NOTHING = st.none()
+TEXT = st.sampled_from(["", "Recv failure: Connection reset by peer", "alert handshake failure", "no"])
+IPS = st.sampled_from(["", "208.80.154.224", "192.0.2.1", "2620:0:861:ed1a::1", "not an address"])
+SECONDS = st.fixed_dictionaries({}, optional={name: st.sampled_from([0.0, 0.01]) for name in ("connect", "tls", "total")})
+OUTCOMES = st.builds(
+    Outcome,
+    curl_exit=st.sampled_from([-1, 0, 0, 0, 1, 5, 6, 7, 16, 18, 22, 28, 35, 43, 51, 52, 55, 56, 60, 63, 92, 99, 255]),
+    error=TEXT,
+    http_status=st.sampled_from([0, 200, 200, 301, 404, 502]),
+    remote_ip=IPS,
+    remote_port=st.sampled_from([0, 443, 8443]),
+    local_port=st.sampled_from([0, 40000]),
+    proxied=st.sampled_from([False, False, True]),
+    seconds=SECONDS,
+    unmatched=st.sampled_from([(), (), ("articles",)]),
+)
+WALKS = st.builds(
+    Walk,
+    st.just("0.0.0.0_443"),
+    st.just(""),
+    st.sampled_from([None, BLACKHOLE, PASSTHROUGH, NAME, NAME, "odd"]),
+    st.sampled_from(["", "208.80.154.224/27"]),
+    st.sampled_from(["", "", "", "it is not understood"]),
+)
+OWNERS = st.builds(Owner, st.sampled_from(list(Ownership)), st.just("why"), st.sampled_from([None, RIVAL]))
+COUNTS = st.builds(Counts, st.integers(0, 2), st.integers(0, 2), st.integers(0, 2))
+EVIDENCE = st.builds(
+    Evidence,
+    st.sampled_from([Capture.CAPTURED, *Capture]),
+    st.booleans(),
+    NOTHING | WALKS,
+    NOTHING | OWNERS,
+    st.sampled_from([True, True, False, None]),
+    NOTHING | COUNTS,
+    st.sampled_from(["REGISTRY_ONLY", "ALLOW_ANY", ""]),
+    # What came in is not believed: the methods are found anew.
+    st.sampled_from([(), tuple(Method)]),
+)
+ENTRIES = st.builds(
+    replace,
+    st.just(ENTRY),
+    addresses=st.sampled_from([(), ENTRY.addresses, ("192.0.2.0/24",), ("odd",)]),
+    ports=st.sampled_from([(), ENTRY.ports, (Port(80, "HTTP", "web"),)]),
+    export_to=st.sampled_from([(), ("*",), (".",), ("prod",), ("~",)]),
+    namespace=st.sampled_from(["default", "other"]),
+)
+NAMED_OR_BARE = st.one_of(
+    st.tuples(st.just(""), NOTHING), st.tuples(st.just(""), NOTHING), st.tuples(st.just("wikipedia-ext"), NOTHING | ENTRIES)
+)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    name, entry = draw(NAMED_OR_BARE)
+    probe = replace(
+        PROBE,
+        url=draw(st.sampled_from([PROBE.url, "https://www.wikipedia.org:8443"])),
+        expect=Expectation(status=draw(st.sampled_from([200, 200, 404, None]))),
+    )
+    source = replace(SOURCE, proxy=draw(st.sampled_from(["istio-proxy", "istio-proxy", None])), ambient=draw(st.just(False)))
+    source = replace(source, ambient=draw(st.sampled_from([False, False, True])))
+    return Situation(probe, source, draw(OUTCOMES), draw(EVIDENCE), name, entry)
+
+
+@settings(max_examples=1500)
+@given(situations())
+def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
+    judged = judge(at)
+    evidence, walk = judged.evidence, at.evidence.walk
+    assert evidence.methods == methods(at.evidence)
+    led_to = walk.envoy_cluster if walk and not walk.unknown else "not known"
+    by_a_sidecar = at.source.proxy is not None and not at.source.ambient
+    answered = at.outcome.curl_exit == 0 and at.outcome.http_status > 0
+    match judged.verdict:
+        case Verdict.OPEN:
+            assert set(evidence.methods) == set(Method)
+            assert by_a_sidecar
+            assert answered
+            assert led_to not in (None, BLACKHOLE, PASSTHROUGH, "not known")
+            assert not at.outcome.proxied
+            assert not at.outcome.unmatched
+            assert at.probe.expect.status in (None, at.outcome.http_status)
+            assert not at.entry_name or at.entry is not None
+        case Verdict.BLOCKED:
+            assert by_a_sidecar
+            assert at.evidence.capture is Capture.CAPTURED
+            assert led_to in (None, BLACKHOLE)
+            assert looks_reset(at.outcome)
+            assert not answered
+            assert not at.outcome.proxied
+        case Verdict.BYPASSED:
+            assert answered
+            elsewhere = at.evidence.capture is Capture.CAPTURED and led_to not in (None, BLACKHOLE, "not known")
+            shown = elsewhere or at.outcome.proxied or at.evidence.capture is Capture.NOT_CAPTURED or at.source.proxy is None
+            assert shown
+            assert not at.source.ambient
+        case Verdict.UNPROVEN:
+            assert answered
+        case Verdict.FAILED:
+            assert not (led_to in (None, BLACKHOLE) and by_a_sidecar and at.evidence.capture is Capture.CAPTURED) or (
+                at.outcome.proxied or judged.cause is not None and judged.cause.code is C.NAME_RESOLUTION
+            )
+    if judged.verdict is not OPEN:
+        assert judged.cause is not None
+        assert judged.cause.message.strip()
+        assert judged.cause.hint.strip()
+        assert "None" not in judged.cause.message
+    else:
+        assert judged.cause is None
+
+
+ALLOWED = {
+    BLOCKED: {C.BLACKHOLE, C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.NOT_EXPORTED, C.NOT_PROPAGATED,
+              C.RIVAL_ENTRY},
+    BYPASSED: {C.PASSTHROUGH, C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.NOT_EXPORTED, C.NOT_PROPAGATED,
+               C.RIVAL_ENTRY, C.NO_SIDECAR, C.NOT_CAPTURED},
+    FAILED: {C.NAME_RESOLUTION, C.CONNECT_REFUSED, C.CONNECT_TIMEOUT, C.TLS_CERTIFICATE, C.TLS_HANDSHAKE, C.TIMEOUT, C.RESET,
+             C.HTTP_STATUS, C.BODY_MISMATCH, C.NOT_CAPTURED},
+    UNPROVEN: {C.AMBIENT, C.PROXY_UNREADABLE, C.EVIDENCE_LOST},
+    INCONCLUSIVE: {C.AMBIENT, C.PROXY_UNREADABLE, C.EVIDENCE_LOST, C.EXEC_FAILED},
+}  # fmt: skip
+"""Which causes may stand beside which verdict."""
+
+
+@settings(max_examples=500)
+@given(situations())
+def test_a_cause_stands_only_beside_its_verdicts(at: Situation) -> None:
+    judged = judge(at)
+    if judged.cause is not None:
+        assert judged.cause.code in ALLOWED[judged.verdict]
+
+
+@settings(max_examples=300)
+@given(situations(), st.sampled_from(["capture", "walk", "owner", "counted"]))
+def test_less_evidence_never_makes_open(at: Situation, lost: str) -> None:
+    nothing: dict[str, object] = {"capture": Capture.UNKNOWN, "walk": None, "owner": None, "counted": None}
+    less = replace(at.evidence, **{lost: nothing[lost]})  # type: ignore[arg-type]
+    assert judge(replace(at, evidence=less)).verdict is not OPEN
+
+
+# The recordings of a real mesh
+
+
+def recorded(case: str) -> tuple[Situation, Judgement]:
+    """Judge what was recorded, as proof.py does, for the target whose host is wikipedia.org."""
+    recording = recordings.load(case)
+    seen, truth = recording.probe, recording.truth
+    # The recordings hold no times; the first object is the older.
+    entries = tuple(
+        replace(read(manifest), created=f"2026-11-23T04:00:{index:02}Z")
+        for index, manifest in enumerate(recording.manifests)
+        if manifest["kind"] == "ServiceEntry"
+    )
+    entry = next((each for each in entries if "wikipedia.org" in each.hosts), entries[0] if len(entries) == 1 else None)
+    outcome = Outcome(
+        seen["exitcode"], seen["errormsg"] or "", seen["http_code"], seen["remote_ip"], seen["remote_port"],
+        seen["local_ip"], seen["local_port"],
+        seconds={"connect": seen["time_connect"], "tls": seen["time_appconnect"], "total": seen["time_total"]},
+    )  # fmt: skip
+    sent = Sent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
+    config = envoy.parse_config(recording.config_dump) if recording.config_dump else None
+    before = proof._Reading(config, envoy.parse_clusters(recording.clusters_before))
+    after = proof._Reading(config, envoy.parse_clusters(recording.clusters))
+    walk = proof._walk(before, after, sent)
+    question = proof.Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
+    evidence = Evidence(sent.capture, walk=walk, owner=proof._owner(question, outcome, walk, after, entries, "default"))
+    evidence = proof._counted(evidence, sent, before, after, proof._connections([sent], [walk]))
+    at = Situation(question.probe, SOURCE, outcome, evidence, question.entry_name, entry)
+    return at, judge(at)
+
+
+RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {
+    "cidrs-60": (OPEN, None),
+    "destinationrule-tls": (FAILED, C.CONNECT_REFUSED),
+    "export-to-dot": (BLOCKED, C.NOT_EXPORTED),
+    "http-80": (UNPROVEN, C.EVIDENCE_LOST),  # HTTP filter chains are not walked
+    "http-80-blocked": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "ip-over-cidr": (BYPASSED, C.RIVAL_ENTRY),
+    "ipv6": (OPEN, None),
+    "no-addresses": (OPEN, None),
+    "no-addresses-and-cidr": (BYPASSED, C.ADDRESS_NOT_LISTED),
+    "no-entry-allow-any": (BYPASSED, C.ENTRY_MISSING),
+    "no-entry-registry-only": (BLOCKED, C.ENTRY_MISSING),
+    "not-captured": (BYPASSED, C.NOT_CAPTURED),
+    "outside-allow-any": (BYPASSED, C.ADDRESS_NOT_LISTED),
+    "outside-registry-only": (BLOCKED, C.ADDRESS_NOT_LISTED),
+    "overlapping-cidrs": (OPEN, None),
+    "plain-ips": (OPEN, None),
+    "port-15001": (OPEN, None),
+    "port-15021": (OPEN, None),
+    "port-not-listed": (BLOCKED, C.PORT_NOT_LISTED),
+    "refused-beyond": (FAILED, C.CONNECT_REFUSED),
+    "rejected-listener": (INCONCLUSIVE, C.PROXY_UNREADABLE),
+    "same-cidr-older-rival": (BYPASSED, C.RIVAL_ENTRY),
+    "same-cidr-two-entries": (OPEN, None),
+    "same-host-other-namespace-address": (BLOCKED, C.ADDRESS_NOT_LISTED),
+    "same-host-two-namespaces": (OPEN, None),
+    "seed": (OPEN, None),
+    "seed-allow-any": (OPEN, None),
+    "sidecar-allow-any": (BYPASSED, C.ENTRY_MISSING),
+    "sidecar-exact-host": (BLOCKED, C.NOT_PROPAGATED),
+    "sidecar-hides": (BLOCKED, C.NOT_PROPAGATED),
+    "static-endpoint": (OPEN, None),
+    "tls-and-tcp-same-cidr": (UNPROVEN, C.EVIDENCE_LOST),  # server names are not walked
+    "tls-sni": (UNPROVEN, C.EVIDENCE_LOST),
+    "tls-sni-and-tcp-cidr": (OPEN, None),
+    "tls-sni-other-name": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "two-hosts": (OPEN, None),
+    "two-ports": (OPEN, None),
+    "virtualservice-subset": (OPEN, None),
+    "virtualservice-tcp": (BYPASSED, C.RIVAL_ENTRY),
+    "virtualservice-tcp-weighted": (UNPROVEN, C.EVIDENCE_LOST),
+    "virtualservice-unknown-host": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "zero-cidr": (BYPASSED, C.ADDRESS_NOT_LISTED),
+}
+
+
+def test_every_recording_is_judged() -> None:
+    assert set(RECORDED) == set(recordings.cases())
+
+
+@pytest.mark.parametrize("case", recordings.cases())
+def test_the_recordings_are_judged_as_the_access_log_says(case: str) -> None:
+    at, judged = recorded(case)
+    assert (judged.verdict, judged.cause.code if judged.cause else None) == RECORDED[case]
+    truth = recordings.load(case).truth["envoy_cluster"] or ""
+    if judged.verdict is OPEN:
+        # Envoy's own log: one of the entry's hosts, on the probe's port, under no subset or one of it.
+        assert at.entry is not None
+        assert truth.split("|")[::3] == ["outbound", truth.split("|")[-1]]
+        assert truth.split("|")[-1] in at.entry.hosts
+        assert truth.split("|")[1] == str(at.probe.port)
+    if judged.verdict is BLOCKED:
+        assert truth in (BLACKHOLE, "-")
+    if judged.verdict is FAILED:
+        assert truth == at.evidence.walk.envoy_cluster if at.evidence.walk else False
+
+
+@pytest.mark.parametrize("case", recordings.cases())
+def test_no_recording_is_open_for_an_entry_that_did_not_carry_it(case: str) -> None:
+    truth = recordings.load(case).truth["envoy_cluster"] or ""
+    at, judged = recorded(case)
+    theirs = [host for host in (at.entry.hosts if at.entry else ()) if truth.startswith("outbound|") and truth.endswith(f"|{host}")]
+    if not theirs:
+        assert judged.verdict is not OPEN
+
+
+@pytest.mark.parametrize("case", [case for case, (verdict, _) in RECORDED.items() if verdict is OPEN])
+def test_no_recording_is_open_where_capture_is_not_known(case: str) -> None:
+    at, _ = recorded(case)
+    for capture, verdict in ((Capture.UNKNOWN, UNPROVEN), (Capture.NOT_CAPTURED, BYPASSED)):
+        assert judge(replace(at, evidence=replace(at.evidence, capture=capture))).verdict is verdict
+
+
+@pytest.mark.parametrize("case", [case for case, (verdict, _) in RECORDED.items() if verdict is BLOCKED])
+def test_no_recording_is_blocked_where_capture_is_not_known(case: str) -> None:
+    at, _ = recorded(case)
+    assert judge(replace(at, evidence=replace(at.evidence, capture=Capture.UNKNOWN))).verdict is INCONCLUSIVE
