@@ -1,0 +1,267 @@
+"""What the use cases need of a mesh, said in Istio's words, on top of the Kubernetes API."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from egressctl import capture, curl, envoy, sample
+from egressctl.errors import CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
+from egressctl.kube import exec as kube_exec
+from egressctl.kube.rest import Api, namespaced
+from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, ServiceEntry, Source
+from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
+from egressctl.source import DEFAULT_SELECTOR, SourceChoice, choose
+
+OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
+
+_PROXY_TIMEOUT = 30.0
+_WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One probe that was sent: its outcome and whether its connection was captured, or why there is neither."""
+
+    outcome: Outcome | None
+    capture: Capture = Capture.UNKNOWN
+    connection: tuple[int, int] = (0, 0)
+    """Which exec and which local port: two probes that share both shared a connection."""
+    failure: CauseCode | None = None
+    detail: str = ""
+
+
+class Mesh:
+    """Ask and change a mesh through its Kubernetes API. Thread-safe; errors are those of errors.py."""
+
+    def __init__(self, api: Api, *, field_manager: str = MANAGER) -> None:
+        self.api = api
+        self.field_manager = field_manager
+
+    # ServiceEntries
+
+    @functools.cached_property
+    def api_version(self) -> str:
+        """The newest served version of Istio's networking API, such as `networking.istio.io/v1`."""
+        return f"{GROUP}/{self.api.served_versions(GROUP)[0]}"
+
+    def entry(self, namespace: str, name: str) -> Manifest | None:
+        """Return the ServiceEntry of that name, None where there is none."""
+        try:
+            return self.api.get(self._path(namespace, name))
+        except NotFound:
+            return None
+
+    def entries(self, namespace: str | None, selector: str = "") -> list[Manifest]:
+        """List the ServiceEntries of one namespace, or of all (None)."""
+        found = self.api.list(self._path(namespace), label_selector=selector or None)
+        return [{"apiVersion": self.api_version, "kind": "ServiceEntry", **item} for item in found["items"]]
+
+    def neighbours(self, namespace: str) -> tuple[tuple[ServiceEntry, ...], bool]:
+        """Return every ServiceEntry that may be read, and whether those are all of the mesh.
+
+        Without the right to list all namespaces, those of the one namespace suffice to prove `open`.
+        """
+        try:
+            return tuple(map(read, self.entries(None))), True
+        except Forbidden:
+            return tuple(map(read, self.entries(namespace))), False
+
+    def apply(self, manifest: Manifest, *, manager: str, force: bool = False, dry_run: bool = False) -> tuple[int, Manifest]:
+        """Apply a ServiceEntry server-side; return the HTTP status (201 made, 200 was there) and the object."""
+        metadata = manifest["metadata"]
+        path = self._path(metadata["namespace"], metadata["name"])
+        return self.api.apply(path, dict(manifest), field_manager=manager, force=force, dry_run=dry_run)
+
+    def delete(self, manifest: Manifest, *, dry_run: bool = False) -> bool:
+        """Delete exactly this ServiceEntry, by its UID; say whether it was still there."""
+        metadata = manifest["metadata"]
+        path = self._path(metadata["namespace"], metadata["name"])
+        return self.api.delete(path, uid=metadata["uid"], dry_run=dry_run)
+
+    def _path(self, namespace: str | None, name: str | None = None) -> str:
+        return namespaced(self.api_version, namespace, PLURAL, name)
+
+    # The source pod
+
+    def source(self, namespace: str, choice: SourceChoice) -> Source:
+        """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
+        kind, _, name = choice.pod.rpartition("/")
+        if kind in ("", "pod", "pods", "po") and name:
+            try:
+                pods = [self.api.get(namespaced("v1", namespace, "pods", name))]
+            except NotFound:
+                pods = []
+            return choose(pods, choice, namespace)
+        selector = choice.selector or DEFAULT_SELECTOR
+        if name:
+            selector = self._workload_selector(namespace, kind, name)
+        pods = self.api.list(namespaced("v1", namespace, "pods"), label_selector=selector)["items"]
+        return choose(pods, choice, namespace)
+
+    def _workload_selector(self, namespace: str, kind: str, name: str) -> str:
+        if kind not in _WORKLOADS:
+            raise InvalidInput(f"--pod {kind}/{name}: a pod is named as NAME, pod/NAME or deploy/NAME")
+        workload = self.api.get(namespaced("apps/v1", namespace, _WORKLOADS[kind], name))
+        labels: dict[str, str] = workload["spec"]["selector"].get("matchLabels") or {}
+        return ",".join(f"{key}={value}" for key, value in labels.items())
+
+    def start_source(self, namespace: str, run_id: str) -> None:
+        """Make the sample's ServiceAccount and Pod; what is there already and ours stays as it is."""
+        for plural, manifest in sample.manifests(namespace, run_id):
+            path = namespaced("v1", namespace, plural, sample.NAME)
+            try:
+                live = self.api.get(path)
+            except NotFound:
+                self.api.apply(path, manifest, field_manager=self.field_manager)
+                continue
+            if (live["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGER:
+                raise InvalidInput(
+                    f"{plural[:-1]} {namespace}/{sample.NAME} is there already and egressctl did not make it",
+                    hint=f"use it as it is: --pod {sample.NAME}",
+                )
+
+    def source_objects(self, namespace: str, selector: str = OURS) -> list[tuple[str, Manifest]]:
+        """List the sample's objects that egressctl made in a namespace, in the order in which they go."""
+        found: list[tuple[str, Manifest]] = []
+        for plural in ("pods", "serviceaccounts"):
+            items = self.api.list(namespaced("v1", namespace, plural), label_selector=selector)["items"]
+            found += [(plural, item) for item in items]
+        return found
+
+    def delete_source_object(self, plural: str, manifest: Manifest) -> bool:
+        """Delete exactly this object of the sample, by its UID; say whether it was still there."""
+        metadata = manifest["metadata"]
+        return self.api.delete(namespaced("v1", metadata["namespace"], plural, metadata["name"]), uid=metadata["uid"])
+
+    # The sidecar
+
+    def proxy_config(self, source: Source, *, listeners_only: bool = False) -> envoy.ProxyConfig:
+        """Read the sidecar's configuration. Raises ProxyUnreadable, Forbidden."""
+        path = "config_dump?resource=dynamic_listeners" if listeners_only else "config_dump"
+        return envoy.parse_config(self._ask_proxy(source, path))
+
+    def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
+        """Read the sidecar's connection counts by Envoy cluster and host. Raises ProxyUnreadable, Forbidden."""
+        return envoy.parse_clusters(self._ask_proxy(source, "clusters?format=json"))
+
+    def _ask_proxy(self, source: Source, path: str) -> str:
+        if source.proxy is None:
+            raise ProxyUnreadable(f"pod {source.namespace}/{source.pod} has no sidecar")
+        argv = ("pilot-agent", "request", "GET", path)
+        for attempt in (1, 2):
+            ran = kube_exec.run(
+                self.api, source.namespace, source.pod, source.proxy, argv, timeout=_PROXY_TIMEOUT, limit=64 << 20
+            )
+            # A short exec loses its streams once in some hundreds; asking a second time costs nothing.
+            if attempt == 2 or (ran.stdout.strip() and not ran.timed_out):
+                break
+        if ran.truncated or ran.timed_out:
+            raise ProxyUnreadable(f"the sidecar of {source.pod} did not answer {path} in time, or said too much")
+        if ran.code not in (0, None) or not ran.stdout.strip():
+            said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [ran.error or "nothing"]
+            raise ProxyUnreadable(f"the sidecar of {source.pod} did not answer {path}: {said[0]}")
+        return ran.stdout.decode("utf-8", "replace")
+
+    # Probes
+
+    def send(self, source: Source, probes: Sequence[Probe], limits: curl.Limits) -> list[Callable[[], list[tuple[int, Sent]]]]:
+        """Return one call for each exec that the probes need; each gives numbered results, and never raises CouldNotAsk."""
+        return [
+            functools.partial(self._send_chunk, source, chunk, number, limits)
+            for number, chunk in enumerate(curl.chunks(enumerate(probes)))
+        ]
+
+    def _send_chunk(
+        self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.Limits
+    ) -> list[tuple[int, Sent]]:
+        probes = [probe for _, probe in chunk]
+        argv = curl.probe_argv(probes, limits)
+        try:
+            stdout, stderr = self._curl(source, argv, len(probes), limits)
+        except CouldNotAsk as failure:
+            code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
+            code = CauseCode.NO_CURL if isinstance(failure, NoCurl) else code
+            return [(index, Sent(None, failure=code, detail=str(failure))) for index, _ in chunk]
+        answer = curl.parse(probes, stdout, stderr)
+        return [
+            (index, self._sent(outcome, answer.table, number)) for (index, _), outcome in zip(chunk, answer.outcomes, strict=True)
+        ]
+
+    @staticmethod
+    def _sent(outcome: Outcome | None, table: str, number: int) -> Sent:
+        if outcome is None:
+            return Sent(
+                None,
+                failure=CauseCode.EVIDENCE_LOST,
+                detail="curl's report was lost on the way from the pod, or curl is older than 7.75",
+            )
+        return Sent(outcome, captured(table, outcome), (number, outcome.local_port))
+
+    def companions(self, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.Limits) -> list[Capture]:
+        """Open a bare connection to each address, after a refusal, and say whether the sidecar took it.
+
+        What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs.
+        """
+        found: list[Capture] = []
+        for start in range(0, len(addresses), curl.TRANSFERS_PER_EXEC):
+            part = addresses[start : start + curl.TRANSFERS_PER_EXEC]
+            try:
+                stdout, stderr = self._curl(source, curl.companion_argv(part, limits), len(part), limits)
+            except CouldNotAsk:
+                found += [Capture.UNKNOWN] * len(part)
+                continue
+            answer = curl.parse_companion(part, stdout, stderr)
+            found += [captured(answer.table, outcome) if outcome else Capture.UNKNOWN for outcome in answer.outcomes]
+        return found
+
+    def _curl(self, source: Source, argv: Sequence[str], count: int, limits: curl.Limits) -> tuple[bytes, bytes]:
+        for attempt in (1, 2):
+            ran = kube_exec.run(
+                self.api,
+                source.namespace,
+                source.pod,
+                source.container,
+                argv,
+                timeout=count * limits.total + _PROXY_TIMEOUT,
+                limit=count * curl.BODY_LIMIT + (8 << 20),
+            )
+            if attempt == 2 or ran.stdout or ran.stderr or ran.error:
+                break
+        if ran.code is None and not ran.stderr and not ran.stdout:
+            if any(
+                sign in ran.error for sign in ("executable file not found", "no such file or directory", "not found in $PATH")
+            ):
+                raise NoCurl(f"container {source.container} of pod {source.namespace}/{source.pod} has no curl")
+            raise ExecFailed(ran.error or f"the answer of pod {source.namespace}/{source.pod} was lost")
+        return ran.stdout, ran.stderr
+
+    def info(self) -> KubernetesInfo:
+        """Say which Kubernetes cluster this is."""
+        return KubernetesInfo(self.api.context, self.api.server, self.api.server_version())
+
+
+class NoCurl(ExecFailed):
+    """The container has no curl."""
+
+
+def captured(table: str, outcome: Outcome) -> Capture:
+    """Say whether the sidecar had the other end of the connection that curl reports."""
+    if not outcome.local_port or not outcome.remote_ip:
+        return Capture.UNKNOWN
+    return capture.captured(
+        table,
+        local_ip=outcome.local_ip,
+        local_port=outcome.local_port,
+        remote_ip=outcome.remote_ip,
+        remote_port=outcome.remote_port,
+    )
+
+
+def kubectl_delete(manifest: Manifest | dict[str, Any]) -> str:
+    """Return the command that removes an object by hand."""
+    metadata = manifest["metadata"]
+    kind = str(manifest.get("kind") or "serviceentry").lower()
+    return f"kubectl delete {kind} -n {metadata.get('namespace', 'default')} {metadata['name']}"

@@ -1,0 +1,37 @@
+"""What a use case tells its observer while it works; silent unless someone listens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receive what happens. Texts are whole sentences without a full stop, safe to print after neutralising."""
+
+    def step(self, text: str) -> None:
+        """Say what is being done or waited for now; the next step replaces it."""
+
+    def done(self, text: str) -> None:
+        """Say what was achieved."""
+
+    def result(self, text: str) -> None:
+        """Say what became of an object, in kubectl's words: `serviceentry.networking.istio.io/NAME created`."""
+
+    def warn(self, text: str) -> None:
+        """Say what the person should know although it stops nothing."""
+
+
+class Silent:
+    """Listen to nothing."""
+
+    def step(self, text: str) -> None:
+        pass
+
+    def done(self, text: str) -> None:
+        pass
+
+    def result(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
+        pass

@@ -1,0 +1,240 @@
+"""Send probes and gather the evidence of the way each one took.
+
+The sidecar is read before and after: the counts for their difference, the configuration so that a change
+in between is noticed. The questions that do not depend on one another are asked at the same time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from egressctl import curl, envoy, ownership
+from egressctl.causes import Situation, explain
+from egressctl.curl import looks_reset
+from egressctl.errors import CouldNotAsk
+from egressctl.mesh import Mesh, Sent
+from egressctl.model import (
+    Capture,
+    CauseCode,
+    Evidence,
+    Outcome,
+    Owner,
+    Ownership,
+    Probe,
+    ProbeResult,
+    ServiceEntry,
+    Source,
+    Verdict,
+    Walk,
+)
+from egressctl.parallel import begin, gather
+from egressctl.verdict import BLACKHOLE, exported, lists, result
+
+T = TypeVar("T")
+
+_AT_ONCE = 16
+"""Execs under way at the same time: enough to hide their latency, few enough for any API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One probe and the ServiceEntry that should carry it, as it is on the Kubernetes cluster (None: not there).
+
+    `entry_name` is empty for a bare URL, which any one ServiceEntry may carry.
+    """
+
+    probe: Probe
+    entry_name: str = ""
+    entry: ServiceEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One look at the sidecar; None is what could not be read."""
+
+    config: envoy.ProxyConfig | None = None
+    counts: envoy.ClusterCounts | None = None
+
+
+def _or_none(call: Callable[[], T]) -> Callable[[], T | None]:
+    """Make a question whose failure means that there is no answer."""
+
+    def ask() -> T | None:
+        try:
+            return call()
+        except CouldNotAsk:
+            return None
+
+    return ask
+
+
+def prove(mesh: Mesh, source: Source, questions: Sequence[Question], limits: curl.Limits) -> list[ProbeResult]:
+    """Send every probe once, and judge each by what can be known of its way. Results stand in the questions' order.
+
+    Raises nothing for what could not be asked: that is in the results.
+    """
+    before, neighbours = _look_before(mesh, source)
+    sent = _send(mesh, source, [question.probe for question in questions], limits)
+    after, companions = _look_after(mesh, source, before, sent, limits)
+    walks = [_walk(before, after, each) for each in sent]
+    expected = _connections(sent, walks)
+    results = []
+    for index, (question, each, walk) in enumerate(zip(questions, sent, walks, strict=True)):
+        if each.outcome is None or each.failure:
+            results.append(unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail))
+            continue
+        evidence = Evidence(
+            capture=companions.get(index, each.capture),
+            companion=index in companions,
+            walk=walk,
+            owner=_owner(question, each.outcome, walk, after, neighbours, source.namespace),
+            policy=envoy.outbound_policy(after.config) if after.config else "",
+        )
+        evidence = _counted(evidence, each, before, after, expected)
+        results.append(result(Situation(question.probe, source, each.outcome, evidence, question.entry_name, question.entry)))
+    return results
+
+
+def unasked(question: Question, source: Source, code: CauseCode, detail: str) -> ProbeResult:
+    """Return the inconclusive result of a probe that could not be sent, or whose answer was lost."""
+    situation = Situation(question.probe, source, Outcome(curl_exit=-1), Evidence(), question.entry_name, question.entry)
+    expected = question.probe.expect.verdict is Verdict.INCONCLUSIVE
+    return ProbeResult(question.probe, source, Verdict.INCONCLUSIVE, expected, explain(code, situation, detail))
+
+
+def _look_before(mesh: Mesh, source: Source) -> tuple[_Reading, tuple[ServiceEntry, ...] | None]:
+    def neighbours() -> tuple[ServiceEntry, ...]:
+        return mesh.neighbours(source.namespace)[0]
+
+    if source.proxy is None:
+        return _Reading(), _or_none(neighbours)()
+    config = begin(_or_none(lambda: mesh.proxy_config(source, listeners_only=True)))
+    counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
+    found = _or_none(neighbours)()
+    return _Reading(config(), counts()), found
+
+
+def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits) -> list[Sent]:
+    numbered = dict(pair for part in gather(mesh.send(source, probes, limits), at_most=_AT_ONCE) for pair in part)
+    return [numbered[index] for index in range(len(probes))]
+
+
+def _look_after(
+    mesh: Mesh, source: Source, before: _Reading, sent: Sequence[Sent], limits: curl.Limits
+) -> tuple[_Reading, dict[int, Capture]]:
+    """Read the sidecar again, and ask for the companions of what it refused, at the same time."""
+    if source.proxy is None:
+        return _Reading(), {}
+    refused = [index for index, each in enumerate(sent) if _refused(before, each)]
+    addresses = [(each.outcome.remote_ip, each.outcome.remote_port) for each in (sent[i] for i in refused) if each.outcome]
+    places = list(dict.fromkeys(addresses))
+    config = begin(_or_none(lambda: mesh.proxy_config(source)))
+    counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
+    by_place = dict(zip(places, mesh.companions(source, places, limits), strict=True))
+    companions = {index: by_place[place] for index, place in zip(refused, addresses, strict=True)}
+    return _Reading(config(), counts()), companions
+
+
+def _refused(before: _Reading, sent: Sent) -> bool:
+    """Say whether this looks like a refusal by the sidecar that left no row: only then is a companion sent.
+
+    A bare connection to an address that is let out would hang, and be counted there.
+    """
+    outcome = sent.outcome
+    if outcome is None or not outcome.remote_ip or before.config is None or sent.capture is not Capture.UNKNOWN:
+        return False
+    walk = envoy.walk(before.config, outcome.remote_ip, outcome.remote_port)
+    return looks_reset(outcome) and not walk.unknown and walk.envoy_cluster in (None, BLACKHOLE)
+
+
+def _walk(before: _Reading, after: _Reading, sent: Sent) -> Walk | None:
+    """Return the way that both configurations lead this connection; unknown where they differ."""
+    outcome = sent.outcome
+    if before.config is None or after.config is None or outcome is None or not outcome.remote_ip:
+        return None
+    first, last = (envoy.walk(config, outcome.remote_ip, outcome.remote_port) for config in (before.config, after.config))
+    ways = [(each.listener, each.envoy_cluster, each.prefix, each.unknown) for each in (first, last)]
+    if not last.unknown and ways[0] != ways[1]:
+        return replace(last, envoy_cluster=None, unknown="the sidecar's configuration changed while the probe was under way")
+    return last
+
+
+def _place(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:
+    """Return the Envoy cluster, address and port at which this connection should have been counted."""
+    if sent.outcome is None or walk is None or walk.unknown or walk.envoy_cluster is None:
+        return None
+    return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
+
+
+def _connections(sent: Sequence[Sent], walks: Sequence[Walk | None]) -> Counter[tuple[str, str, int]]:
+    """Count the connections of our own that each Envoy cluster and address must account for."""
+    distinct = {(place, each.connection) for each, walk in zip(sent, walks, strict=True) if (place := _place(each, walk))}
+    return Counter(place for place, _ in distinct)
+
+
+def _counted(
+    evidence: Evidence, sent: Sent, before: _Reading, after: _Reading, expected: Counter[tuple[str, str, int]]
+) -> Evidence:
+    place = _place(sent, evidence.walk)
+    if place is None or before.counts is None or after.counts is None:
+        return evidence
+    counts = envoy.moved(before.counts, after.counts, *place)
+    # Fewer than our own: which of them was counted cannot be told. More: the pod has other traffic.
+    return replace(evidence, counts=counts, counted=counts.opened >= expected[place])
+
+
+def _owner(
+    question: Question,
+    outcome: Outcome,
+    walk: Walk | None,
+    after: _Reading,
+    neighbours: tuple[ServiceEntry, ...] | None,
+    namespace: str,
+) -> Owner | None:
+    """Say whose work the Envoy cluster is that the walk leads to."""
+    if walk is None or walk.unknown or after.config is None:
+        return None
+    if walk.envoy_cluster in (None, BLACKHOLE):
+        return _displaced_by(question, outcome, neighbours or (), namespace)
+    if via := question.probe.expect.via:
+        carried = (walk.envoy_cluster or "").split("|")[-1]
+        status = Ownership.OWNED if carried == via else Ownership.OTHERS
+        return Owner(status, f"the expectation names {via}, and {carried} carries")
+    if neighbours is None:
+        return Owner(Ownership.UNKNOWN, "the ServiceEntries of the namespace could not be listed")
+    port = question.probe.port
+    if question.entry is not None:
+        if not any((other.namespace, other.name) == (question.entry.namespace, question.entry.name) for other in neighbours):
+            # Without the right to list them all, only those of the source's namespace came: others of the entry's may share
+            # its Envoy cluster.
+            return Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {question.entry.namespace} could not be listed")
+        others = [
+            other for other in neighbours if (other.namespace, other.name) != (question.entry.namespace, question.entry.name)
+        ]
+        return ownership.owner(walk, after.config, question.entry, others, port, pod_namespace=namespace)
+    if question.entry_name:
+        return None
+    for entry in neighbours:
+        others = [other for other in neighbours if other is not entry]
+        found = ownership.owner(walk, after.config, entry, others, port, pod_namespace=namespace)
+        if found.ownership is Ownership.OWNED:
+            return found
+    return Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
+
+
+def _displaced_by(question: Question, outcome: Outcome, neighbours: Sequence[ServiceEntry], namespace: str) -> Owner | None:
+    """Name the entry of another namespace that has this entry's host, where this one lists the refused address.
+
+    Of two namespaces' entries of one host a sidecar gets only one: the pod's own namespace's, else the older.
+    """
+    entry = question.entry
+    if entry is None or entry.namespace == namespace or not exported(entry, namespace) or not lists(entry, outcome.remote_ip):
+        return None
+    for other in neighbours:
+        first = other.namespace == namespace or other.created <= entry.created
+        if other.namespace != entry.namespace and first and exported(other, namespace) and set(other.hosts) & set(entry.hosts):
+            return Owner(Ownership.OTHERS, f"{other} has the same host, and a sidecar gets only one of the two", other)
+    return None

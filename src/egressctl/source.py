@@ -1,0 +1,121 @@
+"""Choose the pod and the container that a probe is sent from. Pure: pods in, Source out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from egressctl.errors import InvalidInput, NoSourcePod
+from egressctl.model import Manifest, Source
+
+PROXY = "istio-proxy"
+
+DEFAULT_SELECTOR = "app in (sleep,curl)"
+"""Istio's two samples for sending requests by hand: `sleep` of the document, and `curl` that followed it."""
+
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_AMBIENT = "ambient.istio.io/redirection"
+_REVISION_LABEL = "istio.io/rev"
+_REVISION_ANNOTATION = "istio.io/rev"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChoice:
+    """What the command line says of the source pod: `pod` is NAME, pod/NAME or deploy/NAME; empty is no wish."""
+
+    pod: str = ""
+    selector: str = ""
+    container: str = ""
+    revision: str = ""
+
+
+ANY_SOURCE = SourceChoice()
+"""No wish: the newest ready pod of the samples."""
+
+
+def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:
+    """Return the newest ready pod of the revision asked for, and its container.
+
+    Raises NoSourcePod where none is ready, and InvalidInput where the container asked for is not
+    there or is the sidecar itself, whose own traffic is not captured.
+    """
+    matching = [pod for pod in pods if not choice.revision or _revision(pod) == choice.revision]
+    ready = [pod for pod in matching if is_ready(pod)]
+    if not ready:
+        raise NoSourcePod(_none_ready(matching, choice, namespace), hint=_start_one(namespace))
+    pod = max(ready, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), str(each["metadata"]["name"])))
+    metadata, names = pod["metadata"], _containers(pod)
+    return Source(
+        namespace=str(metadata.get("namespace", namespace)),
+        pod=str(metadata["name"]),
+        container=_container(pod, choice.container),
+        proxy=PROXY if PROXY in names else None,
+        chosen_of=len(ready),
+        ambient=_annotations(pod).get(_AMBIENT) == "enabled",
+    )
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Say whether a pod runs, is ready, and is not going away."""
+    status = pod.get("status") or {}
+    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or []}
+    going = pod["metadata"].get("deletionTimestamp")
+    return status.get("phase") == "Running" and conditions.get("Ready") == "True" and not going
+
+
+def _start_one(namespace: str) -> str:
+    return f"start one with: egressctl create TARGET -n {namespace} --with-source, or name a pod: --pod NAME"
+
+
+def _none_ready(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> str:
+    wish = f"pod {choice.pod}" if choice.pod else f"pod with labels {choice.selector or DEFAULT_SELECTOR}"
+    revision = f" of revision {choice.revision}" if choice.revision else ""
+    if not pods:
+        return f"there is no {wish}{revision} in namespace {namespace}"
+    told = ", ".join(f"{pod['metadata']['name']} ({_state(pod)})" for pod in pods[:3])
+    return f"no {wish}{revision} in namespace {namespace} is ready: {told}"
+
+
+def _state(pod: Manifest) -> str:
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    reasons = [str(each["message"]) for each in status.get("conditions") or [] if each.get("message")]
+    return ": ".join([str(status.get("phase", "unknown")), *reasons[:1]])
+
+
+def _annotations(pod: Manifest) -> Mapping[str, Any]:
+    return pod["metadata"].get("annotations") or {}
+
+
+def _revision(pod: Manifest) -> str:
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get(_REVISION_LABEL) or _annotations(pod).get(_REVISION_ANNOTATION) or "")
+
+
+def _containers(pod: Manifest) -> list[str]:
+    spec = pod.get("spec") or {}
+    sidecars = [each for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"]
+    return [str(each["name"]) for each in [*(spec.get("containers") or []), *sidecars]]
+
+
+def _container(pod: Manifest, wanted: str) -> str:
+    name = pod["metadata"]["name"]
+    names = [each for each in _containers(pod) if each != PROXY]
+    if wanted == PROXY:
+        raise InvalidInput(
+            f"--container {PROXY}: the sidecar's own traffic is not captured, so a probe from it proves nothing",
+            hint="name the application's container: " + ", ".join(names),
+        )
+    if not names:
+        raise InvalidInput(
+            f"pod {name} has no container but the sidecar, whose own traffic is not captured",
+            hint="name a pod with an application: --pod NAME",
+        )
+    if wanted:
+        if wanted not in names:
+            raise InvalidInput(f"pod {name} has no container {wanted}", hint="it has: " + ", ".join(names))
+        return wanted
+    preferred = (_annotations(pod).get(_DEFAULT_CONTAINER), (pod["metadata"].get("labels") or {}).get("app"), "curl", "sleep")
+    return next((each for each in preferred if each in names), names[0])

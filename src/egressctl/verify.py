@@ -1,0 +1,174 @@
+"""Prove, for one or more targets, which Envoy cluster carries their probes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from egressctl import curl
+from egressctl.errors import NoSourcePod, NotFound
+from egressctl.mesh import OURS, Mesh
+from egressctl.model import CauseCode, Manifest, Probe, ProbeResult, Source, Target, TargetResult, Verdict
+from egressctl.parallel import gather
+from egressctl.progress import Progress
+from egressctl.proof import Question, prove, unasked
+from egressctl.serviceentry import LABEL_TARGET, derived_probes, probes_of, read
+from egressctl.source import SourceChoice
+
+_RETRY_PAUSE = 1.0
+"""Seconds between two tries that the person asked for."""
+
+_ASK_AGAIN = 1
+"""How often evidence that was lost is asked for again, unasked: hosts go with their counts 6 to 10 seconds
+after their last connection, and a short exec loses its streams once in some hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be verified: a target by its name, with the probes and the entry that belong to it.
+
+    `entry_name` is empty for a bare URL; `manifest` is the ServiceEntry as it is on the Kubernetes cluster.
+    """
+
+    name: str
+    namespace: str
+    entry_name: str
+    manifest: Manifest | None
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation."""
+
+    limits: curl.Limits = curl.LIMITS
+    retries: int = 0
+    expect: Verdict | None = None
+
+
+def wanted_on_server(mesh: Mesh, namespace: str) -> list[Wanted]:
+    """Return every target that egressctl made in a namespace. Raises NotFound where there is none."""
+    found = [of_manifest(manifest) for manifest in mesh.entries(namespace, OURS)]
+    if not found:
+        raise NotFound(f"egressctl made no ServiceEntry in namespace {namespace}", hint="egressctl create wikipedia")
+    return found
+
+
+def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = ()) -> Wanted:
+    """Return what a ServiceEntry on the Kubernetes cluster asks to be verified: its annotation's probes, else derived ones."""
+    metadata = manifest["metadata"]
+    name = str((metadata.get("labels") or {}).get(LABEL_TARGET) or metadata["name"])
+    probes = asked or probes_of(manifest)
+    return Wanted(
+        name=name,
+        namespace=str(metadata.get("namespace", "default")),
+        entry_name=str(metadata["name"]),
+        manifest=manifest,
+        probes=derived_probes(read(manifest)) if probes is None else probes,
+    )
+
+
+def verify(
+    mesh: Mesh, namespace: str, choice: SourceChoice, wanted: Sequence[Wanted], asking: Asking, progress: Progress
+) -> list[TargetResult]:
+    """Send every target's probes from one source pod, and judge them.
+
+    Without a source pod every probe is inconclusive, with the reason; nothing else that could not be
+    asked raises either. Raises InvalidInput for a container that is not there.
+    """
+    try:
+        source = mesh.source(namespace, choice)
+    except NoSourcePod as missing:
+        return [_without_source(each, missing) for each in wanted]
+    return verify_from(mesh, source, wanted, asking, progress)
+
+
+def verify_from(mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress) -> list[TargetResult]:
+    """Send every target's probes from this pod, and judge them."""
+    questions = [_question(each, probe, asking) for each in wanted for probe in each.probes]
+    plural = "probe" if len(questions) == 1 else "probes"
+    progress.step(f"sending {len(questions)} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
+    results = _ask(mesh, source, questions, asking, progress)
+    parts = iter(results)
+    return [
+        TargetResult(
+            name=each.name,
+            namespace=each.namespace,
+            service_entries=(each.entry_name,) if each.entry_name else (),
+            probes=tuple(next(parts) for _ in each.probes),
+        )
+        for each in wanted
+    ]
+
+
+def _question(wanted: Wanted, probe: Probe, asking: Asking) -> Question:
+    if asking.expect is not None:
+        probe = replace(probe, expect=replace(probe.expect, verdict=asking.expect))
+    return Question(probe, wanted.entry_name, read(wanted.manifest) if wanted.manifest else None)
+
+
+def _ask(mesh: Mesh, source: Source, questions: Sequence[Question], asking: Asking, progress: Progress) -> list[ProbeResult]:
+    results = prove(mesh, source, questions, asking.limits)
+    for _ in range(_ASK_AGAIN):
+        if not _again(mesh, source, questions, asking, results, [_lost(each) for each in results]):
+            break
+    for attempt in range(asking.retries):
+        # An expected denial that did not hold is never asked for again: that would hide an open door.
+        missed = [not each.held and each.probe.expect.verdict is Verdict.OPEN for each in results]
+        if not any(missed):
+            break
+        progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {asking.retries})")
+        time.sleep(_RETRY_PAUSE)
+        _again(mesh, source, questions, asking, results, missed)
+    return results
+
+
+def _again(
+    mesh: Mesh,
+    source: Source,
+    questions: Sequence[Question],
+    asking: Asking,
+    results: list[ProbeResult],
+    which: Sequence[bool],
+) -> bool:
+    """Ask some of the questions once more and put their results in place; say whether there were any."""
+    places = [index for index, chosen in enumerate(which) if chosen]
+    if places:
+        for index, each in zip(places, prove(mesh, source, [questions[i] for i in places], asking.limits), strict=True):
+            results[index] = each
+    return bool(places)
+
+
+def _lost(result: ProbeResult) -> bool:
+    """Say whether the judgement lacks only evidence that another try may bring."""
+    if result.verdict not in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) or result.cause is None:
+        return False
+    return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE)
+
+
+def _without_source(wanted: Wanted, missing: NoSourcePod) -> TargetResult:
+    nowhere = Source(wanted.namespace, "", "", None)
+    probes = []
+    for probe in wanted.probes:
+        result = unasked(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing))
+        cause = replace(result.cause, hint=missing.hint or result.cause.hint) if result.cause else None
+        probes.append(replace(result, source=None, cause=cause))
+    entries = (wanted.entry_name,) if wanted.entry_name else ()
+    return TargetResult(wanted.name, wanted.namespace, entries, tuple(probes))
+
+
+def wanted_of_target(target: Target, namespace: str, manifest: Manifest | None, asked: tuple[Probe, ...] = ()) -> Wanted:
+    """Return the wish to verify a target of the catalogue or of a file against what is on the Kubernetes cluster."""
+    return Wanted(target.name, target.namespace or namespace, target.entry_name, manifest, asked or target.probes)
+
+
+def bare(probes: tuple[Probe, ...], namespace: str, entry_name: str = "", name: str = "") -> Wanted:
+    """Return the wish to verify URLs: with no entry's name, any one ServiceEntry may carry them."""
+    return Wanted(name or "url", namespace, entry_name, None, probes)
+
+
+def look_up(mesh: Mesh, places: Sequence[tuple[str, str]]) -> list[Manifest | None]:
+    """Read several ServiceEntries, by namespace and name, at the same time."""
+    return gather([partial(mesh.entry, *place) for place in places], at_most=8)
