@@ -1,0 +1,73 @@
+"""Turn SIGINT and SIGTERM into an exception that strikes only where nothing is lost by it.
+
+A mutating call to the API server is deferred over: the signal waits until its answer is in, which is
+bounded by the request timeout. The first signal never stops the undoing of what was done; a second one
+does, and the undoing then says what is left.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from egressctl.errors import Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Install the two handlers for the time of a `with` block; to be used in the main thread.
+
+    Without the block (as a library), nothing is installed and the context managers do nothing.
+    """
+
+    def __init__(self) -> None:
+        self._heard = 0
+        self._pending: int | None = None
+        self._deferring = 0
+        self._undoing = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        for signum in _SIGNALS:
+            self._previous[signum] = signal.signal(signum, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        self._heard += 1
+        if self._deferring or (self._undoing and self._heard == 1):
+            self._pending = signum
+            return
+        raise Interrupted(signum)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Hold any signal back until the block has ended."""
+        self._deferring += 1
+        try:
+            yield
+        finally:
+            self._deferring -= 1
+        self._raise_pending()
+
+    @contextmanager
+    def undoing(self) -> Iterator[None]:
+        """Hold the first signal of this process back until the block has ended; let a second one through."""
+        self._undoing = True
+        try:
+            yield
+        finally:
+            self._undoing = False
+        self._raise_pending()
+
+    def _raise_pending(self) -> None:
+        if self._pending is not None and not self._deferring and not self._undoing:
+            signum, self._pending = self._pending, None
+            raise Interrupted(signum)

@@ -1,0 +1,37 @@
+"""List what egressctl made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from egressctl.mesh import OURS, Mesh
+from egressctl.model import ServiceEntry
+from egressctl.serviceentry import LABEL_TARGET, read
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One ServiceEntry of ours, with its target's name and its age in seconds."""
+
+    target: str
+    entry: ServiceEntry
+    age: float
+
+
+def inventory(mesh: Mesh, namespace: str | None, now: datetime) -> list[Item]:
+    """Return the ServiceEntries that egressctl made in a namespace, or in all (None), by namespace and name."""
+    found = []
+    for manifest in mesh.entries(namespace, OURS):
+        entry = read(manifest)
+        target = str((manifest["metadata"].get("labels") or {}).get(LABEL_TARGET) or entry.name)
+        found.append(Item(target, entry, _age(entry.created, now)))
+    return sorted(found, key=lambda item: (item.entry.namespace, item.entry.name))
+
+
+def _age(created: str, now: datetime) -> float:
+    try:
+        made = datetime.fromisoformat(created.replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    return max(0.0, (now - made.astimezone(UTC)).total_seconds())

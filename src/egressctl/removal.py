@@ -1,0 +1,133 @@
+"""Take ServiceEntries and the sample's pod off the Kubernetes cluster: only ours, only by UID, and until they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from egressctl import envoy
+from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError, NoSourcePod, TimedOut
+from egressctl.mesh import OURS, Mesh, kubectl_delete
+from egressctl.model import Manifest, ServiceEntry, Source
+from egressctl.parallel import gather
+from egressctl.polling import poll
+from egressctl.progress import Progress, Silent
+from egressctl.serviceentry import LABEL_RUN_ID, read
+from egressctl.source import SourceChoice
+
+_UNDO_TIMEOUT = 20.0
+"""Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that is still there, why, and the command that removes it."""
+
+    what: str
+    why: str
+    command: str
+
+
+def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float) -> None:
+    """Delete these ServiceEntries and wait until the API no longer has them. Raises CleanupIncomplete."""
+    _all([partial(_gone, partial(mesh.delete, each), partial(_still, mesh, each), timeout) for each in manifests], manifests)
+
+
+def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float) -> None:
+    """Delete these objects of the sample and wait until the API no longer has them. Raises CleanupIncomplete."""
+    _all(
+        [
+            partial(_gone, partial(mesh.delete_source_object, plural, each), partial(_still_there, mesh, plural, each), timeout)
+            for plural, each in objects
+        ],
+        [{"kind": plural.removesuffix("s"), **each} for plural, each in objects],
+    )
+
+
+def await_sidecar_without(
+    mesh: Mesh, source: Source, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry], timeout: float, progress: Progress
+) -> None:
+    """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut."""
+    if source.proxy is None:
+        return
+    left: list[str] = []
+
+    def absent() -> bool | None:
+        config = mesh.proxy_config(source, listeners_only=True)
+        kept = {each for other in others for each in envoy.present(config, other)}
+        left[:] = [each for entry in gone for each in envoy.present(config, entry) if each not in kept]
+        if left:
+            progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
+        return True if not left else None
+
+    poll(
+        absent,
+        timeout,
+        lambda: (
+            f"the ServiceEntry is deleted, and after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
+        ),
+        hint="istioctl proxy-status",
+    )
+    progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
+
+
+def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | None) -> None:
+    """Take back all that one run made in a namespace; nothing there is success. Raises CleanupIncomplete.
+
+    With a choice of source pod, its sidecar is waited for as well, where there is one and it can be read.
+    """
+    selector = f"{OURS},{LABEL_RUN_ID}={run_id}"
+    manifests = mesh.entries(namespace, selector)
+    delete_entries(mesh, manifests, _UNDO_TIMEOUT)
+    if choice is not None and manifests:
+        try:
+            source = mesh.source(namespace, choice)
+            others = [read(each) for each in mesh.entries(namespace)]
+            await_sidecar_without(mesh, source, [read(each) for each in manifests], others, _UNDO_TIMEOUT, Silent())
+        except (CouldNotAsk, NoSourcePod):
+            pass  # the object is gone, which is what was promised; the sidecar follows
+    delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
+
+
+def _gone(delete: Callable[[], bool], still: Callable[[], bool], timeout: float) -> None:
+    delete()
+    poll(lambda: True if not still() else None, timeout, lambda: f"still there after {timeout:g}s: a finalizer holds it")
+
+
+def _still(mesh: Mesh, manifest: Manifest) -> bool:
+    live = mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    return live is not None and live["metadata"].get("uid") == manifest["metadata"].get("uid")
+
+
+def _still_there(mesh: Mesh, plural: str, manifest: Manifest) -> bool:
+    found = mesh.source_objects(manifest["metadata"]["namespace"])
+    return any(kind == plural and each["metadata"].get("uid") == manifest["metadata"].get("uid") for kind, each in found)
+
+
+def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
+    """Do every deletion even where one fails, then say what is left of them."""
+    outcomes = gather([partial(_caught, call) for call in calls], at_most=8)
+    left = [
+        Left(
+            f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}",
+            str(why),
+            kubectl_delete(each),
+        )
+        for each, why in zip(manifests, outcomes, strict=True)
+        if why is not None
+    ]
+    if left:
+        raise CleanupIncomplete(
+            "left on the Kubernetes cluster: " + "; ".join(f"{each.what} ({each.why})" for each in left),
+            left=[each.what for each in left],
+            hint="remove it with: " + " && ".join(each.command for each in left),
+        )
+
+
+def _caught(call: Callable[[], None]) -> EgressctlError | None:
+    try:
+        call()
+    except (EgressctlError, TimedOut) as failure:
+        return failure
+    return None

@@ -1,0 +1,64 @@
+"""Register the undo before the do; undo in reverse, whatever happened; say what could not be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from egressctl.errors import CleanupIncomplete, Interrupted
+from egressctl.interrupts import Interrupts
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    what: str
+    command: str
+    action: Callable[[], None]
+
+
+class Undo:
+    """Run registered actions in reverse when the block ends, unless `keep` was called.
+
+    An action treats "not found" as success. Where actions fail, or a second signal stops them, the block
+    ends with CleanupIncomplete, which names what is left and the commands that remove it.
+    """
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self._steps: list[_Step] = []
+
+    def register(self, what: str, command: str, action: Callable[[], None]) -> None:
+        """Remember how to take back what is about to be done: `what` for people, `command` to type by hand."""
+        self._steps.append(_Step(what, command, action))
+
+    def keep(self) -> None:
+        """Forget everything registered: what was done is meant to stay."""
+        self._steps.clear()
+
+    def __enter__(self) -> Undo:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._steps:
+            return
+        with self._interrupts.undoing():
+            if failures := self._undo():
+                raise CleanupIncomplete(
+                    "not cleaned up: " + "; ".join(f"{step.what} ({why})" for step, why in failures),
+                    left=[step.what for step, _ in failures],
+                    hint="remove it with: " + " && ".join(step.command for step, _ in failures),
+                ) from error
+
+    def _undo(self) -> list[tuple[_Step, str]]:
+        failures: list[tuple[_Step, str]] = []
+        try:
+            while self._steps:
+                try:
+                    self._steps[-1].action()
+                except Exception as failure:  # a bug in one action must not keep the others from being taken back
+                    failures.append((self._steps[-1], str(failure) or type(failure).__name__))
+                self._steps.pop()
+        except Interrupted:
+            failures += [(step, "interrupted") for step in reversed(self._steps)]
+        return failures

@@ -1,0 +1,127 @@
+"""Signals strike only where nothing is lost by it."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from egressctl.errors import Interrupted
+from egressctl.interrupts import Interrupts
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_a_signal_interrupts_and_has_the_shells_exit_code(signum: signal.Signals, code: int) -> None:
+    with Interrupts(), pytest.raises(Interrupted) as interrupted:
+        signal.raise_signal(signum)
+    assert interrupted.value.exit_code == code
+
+
+def test_an_interruption_is_no_ordinary_failure() -> None:
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_the_handlers_of_before_are_put_back() -> None:
+    before = [signal.getsignal(signum) for signum, _ in SIGNALS]
+    with Interrupts():
+        assert all(signal.getsignal(signum) not in before for signum, _ in SIGNALS)
+    assert [signal.getsignal(signum) for signum, _ in SIGNALS] == before
+
+
+def test_the_handlers_of_before_are_put_back_after_a_failure_too() -> None:
+    before = [signal.getsignal(signum) for signum, _ in SIGNALS]
+    with pytest.raises(RuntimeError), Interrupts():
+        raise RuntimeError
+    assert [signal.getsignal(signum) for signum, _ in SIGNALS] == before
+
+
+def test_without_the_block_nothing_is_installed() -> None:
+    before = [signal.getsignal(signum) for signum, _ in SIGNALS]
+    interrupts = Interrupts()
+    with interrupts.deferred(), interrupts.undoing():
+        assert [signal.getsignal(signum) for signum, _ in SIGNALS] == before
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_a_signal_waits_until_what_defers_it_has_ended(signum: signal.Signals, code: int) -> None:
+    done = []
+    with Interrupts() as interrupts, pytest.raises(Interrupted) as interrupted:
+        with interrupts.deferred():
+            signal.raise_signal(signum)
+            done.append("applied")
+        done.append("too late")
+    assert done == ["applied"]
+    assert interrupted.value.exit_code == code
+
+
+def test_several_signals_wait_as_one() -> None:
+    done = []
+    with Interrupts() as interrupts:
+        with pytest.raises(Interrupted), interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("applied")
+        with interrupts.deferred():
+            done.append("nothing is left waiting")
+    assert done == ["applied", "nothing is left waiting"]
+
+
+def test_the_outermost_of_nested_blocks_ends_the_waiting() -> None:
+    done = []
+    with Interrupts() as interrupts, pytest.raises(Interrupted), interrupts.deferred():
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGTERM)
+        done.append("still deferred")
+    assert done == ["still deferred"]
+
+
+def test_a_failure_goes_before_the_signal_that_waited_for_it() -> None:
+    with Interrupts() as interrupts:
+        with pytest.raises(ValueError, match="refused"), interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError("refused")
+        with pytest.raises(Interrupted), interrupts.undoing():
+            pass  # and the signal is not forgotten
+
+
+def test_a_first_signal_does_not_stop_the_undoing() -> None:
+    done = []
+    with Interrupts() as interrupts, pytest.raises(Interrupted), interrupts.undoing():
+        signal.raise_signal(signal.SIGINT)
+        done.append("undone")
+    assert done == ["undone"]
+
+
+def test_a_second_signal_stops_the_undoing() -> None:
+    done = []
+    with Interrupts() as interrupts, pytest.raises(Interrupted), interrupts.undoing():
+        signal.raise_signal(signal.SIGINT)
+        done.append("undone")
+        signal.raise_signal(signal.SIGTERM)
+        done.append("never")
+    assert done == ["undone"]
+
+
+def test_the_signal_that_led_to_the_undoing_is_the_first() -> None:
+    done = []
+    with Interrupts() as interrupts:
+        with pytest.raises(Interrupted):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted), interrupts.undoing():
+            done.append("undoing")
+            signal.raise_signal(signal.SIGINT)
+            done.append("never")
+    assert done == ["undoing"]
+
+
+def test_a_call_within_the_undoing_is_not_cut_either() -> None:
+    done = []
+    with Interrupts() as interrupts, pytest.raises(Interrupted), interrupts.undoing():
+        with interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("deleted")
+        done.append("undone")
+    assert done == ["deleted", "undone"]
