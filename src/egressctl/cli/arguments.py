@@ -1,0 +1,74 @@
+"""Turn kubectl's forms of flags into the ones that typer reads. One pure function."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+ALIASES = {"apply": "create"}
+
+_GLOBAL_VALUES = frozenset({
+    "--kubeconfig", "--context", "--cluster", "--user", "--server", "--token", "--as", "--as-group",
+    "--request-timeout", "-n", "--namespace", "-o", "--output", "-l", "--selector", "--verbosity",
+})  # fmt: skip
+_BOOLEANS = frozenset({
+    "--wait", "--verify", "--lab", "--all", "--all-namespaces", "--keep", "--quiet", "--yes", "--force-conflicts",
+    "--any-address", "--allow-internal", "--allow-unproven", "--with-source",
+})  # fmt: skip
+_SWITCHES_ONLY_ON = _BOOLEANS - {"--wait", "--verify"}
+
+
+def normalise(argv: Sequence[str]) -> list[str]:
+    """Return the same command line in typer's forms; everything after `--` is left as it is.
+
+    `--wait=false` becomes `--no-wait`, a bare `--dry-run` `--dry-run client`, `-v`, `-v 6` and `-v=6` become
+    `--verbosity N` (N is taken only if it is digits), `-n=NAME` becomes `-n NAME`, options before the
+    command move behind it, and `apply` is another name of `create`.
+    `--debug`, which is main's own, comes first.
+    """
+    words = list(argv)
+    end = words.index("--") if "--" in words else len(words)
+    own = _flags(words[:end])
+    debug = ["--debug"] if "--debug" in own else []
+    return [*debug, *_command_first([word for word in own if word != "--debug"]), *words[end:]]
+
+
+def _flags(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if re.fullmatch(r"-v\d*|--v", name) or word == "--verbosity":
+            digits = value if equals else name[2:] if re.fullmatch(r"-v\d+", name) else ""
+            if not digits and rest and rest[0].isdigit():
+                digits = rest.pop(0)
+            found += ["--verbosity", digits or "1"]
+        elif name in _BOOLEANS and equals and value.lower() in ("true", "1"):
+            found.append(name)
+        elif name in _BOOLEANS and equals and value.lower() in ("false", "0"):
+            found += [] if name in _SWITCHES_ONLY_ON else [f"--no-{name[2:]}"]
+        elif word == "--dry-run" and not (rest and rest[0] in ("none", "client", "server")):
+            found += ["--dry-run", "client"]
+        elif equals and re.fullmatch(r"-[a-zA-Z]", name):
+            found += [name, value]
+        else:
+            found.append(word)
+    return found
+
+
+def _command_first(words: list[str]) -> list[str]:
+    """Move options that stand before the command behind it, as kubectl takes them."""
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in _GLOBAL_VALUES else 1
+    if index >= len(words):
+        return words
+    command = ALIASES.get(words[index], words[index])
+    return [command, *_after_subcommand(command, words[:index], words[index + 1 :])]
+
+
+def _after_subcommand(command: str, leading: list[str], rest: list[str]) -> list[str]:
+    if command == "lab" and rest and not rest[0].startswith("-"):
+        return [rest[0], *leading, *rest[1:]]
+    return [*leading, *rest]

@@ -1,0 +1,124 @@
+"""What a person sees: results on stdout, progress and hints on stderr. The only importer of rich."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TextIO
+
+from egressctl.errors import EgressctlError, InvalidInput
+from egressctl.neutral import neutralise
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from egressctl.report.picture import Line
+
+_ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-"})
+
+
+def coloured(stream: TextIO) -> bool:
+    """Say whether to colour a stream: NO_COLOR and TERM=dumb forbid it, FORCE_COLOR asks for it, a terminal wants it."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def drawable(stream: TextIO, text: str) -> str:
+    """Return the text with its signs replaced by ASCII where the stream cannot show them."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")
+    return text
+
+
+def print_lines(lines: Iterable[Line]) -> None:
+    """Print a picture on stdout, coloured where that is wanted."""
+    if coloured(sys.stdout):
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(force_terminal=True, soft_wrap=True, highlight=False)
+        for line in lines:
+            console.print(Text.assemble(*((drawable(sys.stdout, text), style) for style, text in line)))
+        return
+    for line in lines:
+        print(drawable(sys.stdout, "".join(text for _, text in line)).rstrip())
+
+
+def say(text: str) -> None:
+    """Print one line on stderr; that nobody reads it must not stop what is being done."""
+    with contextlib.suppress(OSError):
+        print(drawable(sys.stderr, text), file=sys.stderr, flush=True)
+
+
+def tell_failure(failure: EgressctlError) -> None:
+    """Print what went wrong, and the hint, on stderr: one sentence a problem."""
+    problems = failure.problems if isinstance(failure, InvalidInput) else ()
+    for text in [str(each) for each in problems] or [str(failure)]:
+        say(f"error: {neutralise(text)}")
+    if failure.hint:
+        say(f"hint: {neutralise(failure.hint)}")
+
+
+def discard_stdout() -> None:
+    """Let go of a pipe whose reader went away: Python would complain again when it closes stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class TerminalProgress:
+    """Show what is being done: one live line at a terminal, plain lines elsewhere, nothing when quiet."""
+
+    def __init__(self, *, quiet: bool, results: bool = True) -> None:
+        self._quiet = quiet
+        self._results = results
+        self._live = not quiet and sys.stderr.isatty() and coloured(sys.stderr)
+        self._status: Status | None = None
+        self._last = ""
+        self.warnings: list[str] = []
+        self.unwritable: OSError | None = None
+        """Why stdout took no more, once that has happened."""
+
+    def step(self, text: str) -> None:
+        if self._quiet or text == self._last:
+            return
+        self._last = text
+        if not self._live:
+            say(neutralise(text))
+            return
+        if self._status is None:
+            from rich.console import Console
+            from rich.status import Status
+
+            self._status = Status("", console=Console(stderr=True))
+            self._status.start()
+        self._status.update(neutralise(text).replace("[", r"\["))
+
+    def done(self, text: str) -> None:
+        if not self._quiet:
+            self.stop()
+            say(neutralise(text))
+
+    def result(self, text: str) -> None:
+        if self._results:
+            self.stop()
+            try:
+                print(neutralise(text), flush=True)
+            except OSError as error:  # a full disk must not stop a cleanup half-way
+                self.unwritable = error
+
+    def warn(self, text: str) -> None:
+        if text in self.warnings:
+            return
+        self.warnings.append(text)
+        self.stop()
+        say(f"warning: {neutralise(text)}")
+
+    def stop(self) -> None:
+        """Take the live line away, before something else is printed."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None

@@ -1,0 +1,179 @@
+"""Groups of flags that several commands share, each declared once, and the decorator that spreads them out."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from egressctl.errors import InvalidInput
+
+
+def seconds(text: str | float) -> float:
+    """Read a Go duration (`30s`, `1m30s`, `500ms`) or a bare number of seconds. Raises typer.BadParameter."""
+    import durationpy
+
+    if isinstance(text, float):
+        return text
+    try:
+        found = float(text) if text.replace(".", "", 1).isdigit() else float(durationpy.from_str(text).total_seconds())
+    except (durationpy.DurationError, ValueError):
+        raise typer.BadParameter(f"{text!r} is no duration; write it as 30s, 1m30s or 500ms") from None
+    if found < 0:
+        raise typer.BadParameter(f"{text!r} is a negative duration; write it as 30s, 1m30s or 500ms")
+    return found
+
+
+_KUBERNETES, _PROBING, _SOURCE, _OUTPUT = "Kubernetes", "Probes", "Source pod", "Output"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Who to talk to, in kubectl's words."""
+
+    kubeconfig: Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.")] = ""
+    context: Annotated[str, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")] = ""
+    cluster: Annotated[str, typer.Option("--cluster", metavar="NAME", help="Cluster entry of the kubeconfig.")] = ""
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="User entry of the kubeconfig.")] = ""
+    server: Annotated[str, typer.Option("--server", metavar="URL", help="Address of the API server.")] = ""
+    token: Annotated[str, typer.Option("--token", metavar="TOKEN", help="Bearer token for the API server.")] = ""
+    as_user: Annotated[str, typer.Option("--as", metavar="USER", help="User to impersonate.")] = ""
+    as_groups: Annotated[list[str], typer.Option("--as-group", metavar="GROUP", help="Group to impersonate, repeatable.")] = (
+        dataclasses.field(default_factory=list)
+    )
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the source pod and of the entry.")
+    ] = ""
+    request_timeout: Annotated[
+        float,
+        typer.Option("--request-timeout", parser=seconds, metavar="DURATION", show_default="30s", help="Limit of one request."),
+    ] = 30.0
+    lab: Annotated[bool, typer.Option("--lab", help="Use the local lab, and start it if need be.")] = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceFlags:
+    """Which pod sends the probes."""
+
+    pod: Annotated[str, typer.Option("--pod", metavar="NAME", help="Source pod: NAME, pod/NAME or deploy/NAME.")] = ""
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="Labels of the source pod. [default: app in (sleep,curl)]")
+    ] = ""
+    container: Annotated[str, typer.Option("--container", "-c", metavar="NAME", help="Container with curl.")] = ""
+    revision: Annotated[str, typer.Option("--revision", metavar="NAME", help="Istio revision of the source pod.")] = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetFlags:
+    """A target from a file or from flags."""
+
+    filename: Annotated[
+        list[str], typer.Option("--filename", "-f", metavar="FILE", help="EgressTarget or ServiceEntry manifests; - is stdin.")
+    ] = dataclasses.field(default_factory=list)
+    host: Annotated[list[str], typer.Option("--host", metavar="NAME", help="Host of a new target, repeatable.")] = (
+        dataclasses.field(default_factory=list)
+    )
+    address: Annotated[
+        list[str], typer.Option("--address", metavar="CIDR", help="Block or address, repeatable or with commas.")
+    ] = dataclasses.field(default_factory=list)
+    port: Annotated[list[str], typer.Option("--port", metavar="N[/PROTOCOL][:NAME]", help="Port, such as 443/TCP:tcp-port.")] = (
+        dataclasses.field(default_factory=list)
+    )
+    resolution: Annotated[str, typer.Option("--resolution", metavar="NAME", help="[default: NONE]")] = ""
+    location: Annotated[str, typer.Option("--location", metavar="NAME", help="[default: MESH_EXTERNAL]")] = ""
+    export_to: Annotated[
+        list[str], typer.Option("--export-to", metavar="NAMESPACE", help="Namespaces that see the entry; . is its own.")
+    ] = dataclasses.field(default_factory=list)
+    probe: Annotated[list[str], typer.Option("--probe", metavar="URL", help="URL to prove it with, repeatable.")] = (
+        dataclasses.field(default_factory=list)
+    )
+    any_address: Annotated[
+        bool, typer.Option("--any-address", help="Accept a TCP port without addresses, which catches the whole port.")
+    ] = False
+    allow_internal: Annotated[
+        bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
+    ] = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProbeFlags:
+    """How the probes are sent and judged."""
+
+    probe_timeout: Annotated[
+        float, typer.Option("--probe-timeout", parser=seconds, metavar="DURATION", show_default="10s", help="Limit of one probe.")
+    ] = 10.0
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")] = 0
+    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass, with a warning, where there is no proof.")] = (
+        False
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WaitFlags:
+    """Whether and how long to wait."""
+
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the sidecar has followed.")] = True
+    timeout: Annotated[
+        float, typer.Option("--timeout", parser=seconds, metavar="DURATION", show_default="60s", help="Limit of each wait.")
+    ] = 60.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplyFlags:
+    """How an entry is applied."""
+
+    field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = ""
+    force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False
+    with_source: Annotated[bool, typer.Option("--with-source", help="Start Istio's sleep pod where there is no source pod.")] = (
+        False
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Output:
+    """What is printed."""
+
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, yaml or name.")] = "table"
+    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show the commands that repeat each probe by hand.")] = 0
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")] = False
+
+    FORMATS = ("table", "json", "yaml", "name")
+
+    def check(self) -> None:
+        """Raise InvalidInput for a format that does not exist."""
+        if self.output not in self.FORMATS:
+            raise InvalidInput(f"--output {self.output}: no such format", hint="one of " + ", ".join(self.FORMATS))
+
+
+def flat(function: Callable[..., int]) -> Callable[..., int]:
+    """Spread parameters that are groups of flags out into their fields, so that typer sees one flag a field."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.name not in groups:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+    for group in groups.values():
+        fields = get_type_hints(group, include_extras=True)
+        parameters += [_parameter(each, fields[each.name]) for each in dataclasses.fields(group)]
+
+    @functools.wraps(function)
+    def spread(*args: Any, **flags: Any) -> int:
+        gathered = {
+            name: group(**{each.name: flags.pop(each.name) for each in dataclasses.fields(group)})
+            for name, group in groups.items()
+        }
+        return function(*args, **flags, **gathered)
+
+    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread.__annotations__ = {each.name: each.annotation for each in parameters}
+    return spread
+
+
+def _parameter(each: dataclasses.Field[Any], annotation: Any) -> inspect.Parameter:
+    default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
+    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -1,0 +1,62 @@
+"""`egressctl render`: print a target's ServiceEntry, for GitOps."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from egressctl.cli.options import TargetFlags, flat
+from egressctl.errors import InvalidInput
+
+_HELP = """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
+
+Nothing is asked of a Kubernetes cluster. What Git owns, egressctl does not.
+
+\b
+Examples:
+  egressctl render wikipedia > wikipedia.yaml
+  egressctl render wikipedia -n shop --export-to .
+  egressctl render wikipedia --api-version networking.istio.io/v1alpha3
+  egressctl render -f targets.yaml -o json
+"""
+
+VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the command to the application."""
+    app.command(name, help=_HELP, short_help=short)(render)
+
+
+@flat
+def render(
+    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the entry.")] = "",
+    api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="Version to write.")] = VERSIONS[0],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
+    *,
+    target: TargetFlags,
+) -> int:
+    """Translate flags into egressctl.serviceentry.render."""
+    import json
+
+    from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.serviceentry import render as use_case
+    from egressctl.serviceentry import to_yaml
+
+    if api_version not in VERSIONS:
+        raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))
+    if output not in ("yaml", "json"):
+        raise InvalidInput(f"--output {output}: render prints yaml or json")
+    manifests = [
+        use_case(each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=scopes(target) or None)
+        for each in wanted_targets(names or [], target)
+    ]
+    if output == "json":
+        data = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
+        print(json.dumps(data, indent=2, ensure_ascii=True))
+    else:
+        sys.stdout.write("---\n".join(map(to_yaml, manifests)))
+    return 0

@@ -1,0 +1,69 @@
+"""From the command line's words and flags to targets: the catalogue, files, or flags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from egressctl import catalog
+from egressctl.cli.options import TargetFlags
+from egressctl.errors import InvalidInput, Problem
+from egressctl.model import Target
+from egressctl.target import from_flags, load, read_file
+
+
+def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
+    """Return the targets that are meant. Raises InvalidInput with all problems of all files, or of the flags."""
+    made_of = [flag for flag, value in (("--host", flags.host), ("--address", flags.address), ("--port", flags.port)) if value]
+    if flags.filename:
+        if made_of or names:
+            raise InvalidInput(f"--filename and {(names or made_of)[0]}: name targets in one way only")
+        return _from_files(flags)
+    if made_of:
+        if len(names) != 1:
+            raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
+        return [_from_flags(names[0], flags)]
+    if not names:
+        raise InvalidInput(
+            "no target is named", hint=f"one of the catalogue ({', '.join(catalog.names())}), -f FILE, or NAME --host ..."
+        )
+    return [catalog.get(name) for name in names]
+
+
+def _from_files(flags: TargetFlags) -> list[Target]:
+    targets: list[Target] = []
+    problems: list[Problem] = []
+    for name in flags.filename:
+        try:
+            targets += load(
+                read_file(name),
+                "standard input" if name == "-" else name,
+                any_address=flags.any_address,
+                allow_internal=flags.allow_internal,
+            )
+        except InvalidInput as refused:
+            if len(flags.filename) == 1:
+                raise
+            problems += refused.problems
+    if problems:
+        raise InvalidInput(problems=problems)
+    return targets
+
+
+def _from_flags(name: str, flags: TargetFlags) -> Target:
+    chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
+    return from_flags(
+        name,
+        hosts=flags.host,
+        addresses=flags.address,
+        ports=flags.port,
+        export_to=flags.export_to,
+        probes=flags.probe,
+        any_address=flags.any_address,
+        allow_internal=flags.allow_internal,
+        **chosen,
+    )
+
+
+def scopes(flags: TargetFlags) -> tuple[str, ...]:
+    """Return --export-to's namespaces, given repeatedly or with commas."""
+    return tuple(part for text in flags.export_to for part in text.split(",") if part)

@@ -1,0 +1,125 @@
+"""`egressctl verify`: prove which Envoy cluster carries a target's probes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egressctl.cli import session as sessions
+from egressctl.cli.options import Connection, Output, ProbeFlags, SourceFlags, flat
+from egressctl.errors import InvalidInput
+from egressctl.model import Probe, Verdict
+
+if TYPE_CHECKING:
+    from egressctl.model import Manifest
+    from egressctl.verify import Wanted
+
+_HELP = """Send a target's probes from the source pod and prove which Envoy cluster carried them.
+
+Without a name, every target that egressctl made in the namespace is verified.
+
+\b
+Examples:
+  egressctl verify
+  egressctl verify wikipedia
+  egressctl verify wikipedia --expect blocked
+  egressctl verify --probe https://www.wikipedia.org
+  egressctl verify -f targets.yaml -o json
+"""
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the command to the application."""
+    app.command(name, help=_HELP, short_help=short)(verify)
+
+
+@flat
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    filename: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Targets with their probes; - is stdin.")
+    ] = None,
+    probe: Annotated[
+        list[str] | None, typer.Option("--probe", metavar="URL", help="URL to send instead of the target's probes.")
+    ] = None,
+    expect: Annotated[
+        str, typer.Option("--expect", metavar="VERDICT", help="Verdict that every probe should have. [default: the probe's own]")
+    ] = "",
+    allow_internal: Annotated[
+        bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
+    ] = False,
+    *,
+    probing: ProbeFlags,
+    source: SourceFlags,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.verify.verify."""
+    expected = expectation(expect)
+    session = sessions.Session("verify", connection, output)
+
+    def work(_: Any) -> None:
+        from egressctl import curl
+        from egressctl.target import probe_from_url
+        from egressctl.verify import Asking
+        from egressctl.verify import verify as use_case
+
+        asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
+        wanted = _wanted(session, names or [], filename or [], asked, allow_internal)
+        limits = curl.Limits(total=probing.probe_timeout)
+        asking = Asking(limits, probing.retries, expected)
+        choice = sessions.choice_of(source)
+        session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
+        session.repeat_by_hand(session.targets, limits)
+
+    return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
+
+
+def expectation(text: str) -> Verdict | None:
+    """Read --expect. Raises InvalidInput."""
+    if not text:
+        return None
+    try:
+        return Verdict(text)
+    except ValueError:
+        raise InvalidInput(f"--expect {text}: no such verdict", hint="one of " + ", ".join(Verdict)) from None
+
+
+def _wanted(
+    session: sessions.Session, names: list[str], filenames: list[str], asked: tuple[Probe, ...], allow_internal: bool
+) -> list[Wanted]:
+    from difflib import get_close_matches
+
+    from egressctl import catalog
+    from egressctl.cli.options import TargetFlags
+    from egressctl.cli.targets import wanted_targets
+    from egressctl.verify import bare, look_up, of_manifest, wanted_of_target, wanted_on_server
+
+    namespace = session.namespace
+    if filenames:
+        targets = wanted_targets(names, TargetFlags(filename=filenames, allow_internal=allow_internal))
+        places = [(target.namespace or namespace, target.entry_name) for target in targets]
+        live = look_up(session.mesh, places)
+        return [wanted_of_target(each, namespace, manifest, asked) for each, manifest in zip(targets, live, strict=True)]
+    if not names:
+        return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
+    found = []
+    for name in names:
+        short = name.split("/", 1)[1] if name.startswith(("serviceentry/", "se/", "serviceentries/")) else name
+        candidates: list[Manifest | None] = look_up(session.mesh, [(namespace, f"{short}-ext"), (namespace, short)])
+        manifest = next((each for each in candidates if each is not None), None)
+        if manifest is not None:
+            found.append(of_manifest(manifest, asked))
+        elif short in catalog.names():
+            found.append(wanted_of_target(catalog.get(short), namespace, None, asked))
+        elif asked:
+            found.append(bare(asked, namespace, f"{short}-ext", short))
+        else:
+            near = get_close_matches(short, catalog.names())
+            raise InvalidInput(
+                f"there is no ServiceEntry {short}-ext or {short} in namespace {namespace}, and the catalogue has no {short}"
+                + (f": did you mean {' or '.join(near)}?" if near else ""),
+                hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {short} --probe URL",
+            )
+    return found

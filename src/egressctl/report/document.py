@@ -1,0 +1,125 @@
+"""A Report as the JSON document of docs/reference/json.md, schema version egressctl.dev/v1alpha1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from egressctl.model import (
+    Cause,
+    Evidence,
+    Expectation,
+    Outcome,
+    ProbeResult,
+    Report,
+    Source,
+    TargetResult,
+    worst,
+)
+
+API_VERSION = "egressctl.dev/v1alpha1"
+
+
+def document(report: Report) -> dict[str, Any]:
+    """Return the report as plain data, in the documented order of its keys."""
+    kubernetes = report.kubernetes
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Report",
+        "command": report.command,
+        "runId": report.run_id,
+        "startedAt": report.started_at,
+        "duration": round(report.duration, 3),
+        "verdict": str(worst(tuple(probe.verdict for target in report.targets for probe in _decisive(target)))),
+        "exitCode": report.exit_code,
+        "kubernetes": None
+        if kubernetes is None
+        else {"context": kubernetes.context, "server": kubernetes.server, "version": kubernetes.version},
+        "targets": [_target(target) for target in report.targets],
+        "warnings": list(report.warnings),
+        "error": None if report.error is None else {"message": report.error.message, "hint": report.error.hint},
+    }
+
+
+def _decisive(target: TargetResult) -> tuple[ProbeResult, ...]:
+    """The probes that make a target's verdict: those with the entry in place, else those of its closure."""
+    return target.probes or target.closure
+
+
+def _target(target: TargetResult) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": target.name,
+        "namespace": target.namespace,
+        "serviceEntries": list(target.service_entries),
+    }
+    if target.step:
+        found["step"] = target.step
+    if target.action:
+        found["action"] = target.action
+    found["verdict"] = str(worst(tuple(probe.verdict for probe in _decisive(target))))
+    found["probes"] = [_probe(probe) for probe in target.probes]
+    if target.closure:
+        found["closure"] = {
+            "verdict": str(worst(tuple(probe.verdict for probe in target.closure))),
+            "held": all(probe.held for probe in target.closure),
+            "probes": [_probe(probe) for probe in target.closure],
+        }
+    return found
+
+
+def _probe(result: ProbeResult) -> dict[str, Any]:
+    return {
+        "name": result.probe.name,
+        "url": result.probe.url,
+        "source": _source(result.source),
+        "verdict": str(result.verdict),
+        "held": result.held,
+        "expectation": _expectation(result.probe.expect),
+        "cause": _cause(result.cause),
+        "outcome": _outcome(result.outcome),
+        "evidence": _evidence(result.evidence),
+        "extracted": dict(result.outcome.extracted) if result.outcome else {},
+    }
+
+
+def _source(source: Source | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {"namespace": source.namespace, "pod": source.pod, "container": source.container, "chosenOf": source.chosen_of}
+
+
+def _expectation(expect: Expectation) -> dict[str, Any]:
+    found: dict[str, Any] = {"verdict": str(expect.verdict), "status": expect.status}
+    return {**found, "via": expect.via} if expect.via else found
+
+
+def _cause(cause: Cause | None) -> dict[str, str] | None:
+    return None if cause is None else {"code": str(cause.code), "message": cause.message, "hint": cause.hint}
+
+
+def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "curlExit": outcome.curl_exit,
+        "httpStatus": outcome.http_status,
+        "remoteIp": outcome.remote_ip,
+        "remotePort": outcome.remote_port,
+        "error": outcome.error,
+        "seconds": dict(outcome.seconds),
+    }
+
+
+def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    walk = evidence.walk
+    return {
+        "envoyCluster": walk.envoy_cluster if walk else None,
+        "methods": [str(method) for method in evidence.methods],
+        "listener": walk.listener if walk else None,
+        "filterChain": (walk.prefix or walk.filter_chain) if walk else None,
+        "capture": str(evidence.capture),
+        "companion": evidence.companion,
+        "owner": evidence.owner.reason if evidence.owner else None,
+        "policy": evidence.policy or None,
+    }

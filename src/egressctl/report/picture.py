@@ -1,0 +1,130 @@
+"""The path of a probe as a picture: pod, sidecar, listener, filter chain, Envoy cluster, address, answer.
+
+Lines are made of spans, a style and a text, so that a terminal may colour them and a pipe need not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from egressctl.model import Capture, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
+from egressctl.neutral import neutralise
+from egressctl.verdict import BLACKHOLE
+
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+
+STYLES = {
+    Verdict.OPEN: "green",
+    Verdict.UNPROVEN: "yellow",
+    Verdict.BYPASSED: "red",
+    Verdict.FAILED: "red",
+    Verdict.BLOCKED: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+}
+_MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Station:
+    name: str
+    text: str
+    reached: bool | None
+
+
+def pictures(target: TargetResult) -> Iterator[Line]:
+    """Draw every probe of a target, those of its closure last."""
+    entries = ", ".join(target.service_entries) or "no ServiceEntry"
+    step = f"{target.step}: " if target.step else ""
+    yield (("bold", f"{step}{target.name}"), ("", f"  {entries} in namespace {target.namespace}"))
+    for probe in target.probes:
+        yield from picture(probe)
+    for probe in target.closure:
+        yield from picture(probe, "after cleanup, ")
+
+
+def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
+    """Draw one probe: what it showed, the stations of its way, and the cause where it is not open."""
+    held = "" if result.held else f", expected {result.probe.expect.verdict}"
+    style = "green" if result.held else STYLES[result.verdict]
+    yield (
+        ("", f"  {when}{neutralise(result.probe.name)}  {neutralise(result.probe.url)}  "),
+        (f"bold {style}", str(result.verdict)),
+        ("", held),
+    )
+    stations = list(_stations(result))
+    for index, station in enumerate(stations):
+        style, mark = _MARKS[station.reached]
+        edge = "╰─" if index == len(stations) - 1 else "├─"
+        yield (("", f"    {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
+    if result.cause is not None:
+        yield (("", "    cause  "), ("bold", str(result.cause.code)), ("", f": {neutralise(result.cause.message)}"))
+        if result.cause.hint and not result.held:
+            yield (("", f"    next   {neutralise(result.cause.hint)}"),)
+
+
+def _stations(result: ProbeResult) -> Iterator[_Station]:
+    source, outcome, evidence = result.source, result.outcome, result.evidence
+    if source is None:
+        return
+    several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
+    yield _Station("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
+    if outcome is None or evidence is None:
+        return
+    yield _sidecar(source.proxy, evidence, outcome)
+    walk = evidence.walk
+    if evidence.capture is not Capture.NOT_CAPTURED and walk is not None:
+        refused = walk.envoy_cluster in (None, BLACKHOLE)
+        known = None if walk.unknown else True
+        yield _Station("listener", walk.listener or "none", known)
+        yield _Station("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
+        yield _Station("Envoy cluster", _envoy_cluster(evidence), None if walk.unknown else not refused and _ours(evidence))
+        if refused and outcome.http_status == 0:
+            yield _Station("answer", _answer(outcome), False)
+            return
+    yield _Station(
+        "address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip)
+    )
+    yield _Station("answer", _answer(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
+
+
+def _ours(evidence: Evidence) -> bool:
+    return Method.OWNED in evidence.methods
+
+
+def _sidecar(proxy: str | None, evidence: Evidence, outcome: Outcome) -> _Station:
+    if proxy is None:
+        return _Station("sidecar", "none", False)
+    captured = f"captured: {proxy} had the other end of local port {outcome.local_port}"
+    if evidence.companion:
+        captured = f"captured: a second connection to the same address went through {proxy}"
+    told = {
+        Capture.CAPTURED: captured,
+        Capture.NOT_CAPTURED: "not captured: the connection did not go through it",
+        Capture.UNKNOWN: "not known whether it had the other end",
+    }[evidence.capture]
+    reached = {Capture.CAPTURED: True, Capture.NOT_CAPTURED: False, Capture.UNKNOWN: None}[evidence.capture]
+    return _Station("sidecar", told, reached)
+
+
+def _envoy_cluster(evidence: Evidence) -> str:
+    walk = evidence.walk
+    assert walk is not None
+    if walk.unknown:
+        return f"not known: {walk.unknown}"
+    notes = []
+    if evidence.owner is not None:
+        notes.append(evidence.owner.reason)
+    if evidence.counted is not None and walk.envoy_cluster != BLACKHOLE and evidence.counts is not None:
+        notes.append(f"counted +{evidence.counts.opened}")
+    name = walk.envoy_cluster or "none: the connection is closed"
+    return f"{name} ({'; '.join(notes)})" if notes else name
+
+
+def _answer(outcome: Outcome) -> str:
+    seconds = f"{outcome.seconds.get('total', 0):.2f} s"
+    if outcome.curl_exit:
+        return f"none, curl exit {outcome.curl_exit} after {seconds}: {outcome.error or 'no message'}"
+    found = "".join(f", {name} {value}" for name, value in outcome.extracted.items())
+    return f"HTTP {outcome.http_status} in {seconds}{found}"
