@@ -12,7 +12,7 @@ from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
 from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, delete_entries, delete_source
-from egressctl.serviceentry import LABEL_TARGET, read, taken_over_by
+from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verdict import PASSTHROUGH
 from egressctl.verify import Asking, of_manifest, verify_from
@@ -23,6 +23,7 @@ class Removal:
     """How to clean up. `names` are targets or ServiceEntries; none means the only one of ours in the namespace.
 
     `everything` takes all of ours, in `namespace`, or in all namespaces where that is None. `timeout` is seconds.
+    With a `run_id`, the sample's pod goes only if that run made it.
     """
 
     namespace: str | None
@@ -33,6 +34,7 @@ class Removal:
     wait: bool = True
     timeout: float = 60.0
     dry_run: str = "none"
+    run_id: str = ""
     limits: curl.Limits = curl.LIMITS
 
 
@@ -184,7 +186,7 @@ def _remove_source(mesh: Mesh, namespace: str, how: Removal, progress: Progress)
     """Let the sample's pod go once the last of our entries in its namespace has gone."""
     if mesh.entries(namespace, OURS):
         return
-    objects = mesh.source_objects(namespace)
+    objects = mesh.source_objects(namespace, f"{OURS},{LABEL_RUN_ID}={how.run_id}" if how.run_id else OURS)
     if objects:
         progress.step(f"deleting the source pod in namespace {namespace}")
         delete_source(mesh, objects, how.timeout if how.wait else 0)

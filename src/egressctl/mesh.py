@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl import capture, curl, envoy, sample
-from egressctl.errors import CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
+from egressctl.errors import Conflict, CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.rest import Api, namespaced
 from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, ServiceEntry, Source
@@ -118,9 +118,10 @@ class Mesh:
                 self.api.apply(path, manifest, field_manager=self.field_manager)
                 continue
             if (live["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGER:
-                raise InvalidInput(
-                    f"{plural[:-1]} {namespace}/{sample.NAME} is there already and egressctl did not make it",
-                    hint=f"use it as it is: --pod {sample.NAME}",
+                kind = plural.removesuffix("s")
+                raise Conflict(
+                    f"{kind} {namespace}/{sample.NAME} is there already and egressctl did not make it",
+                    hint=f"name a pod: --pod NAME; or, if it may go: kubectl delete {kind} -n {namespace} {sample.NAME}",
                 )
 
     def source_objects(self, namespace: str, selector: str = OURS) -> list[tuple[str, Manifest]]:

@@ -59,7 +59,7 @@ def run(
             choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
         done.targets = verify(mesh, how.namespace, choice, [of_manifest(each) for each in manifests], asking, progress)
         if not keep:
-            done.removed = remove(mesh, manifests, replace(removal, choice=choice), progress)
+            done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
             done.targets = _joined(done.targets, done.removed.targets)
         undo.keep()
     return done

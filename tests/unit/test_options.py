@@ -47,14 +47,14 @@ def test_a_duration_is_seconds(text: str | float, found: float) -> None:
     assert seconds(text) == found
 
 
-@pytest.mark.parametrize("text", ["", "soon", "30", "nan", "inf", "1e3", "10 s", "s", "-", ".", "3²", "1_0", "30seconds"][:2])
+@pytest.mark.parametrize("text", ["", "soon", "10 s", "30seconds"])
 def test_what_is_no_duration_says_what_is(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is no duration; write it as 30s, 1m30s or 500ms") as refused:
         seconds(text)
     assert repr(text) in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "1e3", "s", "-", ".", "3²", "1_0", "30seconds", "-3"])
+@pytest.mark.parametrize("text", ["nan", "inf", "1e3", "s", "-", ".", "3²", "1_0", "-3"])
 def test_odd_numbers_are_no_durations(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         seconds(text)
@@ -91,11 +91,11 @@ class Size:
 
 def draw(name: str, colours: Colours, size: Size, *, loud: bool = False) -> int:
     """Draw it."""
-    DRAWN.append((name, colours, size, loud))
+    drawn.append((name, colours, size, loud))
     return 7
 
 
-DRAWN: list[tuple[str, Colours, Size, bool]] = []
+drawn: list[tuple[str, Colours, Size, bool]] = []
 
 
 def test_a_group_is_spread_out_into_its_fields() -> None:
@@ -107,9 +107,9 @@ def test_a_group_is_spread_out_into_its_fields() -> None:
 
 
 def test_the_fields_are_gathered_again_for_the_call() -> None:
-    DRAWN.clear()
+    drawn.clear()
     assert flat(draw)("portrait", front="red", others=["blue"], width=40, loud=True) == 7
-    assert DRAWN == [("portrait", Colours(front="red", others=["blue"]), Size(width=40), True)]
+    assert drawn == [("portrait", Colours(front="red", others=["blue"]), Size(width=40), True)]
 
 
 def test_two_calls_do_not_share_a_default() -> None:
@@ -125,9 +125,9 @@ def test_typer_sees_one_flag_a_field() -> None:
     """Through typer itself, in this process."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command()(flat(draw))
-    DRAWN.clear()
+    drawn.clear()
     assert app(["portrait", "--front", "red", "--other", "a", "--other", "b", "--width", "3"], standalone_mode=False) == 7
-    assert DRAWN == [("portrait", Colours(front="red", others=["a", "b"]), Size(width=3), False)]
+    assert drawn == [("portrait", Colours(front="red", others=["a", "b"]), Size(width=3), False)]
 
 
 GROUPS = (Connection, SourceFlags, TargetFlags, ProbeFlags, WaitFlags, ApplyFlags, Output)

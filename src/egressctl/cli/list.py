@@ -43,6 +43,8 @@ def list_ours(
     namespace = None if all_namespaces else session.namespace
     items = inventory(session.mesh, namespace, datetime.now(UTC))
     session.progress.stop()
+    for warning in session.mesh.api.warnings:
+        session.progress.warn(warning)
     if output.output in ("json", "yaml"):
         data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
         sessions.print_data(data, output.output)

@@ -28,7 +28,8 @@ def seconds(text: str | float) -> float:
     return found
 
 
-_KUBERNETES, _PROBING, _SOURCE, _OUTPUT = "Kubernetes", "Probes", "Source pod", "Output"
+Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")]
+"""A flag of the commands that expect something to be open: an expected denial is never asked for again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,13 @@ class Connection:
     ] = ""
     request_timeout: Annotated[
         float,
-        typer.Option("--request-timeout", parser=seconds, metavar="DURATION", show_default="30s", help="Limit of one request."),
+        typer.Option(
+            "--request-timeout",
+            parser=seconds,
+            metavar="DURATION",
+            show_default=False,
+            help="Limit of one request. [default: 30s]",
+        ),
     ] = 30.0
     lab: Annotated[bool, typer.Option("--lab", help="Use the local lab, and start it if need be.")] = False
 
@@ -104,9 +111,11 @@ class ProbeFlags:
     """How the probes are sent and judged."""
 
     probe_timeout: Annotated[
-        float, typer.Option("--probe-timeout", parser=seconds, metavar="DURATION", show_default="10s", help="Limit of one probe.")
+        float,
+        typer.Option(
+            "--probe-timeout", parser=seconds, metavar="DURATION", show_default=False, help="Limit of one probe. [default: 10s]"
+        ),
     ] = 10.0
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")] = 0
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass, with a warning, where there is no proof.")] = (
         False
     )
@@ -118,7 +127,10 @@ class WaitFlags:
 
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the sidecar has followed.")] = True
     timeout: Annotated[
-        float, typer.Option("--timeout", parser=seconds, metavar="DURATION", show_default="60s", help="Limit of each wait.")
+        float,
+        typer.Option(
+            "--timeout", parser=seconds, metavar="DURATION", show_default=False, help="Limit of each wait. [default: 60s]"
+        ),
     ] = 60.0
 
 

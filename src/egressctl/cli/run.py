@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import ApplyFlags, Connection, Output, ProbeFlags, SourceFlags, TargetFlags, WaitFlags, flat
+from egressctl.cli.options import ApplyFlags, Connection, Output, ProbeFlags, Retries, SourceFlags, TargetFlags, WaitFlags, flat
 
 _HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
 
@@ -37,6 +37,7 @@ def run(
     expect: Annotated[
         str, typer.Option("--expect", metavar="VERDICT", help="Verdict that every probe should have. [default: the probe's own]")
     ] = "",
+    retries: Retries = 0,
     *,
     target: TargetFlags,
     apply: ApplyFlags,
@@ -79,7 +80,7 @@ def run(
             session.mesh,
             targets,
             how,
-            Asking(limits, probing.retries, expected),
+            Asking(limits, retries, expected),
             removal,
             keep=keep,
             progress=session.progress,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Output, ProbeFlags, SourceFlags, flat
+from egressctl.cli.options import Connection, Output, ProbeFlags, Retries, SourceFlags, flat
 from egressctl.errors import InvalidInput
 from egressctl.model import Probe, Verdict
 
@@ -49,6 +49,7 @@ def verify(
     allow_internal: Annotated[
         bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
     ] = False,
+    retries: Retries = 0,
     *,
     probing: ProbeFlags,
     source: SourceFlags,
@@ -68,7 +69,7 @@ def verify(
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
         wanted = _wanted(session, names or [], filename or [], asked, allow_internal)
         limits = curl.Limits(total=probing.probe_timeout)
-        asking = Asking(limits, probing.retries, expected)
+        asking = Asking(limits, retries, expected)
         choice = sessions.choice_of(source)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
         session.repeat_by_hand(session.targets, limits)

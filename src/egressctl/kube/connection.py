@@ -136,4 +136,4 @@ def network_failure(error: BaseException, connection: Connection) -> CouldNotAsk
         return Broken(f"the API server {where} did not answer in time", hint="a longer --request-timeout may help")
     if any(isinstance(cause, exceptions.NewConnectionError) for cause in causes):
         return Unreachable(f"no connection to the API server {where}", hint="check --server, the network and its firewalls")
-    return Broken(f"the connection to the API server {where} broke before its answer was complete")
+    return Broken(f"the connection to the API server {where} broke before its answer was complete", hint="try again later")

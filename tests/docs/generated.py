@@ -1,0 +1,111 @@
+"""The parts of the pages that are made of the code: each is a function that returns its text."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from unittest.mock import patch
+
+from docs import situations
+from docs.pages import ROOT, read
+from egressctl import curl, errors
+from egressctl.cli import main
+from egressctl.model import CauseCode, Expectation, Probe
+
+SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "down")
+
+
+def _fenced(text: str, language: str = "text") -> str:
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def help_of(*words: str) -> str:
+    """Return what `egressctl WORDS --help` prints in a terminal of 100 columns."""
+    printed = io.StringIO()
+    with patch.dict(os.environ, {"COLUMNS": "100"}), contextlib.redirect_stdout(printed):
+        assert main.run([*words, "--help"]) == 0
+    return printed.getvalue()
+
+
+def commands() -> str:
+    """Return the help of every command under a heading of its own."""
+    lines: list[tuple[str, ...]] = [()]
+    for name, _, _ in main.COMMANDS:
+        lines.append((name,))
+        lines += [(name, each) for each in SUBCOMMANDS] if name == "lab" else []
+    return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
+
+
+def exceptions() -> str:
+    """Return the tree of exceptions as errors.py draws it."""
+    text = (errors.__doc__ or "").split("\n\n")
+    return _fenced("\n\n".join(text[1:]))
+
+
+def modules() -> str:
+    """Return the tree of src/egressctl, each module with the first sentence of its docstring."""
+    return _fenced("\n".join(_tree()))
+
+
+def _tree() -> Iterator[str]:
+    source = ROOT / "src" / "egressctl"
+    folder = ""
+    for path in sorted(source.rglob("*.py"), key=lambda each: (each.parent.parts, each.name)):
+        inside = path.relative_to(source)
+        if str(inside.parent) != folder and str(inside.parent) != ".":
+            folder = str(inside.parent)
+        told = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
+        if told:
+            yield f"{inside!s:<34} {told}"
+
+
+def cause_example(code: str) -> str:
+    """Return the picture of one cause."""
+    return _fenced(situations.drawn(CauseCode(code)))
+
+
+def cause_table() -> str:
+    """Return the table of all causes: code, what it means (the first sentence of its page)."""
+    rows = ["| code | what it says |", "| --- | --- |"]
+    for code in CauseCode:
+        paragraphs = read(ROOT / "docs" / "causes" / f"{code}.md").text.split("\n\n")
+        rows.append(f"| [`{code}`]({code}.md) | {' '.join(paragraphs[1].split())} |")
+    return "\n".join(rows) + "\n"
+
+
+def exec_probe() -> str:
+    """Return the command line that one exec with two probes is: one that reads a body, and one that does not."""
+    extracting = Probe("articles", "URL-2", extract={"articles": "(.*)"})
+    return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1"), extracting], curl.LIMITS)))
+
+
+def exec_derived() -> str:
+    """Return the command line of a derived probe, for which any status will do."""
+    return _fenced(shlex.join(curl.probe_argv([Probe("https", "URL-1", Expectation(status=None))], curl.LIMITS)))
+
+
+def exec_companion() -> str:
+    """Return the command line of a companion connection."""
+    return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.LIMITS)))
+
+
+GENERATORS: Mapping[str, Callable[..., str]] = {
+    "commands": commands,
+    "exceptions": exceptions,
+    "modules": modules,
+    "cause": cause_example,
+    "causes": cause_table,
+    "exec-probe": exec_probe,
+    "exec-derived": exec_derived,
+    "exec-companion": exec_companion,
+}
+
+
+def text_of(name: str) -> str:
+    """Return what belongs into a generated part: its name is a generator's, then what that is given."""
+    generator, *given = name.split()
+    return GENERATORS[generator](*given)

@@ -1,0 +1,117 @@
+"""One situation for each cause, judged and drawn by the product: the examples on the pages of docs/causes/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from egressctl import catalog
+from egressctl.causes import Situation
+from egressctl.model import (
+    Capture,
+    CauseCode,
+    Counts,
+    Evidence,
+    Outcome,
+    Owner,
+    Ownership,
+    Probe,
+    ProbeResult,
+    ServiceEntry,
+    Source,
+    Walk,
+)
+from egressctl.proof import Question, unasked
+from egressctl.report.picture import picture
+from egressctl.serviceentry import OFFLINE_VERSION, read, render
+from egressctl.verdict import result
+
+IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
+SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
+TARGET = catalog.get("wikipedia")
+PORTAL, ARTICLES = TARGET.probes
+ENTRY = read(render(TARGET, namespace="default", api_version=OFFLINE_VERSION, run_id="5f0c3a1e"))
+OWN = Walk("0.0.0.0_443", "outbound|443||wikipedia.org", "outbound|443||wikipedia.org", "208.80.154.224/27")
+BLACKHOLE = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "BlackHoleCluster")
+PASSTHROUGH = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "PassthroughCluster")
+OWNED = Owner(Ownership.OWNED, "default/wikipedia-ext lists 208.80.154.224/27 on port 443 and the host wikipedia.org")
+RIVAL = replace(ENTRY, name="mirror-ext", namespace="other", hosts=("mirror.example",), addresses=(f"{IP}/32",))
+RIVALS_WALK = Walk("0.0.0.0_443", "outbound|443||mirror.example", "outbound|443||mirror.example", f"{IP}/32")
+
+ANSWER = Outcome(
+    0,
+    http_status=200,
+    remote_ip=IP,
+    remote_port=443,
+    local_ip="10.244.0.5",
+    local_port=41030,
+    seconds={"connect": 0.01, "total": 0.12},
+)
+CUT = replace(ANSWER, curl_exit=35, http_status=0, error="Recv failure: Connection reset by peer")
+SILENT = replace(ANSWER, curl_exit=28, http_status=0, seconds={"connect": 0.01, "total": 10.0})
+REFUSED = Evidence(capture=Capture.CAPTURED, companion=True, walk=BLACKHOLE, policy="REGISTRY_ONLY")
+CARRIED = Evidence(capture=Capture.CAPTURED, walk=OWN, owner=OWNED, counted=True, counts=Counts(opened=1), policy="REGISTRY_ONLY")
+LET_OUT = Evidence(capture=Capture.CAPTURED, walk=PASSTHROUGH, counted=True, counts=Counts(opened=1), policy="ALLOW_ANY")
+
+
+def _at(
+    outcome: Outcome,
+    evidence: Evidence,
+    *,
+    probe: Probe = PORTAL,
+    source: Source = SOURCE,
+    name: str = ENTRY.name,
+    entry: ServiceEntry | None = ENTRY,
+) -> ProbeResult:
+    return result(Situation(probe, source, outcome, evidence, name, entry))
+
+
+def _never_asked(code: CauseCode) -> ProbeResult:
+    return unasked(Question(PORTAL, ENTRY.name, ENTRY), SOURCE, code, "")
+
+
+def _beyond(exit_code: int, error: str) -> ProbeResult:
+    return _at(replace(ANSWER, curl_exit=exit_code, http_status=0, error=error), CARRIED)
+
+
+RESULTS: Mapping[CauseCode, ProbeResult] = {
+    CauseCode.BLACKHOLE: _at(CUT, REFUSED, name="", entry=None),
+    CauseCode.PASSTHROUGH: _at(ANSWER, LET_OUT, name="", entry=None),
+    CauseCode.ENTRY_MISSING: _at(CUT, REFUSED, entry=None),
+    CauseCode.ADDRESS_NOT_LISTED: _at(replace(CUT, remote_ip=OUTSIDE), REFUSED),
+    CauseCode.PORT_NOT_LISTED: _at(
+        replace(CUT, remote_port=8443), REFUSED, probe=replace(PORTAL, url="https://www.wikipedia.org:8443")
+    ),
+    CauseCode.RIVAL_ENTRY: _at(
+        ANSWER,
+        replace(CARRIED, walk=RIVALS_WALK, owner=Owner(Ownership.OTHERS, f"{RIVAL} lists {IP}/32 on port 443", RIVAL)),
+    ),
+    CauseCode.NO_SIDECAR: _at(ANSWER, Evidence(), source=replace(SOURCE, proxy=None)),
+    CauseCode.NOT_EXPORTED: _at(CUT, REFUSED, entry=replace(ENTRY, namespace="other", export_to=(".",))),
+    CauseCode.NOT_PROPAGATED: _at(CUT, REFUSED),
+    CauseCode.NOT_CAPTURED: _at(ANSWER, replace(CARRIED, capture=Capture.NOT_CAPTURED)),
+    CauseCode.AMBIENT: _at(ANSWER, Evidence(), source=replace(SOURCE, proxy=None, ambient=True)),
+    CauseCode.NAME_RESOLUTION: _at(Outcome(6, "Could not resolve host: www.wikipedia.org", seconds={"total": 0.01}), Evidence()),
+    CauseCode.CONNECT_REFUSED: _at(CUT, replace(CARRIED, counts=Counts(opened=1, connect_failed=1))),
+    CauseCode.CONNECT_TIMEOUT: _at(
+        replace(SILENT, error="SSL connection timeout", seconds={"connect": 0.01, "total": 5.0}),
+        replace(CARRIED, counts=Counts(opened=1, pending=1)),
+    ),
+    CauseCode.TLS_CERTIFICATE: _beyond(60, "SSL certificate problem: self-signed certificate"),
+    CauseCode.TLS_HANDSHAKE: _beyond(35, "TLS connect error: tlsv1 alert protocol version"),
+    CauseCode.TIMEOUT: _at(replace(SILENT, error="Operation timed out after 10001 milliseconds with 0 bytes received"), CARRIED),
+    CauseCode.RESET: _at(CUT, CARRIED),
+    CauseCode.HTTP_STATUS: _at(replace(ANSWER, http_status=503), CARRIED),
+    CauseCode.BODY_MISMATCH: _at(replace(ANSWER, unmatched=("articles",)), CARRIED, probe=ARTICLES),
+    CauseCode.PROXY_UNREADABLE: _at(ANSWER, Evidence(capture=Capture.CAPTURED)),
+    CauseCode.EVIDENCE_LOST: _at(ANSWER, replace(CARRIED, capture=Capture.UNKNOWN)),
+    CauseCode.NO_SOURCE_POD: replace(_never_asked(CauseCode.NO_SOURCE_POD), source=None),
+    CauseCode.NO_CURL: _never_asked(CauseCode.NO_CURL),
+    CauseCode.EXEC_FORBIDDEN: _never_asked(CauseCode.EXEC_FORBIDDEN),
+    CauseCode.EXEC_FAILED: _never_asked(CauseCode.EXEC_FAILED),
+}
+
+
+def drawn(code: CauseCode) -> str:
+    """Return the picture that `verify` draws of a cause's situation."""
+    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in picture(RESULTS[code]))

@@ -1,0 +1,111 @@
+"""What the pages say of the code is what the code says. EGRESSCTL_DOCS_REWRITE=1 brings them up to date."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+
+from docs.generated import SUBCOMMANDS, help_of, text_of
+from docs.pages import REWRITE, ROOT, Page, pages, read
+from docs.situations import RESULTS
+from egressctl import errors, exitcodes
+from egressctl.model import CauseCode, Method, ProbeResult, Verdict
+
+DOCS = ROOT / "docs"
+WITH_GENERATED = [page for page in pages() if any(page.generated)]
+
+
+@pytest.mark.parametrize("page", WITH_GENERATED, ids=lambda page: page.name)
+def test_generated_parts_are_up_to_date(page: Page) -> None:
+    changes = [(start, end, text_of(name)) for name, body, start, end in page.generated if body != text_of(name)]
+    if REWRITE and changes:
+        page.rewrite(changes)
+        return
+    assert not changes, "bring it up to date with EGRESSCTL_DOCS_REWRITE=1"
+
+
+def test_every_command_of_the_lab_has_its_help_on_the_page() -> None:
+    listed = re.findall(r"^  (\w+) ", help_of("lab").partition("\nCommands:\n")[2], re.MULTILINE)
+    assert sorted(listed) == sorted(SUBCOMMANDS)
+
+
+@pytest.mark.parametrize("code", CauseCode)
+def test_every_cause_has_a_page_with_an_example_and_the_next_command(code: CauseCode) -> None:
+    page = read(DOCS / "causes" / f"{code}.md")
+    drawn, cause = RESULTS[code], RESULTS[code].cause
+    assert cause is not None
+    assert cause.code is code
+    assert page.text.startswith(f"# {code}\n")
+    assert [name for name, *_ in page.generated] == [f"cause {code}"]
+    assert f"cause  {code}: " in page.text
+    assert f"next   {cause.hint}" in page.text
+    assert {"## How egressctl knows", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE))
+    assert f"`{drawn.verdict}`" in page.text
+
+
+def test_there_is_no_page_of_a_cause_that_does_not_exist() -> None:
+    assert {path.stem for path in (DOCS / "causes").glob("*.md")} == {*CauseCode, "index"}
+
+
+def _rows(page: Page, first: str) -> list[tuple[str, ...]]:
+    """Return the table of a page whose head begins with `first`."""
+    table = re.search(rf"^\| {first} \|.*\n\|[-| ]+\|\n((?:\|.*\n)+)", page.text, re.MULTILINE)
+    assert table, f"{page.name} has no table of {first}"
+    return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table[1].splitlines()]
+
+
+def _exit_codes() -> set[int]:
+    own = {0, 70} | {128 + number for number in (signal.SIGINT, signal.SIGTERM)}
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.EgressctlError)]
+    return own | {each.exit_code for each in classes} | {exitcodes.of_probe(each, False) for each in RESULTS.values()}
+
+
+def test_the_readme_has_the_table_of_exit_codes_that_the_reference_has() -> None:
+    reference = _rows(read(DOCS / "reference" / "exit-codes.md"), "code")
+    assert _rows(read(ROOT / "README.md"), "code") == reference
+    assert {int(code) for row in reference for code in re.findall(r"\d+", row[0])} == _exit_codes()
+
+
+def test_several_exit_codes_at_once_are_ordered_as_the_reference_says() -> None:
+    order = ", ".join(map(str, exitcodes.PRECEDENCE))
+    assert f"in the order {order}" in read(DOCS / "reference" / "exit-codes.md").text
+
+
+def test_the_tree_of_exceptions_names_every_class_below_its_parent_and_with_its_exit_code() -> None:
+    tree = errors.__doc__ or ""
+    parents: dict[int, str] = {}
+    drawn: dict[str, tuple[str, int | None]] = {}
+    for line in tree.splitlines():
+        found = re.match(r"^([│├└─ ]*)([A-Z]\w+)(?: +(\d+)\b)?", line)
+        if not found:
+            continue
+        depth = len(found[1]) // 4
+        parents[depth] = found[2]
+        drawn[found[2]] = (parents.get(depth - 1, ""), int(found[3]) if found[3] else None)
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.EgressctlError)]
+    for each in classes:
+        parent, code = drawn[each.__name__]
+        assert each is errors.EgressctlError or each.__mro__[1].__name__ == parent
+        assert code in (None, each.exit_code)
+        assert code is not None or each.exit_code == each.__mro__[1].__dict__.get("exit_code", each.exit_code)
+
+
+def test_the_page_of_verdicts_names_verdicts_and_methods_in_the_order_of_the_code() -> None:
+    page = read(DOCS / "reference" / "verdicts.md")
+    assert [row[0].strip("`") for row in _rows(page, "verdict")] == list(Verdict)
+    assert [row[0].strip("`") for row in _rows(page, "method")] == list(Method)
+    assert {code for row in _rows(page, "cause") for code in re.findall(r"`([a-z-]+)`\]", row[0])} == set(CauseCode)
+
+
+def test_the_page_of_verdicts_has_each_example_s_verdict_beside_its_cause() -> None:
+    told = {row[0]: row[1] for row in _rows(read(DOCS / "reference" / "verdicts.md"), "cause")}
+    for code, drawn in RESULTS.items():
+        cell = next(verdicts for causes, verdicts in told.items() if f"`{code}`" in causes)
+        assert f"`{drawn.verdict}`" in cell, code
+
+
+@pytest.mark.parametrize("drawn", RESULTS.values(), ids=map(str, RESULTS))
+def test_no_example_s_expectation_held(drawn: ProbeResult) -> None:
+    assert not drawn.held

@@ -1,0 +1,92 @@
+"""The pages hold together: links lead somewhere, examples are valid, commands in the prose can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+import typer
+
+from docs.pages import ROOT, Block, Page, pages, read
+from egressctl.cli import main
+from egressctl.cli.arguments import normalise
+from egressctl.errors import InvalidInput
+from egressctl.target import load
+
+PAGES = pages()
+LANGUAGES = {"console", "text", "yaml", "json"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings_that_are_there(page: Page) -> None:
+    for link in page.links:
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.path.parent / path).resolve() if path else page.path
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT), link
+        if anchor:
+            assert anchor in read(target).anchors, link
+
+
+def test_every_page_of_docs_can_be_reached_from_the_readme() -> None:
+    seen, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or path.suffix != ".md":
+            continue
+        seen.add(path)
+        waiting += [(path.parent / link.partition("#")[0]).resolve() for link in read(path).links if "://" not in link]
+    assert {page.path for page in PAGES} <= seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_stand_in_console_blocks_where_they_are_run(page: Page) -> None:
+    for block in page.blocks:
+        assert block.language in LANGUAGES
+        assert block.language == "console" or not re.search(r"^\$ ", block.body, re.MULTILINE)
+
+
+TARGETS = [(page, block) for page in PAGES for block in page.blocks if block.language == "yaml" and block.remark != "workflow"]
+
+
+@pytest.mark.parametrize(("page", "block"), TARGETS, ids=lambda part: part.name if isinstance(part, Page) else "")
+def test_target_files_on_the_pages_are_what_they_are_said_to_be(page: Page, block: Block) -> None:
+    if block.remark.endswith(", wrong"):
+        with pytest.raises(InvalidInput):
+            load(block.body, page.name)
+    else:
+        assert load(block.body, page.name)
+
+
+IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"(kubectl )?egressctl [a-z]", piece)})
+
+
+@pytest.mark.parametrize("line", IN_PROSE)
+def test_command_lines_in_the_prose_can_be_typed(line: str) -> None:
+    words = normalise(shlex.split(line.removeprefix("kubectl "))[1:])
+    group = typer.main.get_command(main._app(words[0]))
+    context = group.make_context("egressctl", list(words[:1]), resilient_parsing=True)
+    while hasattr(group, "resolve_command"):
+        name, command, words = group.resolve_command(context, words)
+        assert command is not None
+        group = command
+        if hasattr(group, "resolve_command") and not words:
+            return
+        if not hasattr(group, "resolve_command") and words:
+            group.make_context(name, list(words), parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_cluster_is_a_kubernetes_cluster_or_an_envoy_cluster(page: Page) -> None:
+    bare = re.findall(r"(?<!Kubernetes )(?<!Envoy )\bclusters?\b", " ".join(page.prose.split()))
+    assert not bare
+
+
+def test_the_suites_of_tests_are_all_named_in_contributing() -> None:
+    told = read(ROOT / "CONTRIBUTING.md").text
+    for folder in (ROOT / "tests").iterdir():
+        if folder.is_dir() and any(folder.glob("test_*.py")):
+            assert f"tests/{folder.name}" in told
