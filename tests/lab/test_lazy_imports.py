@@ -1,0 +1,43 @@
+"""What asking for help imports, seen in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from egressctl.cli.main import COMMANDS
+
+SCRIPT = """
+import json, sys
+from egressctl.cli.main import run
+code = run(sys.argv[1:])
+print()
+print(json.dumps({"code": code, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+
+HEAVY = {"kubernetes", "httpx", "aiohttp", "rich", "urllib3", "websocket", "cryptography"}
+
+
+def imported_by(*argv: str) -> set[str]:
+    ran = subprocess.run([sys.executable, "-c", SCRIPT, *argv], capture_output=True, text=True, check=True)
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["code"] == 0
+    assert len(ran.stdout.splitlines()) > 2  # it did say something
+    return set(found["modules"])
+
+
+@pytest.mark.parametrize("argv", [("--version",), ("--help",), ("-h",), ()])
+def test_help_and_version_import_nothing_heavy(argv: tuple[str, ...]) -> None:
+    assert not imported_by(*argv) & (HEAVY | {"yaml"})
+
+
+def test_the_version_does_not_even_import_typer() -> None:
+    assert "typer" not in imported_by("--version")
+
+
+@pytest.mark.parametrize("command", [name for name, _, _ in COMMANDS])
+def test_the_help_of_a_command_imports_neither_the_client_nor_the_labs_server(command: str) -> None:
+    assert not imported_by(command, "--help") & HEAVY
