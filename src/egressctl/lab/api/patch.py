@@ -1,0 +1,136 @@
+"""The kinds of patch that are not server-side apply, as pure functions: the body in, the new object out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from egressctl.lab.api.status import ApiError, Object, bad_request
+
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def merge(target: Any, change: Any) -> Any:
+    """Return the target changed as RFC 7396 says: null removes, objects merge, all else replaces."""
+    if not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(result.get(name), value)
+    return result
+
+
+def strategic(target: Any, change: Any) -> Any:
+    """Return the target changed as Kubernetes' own merge patch says, for lists that merge by `name`.
+
+    That is what kubectl sends for core kinds. Lists of objects with a name merge by it; an item
+    with `$patch: delete` is removed. The order that `$setElementOrder` wants is not kept.
+    """
+    if (
+        isinstance(change, list)
+        and isinstance(target, list)
+        and all(isinstance(item, dict) and "name" in item for item in change)
+    ):
+        items = {item.get("name"): item for item in target}
+        for item in change:
+            if item.get("$patch") == "delete":
+                items.pop(item["name"], None)
+            else:
+                items[item["name"]] = strategic(items.get(item["name"]), item)
+        return list(items.values())
+    if not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = dict(target) if isinstance(target, dict) and change.get("$patch") != "replace" else {}
+    for name, value in change.items():
+        if name.startswith("$"):
+            continue
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = strategic(result.get(name), value)
+    return result
+
+
+def _refused(why: str) -> ApiError:
+    return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
+
+
+def _index(at: list[Any], token: str, *, adding: bool) -> int:
+    if adding and token == "-":  # noqa: S105 (RFC 6901's word for "after the last")
+        return len(at)
+    if not token.isdigit() or int(token) >= len(at) + adding:
+        raise _refused(f"index {token} is out of bounds")
+    return int(token)
+
+
+def _step(at: Any, token: str) -> Any:
+    if isinstance(at, list):
+        return at[_index(at, token, adding=False)]
+    if not isinstance(at, dict) or token not in at:
+        raise _refused(f"path segment {token!r} does not exist")
+    return at[token]
+
+
+def _tokens(pointer: str) -> list[str]:
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def _find(document: Any, tokens: list[str]) -> Any:
+    for token in tokens:
+        document = _step(document, token)
+    return document
+
+
+def _remove(document: Any, tokens: list[str]) -> Any:
+    parent = _find(document, tokens[:-1])
+    value = _step(parent, tokens[-1])
+    if isinstance(parent, list):
+        parent.pop(int(tokens[-1]))
+    else:
+        del parent[tokens[-1]]
+    return value
+
+
+def _add(document: Any, tokens: list[str], value: Any) -> None:
+    parent = _find(document, tokens[:-1])
+    if isinstance(parent, list):
+        parent.insert(_index(parent, tokens[-1], adding=True), value)
+    elif isinstance(parent, dict):
+        parent[tokens[-1]] = value
+    else:
+        raise _refused(f"{tokens[-1]!r} is inside a plain value")
+
+
+def json_patch(target: Object, operations: Any) -> Object:
+    """Return the target changed by a list of operations of RFC 6902; raise ApiError 422 where one does not apply."""
+    if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
+        raise bad_request("json: cannot unmarshal the patch into Go value of type jsonpatch.Patch")
+    document = copy.deepcopy(target)
+    for operation in operations:
+        op, tokens = operation.get("op"), _tokens(str(operation.get("path", "")))
+        if not tokens:
+            raise _refused("the whole document cannot be replaced")
+        value = copy.deepcopy(operation.get("value"))
+        if op == "test":
+            if _find(document, tokens) != value:
+                raise _refused(f"testing path {operation['path']} failed")
+        elif op == "remove":
+            _remove(document, tokens)
+        elif op == "replace":
+            _remove(document, tokens)
+            _add(document, tokens, value)
+        elif op == "add":
+            _add(document, tokens, value)
+        elif op == "move":
+            _add(document, tokens, _remove(document, _tokens(str(operation.get("from", "")))))
+        elif op == "copy":
+            _add(document, tokens, copy.deepcopy(_find(document, _tokens(str(operation.get("from", ""))))))
+        else:
+            raise _refused(f"unexpected kind: {op}")
+    return document

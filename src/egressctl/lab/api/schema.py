@@ -1,0 +1,89 @@
+"""Structural schemas, as CustomResourceDefinitions have them: which fields there are, and how lists merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Type = Literal["object", "array", "string", "integer", "boolean", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of `x-kubernetes-validations`, its CEL expression written as a function of a value of the right type."""
+
+    message: str
+    holds: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a value may be.
+
+    `additional` is the schema of a map's values, `items` that of a list's. `keys` makes a list a
+    map by these fields (`x-kubernetes-list-type: map`); other lists are atomic. `open` objects keep
+    fields that are not declared.
+    """
+
+    type: Type
+    properties: Mapping[str, Schema] = field(default_factory=dict)
+    additional: Schema | None = None
+    items: Schema | None = None
+    keys: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    enum: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    max_length: int | None = None
+    max_properties: int | None = None
+    rules: tuple[Rule, ...] = ()
+    open: bool = False
+
+    def child(self, name: str) -> Schema | None:
+        """Return the schema of a field or map value; None where the field is not declared."""
+        if name in self.properties:
+            return self.properties[name]
+        if self.additional is not None:
+            return self.additional
+        return ANY if self.open or self.type == "any" else None
+
+
+ANY = Schema("any")
+STRING = Schema("string")
+INTEGER = Schema("integer")
+STRINGS = Schema("array", items=STRING)
+STRING_MAP = Schema("object", additional=STRING)
+OPEN = Schema("object", open=True)
+
+
+def record(properties: Mapping[str, Schema], *, required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()) -> Schema:
+    """Return the schema of an object with just these fields."""
+    return Schema("object", properties=properties, required=required, rules=rules)
+
+
+_OWNER = record(dict.fromkeys(("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"), ANY))
+_TEXTS = ("name", "namespace", "generateName", "selfLink", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+
+METADATA = record(
+    {
+        **dict.fromkeys(_TEXTS, STRING),
+        "labels": STRING_MAP,
+        "annotations": STRING_MAP,
+        "ownerReferences": Schema("array", items=_OWNER, keys=("uid",)),
+        "finalizers": STRINGS,
+        "managedFields": ANY,
+        "deletionGracePeriodSeconds": INTEGER,
+        "generation": INTEGER,
+    }
+)
+
+
+def kind(spec: Schema | None = None, *, spec_required: bool = False) -> Schema:
+    """Return the schema of a whole object; without `spec` anything goes outside its metadata."""
+    properties = {"apiVersion": STRING, "kind": STRING, "metadata": METADATA}
+    if spec is None:
+        return Schema("object", properties=properties, open=True)
+    return record({**properties, "spec": spec, "status": OPEN}, required=("spec",) if spec_required else ())

@@ -1,0 +1,65 @@
+"""The endpoint itself: a port with TLS, a store, and what serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from aiohttp import web
+
+from egressctl.lab.api.objects import clock
+from egressctl.lab.api.seed import seed
+from egressctl.lab.api.service import BODY_LIMIT, Service
+from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
+from egressctl.lab.api.store import Store
+
+__all__ = ["Container", "Endpoint", "EndpointSettings", "EnterPlan", "serve"]
+
+_LINE_LIMIT = 1024 * 1024
+"""Bytes of a request's head, Go's default; exec's arguments travel in it."""
+
+
+class Endpoint:
+    """A running endpoint. `port` is the one it listens on; `store` what it holds."""
+
+    def __init__(self, runner: web.AppRunner, port: int, service: Service) -> None:
+        self._runner, self.port, self._service, self.store = runner, port, service, service.store
+
+    async def close(self) -> None:
+        """Stop listening, end what is under way, and kill what was run."""
+        await self._service.end_commands()
+        served = self._runner.server
+        transports = [one.transport for one in served.connections if one.transport] if served else []
+        await self._runner.cleanup()
+        # A client that does not answer the TLS farewell would keep its connection open for half a minute.
+        for transport in transports:
+            transport.abort()
+        await asyncio.sleep(0)
+
+
+async def serve(settings: EndpointSettings) -> Endpoint:
+    """Serve a freshly seeded Kubernetes API until the endpoint is closed; raise OSError where the port is taken."""
+    store = Store()
+    seed(store, clock())
+    service = Service(settings, store)
+    app = web.Application(middlewares=[service.guard], client_max_size=BODY_LIMIT)
+    app.router.add_route("*", "/{path:.*}", service.dispatch)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.certificate, settings.key)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=0.1,
+        max_line_size=_LINE_LIMIT,
+        max_field_size=_LINE_LIMIT,
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context, backlog=512)
+    try:
+        await site.start()
+    except OSError:
+        await runner.cleanup()
+        raise
+    return Endpoint(runner, int(runner.addresses[0][1]), service)

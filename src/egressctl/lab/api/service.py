@@ -1,0 +1,253 @@
+"""Each request to what answers it: discovery, reviews, objects, lists, watches, commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from egressctl.lab.api import discovery, exec, pods, protobuf, table, watch
+from egressctl.lab.api.calls import Call, is_dry_run
+from egressctl.lab.api.objects import Objects
+from egressctl.lab.api.paths import Location, locate
+from egressctl.lab.api.resources import PODS, Resource, find
+from egressctl.lab.api.selectors import matcher
+from egressctl.lab.api.settings import EndpointSettings
+from egressctl.lab.api.status import ApiError, Object, bad_request, method_not_allowed, not_served, unauthorized
+from egressctl.lab.api.store import Store
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a request's body, as the API server has it."""
+_HEALTH = ("/healthz", "/readyz", "/livez")
+_OPEN = (*_HEALTH, "/version")
+_WATCH_SECONDS = 1800.0
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """Reads the YAML that an apply may send: what JSON can say, and no aliases, which could grow without end."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as yaml's own)
+        first: [(tag, expression) for tag, expression in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+async def _body(request: web.Request) -> Any:
+    raw = await request.read()
+    if not raw:
+        return {}
+    if raw.startswith(protobuf.MAGIC):
+        return protobuf.decode(raw)
+    try:
+        if raw.lstrip()[:1] in (b"{", b"["):
+            return json.loads(raw, parse_constant=_no_constant)
+        # By way of JSON, so that a key such as `on` becomes text again, and what JSON cannot say is refused.
+        return json.loads(json.dumps(_YamlLoader(raw).get_single_data(), allow_nan=False))
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise bad_request(f"the object provided is unrecognized: {type(error).__name__}") from error
+
+
+def _json(body: Object, code: int = 200, warnings: tuple[str, ...] = ()) -> web.Response:
+    response = web.json_response(body, status=code)
+    for text in warnings:
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{escaped}"')
+    return response
+
+
+class Service:
+    """Answer requests about one store."""
+
+    def __init__(self, settings: EndpointSettings, store: Store) -> None:
+        self.settings, self.store, self.objects = settings, store, Objects(store)
+        self._commands: set[asyncio.Task[object]] = set()
+
+    async def end_commands(self) -> None:
+        """Kill every command that runs, and return when all are gone."""
+        for task in self._commands:
+            task.cancel()
+        await asyncio.gather(*self._commands, return_exceptions=True)
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in who has the token, and answer every failure with a Status."""
+        try:
+            expected = f"Bearer {self.settings.token}".encode()
+            said = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+            if request.path not in _OPEN and not hmac.compare_digest(said, expected):
+                raise unauthorized()
+            return await handler(request)
+        except ApiError as error:
+            return _json(error.body, error.code)
+        except web.HTTPRequestEntityTooLarge:
+            limit = f"limit is {BODY_LIMIT}"
+            return _json(ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {limit}", {}).body, 413)
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        parts = path.strip("/").split("/")
+        if path in _HEALTH:
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(discovery.VERSION)
+        if parts[0] in ("api", "apis"):
+            if len(parts) <= (2 if parts[0] == "api" else 3):
+                return self._discovery(request, parts)
+            if parts[1] in ("authorization.k8s.io", "authentication.k8s.io"):
+                return await self._review(request, parts[3])
+            return await self._resource(request, locate(request.rel_url.raw_path))
+        if parts[:2] == ["openapi", "v3"]:
+            return _json(discovery.openapi_document("/".join(parts[2:])) if parts[2:] else discovery.openapi())
+        raise not_served()
+
+    def _discovery(self, request: web.Request, parts: list[str]) -> web.Response:
+        core, rest = parts[0] == "api", parts[1:]
+        if rest:
+            if core:
+                return _json(discovery.resources("", rest[0]))
+            return _json(discovery.resources(rest[0], rest[1]) if len(rest) == 2 else discovery.group(rest[0]))
+        accept = request.headers.get("Accept", "").replace(" ", "")
+        for version in discovery.AGGREGATED:
+            if discovery.media_type(version) in accept:
+                body = json.dumps(discovery.aggregated(core=core, version=version))
+                return web.Response(text=body, headers={"Content-Type": discovery.media_type(version)})
+        return _json(discovery.api_versions() if core else discovery.groups())
+
+    async def _review(self, request: web.Request, plural: str) -> web.Response:
+        if request.method != "POST":
+            raise method_not_allowed()
+        body = await _body(request)
+        everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+        answers: dict[str, Object] = {
+            "selfsubjectaccessreviews": {"allowed": True, "reason": "the lab allows everything"},
+            "selfsubjectrulesreviews": {"resourceRules": [everything], "nonResourceRules": [], "incomplete": False},
+            "selfsubjectreviews": {"userInfo": {"username": "lab", "groups": ["system:masters", "system:authenticated"]}},
+        }
+        if plural not in answers or not isinstance(body, dict):
+            raise not_served()
+        return _json({"metadata": {}, **body, "status": answers[plural]}, 201)
+
+    async def _resource(self, request: web.Request, at: Location) -> web.StreamResponse:
+        resource = find(at.group, at.version, at.plural)
+        in_namespace = bool(at.namespace)
+        if at.subresource and at.subresource not in resource.subresources:
+            raise not_served()
+        if in_namespace is not resource.namespaced and (in_namespace or at.name):
+            raise not_served()
+        call = Call(resource, at, request.query, request.headers.get("User-Agent", ""), request.content_type)
+        if at.subresource == "exec":
+            return await self._exec(request, call)
+        if at.subresource == "log":
+            self.objects.get(call)
+            return web.Response(text="")
+        return await (self._one(request, call) if at.name else self._many(request, call))
+
+    async def _one(self, request: web.Request, call: Call) -> web.StreamResponse:
+        resource, version, method = call.resource, call.at.version, request.method
+        if method == "GET" and request.query.get("watch") in ("true", "1"):
+            return await self._watch(request, call)
+        if method == "GET":
+            obj = self.objects.get(call)
+            if table.wants_table(request.headers.get("Accept", "")):
+                metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+                return _json(table.table(resource, version, [obj], metadata, request.query.get("includeObject", "")))
+            return _json(table.shown(resource, version, obj))
+        verb = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method, "")
+        if verb not in resource.verbs or (verb == "delete" and call.at.subresource):
+            raise method_not_allowed()
+        body = await _body(request)
+        if verb == "update":
+            answer = self.objects.replace(call, body)
+        elif verb == "patch":
+            answer = self.objects.patch(call, body)
+        else:
+            answer = self.objects.delete(call, body)
+        return _json(table.shown(resource, version, answer.body), answer.code, answer.warnings)
+
+    async def _many(self, request: web.Request, call: Call) -> web.StreamResponse:
+        resource, version, query = call.resource, call.at.version, request.query
+        if request.method == "POST":
+            if "create" not in resource.verbs or (resource.namespaced and not call.at.namespace):
+                raise method_not_allowed()
+            answer = self.objects.create(call, await _body(request))
+            return _json(table.shown(resource, version, answer.body), answer.code, answer.warnings)
+        if request.method not in ("GET", "DELETE"):
+            raise method_not_allowed()
+        if request.method == "GET" and query.get("watch") in ("true", "1"):
+            return await self._watch(request, call)
+        found = self.store.select(resource, self._matcher(request, call))
+        if request.method == "DELETE":
+            if "deletecollection" not in resource.verbs:
+                raise method_not_allowed()
+            if not is_dry_run(call, await _body(request), kind="DeleteOptions"):
+                for obj in found:
+                    self.objects.remove(resource, obj)
+            return _json(table.listing(resource, version, found, {"resourceVersion": str(self.store.version)}))
+        page, metadata = table.page(found, query, self.store.version)
+        if table.wants_table(request.headers.get("Accept", "")):
+            return _json(table.table(resource, version, page, metadata, query.get("includeObject", "")))
+        return _json(table.listing(resource, version, page, metadata))
+
+    def _matcher(self, request: web.Request, call: Call) -> Callable[[Object], bool]:
+        by_field = request.query.get("fieldSelector", "")
+        if call.at.name:
+            by_field = ",".join(filter(None, (by_field, f"metadata.name={call.at.name}")))
+        return matcher(request.query.get("labelSelector", ""), by_field, namespace=call.at.namespace or None)
+
+    async def _watch(self, request: web.Request, call: Call) -> web.StreamResponse:
+        query = request.query
+        said = query.get("timeoutSeconds", "")
+        wanted = watch.Wanted(
+            resource=call.resource,
+            matches=self._matcher(request, call),
+            since=watch.version(query.get("resourceVersion", "")),
+            seconds=float(said) if said.isdigit() and said != "0" else _WATCH_SECONDS,
+            bookmarks=query.get("allowWatchBookmarks") in ("true", "1"),
+            initial_events=query.get("sendInitialEvents") in ("true", "1"),
+        )
+        as_table = table.wants_table(request.headers.get("Accept", ""))
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.enable_chunked_encoding()
+        seen = watch.sights(self.store, wanted)
+        await response.prepare(request)
+        async with contextlib.aclosing(seen):
+            async for kind, obj in seen:
+                body = self._sight(call.resource, call.at.version, kind, obj, as_table, query.get("includeObject", ""))
+                await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
+        return response
+
+    def _sight(self, resource: Resource, version: str, kind: str, obj: Object, as_table: bool, include: str) -> Object:
+        if as_table and kind not in ("BOOKMARK", "ERROR"):
+            return table.table(resource, version, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]}, include)
+        return table.shown(resource, version, obj)
+
+    async def _exec(self, request: web.Request, call: Call) -> web.StreamResponse:
+        if call.resource is not PODS or request.method not in ("GET", "POST"):
+            raise method_not_allowed()
+        wanted = exec.command(request.query, request.query.getall("command", []))
+        pod = self.objects.get(call)
+        container = pods.container_for_exec(pod, request.query.get("container", ""))
+        plan = self.settings.enter(container) if pods.is_running(pod, container.name) else None
+        task = asyncio.current_task()
+        assert task is not None
+        self._commands.add(task)
+        try:
+            return await exec.serve(request, wanted, plan, pods.container_not_found(container.name))
+        finally:
+            self._commands.discard(task)

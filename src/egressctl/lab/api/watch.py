@@ -1,0 +1,88 @@
+"""What a watch sends: which changes a client sees, and as what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from egressctl.lab.api.resources import Resource
+from egressctl.lab.api.status import Object, bad_request, expired
+from egressctl.lab.api.store import Event, Store
+
+Sight = tuple[str, Object]
+"""What a client is told: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client watches. `since` 0 begins with what is there; `seconds` is how long at most."""
+
+    resource: Resource
+    matches: Callable[[Object], bool]
+    since: int
+    seconds: float
+    bookmarks: bool = False
+    initial_events: bool = False
+
+
+def version(said: str) -> int:
+    """Return a resourceVersion as a number, 0 for none; raise ApiError 400 where it is no number."""
+    if not (said or "0").isdigit():
+        raise bad_request(f'Invalid value: "{said}": invalid resource version')
+    return int(said or "0")
+
+
+def sight(event: Event, wanted: Wanted) -> Sight | None:
+    """Return what a client sees of a change; an object that begins or ceases to match comes or goes for it."""
+    if event.resource is not wanted.resource:
+        return None
+    is_seen = event.type != "DELETED" and wanted.matches(event.obj)
+    was_seen = event.previous is not None and wanted.matches(event.previous)
+    if is_seen:
+        return ("MODIFIED" if was_seen else "ADDED"), event.obj
+    return ("DELETED", event.obj) if was_seen else None
+
+
+def _bookmark(version: int, *, initial: bool = False) -> Sight:
+    metadata: Object = {"resourceVersion": str(version), "creationTimestamp": None}
+    if initial:
+        metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
+    return "BOOKMARK", {"metadata": metadata}
+
+
+async def sights(store: Store, wanted: Wanted) -> AsyncGenerator[Sight, None]:
+    """Yield what a client sees until its time is up.
+
+    A version that the history no longer reaches ends with ERROR and the 410 that tells a client to
+    list anew.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + wanted.seconds
+    at = wanted.since
+    if at == 0 or wanted.initial_events:
+        at = store.version
+        for obj in store.select(wanted.resource, wanted.matches):
+            yield "ADDED", obj
+        if wanted.initial_events:
+            yield _bookmark(at, initial=True)
+    while True:
+        events = store.since(at)
+        if events is None:
+            yield "ERROR", expired(f"too old resource version: {at} ({store.version})").body
+            return
+        for event in events:
+            seen = sight(event, wanted)
+            at = event.version
+            if seen:
+                yield seen
+        if events:
+            continue
+        try:
+            async with asyncio.timeout_at(end):
+                await store.change()
+        except TimeoutError:
+            if wanted.bookmarks:
+                yield _bookmark(at)
+            return
