@@ -29,6 +29,8 @@ class Interrupts:
         self._pending: int | None = None
         self._deferring = 0
         self._undoing = False
+        self.gave_up = False
+        """Whether a second signal has stopped the undoing: then nothing more is to be undone."""
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -45,6 +47,7 @@ class Interrupts:
         if self._deferring or (self._undoing and self._heard == 1):
             self._pending = signum
             return
+        self.gave_up = self._undoing
         raise Interrupted(signum)
 
     @contextmanager

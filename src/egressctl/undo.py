@@ -40,8 +40,8 @@ class Undo:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._steps:
-            return
+        if not self._steps or (self._interrupts.gave_up and isinstance(error, CleanupIncomplete)):
+            return  # the inner undoing that was stopped has said what is left
         with self._interrupts.undoing():
             if failures := self._undo():
                 raise CleanupIncomplete(

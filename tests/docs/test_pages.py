@@ -67,12 +67,13 @@ IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"
 @pytest.mark.parametrize("line", IN_PROSE)
 def test_command_lines_in_the_prose_can_be_typed(line: str) -> None:
     words = normalise(shlex.split(line.removeprefix("kubectl "))[1:])
-    group = typer.main.get_command(main._app(words[0]))
+    command = next(each for each in main.COMMANDS if each[0] == words[0])
+    group = typer.main.get_command(main._app(*command))
     context = group.make_context("egressctl", list(words[:1]), resilient_parsing=True)
     while hasattr(group, "resolve_command"):
-        name, command, words = group.resolve_command(context, words)
-        assert command is not None
-        group = command
+        name, found, words = group.resolve_command(context, words)
+        assert found is not None
+        group = found
         if hasattr(group, "resolve_command") and not words:
             return
         if not hasattr(group, "resolve_command") and words:

@@ -39,7 +39,7 @@ def _flags(words: Sequence[str]) -> list[str]:
     while rest:
         word = rest.pop(0)
         name, equals, value = word.partition("=")
-        if re.fullmatch(r"-v\d*|--v", name) or word == "--verbosity":
+        if re.fullmatch(r"-v\d*|--v", name):
             digits = value if equals else name[2:] if re.fullmatch(r"-v\d+", name) else ""
             if not digits and rest and rest[0].isdigit():
                 digits = rest.pop(0)

@@ -31,7 +31,7 @@ Examples:
 
 def register(app: typer.Typer, name: str, short: str) -> None:
     """Add the group of commands to the application."""
-    group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short, no_args_is_help=True)
+    group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
     for command in (up, status, exec_, logs, policy, down):
         group.command(command.__name__.rstrip("_"))(command)
     app.add_typer(group, name=name)
@@ -43,7 +43,10 @@ def up(
     merge: Annotated[bool, typer.Option("--merge", help="Put a context egressctl-lab into the kubeconfig of this user.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints.")] = False,
 ) -> int:
-    """Start the lab, or find it running, and print the line that points kubectl and egressctl to it."""
+    """Start the lab, or find it running.
+
+    Prints the line that points kubectl and egressctl to it.
+    """
     from egressctl.cli.console import say
     from egressctl.lab import control
 
@@ -60,7 +63,10 @@ def up(
 
 
 def status(name: _NAME = "default") -> int:
-    """Say whether the lab runs, with which policy and processes; exit 1 where it does not."""
+    """Say whether the lab runs.
+
+    Prints its policy and processes; ends with 1 where it does not run.
+    """
     from egressctl.lab import control
 
     found = control.status(name)
@@ -93,7 +99,10 @@ def logs(
     which: Annotated[str, typer.Argument(metavar="[access|envoy|lab]", help="Which log.")] = "access",
     name: _NAME = "default",
 ) -> int:
-    """Print one of the lab's logs: Envoy's access log, Envoy's own log, or the lab's."""
+    """Print one of the lab's logs.
+
+    `access` is Envoy's access log, `envoy` Envoy's own, `lab` the lab's.
+    """
     from egressctl.lab import control
     from egressctl.neutral import neutralise
 

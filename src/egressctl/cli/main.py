@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -26,8 +27,28 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("version", "version", "Print the version."),
 )
 
-_EPILOG = """Examples: egressctl demo; egressctl create wikipedia; egressctl verify; egressctl cleanup; \
-egressctl run wikipedia -o json. Exit codes: 0 as expected, 1 not, 2 wrong usage, 3 could not ask, 4 no proof, 5 left behind."""
+_HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
+
+  Open an egress from an Istio mesh, prove which Envoy cluster carried it, close it again, and prove it closed.
+
+Commands:
+{commands}
+
+Options:
+  --version   Print the version and exit.
+  -h, --help  Show this message, or a command's, and exit.
+
+Examples:
+  egressctl demo
+  egressctl create wikipedia
+  egressctl verify
+  egressctl cleanup
+  egressctl run wikipedia -o json
+
+Exit codes: 0 as expected, 1 not as expected, 2 wrong usage, 3 could not ask, 4 no proof, 5 something is left behind.
+"""
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main() -> None:
@@ -37,7 +58,7 @@ def main() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if list(argv) == ["--version"]:
+    if "--version" in argv[:1]:
         print(f"egressctl {__version__}")
         return 0
     words = normalise(argv)
@@ -50,10 +71,10 @@ def run(argv: Sequence[str]) -> int:
 
         discard_stdout()
         return 0
-    except OSError as error:
-        print(f"error: the output could not be written: {error.strerror or error}", file=sys.stderr)
-        return 3
     except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno in _DISK:
+            print(f"error: the output could not be written: {bug.strerror}", file=sys.stderr)
+            return 3
         if debug:
             raise
         print(f"error: a bug in egressctl: {type(bug).__name__}: {bug}", file=sys.stderr)
@@ -62,22 +83,39 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    # The list of commands is printed without typer, whose import is most of the time that this takes.
+    if not words or words[0] in ("-h", "--help"):
+        print(_HELP.format(commands="\n".join(f"  {name:<9} {text}" for name, _, text in COMMANDS)), end="")
+        return 0
+    command = next((each for each in COMMANDS if each[0] == words[0]), None)
+    if command is None:
+        return _unknown(words[0])
+    return _run_command(command, words)
+
+
+def _unknown(word: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(word, [name for name, _, _ in COMMANDS])
+    kind = "option" if word.startswith("-") else "command"
+    print(f"error: there is no {kind} {word!r}" + (f": did you mean {' or '.join(near)}?" if near else ""), file=sys.stderr)
+    print("hint: egressctl --help", file=sys.stderr)
+    return 2
+
+
+def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
     import typer
 
     from egressctl.errors import EgressctlError, Interrupted
 
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer carries along under a private name
-    app = _app(words[0] if words else "")
     try:
-        code = app(words or ["--help"], standalone_mode=False, prog_name="egressctl")
+        code = _app(*command)(words, standalone_mode=False, prog_name="egressctl")
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
         print(f"error: {wrong.format_message()}", file=sys.stderr)
-        print(
-            f"hint: egressctl {words[0]} --help" if words and not words[0].startswith("-") else "hint: egressctl --help",
-            file=sys.stderr,
-        )
+        print(f"hint: egressctl {command[0]} --help", file=sys.stderr)
         return 2
     except EgressctlError as failure:
         from egressctl.cli.console import tell_failure
@@ -91,32 +129,20 @@ def _dispatch(words: list[str]) -> int:
     return int(code or 0)
 
 
-def _app(wanted: str) -> Typer:
-    """Build the application: the wanted command whole, the others as lines of the help."""
+def _app(name: str, module: str, text: str) -> Typer:
+    """Build an application of the one command that is asked for."""
     import typer
 
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        epilog=_EPILOG,
-        help="Open an egress from an Istio mesh, prove which Envoy cluster carried it, close it again, and prove it closed.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     )
-
-    @app.callback()
-    def _top(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-        if version:
-            print(f"egressctl {__version__}")
-            raise typer.Exit
-
-    for name, module, text in COMMANDS:
-        if name == wanted:
-            importlib.import_module(f"egressctl.cli.{module}").register(app, name, text)
-        else:
-            app.command(name, help=text)(_elsewhere)
+    app.callback()(_group)
+    importlib.import_module(f"egressctl.cli.{module}").register(app, name, text)
     return app
 
 
-def _elsewhere() -> None:
-    """Stand for a command in the help; the command itself is registered when it is asked for."""
+def _group() -> None:
+    """Make typer keep the command's name although it is the only one."""
