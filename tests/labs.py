@@ -20,6 +20,7 @@ from egressctl.lab import control
 from egressctl.lab.control import LabInfo
 
 PATIENCE_SECONDS = 10.0
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Lab:
 
     def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Ask the Kubernetes API; return status and JSON."""
-        config = yaml.safe_load(self.kubeconfig.read_text())
+        config = yaml.load(self.kubeconfig.read_text(), Loader=_LOADER)
         kubernetes = config["clusters"][0]["cluster"]
         tls = ssl.create_default_context(cadata=b64decode(kubernetes["certificate-authority-data"]).decode())
         headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import Cli, put_right
+from cli import Cli, Odd, odd_pods, put_right
 from egressctl.lab import control
 from faults import FaultProxy
+from forked import Forks
 from labs import Lab
 
 
@@ -36,10 +37,20 @@ def lab(lab_home: Path) -> Iterator[Lab]:
     control.down(name)
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks | None]:
+    """What makes processes of the command line fast; EGRESSCTL_TEST_FRESH=1 does without it."""
+    if os.environ.get("EGRESSCTL_TEST_FRESH"):
+        yield None
+        return
+    with Forks() as running:
+        yield running
+
+
 @pytest.fixture
-def cli(lab: Lab, tmp_path: Path) -> Iterator[Cli]:
+def cli(lab: Lab, forks: Forks | None, tmp_path: Path) -> Iterator[Cli]:
     """egressctl on the worker's lab, which is put right afterwards."""
-    yield Cli(lab.kubeconfig, tmp_path)
+    yield Cli(lab.kubeconfig, tmp_path, forks)
     put_right(lab)
 
 
@@ -48,3 +59,10 @@ def proxy(lab: Lab, tmp_path: Path) -> Iterator[FaultProxy]:
     """A proxy before the worker's lab, where faults can be put in."""
     with FaultProxy(lab.kubeconfig, tmp_path / "proxy") as running:
         yield running
+
+
+@pytest.fixture
+def odd(lab: Lab, tmp_path: Path) -> Iterator[Odd]:
+    """The lab's pod, entered in another way."""
+    with odd_pods(lab, tmp_path / "odd") as start:
+        yield start

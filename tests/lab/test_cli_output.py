@@ -1,0 +1,183 @@
+"""What is printed where: results on stdout, progress on stderr, colours where wanted, nothing that rewrites a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from cli import CREATED, Cli, Odd, entry, instead, made, owned
+from egressctl import __version__
+from faults import FaultProxy, Respond
+from labs import Lab
+
+ESC = "\x1b"
+
+
+class TestStreams:
+    def test_progress_goes_to_stderr_in_plain_lines(self, cli: Cli) -> None:
+        ran = cli("verify", "wikipedia", "--expect", "blocked")
+        assert ran.stderr == "sending 2 probes from pod default/sleep, container sleep\n"
+        assert ran.stdout.startswith("wikipedia  wikipedia-ext in namespace default\n")
+
+    def test_quiet_leaves_only_the_result(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        ran = cli("verify", "-q")
+        assert (ran.code, ran.stderr) == (0, "")
+        assert "HTTP 200" in ran.stdout
+
+    def test_quiet_still_tells_errors(self, cli: Cli) -> None:
+        assert cli("verify", "-q").error == "egressctl made no ServiceEntry in namespace default"
+
+    def test_json_is_all_of_stdout_also_with_results_on_the_way(self, cli: Cli) -> None:
+        ran = cli("create", "wikipedia", "-o", "json")
+        [target] = ran.report["targets"]
+        assert (ran.code, target["action"], target["serviceEntries"]) == (0, "created", ["wikipedia-ext"])
+
+    def test_names_only(self, cli: Cli) -> None:
+        assert cli("create", "wikipedia", "-o", "name").stdout == "serviceentry.networking.istio.io/wikipedia-ext\n"
+
+
+class TestColours:
+    @pytest.mark.parametrize(
+        ("environment", "coloured"),
+        [
+            ({}, False),
+            ({"FORCE_COLOR": "1", "TERM": "xterm-256color"}, True),
+            ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            ({"FORCE_COLOR": "1", "TERM": "dumb"}, False),
+        ],
+    )
+    def test_in_a_pipe(self, cli: Cli, environment: dict[str, str], coloured: bool) -> None:
+        ran = cli.having(**environment)("verify", "wikipedia", "--expect", "blocked")
+        assert ran.code == 0
+        assert (ESC in ran.stdout) is coloured
+        assert ESC not in ran.stderr
+
+    @pytest.mark.parametrize(
+        ("environment", "coloured"),
+        [({"TERM": "xterm-256color"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)],
+    )
+    def test_at_a_terminal(self, cli: Cli, environment: dict[str, str], coloured: bool) -> None:
+        shown = at_a_terminal(cli.having(**environment), "verify", "wikipedia", "--expect", "blocked")
+        assert "BlackHoleCluster" in shown
+        assert (ESC in shown) is coloured
+
+    def test_signs_that_cannot_be_shown_become_ascii(self, cli: Cli) -> None:
+        ran = cli.fresh().having(PYTHONIOENCODING="ascii")("verify", "wikipedia", "--expect", "blocked")
+        assert ran.code == 0
+        assert ran.stdout.isascii()
+        assert "    |- + pod           default/sleep" in ran.stdout
+
+
+def at_a_terminal(cli: Cli, *argv: str) -> str:
+    """Run a command at a terminal of its own, and return all that it shows."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "egressctl", *argv]
+    with subprocess.Popen(command, env=cli.env, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        shown = b""
+        while piece := _read(master):
+            shown += piece
+    os.close(master)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the last who had it open has gone
+        return b""
+
+
+class TestNeutral:
+    def test_what_the_api_server_says(self, cli: Cli, proxy: FaultProxy) -> None:
+        proxy.rules = lambda call: Respond(500, message=f"{ESC}[2J{ESC}]0;owned\x07 \u202egnp.exe\r\nnext")
+        ran = cli.at(proxy.kubeconfig)("list")
+        assert ran.code == 3
+        assert not set(ran.stderr) & {ESC, "\x07", "\r", "\u202e"}
+        assert len(ran.told("error")) == 1
+
+    def test_what_a_page_says(self, cli: Cli, odd: Odd) -> None:
+        # Every W of the page becomes the beginning of an escape sequence; socket tables have none.
+        curl = shutil.which("curl")
+        kubeconfig = odd(instead(cli.home / "bin", "curl", f"{curl} \"$@\" | tr W '\\033'", sidecar=False))
+        probe = {"name": "title", "url": "https://www.wikipedia.org", "extract": {"title": "<title>(.*?),"}}
+        spec = {"serviceEntry": entry()["spec"], "probes": [probe]}
+        target = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "EgressTarget", "metadata": {"name": "wikipedia"}, "spec": spec}
+        ran = cli.at(kubeconfig)("verify", "-f", "-", stdin=yaml.safe_dump(target))
+        assert ran.code == 0, ran
+        assert ESC not in ran.stdout + ran.stderr
+        assert "title \\x1bikipedia\n" in ran.stdout
+
+    def test_what_others_named(self, cli: Cli, proxy: FaultProxy) -> None:
+        named = f"x{ESC}[31m"
+        item = {"metadata": {"name": named, "namespace": "default", "labels": {"egressctl.dev/target": named}}, "spec": {}}
+        body = json.dumps({"kind": "ServiceEntryList", "items": [item]}).encode()
+        proxy.rules = lambda call: Respond(200, body=body) if "serviceentries" in call.path else None
+        for output in ("table", "name"):
+            ran = cli.at(proxy.kubeconfig)("list", "-o", output)
+            assert ran.code == 0
+            assert ESC not in ran.stdout
+            assert "x\\x1b[31m" in ran.stdout
+
+
+class TestVerbose:
+    def test_shows_the_line_that_repeats_a_probe_by_hand(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        ran = cli("verify", "-v")
+        lines = [line for line in ran.stderr.splitlines() if line.startswith("repeat ")]
+        assert [line.split(": ", 1)[0] for line in lines] == ["repeat portal", "repeat articles"]
+        assert all(": kubectl exec -n default sleep -c sleep -- curl -q " in line for line in lines)
+
+    @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+    def test_the_line_works(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        [line] = [line for line in cli("verify", "-v=1").stderr.splitlines() if line.startswith("repeat portal: ")]
+        words = shlex.split(line.removeprefix("repeat portal: "))
+        done = subprocess.run(words, env=cli.env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "egressctl 0\t0\t200\t" in done.stderr
+        assert "local_address" in done.stdout
+
+
+class TestFormsOfKubectl:
+    def test_flags(self, cli: Cli, lab: Lab) -> None:
+        flags = ("--wait=false", "--dry-run=none", "-v", "6", "--timeout=30s", "-n=default", "--request-timeout=5s")
+        ran = cli("apply", "wikipedia", *flags)
+        assert (ran.code, ran.stdout) == (0, CREATED)
+        assert owned(lab) == ["serviceentry/wikipedia-ext"]
+
+    def test_options_before_the_command(self, cli: Cli, lab: Lab) -> None:
+        ran = cli.at(None)("--kubeconfig", str(lab.kubeconfig), "-n", "default", "verify", "wikipedia", "--expect=blocked")
+        assert ran.code == 0
+
+    @pytest.mark.parametrize(
+        ("flag", "suffix"),
+        [("--dry-run=server", " (server dry run)"), ("--dry-run=client", " (dry run)"), ("--dry-run", " (dry run)")],
+    )
+    def test_dry_runs_change_nothing(self, cli: Cli, lab: Lab, flag: str, suffix: str) -> None:
+        ran = cli("create", "wikipedia", flag)
+        assert (ran.code, ran.stdout) == (0, CREATED.rstrip("\n") + suffix + "\n")
+        assert owned(lab) == []
+        made(lab)
+        ran = cli("cleanup", flag)
+        assert (ran.code, ran.stdout) == (0, f"serviceentry.networking.istio.io/wikipedia-ext deleted{suffix}\n")
+        assert owned(lab) == ["serviceentry/wikipedia-ext"]
+
+    def test_a_dry_run_prints_the_manifest(self, cli: Cli) -> None:
+        ran = cli("create", "wikipedia", "--dry-run=client", "-o", "yaml")
+        manifest = yaml.safe_load(ran.stdout)
+        assert (ran.code, manifest["kind"], manifest["metadata"]["name"]) == (0, "ServiceEntry", "wikipedia-ext")
+
+    def test_version(self, cli: Cli) -> None:
+        for argv in (("--version",), ("version",)):
+            assert __version__ in cli.at(None)(*argv).stdout
