@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/egressctl demo
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 3
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench

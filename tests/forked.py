@@ -6,6 +6,7 @@ three streams; the answers are its pid and then its exit code, as `subprocess` c
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ _IMPORTED = (
     *("kubernetes.client", "kubernetes.config", "websocket"),
 )
 _MESSAGE = 1 << 20
+_PATIENCE_SECONDS = 90
 
 
 class Forks:
@@ -60,6 +63,58 @@ class Forks:
         return int(self._socket.recv(64))
 
 
+_CLIENT = """#!{python} -IS
+import os, socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as forks:
+    forks.connect({address!r})
+    words = [os.getcwd(), *sys.argv[1:]]
+    environment = [name + "=" + value for name, value in os.environ.items()]
+    socket.send_fds(forks, ["\\0".join([str(len(words)), *words, *environment]).encode()], [0, 1, 2])
+    code = int(forks.recv(64))
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+class Program:
+    """A program at `path` that is egressctl: each call of it, from whatever shell, is one of the forks."""
+
+    def __init__(self, forks: Forks, path: Path) -> None:
+        self._forks = forks
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        address = str(path.with_suffix(".sock"))
+        self._socket.bind(address)
+        self._socket.listen()
+        path.write_text(_CLIENT.format(python=sys.executable, address=address))
+        path.chmod(0o755)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        """Let no further call in."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                caller, _ = self._socket.accept()
+                with caller:
+                    self._answer(caller)
+
+    def _answer(self, caller: socket.socket) -> None:
+        message, streams, _, _ = socket.recv_fds(caller, _MESSAGE, 3)
+        count, *parts = message.decode().split("\0")
+        folder, *argv = parts[: int(count)]
+        environment = dict(each.split("=", 1) for each in parts[int(count) :])
+        try:
+            self._forks.start(argv, environment, Path(folder), streams)
+        finally:
+            for stream in streams:
+                os.close(stream)
+        caller.send(str(self._forks.wait(_PATIENCE_SECONDS)).encode())
+
+
 def serve(control: socket.socket) -> None:
     """Fork until the other side has gone."""
     for name in _IMPORTED:
@@ -78,6 +133,11 @@ def serve(control: socket.socket) -> None:
         control.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
 
 
+def _writer(number: int, *, at_once: bool, errors: str) -> io.TextIOWrapper:
+    raw = open(number, "wb", buffering=0 if at_once else -1, closefd=False)  # noqa: SIM115 - it lives as long as the process
+    return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=at_once)
+
+
 def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Be what the interpreter is after its start, run the command line, and end as it does. Never returns."""
     code = 1
@@ -89,9 +149,10 @@ def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
         sys.argv = ["egressctl", *asked["argv"]]
-        for standard in (sys.stdin, sys.stdout, sys.stderr):
-            assert isinstance(standard, io.TextIOWrapper)
-            standard.reconfigure(encoding="utf-8")
+        at_once = "PYTHONUNBUFFERED" in os.environ
+        sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8")  # noqa: SIM115 - as the interpreter has it
+        sys.stdout = _writer(1, at_once=at_once, errors="strict")
+        sys.stderr = _writer(2, at_once=True, errors="backslashreplace")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         importlib.import_module("egressctl.cli.main").main()
     except SystemExit as end:

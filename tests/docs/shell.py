@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +16,13 @@ import pytest
 
 import egressctl
 from egressctl.lab import control
+from forked import Forks, Program
 
 LAB_HOME = "/run/user/1000/egressctl-lab"
 """Where the pages have the lab's files."""
 
 _PATIENCE_SECONDS = 90
 _END = "\036"
-_PROGRAM = """#!/bin/sh
-exec "{python}" -P -c 'from egressctl.cli.main import main; main()' "$@"
-"""
-
 _CHANGING = (
     (r"^waiting for .*\n", ""),
     (r"\b[0-9a-f]{8}\b", "RUNID"),
@@ -69,14 +65,13 @@ def _normal(text: str) -> str:
 class Reader:
     """Someone with a home, an empty folder to work in, and egressctl on the PATH."""
 
-    def __init__(self, folder: Path, lab_home: Path) -> None:
+    def __init__(self, folder: Path, lab_home: Path, forks: Forks) -> None:
         self.work, self.lab_home = folder / "work", lab_home
         home, programs = folder / "home", folder / "bin"
         for each in (self.work, home, programs):
             each.mkdir()
-        for name in ("egressctl", "kubectl-egressctl"):
-            (programs / name).write_text(_PROGRAM.format(python=sys.executable))
-            (programs / name).chmod(0o755)
+        self.program = Program(forks, programs / "egressctl")
+        (programs / "kubectl-egressctl").symlink_to("egressctl")
         self.environment = {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(home),
@@ -122,7 +117,10 @@ def a_reader(folder: Path) -> Iterator[Reader]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EGRESSCTL_LAB_HOME", str(lab_home))
         try:
-            yield Reader(folder, lab_home)
+            with Forks() as forks:
+                reader = Reader(folder, lab_home, forks)
+                yield reader
+                reader.program.close()
         finally:
             for lock in lab_home.glob("*.lock"):
                 control.down(lock.stem)

@@ -40,8 +40,8 @@ TARGET = {
 
 
 @pytest.fixture
-def cli(cli: Cli) -> Cli:
-    """Every process here starts from the interpreter's very start."""
+def fresh(cli: Cli) -> Cli:
+    """Every process of it starts from the interpreter's very start, as people's do."""
     return cli.fresh()
 
 
@@ -56,8 +56,8 @@ def live(lab: Lab, name: str = "wikipedia-ext") -> dict[str, Any]:
     return answer
 
 
-def test_create_makes_keeps_and_changes_an_entry(cli: Cli, lab: Lab) -> None:
-    created = cli("create", "wikipedia")
+def test_create_makes_keeps_and_changes_an_entry(fresh: Cli, lab: Lab) -> None:
+    created = fresh("create", "wikipedia")
     assert (created.code, created.stdout) == (0, CREATED)
     assert "the sidecar of pod sleep has every filter chain" in created.stderr.splitlines()
     [warning] = created.told("warning")
@@ -68,11 +68,11 @@ def test_create_makes_keeps_and_changes_an_entry(cli: Cli, lab: Lab) -> None:
     assert re.fullmatch("[0-9a-f]{8}", metadata["labels"]["egressctl.dev/run-id"])
     assert json.loads(metadata["annotations"]["egressctl.dev/probes"])[0]["url"] == "https://www.wikipedia.org"
 
-    again = cli("create", "wikipedia")
+    again = fresh("create", "wikipedia")
     assert (again.code, again.stdout) == (0, CREATED.replace("created", "unchanged"))
     assert live(lab)["metadata"] == metadata
 
-    changed = cli("create", "-f", cli.file(yaml.safe_dump(TARGET)))
+    changed = fresh("create", "-f", fresh.file(yaml.safe_dump(TARGET)))
     assert (changed.code, changed.stdout) == (0, CREATED.replace("created", "configured"))
     assert live(lab)["spec"]["addresses"] == BLOCKS
     assert live(lab)["metadata"]["labels"] == metadata["labels"]
@@ -167,10 +167,10 @@ def test_an_empty_list_is_no_error(cli: Cli) -> None:
     assert (ran.code, ran.stdout, ran.stderr) == (0, "", "egressctl made nothing in namespace other\n")
 
 
-def test_cleanup_deletes_proves_it_closed_and_leaves_nothing(cli: Cli, lab: Lab) -> None:
+def test_cleanup_deletes_proves_it_closed_and_leaves_nothing(fresh: Cli, lab: Lab) -> None:
     made(lab)
     lab.create(entry("theirs", hosts=["theirs.example"], addresses=["192.0.2.0/24"]))
-    ran = cli("cleanup")
+    ran = fresh("cleanup")
     assert ran.code == 0
     assert ran.stdout.startswith(DELETED)
     assert ran.stdout.count("  after cleanup, ") == 2
@@ -203,8 +203,8 @@ def test_cleanup_of_several_wants_a_name_or_all(cli: Cli, lab: Lab) -> None:
 
 
 class TestRun:
-    def test_leaves_nothing_and_proves_both(self, cli: Cli, lab: Lab) -> None:
-        ran = cli("run", "wikipedia", "-o", "json")
+    def test_leaves_nothing_and_proves_both(self, fresh: Cli, lab: Lab) -> None:
+        ran = fresh("run", "wikipedia", "-o", "json")
         assert ran.code == 0
         [target] = ran.report["targets"]
         assert ran.judged == [("open", None)] * 2

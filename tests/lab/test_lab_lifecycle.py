@@ -167,7 +167,7 @@ def test_no_connection_ever_meets_a_missing_envoy_cluster(lab: Lab) -> None:
         while probes.poll() is None:
             lab.create(entry())
             lab.delete(entry())
-    assert lab.is_blocked()
+    assert eventually(lab.is_blocked)
     flags = {line.split('" ')[1].split(" ")[1] for line in eventual_lines(log, before)}
     assert flags == {"-", "UH"}
 
