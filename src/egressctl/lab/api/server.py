@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 
 from aiohttp import web
@@ -29,11 +31,14 @@ class Endpoint:
         """Stop listening, end what is under way, and kill what was run."""
         await self._service.end_commands()
         served = self._runner.server
-        transports = [one.transport for one in served.connections if one.transport] if served else []
+        connections = [one.transport for one in served.connections if one.transport] if served else []
+        sockets = [each for connection in connections if (each := connection.get_extra_info("socket")) is not None]
         await self._runner.cleanup()
-        # A client that does not answer the TLS farewell would keep its connection open for half a minute.
-        for transport in transports:
-            transport.abort()
+        # A client that does not answer the TLS farewell would keep its connection open for half a minute. The transport
+        # cannot be aborted: in Python 3.11.2, one that is closing no longer knows its protocol.
+        for each in sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(0)
 
 
