@@ -13,7 +13,6 @@ class Situation:
 
     `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
     `entry_name` is the name it has or should have, empty where no target was named (a bare URL).
-    `neighbours` are the other ServiceEntries that could be read.
     """
 
     probe: Probe
@@ -22,7 +21,6 @@ class Situation:
     evidence: Evidence
     entry_name: str = ""
     entry: ServiceEntry | None = None
-    neighbours: tuple[ServiceEntry, ...] = ()
 
     @property
     def address(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cli import entry
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control, state
 from egressctl.lab.dataplane.enter import entrance
@@ -20,22 +21,6 @@ from egressctl.lab.dataplane.processes import start_time
 from labs import Lab, eventually
 
 ROLES = ("supervisor", "unshare", "init", "envoy", "internet")
-
-
-def entry(name: str = "wikipedia-ext", **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "hosts": ["wikipedia.org"],
-            "addresses": ["208.80.154.224/27"],
-            "ports": [{"number": 443, "name": "tcp-port", "protocol": "TCP"}],
-            "location": "MESH_EXTERNAL",
-            "resolution": "NONE",
-            **spec,
-        },
-    }
 
 
 @pytest.fixture
