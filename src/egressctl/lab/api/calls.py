@@ -55,8 +55,11 @@ def invalid_option(kind: str, field: str, reason: str, message: str) -> ApiError
 
 
 def is_dry_run(call: Call, options: Object | None = None, *, kind: str = "PatchOptions") -> bool:
-    """Say whether nothing is to be kept; raise ApiError 422 for a value that is not known."""
-    said = call.query.get("dryRun") or next(iter((options or {}).get("dryRun") or []), "")
+    """Say whether nothing is to be kept; raise ApiError 422 for a value that is not known.
+
+    The API server reads the query only where a DELETE has no body.
+    """
+    said = next(iter(options.get("dryRun") or []), "") if options else call.query.get("dryRun", "")
     if said not in ("", "All"):
         raise invalid_option(kind, "dryRun", "FieldValueNotSupported", f'Unsupported value: "{said}": supported values: "All"')
     return said == "All"
