@@ -1,14 +1,15 @@
-# `make demo` and `make test` need Python 3.11 or later with venv, make, curl, util-linux, and a Python package index.
+# `make test-cluster` needs Go besides.  `make demo` and `make test` need Python 3.11 or later with venv, make, curl, util-linux, and a Python package index.
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean requirements
+.PHONY: help demo test test-cluster lint format bench clean requirements
 
 help:
 	@echo "make demo   show the whole task on a local lab with a real Envoy"
 	@echo "make test   run the default tests"
+	@echo "make test-cluster  run those that need a real kube-apiserver, which Go builds once in 10 minutes"
 	@echo "make lint   ruff and mypy, over src, tests and bench"
 	@echo "make bench  compare speeds, on a lab of its own"
 	@echo "make clean  remove what the others made"
@@ -18,6 +19,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/pytest -n 3
+
+test-cluster: $(VENV)/.installed-dev
+	@$(BIN)/python tests/cluster/binaries.py
+	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 3 -k kubernetes tests/cluster tests/lab
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from unittest.mock import patch
 
+from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import curl, errors
@@ -93,6 +94,13 @@ def exec_companion() -> str:
     return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.LIMITS)))
 
 
+def differences() -> str:
+    """Return the table of what the tests of the commands hold to one of the two endpoints."""
+    rows = ["| only on | what | why |", "| --- | --- | --- |"]
+    names = {"lab": "the lab's endpoint", "kubernetes": "a real API server"}
+    return "\n".join(rows + [f"| {names[each.only]} | {each.what} | {each.why} |" for each in DIFFERENCES.values()]) + "\n"
+
+
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "commands": commands,
     "exceptions": exceptions,
@@ -102,6 +110,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-probe": exec_probe,
     "exec-derived": exec_derived,
     "exec-companion": exec_companion,
+    "differences": differences,
 }
 
 

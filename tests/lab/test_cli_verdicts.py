@@ -206,6 +206,7 @@ class TestTheSourcePod:
         assert ran.probes[0]["source"] is None
         assert "--with-source" in ran.probes[0]["cause"]["hint"]
 
+    @pytest.mark.only("no-scheduler")
     def test_one_that_is_not_ready_is_named_with_its_reason(self, cli: Cli, lab: Lab) -> None:
         manifest = pod("waiting", namespace="other")
         manifest["metadata"]["labels"]["sidecar.istio.io/inject"] = "true"

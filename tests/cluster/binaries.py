@@ -1,0 +1,86 @@
+"""The programs of a real control plane: found, or built from the pinned modules beside this file.
+
+`python tests/cluster/binaries.py` builds what is missing. The programs lie in a folder per user, outside any checkout, so
+that only a new machine pays for them. `KUBEBUILDER_ASSETS` names a folder with kube-apiserver and etcd, as for envtest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROGRAMS = {
+    "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", "-X k8s.io/component-base/version.gitVersion=v1.37.2"),
+    "etcd": ("go.etcd.io/etcd/server/v3", ""),
+    "kwok": ("sigs.k8s.io/kwok/cmd/kwok", ""),
+}
+DEFINITIONS = "customresourcedefinitions.gen.yaml"
+_ISTIO = "istio.io/api"
+REQUIRED = "EGRESSCTL_TEST_CLUSTER"
+"""Set to `required`, what is missing fails the tests; else they are skipped."""
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where the programs are, and Istio's CustomResourceDefinitions."""
+
+    apiserver: Path
+    etcd: Path
+    kwok: Path
+    definitions: Path
+
+
+def cache() -> Path:
+    """Return the folder of what was built from these very go.mod files."""
+    pinned = b"".join(path.read_bytes() for path in sorted(HERE.glob("*/go.*")))
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16]
+
+
+def find() -> Binaries | str:
+    """Return the programs, or the sentence that says what is missing."""
+    assets, built = os.environ.get("KUBEBUILDER_ASSETS"), cache()
+    theirs = Path(assets) if assets else built
+    found = Binaries(theirs / "kube-apiserver", theirs / "etcd", built / "kwok", built / DEFINITIONS)
+    missing = [path.name for path in vars(found).values() if not path.exists()]
+    if missing:
+        return f"no real control plane: {', '.join(missing)} not built (make test-cluster builds them; takes Go and 10 minutes)"
+    return found
+
+
+def build() -> Binaries:
+    """Build what is missing; raise CalledProcessError or FileNotFoundError where that cannot be done."""
+    folder = cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    for program, (package, flags) in PROGRAMS.items():
+        if not (folder / program).exists() and not (assets and (Path(assets) / program).exists()):
+            print(f"building {program}, once on this machine", flush=True)
+            command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {flags}"]
+            _go([*command, "-o", str(folder / f"{program}.new"), package], HERE / program)
+            (folder / f"{program}.new").rename(folder / program)
+    if not (folder / DEFINITIONS).exists():
+        _go(["go", "mod", "download", _ISTIO], HERE / "istio-api")
+        module = _go(["go", "list", "-m", "-f", "{{.Dir}}", _ISTIO], HERE / "istio-api").strip()
+        shutil.copyfile(Path(module) / "kubernetes" / DEFINITIONS, folder / f"{DEFINITIONS}.new")
+        (folder / f"{DEFINITIONS}.new").rename(folder / DEFINITIONS)
+    found = find()
+    assert isinstance(found, Binaries), found
+    return found
+
+
+def _go(command: list[str], folder: Path) -> str:
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
+    return subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    if not shutil.which("go"):
+        sys.exit("missing: Go 1.26 or later\n  get it with: apt install golang-go, or from go.dev")
+    print(f"real control plane: {build().apiserver.parent}")

@@ -1,0 +1,75 @@
+"""Istio's injector, as the API server calls it: a mutating webhook that puts the sidecar in, and schedules the pod."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from egressctl.lab.api import pods
+
+
+def start(chain: Path, namespace_of: Callable[[str], dict[str, Any]]) -> ThreadingHTTPServer:
+    """Serve on a free port of 127.0.0.1; `chain` holds key and certificate, `namespace_of` reads a namespace by its name."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = review["request"]
+            pod = request["object"]
+            pod["metadata"].setdefault("name", pod["metadata"].get("generateName", ""))
+            injected = pods.admitted(pod, namespace_of(request["namespace"]))
+            has_sidecar = pods.PROXY in [each["name"] for each in injected["spec"].get("initContainers", [])]
+            if not has_sidecar or request["namespace"] == pods.SIDECAR_NAMESPACE:
+                injected["spec"]["nodeName"] = pods.NODE
+            patch = [{"op": "add", "path": "/spec", "value": injected["spec"]}]
+            patch += [
+                {"op": "add", "path": f"/metadata/{field}", "value": injected["metadata"][field]}
+                for field in ("labels", "annotations")
+                if field in injected["metadata"]
+            ]
+            answer = {"uid": request["uid"], "allowed": True, "patchType": "JSONPatch"}
+            answer["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
+            body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    Thread(target=server.serve_forever, name="injector", daemon=True).start()
+    return server
+
+
+def configuration(port: int, authority: str) -> dict[str, Any]:
+    """Return the MutatingWebhookConfiguration that leads there."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "istio-sidecar-injector"},
+        "webhooks": [
+            {
+                "name": "namespace.sidecar-injector.istio.io",
+                "clientConfig": {
+                    "url": f"https://127.0.0.1:{port}/inject",
+                    "caBundle": base64.b64encode(authority.encode()).decode(),
+                },
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }

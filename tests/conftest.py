@@ -1,0 +1,119 @@
+"""A lab for the whole session, a real control plane for those tests that run against both, and how many ran against each.
+
+Labs are skipped nowhere: where none can run, their tests fail. Without the control plane's programs its tests are
+skipped, or fail where EGRESSCTL_TEST_CLUSTER=required.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli import Cli, Odd, odd_pods, put_right
+from cluster import binaries
+from cluster.cluster import RealCluster
+from differences import DIFFERENCES, Endpoint
+from egressctl.lab import control
+from faults import FaultProxy
+from forked import Forks
+from labs import Lab
+
+NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    ran: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if found := re.search(r"\[(lab|kubernetes)\b", report.nodeid):
+                ran[found[1]] += 1
+            elif "tests/cluster/" in report.nodeid:
+                ran["kubernetes"] += 1
+    if ran:
+        counts = ", ".join(f"{ran[each]} against {NAMES[each]}" for each in NAMES)
+        terminalreporter.write_line(f"tests of the commands: {counts}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of the commands against both endpoints, but those that a difference keeps to one."""
+    if "lab" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2].startswith("test_cli_"):
+        kept = [DIFFERENCES[mark.args[0]].only for mark in metafunc.definition.iter_markers("only")]
+        metafunc.parametrize("lab", kept or list(NAMES), indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def lab_home() -> Iterator[Path]:
+    """A folder for labs, with a path that is short enough for sockets; every lab in it is stopped in the end."""
+    home = Path(tempfile.mkdtemp(prefix="lab"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EGRESSCTL_LAB_HOME", str(home))
+        yield home
+        for lock in home.glob("*.lock"):
+            control.down(lock.stem)
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """A real API server, one for all tests of a worker."""
+    found = binaries.find()
+    if isinstance(found, str):
+        (pytest.fail if os.environ.get(binaries.REQUIRED) == "required" else pytest.skip)(found)
+    with RealCluster(tmp_path_factory.mktemp("real"), found) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest, lab_home: Path) -> Iterator[Lab]:
+    """One lab for all tests of a worker; each leaves it as it was: REGISTRY_ONLY, no ServiceEntries."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    if getattr(request, "param", "lab") == "kubernetes":
+        real: RealCluster = request.getfixturevalue("real")
+        with real.data_plane(f"real-{worker}") as running:
+            yield running
+        return
+    name = f"test-{worker}"
+    yield Lab(control.up(name))
+    control.down(name)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks | None]:
+    """What makes processes of the command line fast; EGRESSCTL_TEST_FRESH=1 does without it."""
+    if os.environ.get("EGRESSCTL_TEST_FRESH"):
+        yield None
+        return
+    with Forks() as running:
+        yield running
+
+
+@pytest.fixture
+def cli(lab: Lab, forks: Forks | None, tmp_path: Path) -> Iterator[Cli]:
+    """egressctl on the worker's lab, which is put right afterwards."""
+    yield Cli(lab.kubeconfig, tmp_path, forks)
+    put_right(lab)
+
+
+@pytest.fixture
+def proxy(lab: Lab, tmp_path: Path) -> Iterator[FaultProxy]:
+    """A proxy before the worker's lab, where faults can be put in."""
+    with FaultProxy(lab.kubeconfig, tmp_path / "proxy") as running:
+        yield running
+
+
+@pytest.fixture
+def odd(lab: Lab, tmp_path: Path) -> Iterator[Odd]:
+    """The lab's pod, entered in another way."""
+    with odd_pods(lab, tmp_path / "odd") as start:
+        yield start

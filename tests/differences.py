@@ -1,0 +1,30 @@
+"""Where the lab's Kubernetes endpoint and a real one differ on purpose, and why: the table in the docs is this one.
+
+A test of `tests/lab/test_cli_*` runs against both. One that cannot is marked `@pytest.mark.only(KEY)`, and runs against
+the one endpoint that its difference names; no test differs without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Endpoint = Literal["lab", "kubernetes"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`only` is the endpoint that the tests of this difference run against."""
+
+    only: Endpoint
+    what: str
+    why: str
+
+
+DIFFERENCES: dict[str, Difference] = {
+    "no-scheduler": Difference(
+        "lab",
+        "A pod outside namespace default stays Pending, and its condition says why.",
+        "No scheduler runs beside the real API server: nobody writes the condition.",
+    ),
+}
