@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source
+from egressctl.rights import EXEC, grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,9 @@ def explain(code: CauseCode, situation: Situation, detail: str = "") -> Cause:
     `detail` replaces the sentence where the caller knows more than the code says.
     """
     message, hint = _words(code, situation)
+    if code is CauseCode.EXEC_FORBIDDEN:
+        who = re.match(r"user (\S+) may not", detail)
+        hint = grant("create", EXEC, situation.source.namespace, who[1] if who else "")
     return Cause(code, detail or message, hint)
 
 
@@ -165,7 +170,7 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
         case CauseCode.EXEC_FORBIDDEN:
             return (
                 f"no right to exec into pod {source.namespace}/{source.pod}",
-                f"kubectl auth can-i create pods --subresource=exec -n {source.namespace}",
+                "",
             )
         case CauseCode.EXEC_FAILED:
             return f"curl could not be run in pod {source.namespace}/{source.pod}", _exec(source, "curl --version")

@@ -12,6 +12,7 @@ from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
 from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, delete_entries, delete_source
+from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verdict import PASSTHROUGH
@@ -102,7 +103,8 @@ def refuse_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
 def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Progress) -> Removed:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
-    Raises CleanupIncomplete where one is left. What could not be proved is in the result.
+    Raises Forbidden where one could not be removed or seen gone, CleanupIncomplete where one is left. What could not
+    be proved is in the result.
     """
     done = Removed()
     refuse_taken_over(mesh, manifests)
@@ -112,12 +114,15 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
                 mesh.delete(each, dry_run=True)
             progress.result(f"{_called(each)} deleted{DRY_RUNS[how.dry_run]}")
         return done
+    namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
+    if not how.run_id:  # a run has asked before it made anything
+        mesh.require((REMOVE,), namespaces)
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
     delete_entries(mesh, manifests, how.timeout if how.wait else 0)
     for each in manifests:
         progress.result(f"{_called(each)} deleted")
-    for namespace in dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests):
+    for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
         if how.verify:
             try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from egressctl import envoy
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Target, TargetResult
@@ -21,6 +21,8 @@ from egressctl.undo import Undo
 from egressctl.verdict import exported
 from egressctl.verify import look_up
 
+_REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
+"""Answers of the API server which say for certain that nothing was made."""
 DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 """The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
@@ -132,10 +134,7 @@ def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
 
 def _neighbours(mesh: Mesh, namespace: str, progress: Progress) -> tuple[ServiceEntry, ...]:
     """List the ServiceEntries that may be read, and say what could not be looked at: never assume it absent."""
-    try:
-        found, whole = mesh.neighbours(namespace)
-    except Forbidden:
-        found, whole = (), False
+    found, whole = mesh.neighbours(namespace)
     if not whole:
         progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
     return found
@@ -225,7 +224,14 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
         )
     with interrupts.deferred():
         manager = manager_of(plan.manifest, mesh.field_manager)
-        status, applied = mesh.apply(plan.manifest, manager=manager, force=how.force_conflicts, dry_run=how.dry_run == "server")
+        try:
+            status, applied = mesh.apply(
+                plan.manifest, manager=manager, force=how.force_conflicts, dry_run=how.dry_run == "server"
+            )
+        except _REFUSALS:
+            if plan.live is None and how.dry_run == "none":
+                undo.forget()
+            raise
     if plan.live is None:
         if status != 201 and how.dry_run == "none" and read(applied).run_id != how.run_id:
             raise Conflict(f"serviceentry {plan.namespace}/{plan.target.entry_name} was made by somebody else at the same moment")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from egressctl import capture, curl, envoy, sample
@@ -12,12 +13,15 @@ from egressctl.errors import Conflict, CouldNotAsk, ExecFailed, Forbidden, Inval
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.rest import Api, namespaced
 from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, ServiceEntry, Source
+from egressctl.parallel import gather
+from egressctl.rights import Rule, grant
 from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
 from egressctl.source import DEFAULT_SELECTOR, SourceChoice, choose
 
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 _PROXY_TIMEOUT = 30.0
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
 
 
@@ -83,6 +87,33 @@ class Mesh:
 
     def _path(self, namespace: str | None, name: str | None = None) -> str:
         return namespaced(self.api_version, namespace, PLURAL, name)
+
+    def require(self, rules: Iterable[Rule], namespaces: Iterable[str]) -> None:
+        """Ask whether these rights are there, all at once; raise Forbidden for the first that is not.
+
+        Where the API server does not say, nothing is held against the credentials.
+        """
+        wanted = [(verb, rule.resource, each) for each in namespaces for rule in rules for verb in rule.verbs]
+        answers = gather([partial(self._may, *each) for each in wanted], at_most=8)
+        for (verb, resource, namespace), allowed in zip(wanted, answers, strict=True):
+            if not allowed:
+                raise Forbidden(
+                    f"these credentials may not {verb} {resource} in namespace {namespace}",
+                    verb=verb,
+                    resource=resource,
+                    namespace=namespace,
+                    hint=f"an administrator grants it: {grant(verb, resource, namespace, '')}",
+                )
+
+    def _may(self, verb: str, resource: str, namespace: str) -> bool:
+        plural, _, group = resource.partition(".")
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        try:
+            answer = self.api.create(_REVIEWS, {**review, "spec": {"resourceAttributes": attributes}})
+        except (Forbidden, NotFound):
+            return True
+        return bool((answer.get("status") or {}).get("allowed"))
 
     # The source pod
 

@@ -13,6 +13,7 @@ from egressctl.mesh import OURS, Mesh
 from egressctl.model import Target, TargetResult
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
+from egressctl.rights import UNDO
 from egressctl.serviceentry import LABEL_RUN_ID
 from egressctl.undo import Undo
 from egressctl.verify import Asking, of_manifest, verify
@@ -40,10 +41,13 @@ def run(
 ) -> Ran:
     """Apply the targets, prove them, remove them, and prove them closed; whatever happens, leave nothing of it.
 
-    Refuses (Conflict) what would take others' traffic or is there already. Raises CleanupIncomplete where
-    something is left. `keep` leaves the entries where they are, once they are proved or not.
+    Refuses what would take others' traffic or is there already (Conflict), and to make what it may not remove
+    (Forbidden). Raises CleanupIncomplete where something is left. `keep` leaves the entries where they are, once they
+    are proved or not.
     """
     namespaces = dict.fromkeys(target.namespace or how.namespace for target in targets)
+    # Who may not take back must not make.
+    mesh.require(UNDO, namespaces)
     with Undo(interrupts) as undo:
         for namespace in namespaces:
             undo.register(

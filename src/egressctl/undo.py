@@ -32,6 +32,10 @@ class Undo:
         """Remember how to take back what is about to be done: `what` for people, `command` to type by hand."""
         self._steps.append(_Step(what, command, action))
 
+    def forget(self) -> None:
+        """Forget what was registered last: it is certain that it was not done."""
+        self._steps.pop()
+
     def keep(self) -> None:
         """Forget everything registered: what was done is meant to stay."""
         self._steps.clear()

@@ -307,7 +307,7 @@ class TestWhereTheEvidenceIsMissing:
         assert (ran.code, ran.judged) == (3, [("inconclusive", "exec-forbidden")] * 2)
         cause = ran.probes[0]["cause"]
         assert "create pods/exec in namespace default" in cause["message"]
-        assert cause["hint"] == "kubectl auth can-i create pods --subresource=exec -n default"
+        assert cause["hint"] == "egressctl rbac -n default --user USER | kubectl apply -f -"
 
     @pytest.mark.parametrize("action", [Respond(500), Respond(400), Reset()], ids=["500", "400", "reset"])
     def test_exec_failed(self, cli: Cli, proxy: FaultProxy, action: Respond | Reset) -> None:

@@ -182,6 +182,5 @@ def _refusal(code: int, body: bytes, what: Asked) -> EgressctlError:
         return ExecFailed(f"no command can be run in pod {what.name}{what.place}: {said}")
     error = failure(code, body, what)
     if code == 403:
-        namespace = f" -n {what.namespace}"
-        error.hint = f"exec needs get and create on pods/exec; `kubectl auth can-i create pods/exec{namespace}` shows one of them"
+        error.hint = f"exec needs get and create on pods/exec; {error.hint}"
     return error

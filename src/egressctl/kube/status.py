@@ -20,6 +20,7 @@ from egressctl.errors import (
     Refused,
     Unauthorized,
 )
+from egressctl.rights import grant
 
 ISTIO_GROUP = "networking.istio.io"
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
@@ -164,14 +165,17 @@ def _forbidden(status: Mapping[str, Any], message: str, what: Asked) -> Egressct
             namespace=namespace,
             hint="choose credentials with --context, --user or --token",
         )
-    who = f"user {match['user']}" if match else "these credentials"
+    user = match["user"] if match else ""
+    who = f"user {user}" if match else "these credentials"
+    given = plain(grant(verb, denied.qualified, namespace, user), 400)
+    ask = f"an administrator grants it: {given}" if given else "ask for that right"
     told = "" if match or not status else f": {message}"
     return Forbidden(
         plain(f"{who} may not {verb} {denied.qualified}{denied.place}{told}"),
         verb=verb,
         resource=denied.qualified,
         namespace=namespace,
-        hint=f"ask for that right; `{command}` shows whether it is there",
+        hint=f"{ask}; `{command}` shows whether it is there",
     )
 
 

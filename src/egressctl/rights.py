@@ -1,0 +1,126 @@
+"""The least rights that each command needs on the Kubernetes cluster, as RBAC's roles, and the command that grants one."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from egressctl.errors import InvalidInput
+from egressctl.model import Manifest
+
+ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "pods/exec", "serviceaccounts"
+DEPLOYMENTS = "deployments.apps"
+NAME = "egressctl"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Verbs on one resource: its plural with subresource and group, as in `kubectl auth can-i`."""
+
+    resource: str
+    verbs: tuple[str, ...]
+
+
+# A patch of what is not there yet makes it, and Kubernetes asks for `create` as well then. An exec over WebSocket is a GET,
+# and Kubernetes asks for `create` on pods/exec as well (measured with kube-apiserver 1.37.2).
+_ASK = (Rule(PODS, ("list",)), Rule(EXEC, ("get", "create")))
+
+RIGHTS: dict[str, tuple[Rule, ...]] = {
+    "create": (Rule(ENTRIES, ("get", "list", "create", "patch")), *_ASK),
+    "verify": (Rule(ENTRIES, ("get", "list")), *_ASK),
+    "cleanup": (Rule(ENTRIES, ("get", "list", "delete")), Rule(ACCOUNTS, ("list",)), *_ASK),
+    "run": (
+        Rule(ENTRIES, ("get", "list", "create", "patch", "delete")),
+        Rule(PODS, ("get", "list")),
+        Rule(ACCOUNTS, ("list",)),
+        Rule(EXEC, ("get", "create")),
+    ),
+    "list": (Rule(ENTRIES, ("list",)),),
+}
+"""What each command asks for, in the namespace of the entry and of the source pod."""
+
+EXTRAS: dict[str, tuple[Rule, ...]] = {
+    "with-source": (
+        Rule(PODS, ("get", "list", "create", "patch", "delete")),
+        Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
+    ),
+    "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
+}
+"""What flags of those commands ask for beside: `--with-source`, and `--pod` with a name."""
+
+REMOVE = Rule(ENTRIES, ("get", "delete"))
+"""What deleting an entry and seeing it gone needs: `cleanup` asks for it before it deletes any."""
+
+UNDO = (Rule(ENTRIES, ("list",)), REMOVE, Rule(PODS, ("list",)), Rule(ACCOUNTS, ("list",)))
+"""What `run` needs to take back whatever it made: asked for before anything is made."""
+
+DEFAULT = ("create", "verify", "cleanup", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who is given the rights: `kind` is ServiceAccount, User or Group; only a ServiceAccount has a namespace."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+def needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """Return the union of the rules of commands, a resource once; raise InvalidInput for a command that has none."""
+    verbs: dict[str, list[str]] = {}
+    for name in commands:
+        if name not in RIGHTS:
+            raise InvalidInput(f"{name} is no command that needs rights", hint="one or more of " + ", ".join(RIGHTS))
+    for rule in [rule for name in commands for rule in RIGHTS[name]] + [rule for name in extras for rule in EXTRAS[name]]:
+        kept = verbs.setdefault(rule.resource, [])
+        kept += [verb for verb in rule.verbs if verb not in kept]
+    return tuple(Rule(resource, tuple(each)) for resource, each in verbs.items())
+
+
+def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace: str | None) -> list[Manifest]:
+    """Return a Role and its RoleBinding in a namespace; for None a ClusterRole and its ClusterRoleBinding."""
+    kind = "Role" if namespace else "ClusterRole"
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    group = {} if subject.kind == "ServiceAccount" else {"apiGroup": "rbac.authorization.k8s.io"}
+    place = {"namespace": subject.namespace} if subject.namespace else {}
+    return [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": kind,
+            "metadata": dict(metadata),
+            "rules": [_rule(each) for each in rules],
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": f"{kind}Binding",
+            "metadata": dict(metadata),
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+            "subjects": [{"kind": subject.kind, **group, "name": subject.name, **place}],
+        },
+    ]
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    resource, _, group = rule.resource.partition(".")
+    return {"apiGroups": [group], "resources": [resource], "verbs": list(rule.verbs)}
+
+
+def grant(verb: str, resource: str, namespace: str, user: str) -> str:
+    """Return the command that gives a user this right, "" where it is none that a command of egressctl needs.
+
+    `namespace` "" asks for the right in all of them; `user` "" is somebody unknown.
+    """
+    sets = {"": needed(DEFAULT), **{f"--{name}": rules for name, rules in EXTRAS.items()}}
+    flags = [name for name, rules in sets.items() if any(each.resource == resource and verb in each.verbs for each in rules)]
+    if not flags:
+        return ""
+    words = ["egressctl", "rbac", *filter(None, flags[:1]), *(["-n", namespace] if namespace else ["-A"])]
+    account = user.removeprefix("system:serviceaccount:")
+    if account != user:
+        words += ["--serviceaccount", account]
+    else:
+        words += ["--user", user or "USER"]
+    return f"{shlex.join(words)} | kubectl apply -f -"
