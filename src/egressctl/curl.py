@@ -21,6 +21,9 @@ TRANSFERS_PER_EXEC = 5
 BODY_LIMIT = 4 << 20
 """Bytes of a body that `extract` may look at."""
 
+OLDEST = (7, 75, 0)
+"""The first curl whose report says by which code it ended and why (`%{exitcode}`, `%{errormsg}`: curl's changelog)."""
+
 _FIELDS = (
     "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
     "size_download", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
@@ -59,6 +62,12 @@ _EXIT_CAUSES: Mapping[int, CauseCode] = {
 
 REFUSAL_EXITS = frozenset({16, 35, 52, 55, 56, 92})
 """Exits that a refusal by the sidecar shares with a reset from beyond it."""
+
+
+def version(text: str) -> tuple[int, ...]:
+    """Read the first line of `curl --version`; empty where curl did not print it."""
+    found = re.match(r"curl (\d{1,4})\.(\d{1,4})\.(\d{1,4})\b", text)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,32 +88,59 @@ class Mesh:
     def _path(self, namespace: str | None, name: str | None = None) -> str:
         return namespaced(self.api_version, namespace, PLURAL, name)
 
+    # Rights
+
     def require(self, rules: Iterable[Rule], namespaces: Iterable[str]) -> None:
-        """Ask whether these rights are there, all at once; raise Forbidden for the first that is not.
+        """Ask whether these rights are there, all at once; raise Forbidden for the first that is not."""
+        for verb, resource, namespace in self.denied(rules, namespaces)[:1]:
+            raise Forbidden(
+                f"these credentials may not {verb} {resource} in namespace {namespace}",
+                verb=verb,
+                resource=resource,
+                namespace=namespace,
+                hint=f"an administrator grants it: {grant(verb, resource, namespace, '')}",
+            )
+
+    def denied(self, rules: Iterable[Rule], namespaces: Iterable[str]) -> list[tuple[str, str, str]]:
+        """Return the rights that are not there: verb, resource, namespace.
 
         Where the API server does not say, nothing is held against the credentials.
         """
         wanted = [(verb, rule.resource, each) for each in namespaces for rule in rules for verb in rule.verbs]
         answers = gather([partial(self._may, *each) for each in wanted], at_most=8)
-        for (verb, resource, namespace), allowed in zip(wanted, answers, strict=True):
-            if not allowed:
-                raise Forbidden(
-                    f"these credentials may not {verb} {resource} in namespace {namespace}",
-                    verb=verb,
-                    resource=resource,
-                    namespace=namespace,
-                    hint=f"an administrator grants it: {grant(verb, resource, namespace, '')}",
-                )
+        return [right for right, allowed in zip(wanted, answers, strict=True) if not allowed]
 
     def _may(self, verb: str, resource: str, namespace: str) -> bool:
         plural, _, group = resource.partition(".")
-        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+        plural, _, subresource = plural.partition("/")
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural, "subresource": subresource}
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
         try:
             answer = self.api.create(_REVIEWS, {**review, "spec": {"resourceAttributes": attributes}})
         except (Forbidden, NotFound):
             return True
         return bool((answer.get("status") or {}).get("allowed"))
+
+    def user(self) -> str:
+        """Return the name by which the API server knows these credentials, "" where it does not say."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        try:
+            answer = self.api.create("/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+        except (Forbidden, NotFound):
+            return ""
+        return str(((answer.get("status") or {}).get("userInfo") or {}).get("username") or "")
+
+    # What else is around
+
+    def namespace(self, name: str) -> Manifest:
+        """Return a Namespace. Raises NotFound."""
+        return self.api.get(namespaced("v1", None, "namespaces", name))
+
+    def validating_webhooks(self) -> list[Manifest]:
+        """List the ValidatingWebhookConfigurations."""
+        return list(
+            self.api.list(namespaced("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations"))["items"]
+        )
 
     # The source pod
 
@@ -178,6 +205,10 @@ class Mesh:
     def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
         """Read the sidecar's connection counts by Envoy cluster and host. Raises ProxyUnreadable, Forbidden."""
         return envoy.parse_clusters(self._ask_proxy(source, "clusters?format=json"))
+
+    def proxy_info(self, source: Source) -> envoy.ProxyInfo:
+        """Read which Envoy and which Istio the sidecar is. Raises ProxyUnreadable, Forbidden."""
+        return envoy.parse_info(self._ask_proxy(source, "server_info"))
 
     def _ask_proxy(self, source: Source, path: str) -> str:
         if source.proxy is None:
@@ -248,6 +279,10 @@ class Mesh:
             answer = curl.parse_companion(part, stdout, stderr)
             found += [captured(answer.table, outcome) if outcome else Capture.UNKNOWN for outcome in answer.outcomes]
         return found
+
+    def curl_version(self, source: Source) -> str:
+        """Return what the container's curl says of itself. Raises NoCurl, ExecFailed, Forbidden."""
+        return self._curl(source, ("curl", "--version"), 1, curl.Limits())[0].decode("utf-8", "replace")
 
     def _curl(self, source: Source, argv: Sequence[str], count: int, limits: curl.Limits) -> tuple[bytes, bytes]:
         for attempt in (1, 2):

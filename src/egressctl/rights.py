@@ -117,7 +117,12 @@ def grant(verb: str, resource: str, namespace: str, user: str) -> str:
     flags = [name for name, rules in sets.items() if any(each.resource == resource and verb in each.verbs for each in rules)]
     if not flags:
         return ""
-    words = ["egressctl", "rbac", *filter(None, flags[:1]), *(["-n", namespace] if namespace else ["-A"])]
+    return grants(list(filter(None, flags[:1])), namespace, user)
+
+
+def grants(words: Iterable[str], namespace: str, user: str) -> str:
+    """Return the command that gives a user the rights of commands and flags, empty arguments as for `grant`."""
+    words = ["egressctl", "rbac", *words, *(["-n", namespace] if namespace else ["-A"])]
     account = user.removeprefix("system:serviceaccount:")
     if account != user:
         words += ["--serviceaccount", account]

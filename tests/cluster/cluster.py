@@ -1,6 +1,6 @@
 """A real control plane on this machine: etcd, kube-apiserver with Istio's CRDs, and KWOK as the kubelet of the lab's pod.
 
-    with RealCluster(folder, binaries) as real:      # the API server, with two namespaces and the injector
+    with RealCluster(folder, binaries) as real:      # the API server, with two namespaces and the webhooks
         with real.data_plane("lab-name") as lab:     # a lab whose sidecar is fed from it, and whose pod KWOK enters
 
 No root, no Docker. Every process is killed with the one that started it.
@@ -28,7 +28,7 @@ from typing import Any, Self
 
 import yaml
 
-from cluster import injector
+from cluster import webhooks
 from cluster.binaries import Binaries
 from egressctl.lab import control
 from egressctl.lab.api.pods import NODE, PROXY
@@ -115,11 +115,12 @@ class RealCluster:
             self._install_istio()
         for name, labels in (("default", {"istio-injection": "enabled"}), ("istio-system", {}), ("other", {})):
             self.namespace(name, labels)
-        hook = injector.start(chain, lambda name: dict(self.api("GET", f"/api/v1/namespaces/{name}")[1]))
-        self._undo.callback(hook.server_close)
-        self._undo.callback(hook.shutdown)
-        configuration = injector.configuration(hook.server_address[1], self.authority.certificate)
-        self.post("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", configuration)
+        hooks = webhooks.start(chain, lambda name: dict(self.api("GET", f"/api/v1/namespaces/{name}")[1]))
+        self._undo.callback(hooks.server_close)
+        self._undo.callback(hooks.shutdown)
+        for plural, each in webhooks.configurations(hooks.server_address[1], self.authority.certificate).items():
+            if self.istio or plural.startswith("mutating"):
+                self.post(f"/apis/admissionregistration.k8s.io/v1/{plural}", each)
         self.post("/api/v1/nodes", {"metadata": {"name": NODE}})
         self.post("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "sleep"}})
 
@@ -215,7 +216,7 @@ class RealCluster:
             container = {"name": "sleep", "image": "curlimages/curl", "command": ["/bin/sleep", "infinity"]}
             spec = {"containers": [container], "serviceAccountName": "sleep", "terminationGracePeriodSeconds": 0}
             sample = {"metadata": {"name": "sleep", "labels": {"app": "sleep"}}, "spec": spec}
-            self.until(lambda: PROXY in json.dumps(self.api("POST", f"{pods}?dryRun=All", sample)), "the injector")
+            self.until(lambda: PROXY in json.dumps(self.api("POST", f"{pods}?dryRun=All", sample)), "the webhooks")
             self.post(pods, sample)
             self.until(lambda: self.api("GET", f"{pods}/sleep")[1]["status"].get("phase") == "Running", "the pod sleep")
             yield Lab(info)

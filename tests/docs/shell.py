@@ -38,6 +38,7 @@ _CHANGING = (
     (r'("error"): ".+"', r'\1: "WORDS"'),
     (r'("(?:duration|lookup|connect|tls|total)"): [0-9.e-]+', r"\1: N"),
     (r'("ageSeconds"): \d+', r"\1: N"),
+    (r"\b(curl|Envoy) \d+\.\d+\.\d+", r"\1 VERSION"),
 )
 
 

@@ -22,6 +22,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "run", "Create, verify and clean up as one, for CI."),
     ("render", "render", "Print a target's ServiceEntry, for GitOps."),
     ("list", "list", "List what egressctl made."),
+    ("doctor", "doctor", "Say what is missing on the way to a proof, and what to type."),
     ("rbac", "rbac", "Print the least Role that the commands need."),
     ("demo", "demo", "Show the whole task on a local lab with a real Envoy."),
     ("lab", "lab", "Start, inspect and stop the local lab."),

@@ -1,7 +1,8 @@
 """What a sidecar's Envoy says through its admin interface, and what follows from it. Pure: text in, values out.
 
 `dump` reads a config_dump into the values of `config`, `walk` follows them to the Envoy cluster that would carry a
-connection, `propagation` compares them with a ServiceEntry, `counts` reads the connections that were counted.
+connection, `propagation` compares them with a ServiceEntry, `counts` reads the connections that were counted,
+`info` which Envoy it is.
 """
 
 from egressctl.envoy.config import (
@@ -20,6 +21,7 @@ from egressctl.envoy.config import (
 )
 from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
 from egressctl.envoy.dump import parse_config
+from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.propagation import missing, present
 from egressctl.envoy.walk import outbound_policy, virtual_service, walk
 
@@ -36,6 +38,7 @@ __all__ = [
     "HostCounts",
     "Listener",
     "ProxyConfig",
+    "ProxyInfo",
     "Service",
     "destination",
     "missing",
@@ -43,6 +46,7 @@ __all__ = [
     "outbound_policy",
     "parse_clusters",
     "parse_config",
+    "parse_info",
     "present",
     "virtual_service",
     "walk",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import email.utils
 import itertools
 import json
 import random
@@ -70,6 +71,7 @@ class Api:
         self._load, self._renewable = load, renewable
         self._lock = threading.Lock()
         self._warnings = dict.fromkeys(warnings)
+        self._date, self._dated = "", 0.0
         self._connection = load()
         self.server: str = self._connection.base
 
@@ -78,6 +80,16 @@ class Api:
         """What the API server warned of (`Warning:` headers) and the connection itself, each once."""
         with self._lock:
             return tuple(self._warnings)
+
+    @property
+    def clock_skew(self) -> float | None:
+        """How many seconds the API server's clock is ahead of this machine's, to a second; None where no answer had a date."""
+        with self._lock:
+            date, dated = self._date, self._dated
+        try:
+            return email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - dated
+        except ValueError:
+            return None
 
     def connection(self) -> Connection:
         """Return the connection in use."""
@@ -260,6 +272,7 @@ class Api:
     def _note(self, headers: Any) -> None:
         texts = [text for value in headers.getlist("Warning") for text in _WARNING.findall(value)]
         with self._lock:
+            self._date, self._dated = str(headers.get("Date", "")), time.time()
             self._warnings.update((plain(re.sub(r"\\(.)", r"\1", text)), None) for text in texts)
 
 
