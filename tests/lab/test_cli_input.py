@@ -157,7 +157,7 @@ class TestUsage:
         [
             (("create", "wikipedia", "--frob"), "No such option: --frob", "egressctl create --help"),
             (("create", "wikipedia", "--timeout", "soon"), "'soon' is no duration; write it as 30s", "egressctl create --help"),
-            (("verify", "--retries", "-1"), "greater than or equal to 0", "egressctl verify --help"),
+            (("verify", "--retries", "-1"), "-1 is not in the range x>=0", "egressctl verify --help"),
             (("verify", "--expect", "maybe"), "--expect maybe: no such verdict", "blocked"),
             (("verify", "-o", "xml"), "--output xml: no such format", "json"),
             (("create", "wikipedia", "--dry-run=maybe"), "--dry-run maybe: no such mode", "client"),

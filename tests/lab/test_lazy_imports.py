@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from egressctl.cli.main import COMMANDS
+from labs import Lab
 
 SCRIPT = """
 import json, sys
@@ -41,3 +42,11 @@ def test_the_version_does_not_even_import_typer() -> None:
 @pytest.mark.parametrize("command", [name for name, _, _ in COMMANDS])
 def test_the_help_of_a_command_imports_neither_the_client_nor_the_labs_server(command: str) -> None:
     assert not imported_by(command, "--help") & HEAVY
+
+
+def test_a_plain_kubeconfig_is_read_without_what_only_logins_need(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them is a tenth of a second at every start."""
+    monkeypatch.setenv("KUBECONFIG", str(lab.kubeconfig))
+    found = imported_by("list", "-o", "json")
+    assert {"kubernetes", "urllib3"} <= found
+    assert not found & {"pydantic", "requests", "oauthlib", "requests_oauthlib", "dateutil"}

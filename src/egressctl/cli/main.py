@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    # A process of one command line ends before cycles would matter; looking for them is a tenth of its start.
+    gc.disable()
     sys.exit(run(sys.argv[1:]))
 
 

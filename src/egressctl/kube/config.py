@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from egressctl.errors import NoConfiguration
 from egressctl.kube.connection import Connection
 from egressctl.kube.kubeconfig import NO_CLUSTER_HINT, ConnectOptions, document, impersonation, merge, resolve
+from egressctl.kube.official import load as load_official
 from egressctl.kube.rest import Api
 from egressctl.kube.status import mapping, plain
 
@@ -88,40 +89,72 @@ def _files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
 
 def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Any:
     """Return the official client's Configuration for this cluster and user, with nothing left that could revert it."""
-    from kubernetes.client import Configuration
-    from kubernetes.config import ConfigException, kube_config
-
-    official: Any = kube_config
     credentials = {key: value for key, value in user.items() if key != "exec"}
     if "exec" in user and "token" not in user and "tokenFile" not in user:
         credentials |= _plugin(user, cluster)
-    one = {
-        "current-context": "it",
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "clusters": [{"name": "it", "cluster": dict(cluster)}],
-        "users": [{"name": "it", "user": credentials}],
-    }
     whose = f"the credentials of user {plain(user['name'], 80)!r}" if user["name"] else "the kubeconfig"
-    configuration = type.__call__(Configuration)
+    configuration = _new()
     try:
-        official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
-    except ConfigException as error:
-        raise NoConfiguration(f"{whose} cannot be used: {plain(str(error), 300)}") from None
+        (_by_provider if "auth-provider" in credentials else _plainly)(configuration, cluster, credentials, folder)
     except OSError as error:
         file = f" ({error.filename})" if error.filename else ""
         raise NoConfiguration(f"{whose} cannot be read{file}: {(error.strerror or 'failed').lower()}") from None
-    except binascii.Error:
+    except ValueError:
         raise NoConfiguration(f"{whose} or the cluster's certificate-authority-data is not valid base64") from None
-    except Exception as error:  # auth-providers raise whatever their libraries do
-        provider = plain(str(mapping(user.get("auth-provider")).get("name", "")), 40)
-        named = f"the auth-provider {provider!r}" if provider else whose
-        hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
-        raise NoConfiguration(f"{named} gave no credentials ({type(error).__name__})", hint=hint) from None
     if "proxy-url" in cluster:
         configuration.no_proxy = None  # kubectl heeds NO_PROXY for the environment's proxies only
     elif _is_loopback(urlsplit(cluster["server"]).hostname or ""):
         configuration.proxy = None
     return _settled(configuration, whose)
+
+
+def _new() -> Any:
+    # The class is its own factory, and would hand out a copy of a default that somebody else may have set.
+    return type.__call__(load_official("kubernetes.client.configuration").Configuration)
+
+
+def _plainly(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+    """Set what needs no provider: token, client certificate, user and password, and where the API server is."""
+    configuration.host = cluster["server"]
+    configuration.verify_ssl = not cluster.get("insecure-skip-tls-verify")
+    configuration.tls_server_name = cluster.get("tls-server-name")
+    configuration.proxy = cluster.get("proxy-url") or configuration.proxy
+    for attribute, fields, key in (
+        ("ssl_ca_cert", cluster, "certificate-authority"),
+        ("cert_file", user, "client-certificate"),
+        ("key_file", user, "client-key"),
+    ):
+        if fields.get(f"{key}-data"):
+            file = Path(folder) / key
+            file.touch(0o600)
+            file.write_bytes(binascii.a2b_base64(fields[f"{key}-data"].encode()))
+            setattr(configuration, attribute, str(file))
+        elif fields.get(key):
+            Path(fields[key]).open("rb").close()
+            setattr(configuration, attribute, fields[key])
+    token = user.get("token") or (Path(user["tokenFile"]).read_text() if user.get("tokenFile") else "")
+    if token:
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+    elif "username" in user and "password" in user:
+        pair = f"{user['username']}:{user['password']}".encode()
+        configuration.api_key["BearerToken"] = f"Basic {binascii.b2a_base64(pair, newline=False).decode()}"
+
+
+def _by_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+    """Let the official client ask an auth-provider (OpenID Connect), and set all the rest as well."""
+    official = load_official("kubernetes.config.kube_config")
+    one = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "clusters": [{"name": "it", "cluster": dict(cluster)}],
+        "users": [{"name": "it", "user": dict(user)}],
+    }
+    try:
+        official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
+    except Exception as error:  # auth-providers raise whatever their libraries do
+        provider = plain(str(mapping(user["auth-provider"]).get("name", "")), 40)
+        hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
+        raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
 
 
 def _is_loopback(host: str) -> bool:
@@ -143,9 +176,7 @@ def _settled(configuration: Any, whose: str) -> Any:
 
 def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
     """Run the credential plugin and return what it gave as fields of a user."""
-    from kubernetes.config import ConfigException, kube_config
-
-    official: Any = kube_config
+    official = load_official("kubernetes.config.kube_config")
     plugin = user["exec"]
     name = plain(Path(str(plugin.get("command"))).name, 80)
     named = f"the credential plugin {name} of user {plain(user['name'], 80)!r}"
@@ -156,7 +187,7 @@ def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, An
         status = official.ExecProvider(
             official.ConfigNode("exec", plugin), None, official.ConfigNode("cluster", dict(cluster))
         ).run()
-    except ConfigException as error:
+    except official.ConfigException as error:
         raise NoConfiguration(f"{named} failed: {_unsecret(str(error))}", hint=hint) from None
     except Exception as error:  # a plugin may print anything at all
         raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
@@ -177,16 +208,13 @@ def _unsecret(text: str) -> str:
 
 
 def _in_cluster(options: ConnectOptions) -> Api:
-    from kubernetes import config as official
-    from kubernetes.client import Configuration
-
-    incluster: Any = official.load_incluster_config
+    official = load_official("kubernetes.config")
     headers = impersonation({}, options)
 
     def load() -> Connection:
-        configuration = type.__call__(Configuration)
+        configuration = _new()
         try:
-            incluster(client_configuration=configuration, try_refresh_token=False)
+            official.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
         except (official.ConfigException, OSError) as error:
             told = plain(str(error), 200)
             raise NoConfiguration(f"this pod's service account cannot be used: {told}", hint=NO_CLUSTER_HINT) from None

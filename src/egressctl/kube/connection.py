@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from egressctl.errors import CouldNotAsk, NoConfiguration, NotTrusted, Unauthorized, Unreachable
+from egressctl.kube.official import load as load_official
 from egressctl.kube.status import plain
 
 CONNECT_RETRIES = 3
@@ -28,8 +29,8 @@ class Connection:
 
     def __init__(self, configuration: Any, impersonation: tuple[tuple[str, str], ...] = ()) -> None:
         import urllib3
-        from kubernetes import client
 
+        rest = load_official("kubernetes.client.rest")
         server = urlsplit(configuration.host)
         self.base, self.host, self.server_name = configuration.host, server.hostname or "", configuration.tls_server_name or ""
         self.own_authority = bool(configuration.ssl_ca_cert)
@@ -46,7 +47,7 @@ class Connection:
         if configuration.proxy and not configuration.proxy.startswith("http://"):
             raise unusable
         try:
-            self.pool = client.ApiClient(configuration).rest_client.pool_manager
+            self.pool = rest.RESTClientObject(configuration).pool_manager
         except (urllib3.exceptions.HTTPError, ValueError):
             raise unusable from None
         if not configuration.verify_ssl:
