@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from egressctl.model import Capture
@@ -40,6 +41,7 @@ class _Row:
     state: int
 
 
+@lru_cache(maxsize=256)  # probes that share a connection share the answer
 def captured(table: str, *, local_ip: str, local_port: int, remote_ip: str, remote_port: int) -> Capture:
     """Say whether the sidecar has the other end of the connection from local to remote, as the client sees them.
 
@@ -82,7 +84,8 @@ def _is_sidecars(row: _Row) -> bool:
     return row.local[1] == SIDECAR_PORT and row.local[0].is_loopback
 
 
-def _rows(table: str) -> tuple[list[_Row], bool]:
+@lru_cache(maxsize=32)
+def _rows(table: str) -> tuple[Sequence[_Row], bool]:
     """Read what can be read, and say whether it is two whole tables: the kernel numbers the rows of each from 0."""
     rows: list[_Row] = []
     headers, slot, whole = 0, 0, table.endswith("\n")

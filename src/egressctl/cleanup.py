@@ -14,6 +14,7 @@ from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, delete_entries, delete_source
 from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
+from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verdict import PASSTHROUGH
 from egressctl.verify import Asking, of_manifest, verify_from
@@ -154,12 +155,18 @@ def _prove_closed(
 ) -> None:
     source = mesh.source(namespace, how.choice)
     others = list(mesh.neighbours(namespace)[0])
-    await_sidecar_without(mesh, source, [read(each) for each in manifests], others, how.timeout, progress)
-    done.targets += closure(mesh, source, manifests, how.limits, done.warnings, progress)
+    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], others, how.timeout, progress)
+    done.targets += closure(mesh, source, manifests, how.limits, done.warnings, progress, reading)
 
 
 def closure(
-    mesh: Mesh, source: Source, manifests: Sequence[Manifest], limits: curl.Limits, warnings: list[str], progress: Progress
+    mesh: Mesh,
+    source: Source,
+    manifests: Sequence[Manifest],
+    limits: curl.Limits,
+    warnings: list[str],
+    progress: Progress,
+    reading: Reading = NOTHING,
 ) -> list[TargetResult]:
     """Send the probes of removed entries once more, and hold what comes against the mesh's outbound traffic policy.
 
@@ -167,7 +174,7 @@ def closure(
     with a warning that nothing is closed.
     """
     wanted = [replace(of_manifest(each), manifest=None) for each in manifests]
-    results = verify_from(mesh, source, wanted, Asking(limits, expect=Verdict.BLOCKED), progress)
+    results = verify_from(mesh, source, wanted, Asking(limits, expect=Verdict.BLOCKED), progress, reading)
     closed = []
     for each in results:
         probes = tuple(map(_held_closed, each.probes))

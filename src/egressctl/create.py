@@ -16,6 +16,7 @@ from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
+from egressctl.sidecar import NOTHING, Reading, until
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.undo import Undo
 from egressctl.verdict import exported
@@ -69,6 +70,8 @@ class Creation:
 
     created: list[Created] = field(default_factory=list)
     source: Source | None = None
+    reading: Reading = NOTHING
+    """The sidecar as it was when the wait was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
         done.source = source
         if source is not None and how.dry_run == "none" and how.wait:
             try:
-                await_sidecar(mesh, source, [read(each.manifest) for each in done.created], how.timeout, progress)
+                done.reading = await_sidecar(mesh, source, [read(each.manifest) for each in done.created], how.timeout, progress)
             except CouldNotAsk:
                 undo.keep()
                 raise
@@ -240,11 +243,11 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
     return Created(plan.target, applied, "unchanged" if same else "configured")
 
 
-def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> None:
+def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> Reading:
     """Wait until the sidecar leads every block of these entries to their Envoy clusters. Raises TimedOut."""
     if source.proxy is None:
         progress.warn(f"pod {source.namespace}/{source.pod} has no sidecar: there is nothing to wait for")
-        return
+        return NOTHING
     expected = []
     for entry in entries:
         if exported(entry, source.namespace):
@@ -255,19 +258,20 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
             )
     missing: list[str] = []
 
-    def arrived() -> bool | None:
-        config = mesh.proxy_config(source, listeners_only=True)
+    def arrived(config: envoy.ProxyConfig) -> bool:
         missing[:] = [each for entry in expected for each in envoy.missing(config, entry)]
         if missing:
             progress.step(f"waiting for the sidecar of pod {source.pod}: {len(missing)} missing, first {missing[0]}")
-        return True if not missing else None
+        return not missing
 
-    poll(
+    reading = until(
+        mesh,
+        source,
         arrived,
         timeout,
         lambda: (
             f"the ServiceEntry is applied, and after {timeout:g}s the sidecar of pod {source.pod} lacks {', '.join(missing[:3])}"
         ),
-        hint="istioctl proxy-status; then: egressctl verify",
     )
     progress.done(f"the sidecar of pod {source.pod} has every filter chain")
+    return reading

@@ -1,7 +1,7 @@
 """The command line of curl that a probe is, and what its report means.
 
-Five transfers at most share one exec, one after the other, and the pod's socket table is read last:
-curl keeps five connections, so each is still there to be seen. Fields go to stderr through `-w`, one
+The transfers of one exec come one after the other, over five connections at most, and the pod's socket table is read
+last: curl keeps five connections, so each is still there to be seen. Fields go to stderr through `-w`, one
 line a transfer; bodies and the socket table go to stdout, and are cut apart by the sizes that curl
 reports, so that no body can pass for a socket table.
 """
@@ -12,11 +12,20 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from egressctl.model import CauseCode, Outcome, Probe
 
-TRANSFERS_PER_EXEC = 5
+CONNECTIONS_PER_EXEC = 5
 """How many idle connections curl keeps by default (CURLOPT_MAXCONNECTS): the sixth closes the first."""
+
+EXECS_AT_ONCE = 16
+"""Execs under way at the same time: enough to hide their latency, few enough for any API server."""
+
+_LONGEST_QUERY = 6400
+"""Characters of one exec's probes in the request line, of which some proxies take no more than 8 KiB in all."""
+_FEWEST_SHARED, _EXECS_SHARED = 8, 12
+"""Of many probes, at least so many share an exec, and they take so many execs before one has more."""
 
 BODY_LIMIT = 4 << 20
 """Bytes of a body that `extract` may look at."""
@@ -26,7 +35,7 @@ OLDEST = (7, 75, 0)
 
 _FIELDS = (
     "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
-    "size_download", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
+    "size_download", "num_connects", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
 )  # fmt: skip
 # errormsg is not escaped by curl, and stands last behind a tab for that reason.
 _MARK = "egressctl"
@@ -93,15 +102,28 @@ class Answer:
 def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
     """Return the argument vector that sends the probes one after the other and reads the socket table last.
 
-    At most TRANSFERS_PER_EXEC probes; of one address and port at most one connection is made, so callers
-    put probes of one host into different calls where each must have a connection of its own.
+    Of one host and port one connection is made, which its probes share; CONNECTIONS_PER_EXEC places at most.
     """
-    if not 0 < len(probes) <= TRANSFERS_PER_EXEC:
-        raise ValueError(f"one exec takes 1 to {TRANSFERS_PER_EXEC} probes, not {len(probes)}")
+    if not 0 < len({_place(probe) for probe in probes}) <= CONNECTIONS_PER_EXEC:
+        raise ValueError(f"one exec takes probes of 1 to {CONNECTIONS_PER_EXEC} hosts and ports")
     argv = ["curl", "-q"]
+    if _alike(probes):
+        # They share one set of options: the whole has to fit into a request line. No body comes to stdout, so the fields
+        # may: stderr is not buffered, and each field of each line would travel by itself.
+        argv += _segment("%{urlnum}", limits, stream="")
+        argv += [word for probe in probes for word in (*_options(probes[0]), probe.url)]
+        return (*argv, "--next", *_table_segments())
     for index, probe in enumerate(probes):
-        argv += [*_segment(index, limits), *_body_options(probe), probe.url, "--next"]
+        argv += [*_segment(str(index), limits), *_options(probe), probe.url, "--next"]
     return (*argv, *_table_segments())
+
+
+def _alike(probes: Sequence[Probe]) -> bool:
+    return len(probes) > CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
+
+
+def _place(probe: Probe) -> tuple[str, int]:
+    return probe.host, probe.port
 
 
 def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tuple[str, ...]:
@@ -112,24 +134,24 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tupl
     argv = ["curl", "-q"]
     for index, (ip, port) in enumerate(addresses):
         host = f"[{ip}]" if ":" in ip else ip
-        argv += [*_segment(index, Limits(limits.connect, min(limits.total, 2.0))), "-o", "/dev/null"]
+        argv += [*_segment(str(index), Limits(limits.connect, min(limits.total, 2.0))), "-o", "/dev/null"]
         argv += [f"telnet://{host}:{port}", "--next"]
     return (*argv, *_table_segments())
 
 
-def _segment(index: int, limits: Limits) -> list[str]:
+def _segment(index: str, limits: Limits, stream: str = "%{stderr}") -> list[str]:
     fields = r"\t".join(f"%{{{name}}}" for name in _FIELDS)
     return [
         "-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}",
-        "-w", rf"%{{stderr}}\n{_MARK} {index}\t{fields}\n",
+        "-w", rf"{stream}\n{_MARK} {index}\t{fields}\n",
     ]  # fmt: skip
 
 
-def _body_options(probe: Probe) -> list[str]:
+def _options(probe: Probe) -> tuple[str, ...]:
     if probe.extract:
-        return ["--max-filesize", str(BODY_LIMIT)]
+        return "--max-filesize", str(BODY_LIMIT)
     # With no status expected (a derived probe), the answer's existence is all that is asked.
-    return ["-o", "/dev/null", "-I"] if probe.expect.status is None else ["-o", "/dev/null"]
+    return ("-o", "/dev/null", "-I") if probe.expect.status is None else ("-o", "/dev/null")
 
 
 def _table_segments() -> list[str]:
@@ -139,6 +161,10 @@ def _table_segments() -> list[str]:
 
 def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
     """Read what `probe_argv`'s command wrote. Never raises: what is missing or ambiguous is None or empty."""
+    if _alike(probes):
+        head, mark, last = stdout.rpartition(f"\n{_MARK} ".encode())
+        line, _, stdout = last.partition(b"\n")
+        stderr = head + mark + line
     lines = _report_lines(stderr)
     outcomes: list[Outcome | None] = []
     offset = 0
@@ -206,6 +232,7 @@ def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], b
         local_ip=fields["local_ip"],
         local_port=max(0, int(_number(fields["local_port"]))),
         proxied=_proxied(fields, port),
+        reused=bool(fields["remote_ip"]) and _number(fields["num_connects"]) == 0,
         seconds={
             "lookup": _number(fields["time_namelookup"]),
             "connect": _number(fields["time_connect"]),
@@ -247,16 +274,39 @@ def looks_reset(outcome: Outcome) -> bool:
     )
 
 
-def chunks(probes: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
-    """Deal numbered probes out to execs: at most five each, and never two of one host and port.
+def chunks(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[list[tuple[int, Probe]]]:
+    """Deal numbered probes out to execs.
 
-    Two probes of one host and port in one exec would share a connection, which is then counted once.
+    As long as there are no more of them than execs at once, or `alone`, each has a connection of its own: at most five an
+    exec, and never two of one host and port. Beyond that those of one host and port share an exec and its connection, and
+    what they share proves it for all of them.
     """
+    numbered = list(probes)
+    if alone or len(numbered) <= EXECS_AT_ONCE:
+        return _apart(numbered)
+    size = max(_FEWEST_SHARED, -(-len(numbered) // _EXECS_SHARED))
+    ordered = sorted((_options(probe), _place(probe), index, probe) for index, probe in numbered)
     dealt: list[list[tuple[int, Probe]]] = []
-    for index, probe in probes:
-        place = (probe.host, probe.port)
+    last: tuple[str, ...] = ()
+    places, length = set[tuple[str, int]](), 0
+    for options, place, index, probe in ordered:
+        query = len(urlencode([("command", word) for word in (*options, probe.url)])) + 1
+        # Bodies that are kept are few to an exec: each may be long.
+        full = len(dealt[-1]) >= (CONNECTIONS_PER_EXEC if probe.extract else size) if dealt else False
+        if options != last or full or len(places | {place}) > CONNECTIONS_PER_EXEC or length + query > _LONGEST_QUERY:
+            dealt.append([])
+            last, places, length = options, set(), 0
+        dealt[-1].append((index, probe))
+        places.add(place)
+        length += query
+    return dealt
+
+
+def _apart(numbered: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
+    dealt: list[list[tuple[int, Probe]]] = []
+    for index, probe in numbered:
         for chunk in dealt:
-            if len(chunk) < TRANSFERS_PER_EXEC and all((other.host, other.port) != place for _, other in chunk):
+            if len(chunk) < CONNECTIONS_PER_EXEC and all(_place(other) != _place(probe) for _, other in chunk):
                 chunk.append((index, probe))
                 break
         else:

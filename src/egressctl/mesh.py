@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,7 @@ class Mesh:
     def __init__(self, api: Api, *, field_manager: str = MANAGER) -> None:
         self.api = api
         self.field_manager = field_manager
+        self._execs = itertools.count()
 
     # ServiceEntries
 
@@ -230,11 +232,16 @@ class Mesh:
 
     # Probes
 
-    def send(self, source: Source, probes: Sequence[Probe], limits: curl.Limits) -> list[Callable[[], list[tuple[int, Sent]]]]:
-        """Return one call for each exec that the probes need; each gives numbered results, and never raises CouldNotAsk."""
+    def send(
+        self, source: Source, probes: Iterable[tuple[int, Probe]], limits: curl.Limits, *, alone: bool
+    ) -> list[Callable[[], list[tuple[int, Sent]]]]:
+        """Return one call for each exec that the numbered probes need; each gives results with their numbers.
+
+        `alone` gives each probe a connection of its own. The calls never raise CouldNotAsk.
+        """
         return [
-            functools.partial(self._send_chunk, source, chunk, number, limits)
-            for number, chunk in enumerate(curl.chunks(enumerate(probes)))
+            functools.partial(self._send_chunk, source, chunk, next(self._execs), limits)
+            for chunk in curl.chunks(probes, alone=alone)
         ]
 
     def _send_chunk(
@@ -243,7 +250,8 @@ class Mesh:
         probes = [probe for _, probe in chunk]
         argv = curl.probe_argv(probes, limits)
         try:
-            stdout, stderr = self._curl(source, argv, len(probes), limits)
+            bodies = sum(bool(probe.extract) for probe in probes)
+            stdout, stderr = self._curl(source, argv, len(probes), limits, bodies)
         except CouldNotAsk as failure:
             code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
             code = CauseCode.NO_CURL if isinstance(failure, NoCurl) else code
@@ -269,8 +277,8 @@ class Mesh:
         What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs.
         """
         found: list[Capture] = []
-        for start in range(0, len(addresses), curl.TRANSFERS_PER_EXEC):
-            part = addresses[start : start + curl.TRANSFERS_PER_EXEC]
+        for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
+            part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]
             try:
                 stdout, stderr = self._curl(source, curl.companion_argv(part, limits), len(part), limits)
             except CouldNotAsk:
@@ -284,7 +292,7 @@ class Mesh:
         """Return what the container's curl says of itself. Raises NoCurl, ExecFailed, Forbidden."""
         return self._curl(source, ("curl", "--version"), 1, curl.Limits())[0].decode("utf-8", "replace")
 
-    def _curl(self, source: Source, argv: Sequence[str], count: int, limits: curl.Limits) -> tuple[bytes, bytes]:
+    def _curl(self, source: Source, argv: Sequence[str], count: int, limits: curl.Limits, bodies: int = 0) -> tuple[bytes, bytes]:
         for attempt in (1, 2):
             ran = kube_exec.run(
                 self.api,
@@ -293,7 +301,7 @@ class Mesh:
                 source.container,
                 argv,
                 timeout=count * limits.total + _PROXY_TIMEOUT,
-                limit=count * curl.BODY_LIMIT + (8 << 20),
+                limit=bodies * curl.BODY_LIMIT + (8 << 20),
             )
             if attempt == 2 or ran.stdout or ran.stderr or ran.error:
                 break

@@ -180,6 +180,8 @@ class Outcome:
     local_port: int = 0
     proxied: bool = False
     """A proxy variable led the transfer somewhere else than its URL says."""
+    reused: bool = False
+    """It went over the connection of an earlier transfer: the marks of `connect` and `tls` are not its own."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """`lookup`, `connect`, `tls`, `total`: curl's own marks, from the start of the transfer."""
     extracted: Mapping[str, str] = field(default_factory=dict)

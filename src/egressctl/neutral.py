@@ -13,6 +13,8 @@ def neutralise(text: str) -> str:
 
     Escape sequences, carriage returns and bidirectional overrides could rewrite what a person reads.
     """
+    if len(text) <= LONGEST and text.isprintable():
+        return text
     shown = "".join(
         each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST]
     )

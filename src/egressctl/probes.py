@@ -30,6 +30,7 @@ def read_probes(found: Findings, value: object, path: Path = (), *, allow_intern
         return ()
     assert isinstance(value, list)
     result: list[Probe] = []
+    names: set[str] = set()
     for index, item in enumerate(value):
         at = (*path, index)
         entry = found.mapping(
@@ -45,12 +46,12 @@ def read_probes(found: Findings, value: object, path: Path = (), *, allow_intern
         elif fault := url_fault(url, allow_internal=allow_internal):
             found.add((*at, "url"), *fault)
             url = ""
-        names = [probe.name for probe in result]
-        name = entry.get("name", probe_name(url, names))
+        name = entry["name"] if "name" in entry else probe_name(url, names)
         if not is_label(name):
             found.add((*at, "name"), f"is no name: {kind_of(name)}", "small letters, digits and inner hyphens, at most 63")
         elif name in names:
             found.add((*at, "name"), f"two probes have the name {name}", "a name can stand only once")
+        names.add(str(name))
         result.append(Probe(str(name), url, _expectation(found, entry, at), _extract(found, entry, at)))
     return tuple(result)
 
@@ -160,7 +161,7 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
     example = "such as https://www.wikipedia.org"
     if len(url) > MAX_URL:
         return f"the URL has {len(url)} characters", f"at most {MAX_URL}"
-    if any(c.isspace() or not c.isprintable() for c in url):
+    if " " in url or not url.isprintable():
         return f"{shown(url)} holds a blank or a control character", "write %20 for a blank"
     try:
         parts = urlsplit(url)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import cache, partial
 
 from egressctl import curl, envoy, ownership
 from egressctl.causes import Situation, explain
@@ -30,13 +30,9 @@ from egressctl.model import (
     Verdict,
     Walk,
 )
-from egressctl.parallel import begin, gather
+from egressctl.parallel import gather
+from egressctl.sidecar import NOTHING, Reading, look
 from egressctl.verdict import BLACKHOLE, exported, lists, result
-
-T = TypeVar("T")
-
-_AT_ONCE = 16
-"""Execs under way at the same time: enough to hide their latency, few enough for any API server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,50 +47,47 @@ class Question:
     entry: ServiceEntry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One look at the sidecar; None is what could not be read."""
-
-    config: envoy.ProxyConfig | None = None
-    counts: envoy.ClusterCounts | None = None
-
-
-def _or_none(call: Callable[[], T]) -> Callable[[], T | None]:
-    """Make a question whose failure means that there is no answer."""
-
-    def ask() -> T | None:
-        try:
-            return call()
-        except CouldNotAsk:
-            return None
-
-    return ask
-
-
-def prove(mesh: Mesh, source: Source, questions: Sequence[Question], limits: curl.Limits) -> list[ProbeResult]:
+def prove(
+    mesh: Mesh,
+    source: Source,
+    questions: Sequence[Question],
+    limits: curl.Limits,
+    reading: Reading = NOTHING,
+    *,
+    alone: bool = False,
+) -> list[ProbeResult]:
     """Send every probe once, and judge each by what can be known of its way. Results stand in the questions' order.
 
-    Raises nothing for what could not be asked: that is in the results.
+    `reading` is what was read of the sidecar just before: what it lacks is read now. `alone` gives each probe a connection
+    of its own, however many there are. Raises nothing for what could not be asked: that is in the results.
     """
-    before, neighbours = _look_before(mesh, source)
-    sent = _send(mesh, source, [question.probe for question in questions], limits)
+    before, neighbours = _look_before(mesh, source, reading)
+    sent = _send(mesh, source, [question.probe for question in questions], limits, alone)
     after, companions = _look_after(mesh, source, before, sent, limits)
-    walks = [_walk(before, after, each) for each in sent]
+    # Many probes of one place go one way: it is followed once.
+    walk_to = cache(partial(_walk, before, after))
+    walks = [walk_to(*_address(each)) for each in sent]
     expected = _connections(sent, walks)
+    policy = envoy.outbound_policy(after.config) if after.config else ""
+    owners: dict[tuple[object, ...], Owner | None] = {}
     results = []
     for index, (question, each, walk) in enumerate(zip(questions, sent, walks, strict=True)):
         if each.outcome is None or each.failure:
             results.append(unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail))
             continue
+        probe, outcome = question.probe, each.outcome
+        asked = (id(question.entry), question.entry_name, probe.port, probe.expect.via, *_address(each))
+        if asked not in owners:
+            owners[asked] = _owner(question, outcome, walk, after, neighbours, source.namespace)
         evidence = Evidence(
             capture=companions.get(index, each.capture),
             companion=index in companions,
             walk=walk,
-            owner=_owner(question, each.outcome, walk, after, neighbours, source.namespace),
-            policy=envoy.outbound_policy(after.config) if after.config else "",
+            owner=owners[asked],
+            policy=policy,
         )
         evidence = _counted(evidence, each, before, after, expected)
-        results.append(result(Situation(question.probe, source, each.outcome, evidence, question.entry_name, question.entry)))
+        results.append(result(Situation(probe, source, outcome, evidence, question.entry_name, question.entry)))
     return results
 
 
@@ -105,40 +98,44 @@ def unasked(question: Question, source: Source, code: CauseCode, detail: str) ->
     return ProbeResult(question.probe, source, Verdict.INCONCLUSIVE, expected, explain(code, situation, detail))
 
 
-def _look_before(mesh: Mesh, source: Source) -> tuple[_Reading, tuple[ServiceEntry, ...] | None]:
-    def neighbours() -> tuple[ServiceEntry, ...]:
-        return mesh.neighbours(source.namespace)[0]
-
-    if source.proxy is None:
-        return _Reading(), _or_none(neighbours)()
-    config = begin(_or_none(lambda: mesh.proxy_config(source, listeners_only=True)))
-    counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
-    found = _or_none(neighbours)()
-    return _Reading(config(), counts()), found
+def _look_before(mesh: Mesh, source: Source, known: Reading) -> tuple[Reading, tuple[ServiceEntry, ...] | None]:
+    looking = look(mesh, source, known, listeners_only=True) if source.proxy else None
+    try:
+        neighbours: tuple[ServiceEntry, ...] | None = mesh.neighbours(source.namespace)[0]
+    except CouldNotAsk:
+        neighbours = None
+    return looking() if looking else NOTHING, neighbours
 
 
-def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits) -> list[Sent]:
-    numbered = dict(pair for part in gather(mesh.send(source, probes, limits), at_most=_AT_ONCE) for pair in part)
-    return [numbered[index] for index in range(len(probes))]
+def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits, alone: bool) -> list[Sent]:
+    sent = _gathered(mesh.send(source, enumerate(probes), limits, alone=alone))
+    # What fails on a connection that others opened says nothing of how its own would have been met.
+    spoilt = [index for index, each in sent.items() if each.outcome and each.outcome.reused and each.outcome.curl_exit]
+    if spoilt:
+        sent |= _gathered(mesh.send(source, [(index, probes[index]) for index in spoilt], limits, alone=True))
+    return [sent[index] for index in range(len(probes))]
+
+
+def _gathered(calls: Sequence[Callable[[], list[tuple[int, Sent]]]]) -> dict[int, Sent]:
+    return dict(pair for part in gather(calls, at_most=curl.EXECS_AT_ONCE) for pair in part)
 
 
 def _look_after(
-    mesh: Mesh, source: Source, before: _Reading, sent: Sequence[Sent], limits: curl.Limits
-) -> tuple[_Reading, dict[int, Capture]]:
+    mesh: Mesh, source: Source, before: Reading, sent: Sequence[Sent], limits: curl.Limits
+) -> tuple[Reading, dict[int, Capture]]:
     """Read the sidecar again, and ask for the companions of what it refused, at the same time."""
     if source.proxy is None:
-        return _Reading(), {}
+        return NOTHING, {}
     refused = [index for index, each in enumerate(sent) if _refused(before, each)]
     addresses = [(each.outcome.remote_ip, each.outcome.remote_port) for each in (sent[i] for i in refused) if each.outcome]
     places = list(dict.fromkeys(addresses))
-    config = begin(_or_none(lambda: mesh.proxy_config(source)))
-    counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
+    looking = look(mesh, source, NOTHING)
     by_place = dict(zip(places, mesh.companions(source, places, limits), strict=True))
     companions = {index: by_place[place] for index, place in zip(refused, addresses, strict=True)}
-    return _Reading(config(), counts()), companions
+    return looking(), companions
 
 
-def _refused(before: _Reading, sent: Sent) -> bool:
+def _refused(before: Reading, sent: Sent) -> bool:
     """Say whether this looks like a refusal by the sidecar that left no row: only then is a companion sent.
 
     A bare connection to an address that is let out would hang, and be counted there.
@@ -150,12 +147,16 @@ def _refused(before: _Reading, sent: Sent) -> bool:
     return looks_reset(outcome) and not walk.unknown and walk.envoy_cluster in (None, BLACKHOLE)
 
 
-def _walk(before: _Reading, after: _Reading, sent: Sent) -> Walk | None:
-    """Return the way that both configurations lead this connection; unknown where they differ."""
-    outcome = sent.outcome
-    if before.config is None or after.config is None or outcome is None or not outcome.remote_ip:
+def _address(sent: Sent) -> tuple[str, int]:
+    """Return where a probe's connection led, empty where there was none."""
+    return (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
+
+
+def _walk(before: Reading, after: Reading, ip: str, port: int) -> Walk | None:
+    """Return the way that both configurations lead a connection to this address; unknown where they differ."""
+    if before.config is None or after.config is None or not ip:
         return None
-    first, last = (envoy.walk(config, outcome.remote_ip, outcome.remote_port) for config in (before.config, after.config))
+    first, last = (envoy.walk(config, ip, port) for config in (before.config, after.config))
     ways = [(each.listener, each.envoy_cluster, each.prefix, each.unknown) for each in (first, last)]
     if not last.unknown and ways[0] != ways[1]:
         return replace(last, envoy_cluster=None, unknown="the sidecar's configuration changed while the probe was under way")
@@ -176,7 +177,7 @@ def _connections(sent: Sequence[Sent], walks: Sequence[Walk | None]) -> Counter[
 
 
 def _counted(
-    evidence: Evidence, sent: Sent, before: _Reading, after: _Reading, expected: Counter[tuple[str, str, int]]
+    evidence: Evidence, sent: Sent, before: Reading, after: Reading, expected: Counter[tuple[str, str, int]]
 ) -> Evidence:
     place = _place(sent, evidence.walk)
     if place is None or before.counts is None or after.counts is None:
@@ -190,7 +191,7 @@ def _owner(
     question: Question,
     outcome: Outcome,
     walk: Walk | None,
-    after: _Reading,
+    after: Reading,
     neighbours: tuple[ServiceEntry, ...] | None,
     namespace: str,
 ) -> Owner | None:

@@ -14,6 +14,7 @@ from egressctl.parallel import gather
 from egressctl.polling import poll
 from egressctl.progress import Progress, Silent
 from egressctl.serviceentry import LABEL_RUN_ID, read
+from egressctl.sidecar import NOTHING, Reading, until
 from egressctl.source import SourceChoice
 
 _UNDO_TIMEOUT = 20.0
@@ -47,29 +48,30 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
 
 def await_sidecar_without(
     mesh: Mesh, source: Source, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry], timeout: float, progress: Progress
-) -> None:
+) -> Reading:
     """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut."""
     if source.proxy is None:
-        return
+        return NOTHING
     left: list[str] = []
 
-    def absent() -> bool | None:
-        config = mesh.proxy_config(source, listeners_only=True)
+    def absent(config: envoy.ProxyConfig) -> bool:
         kept = {each for other in others for each in envoy.present(config, other)}
         left[:] = [each for entry in gone for each in envoy.present(config, entry) if each not in kept]
         if left:
             progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
-        return True if not left else None
+        return not left
 
-    poll(
+    reading = until(
+        mesh,
+        source,
         absent,
         timeout,
         lambda: (
             f"the ServiceEntry is deleted, and after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
         ),
-        hint="istioctl proxy-status",
     )
     progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
+    return reading
 
 
 def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | None) -> None:

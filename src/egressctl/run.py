@@ -61,7 +61,9 @@ def run(
         choice = how.choice
         if creation.source is not None:  # the very pod whose sidecar was waited for
             choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
-        done.targets = verify(mesh, how.namespace, choice, [of_manifest(each) for each in manifests], asking, progress)
+        done.targets = verify(
+            mesh, how.namespace, choice, [of_manifest(each) for each in manifests], asking, progress, creation.reading
+        )
         if not keep:
             done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
             done.targets = _joined(done.targets, done.removed.targets)

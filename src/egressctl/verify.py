@@ -15,6 +15,7 @@ from egressctl.parallel import gather
 from egressctl.progress import Progress
 from egressctl.proof import Question, prove, unasked
 from egressctl.serviceentry import LABEL_TARGET, derived_probes, probes_of, read
+from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import SourceChoice
 
 _RETRY_PAUSE = 1.0
@@ -71,7 +72,13 @@ def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = ()) -> Wanted:
 
 
 def verify(
-    mesh: Mesh, namespace: str, choice: SourceChoice, wanted: Sequence[Wanted], asking: Asking, progress: Progress
+    mesh: Mesh,
+    namespace: str,
+    choice: SourceChoice,
+    wanted: Sequence[Wanted],
+    asking: Asking,
+    progress: Progress,
+    reading: Reading = NOTHING,
 ) -> list[TargetResult]:
     """Send every target's probes from one source pod, and judge them.
 
@@ -82,15 +89,17 @@ def verify(
         source = mesh.source(namespace, choice)
     except NoSourcePod as missing:
         return [_without_source(each, missing) for each in wanted]
-    return verify_from(mesh, source, wanted, asking, progress)
+    return verify_from(mesh, source, wanted, asking, progress, reading)
 
 
-def verify_from(mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress) -> list[TargetResult]:
-    """Send every target's probes from this pod, and judge them."""
-    questions = [_question(each, probe, asking) for each in wanted for probe in each.probes]
+def verify_from(
+    mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress, reading: Reading = NOTHING
+) -> list[TargetResult]:
+    """Send every target's probes from this pod, and judge them; `reading` is what was read of its sidecar just before."""
+    questions = [question for each in wanted for question in _questions(each, asking)]
     plural = "probe" if len(questions) == 1 else "probes"
     progress.step(f"sending {len(questions)} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
-    results = _ask(mesh, source, questions, asking, progress)
+    results = _ask(mesh, source, questions, asking, progress, reading)
     parts = iter(results)
     return [
         TargetResult(
@@ -103,14 +112,18 @@ def verify_from(mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: As
     ]
 
 
-def _question(wanted: Wanted, probe: Probe, asking: Asking) -> Question:
+def _questions(wanted: Wanted, asking: Asking) -> list[Question]:
+    entry = read(wanted.manifest) if wanted.manifest else None
+    probes = wanted.probes
     if asking.expect is not None:
-        probe = replace(probe, expect=replace(probe.expect, verdict=asking.expect))
-    return Question(probe, wanted.entry_name, read(wanted.manifest) if wanted.manifest else None)
+        probes = tuple(replace(probe, expect=replace(probe.expect, verdict=asking.expect)) for probe in probes)
+    return [Question(probe, wanted.entry_name, entry) for probe in probes]
 
 
-def _ask(mesh: Mesh, source: Source, questions: Sequence[Question], asking: Asking, progress: Progress) -> list[ProbeResult]:
-    results = prove(mesh, source, questions, asking.limits)
+def _ask(
+    mesh: Mesh, source: Source, questions: Sequence[Question], asking: Asking, progress: Progress, reading: Reading
+) -> list[ProbeResult]:
+    results = prove(mesh, source, questions, asking.limits, reading)
     for _ in range(_ASK_AGAIN):
         if not _again(mesh, source, questions, asking, results, [_lost(each) for each in results]):
             break
@@ -136,7 +149,8 @@ def _again(
     """Ask some of the questions once more and put their results in place; say whether there were any."""
     places = [index for index, chosen in enumerate(which) if chosen]
     if places:
-        for index, each in zip(places, prove(mesh, source, [questions[i] for i in places], asking.limits), strict=True):
+        asked = prove(mesh, source, [questions[i] for i in places], asking.limits, alone=True)
+        for index, each in zip(places, asked, strict=True):
             results[index] = each
     return bool(places)
 

@@ -84,6 +84,11 @@ def exec_probe() -> str:
     return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1"), extracting], curl.LIMITS)))
 
 
+def exec_many() -> str:
+    """Return the command line that one exec of many probes is, shown with six."""
+    return _fenced(shlex.join(curl.probe_argv([Probe(f"p{n}", f"URL-{n}") for n in range(1, 7)], curl.LIMITS)))
+
+
 def exec_derived() -> str:
     """Return the command line of a derived probe, for which any status will do."""
     return _fenced(shlex.join(curl.probe_argv([Probe("https", "URL-1", Expectation(status=None))], curl.LIMITS)))
@@ -108,6 +113,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "cause": cause_example,
     "causes": cause_table,
     "exec-probe": exec_probe,
+    "exec-many": exec_many,
     "exec-derived": exec_derived,
     "exec-companion": exec_companion,
     "differences": differences,

@@ -97,8 +97,8 @@ def test_the_sidecars_end_may_be_written_as_ipv6(loopback: str) -> None:
 def test_an_ipv6_connection_is_found_as_well() -> None:
     own, sidecar = Row("fd00::5", 40000, "2620:0:861:ed1a::1", 443), Row("::1", 15001, "fd00::5", 40000)
     arguments = {"local_ip": "fd00::5", "local_port": 40000, "remote_ip": "2620:0:861:ED1A::1", "remote_port": 443}
-    assert captured(table(own, sidecar), **arguments) is Capture.CAPTURED  # type: ignore[arg-type]
-    assert captured(table(own), **arguments) is Capture.NOT_CAPTURED  # type: ignore[arg-type]
+    assert captured(table(own, sidecar), **arguments) is Capture.CAPTURED
+    assert captured(table(own), **arguments) is Capture.NOT_CAPTURED
 
 
 @pytest.mark.parametrize(

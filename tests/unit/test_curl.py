@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,9 @@ import recordings
 from egressctl import curl
 from egressctl.curl import (
     BODY_LIMIT,
+    CONNECTIONS_PER_EXEC,
+    EXECS_AT_ONCE,
     REFUSAL_EXITS,
-    TRANSFERS_PER_EXEC,
     Limits,
     cause_of,
     chunks,
@@ -33,7 +35,7 @@ DERIVED = Probe("derived", "https://wikipedia.org:8443/{a}[1-2]?x=$(id);&y='z'",
 
 FIELDS = (
     "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
-    "size_download", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
+    "size_download", "num_connects", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
 )  # fmt: skip
 WRITE_OUT = r"\t".join(f"%{{{name}}}" for name in FIELDS) + r"\n"
 
@@ -44,7 +46,7 @@ def report_line(index: int, **fields: object) -> str:
     """What curl writes for one transfer: the answer of a good one, unless fields say otherwise."""
     values: dict[str, object] = {
         "exitcode": 0, "http_code": 200, "http_connect": 0, "remote_ip": "208.80.154.224", "remote_port": 443,
-        "local_ip": "10.244.0.5", "local_port": 40000 + index, "size_download": 0, "time_namelookup": "0.001",
+        "local_ip": "10.244.0.5", "local_port": 40000 + index, "size_download": 0, "num_connects": 1, "time_namelookup": "0.001",
         "time_connect": "0.002", "time_appconnect": "0.010", "time_total": "0.020", "errormsg": "",
     } | fields  # fmt: skip
     return f"\negressctl {index}\t" + "\t".join(str(values[name]) for name in FIELDS) + "\n"
@@ -84,10 +86,18 @@ def test_a_companion_is_never_given_longer_than_two_seconds_nor_longer_than_a_pr
         assert argv[argv.index("--max-time") + 1] == given_
 
 
-@pytest.mark.parametrize("count", [0, TRANSFERS_PER_EXEC + 1])
-def test_more_probes_than_curl_keeps_connections_for_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="1 to 5 probes"):
-        probe_argv([PORTAL] * count, Limits())
+@pytest.mark.parametrize("count", [0, CONNECTIONS_PER_EXEC + 1])
+def test_more_places_than_curl_keeps_connections_for_are_refused(count: int) -> None:
+    with pytest.raises(ValueError, match="1 to 5 hosts and ports"):
+        probe_argv([Probe("x", f"https://{index}.example") for index in range(count)], Limits())
+
+
+def test_many_probes_of_one_place_share_their_options() -> None:
+    limited = ["-gsS", "--connect-timeout", "5", "--max-time", "10", "-w"]
+    assert probe_argv([PORTAL] * 6, Limits()) == (
+        "curl", "-q", *limited, rf"\negressctl %{{urlnum}}\t{WRITE_OUT}", *["-o", "/dev/null", PORTAL.url] * 6,
+        "--next", "-gs", "file:///proc/net/tcp", "--next", "-gs", "file:///proc/net/tcp6",
+    )  # fmt: skip
 
 
 def test_five_probes_are_taken() -> None:
@@ -116,6 +126,22 @@ def test_the_socket_table_is_read_last() -> None:
 
 
 # The report
+
+
+def test_the_report_of_many_probes_of_one_place_stands_before_the_table() -> None:
+    probes = [PORTAL] * 6
+    told = "".join(report_line(index, local_port=40000, num_connects=int(index == 0)) for index in range(6))
+    answer = parse(probes, told.encode() + TABLE, b"curl: (6) nothing of this\n" + report_line(0, http_code=404).encode())
+    assert [(each.http_status, each.reused) for each in answer.outcomes if each] == [(200, False)] + [(200, True)] * 5
+    assert answer.table == TABLE.decode()
+
+
+@pytest.mark.parametrize("cut", range(0, 400, 7))
+def test_a_report_of_many_that_was_cut_has_neither_what_is_missing_nor_a_table(cut: int) -> None:
+    told = "".join(report_line(index) for index in range(6)).encode()[:cut]
+    answer = parse([PORTAL] * 6, told, b"")
+    assert answer.outcomes[-1] is None
+    assert answer.table == ""
 
 
 def test_a_whole_report_is_read() -> None:
@@ -428,12 +454,36 @@ URLS = st.builds(
 @given(st.lists(URLS, max_size=40))
 def test_all_are_dealt_five_at_most_and_never_two_of_one_place(urls: Sequence[str]) -> None:
     probes = [Probe(str(index), url) for index, url in enumerate(urls)]
-    dealt = chunks(enumerate(probes))
+    dealt = chunks(enumerate(probes), alone=True)
+    assert chunks(enumerate(probes)) == dealt or len(urls) > EXECS_AT_ONCE
     assert sorted(pair for chunk in dealt for pair in ((index, probe.url) for index, probe in chunk)) == list(enumerate(urls))
     for chunk in dealt:
         places = [(probe.host, probe.port) for _, probe in chunk]
-        assert 0 < len(chunk) <= TRANSFERS_PER_EXEC
+        assert 0 < len(chunk) <= CONNECTIONS_PER_EXEC
         assert len(set(places)) == len(places)
+
+
+@settings(max_examples=100)
+@given(st.lists(URLS, min_size=EXECS_AT_ONCE + 1, max_size=300), st.sets(st.integers(0, 300), max_size=9))
+def test_many_share_connections_and_no_exec_has_more_than_curl_keeps(urls: Sequence[str], extracting: set[int]) -> None:
+    probes = [Probe(str(n), url, extract={"x": "(x)"} if n in extracting else {}) for n, url in enumerate(urls)]
+    dealt = chunks(enumerate(probes))
+    assert sorted(index for chunk in dealt for index, _ in chunk) == list(range(len(urls)))
+    for chunk in dealt:
+        assert len({(probe.host, probe.port) for _, probe in chunk}) <= CONNECTIONS_PER_EXEC
+        assert sum(bool(probe.extract) for _, probe in chunk) <= CONNECTIONS_PER_EXEC
+        assert len(probe_argv([probe for _, probe in chunk], Limits())) > 0
+    if not extracting:
+        assert len(dealt) <= 2 * EXECS_AT_ONCE
+
+
+def test_a_thousand_of_one_place_fit_into_few_execs_and_each_into_a_request_line() -> None:
+    probes = [Probe(str(n), f"https://www.wikipedia.org/wiki/{n}") for n in range(1000)]
+    dealt = chunks(enumerate(probes))
+    assert len(dealt) <= 20
+    for chunk in dealt:
+        words = probe_argv([probe for _, probe in chunk], Limits())
+        assert len(urlencode([("command", word) for word in words])) < 7000
 
 
 def test_the_default_port_and_the_same_port_written_out_are_one_place() -> None:

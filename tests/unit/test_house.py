@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src"
 
 LIBRARIES_OF_KUBE = {"kubernetes", "urllib3", "websocket"}
-USE_CASES = {"create", "verify", "cleanup", "run", "mesh", "proof", "removal", "inventory", "doctor"}
+USE_CASES = {"create", "verify", "cleanup", "run", "mesh", "proof", "removal", "inventory", "doctor", "sidecar"}
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
 """Run as `python -m`: processes of their own, whose stdout is read by the one that started them."""
@@ -214,8 +214,13 @@ def test_reading_what_is_imported_at_once_sees_through_a_chain() -> None:
     """Else the two tests above could not fail."""
     assert "yaml" in reachable("egressctl.target")
     assert "yaml" not in imports("egressctl.target")
-    assert "kubernetes" in imports("egressctl.kube.config")
-    assert "kubernetes" not in reachable("egressctl.kube.config")
+    assert "urllib3" in imports("egressctl.kube.connection")
+    assert "urllib3" not in reachable("egressctl.kube.connection")
+
+
+def test_the_official_client_is_loaded_in_one_place() -> None:
+    assert importers("egressctl.kube.official") == {"egressctl.kube.config", "egressctl.kube.connection"}
+    assert not importers("kubernetes"), "egressctl.kube.official loads it, without the rest of its package"
 
 
 # Names and words

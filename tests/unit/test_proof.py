@@ -27,7 +27,8 @@ from egressctl.model import (
     Verdict,
     Walk,
 )
-from egressctl.proof import Question, _connections, _counted, _displaced_by, _owner, _Reading, _refused, _walk, unasked
+from egressctl.proof import Question, _address, _connections, _counted, _displaced_by, _owner, _refused, _walk, unasked
+from egressctl.sidecar import Reading
 from egressctl.verdict import BLACKHOLE
 
 IP, PORT = "208.80.154.224", 443
@@ -81,7 +82,7 @@ def counts(**by_name: Mapping[tuple[str, int], Counts]) -> dict[str, HostCounts]
 
 
 def test_the_way_is_the_one_that_both_looks_agree_on() -> None:
-    assert _walk(_Reading(listeners_only(OURS)), _Reading(OURS), SENT) == WAY
+    assert _walk(Reading(listeners_only(OURS)), Reading(OURS), *_address(SENT)) == WAY
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_the_way_is_the_one_that_both_looks_agree_on() -> None:
     ],
 )
 def test_a_configuration_that_changed_under_way_is_unknown(before: ProxyConfig, after: ProxyConfig) -> None:
-    found = _walk(_Reading(listeners_only(before)), _Reading(after), SENT)
+    found = _walk(Reading(listeners_only(before)), Reading(after), *_address(SENT))
     assert found is not None
     assert "changed while the probe was under way" in found.unknown
     assert found.envoy_cluster is None
@@ -113,14 +114,14 @@ def test_a_way_that_became_understood_is_not_taken_for_the_one_that_was_taken() 
         )
         for chains in ((by_name,), ())
     )
-    found = _walk(_Reading(first), _Reading(last), SENT)
+    found = _walk(Reading(first), Reading(last), *_address(SENT))
     assert found is not None
     assert found.unknown
 
 
 def test_an_envoy_cluster_that_does_not_exist_stays_unknown() -> None:
     broken = a_config(known=False)
-    found = _walk(_Reading(listeners_only(broken)), _Reading(broken), SENT)
+    found = _walk(Reading(listeners_only(broken)), Reading(broken), *_address(SENT))
     assert found is not None
     assert "does not exist in the sidecar (NC)" in found.unknown
 
@@ -128,14 +129,14 @@ def test_an_envoy_cluster_that_does_not_exist_stays_unknown() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "sent"),
     [
-        (_Reading(), _Reading(OURS), SENT),
-        (_Reading(OURS), _Reading(), SENT),
-        (_Reading(OURS), _Reading(OURS), Sent(None)),
-        (_Reading(OURS), _Reading(OURS), Sent(Outcome(6))),
+        (Reading(), Reading(OURS), SENT),
+        (Reading(OURS), Reading(), SENT),
+        (Reading(OURS), Reading(OURS), Sent(None)),
+        (Reading(OURS), Reading(OURS), Sent(Outcome(6))),
     ],
 )
-def test_without_two_looks_and_an_address_there_is_no_way(before: _Reading, after: _Reading, sent: Sent) -> None:
-    assert _walk(before, after, sent) is None
+def test_without_two_looks_and_an_address_there_is_no_way(before: Reading, after: Reading, sent: Sent) -> None:
+    assert _walk(before, after, *_address(sent)) is None
 
 
 # The counts
@@ -175,8 +176,8 @@ def test_what_has_no_known_way_is_counted_nowhere() -> None:
 
 def counted(before: int, after: int, expected: int, way: Walk | None = WAY) -> Evidence:
     place = (IP, PORT)
-    old = _Reading(OURS, counts(**{NAME: {place: Counts(before)}}))
-    new = _Reading(OURS, counts(**{NAME: {place: Counts(after)}}))
+    old = Reading(OURS, counts(**{NAME: {place: Counts(before)}}))
+    new = Reading(OURS, counts(**{NAME: {place: Counts(after)}}))
     return _counted(Evidence(walk=way), SENT, old, new, Counter({HERE: expected}))
 
 
@@ -208,26 +209,26 @@ def test_without_a_way_nothing_is_counted_and_nothing_denied(way: Walk | None) -
 
 @pytest.mark.parametrize("missing", ["before", "after"])
 def test_counts_that_could_not_be_read_deny_nothing(missing: str) -> None:
-    there = _Reading(OURS, counts(**{NAME: {(IP, PORT): Counts(1)}}))
-    before, after = (_Reading(OURS) if missing == name else there for name in ("before", "after"))
+    there = Reading(OURS, counts(**{NAME: {(IP, PORT): Counts(1)}}))
+    before, after = (Reading(OURS) if missing == name else there for name in ("before", "after"))
     found = _counted(Evidence(walk=WAY), SENT, before, after, Counter({HERE: 1}))
     assert (found.counted, found.counts) == (None, None)
 
 
 def test_another_address_of_the_same_envoy_cluster_does_not_count() -> None:
-    before = _Reading(OURS, counts(**{NAME: {}}))
-    after = _Reading(OURS, counts(**{NAME: {("192.0.2.1", PORT): Counts(5)}}))
+    before = Reading(OURS, counts(**{NAME: {}}))
+    after = Reading(OURS, counts(**{NAME: {("192.0.2.1", PORT): Counts(5)}}))
     assert _counted(Evidence(walk=WAY), SENT, before, after, Counter({HERE: 1})).counted is False
 
 
 # The owner
 
-AFTER = _Reading(OURS)
+AFTER = Reading(OURS)
 WAY_TO_BLOCK = replace(WAY, prefix=BLOCK)
 
 
 def owned(
-    question: Question, neighbours: tuple[ServiceEntry, ...] | None, way: Walk | None = WAY_TO_BLOCK, after: _Reading = AFTER
+    question: Question, neighbours: tuple[ServiceEntry, ...] | None, way: Walk | None = WAY_TO_BLOCK, after: Reading = AFTER
 ) -> tuple[Ownership, str] | None:
     found = _owner(question, ANSWER, way, after, neighbours, "default")
     return (found.ownership, found.reason) if found else None
@@ -288,7 +289,7 @@ def test_without_a_way_there_is_no_owner(way: Walk | None) -> None:
 
 
 def test_without_the_sidecars_envoy_clusters_there_is_no_owner() -> None:
-    assert owned(ASKED, (ENTRY,), after=_Reading()) is None
+    assert owned(ASKED, (ENTRY,), after=Reading()) is None
 
 
 GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
@@ -364,23 +365,23 @@ UNSEEN = Sent(REFUSAL, Capture.UNKNOWN, (0, 40000))
 
 
 def test_a_refusal_by_the_sidecar_that_left_no_row_needs_a_companion() -> None:
-    assert _refused(_Reading(listeners_only(CLOSED)), UNSEEN)
+    assert _refused(Reading(listeners_only(CLOSED)), UNSEEN)
 
 
 @pytest.mark.parametrize(
     ("before", "sent"),
     [
-        (_Reading(), UNSEEN),
-        (_Reading(OURS), UNSEEN),
-        (_Reading(CLOSED), Sent(None)),
-        (_Reading(CLOSED), replace(UNSEEN, capture=Capture.CAPTURED)),
-        (_Reading(CLOSED), replace(UNSEEN, capture=Capture.NOT_CAPTURED)),
-        (_Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, curl_exit=60))),
-        (_Reading(CLOSED), replace(UNSEEN, outcome=ANSWER)),
-        (_Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, remote_ip=""))),
+        (Reading(), UNSEEN),
+        (Reading(OURS), UNSEEN),
+        (Reading(CLOSED), Sent(None)),
+        (Reading(CLOSED), replace(UNSEEN, capture=Capture.CAPTURED)),
+        (Reading(CLOSED), replace(UNSEEN, capture=Capture.NOT_CAPTURED)),
+        (Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, curl_exit=60))),
+        (Reading(CLOSED), replace(UNSEEN, outcome=ANSWER)),
+        (Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, remote_ip=""))),
     ],
 )
-def test_nothing_else_needs_one(before: _Reading, sent: Sent) -> None:
+def test_nothing_else_needs_one(before: Reading, sent: Sent) -> None:
     """A bare connection hangs where the egress is open, and proves nothing where nothing was refused."""
     assert not _refused(before, sent)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recordings
-from egressctl import envoy, mesh, proof, verify
+from egressctl import envoy, mesh, proof, sidecar, verify
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
 from egressctl.mesh import Sent
@@ -537,9 +537,9 @@ def recorded(case: str) -> tuple[Situation, Judgement]:
     )  # fmt: skip
     sent = Sent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
     config = envoy.parse_config(recording.config_dump) if recording.config_dump else None
-    before = proof._Reading(config, envoy.parse_clusters(recording.clusters_before))
-    after = proof._Reading(config, envoy.parse_clusters(recording.clusters))
-    walk = proof._walk(before, after, sent)
+    before = sidecar.Reading(config, envoy.parse_clusters(recording.clusters_before))
+    after = sidecar.Reading(config, envoy.parse_clusters(recording.clusters))
+    walk = proof._walk(before, after, *proof._address(sent))
     question = proof.Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
     evidence = Evidence(sent.capture, walk=walk, owner=proof._owner(question, outcome, walk, after, entries, "default"))
     evidence = proof._counted(evidence, sent, before, after, proof._connections([sent], [walk]))

@@ -45,8 +45,9 @@ def print_lines(lines: Iterable[Line]) -> None:
         for line in lines:
             console.print(Text.assemble(*((drawable(sys.stdout, text), style) for style, text in line)))
         return
-    for line in lines:
-        print(drawable(sys.stdout, "".join(text for _, text in line)).rstrip())
+    plain = "\n".join("".join(text for _, text in line).rstrip() for line in lines)
+    if plain:
+        print(drawable(sys.stdout, plain))
 
 
 def say(text: str) -> None:
