@@ -231,13 +231,19 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
             status, applied = mesh.apply(
                 plan.manifest, manager=manager, force=how.force_conflicts, dry_run=how.dry_run == "server"
             )
+            # 200 for what was not there: an own try that was answered late, or somebody else's object by now.
+            others = taken_over_by(applied, manager) if plan.live is None and status != 201 and how.dry_run == "none" else ()
+            if others:
+                mesh.withdraw(plan.manifest, manager=manager)
+                raise Conflict(
+                    f"serviceentry {plan.namespace}/{plan.target.entry_name} was made by {', '.join(others)} at the same moment",
+                    hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
+                )
         except _REFUSALS:
             if plan.live is None and how.dry_run == "none":
                 undo.forget()
             raise
     if plan.live is None:
-        if status != 201 and how.dry_run == "none" and read(applied).run_id != how.run_id:
-            raise Conflict(f"serviceentry {plan.namespace}/{plan.target.entry_name} was made by somebody else at the same moment")
         return Created(plan.target, applied, "created")
     same = plan.live["metadata"].get("resourceVersion") == applied["metadata"].get("resourceVersion")
     return Created(plan.target, applied, "unchanged" if same else "configured")

@@ -81,6 +81,13 @@ class Mesh:
         path = self._path(metadata["namespace"], metadata["name"])
         return self.api.apply(path, dict(manifest), field_manager=manager, force=force, dry_run=dry_run)
 
+    def withdraw(self, manifest: Manifest, *, manager: str) -> None:
+        """Give up every field of a ServiceEntry that this manager owns: what it alone had set is gone, the rest is as it was."""
+        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace")}
+        path = self._path(metadata["namespace"], metadata["name"])
+        body = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
+        self.api.apply(path, body, field_manager=manager)
+
     def delete(self, manifest: Manifest, *, dry_run: bool = False) -> bool:
         """Delete exactly this ServiceEntry, by its UID; say whether it was still there."""
         metadata = manifest["metadata"]

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Callable
 
 import pytest
+import yaml
 
-from cli import CREATED, DELETED, Cli, entry, made, nothing_is_left, owned, sidecar_has
+from cli import CREATED, DELETED, ENTRIES, Cli, entry, made, nothing_is_left, owned, sidecar_has
 from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Stall, faults
 from labs import Lab, eventually
 
@@ -235,3 +236,21 @@ def test_closure_that_cannot_be_asked_is_no_success(cli: Cli, lab: Lab, proxy: F
     assert ran.stdout.startswith(DELETED)
     assert owned(lab) == []
     assert eventually(lambda: not sidecar_has(lab))
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_what_somebody_else_makes_at_the_same_moment_stays_theirs(cli: Cli, lab: Lab, proxy: FaultProxy, command: str) -> None:
+    """Between the look and the apply; theirs says the same, so that the API server sees no conflict."""
+    theirs = {**yaml.safe_load(cli("render", "wikipedia", "-n", "default").stdout)}
+    theirs["metadata"] = {"name": "wikipedia-ext", "namespace": "default", "labels": {"team": "network"}}
+
+    def meanwhile(call: Call) -> None:
+        if call.method == "PATCH" and lab.api("GET", f"{ENTRIES}/wikipedia-ext")[0] == 404:
+            lab.create(theirs)
+
+    proxy.rules = meanwhile
+    ran = cli.at(proxy.kubeconfig)(command, "wikipedia")
+    assert (ran.code, "at the same moment" in ran.error) == (1, True), ran
+    status, left = lab.api("GET", f"{ENTRIES}/wikipedia-ext")
+    assert (status, left["metadata"]["labels"], left["spec"]) == (200, {"team": "network"}, theirs["spec"])
+    assert "egressctl" not in [each["manager"] for each in left["metadata"]["managedFields"]]
