@@ -27,4 +27,9 @@ DIFFERENCES: dict[str, Difference] = {
         "A pod outside namespace default stays Pending, and its condition says why.",
         "No scheduler runs beside the real API server: nobody writes the condition.",
     ),
+    "mistaken-query": Difference(
+        "lab",
+        "A selector or a continue token that cannot be read is refused (400) in words of its own.",
+        "Kubernetes' words come from the inside of its parsers.",
+    ),
 }

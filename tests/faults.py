@@ -78,6 +78,11 @@ class Stall:
 
 
 @dataclass(frozen=True)
+class StallInBody:
+    """Begin an answer, send half of it, and say nothing more."""
+
+
+@dataclass(frozen=True)
 class Signal:
     """Send a signal to a process, and pass the request on as usual.
 
@@ -90,7 +95,7 @@ class Signal:
     when: Literal["before", "after", "later"] = "before"
 
 
-Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | Signal
+Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Signal
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
 
@@ -207,7 +212,10 @@ class FaultProxy:
         action = self._action(call)
         if isinstance(action, Reset):
             _drop(writer)
-        elif isinstance(action, Stall):
+        elif isinstance(action, Stall | StallInBody):
+            if isinstance(action, StallInBody):
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{"kind": ')
+                await writer.drain()
             while await reader.read(_CHUNK):
                 pass
         elif isinstance(action, Respond):

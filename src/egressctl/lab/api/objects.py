@@ -35,6 +35,7 @@ from egressctl.lab.api.status import (
     unsupported_media_type,
 )
 from egressctl.lab.api.store import Store
+from egressctl.lab.api.validation import NOT_ASKED
 
 _SET_ONCE = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "name", "namespace")
 _PRECONDITIONS = (("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified"))
@@ -157,7 +158,8 @@ class Objects:
         name = metadata.setdefault("name", call.at.name)
         if not name:
             message = "Required value: name or generateName is required"
-            raise invalid(resource.group, resource.kind, "", [Cause("FieldValueRequired", message, "metadata.name")])
+            causes = [Cause("FieldValueRequired", message, "metadata.name"), *([NOT_ASKED] if resource.group else [])]
+            raise invalid(resource.group, resource.kind, "", causes)
         if applying:
             # Before the namespace is filled in, so that messages name the object as it was sent.
             new = apply({}, new, resource.schema, call.writer(self.now()))

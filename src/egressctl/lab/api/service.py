@@ -94,6 +94,9 @@ class Service:
                 raise unauthorized()
             return await handler(request)
         except ApiError as error:
+            if error.code == 404 and not error.body.get("details") and not request.path.startswith("/api/"):
+                # A path that nobody serves never comes to what writes a Status, but among the core resources.
+                return web.Response(text="404 page not found\n", status=404)
             return _json(error.body, error.code)
         except web.HTTPRequestEntityTooLarge:
             limit = f"limit is {BODY_LIMIT}"
@@ -134,14 +137,17 @@ class Service:
             raise method_not_allowed()
         body = await _body(request)
         everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-        answers: dict[str, Object] = {
-            "selfsubjectaccessreviews": {"allowed": True, "reason": "the lab allows everything"},
-            "selfsubjectrulesreviews": {"resourceRules": [everything], "nonResourceRules": [], "incomplete": False},
-            "selfsubjectreviews": {"userInfo": {"username": "lab", "groups": ["system:masters", "system:authenticated"]}},
+        user = {"username": "lab", "groups": ["system:masters", "system:authenticated"]}
+        rules = {"resourceRules": [everything], "nonResourceRules": [], "incomplete": False}
+        answers: dict[str, tuple[str, Object]] = {
+            "selfsubjectaccessreviews": ("authorization.k8s.io/v1/SelfSubjectAccessReview", {"allowed": True}),
+            "selfsubjectrulesreviews": ("authorization.k8s.io/v1/SelfSubjectRulesReview", rules),
+            "selfsubjectreviews": ("authentication.k8s.io/v1/SelfSubjectReview", {"userInfo": user}),
         }
         if plural not in answers or not isinstance(body, dict):
             raise not_served()
-        return _json({"metadata": {}, **body, "status": answers[plural]}, 201)
+        version, _, kind = answers[plural][0].rpartition("/")
+        return _json({"kind": kind, "apiVersion": version, "metadata": {}, **body, "status": answers[plural][1]}, 201)
 
     async def _resource(self, request: web.Request, at: Location) -> web.StreamResponse:
         resource = find(at.group, at.version, at.plural)
@@ -202,7 +208,9 @@ class Service:
         page, metadata = table.page(found, query, self.store.version)
         if table.wants_table(request.headers.get("Accept", "")):
             return _json(table.table(resource, version, page, metadata, query.get("includeObject", "")))
-        return _json(table.listing(resource, version, page, metadata))
+        # Of custom resources the list has it also where there is no further page.
+        further = {"continue": ""} if resource.group else {}
+        return _json(table.listing(resource, version, page, {**further, **metadata}))
 
     def _matcher(self, request: web.Request, call: Call) -> Callable[[Object], bool]:
         by_field = request.query.get("fieldSelector", "")
@@ -240,8 +248,8 @@ class Service:
     async def _exec(self, request: web.Request, call: Call) -> web.StreamResponse:
         if call.resource is not PODS or request.method not in ("GET", "POST"):
             raise method_not_allowed()
-        wanted = exec.command(request.query, request.query.getall("command", []))
         pod = self.objects.get(call)
+        wanted = exec.command(request.query, request.query.getall("command", []))
         container = pods.container_for_exec(pod, request.query.get("container", ""))
         plan = self.settings.enter(container) if pods.is_running(pod, container.name) else None
         task = asyncio.current_task()

@@ -46,7 +46,7 @@ def qualified(group: str, plural: str) -> str:
 
 def details(group: str, plural: str, name: str) -> Object:
     """Return the details that name one object; the group of core objects is left out."""
-    return {"name": name, **({"group": group} if group else {}), "kind": plural}
+    return {**({"name": name} if name else {}), **({"group": group} if group else {}), "kind": plural}
 
 
 def unauthorized() -> ApiError:

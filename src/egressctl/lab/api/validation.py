@@ -15,7 +15,7 @@ from egressctl.lab.api.schema import Schema
 from egressctl.lab.api.status import Cause, Object
 
 _BLOCKING = ("FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid")
-_NOT_ASKED = Cause(
+NOT_ASKED = Cause(
     "FieldValueInvalid",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
     "correct the existing errors to complete validation",
@@ -159,7 +159,7 @@ def schema_causes(value: Object, schema: Schema) -> list[Cause]:
     body = {name: item for name, item in value.items() if name != "metadata"}
     found = list(_structure(body, schema, ""))
     if any(cause.reason in _BLOCKING for cause in found):
-        return [*found, _NOT_ASKED]
+        return [*found, NOT_ASKED]
     return found + list(_rules(body, schema, ""))
 
 
