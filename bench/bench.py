@@ -14,9 +14,8 @@ import os
 import sys
 import tempfile
 
+import own_lab
 import real
-
-import lab
 
 ROUNDS = 11
 
@@ -36,14 +35,14 @@ def main() -> int:
         os.environ["EGRESSCTL_LAB_HOME"] = home
         figures = []
         if "l" in flags.only:
-            figures += lab.start_up(flags.rounds)
-            figures += [] if flags.kubeconfig else lab.lab_start(flags.rounds)
+            figures += own_lab.start_up(flags.rounds)
+            figures += [] if flags.kubeconfig else own_lab.lab_start(flags.rounds)
         if flags.kubeconfig:
-            figures += lab.run_broken_down({**os.environ, "KUBECONFIG": flags.kubeconfig}, [], flags.rounds)
+            figures += own_lab.run_broken_down({**os.environ, "KUBECONFIG": flags.kubeconfig}, [], flags.rounds)
         else:
             if "r" in flags.only:
-                with lab.own_lab() as environment:
-                    figures += lab.run_broken_down(environment, [], flags.rounds)
+                with own_lab.running() as environment:
+                    figures += own_lab.run_broken_down(environment, [], flags.rounds)
             figures += real.measured(flags.rounds, flags.only)
     for figure in figures:
         print(figure)

@@ -23,7 +23,7 @@ from egressctl.errors import (
 )
 from egressctl.mesh import Mesh, NoCurl
 from egressctl.model import Manifest, Source
-from egressctl.rights import DEFAULT, RIGHTS, grants, needed
+from egressctl.rights import RIGHTS, grants, needed
 from egressctl.serviceentry import GROUP, PLURAL
 from egressctl.source import SourceChoice
 
@@ -155,7 +155,7 @@ def _istio(mesh: Mesh) -> Check:
 
 def _rights(mesh: Mesh, namespace: str, user: str) -> Iterator[Check]:
     try:
-        denied = {(verb, resource) for verb, resource, _ in mesh.denied(needed([*DEFAULT, *RIGHTS]), [namespace])}
+        denied = {(verb, resource) for verb, resource, _ in mesh.denied(needed(RIGHTS), [namespace])}
     except EgressctlError as failure:
         yield _failed("rights", failure)
         return

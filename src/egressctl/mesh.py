@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from egressctl import capture, curl, envoy, sample
@@ -48,7 +47,7 @@ class Mesh:
 
     # ServiceEntries
 
-    @functools.cached_property
+    @cached_property
     def api_version(self) -> str:
         """The newest served version of Istio's networking API, such as `networking.istio.io/v1`."""
         return f"{GROUP}/{self.api.served_versions(GROUP)[0]}"
@@ -147,9 +146,9 @@ class Mesh:
 
     def validating_webhooks(self) -> list[Manifest]:
         """List the ValidatingWebhookConfigurations."""
-        return list(
-            self.api.list(namespaced("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations"))["items"]
-        )
+        path = namespaced("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations")
+        found: list[Manifest] = self.api.list(path)["items"]
+        return found
 
     # The source pod
 
@@ -246,10 +245,7 @@ class Mesh:
 
         `alone` gives each probe a connection of its own. The calls never raise CouldNotAsk.
         """
-        return [
-            functools.partial(self._send_chunk, source, chunk, next(self._execs), limits)
-            for chunk in curl.chunks(probes, alone=alone)
-        ]
+        return [partial(self._send_chunk, source, chunk, next(self._execs), limits) for chunk in curl.chunks(probes, alone=alone)]
 
     def _send_chunk(
         self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.Limits

@@ -41,11 +41,12 @@ def until(
     holds: Callable[[envoy.ProxyConfig], bool],
     timeout: float,
     told: Callable[[], str],
+    hint: str,
 ) -> Reading:
     """Read the sidecar's listeners until they are as they should be, and return that reading.
 
-    The counts are in it where the first look was enough: a question asked beside another costs no time, and none of
-    those after it does better than one asked right before a probe. Raises TimedOut, ProxyUnreadable, Forbidden.
+    The counts are in it only where the first look was enough: asked beside it they cost no time, asked at every look
+    they would. `told` and `hint` are the TimedOut's. Raises TimedOut, ProxyUnreadable, Forbidden.
     """
     first = True
 
@@ -56,7 +57,7 @@ def until(
         config = mesh.proxy_config(source, listeners_only=True)
         return Reading(config, counted() if counted else None) if holds(config) else None
 
-    return poll(once, timeout, told, hint="istioctl proxy-status; then: egressctl verify")
+    return poll(once, timeout, told, hint)
 
 
 def _or_none(call: Callable[[], T]) -> Callable[[], T | None]:

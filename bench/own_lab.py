@@ -96,7 +96,7 @@ def _one_run(environment: dict[str, str], arguments: Sequence[str]) -> tuple[flo
 
 
 @contextmanager
-def own_lab() -> Iterator[dict[str, str]]:
+def running() -> Iterator[dict[str, str]]:
     """Start a lab for the time of the block; yield the environment that leads to it."""
     name = f"bench-{os.getpid()}"
     said = subprocess.run([EGRESSCTL, "lab", "up", "--name", name], check=True, capture_output=True, text=True).stdout
