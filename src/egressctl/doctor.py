@@ -233,7 +233,7 @@ def _source(mesh: Mesh, source: Source) -> Iterator[Check]:
     sidecar = _asked("sidecar", partial(_sidecar, mesh, source))
     yield sidecar
     if source.proxy is not None and sidecar.status is not Status.ERROR:
-        yield _asked("outbound-policy", lambda: policy(mesh.proxy_config(source, listeners_only=True)))
+        yield _asked("outbound-policy", lambda: policy(mesh.proxy_config(source)))
     try:
         yield curl_of(source, mesh.curl_version(source))
     except NoCurl as failure:

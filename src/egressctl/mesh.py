@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
+from urllib.parse import quote
 
 from egressctl import capture, curl, envoy, sample
 from egressctl.errors import Conflict, CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
@@ -21,6 +23,8 @@ from egressctl.source import DEFAULT_SELECTOR, SourceChoice, choose
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 _PROXY_TIMEOUT = 30.0
+_LISTENERS = "config_dump?resource=dynamic_listeners"
+_LONGEST_PATTERN = 2000
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
 
@@ -205,10 +209,22 @@ class Mesh:
 
     # The sidecar
 
-    def proxy_config(self, source: Source, *, listeners_only: bool = False) -> envoy.ProxyConfig:
-        """Read the sidecar's configuration. Raises ProxyUnreadable, Forbidden."""
-        path = "config_dump?resource=dynamic_listeners" if listeners_only else "config_dump"
-        return envoy.parse_config(self._ask_proxy(source, path))
+    def proxy_config(self, source: Source) -> envoy.ProxyConfig:
+        """Read the sidecar's listeners. Raises ProxyUnreadable, Forbidden."""
+        return envoy.parse_config(self._ask_proxy(source, _LISTENERS))
+
+    def listener_versions(self, source: Source) -> envoy.Versions:
+        """Read which version of each listener the sidecar has in force. Raises ProxyUnreadable, Forbidden."""
+        fields = "name,active_state.version_info,active_state.last_updated,error_state.details"
+        return envoy.parse_versions(self._ask_proxy(source, f"{_LISTENERS}&mask={fields}"))
+
+    def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.EnvoyCluster]:
+        """Read those of the sidecar's Envoy clusters that have these names. Raises ProxyUnreadable, Forbidden."""
+        path = "config_dump?resource=dynamic_active_clusters"
+        pattern = quote("|".join(re.escape(name) for name in sorted(names)), safe="")
+        # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
+        path += f"&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else ""
+        return envoy.parse_envoy_clusters(self._ask_proxy(source, path))
 
     def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
         """Read the sidecar's connection counts by Envoy cluster and host. Raises ProxyUnreadable, Forbidden."""

@@ -31,7 +31,8 @@ from egressctl.model import (
     Walk,
 )
 from egressctl.parallel import gather
-from egressctl.sidecar import NOTHING, Reading, look
+from egressctl.serviceentry import read
+from egressctl.sidecar import NOTHING, Look, Reading, look, look_again
 from egressctl.verdict import BLACKHOLE, exported, lists, result
 
 
@@ -61,15 +62,16 @@ def prove(
     `reading` is what was read of the sidecar just before: what it lacks is read now. `alone` gives each probe a connection
     of its own, however many there are. Raises nothing for what could not be asked: that is in the results.
     """
-    before, neighbours = _look_before(mesh, source, reading)
+    look_before, near = _look_before(mesh, source, questions, reading)
     sent = _send(mesh, source, [question.probe for question in questions], limits, alone)
-    after, companions = _look_after(mesh, source, before, sent, limits)
+    before, after, companions = _look_after(mesh, source, look_before, sent, limits) if look_before else (NOTHING, NOTHING, {})
     # Many probes of one place go one way: it is followed once.
     walk_to = cache(partial(_walk, before, after))
     walks = [walk_to(*_address(each)) for each in sent]
     expected = _connections(sent, walks)
     policy = envoy.outbound_policy(after.config) if after.config else ""
     owners: dict[tuple[object, ...], Owner | None] = {}
+    everywhere = cache(partial(_none_or_all, mesh, source.namespace))
     results = []
     for index, (question, each, walk) in enumerate(zip(questions, sent, walks, strict=True)):
         if each.outcome is None or each.failure:
@@ -78,7 +80,10 @@ def prove(
         probe, outcome = question.probe, each.outcome
         asked = (id(question.entry), question.entry_name, probe.port, probe.expect.via, *_address(each))
         if asked not in owners:
-            owners[asked] = _owner(question, outcome, walk, after, neighbours, source.namespace)
+            owner = _owner(question, outcome, walk, after, near, source.namespace) if question.entry else None
+            if _needs_all(question, walk, owner):
+                owner = _owner(question, outcome, walk, after, everywhere(), source.namespace)
+            owners[asked] = owner
         evidence = Evidence(
             capture=companions.get(index, each.capture),
             companion=index in companions,
@@ -98,13 +103,38 @@ def unasked(question: Question, source: Source, code: CauseCode, detail: str) ->
     return ProbeResult(question.probe, source, Verdict.INCONCLUSIVE, expected, explain(code, situation, detail))
 
 
-def _look_before(mesh: Mesh, source: Source, known: Reading) -> tuple[Reading, tuple[ServiceEntry, ...] | None]:
-    looking = look(mesh, source, known, listeners_only=True) if source.proxy else None
+def _look_before(
+    mesh: Mesh, source: Source, questions: Sequence[Question], known: Reading
+) -> tuple[Look | None, tuple[ServiceEntry, ...] | None]:
+    """Look at the sidecar, and list the ServiceEntries beside those in question: None where they could not be."""
+    entries = [(question.entry, question.probe.port) for question in questions if question.entry]
+    likely = {f"outbound|{port}||{host}" for entry, port in entries for host in entry.hosts}
+    looking = look(mesh, source, known, likely) if source.proxy else None
+    namespaces = {entry.namespace for entry, _ in entries}
     try:
-        neighbours: tuple[ServiceEntry, ...] | None = mesh.neighbours(source.namespace)[0]
+        near: tuple[ServiceEntry, ...] | None = tuple(read(each) for name in namespaces for each in mesh.entries(name))
     except CouldNotAsk:
-        neighbours = None
-    return looking() if looking else NOTHING, neighbours
+        near = None
+    return looking() if looking else None, near
+
+
+def _none_or_all(mesh: Mesh, namespace: str) -> tuple[ServiceEntry, ...] | None:
+    try:
+        return mesh.neighbours(namespace)[0]
+    except CouldNotAsk:
+        return None
+
+
+def _needs_all(question: Question, walk: Walk | None, owner: Owner | None) -> bool:
+    """Say whether the ServiceEntries of other namespaces matter: to name a rival, or where any one may carry a bare URL.
+
+    Those of the entry's own namespace suffice to prove that it is the entry's Envoy cluster.
+    """
+    if walk is None or walk.unknown:
+        return False
+    if question.entry is not None:
+        return owner is None or owner.ownership is not Ownership.OWNED
+    return not question.entry_name
 
 
 def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits, alone: bool) -> list[Sent]:
@@ -121,29 +151,27 @@ def _gathered(calls: Sequence[Callable[[], list[tuple[int, Sent]]]]) -> dict[int
 
 
 def _look_after(
-    mesh: Mesh, source: Source, before: Reading, sent: Sequence[Sent], limits: curl.Limits
-) -> tuple[Reading, dict[int, Capture]]:
+    mesh: Mesh, source: Source, look: Look, sent: Sequence[Sent], limits: curl.Limits
+) -> tuple[Reading, Reading, dict[int, Capture]]:
     """Read the sidecar again, and ask for the companions of what it refused, at the same time."""
-    if source.proxy is None:
-        return NOTHING, {}
-    refused = [index for index, each in enumerate(sent) if _refused(before, each)]
-    addresses = [(each.outcome.remote_ip, each.outcome.remote_port) for each in (sent[i] for i in refused) if each.outcome]
-    places = list(dict.fromkeys(addresses))
-    looking = look(mesh, source, NOTHING)
+    addresses = [_address(each) for each in sent]
+    looking = look_again(mesh, source, look, set(addresses))
+    config = look.config()
+    refused = [index for index, each in enumerate(sent) if _refused(config, each)]
+    places = list(dict.fromkeys(addresses[index] for index in refused))
     by_place = dict(zip(places, mesh.companions(source, places, limits), strict=True))
-    companions = {index: by_place[place] for index, place in zip(refused, addresses, strict=True)}
-    return looking(), companions
+    return *looking(), {index: by_place[addresses[index]] for index in refused}
 
 
-def _refused(before: Reading, sent: Sent) -> bool:
+def _refused(config: envoy.ProxyConfig | None, sent: Sent) -> bool:
     """Say whether this looks like a refusal by the sidecar that left no row: only then is a companion sent.
 
     A bare connection to an address that is let out would hang, and be counted there.
     """
     outcome = sent.outcome
-    if outcome is None or not outcome.remote_ip or before.config is None or sent.capture is not Capture.UNKNOWN:
+    if outcome is None or not outcome.remote_ip or config is None or sent.capture is not Capture.UNKNOWN:
         return False
-    walk = envoy.walk(before.config, outcome.remote_ip, outcome.remote_port)
+    walk = envoy.walk(config, outcome.remote_ip, outcome.remote_port)
     return looks_reset(outcome) and not walk.unknown and walk.envoy_cluster in (None, BLACKHOLE)
 
 

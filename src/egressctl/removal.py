@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from egressctl import envoy
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
@@ -30,13 +30,13 @@ class Left:
     command: str
 
 
-def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float) -> None:
-    """Delete these ServiceEntries and wait until the API no longer has them. Raises CleanupIncomplete."""
+def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
+    """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
     _all([partial(_gone, partial(mesh.delete, each), partial(_still, mesh, each), timeout) for each in manifests], manifests)
 
 
-def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float) -> None:
-    """Delete these objects of the sample and wait until the API no longer has them. Raises CleanupIncomplete."""
+def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
+    """Delete these objects of the sample and wait as delete_entries does. Raises CleanupIncomplete."""
     _all(
         [
             partial(_gone, partial(mesh.delete_source_object, plural, each), partial(_still_there, mesh, plural, each), timeout)
@@ -47,19 +47,23 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
 
 
 def await_sidecar_without(
-    mesh: Mesh, source: Source, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry], timeout: float, progress: Progress
+    mesh: Mesh, source: Source, gone: Sequence[ServiceEntry], timeout: float, progress: Progress
 ) -> Reading:
     """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut."""
     if source.proxy is None:
         return NOTHING
     left: list[str] = []
-    # Of a thousand others, those of other hosts account for nothing, and looking for each is long.
     hosts = {host for entry in gone for host in entry.hosts}
-    namesakes = [other for other in others if hosts & set(other.hosts)]
+
+    @cache
+    def namesakes() -> list[ServiceEntry]:
+        return [other for other in mesh.neighbours(source.namespace)[0] if hosts & set(other.hosts)]
 
     def absent(config: envoy.ProxyConfig) -> bool:
-        kept = {each for other in namesakes for each in envoy.present(config, other)}
-        left[:] = [each for entry in gone for each in envoy.present(config, entry) if each not in kept]
+        left[:] = [each for entry in gone for each in envoy.present(config, entry)]
+        if left:
+            kept = {each for other in namesakes() for each in envoy.present(config, other)}
+            left[:] = [each for each in left if each not in kept]
         if left:
             progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
         return not left
@@ -89,15 +93,16 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
     if choice is not None and manifests:
         try:
             source = mesh.source(namespace, choice)
-            others = [read(each) for each in mesh.entries(namespace)]
-            await_sidecar_without(mesh, source, [read(each) for each in manifests], others, _UNDO_TIMEOUT, Silent())
+            await_sidecar_without(mesh, source, [read(each) for each in manifests], _UNDO_TIMEOUT, Silent())
         except CouldNotAsk:
             pass  # the object is gone, which is what was promised; the sidecar follows
     delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
 
 
-def _gone(delete: Callable[[], bool], still: Callable[[], bool], timeout: float) -> None:
+def _gone(delete: Callable[[], bool], still: Callable[[], bool], timeout: float | None) -> None:
     delete()
+    if timeout is None:
+        return
     poll(lambda: True if not still() else None, timeout, lambda: f"still there after {timeout:g}s: a finalizer holds it")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy import parse_clusters, parse_config, walk
+from egressctl.envoy import parse_clusters, parse_config, parse_envoy_clusters, parse_versions, walk
+from egressctl.envoy.admin import as_address, as_address_number
+from egressctl.envoy.config import Block, ListenerVersion
 from egressctl.errors import ProxyUnreadable
 
 PROBE = ("208.80.154.224", 443)
@@ -213,3 +216,96 @@ def test_a_dump_of_thousands_of_filter_chains_is_read() -> None:
     config = parse_config(altered(grow))
     assert walk(config, "10.11.183.9", 443).prefix == "10.11.183.0/24"
     assert walk(config, *PROBE).prefix == "208.80.154.224/27"
+
+
+# Versions
+
+MASKED = """{"configs": [
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener", "name": "virtualOutbound",
+  "active_state": {"version_info": "7", "last_updated": "2026-11-24T15:36:17.860Z"}},
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener", "name": "0.0.0.0_443",
+  "active_state": {"version_info": "8", "last_updated": "2026-11-24T15:36:18.100Z"},
+  "error_state": {"details": "no such filter"}},
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener", "name": "0.0.0.0_80"}
+]}"""
+
+
+def test_the_version_of_a_listener_is_when_it_was_changed_and_what_was_refused_of_it() -> None:
+    assert parse_versions(MASKED) == {
+        ListenerVersion("virtualOutbound", "7", "2026-11-24T15:36:17.860Z", ""),
+        ListenerVersion("0.0.0.0_443", "8", "2026-11-24T15:36:18.100Z", "no such filter"),
+    }, "and one that is not in force has none"
+
+
+def test_a_dump_holds_the_versions_of_what_is_in_it() -> None:
+    dump = json.loads(SEED)
+    states = next(config for config in dump["configs"] if "dynamic_listeners" in config)["dynamic_listeners"]
+    masked = [
+        {
+            "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener",
+            "name": item.get("name"),
+            "active_state": {key: item["active_state"].get(key) for key in ("version_info", "last_updated")},
+        }
+        for item in states
+        if "active_state" in item
+    ]
+    assert len(masked) > 2
+    assert parse_config(SEED).versions == parse_versions(json.dumps({"configs": masked}))
+    masked[0]["active_state"]["last_updated"] = "2026-11-24T15:36:17.860Z"
+    assert parse_config(SEED).versions != parse_versions(json.dumps({"configs": masked}))
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"configs": []}', "[]", '{"configs": [{"@type": 7}]}'])
+def test_no_version_at_all_is_unreadable(text: str) -> None:
+    with pytest.raises(ProxyUnreadable):
+        parse_versions(text)
+
+
+# Envoy clusters by name
+
+
+def test_of_names_that_do_not_exist_nothing_is_there() -> None:
+    assert parse_envoy_clusters("{}") == {}
+
+
+def test_envoy_clusters_are_read_by_name() -> None:
+    dump = json.loads(SEED)
+    active = next(config for config in dump["configs"] if "dynamic_active_clusters" in config)["dynamic_active_clusters"]
+    kind = {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster"}
+    found = parse_envoy_clusters(json.dumps({"configs": [{**kind, **each} for each in active]}))
+    assert "outbound|443||wikipedia.org" in found
+    whole = parse_config(SEED).envoy_clusters
+    assert whole is not None
+    assert {name: whole[name] for name in found} == found
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"configs": 7}'])
+def test_what_is_no_list_of_envoy_clusters_by_name_is_unreadable(text: str) -> None:
+    with pytest.raises(ProxyUnreadable):
+        parse_envoy_clusters(text)
+
+
+# Addresses as numbers
+
+
+@given(st.one_of(st.ip_addresses().map(str), st.from_regex(r"[0-9.]{1,16}", fullmatch=True), st.text(max_size=20)))
+def test_an_address_as_a_number_is_the_address(text: str) -> None:
+    try:
+        address = as_address(text, "it")
+    except ProxyUnreadable:
+        with pytest.raises(ProxyUnreadable):
+            as_address_number(text, "it")
+    else:
+        assert as_address_number(text, "it") == (address.version, int(address))
+
+
+@given(st.ip_addresses(), st.integers(0, 129))
+def test_a_block_of_numbers_is_the_block(address: Any, length: int) -> None:
+    try:
+        block = ip_network((str(address), length), strict=False)
+    except ValueError:
+        with pytest.raises(ValueError, match="negative shift"):
+            Block.around(address.version, int(address), length)
+    else:
+        found = Block.around(address.version, int(address), length)
+        assert (found.network, str(found)) == (int(block.network_address), str(block))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address
 
 import pytest
 
 import recordings
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, missing, parse_config, present
+from egressctl.envoy.config import Block
 from egressctl.errors import ProxyUnreadable
 from egressctl.model import Port, ServiceEntry
 from egressctl.serviceentry import read
@@ -126,7 +127,7 @@ def with_chain(chain: FilterChain, *, internal: bool = True, default: bool = Fal
     return replace(config, listeners=(*(config.listeners or ()), listener), envoy_clusters=None)
 
 
-OWN = FilterChain("", 0, (ip_network("208.80.154.224/27"),), (), "outbound|443||wikipedia.org")
+OWN = FilterChain("", 0, (Block(4, int(ip_address("208.80.154.224")), 27),), (), "outbound|443||wikipedia.org")
 ANY = replace(OWN, blocks=())
 
 

@@ -365,25 +365,25 @@ UNSEEN = Sent(REFUSAL, Capture.UNKNOWN, (0, 40000))
 
 
 def test_a_refusal_by_the_sidecar_that_left_no_row_needs_a_companion() -> None:
-    assert _refused(Reading(listeners_only(CLOSED)), UNSEEN)
+    assert _refused(listeners_only(CLOSED), UNSEEN)
 
 
 @pytest.mark.parametrize(
-    ("before", "sent"),
+    ("config", "sent"),
     [
-        (Reading(), UNSEEN),
-        (Reading(OURS), UNSEEN),
-        (Reading(CLOSED), Sent(None)),
-        (Reading(CLOSED), replace(UNSEEN, capture=Capture.CAPTURED)),
-        (Reading(CLOSED), replace(UNSEEN, capture=Capture.NOT_CAPTURED)),
-        (Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, curl_exit=60))),
-        (Reading(CLOSED), replace(UNSEEN, outcome=ANSWER)),
-        (Reading(CLOSED), replace(UNSEEN, outcome=replace(REFUSAL, remote_ip=""))),
+        (None, UNSEEN),
+        (OURS, UNSEEN),
+        (CLOSED, Sent(None)),
+        (CLOSED, replace(UNSEEN, capture=Capture.CAPTURED)),
+        (CLOSED, replace(UNSEEN, capture=Capture.NOT_CAPTURED)),
+        (CLOSED, replace(UNSEEN, outcome=replace(REFUSAL, curl_exit=60))),
+        (CLOSED, replace(UNSEEN, outcome=ANSWER)),
+        (CLOSED, replace(UNSEEN, outcome=replace(REFUSAL, remote_ip=""))),
     ],
 )
-def test_nothing_else_needs_one(before: Reading, sent: Sent) -> None:
+def test_nothing_else_needs_one(config: ProxyConfig | None, sent: Sent) -> None:
     """A bare connection hangs where the egress is open, and proves nothing where nothing was refused."""
-    assert not _refused(before, sent)
+    assert not _refused(config, sent)
 
 
 # What was never sent

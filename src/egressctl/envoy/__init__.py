@@ -17,10 +17,11 @@ from egressctl.envoy.config import (
     Listener,
     ProxyConfig,
     Service,
+    Versions,
     destination,
 )
 from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
-from egressctl.envoy.dump import parse_config
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_versions
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.propagation import missing, present
 from egressctl.envoy.walk import outbound_policy, virtual_service, walk
@@ -40,13 +41,16 @@ __all__ = [
     "ProxyConfig",
     "ProxyInfo",
     "Service",
+    "Versions",
     "destination",
     "missing",
     "moved",
     "outbound_policy",
     "parse_clusters",
     "parse_config",
+    "parse_envoy_clusters",
     "parse_info",
+    "parse_versions",
     "present",
     "virtual_service",
     "walk",

@@ -7,6 +7,7 @@ a field of another type than expected means that this is no such message.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from egressctl.errors import ProxyUnreadable
 
 IPAddress = IPv4Address | IPv6Address
+
+_IPV4 = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 
 
 def read_json(text: str, path: str) -> Mapping[str, Any]:
@@ -84,6 +87,19 @@ def as_address(value: object, what: str) -> IPAddress:
         return plain(ip_address(as_text(value, what)))
     except ValueError:
         raise _odd(what, "an IP address") from None
+
+
+def as_address_number(value: object, what: str) -> tuple[int, int]:
+    """Return an IP address as its version and its number; raise ProxyUnreadable for anything else.
+
+    Of what as_address takes it takes the same, and IPv4 in a quarter of the time: there may be thousands.
+    """
+    if isinstance(value, str) and _IPV4.fullmatch(value):
+        first, second, third, fourth = map(int, value.split("."))
+        if max(first, second, third, fourth) < 256:
+            return 4, first << 24 | second << 16 | third << 8 | fourth
+    address = as_address(value, what)
+    return address.version, int(address)
 
 
 def plain(address: IPAddress) -> IPAddress:

@@ -10,9 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
-
-Network = IPv4Network | IPv6Network
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
 PASSTHROUGH = "PassthroughCluster"
@@ -22,7 +21,28 @@ PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 """The default filter chain that istiod adds for the outbound traffic policy, also under REGISTRY_ONLY."""
 
 
-_EVERYTHING: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+class Block(NamedTuple):
+    """A block of addresses as numbers: a sidecar may have thousands, and an ip_network takes ten times as long to make.
+
+    `version` is 4 or 6, `network` the block's first address, `length` that of its prefix in bits.
+    """
+
+    version: int
+    network: int
+    length: int
+
+    @classmethod
+    def around(cls, version: int, address: int, length: int) -> Block:
+        """Return the block of that length around an address. Raises ValueError where it cannot be so long."""
+        host_bits = (32 if version == 4 else 128) - length
+        return cls(version, address >> host_bits << host_bits, length)
+
+    def __str__(self) -> str:
+        """Write it as `10.0.0.0/8`."""
+        return str((IPv4Network if self.version == 4 else IPv6Network)((self.network, self.length)))
+
+
+_EVERYTHING = (Block(4, 0, 0), Block(6, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +55,7 @@ class FilterChain:
 
     name: str
     destination_port: int
-    blocks: tuple[Network, ...]
+    blocks: tuple[Block, ...]
     criteria: tuple[str, ...]
     envoy_cluster: str
     unknown: str = ""
@@ -60,9 +80,9 @@ class Listener:
         return (*self.filter_chains, *((self.default_filter_chain,) if self.default_filter_chain else ()))
 
     @cached_property
-    def table(self) -> Mapping[int, Mapping[Network, tuple[FilterChain, ...]]]:
+    def table(self) -> Mapping[int, Mapping[Block, tuple[FilterChain, ...]]]:
         """The filter chains by destination port and block; one without blocks is at 0.0.0.0/0 and ::/0, as in Envoy."""
-        table: dict[int, dict[Network, tuple[FilterChain, ...]]] = {}
+        table: dict[int, dict[Block, tuple[FilterChain, ...]]] = {}
         for chain in self.filter_chains:
             blocks = table.setdefault(chain.destination_port, {})
             for block in set(chain.blocks) or _EVERYTHING:
@@ -88,17 +108,34 @@ class EnvoyCluster:
     services: tuple[Service, ...]
 
 
+class ListenerVersion(NamedTuple):
+    """Which version of a listener is in force, and what Envoy refused of its last update.
+
+    Another `updated` means that Envoy has changed it since, to whatever.
+    """
+
+    name: str
+    version: str
+    updated: str
+    refused: str
+
+
+Versions = frozenset[ListenerVersion]
+"""Of all dynamic listeners. Two that are equal mean that no listener was changed, added or removed in between."""
+
+
 @dataclass(frozen=True)
 class ProxyConfig:
     """A sidecar's configuration in force.
 
-    `listeners` or `envoy_clusters` is None where the dump was asked for the other only. `errors` says by listener name
-    what Envoy refused of its last update.
+    `listeners` or `envoy_clusters` is None where the other only was read. `errors` says by listener name what Envoy
+    refused of its last update.
     """
 
     listeners: tuple[Listener, ...] | None
     envoy_clusters: Mapping[str, EnvoyCluster] | None
     errors: Mapping[str, str] = field(default_factory=dict)
+    versions: Versions = frozenset()
 
     @cached_property
     def by_address(self) -> Mapping[tuple[str, int], tuple[Listener, ...]]:

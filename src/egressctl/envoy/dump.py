@@ -7,11 +7,19 @@ Source: envoy/admin/v3/config_dump_shared.proto, envoy/config/listener/v3/listen
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_network
 from typing import Any
 
-from egressctl.envoy.admin import as_address, as_flag, as_list, as_number, as_object, as_text, read_json
-from egressctl.envoy.config import EnvoyCluster, FilterChain, Listener, Network, ProxyConfig, Service
+from egressctl.envoy.admin import as_address, as_address_number, as_flag, as_list, as_number, as_object, as_text, read_json
+from egressctl.envoy.config import (
+    Block,
+    EnvoyCluster,
+    FilterChain,
+    Listener,
+    ListenerVersion,
+    ProxyConfig,
+    Service,
+    Versions,
+)
 from egressctl.errors import ProxyUnreadable
 
 _ADMIN = "type.googleapis.com/envoy.admin.v3."
@@ -38,6 +46,7 @@ _LISTENER_FIELDS = {
     "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event", "enable_mptcp",
     "ignore_global_conn_limit", "bypass_overload_manager",
 }  # fmt: skip
+_READ_OF_MATCH = {"destination_port", "prefix_ranges"}
 _CHAIN_FIELDS = {"filter_chain_match", "filters", "name", "metadata", "transport_socket_connect_timeout"}
 _TCP_PROXY_FIELDS = {
     "@type", "stat_prefix", "cluster", "access_log", "access_log_options", "idle_timeout", "downstream_idle_timeout",
@@ -47,7 +56,7 @@ _TCP_PROXY_FIELDS = {
 
 
 def parse_config(text: str) -> ProxyConfig:
-    """Read the answer to `GET config_dump`, whole or with `?resource=dynamic_listeners` or `=dynamic_active_clusters`.
+    """Read the answer to `GET config_dump`, whole or with `?resource=dynamic_listeners`.
 
     Raises ProxyUnreadable where there is no such thing in it: an empty body, Envoy's one line of error text, a dump
     without listeners and Envoy clusters, or one of another shape.
@@ -56,6 +65,7 @@ def parse_config(text: str) -> ProxyConfig:
     listeners: list[Listener] | None = None
     envoy_clusters: dict[str, EnvoyCluster] | None = None
     errors: dict[str, str] = {}
+    versions: list[ListenerVersion] = []
     for kind, element in _elements(configs):
         if kind in ("StaticListener", "DynamicListener"):
             listeners = listeners or []
@@ -63,13 +73,36 @@ def parse_config(text: str) -> ProxyConfig:
             if state.get("listener") is not None:
                 listeners.append(_listener(as_object(state["listener"], "listener")))
             _note_error(errors, element)
+            versions += _version(element)
         elif kind == "Cluster":
             found = _envoy_cluster(as_object(element.get("cluster"), "cluster"))
             envoy_clusters = envoy_clusters or {}
             envoy_clusters[found.name] = found
     if listeners is None and envoy_clusters is None:
         raise ProxyUnreadable("the sidecar's config_dump holds neither listeners nor Envoy clusters")
-    return ProxyConfig(None if listeners is None else tuple(listeners), envoy_clusters, errors)
+    return ProxyConfig(None if listeners is None else tuple(listeners), envoy_clusters, errors, frozenset(versions))
+
+
+def parse_versions(text: str) -> Versions:
+    """Read the answer to `GET config_dump?resource=dynamic_listeners` whose mask leaves the listeners themselves out.
+
+    Raises ProxyUnreadable where there is no listener in it.
+    """
+    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
+    found = frozenset(
+        version for kind, element in _elements(configs) if kind == "DynamicListener" for version in _version(element)
+    )
+    if not found:
+        raise ProxyUnreadable("the sidecar's config_dump holds no listeners")
+    return found
+
+
+def parse_envoy_clusters(text: str) -> Mapping[str, EnvoyCluster]:
+    """Read the answer to `GET config_dump?resource=dynamic_active_clusters`, by name. Raises ProxyUnreadable."""
+    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
+    elements = (element for kind, element in _elements(configs) if kind == "Cluster")
+    found = (_envoy_cluster(as_object(element.get("cluster"), "cluster")) for element in elements)
+    return {each.name: each for each in found}
 
 
 def _elements(configs: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -92,6 +125,19 @@ def _elements(configs: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
                     yield of, as_object(element, f"{key}[]")
 
 
+def _version(element: Mapping[str, Any]) -> Iterator[ListenerVersion]:
+    """Give the version of a dynamic listener, none for one that is still warming up."""
+    state = as_object(element.get("active_state"), "active_state")
+    error = as_object(element.get("error_state"), "error_state")
+    if state or error:
+        yield ListenerVersion(
+            as_text(element.get("name"), "name"),
+            as_text(state.get("version_info"), "version_info"),
+            as_text(state.get("last_updated"), "last_updated"),
+            as_text(error.get("details"), "details"),
+        )
+
+
 def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
     error = as_object(element.get("error_state"), "error_state")
     if not error:
@@ -105,7 +151,8 @@ def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
 def _listener(raw: Mapping[str, Any]) -> Listener:
     name = as_text(raw.get("name"), "a listener's name")
     what = f"listener {name}"
-    chains = tuple(_filter_chain(as_object(each, what), what) for each in as_list(raw.get("filter_chains"), what))
+    inner = f"a filter chain of {what}"
+    chains = tuple(_filter_chain(as_object(each, what), inner) for each in as_list(raw.get("filter_chains"), what))
     default = as_object(raw.get("default_filter_chain"), what)
     outbound = raw.get("traffic_direction") == "OUTBOUND"
     return Listener(
@@ -114,7 +161,7 @@ def _listener(raw: Mapping[str, Any]) -> Listener:
         internal=outbound and not as_flag(raw.get("bind_to_port"), f"bind_to_port of {what}", default=True),
         use_original_dst=as_flag(raw.get("use_original_dst"), f"use_original_dst of {what}"),
         filter_chains=chains,
-        default_filter_chain=_filter_chain(default, what) if default else None,
+        default_filter_chain=_filter_chain(default, inner) if default else None,
         unknown=_listener_unknown(raw, what),
     )
 
@@ -143,24 +190,23 @@ def _addresses(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, int]]:
 
 
 def _filter_chain(raw: Mapping[str, Any], what: str) -> FilterChain:
-    what = f"a filter chain of {what}"
     match = as_object(raw.get("filter_chain_match"), what)
     envoy_cluster, unknown = _terminal(raw, what)
     return FilterChain(
-        name=as_text(raw.get("name"), f"the name of {what}"),
-        destination_port=as_number(match.get("destination_port"), f"destination_port of {what}"),
+        name=as_text(raw.get("name"), what),
+        destination_port=as_number(match.get("destination_port"), what),
         blocks=tuple(_block(as_object(each, what), what) for each in as_list(match.get("prefix_ranges"), what)),
-        criteria=tuple(sorted(match.keys() - {"destination_port", "prefix_ranges"})),
+        criteria=tuple(sorted(match.keys() - _READ_OF_MATCH)),
         envoy_cluster=envoy_cluster,
         unknown=unknown,
         route=_route(raw, what),
     )
 
 
-def _block(raw: Mapping[str, Any], what: str) -> Network:
-    address = as_address(raw.get("address_prefix"), f"address_prefix of {what}")
+def _block(raw: Mapping[str, Any], what: str) -> Block:
+    version, address = as_address_number(raw.get("address_prefix"), what)
     try:
-        return ip_network((str(address), as_number(raw.get("prefix_len"), what)), strict=False)
+        return Block.around(version, address, as_number(raw.get("prefix_len"), what))
     except ValueError:
         raise ProxyUnreadable(f"the sidecar's answer is not understood: {what} has a prefix that is too long") from None
 
@@ -178,7 +224,7 @@ def _terminal(raw: Mapping[str, Any], what: str) -> tuple[str, str]:
     proxy = as_object(filters[-1].get("typed_config"), what)
     if odd := sorted(proxy.keys() - _TCP_PROXY_FIELDS):
         return "", f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood"
-    envoy_cluster = as_text(proxy.get("cluster"), f"the Envoy cluster of {what}")
+    envoy_cluster = as_text(proxy.get("cluster"), what)
     return envoy_cluster, "" if envoy_cluster else "the filter chain's TcpProxy names no Envoy cluster"
 
 
@@ -200,6 +246,8 @@ def _istio(raw: Mapping[str, Any], what: str) -> Mapping[str, Any]:
 
 
 def _route(raw: Mapping[str, Any], what: str) -> str:
+    if "metadata" not in raw:
+        return ""
     # /apis/networking.istio.io/v1/namespaces/NAMESPACE/virtual-service/NAME
     path = as_text(_istio(raw, what).get("config"), what).split("/")
     return f"{path[-3]}/{path[-1]}" if len(path) > 3 and path[-2] == "virtual-service" else ""

@@ -13,7 +13,6 @@ from egressctl.envoy.config import (
     PASSTHROUGH_CHAIN,
     VIRTUAL_OUTBOUND,
     Listener,
-    Network,
     ProxyConfig,
     destination,
 )
@@ -110,7 +109,7 @@ def _led(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[str]:
 
 def _refused(config: ProxyConfig, block: str, number: int) -> bool:
     """Say whether Envoy refused the listener that the block belongs to."""
-    parsed: Network | None = network(block)
+    parsed = network(block)
     own = str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
     for name in config.errors:
         address, _, port = name.rpartition("_")

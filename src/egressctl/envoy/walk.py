@@ -9,10 +9,10 @@ Source: Envoy's listener_components.proto (FilterChainMatch) and ConnectionHandl
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 from egressctl.envoy.admin import IPAddress, plain
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND, Block, FilterChain, Listener, ProxyConfig
 from egressctl.model import Walk
 
 # Listeners of the sidecar's bootstrap; a dump of the dynamic listeners does not show them.
@@ -80,7 +80,7 @@ def _longest(listener: Listener, address: IPAddress, port: int) -> tuple[tuple[F
     # A chain that names the port rules out all that do not, even where its own block does not fit.
     blocks = listener.table.get(port) or listener.table.get(0) or {}
     for length in range(address.max_prefixlen, -1, -1):
-        block = ip_network((str(address), length), strict=False)
+        block = Block.around(address.version, int(address), length)
         if chains := blocks.get(block):
             return chains, str(block) if chains[0].blocks else ""
     return (), ""

@@ -1,0 +1,76 @@
+"""The questions to a sidecar, asked of a real Envoy: what a short answer says of the long one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli import entry
+from egressctl.envoy import BLACKHOLE
+from egressctl.kube.config import ConnectOptions, connect
+from egressctl.mesh import Mesh
+from egressctl.model import Source
+from egressctl.source import ANY_SOURCE
+from labs import Lab, eventually
+
+PORT = {"number": 8443, "name": "tcp-other", "protocol": "TCP"}
+FIRST = entry("first-ext", hosts=["a-b.other.example", "*.other.example"], addresses=["192.0.2.0/24"], ports=[PORT])
+SECOND = entry("second-ext", hosts=["second.example"], addresses=["198.51.100.0/24"], ports=[PORT])
+
+
+@pytest.fixture
+def mesh(lab: Lab) -> Mesh:
+    return Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
+
+
+@pytest.fixture
+def source(mesh: Mesh) -> Source:
+    return mesh.source("default", ANY_SOURCE)
+
+
+@pytest.fixture
+def first(lab: Lab, mesh: Mesh, source: Source) -> Iterator[None]:
+    lab.create(FIRST)
+    assert eventually(lambda: listens(mesh, source))
+    yield
+    lab.delete(FIRST)
+    assert eventually(lambda: not listens(mesh, source))
+
+
+def listens(mesh: Mesh, source: Source) -> bool:
+    return any(each.name == "0.0.0.0_8443" for each in mesh.listener_versions(source))
+
+
+@pytest.mark.usefixtures("first")
+def test_the_versions_change_exactly_when_a_listener_does(lab: Lab, mesh: Mesh, source: Source) -> None:
+    before = mesh.listener_versions(source)
+    assert before == mesh.proxy_config(source).versions == mesh.listener_versions(source)
+    lab.create(SECOND)
+    assert eventually(lambda: mesh.listener_versions(source) != before), "a filter chain came"
+    between = mesh.proxy_config(source).versions
+    lab.delete(SECOND)
+    assert eventually(lambda: mesh.listener_versions(source) != between), "and went"
+    assert mesh.listener_versions(source) != before, "which does not make it the version of before"
+    assert mesh.listener_versions(source) == mesh.proxy_config(source).versions
+
+
+@pytest.mark.usefixtures("first")
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ({"outbound|8443||*.other.example"}, {"outbound|8443||*.other.example"}),
+        ({"outbound|8443||a-b.other.example", BLACKHOLE}, {"outbound|8443||a-b.other.example", BLACKHOLE}),
+        ({"outbound|8443||a-bXother.example", "8443", ".*"}, set()),
+    ],
+)
+def test_envoy_clusters_are_found_by_exactly_their_names(mesh: Mesh, source: Source, names: set[str], found: set[str]) -> None:
+    assert set(mesh.envoy_clusters(source, names)) == found
+
+
+@pytest.mark.usefixtures("first")
+def test_more_names_than_an_address_holds_are_among_all(mesh: Mesh, source: Source) -> None:
+    many = {f"outbound|443||{index}.example" for index in range(200)}
+    found = mesh.envoy_clusters(source, many | {"outbound|8443||*.other.example"})
+    assert {"outbound|8443||*.other.example", "outbound|8443||a-b.other.example", BLACKHOLE} <= set(found)
+    assert found["outbound|8443||*.other.example"].services[0].namespace == "default"
