@@ -25,7 +25,8 @@ class Removal:
     """How to clean up. `names` are targets or ServiceEntries; none means the only one of ours in the namespace.
 
     `everything` takes all of ours, in `namespace`, or in all namespaces where that is None. `timeout` is seconds.
-    With a `run_id`, the sample's pod goes only if that run made it.
+    Without `wait` nothing is proved either: the sidecar may not have followed yet. With a `run_id`, the sample's pod
+    goes only if that run made it.
     """
 
     namespace: str | None
@@ -120,12 +121,12 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
         mesh.require((REMOVE,), namespaces)
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
-    delete_entries(mesh, manifests, how.timeout if how.wait else 0)
+    delete_entries(mesh, manifests, how.timeout if how.wait else None)
     for each in manifests:
         progress.result(f"{_called(each)} deleted")
     for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
-        if how.verify:
+        if how.verify and how.wait:
             try:
                 _prove_closed(mesh, namespace, mine, how, done, progress)
             except CouldNotAsk as failure:
@@ -154,8 +155,7 @@ def _prove_closed(
     mesh: Mesh, namespace: str, manifests: Sequence[Manifest], how: Removal, done: Removed, progress: Progress
 ) -> None:
     source = mesh.source(namespace, how.choice)
-    others = list(mesh.neighbours(namespace)[0])
-    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], others, how.timeout, progress)
+    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], how.timeout, progress)
     done.targets += closure(mesh, source, manifests, how.limits, done.warnings, progress, reading)
 
 
@@ -201,6 +201,6 @@ def _remove_source(mesh: Mesh, namespace: str, how: Removal, progress: Progress)
     objects = mesh.source_objects(namespace, f"{OURS},{LABEL_RUN_ID}={how.run_id}" if how.run_id else OURS)
     if objects:
         progress.step(f"deleting the source pod in namespace {namespace}")
-        delete_source(mesh, objects, how.timeout if how.wait else 0)
+        delete_source(mesh, objects, how.timeout if how.wait else None)
         for plural, each in objects:
             progress.result(f"{plural.removesuffix('s')}/{each['metadata']['name']} deleted")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,13 @@ ENTRY = {
     "ports": [{"number": 443, "name": "tcp-port", "protocol": "TCP"}],
     "resolution": "NONE",
 }
+DOCUMENT = {
+    "apiVersion": "networking.istio.io/v1alpha3",
+    "kind": "ServiceEntry",
+    "metadata": {"name": "wikipedia-ext"},
+    "spec": ENTRY,
+}
+"""The document's own manifest."""
 TARGET = {
     "apiVersion": "egressctl.dev/v1alpha1",
     "kind": "EgressTarget",
@@ -202,6 +211,14 @@ def test_cleanup_of_several_wants_a_name_or_all(cli: Cli, lab: Lab) -> None:
     assert owned(lab) == []
 
 
+def test_cleanup_without_waiting_deletes_and_proves_nothing(cli: Cli, lab: Lab) -> None:
+    made(lab)
+    ran = cli("cleanup", "--no-wait", "-o", "json")
+    assert ran.code == 0
+    assert "closure" not in ran.report["targets"][0]
+    assert nothing_is_left(lab)
+
+
 class TestRun:
     def test_leaves_nothing_and_proves_both(self, fresh: Cli, lab: Lab) -> None:
         ran = fresh("run", "wikipedia", "-o", "json")
@@ -244,17 +261,25 @@ def test_render_is_the_documents_manifest(tmp_path: Path) -> None:
     assert (ran.code, ran.stderr) == (0, "")
     rendered = yaml.safe_load(ran.stdout)
     assert rendered["spec"].pop("location") == "MESH_EXTERNAL"
-    assert rendered == {
-        "apiVersion": "networking.istio.io/v1alpha3",
-        "kind": "ServiceEntry",
-        "metadata": {"name": "wikipedia-ext"},
-        "spec": {
-            "hosts": ["wikipedia.org"],
-            "addresses": BLOCKS,
-            "ports": [{"number": 443, "protocol": "TCP", "name": "tcp-port"}],
-            "resolution": "NONE",
-        },
-    }
+    assert rendered == DOCUMENT
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_the_documents_manifest_that_kubectl_applied_is_proved(cli: Cli, lab: Lab) -> None:
+    def kubectl(*argv: str) -> str:
+        command = ["kubectl", "--kubeconfig", str(lab.kubeconfig), *argv]
+        said = subprocess.run(command, input=yaml.safe_dump(DOCUMENT), capture_output=True, text=True, check=True)
+        return said.stdout
+
+    assert kubectl("apply", "-f", "-") == CREATED
+    assert eventually(lab.is_open)
+    ran = cli("verify", "wikipedia", "-o", "json")
+    assert (ran.code, ran.judged) == (0, [("open", None)])
+    refused = cli("cleanup", "wikipedia")
+    assert refused.code == 1
+    assert refused.error.endswith("is not egressctl's to remove: it did not make it")
+    assert kubectl("delete", "-f", "-") == 'serviceentry.networking.istio.io "wikipedia-ext" deleted\n'
+    assert nothing_is_left(lab)
 
 
 def test_what_was_rendered_is_a_target_again(cli: Cli, lab: Lab) -> None:
