@@ -80,7 +80,7 @@ def prove(
         probe, outcome = question.probe, each.outcome
         asked = (id(question.entry), question.entry_name, probe.port, probe.expect.via, *_address(each))
         if asked not in owners:
-            owner = _owner(question, outcome, walk, after, near, source.namespace) if question.entry else None
+            owner = _owner(question, outcome, walk, after, near, source.namespace)
             if _needs_all(question, walk, owner):
                 owner = _owner(question, outcome, walk, after, everywhere(), source.namespace)
             owners[asked] = owner
