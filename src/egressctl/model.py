@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,10 +41,16 @@ class CauseCode(StrEnum):
     ENTRY_MISSING = "entry-missing"
     ADDRESS_NOT_LISTED = "address-not-listed"
     PORT_NOT_LISTED = "port-not-listed"
-    RIVAL_ENTRY = "rival-entry"
-    NO_SIDECAR = "no-sidecar"
+    HOST_NOT_LISTED = "host-not-listed"
+    PROTOCOL_MISMATCH = "protocol-mismatch"
     NOT_EXPORTED = "not-exported"
+    HIDDEN_BY_SIDECAR = "hidden-by-sidecar"
     NOT_PROPAGATED = "not-propagated"
+    REJECTED_BY_PROXY = "rejected-by-proxy"
+    RIVAL_ENTRY = "rival-entry"
+    REROUTED = "rerouted"
+    NO_ENDPOINTS = "no-endpoints"
+    NO_SIDECAR = "no-sidecar"
     NOT_CAPTURED = "not-captured"
     AMBIENT = "ambient"
     NAME_RESOLUTION = "name-resolution"
@@ -61,6 +68,7 @@ class CauseCode(StrEnum):
     NO_CURL = "no-curl"
     EXEC_FORBIDDEN = "exec-forbidden"
     EXEC_FAILED = "exec-failed"
+    SIDECAR_NOT_READY = "sidecar-not-ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,28 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """How a client speaks on its connection, as far as a sidecar looks at that before it chooses a way.
+
+    `protocols` are those that the TLS handshake offers (ALPN), in its order, or the one that plain text shows. A
+    connection on which nothing is sent is `SILENT`.
+    """
+
+    tls: bool
+    server_name: str = ""
+    """The TLS handshake's (SNI), in lower case; empty in plain text, and for an address."""
+    protocols: tuple[str, ...] = ()
+    authority: str = ""
+    """The Host header, with the port unless it is the scheme's own; empty where no HTTP can be seen."""
+    path: str = "/"
+    method: str = "GET"
+
+
+SILENT = Speech(tls=False)
+"""A bare connection, or a protocol in which the server speaks first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """One request to send from the source pod. `extract` maps a name to a regular expression with one group."""
 
@@ -98,6 +128,21 @@ class Probe:
     def port(self) -> int:
         parts = urlsplit(self.url)
         return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def speech(self) -> Speech:
+        """What curl sends: over TLS only the handshake can be seen on the way."""
+        parts = urlsplit(self.url)
+        if parts.scheme == "https":
+            return Speech(tls=True, server_name=_server_name(self.host), protocols=("h2", "http/1.1"))
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return Speech(
+            tls=False,
+            protocols=("http/1.1",),
+            authority=host if self.port == 80 else f"{host}:{self.port}",
+            path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            method="HEAD" if self.expect.status is None else "GET",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +246,10 @@ class Capture(StrEnum):
 class Walk:
     """Where the sidecar's configuration leads a connection.
 
-    `envoy_cluster` is None where the configuration leads nowhere (no chain matches) or where
-    `unknown` says, in half a sentence, what the walk does not understand. `prefix` is the block
-    of the filter chain that matched (`208.80.154.224/27`), empty for a chain without addresses
-    and for a listener of the address itself the address.
+    `envoy_cluster` is None where the configuration leads nowhere (no chain matches, or the sidecar answers by itself),
+    where `choices` says between which chance decides, or where `unknown` says, in half a sentence, what the walk does not
+    understand. `prefix` is the block of the filter chain that matched (`208.80.154.224/27`), empty for a chain without
+    addresses and for a listener of the address itself the address.
     """
 
     listener: str
@@ -212,6 +257,18 @@ class Walk:
     envoy_cluster: str | None
     prefix: str = ""
     unknown: str = ""
+    server_name: str = ""
+    """The server name that the filter chain asks for, as it writes it (`*.wikipedia.org`); empty where it asks for none."""
+    virtual_service: str = ""
+    """The VirtualService whose route it took, `namespace/name`."""
+    http_route: str = ""
+    """For HTTP: route configuration, virtual host and route, `80 / www.wikipedia.org:80 / default`."""
+    direct_status: int = 0
+    """The HTTP status with which the sidecar answers by itself; 0 where it does not."""
+    choices: tuple[str, ...] = ()
+    """The Envoy clusters of a weighted route."""
+    absent: bool = False
+    """The Envoy cluster is named and does not exist in the sidecar, which then closes the connection (NC)."""
 
 
 class Ownership(StrEnum):
@@ -325,3 +382,12 @@ def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
     """Return the worst of the verdicts; `inconclusive` where there is none."""
     order = list(Verdict)
     return max(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)
+
+
+def _server_name(host: str) -> str:
+    """Return the host as a TLS handshake names it: an address is not named (RFC 6066, section 3)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return host.lower()
+    return ""
