@@ -1,0 +1,144 @@
+"""Read the objects that can stand in a ServiceEntry's way, as far as the credentials reach, all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from egressctl.errors import ApiFailure, Forbidden, NotFound
+from egressctl.kube.rest import namespaced
+from egressctl.mesh import Mesh
+from egressctl.model import Manifest, ServiceEntry
+from egressctl.parallel import gather
+from egressctl.serviceentry import GROUP, PLURAL, read
+
+ROOT_NAMESPACE = "istio-system"
+"""Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
+
+SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
+SERVICES, NAMESPACES = "services", "namespaces"
+_KINDS = {
+    PLURAL: "ServiceEntry",
+    SIDECARS: "Sidecar",
+    VIRTUAL_SERVICES: "VirtualService",
+    DESTINATION_RULES: "DestinationRule",
+    SERVICES: "Service",
+    NAMESPACES: "Namespace",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around a ServiceEntry. What could not be read is in `unread`, never taken for absent.
+
+    Manifests have `apiVersion` and `kind`. `services` is empty where they were not asked for.
+    """
+
+    entries: tuple[ServiceEntry, ...] = ()
+    sidecars: tuple[Manifest, ...] = ()
+    virtual_services: tuple[Manifest, ...] = ()
+    destination_rules: tuple[Manifest, ...] = ()
+    services: tuple[Manifest, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The labels of each namespace."""
+    unread: tuple[str, ...] = ()
+    """One sentence for each kind that was not read everywhere."""
+    reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
+
+    def saw(self, plural: str, namespace: str) -> bool:
+        """Say whether the objects of a kind were read in a namespace: only then is what is not here not there."""
+        return plural not in self.reach or namespace in self.reach[plural]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    items: tuple[Manifest, ...]
+    reach: frozenset[str] | None = None
+    """The namespaces that were read, None for all."""
+    why: str = ""
+
+
+def surroundings(mesh: Mesh, namespace: str, *, services: bool, root: str = ROOT_NAMESPACE) -> Surroundings:
+    """Read every kind in all namespaces, or, without the right to, in `namespace` and the mesh's root namespace.
+
+    A kind that is not served has no objects. Raises NotFound where no kind of Istio's is served, and CouldNotAsk's other
+    kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is told in `unread`.
+    """
+    istio = mesh.api_version
+    plurals = [PLURAL, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, *([SERVICES] if services else [])]
+    places = list(dict.fromkeys((namespace, root)))
+    calls = [partial(_list, mesh, "v1" if plural == SERVICES else istio, plural, places) for plural in plurals]
+    *lists, labels = gather([*calls, partial(_namespaces, mesh, places)], at_most=len(plurals) + 1)
+    listed = {**dict(zip(plurals, lists, strict=True)), NAMESPACES: labels}
+    empty = _Listed(())
+    return Surroundings(
+        entries=tuple(map(read, listed[PLURAL].items)),
+        sidecars=listed[SIDECARS].items,
+        virtual_services=listed[VIRTUAL_SERVICES].items,
+        destination_rules=listed[DESTINATION_RULES].items,
+        services=listed.get(SERVICES, empty).items,
+        namespaces={each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in labels.items},
+        unread=tuple(_unread(plural, each) for plural, each in listed.items() if each.reach is not None),
+        reach={plural: each.reach for plural, each in listed.items() if each.reach is not None},
+    )
+
+
+def _list(mesh: Mesh, api_version: str, plural: str, places: Sequence[str]) -> _Listed:
+    try:
+        return _Listed(_items(mesh, api_version, plural, None))
+    except Forbidden:
+        why = "no right to list them in all namespaces"
+    except ApiFailure as failure:
+        return _Listed((), frozenset(), str(failure))
+    found: list[Manifest] = []
+    reach: set[str] = set()
+    for place in places:
+        try:
+            found += _items(mesh, api_version, plural, place)
+        except Forbidden:
+            continue
+        except ApiFailure as failure:
+            why = str(failure)
+            continue
+        reach.add(place)
+    return _Listed(tuple(found), frozenset(reach), why)
+
+
+def _items(mesh: Mesh, api_version: str, plural: str, namespace: str | None) -> tuple[Manifest, ...]:
+    try:
+        items = mesh.api.list(namespaced(api_version, namespace, plural))["items"]
+    except NotFound:
+        # Not every installation serves all of Istio's kinds; an object of a kind that is not served cannot be in the way.
+        return ()
+    return tuple({"apiVersion": api_version, "kind": _KINDS[plural], **item} for item in items)
+
+
+def _namespaces(mesh: Mesh, places: Sequence[str]) -> _Listed:
+    try:
+        return _Listed(_items(mesh, "v1", NAMESPACES, None))
+    except Forbidden:
+        why = "no right to list them"
+    except ApiFailure as failure:
+        return _Listed((), frozenset(), str(failure))
+    found: list[Manifest] = []
+    for place in places:
+        try:
+            found.append(mesh.namespace(place))
+        except (ApiFailure, Forbidden, NotFound):
+            continue
+    return _Listed(tuple(found), frozenset(each["metadata"]["name"] for each in found), why)
+
+
+def _unread(plural: str, listed: _Listed) -> str:
+    group = f".{GROUP}" if plural not in (SERVICES, NAMESPACES) else ""
+    where = f"other than {' and '.join(sorted(listed.reach))} " if listed.reach else ""
+    what = (
+        f"namespaces {where}"
+        if plural == NAMESPACES
+        else f"{plural}{group} of namespaces {where}"
+        if where
+        else f"{plural}{group} "
+    )
+    return f"{what}were not looked at: {listed.why}"
