@@ -173,9 +173,37 @@ class ServiceEntry:
     """The run that made it; empty where egressctl did not."""
     owned: bool = False
     """Whether the label says that egressctl made it."""
+    revision: str = ""
+    """The one control plane that reads it (label `istio.io/rev`); empty for all of them."""
+    allocated: tuple[str, ...] = ()
+    """The addresses that Istio gave it (`status.addresses`), which only the sidecar's own DNS answers with."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is around a ServiceEntry. What could not be read is in `unread`, never taken for absent.
+
+    Manifests have `apiVersion` and `kind`. `services` is empty where they were not asked for.
+    """
+
+    entries: tuple[ServiceEntry, ...] = ()
+    sidecars: tuple[Manifest, ...] = ()
+    virtual_services: tuple[Manifest, ...] = ()
+    destination_rules: tuple[Manifest, ...] = ()
+    services: tuple[Manifest, ...] = ()
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The labels of each namespace."""
+    unread: tuple[str, ...] = ()
+    """One sentence for each kind that was not read everywhere."""
+    reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
+
+    def saw(self, plural: str, namespace: str) -> bool:
+        """Say whether the objects of a kind were read in a namespace: only then is what is not here not there."""
+        return plural not in self.reach or namespace in self.reach[plural]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ _BLOCK = re.compile(r"[0-9a-fA-F.:]+(?:/(?:0|[1-9][0-9]{0,2}))?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_AUTO_ALLOCATED = (ipaddress.ip_network("240.240.0.0/16"), ipaddress.ip_network("2001:2::/48"))
+"""From which Istio gives an address to a ServiceEntry that has none (pilot/pkg/serviceregistry/util and ipallocate)."""
+
 
 def is_label(name: object) -> bool:
     """Tell whether a value is a DNS-1123 label: at most 63 small letters, digits and inner hyphens."""
@@ -42,6 +45,17 @@ def network(address: str) -> Network | None:
         return ipaddress.ip_network(address, strict=False)
     except ValueError:
         return None
+
+
+def auto_allocated(block: Network) -> bool:
+    """Say whether an address or block is one that Istio allocates, and no server has."""
+    return any(block.version == each.version and block.subnet_of(each) for each in _AUTO_ALLOCATED)  # type: ignore[arg-type]
+
+
+def matches_host(pattern: str, host: str) -> bool:
+    """Say whether a host of a ServiceEntry, perhaps `*.wikipedia.org`, names this host; case does not count."""
+    pattern, host = pattern.lower(), host.lower()
+    return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
 
 
 def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:

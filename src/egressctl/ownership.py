@@ -19,10 +19,9 @@ from egressctl.envoy import (
     Destination,
     ProxyConfig,
     destination,
-    virtual_service,
 )
-from egressctl.model import Owner, Ownership, ServiceEntry, Walk
-from egressctl.names import OPAQUE_PROTOCOLS, network
+from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
+from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, auto_allocated, matches_host, network
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def owner(
     if to.port != port:
         return Owner(Ownership.OTHERS, f"it leads to port {to.port} of {to.host}, another than was asked for")
     if (entry.namespace, True) != (namespace, to.host in entry.hosts):
-        rival = _holder(_holders(neighbours, namespace, to, walk.prefix), pod_namespace)
+        rival = _holder(_holders(neighbours, namespace, to, walk), pod_namespace)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
     return _among_namesakes(walk, config, entry, neighbours, to, pod_namespace)
@@ -68,8 +67,8 @@ def _among_namesakes(
     walk: Walk, config: ProxyConfig, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
 ) -> Owner:
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
-    what = f"{walk.prefix or 'every address'} on port {to.port}"
-    holders = _holders((entry, *neighbours), entry.namespace, to, walk.prefix)
+    what = _asked_for(walk, to)
+    holders = _holders((entry, *neighbours), entry.namespace, to, walk)
     holder = _holder(holders, pod_namespace)
     if entry not in holders:
         if holder is not None:
@@ -80,13 +79,15 @@ def _among_namesakes(
         return Owner(Ownership.UNKNOWN, f"{names} has the same host and {what} too, and which of them holds it is not known")
     if holder != entry:
         return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what} before {entry}", holder)
-    if len(holders) > 1 and to.host != min(entry.hosts):
-        # All of an entry's chains go to its first host: this one may be the work of an entry that shares another host.
+    if len(holders) > 1 and to.host != min(entry.hosts) and not (walk.server_name or walk.http_route):
+        # All of a TCP port's chains go to the entry's first host: this one may be another entry's that shares another host.
         return Owner(Ownership.UNKNOWN, f"{what} is listed by several entries, and {to.host} is not the first host of {entry}")
-    if route := virtual_service(config, walk):
-        like = next((other for other in neighbours if _lists(other, to.port) and _holds(other, walk.prefix)), None)
+    if walk.virtual_service:
+        like = next((other for other in neighbours if _lists(other, to.port) and _holds(other, walk, to)), None)
         if like is not None:
-            return Owner(Ownership.UNKNOWN, f"VirtualService {route} leads to it, and {like} lists {what} as well")
+            return Owner(
+                Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well"
+            )
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}")
 
 
@@ -96,11 +97,19 @@ def _namespace(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None
     return namespaces.pop() or None if len(namespaces) == 1 else None
 
 
-def _holders(entries: Iterable[ServiceEntry], namespace: str, to: Destination, prefix: str) -> list[ServiceEntry]:
+def _asked_for(walk: Walk, to: Destination) -> str:
+    """Put into words what the filter chain, or the route, asks of a connection."""
+    if walk.http_route:
+        return f"the host {to.host} on port {to.port}"
+    name = f" and the server name {walk.server_name}" if walk.server_name else ""
+    return f"{walk.prefix or 'every address'}{name} on port {to.port}"
+
+
+def _holders(entries: Iterable[ServiceEntry], namespace: str, to: Destination, walk: Walk) -> list[ServiceEntry]:
     return [
         each
         for each in entries
-        if each.namespace == namespace and to.host in each.hosts and _lists(each, to.port) and _holds(each, prefix)
+        if each.namespace == namespace and to.host in each.hosts and _lists(each, to.port) and _holds(each, walk, to)
     ]
 
 
@@ -108,12 +117,58 @@ def _lists(entry: ServiceEntry, port: int) -> bool:
     return any(each.number == port and each.protocol.upper() != "UDP" for each in entry.ports)
 
 
-def _holds(entry: ServiceEntry, prefix: str) -> bool:
-    """Say whether the entry lists exactly this block; no prefix is an entry without addresses, or with 0.0.0.0/0."""
+def _holds(entry: ServiceEntry, walk: Walk, to: Destination) -> bool:
+    """Say whether it is the entry that asks for this filter chain, or this virtual host, on its port.
+
+    A port's protocol decides what istiod makes of it: HTTP is routed by host, TLS chosen by server name, TCP by address
+    alone. A port whose protocol is not set may be any of them.
+    """
+    return any(_makes(entry, port, walk, to) for port in entry.ports if port.number == to.port)
+
+
+def _makes(entry: ServiceEntry, port: Port, walk: Walk, to: Destination) -> bool:
+    protocol = port.protocol.upper()
+    if walk.http_route:
+        # A port's common listener chooses by host, whatever the addresses; one of an address belongs to that address.
+        return (protocol in HTTP_PROTOCOLS or not protocol) and (not walk.prefix or holds_block(entry, walk.prefix))
+    if walk.server_name:
+        named = bool(walk.virtual_service) or matches_host(to.host, walk.server_name)
+        return (protocol in TLS_PROTOCOLS or not protocol) and named and holds_block(entry, walk.prefix)
+    return protocol in OPAQUE_PROTOCOLS and holds_block(entry, walk.prefix)
+
+
+def holds_block(entry: ServiceEntry, prefix: str) -> bool:
+    """Say whether the entry lists exactly this block; no prefix is an entry without addresses, or with 0.0.0.0/0.
+
+    An entry without addresses may have been given one by Istio: in `status.addresses`, or, by older releases, in nothing
+    but the sidecar itself.
+    """
     if not prefix:
         return not entry.addresses or any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
     block = network(prefix)
-    return block is not None and any(network(address) == block for address in entry.addresses)
+    if block is None:
+        return False
+    if any(network(address) == block for address in (*entry.addresses, *entry.allocated)):
+        return True
+    return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and auto_allocated(block)
+
+
+def lists(entry: ServiceEntry, ip: str) -> bool:
+    """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
+    blocks = [block for each in (entry.addresses or entry.allocated) if (block := network(each))]
+    if not entry.addresses and not entry.allocated:
+        return True
+    address = network(ip)
+    if address is None or address.prefixlen != address.max_prefixlen:
+        return False
+    return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
+
+
+def exported(entry: ServiceEntry, namespace: str) -> bool:
+    """Say whether the entry's exportTo reaches a namespace; without exportTo it reaches all."""
+    return not entry.export_to or any(
+        scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in entry.export_to
+    )
 
 
 def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:
@@ -196,7 +251,7 @@ def _same_block(entry: ServiceEntry, other: ServiceEntry) -> Iterable[str]:
 
 def _catches_all(entry: ServiceEntry, port: int) -> bool:
     opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
-    return opaque and _holds(entry, "")
+    return opaque and holds_block(entry, "")
 
 
 def _overlap(entry: ServiceEntry, other: ServiceEntry, port: int) -> Iterable[str]:

@@ -26,6 +26,7 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "egressctl"
 LABEL_RUN_ID = "egressctl.dev/run-id"
 LABEL_TARGET = "egressctl.dev/target"
+LABEL_REVISION = "istio.io/rev"
 ANNOTATION_PROBES = "egressctl.dev/probes"
 ANNOTATION_FIELD_MANAGER = "egressctl.dev/field-manager"
 
@@ -48,7 +49,14 @@ def read(manifest: Manifest) -> ServiceEntry:
         created=_text(metadata.get("creationTimestamp")),
         run_id=_text(labels.get(LABEL_RUN_ID)) if owned else "",
         owned=owned,
+        revision=_text(labels.get(LABEL_REVISION)),
+        allocated=_allocated(manifest),
     )
+
+
+def _allocated(manifest: Manifest) -> tuple[str, ...]:
+    addresses = _mapping(manifest.get("status")).get("addresses")
+    return _texts([_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
 
 
 def render(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from egressctl.errors import ApiFailure, Forbidden, NotFound
 from egressctl.kube.rest import namespaced
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, ServiceEntry
+from egressctl.model import Manifest, Surroundings
 from egressctl.parallel import gather
 from egressctl.serviceentry import GROUP, PLURAL, read
 
@@ -26,30 +26,6 @@ _KINDS = {
     SERVICES: "Service",
     NAMESPACES: "Namespace",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What is around a ServiceEntry. What could not be read is in `unread`, never taken for absent.
-
-    Manifests have `apiVersion` and `kind`. `services` is empty where they were not asked for.
-    """
-
-    entries: tuple[ServiceEntry, ...] = ()
-    sidecars: tuple[Manifest, ...] = ()
-    virtual_services: tuple[Manifest, ...] = ()
-    destination_rules: tuple[Manifest, ...] = ()
-    services: tuple[Manifest, ...] = ()
-    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The labels of each namespace."""
-    unread: tuple[str, ...] = ()
-    """One sentence for each kind that was not read everywhere."""
-    reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
-
-    def saw(self, plural: str, namespace: str) -> bool:
-        """Say whether the objects of a kind were read in a namespace: only then is what is not here not there."""
-        return plural not in self.reach or namespace in self.reach[plural]
 
 
 @dataclass(frozen=True, slots=True)
