@@ -18,7 +18,7 @@ from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcom
 from egressctl.parallel import gather
 from egressctl.rights import Rule, grant
 from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
-from egressctl.source import DEFAULT_SELECTOR, SourceChoice, choose
+from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 
@@ -159,7 +159,7 @@ class Mesh:
     def source(self, namespace: str, choice: SourceChoice) -> Source:
         """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
         kind, _, name = choice.pod.rpartition("/")
-        if kind in ("", "pod", "pods", "po") and name:
+        if kind in ("", *POD_KINDS) and name:
             try:
                 pods = [self.api.get(namespaced("v1", namespace, "pods", name))]
             except NotFound:

@@ -228,7 +228,7 @@ class Source:
     """The pod and container that a probe is sent from.
 
     `proxy` is the name of the sidecar's container, None where the pod has none. `chosen_of`
-    counts the ready pods that matched.
+    counts the ready pods that matched, 0 where the pod was named and its sidecar is not ready.
     """
 
     namespace: str
@@ -238,6 +238,16 @@ class Source:
     chosen_of: int = 1
     ambient: bool = False
     """Whether ztunnel, not a sidecar, redirects the pod's traffic."""
+    proxy_ready: bool = True
+    """False where the pod's status says that the sidecar's container is not ready; then `proxy_state` says why."""
+    proxy_state: str = ""
+    """Half a sentence: `waiting to be started again after exit code 1 (CrashLoopBackOff)`."""
+    admin_port: int = 0
+    """The port of the sidecar's admin interface where the pod names another than Istio's own, else 0."""
+    others: tuple[str, ...] = ()
+    """The pod's other running containers, the sidecar's left out."""
+    hints: tuple[str, ...] = ()
+    """What the pod says of itself that can keep a connection from the sidecar, as half sentences: hints, never evidence."""
 
 
 @dataclass(frozen=True, slots=True)

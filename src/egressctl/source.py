@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from egressctl import podspec
 from egressctl.errors import InvalidInput, NoSourcePod
 from egressctl.model import Manifest, Source
-
-PROXY = "istio-proxy"
 
 DEFAULT_SELECTOR = "app in (sleep,curl)"
 """Istio's two samples for sending requests by hand: `sleep` of the document, and `curl` that followed it."""
 
+POD_KINDS = ("pod", "pods", "po")
+"""What kubectl takes before the slash of a pod's name."""
+
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-_AMBIENT = "ambient.istio.io/redirection"
 _REVISION_LABEL = "istio.io/rev"
 _REVISION_ANNOTATION = "istio.io/rev"
 
@@ -37,23 +37,44 @@ ANY_SOURCE = SourceChoice()
 def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:
     """Return the newest ready pod of the revision asked for, and its container.
 
+    A pod that was named serves also while its sidecar is not ready: what can be said then is `sidecar-not-ready`.
     Raises NoSourcePod where none is ready, and InvalidInput where the container asked for is not
     there or is the sidecar itself, whose own traffic is not captured.
     """
     matching = [pod for pod in pods if not choice.revision or _revision(pod) == choice.revision]
     ready = [pod for pod in matching if is_ready(pod)]
-    if not ready:
+    usable = ready or [pod for pod in matching if _is_named(choice) and _lacks_only_its_sidecar(pod, choice)]
+    if not usable:
         raise NoSourcePod(_none_ready(matching, choice, namespace), hint=_start_one(namespace))
-    pod = max(ready, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), str(each["metadata"]["name"])))
-    metadata, names = pod["metadata"], _containers(pod)
+    pod = max(usable, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), str(each["metadata"]["name"])))
+    metadata, proxy = pod["metadata"], podspec.sidecar(pod)
+    container = _container(pod, choice.container)
+    lacking = podspec.not_ready(pod, proxy) if proxy else ""
     return Source(
         namespace=str(metadata.get("namespace", namespace)),
         pod=str(metadata["name"]),
-        container=_container(pod, choice.container),
-        proxy=PROXY if PROXY in names else None,
+        container=container,
+        proxy=proxy,
         chosen_of=len(ready),
-        ambient=_annotations(pod).get(_AMBIENT) == "enabled",
+        ambient=podspec.in_ambient(pod),
+        proxy_ready=not lacking,
+        proxy_state=lacking,
+        admin_port=podspec.admin_port(pod, proxy) if proxy else 0,
+        others=tuple(name for name in podspec.running(pod) if name not in (container, proxy)),
+        hints=podspec.hindrances(pod, container),
     )
+
+
+def _is_named(choice: SourceChoice) -> bool:
+    kind, _, name = choice.pod.rpartition("/")
+    return bool(name) and kind in ("", *POD_KINDS)
+
+
+def _lacks_only_its_sidecar(pod: Manifest, choice: SourceChoice) -> bool:
+    """Say whether commands can be run in the pod, and its sidecar is what keeps it from being ready."""
+    proxy = podspec.sidecar(pod)
+    runs = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+    return bool(runs and proxy and podspec.not_ready(pod, proxy) and podspec.is_running(pod, _container(pod, choice.container)))
 
 
 def is_ready(pod: Manifest) -> bool:
@@ -85,27 +106,17 @@ def _state(pod: Manifest) -> str:
     return ": ".join([str(status.get("phase", "unknown")), *reasons[:1]])
 
 
-def _annotations(pod: Manifest) -> Mapping[str, Any]:
-    return pod["metadata"].get("annotations") or {}
-
-
 def _revision(pod: Manifest) -> str:
     labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(_REVISION_LABEL) or _annotations(pod).get(_REVISION_ANNOTATION) or "")
-
-
-def _containers(pod: Manifest) -> list[str]:
-    spec = pod.get("spec") or {}
-    sidecars = [each for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"]
-    return [str(each["name"]) for each in [*(spec.get("containers") or []), *sidecars]]
+    return str(labels.get(_REVISION_LABEL) or podspec.annotations_of(pod).get(_REVISION_ANNOTATION) or "")
 
 
 def _container(pod: Manifest, wanted: str) -> str:
-    name = pod["metadata"]["name"]
-    names = [each for each in _containers(pod) if each != PROXY]
-    if wanted == PROXY:
+    name, proxy = pod["metadata"]["name"], podspec.sidecar(pod)
+    names = [each for each in podspec.running(pod) if each not in (proxy, podspec.PROXY)]
+    if wanted and wanted in (proxy, podspec.PROXY):
         raise InvalidInput(
-            f"--container {PROXY}: the sidecar's own traffic is not captured, so a probe from it proves nothing",
+            f"--container {wanted}: the sidecar's own traffic is not captured, so a probe from it proves nothing",
             hint="name the application's container: " + ", ".join(names),
         )
     if not names:
@@ -117,5 +128,6 @@ def _container(pod: Manifest, wanted: str) -> str:
         if wanted not in names:
             raise InvalidInput(f"pod {name} has no container {wanted}", hint="it has: " + ", ".join(names))
         return wanted
-    preferred = (_annotations(pod).get(_DEFAULT_CONTAINER), (pod["metadata"].get("labels") or {}).get("app"), "curl", "sleep")
+    labels = pod["metadata"].get("labels") or {}
+    preferred = (podspec.annotations_of(pod).get(_DEFAULT_CONTAINER), labels.get("app"), "curl", "sleep")
     return next((each for each in preferred if each in names), names[0])

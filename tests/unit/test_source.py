@@ -170,3 +170,124 @@ def test_pods_that_are_not_ready_are_named_with_their_state() -> None:
 def test_a_pod_without_anything_said_of_it_is_read() -> None:
     with pytest.raises(NoSourcePod):
         choose([{"metadata": {"name": "bare"}}], ANY_SOURCE, "default")
+
+
+# A sidecar that is not ready
+
+CRASHING = {"name": "istio-proxy", "ready": False, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+AGAIN = {**CRASHING, "lastState": {"terminated": {"exitCode": 255}}}
+ENDED = {"name": "istio-proxy", "ready": False, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+STARTING = {"name": "istio-proxy", "ready": False, "state": {"running": {}}}
+RUNS = {"name": "sleep", "ready": True, "state": {"running": {}}}
+
+
+def unready(*states: dict[str, Any], **status: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": "False", "message": "containers with unready status: [istio-proxy]"}]
+    return {"phase": "Running", "conditions": conditions, "containerStatuses": list(states), **status}
+
+
+NAMED = SourceChoice(pod="sleep-1")
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (CRASHING, "waiting to be started (CrashLoopBackOff)"),
+        (AGAIN, "waiting to be started again after exit code 255 (CrashLoopBackOff)"),
+        (ENDED, "ended with exit code 137 (OOMKilled)"),
+        (STARTING, "running, and its readiness probe fails"),
+    ],
+    ids=["crashing", "again", "ended", "starting"],
+)
+@pytest.mark.parametrize("named", ["sleep-1", "pod/sleep-1"])
+def test_a_named_pod_whose_sidecar_is_not_ready_serves_and_says_why(state: dict[str, Any], why: str, named: str) -> None:
+    source = choose([a_pod(status=unready(RUNS, state))], SourceChoice(pod=named), "default")
+    assert (source.pod, source.container, source.proxy) == ("sleep-1", "sleep", "istio-proxy")
+    assert (source.proxy_ready, source.proxy_state, source.chosen_of) == (False, why, 0)
+
+
+def test_a_native_sidecar_may_be_the_one_that_is_not_ready() -> None:
+    status = unready(RUNS, initContainerStatuses=[CRASHING])
+    assert not choose([a_pod(containers=["sleep"], native=["istio-proxy"], status=status)], NAMED, "default").proxy_ready
+
+
+def test_a_status_that_says_nothing_of_the_sidecar_holds_nothing_against_it() -> None:
+    for status in (READY, {**READY, "containerStatuses": [RUNS]}):
+        source = choose([a_pod(status=status)], NAMED, "default")
+        assert (source.proxy_ready, source.proxy_state) == (True, "")
+
+
+@pytest.mark.parametrize("choice", [ANY_SOURCE, SourceChoice(pod="deploy/sleep"), SourceChoice(selector="app=sleep")])
+def test_a_pod_that_nobody_named_has_to_be_ready(choice: SourceChoice) -> None:
+    with pytest.raises(NoSourcePod, match=r"sleep-1 \(Running: containers with unready status: \[istio-proxy\]\)"):
+        choose([a_pod(status=unready(RUNS, CRASHING))], choice, "default")
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        a_pod(status=unready({**RUNS, "ready": False}, {**STARTING, "ready": True})),
+        a_pod(status=unready({"name": "sleep", "ready": False, "state": {"waiting": {}}}, CRASHING)),
+        a_pod(status={**unready(RUNS, CRASHING), "phase": "Pending"}),
+        a_pod(status=unready(RUNS, CRASHING), deletionTimestamp="2026-11-23T04:00:00Z"),
+        a_pod(containers=["sleep"], status=unready({**RUNS, "ready": False})),
+    ],
+    ids=["the application is not", "no command can be run", "it does not run yet", "it is going", "it has none"],
+)
+def test_a_named_pod_in_which_something_else_is_not_ready_does_not_serve(pod: dict[str, Any]) -> None:
+    with pytest.raises(NoSourcePod):
+        choose([pod], NAMED, "default")
+
+
+# A sidecar of another name
+
+RENAMED = {"sidecar.istio.io/status": '{"initContainers":["istio-init"],"containers":["mesh-proxy"],"revision":"default"}'}
+
+
+@pytest.mark.parametrize(("containers", "native"), [(["sleep", "mesh-proxy"], []), (["sleep"], ["mesh-proxy"])])
+def test_a_sidecar_of_another_name_is_found_by_what_the_injector_says(containers: list[str], native: list[str]) -> None:
+    source = choose([a_pod(containers=containers, native=native, annotations=RENAMED)], ANY_SOURCE, "default")
+    assert (source.proxy, source.container, source.others) == ("mesh-proxy", "sleep", ())
+
+
+@pytest.mark.parametrize("wanted", ["mesh-proxy", "istio-proxy"])
+def test_a_sidecar_of_another_name_is_no_source_either(wanted: str) -> None:
+    with pytest.raises(InvalidInput, match=f"--container {wanted}: the sidecar's own traffic is not captured") as refused:
+        choose([a_pod(containers=["sleep", "mesh-proxy"], annotations=RENAMED)], SourceChoice(container=wanted), "default")
+    assert refused.value.hint == "name the application's container: sleep"
+
+
+def test_of_several_injected_containers_the_sidecar_is_the_one_that_serves_as_one() -> None:
+    pod = a_pod(
+        containers=["sleep", "tracer", "mesh-proxy"],
+        annotations={"sidecar.istio.io/status": '{"containers":["tracer","mesh-proxy"]}'},
+    )
+    pod["spec"]["containers"][2]["args"] = ["proxy", "sidecar", "--domain"]
+    source = choose([pod], ANY_SOURCE, "default")
+    assert (source.proxy, source.others) == ("mesh-proxy", ("tracer",))
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        '{"containers":["istio-proxy"]}',
+        '{"containers":["tracer","istio-proxy"]}',
+        '{"containers":null,"initContainers":["istio-init"]}',
+        '{"containers":["gone"]}',
+        '{"containers":[1],"initContainers":"istio-proxy"}',
+        "[]",
+        "no JSON",
+        "",
+    ],
+)
+def test_else_the_sidecar_is_known_by_its_name(status: str) -> None:
+    pods = [a_pod(containers=["sleep", "tracer", "istio-proxy"], annotations={"sidecar.istio.io/status": status})]
+    assert choose(pods, ANY_SOURCE, "default").proxy == "istio-proxy"
+
+
+def test_a_pod_with_a_sidecar_is_not_in_ambient_whatever_its_annotation_says() -> None:
+    source = choose([a_pod(annotations={"ambient.istio.io/redirection": "enabled"})], ANY_SOURCE, "default")
+    assert (source.ambient, source.proxy) == (False, "istio-proxy")
+    assert source.hints == (
+        "annotation ambient.istio.io/redirection is enabled, and Istio leaves a pod with a sidecar out of ambient",
+    )
