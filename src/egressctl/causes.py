@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source
+from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source, Surroundings
 from egressctl.rights import EXEC, grant
 
 
@@ -14,7 +14,8 @@ class Situation:
     """Everything that a judgement is made of: what was asked, from where, and what came of it.
 
     `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
-    `entry_name` is the name it has or should have, empty where no target was named (a bare URL).
+    `entry_name` is the name it has or should have, empty where no target was named (a bare URL). `around` is what else is
+    on the Kubernetes cluster, None where that was not looked at.
     """
 
     probe: Probe
@@ -23,6 +24,7 @@ class Situation:
     evidence: Evidence
     entry_name: str = ""
     entry: ServiceEntry | None = None
+    around: Surroundings | None = None
 
     @property
     def address(self) -> str:
@@ -34,16 +36,16 @@ def _exec(source: Source, command: str) -> str:
     return f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- {command}"
 
 
-def explain(code: CauseCode, situation: Situation, detail: str = "") -> Cause:
+def explain(code: CauseCode, situation: Situation, detail: str = "", step: str = "") -> Cause:
     """Put a cause into one sentence with its evidence, and name the next command to type.
 
-    `detail` replaces the sentence where the caller knows more than the code says.
+    `detail` replaces the sentence and `step` the command, where the caller knows more than the code says.
     """
     message, hint = _words(code, situation)
     if code is CauseCode.EXEC_FORBIDDEN:
         who = re.match(r"user (\S+) may not", detail)
         hint = grant("create", EXEC, situation.source.namespace, who[1] if who else "")
-    return Cause(code, detail or message, hint)
+    return Cause(code, detail or message, step or hint)
 
 
 def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
@@ -79,6 +81,32 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
         case CauseCode.PORT_NOT_LISTED:
             listed = ", ".join(str(port.number) for port in entry.ports) if entry else ""
             return f"{name} names port {listed or 'none'}, and the probe goes to {probe.port}", describe
+        case CauseCode.HOST_NOT_LISTED:
+            listed = ", ".join(entry.hosts[:4]) + (", ..." if len(entry.hosts) > 4 else "") if entry else ""
+            return (
+                f"{name} names the host {listed or 'none'} on port {probe.port}, where TLS and HTTP are led by host, and the "
+                f"probe asks for {probe.host}; {outcome.remote_ip or 'it'} leads to {carried}",
+                describe,
+            )
+        case CauseCode.PROTOCOL_MISMATCH:
+            declared = ", ".join(f"{port.number} {port.protocol or 'unset'}" for port in entry.ports) if entry else "none"
+            return f"the protocol of port {probe.port} ({name}: {declared}) does not fit what is spoken ({curl_says})", describe
+        case CauseCode.HIDDEN_BY_SIDECAR:
+            return (
+                f"a Sidecar resource leaves {name} out of what pod {source.pod} may import; {at.address} leads to {carried}",
+                f"kubectl get sidecars.networking.istio.io -n {source.namespace} -o yaml",
+            )
+        case CauseCode.REJECTED_BY_PROXY:
+            said = f": {evidence.refused}" if evidence.refused else ""
+            return (
+                f"Envoy refused the listener of {name} in the sidecar of {source.pod}{said}",
+                describe,
+            )
+        case CauseCode.REROUTED:
+            return _rerouted(at, carried)
+        case CauseCode.NO_ENDPOINTS:
+            why = "it is STATIC and lists no endpoints" if entry and entry.resolution == "STATIC" else "none could be resolved"
+            return f"{carried} has no hosts to send {at.address} to: {why}", describe
         case CauseCode.RIVAL_ENTRY:
             rival = evidence.owner.rival if evidence.owner else None
             instead = f", not {namespace}/{name}" if name else ""
@@ -114,7 +142,7 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
         case CauseCode.NOT_CAPTURED:
             return (
                 f"the connection to {at.address} did not go through the sidecar: "
-                "the pod's socket table has no other end of it at port 15001",
+                f"the pod's socket table has no other end of it at port 15001{_hints(source)}",
                 f"kubectl get pod -n {source.namespace} {source.pod} -o jsonpath='{{.metadata.annotations}}'",
             )
         case CauseCode.AMBIENT:
@@ -160,6 +188,12 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
             )
         case CauseCode.EVIDENCE_LOST:
             return f"the evidence for {at.address} is not sufficient ({curl_says})", "ask again: --retries 2"
+        case CauseCode.SIDECAR_NOT_READY:
+            state = source.proxy_state or "its status says so"
+            return (
+                f"the sidecar of {source.namespace}/{source.pod} is not ready ({state}), so nothing can be said of its way",
+                f"kubectl describe pod -n {source.namespace} {source.pod}",
+            )
         case CauseCode.NO_SOURCE_POD:
             return "there is no pod to send the probe from", "egressctl create ... --with-source, or name one: --pod NAME"
         case CauseCode.NO_CURL:
@@ -174,3 +208,35 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
             )
         case CauseCode.EXEC_FAILED:
             return f"curl could not be run in pod {source.namespace}/{source.pod}", _exec(source, "curl --version")
+
+
+def _hints(source: Source) -> str:
+    return f" (perhaps: {'; '.join(source.hints)})" if source.hints else ""
+
+
+def _rerouted(at: Situation, carried: str) -> tuple[str, str]:
+    walk, evidence = at.evidence.walk, at.evidence
+    if walk and walk.virtual_service:
+        namespace, _, name = walk.virtual_service.partition("/")
+        to = carried
+        if walk.absent:
+            to = f"{carried}, an Envoy cluster that the sidecar does not have"
+        elif walk.direct_status:
+            to = f"an answer of the sidecar's own, HTTP {walk.direct_status}"
+        elif walk.choices:
+            to = f"{carried}, one of {', '.join(walk.choices)}"
+        return (
+            f"VirtualService {walk.virtual_service} leads {at.address} to {to}",
+            f"kubectl get virtualservice -n {namespace} {name} -o yaml",
+        )
+    namespace, _, name = evidence.destination_rule.partition("/")
+    if not name:
+        return (
+            f"a VirtualService or DestinationRule sends {at.address} elsewhere, to {carried}",
+            "kubectl get virtualservices.networking.istio.io,destinationrules.networking.istio.io -A",
+        )
+    return (
+        f"DestinationRule {evidence.destination_rule} wraps every connection of {carried} in TLS (trafficPolicy.tls), and the "
+        "probe speaks TLS already",
+        f"kubectl get destinationrule -n {namespace} {name} -o yaml",
+    )

@@ -16,7 +16,7 @@ from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import ANY_SOURCE, SourceChoice
-from egressctl.verdict import PASSTHROUGH
+from egressctl.envoy import PASSTHROUGH
 from egressctl.verify import Asking, of_manifest, verify_from
 
 

@@ -19,7 +19,7 @@ from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken
 from egressctl.sidecar import NOTHING, Reading, until
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.undo import Undo
-from egressctl.verdict import exported
+from egressctl.ownership import exported
 from egressctl.verify import look_up
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)

@@ -87,9 +87,13 @@ def _address(at: Situation, entry: ServiceEntry) -> Cause | None:
 
 
 def _export(at: Situation, entry: ServiceEntry) -> Cause | None:
-    if exported(entry, at.source.namespace):
+    default = (at.around and at.around.default_export_to) or ("*",)
+    if exported(entry, at.source.namespace, default):
         return None
-    return explain(CauseCode.NOT_EXPORTED, at)
+    if entry.export_to:
+        return explain(CauseCode.NOT_EXPORTED, at)
+    said = f"{entry} has no exportTo, and the mesh's defaultServiceExportTo is {', '.join(default)}: {at.source.namespace} is left out"
+    return explain(CauseCode.NOT_EXPORTED, at, said, f"kubectl get configmap -n {at.around.root if at.around else ''} istio -o yaml")
 
 
 def _refused_listener(at: Situation, entry: ServiceEntry) -> Cause | None:
@@ -124,8 +128,11 @@ def _hidden(at: Situation, entry: ServiceEntry) -> Cause | None:
 
 
 def _rival(at: Situation, entry: ServiceEntry) -> Cause | None:
-    carried = at.evidence.walk.envoy_cluster if at.evidence.walk else None
-    owner = at.evidence.owner
+    walk, owner = at.evidence.walk, at.evidence.owner
+    carried = walk.envoy_cluster if walk else None
+    to = destination(carried or "")
+    if walk and walk.absent and to and to.host in entry.hosts:
+        return None  # Its own Envoy cluster, on its way in or out.
     if carried not in (None, BLACKHOLE, PASSTHROUGH) or (owner and owner.rival):
         return explain(CauseCode.RIVAL_ENTRY, at)
     other = _displacing(at, entry)
@@ -163,7 +170,7 @@ def _not_propagated(at: Situation, entry: ServiceEntry) -> Cause:
         return explain(CauseCode.NOT_PROPAGATED, at, said, "name another port in the ServiceEntry")
     around = at.around or Surroundings(unread=("the other objects of the mesh were not looked at",))
     unseen = [f"{plural} of namespace {place} were not looked at" for plural, place in _unseen(at) if at.around is not None]
-    if not entry.export_to and entry.namespace != at.source.namespace:
+    if not entry.export_to and entry.namespace != at.source.namespace and around.default_export_to is None:
         unseen.append("whether the mesh exports entries that name no exportTo was not looked at (defaultServiceExportTo)")
     why = "the control plane has not pushed it"
     if unseen or at.around is None:

@@ -198,6 +198,10 @@ class Surroundings:
     """The labels of each namespace."""
     unread: tuple[str, ...] = ()
     """One sentence for each kind that was not read everywhere."""
+    root: str = "istio-system"
+    """The mesh's root namespace (MeshConfig.rootNamespace)."""
+    default_export_to: tuple[str, ...] | None = None
+    """Where the mesh exports an entry that does not say (MeshConfig.defaultServiceExportTo); None where it was not read."""
     reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
 
@@ -248,6 +252,10 @@ class Source:
     """The pod's other running containers, the sidecar's left out."""
     hints: tuple[str, ...] = ()
     """What the pod says of itself that can keep a connection from the sidecar, as half sentences: hints, never evidence."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The pod's, by which a Sidecar resource may select it."""
+    revision: str = ""
+    """The control plane's revision that the sidecar was injected for; empty where the pod does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +341,8 @@ class Counts:
     opened: int = 0
     connect_failed: int = 0
     pending: int = 0
+    requests: int = 0
+    """Requests, or connections passed through; over a connection that is used again, only these move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +360,12 @@ class Evidence:
     """How the counts of that Envoy cluster and address moved around the probes."""
     policy: str = ""
     """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, or empty."""
+    refused: str = ""
+    """What Envoy said when it refused the listener of the target's entry; empty where it did not."""
+    destination_rule: str = ""
+    """The DestinationRule (`namespace/name`) by which the Envoy cluster wraps its connections in TLS; empty for none."""
+    endpoints: int | None = None
+    """How many hosts the Envoy cluster has of its own; None where it connects to the address asked for, or is not known."""
     methods: tuple[Method, ...] = ()
 
 

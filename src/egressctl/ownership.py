@@ -164,11 +164,10 @@ def lists(entry: ServiceEntry, ip: str) -> bool:
     return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
 
 
-def exported(entry: ServiceEntry, namespace: str) -> bool:
-    """Say whether the entry's exportTo reaches a namespace; without exportTo it reaches all."""
-    return not entry.export_to or any(
-        scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in entry.export_to
-    )
+def exported(entry: ServiceEntry, namespace: str, default: Sequence[str] = ("*",)) -> bool:
+    """Say whether the entry's exportTo reaches a namespace; `default` is what the mesh makes of an absent one."""
+    scopes = entry.export_to or default
+    return any(scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in scopes)
 
 
 def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:
@@ -186,7 +185,7 @@ def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry
         return None
     winners = []
     for default in ("*", "."):
-        pool = [each for each in entries if not pod_namespace or _exported(each, pod_namespace, default)]
+        pool = [each for each in entries if not pod_namespace or exported(each, pod_namespace, (default,))]
         if pool:
             winners.append(min(pool, key=lambda each: ("*" in (each.export_to or default), ages[id(each)], each.name)))
     return winners[0] if winners and all(each is winners[0] for each in winners) else None
@@ -198,11 +197,6 @@ def _age(created: str) -> datetime | None:
     except ValueError:
         return None
     return age if age.tzinfo else None
-
-
-def _exported(entry: ServiceEntry, namespace: str, default: str) -> bool:
-    exports = entry.export_to or (default,)
-    return "*" in exports or namespace in exports or ("." in exports and namespace == entry.namespace)
 
 
 def rivals(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[Rival, ...]:

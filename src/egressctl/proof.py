@@ -33,7 +33,9 @@ from egressctl.model import (
 from egressctl.parallel import gather
 from egressctl.serviceentry import read
 from egressctl.sidecar import NOTHING, Look, Reading, look, look_again
-from egressctl.verdict import BLACKHOLE, exported, lists, result
+from egressctl.envoy import BLACKHOLE
+from egressctl.ownership import exported, lists
+from egressctl.verdict import result
 
 
 @dataclass(frozen=True, slots=True)

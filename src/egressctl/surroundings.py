@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from egressctl.errors import ApiFailure, Forbidden, NotFound
+from egressctl.documents import parse
+from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, NotFound
 from egressctl.kube.rest import namespaced
 from egressctl.mesh import Mesh
 from egressctl.model import Manifest, Surroundings
-from egressctl.parallel import gather
+from egressctl.parallel import begin, gather
 from egressctl.serviceentry import GROUP, PLURAL, read
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
+
+MESH_CONFIG = "istio"
+"""The ConfigMap in which istiod keeps the mesh's configuration, for a control plane without a revision."""
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
@@ -46,6 +50,7 @@ def surroundings(mesh: Mesh, namespace: str, *, services: bool, root: str = ROOT
     plurals = [PLURAL, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, *([SERVICES] if services else [])]
     places = list(dict.fromkeys((namespace, root)))
     calls = [partial(_list, mesh, "v1" if plural == SERVICES else istio, plural, places) for plural in plurals]
+    configured = begin(partial(_default_export_to, mesh, root))
     *lists, labels = gather([*calls, partial(_namespaces, mesh, places)], at_most=len(plurals) + 1)
     listed = {**dict(zip(plurals, lists, strict=True)), NAMESPACES: labels}
     empty = _Listed(())
@@ -56,9 +61,22 @@ def surroundings(mesh: Mesh, namespace: str, *, services: bool, root: str = ROOT
         destination_rules=listed[DESTINATION_RULES].items,
         services=listed.get(SERVICES, empty).items,
         namespaces={each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in labels.items},
+        root=root,
+        default_export_to=configured(),
         unread=tuple(_unread(plural, each) for plural, each in listed.items() if each.reach is not None),
         reach={plural: each.reach for plural, each in listed.items() if each.reach is not None},
     )
+
+
+def _default_export_to(mesh: Mesh, root: str) -> tuple[str, ...] | None:
+    """Read defaultServiceExportTo of the mesh's configuration; None where that may not be read, or is not understood."""
+    try:
+        data = mesh.api.get(namespaced("v1", root, "configmaps", MESH_CONFIG)).get("data") or {}
+        said = parse(str(data.get("mesh") or "{}"), f"ConfigMap {root}/{MESH_CONFIG}").documents[0].value
+    except (CouldNotAsk, InvalidInput):
+        return None
+    scopes = said.get("defaultServiceExportTo") or ["*"]
+    return tuple(map(str, scopes)) if isinstance(scopes, list) else None
 
 
 def _list(mesh: Mesh, api_version: str, plural: str, places: Sequence[str]) -> _Listed:

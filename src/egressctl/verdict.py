@@ -2,16 +2,18 @@
 
 `open` needs all four of captured, static, owned and counted; `blocked` a refusal, a walk that leads
 to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no
-capture. What lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did.
+capture. What lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the
+sidecar itself may have given is none that came from beyond it.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, replace
 
 from egressctl.causes import Situation, explain
 from egressctl.curl import cause_of, looks_reset
+from egressctl.diagnosis import foreign, routing, speaks_otherwise, why_not_ours, wraps
+from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.model import (
     Capture,
     Cause,
@@ -20,12 +22,11 @@ from egressctl.model import (
     Method,
     Ownership,
     ProbeResult,
-    ServiceEntry,
     Verdict,
 )
 
-BLACKHOLE = "BlackHoleCluster"
-PASSTHROUGH = "PassthroughCluster"
+_GATEWAY_STATUS = (502, 503, 504)
+_ONLY_HTTP2 = ("HTTP2", "GRPC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,30 @@ def methods(evidence: Evidence) -> tuple[Method, ...]:
 def _answered(at: Situation) -> bool:
     """Say whether the expected answer came: curl content, the status expected, every extraction found."""
     outcome, status = at.outcome, at.probe.expect.status
-    return outcome.curl_exit == 0 and outcome.http_status > 0 and status in (None, outcome.http_status) and not outcome.unmatched
+    came = outcome.curl_exit == 0 and outcome.http_status > 0 and status in (None, outcome.http_status) and not outcome.unmatched
+    return came and not _by_the_sidecar(at)
+
+
+def _by_the_sidecar(at: Situation) -> bool:
+    """Say whether the sidecar itself gave this answer, or may have: then nothing came from beyond it.
+
+    Envoy answers an HTTP request that it has a direct response for, and with 502, 503 or 504 one whose Envoy cluster has no
+    hosts, could not be connected to, or broke off.
+    """
+    walk, status, counts = at.evidence.walk, at.outcome.http_status, at.evidence.counts
+    if walk is None or not status or at.evidence.capture is not Capture.CAPTURED:
+        return False
+    if walk.direct_status:
+        return status == walk.direct_status
+    if not walk.http_route or status not in _GATEWAY_STATUS:
+        return False
+    return at.evidence.endpoints == 0 or bool(counts and counts.connect_failed) or _mistaken_for_http2(at)
+
+
+def _mistaken_for_http2(at: Situation) -> bool:
+    """Say whether the sidecar speaks HTTP/2 beyond because the port is declared so, and the probe does not."""
+    ports = at.entry.ports if at.entry else ()
+    return any(port.number == at.probe.port and port.protocol.upper() in _ONLY_HTTP2 for port in ports)
 
 
 def _unproven(at: Situation, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
@@ -93,19 +117,24 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
         )
     if walk is None:
         return _unproven(at, CauseCode.PROXY_UNREADABLE)
-    if walk.unknown:
+    if walk.unknown or walk.choices and walk.envoy_cluster is None:
         return _unproven(
-            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the way through the sidecar is not understood: {walk.unknown}"
+            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the way through the sidecar is not understood: {_obscure(at)}"
         )
-    if walk.envoy_cluster in (None, BLACKHOLE):
+    if _leads_nowhere(at):
         return _unproven(
             at,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sidecar's configuration leads {at.address} to {walk.envoy_cluster or 'nothing'}: "
-            "the two do not fit together",
+            f"the answer came, and the sidecar's configuration leads {at.address} to {_nowhere(at)}: the two do not fit together",
+        )
+    if walk.http_route and at.outcome.http_status in _GATEWAY_STATUS:
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"HTTP {at.outcome.http_status} may be the sidecar's own answer, and then nothing came from {at.address}",
         )
     if walk.envoy_cluster == PASSTHROUGH:
-        return Verdict.BYPASSED, _why_not_ours(at)
+        return Verdict.BYPASSED, why_not_ours(at)
     owner = evidence.owner
     if at.entry is None and at.entry_name:
         return Verdict.BYPASSED, explain(CauseCode.ENTRY_MISSING, at)
@@ -117,7 +146,7 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
             f"the answer came through {walk.envoy_cluster}, and whose that is could not be told: {reason}",
         )
     if owner.ownership is Ownership.OTHERS:
-        return Verdict.BYPASSED, _why_not_ours(at)
+        return Verdict.BYPASSED, why_not_ours(at)
     if evidence.counted is not True:
         told = "did not move" if evidence.counted is False else "could not be read"
         return _unproven(
@@ -126,50 +155,26 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
     return Verdict.OPEN, None
 
 
-def _why_not_ours(at: Situation) -> Cause:
-    """Name why a connection that was let out, or refused, did not go to the target's Envoy cluster."""
-    if not at.entry_name:
-        owner = at.evidence.owner
-        if at.evidence.walk and at.evidence.walk.envoy_cluster == PASSTHROUGH:
-            return explain(CauseCode.PASSTHROUGH, at)
-        return explain(CauseCode.RIVAL_ENTRY if owner else CauseCode.BLACKHOLE, at)
-    if at.entry is None:
-        return explain(CauseCode.ENTRY_MISSING, at)
-    if all(port.number != at.probe.port for port in at.entry.ports):
-        return explain(CauseCode.PORT_NOT_LISTED, at)
-    if not lists(at.entry, at.outcome.remote_ip):
-        return explain(CauseCode.ADDRESS_NOT_LISTED, at)
-    carried = at.evidence.walk.envoy_cluster if at.evidence.walk else None
-    if carried not in (None, BLACKHOLE, PASSTHROUGH) or (at.evidence.owner and at.evidence.owner.rival):
-        return explain(CauseCode.RIVAL_ENTRY, at)
-    if not exported(at.entry, at.source.namespace):
-        return explain(CauseCode.NOT_EXPORTED, at)
-    return explain(CauseCode.NOT_PROPAGATED, at)
+def _obscure(at: Situation) -> str:
+    walk = at.evidence.walk
+    if walk is None or walk.unknown:
+        return walk.unknown if walk else "it was not read"
+    return f"chance decides between {', '.join(walk.choices)}, and the connection counts do not tell them apart"
 
 
-def lists(entry: ServiceEntry, ip: str) -> bool:
-    """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
-    if not entry.addresses:
-        return True
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
-    for block in entry.addresses:
-        try:
-            network = ipaddress.ip_network(block, strict=False)
-        except ValueError:
-            continue
-        if address.version == network.version and address in network:
-            return True
-    return False
+def _leads_nowhere(at: Situation) -> bool:
+    """Say whether nothing can come back by this way: no Envoy cluster, one that is not there, or one without hosts."""
+    walk = at.evidence.walk
+    return walk is not None and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent or at.evidence.endpoints == 0)
 
 
-def exported(entry: ServiceEntry, namespace: str) -> bool:
-    """Say whether the entry's exportTo reaches a namespace; without exportTo it reaches all."""
-    return not entry.export_to or any(
-        scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in entry.export_to
-    )
+def _nowhere(at: Situation) -> str:
+    walk = at.evidence.walk
+    if walk is None or walk.envoy_cluster is None:
+        return f"an answer of its own, HTTP {walk.direct_status}" if walk and walk.direct_status else "nothing"
+    if walk.absent:
+        return f"{walk.envoy_cluster}, which it does not have"
+    return f"{walk.envoy_cluster}, which has no hosts" if at.evidence.endpoints == 0 else walk.envoy_cluster
 
 
 def _judge_failure(at: Situation) -> tuple[Verdict, Cause]:
@@ -188,34 +193,48 @@ def _judge_failure(at: Situation) -> tuple[Verdict, Cause]:
     if at.source.proxy is None:
         return Verdict.FAILED, explain(code, at)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        told = explain(CauseCode.NOT_CAPTURED, at)
-        return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain(code, at).message}")
+        return _around_the_sidecar(at, code)
+    if not at.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
+        return _inconclusive(at, CauseCode.SIDECAR_NOT_READY)
     if code is CauseCode.CONNECT_REFUSED:
-        # A running sidecar accepts every connection before it decides, so it was not there, or not in the way.
-        return _inconclusive(
-            at,
-            CauseCode.EVIDENCE_LOST,
-            f"{at.address} refused the connection itself: no sidecar was in the way, or none is listening yet ({outcome.error})",
-        )
+        return _judge_no_connection(at, code)
     if evidence.walk is None:
         return _inconclusive(at, CauseCode.PROXY_UNREADABLE)
     if evidence.walk.unknown:
         return _inconclusive(
             at, CauseCode.EVIDENCE_LOST, f"the way through the sidecar is not understood: {evidence.walk.unknown}"
         )
-    if evidence.walk.envoy_cluster in (None, BLACKHOLE):
+    if _leads_nowhere(at) and not evidence.walk.choices:
         return _judge_refusal(at)
     return _judge_beyond(at, code)
 
 
+def _around_the_sidecar(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
+    told = explain(CauseCode.NOT_CAPTURED, at)
+    return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain(code, at).message}")
+
+
+def _judge_no_connection(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
+    """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
+    if not at.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
+        return _inconclusive(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"{at.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
+            f"({at.outcome.error or 'no message'})",
+        )
+    told = explain(CauseCode.NOT_CAPTURED, at, f"no sidecar took the connection to {at.address}, and one that runs takes every one")
+    return Verdict.FAILED, replace(told, message=f"{told.message}; {explain(code, at).message}")
+
+
 def _wrong_answer(at: Situation) -> CauseCode:
     status = at.probe.expect.status
-    return CauseCode.BODY_MISMATCH if status in (None, at.outcome.http_status) else CauseCode.HTTP_STATUS
+    return CauseCode.BODY_MISMATCH if status in (None, at.outcome.http_status) and at.outcome.unmatched else CauseCode.HTTP_STATUS
 
 
 def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
     """Judge a failure where the walk leads to BlackHoleCluster or to nothing."""
-    if not looks_reset(at.outcome):
+    if not looks_reset(at.outcome) and not _by_the_sidecar(at):
         return _inconclusive(
             at,
             CauseCode.EVIDENCE_LOST,
@@ -229,12 +248,41 @@ def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
             f"{at.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table",
         )
-    return Verdict.BLOCKED, _why_not_ours(at)
+    owner = at.evidence.owner
+    if at.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
+        return Verdict.BLOCKED, explain(CauseCode.NO_ENDPOINTS, at)
+    return Verdict.BLOCKED, why_not_ours(at)
 
 
 def _judge_beyond(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
     """Judge a failure where the walk leads out of the mesh: the counts, or curl's own words, say what happened."""
+    verdict, cause = _beyond(at, code)
+    if verdict is not Verdict.FAILED:
+        return verdict, cause
+    if wraps(at) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
+        return verdict, explain(CauseCode.REROUTED, at)
+    if routing(at) and foreign(at):
+        told = explain(CauseCode.REROUTED, at)
+        return verdict, replace(told, message=f"{told.message}; then {cause.message}")
+    if at.entry is not None and (how := _mistaken(at)):
+        return verdict, explain(CauseCode.PROTOCOL_MISMATCH, at, f"{at.entry} names port {at.probe.port} and {how}")
+    return verdict, cause
+
+
+def _mistaken(at: Situation) -> str:
+    """Say in half a sentence how the declared protocol spoilt what was let out, "" where it did not."""
+    entry, walk, outcome = at.entry, at.evidence.walk, at.outcome
+    if entry is None or walk is None or not walk.http_route:
+        return ""
+    if _mistaken_for_http2(at) and (outcome.http_status in _GATEWAY_STATUS or looks_reset(outcome)):
+        return f"declares it HTTP/2, in which the sidecar asks {at.address}, and got no answer (HTTP {outcome.http_status})"
+    return speaks_otherwise(entry, at)
+
+
+def _beyond(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
     outcome, counts = at.outcome, at.evidence.counts
+    if _by_the_sidecar(at) and counts is not None and counts.connect_failed:
+        return Verdict.FAILED, explain(CauseCode.CONNECT_REFUSED, at)
     if not looks_reset(outcome) and code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
         return Verdict.FAILED, explain(code, at)
     if counts is None:

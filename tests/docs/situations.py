@@ -12,13 +12,16 @@ from egressctl.model import (
     CauseCode,
     Counts,
     Evidence,
+    Manifest,
     Outcome,
     Owner,
     Ownership,
+    Port,
     Probe,
     ProbeResult,
     ServiceEntry,
     Source,
+    Surroundings,
     Walk,
 )
 from egressctl.proof import Question, unasked
@@ -37,6 +40,15 @@ PASSTHROUGH = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "Passthrou
 OWNED = Owner(Ownership.OWNED, "default/wikipedia-ext lists 208.80.154.224/27 on port 443 and the host wikipedia.org")
 RIVAL = replace(ENTRY, name="mirror-ext", namespace="other", hosts=("mirror.example",), addresses=(f"{IP}/32",))
 RIVALS_WALK = Walk("0.0.0.0_443", "outbound|443||mirror.example", "outbound|443||mirror.example", f"{IP}/32")
+
+DEFAULT = Walk("0.0.0.0_443", "PassthroughFilterChain", "PassthroughCluster")
+DETOUR = Owner(Ownership.OTHERS, "it is the Envoy cluster of host mirror.example of namespace default")
+TLS, HTTP = Port(443, "TLS", "tls"), Port(443, "HTTP", "http")
+IMPORTS_LITTLE: Manifest = {
+    "kind": "Sidecar",
+    "metadata": {"namespace": "default", "name": "little"},
+    "spec": {"egress": [{"hosts": ["istio-system/*"]}]},
+}
 
 ANSWER = Outcome(
     0,
@@ -62,8 +74,9 @@ def _at(
     source: Source = SOURCE,
     name: str = ENTRY.name,
     entry: ServiceEntry | None = ENTRY,
+    around: Surroundings | None = None,
 ) -> ProbeResult:
-    return result(Situation(probe, source, outcome, evidence, name, entry))
+    return result(Situation(probe, source, outcome, evidence, name, entry, around))
 
 
 def _never_asked(code: CauseCode) -> ProbeResult:
@@ -81,6 +94,20 @@ RESULTS: Mapping[CauseCode, ProbeResult] = {
     CauseCode.ADDRESS_NOT_LISTED: _at(replace(CUT, remote_ip=OUTSIDE), REFUSED),
     CauseCode.PORT_NOT_LISTED: _at(
         replace(CUT, remote_port=8443), REFUSED, probe=replace(PORTAL, url="https://www.wikipedia.org:8443")
+    ),
+    CauseCode.HOST_NOT_LISTED: _at(CUT, REFUSED, entry=replace(ENTRY, hosts=("en.wikipedia.org",), ports=(TLS,))),
+    CauseCode.PROTOCOL_MISMATCH: _at(ANSWER, replace(LET_OUT, walk=DEFAULT), entry=replace(ENTRY, ports=(HTTP,))),
+    CauseCode.HIDDEN_BY_SIDECAR: _at(CUT, REFUSED, around=Surroundings(sidecars=(IMPORTS_LITTLE,))),
+    CauseCode.REJECTED_BY_PROXY: _at(
+        CUT, replace(REFUSED, refused="error adding listener '0.0.0.0_443': filter 'istio.alpn' is not known")
+    ),
+    CauseCode.REROUTED: _at(
+        ANSWER,
+        replace(CARRIED, walk=replace(RIVALS_WALK, prefix=OWN.prefix, virtual_service="default/detour"), owner=DETOUR),
+    ),
+    CauseCode.NO_ENDPOINTS: _at(CUT, replace(CARRIED, counted=False, endpoints=0), entry=replace(ENTRY, resolution="STATIC")),
+    CauseCode.SIDECAR_NOT_READY: _at(
+        CUT, Evidence(), source=replace(SOURCE, proxy_ready=False, proxy_state="running, and its readiness probe fails")
     ),
     CauseCode.RIVAL_ENTRY: _at(
         ANSWER,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from egressctl.model import Capture, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
 from egressctl.neutral import neutralise
-from egressctl.verdict import BLACKHOLE
+from egressctl.envoy import BLACKHOLE
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]
