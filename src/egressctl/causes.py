@@ -72,6 +72,12 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 f"ServiceEntry {name} is not in namespace {namespace}; {at.address} leads to {carried}",
                 f"egressctl create {target} -n {namespace}",
             )
+        case CauseCode.ADDRESS_NOT_LISTED if entry and not entry.addresses and entry.allocated:
+            return (
+                f"{probe.host} resolved to {outcome.remote_ip}, and {name} has the address that Istio gave it, "
+                f"{', '.join(entry.allocated)}, with which only the sidecar's own DNS answers",
+                _exec(source, f"nslookup {probe.host}"),
+            )
         case CauseCode.ADDRESS_NOT_LISTED:
             listed = ", ".join(entry.addresses[:4]) + (", ..." if len(entry.addresses) > 4 else "") if entry else ""
             return (

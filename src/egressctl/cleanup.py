@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from egressctl import curl
 from egressctl.create import DRY_RUNS, manager_of
+from egressctl.envoy import PASSTHROUGH
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
@@ -16,7 +17,6 @@ from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import ANY_SOURCE, SourceChoice
-from egressctl.envoy import PASSTHROUGH
 from egressctl.verify import Asking, of_manifest, verify_from
 
 

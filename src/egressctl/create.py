@@ -10,7 +10,7 @@ from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotF
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Target, TargetResult
-from egressctl.ownership import rivals
+from egressctl.ownership import exported, rivals
 from egressctl.parallel import begin
 from egressctl.polling import poll
 from egressctl.progress import Progress
@@ -19,7 +19,6 @@ from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken
 from egressctl.sidecar import NOTHING, Reading, until
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.undo import Undo
-from egressctl.ownership import exported
 from egressctl.verify import look_up
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)

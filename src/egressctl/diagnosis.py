@@ -87,13 +87,17 @@ def _address(at: Situation, entry: ServiceEntry) -> Cause | None:
 
 
 def _export(at: Situation, entry: ServiceEntry) -> Cause | None:
-    default = (at.around and at.around.default_export_to) or ("*",)
+    around = at.around or Surroundings()
+    default = around.default_export_to or ("*",)
     if exported(entry, at.source.namespace, default):
         return None
     if entry.export_to:
         return explain(CauseCode.NOT_EXPORTED, at)
-    said = f"{entry} has no exportTo, and the mesh's defaultServiceExportTo is {', '.join(default)}: {at.source.namespace} is left out"
-    return explain(CauseCode.NOT_EXPORTED, at, said, f"kubectl get configmap -n {at.around.root if at.around else ''} istio -o yaml")
+    said = (
+        f"{entry} has no exportTo, and the mesh's defaultServiceExportTo is {', '.join(default)}, "
+        f"which leaves out namespace {at.source.namespace}"
+    )
+    return explain(CauseCode.NOT_EXPORTED, at, said, f"kubectl get configmap -n {around.root} istio -o yaml")
 
 
 def _refused_listener(at: Situation, entry: ServiceEntry) -> Cause | None:

@@ -360,13 +360,13 @@ class Evidence:
     """How the counts of that Envoy cluster and address moved around the probes."""
     policy: str = ""
     """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, or empty."""
+    methods: tuple[Method, ...] = ()
     refused: str = ""
     """What Envoy said when it refused the listener of the target's entry; empty where it did not."""
     destination_rule: str = ""
     """The DestinationRule (`namespace/name`) by which the Envoy cluster wraps its connections in TLS; empty for none."""
     endpoints: int | None = None
     """How many hosts the Envoy cluster has of its own; None where it connects to the address asked for, or is not known."""
-    methods: tuple[Method, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,11 @@ def owner(
         rival = _holder(_holders(neighbours, namespace, to, walk), pod_namespace)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
-    return _among_namesakes(walk, config, entry, neighbours, to, pod_namespace)
+    return _among_namesakes(walk, entry, neighbours, to, pod_namespace)
 
 
 def _among_namesakes(
-    walk: Walk, config: ProxyConfig, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
 ) -> Owner:
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
     what = _asked_for(walk, to)
@@ -85,9 +85,7 @@ def _among_namesakes(
     if walk.virtual_service:
         like = next((other for other in neighbours if _lists(other, to.port) and _holds(other, walk, to)), None)
         if like is not None:
-            return Owner(
-                Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well"
-            )
+            return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well")
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}")
 
 

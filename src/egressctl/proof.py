@@ -14,6 +14,7 @@ from functools import cache, partial
 from egressctl import curl, envoy, ownership
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
+from egressctl.envoy import BLACKHOLE
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh, Sent
 from egressctl.model import (
@@ -30,11 +31,10 @@ from egressctl.model import (
     Verdict,
     Walk,
 )
+from egressctl.ownership import exported, lists
 from egressctl.parallel import gather
 from egressctl.serviceentry import read
 from egressctl.sidecar import NOTHING, Look, Reading, look, look_again
-from egressctl.envoy import BLACKHOLE
-from egressctl.ownership import exported, lists
 from egressctl.verdict import result
 
 

@@ -117,7 +117,7 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
         )
     if walk is None:
         return _unproven(at, CauseCode.PROXY_UNREADABLE)
-    if walk.unknown or walk.choices and walk.envoy_cluster is None:
+    if walk.unknown or (walk.choices and walk.envoy_cluster is None):
         return _unproven(
             at, CauseCode.EVIDENCE_LOST, f"the answer came, and the way through the sidecar is not understood: {_obscure(at)}"
         )
@@ -197,7 +197,7 @@ def _judge_failure(at: Situation) -> tuple[Verdict, Cause]:
     if not at.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
         return _inconclusive(at, CauseCode.SIDECAR_NOT_READY)
     if code is CauseCode.CONNECT_REFUSED:
-        return _judge_no_connection(at, code)
+        return _judge_no_connection(at)
     if evidence.walk is None:
         return _inconclusive(at, CauseCode.PROXY_UNREADABLE)
     if evidence.walk.unknown:
@@ -214,7 +214,7 @@ def _around_the_sidecar(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]
     return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain(code, at).message}")
 
 
-def _judge_no_connection(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
+def _judge_no_connection(at: Situation) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
     if not at.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
         return _inconclusive(
@@ -223,8 +223,11 @@ def _judge_no_connection(at: Situation, code: CauseCode) -> tuple[Verdict, Cause
             f"{at.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
             f"({at.outcome.error or 'no message'})",
         )
-    told = explain(CauseCode.NOT_CAPTURED, at, f"no sidecar took the connection to {at.address}, and one that runs takes every one")
-    return Verdict.FAILED, replace(told, message=f"{told.message}; {explain(code, at).message}")
+    said = (
+        f"no sidecar took the connection to {at.address}, which one that runs always does; "
+        f"it was refused beyond it ({at.outcome.error or 'no message'})"
+    )
+    return Verdict.FAILED, explain(CauseCode.NOT_CAPTURED, at, said)
 
 
 def _wrong_answer(at: Situation) -> CauseCode:

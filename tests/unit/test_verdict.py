@@ -14,6 +14,7 @@ import recordings
 from egressctl import envoy, mesh, proof, sidecar, verify
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
+from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.mesh import Sent
 from egressctl.model import (
     Capture,
@@ -29,11 +30,13 @@ from egressctl.model import (
     Probe,
     ServiceEntry,
     Source,
+    Surroundings,
     Verdict,
     Walk,
 )
+from egressctl.ownership import exported, lists
 from egressctl.serviceentry import read
-from egressctl.verdict import BLACKHOLE, PASSTHROUGH, Judgement, exported, judge, lists, methods, result
+from egressctl.verdict import Judgement, judge, methods, result
 
 NAME = "outbound|443||wikipedia.org"
 ENTRY = ServiceEntry(
@@ -82,17 +85,19 @@ class Example:
     probe: Probe = PROBE
     entry_name: str = "wikipedia-ext"
     entry: ServiceEntry | None = ENTRY
+    around: Surroundings | None = None
     says: tuple[str, ...] = field(default_factory=tuple)
 
     @property
     def situation(self) -> Situation:
-        return Situation(self.probe, self.source, self.outcome, self.evidence, self.entry_name, self.entry)
+        return Situation(self.probe, self.source, self.outcome, self.evidence, self.entry_name, self.entry, self.around)
 
 
 OPEN, BYPASSED, BLOCKED = Verdict.OPEN, Verdict.BYPASSED, Verdict.BLOCKED
 FAILED, UNPROVEN, INCONCLUSIVE = Verdict.FAILED, Verdict.UNPROVEN, Verdict.INCONCLUSIVE
 C = CauseCode
 NO_SIDECAR, AMBIENT = replace(SOURCE, proxy=None), replace(SOURCE, ambient=True)
+NOT_READY = replace(SOURCE, proxy_ready=False, proxy_state="running, and its readiness probe fails")
 UNREAD = Evidence(Capture.CAPTURED)
 REFUSED_BY_MESH = leading_to(BLACKHOLE)
 
@@ -100,6 +105,35 @@ REFUSED_BY_MESH = leading_to(BLACKHOLE)
 def with_exit(number: int, **changes: object) -> Outcome:
     return replace(ANSWER, curl_exit=number, http_status=0, error="what curl said", **changes)  # type: ignore[arg-type]
 
+
+def speaking(protocol: str, *hosts: str, **changes: object) -> ServiceEntry:
+    """The entry with its port declared otherwise."""
+    return replace(ENTRY, ports=(Port(443, protocol, "port"),), hosts=hosts or ENTRY.hosts, **changes)  # type: ignore[arg-type]
+
+
+def routed(envoy_cluster: str | None = NAME, **changes: object) -> Evidence:
+    """The proven evidence of an HTTP request that a route takes."""
+    walk = replace(WALK, prefix="", envoy_cluster=envoy_cluster, http_route="80 / www.wikipedia.org:80 / default")
+    return replace(PROVEN, walk=replace(walk, **changes))  # type: ignore[arg-type]
+
+
+def sidecar_resource(*hosts: str) -> Surroundings:
+    egress = [{"hosts": list(hosts)}]
+    return Surroundings(sidecars=({"metadata": {"namespace": "default", "name": "little"}, "spec": {"egress": egress}},))
+
+
+def virtual_service(*hosts: str) -> Surroundings:
+    detour = {"metadata": {"namespace": "default", "name": "detour"}, "spec": {"hosts": list(hosts)}}
+    return Surroundings(virtual_services=(detour,))
+
+
+HTTP_PROBE = replace(PROBE, url="http://www.wikipedia.org:443")
+ANY_STATUS = replace(HTTP_PROBE, expect=Expectation(status=None))
+DETOUR = replace(WALK, envoy_cluster="outbound|443||other.example", virtual_service="default/detour")
+ELSEWHERE = Owner(Ownership.OTHERS, "it is the Envoy cluster of host other.example of namespace default")
+WRAPPED = replace(PROVEN, destination_rule="default/tls", counts=Counts(1, 1))
+WEB = speaking("HTTP", "www.wikipedia.org")
+ALLOCATED = replace(ENTRY, addresses=(), allocated=("240.240.0.1",), resolution="DNS")
 
 EXAMPLES = [
     # open
@@ -109,7 +143,41 @@ EXAMPLES = [
     Example("another status, where it is the expected one", OPEN, outcome=replace(ANSWER, http_status=301),
             probe=replace(PROBE, expect=Expectation(status=301))),
     Example("a bare URL that some entry carries", OPEN, entry_name="", entry=None),
+    Example("a route of HTTP", OPEN, evidence=routed(), probe=HTTP_PROBE, entry=WEB),
+    Example("the entry's side of a weighted route", OPEN,
+            evidence=replace(PROVEN, walk=replace(WALK, choices=(NAME, "outbound|443||other.example")))),
     # bypassed
+    Example("TLS on a port declared HTTP falls to the policy", BYPASSED, C.PROTOCOL_MISMATCH, evidence=leading_to(PASSTHROUGH),
+            entry=speaking("HTTP"), says=("declares it HTTP", "speaks TLS", PASSTHROUGH)),
+    Example("plain text on a port declared TLS", BYPASSED, C.PROTOCOL_MISMATCH, evidence=leading_to(PASSTHROUGH),
+            entry=speaking("TLS"), probe=HTTP_PROBE, says=("declares it TLS", "plain HTTP")),
+    Example("a port declared UDP", BYPASSED, C.PROTOCOL_MISMATCH, evidence=leading_to(PASSTHROUGH), entry=speaking("UDP")),
+    Example("another server name than the entry's", BYPASSED, C.HOST_NOT_LISTED, evidence=leading_to(PASSTHROUGH),
+            entry=speaking("TLS", "en.wikipedia.org"), says=("en.wikipedia.org", "www.wikipedia.org")),
+    Example("a server name that a wildcard names", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH),
+            entry=speaking("TLS", "*.wikipedia.org")),
+    Example("a VirtualService leads elsewhere", BYPASSED, C.REROUTED, evidence=replace(PROVEN, walk=DETOUR, owner=ELSEWHERE),
+            around=virtual_service("wikipedia.org"), says=("VirtualService default/detour", "other.example")),
+    Example("a VirtualService that could not be read leads elsewhere", BYPASSED, C.REROUTED,
+            evidence=replace(PROVEN, walk=DETOUR, owner=ELSEWHERE)),
+    Example("another entry carried it, by a VirtualService of its own host", BYPASSED, C.RIVAL_ENTRY,
+            evidence=replace(PROVEN, walk=DETOUR, owner=RIVALS), around=virtual_service("other.example")),
+    Example("a Sidecar resource leaves it out, and lets everything out", BYPASSED, C.HIDDEN_BY_SIDECAR,
+            evidence=leading_to(PASSTHROUGH), around=sidecar_resource("istio-system/*"),
+            says=("Sidecar default/little", "istio-system/*")),
+    Example("Envoy refused its listener", BYPASSED, C.REJECTED_BY_PROXY, says=("duplicate address",),
+            evidence=replace(leading_to(PASSTHROUGH), refused="error adding listener: duplicate address")),
+    Example("the mesh exports nothing by itself", BYPASSED, C.NOT_EXPORTED, evidence=leading_to(PASSTHROUGH),
+            entry=replace(ENTRY, namespace="other"), around=Surroundings(default_export_to=(".",)),
+            says=("defaultServiceExportTo is .",)),
+    Example("the control plane of another revision reads it", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH),
+            entry=replace(ENTRY, revision="canary"), source=replace(SOURCE, revision="stable"), around=Surroundings(),
+            says=("istio.io/rev=canary", "of revision stable")),
+    Example("one of Istio's own ports", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH), around=Surroundings(),
+            entry=replace(ENTRY, ports=(Port(15021, "TCP", "health"),)), says=("a sidecar gets no listener for port 15021",),
+            probe=replace(PROBE, url="https://www.wikipedia.org:15021")),
+    Example("resolved by another than the sidecar's DNS", BYPASSED, C.ADDRESS_NOT_LISTED, evidence=leading_to(PASSTHROUGH),
+            entry=ALLOCATED, says=("240.240.0.1", "the sidecar's own DNS")),
     Example("let out by the policy, no target", BYPASSED, C.PASSTHROUGH, evidence=leading_to(PASSTHROUGH), entry_name="",
             entry=None, says=("ALLOW_ANY", "208.80.154.224:443", PASSTHROUGH)),
     Example("let out by the policy, no entry", BYPASSED, C.ENTRY_MISSING, evidence=leading_to(PASSTHROUGH), entry=None,
@@ -151,7 +219,43 @@ EXAMPLES = [
     Example("refused, another namespace's entry of the host stands in the way", BLOCKED, C.RIVAL_ENTRY, REFUSAL,
             leading_to(BLACKHOLE, RIVALS), says=("other/rival-ext",)),
     Example("refused, shown by a companion", BLOCKED, C.NOT_PROPAGATED, REFUSAL, replace(REFUSED_BY_MESH, companion=True)),
+    Example("another server name than the entry's, refused", BLOCKED, C.HOST_NOT_LISTED, REFUSAL, REFUSED_BY_MESH,
+            entry=speaking("TLS", "en.wikipedia.org")),
+    Example("the sidecar answers a host that no entry names by itself", BLOCKED, C.HOST_NOT_LISTED,
+            replace(ANSWER, http_status=502), routed(None, direct_status=502), probe=HTTP_PROBE, entry=speaking("HTTP")),
+    Example("the same, where any status would do", BLOCKED, C.HOST_NOT_LISTED,
+            replace(ANSWER, http_status=502), routed(None, direct_status=502), probe=ANY_STATUS, entry=speaking("HTTP")),
+    Example("a VirtualService leads to an Envoy cluster that is not there", BLOCKED, C.REROUTED, REFUSAL,
+            replace(PROVEN, walk=replace(DETOUR, absent=True), owner=None), says=("that the sidecar does not have",)),
+    Example("a VirtualService that answers by itself", BLOCKED, C.REROUTED, replace(ANSWER, http_status=418),
+            routed(None, direct_status=418, virtual_service="default/detour"), probe=HTTP_PROBE, entry=WEB, says=("HTTP 418",)),
+    Example("the entry's own Envoy cluster is not there yet", BLOCKED, C.NOT_PROPAGATED, REFUSAL,
+            replace(PROVEN, walk=replace(WALK, absent=True), owner=None)),
+    Example("a Sidecar resource leaves it out", BLOCKED, C.HIDDEN_BY_SIDECAR, REFUSAL, REFUSED_BY_MESH,
+            around=sidecar_resource("~/*"), says=("Sidecar default/little",)),
+    Example("a Sidecar resource keeps another of its blocks", BLOCKED, C.HIDDEN_BY_SIDECAR, REFUSAL, REFUSED_BY_MESH,
+            entry=replace(ENTRY, addresses=("198.35.26.96/27", *ENTRY.addresses)), around=sidecar_resource("./wikipedia.org"),
+            says=("names the host exactly", "one of its blocks only")),
+    Example("a Sidecar resource imports it, and the control plane is slow", BLOCKED, C.NOT_PROPAGATED, REFUSAL, REFUSED_BY_MESH,
+            around=sidecar_resource("./*"), says=("the control plane has not pushed it",)),
+    Example("Envoy refused its listener, and the policy refuses", BLOCKED, C.REJECTED_BY_PROXY, REFUSAL,
+            replace(REFUSED_BY_MESH, refused="duplicate address")),
+    Example("another namespace's entry of the host, told by the others' list", BLOCKED, C.RIVAL_ENTRY, REFUSAL, REFUSED_BY_MESH,
+            entry=replace(ENTRY, namespace="other"), around=Surroundings(entries=(ENTRY,)), says=("default/wikipedia-ext has",)),
+    Example("no endpoints", BLOCKED, C.NO_ENDPOINTS, REFUSAL, replace(PROVEN, counted=False, endpoints=0),
+            entry=replace(ENTRY, resolution="STATIC"), says=(NAME, "lists no endpoints")),
+    Example("no endpoints, and the sidecar says so in HTTP", BLOCKED, C.NO_ENDPOINTS, replace(ANSWER, http_status=503),
+            replace(routed(), endpoints=0), probe=ANY_STATUS, entry=replace(WEB, resolution="DNS"), says=("could be resolved",)),
     # failed
+    Example("TLS inside TLS", FAILED, C.REROUTED, REFUSAL, WRAPPED, says=("DestinationRule default/tls", "TLS already")),
+    Example("TLS inside TLS, and the other side says so", FAILED, C.REROUTED, evidence=replace(WRAPPED, counts=Counts(1)),
+            outcome=replace(REFUSAL, error="OpenSSL/3.0.17: error:0A00010B:SSL routines::wrong version number")),
+    Example("a VirtualService leads where nothing listens", FAILED, C.REROUTED, REFUSAL,
+            replace(PROVEN, walk=DETOUR, owner=ELSEWHERE, counts=Counts(1, 1)), says=("default/detour", "refused")),
+    Example("the sidecar could not connect, and says so in HTTP", FAILED, C.CONNECT_REFUSED, replace(ANSWER, http_status=503),
+            replace(routed(), counts=Counts(3, 3)), probe=ANY_STATUS, entry=WEB),
+    Example("HTTP/2 to who speaks none", FAILED, C.PROTOCOL_MISMATCH, replace(ANSWER, http_status=502), routed(),
+            probe=ANY_STATUS, entry=speaking("GRPC"), says=("declares it HTTP/2",)),
     Example("the name does not resolve", FAILED, C.NAME_RESOLUTION, with_exit(6, remote_ip="", remote_port=0), Evidence(),
             says=("www.wikipedia.org", "curl exit 6: what curl said")),
     Example("the name does not resolve, ambient", FAILED, C.NAME_RESOLUTION, with_exit(6), Evidence(), AMBIENT),
@@ -187,6 +291,16 @@ EXAMPLES = [
     Example("no owner", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, owner=None), says=("no ServiceEntry",)),
     Example("not counted", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=False), says=("did not move",)),
     Example("counts not readable", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=None), says=("not be read",)),
+    Example("an answer that may be the sidecar's own", UNPROVEN, C.EVIDENCE_LOST, replace(ANSWER, http_status=503), routed(),
+            probe=ANY_STATUS, entry=WEB, says=("may be the sidecar's own answer",)),
+    Example("an answer from an Envoy cluster without hosts", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, endpoints=0),
+            says=("which has no hosts",)),
+    Example("an answer from an Envoy cluster that is not there", UNPROVEN, C.EVIDENCE_LOST,
+            evidence=replace(PROVEN, walk=replace(WALK, absent=True))),
+    Example("another answer than the sidecar's own", UNPROVEN, C.EVIDENCE_LOST, evidence=routed(None, direct_status=502),
+            probe=HTTP_PROBE, entry=WEB, says=("do not fit together",)),
+    Example("chance decides, and the counts do not tell", UNPROVEN, C.EVIDENCE_LOST, says=("chance decides between",),
+            evidence=replace(PROVEN, walk=replace(WALK, envoy_cluster=None, choices=(NAME, "outbound|443||other.example")))),
     # inconclusive
     Example("ambient, and no answer", INCONCLUSIVE, C.AMBIENT, REFUSAL, Evidence(), AMBIENT),
     Example("no answer, sidecar not readable", INCONCLUSIVE, C.PROXY_UNREADABLE, REFUSAL, UNREAD),
@@ -204,7 +318,13 @@ EXAMPLES = [
     Example("a time-out where the mesh refuses", INCONCLUSIVE, C.EVIDENCE_LOST, TIME_OUT, REFUSED_BY_MESH),
     Example("a 502 where the mesh refuses", INCONCLUSIVE, C.EVIDENCE_LOST, replace(ANSWER, http_status=502), REFUSED_BY_MESH,
             says=("502",)),
-    Example("exit 7 in front of a sidecar", INCONCLUSIVE, C.EVIDENCE_LOST, with_exit(7), says=("none is listening yet",)),
+    Example("exit 7 in front of a sidecar that could not be read", INCONCLUSIVE, C.EVIDENCE_LOST, with_exit(7), UNREAD,
+            says=("none is listening yet",)),
+    Example("exit 7 in front of a sidecar that listens", FAILED, C.NOT_CAPTURED, with_exit(7), says=("no sidecar took",)),
+    Example("exit 7, and the sidecar is not ready", INCONCLUSIVE, C.SIDECAR_NOT_READY, with_exit(7), source=NOT_READY,
+            says=("its readiness probe fails",)),
+    Example("no answer, and the sidecar is neither ready nor readable", INCONCLUSIVE, C.SIDECAR_NOT_READY, REFUSAL, UNREAD,
+            NOT_READY),
     Example("an exit that names nothing", INCONCLUSIVE, C.EXEC_FAILED, with_exit(43), says=("curl exit 43",)),
 ]  # fmt: skip
 
@@ -406,6 +526,11 @@ WALKS = st.builds(
     st.sampled_from([None, BLACKHOLE, PASSTHROUGH, NAME, NAME, "odd"]),
     st.sampled_from(["", "208.80.154.224/27"]),
     st.sampled_from(["", "", "", "it is not understood"]),
+    virtual_service=st.sampled_from(["", "", "default/detour"]),
+    http_route=st.sampled_from(["", "", "80 / all / default"]),
+    direct_status=st.sampled_from([0, 0, 502]),
+    choices=st.sampled_from([(), (), (NAME, PASSTHROUGH)]),
+    absent=st.sampled_from([False, False, True]),
 )
 OWNERS = st.builds(Owner, st.sampled_from(list(Ownership)), st.just("why"), st.sampled_from([None, RIVAL]))
 COUNTS = st.builds(Counts, st.integers(0, 2), st.integers(0, 2), st.integers(0, 2))
@@ -420,12 +545,15 @@ EVIDENCE = st.builds(
     st.sampled_from(["REGISTRY_ONLY", "ALLOW_ANY", ""]),
     # What came in is not believed: the methods are found anew.
     st.sampled_from([(), tuple(Method)]),
+    st.sampled_from(["", "", "duplicate address"]),
+    st.sampled_from(["", "", "default/tls"]),
+    st.sampled_from([None, None, 0, 1]),
 )
 ENTRIES = st.builds(
     replace,
     st.just(ENTRY),
     addresses=st.sampled_from([(), ENTRY.addresses, ("192.0.2.0/24",), ("odd",)]),
-    ports=st.sampled_from([(), ENTRY.ports, (Port(80, "HTTP", "web"),)]),
+    ports=st.sampled_from([(), ENTRY.ports, (Port(80, "HTTP", "web"),), (Port(443, "GRPC", "rpc"),)]),
     export_to=st.sampled_from([(), ("*",), (".",), ("prod",), ("~",)]),
     namespace=st.sampled_from(["default", "other"]),
 )
@@ -443,19 +571,20 @@ def situations(draw: st.DrawFn) -> Situation:
         expect=Expectation(status=draw(st.sampled_from([200, 200, 404, None]))),
     )
     proxy, ambient = draw(st.sampled_from(["istio-proxy", "istio-proxy", None])), draw(st.sampled_from([False, False, True]))
-    source = replace(SOURCE, proxy=proxy, ambient=ambient)
-    return Situation(probe, source, draw(OUTCOMES), draw(EVIDENCE), name, entry)
+    source = replace(SOURCE, proxy=proxy, ambient=ambient, proxy_ready=draw(st.sampled_from([True, True, False])))
+    around = draw(NOTHING | st.sampled_from([Surroundings(), sidecar_resource("~/*"), virtual_service("other.example")]))
+    return Situation(probe, source, draw(OUTCOMES), draw(EVIDENCE), name, entry, around)
 
 
+_NOT_OURS = {C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.HOST_NOT_LISTED, C.PROTOCOL_MISMATCH, C.NOT_EXPORTED,
+             C.HIDDEN_BY_SIDECAR, C.NOT_PROPAGATED, C.REJECTED_BY_PROXY, C.RIVAL_ENTRY, C.REROUTED}  # fmt: skip
 ALLOWED = {
-    BLOCKED: {C.BLACKHOLE, C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.NOT_EXPORTED, C.NOT_PROPAGATED,
-              C.RIVAL_ENTRY},
-    BYPASSED: {C.PASSTHROUGH, C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.NOT_EXPORTED, C.NOT_PROPAGATED,
-               C.RIVAL_ENTRY, C.NO_SIDECAR, C.NOT_CAPTURED},
+    BLOCKED: {C.BLACKHOLE, C.NO_ENDPOINTS} | _NOT_OURS,
+    BYPASSED: {C.PASSTHROUGH, C.NO_SIDECAR, C.NOT_CAPTURED} | _NOT_OURS,
     FAILED: {C.NAME_RESOLUTION, C.CONNECT_REFUSED, C.CONNECT_TIMEOUT, C.TLS_CERTIFICATE, C.TLS_HANDSHAKE, C.TIMEOUT, C.RESET,
-             C.HTTP_STATUS, C.BODY_MISMATCH, C.NOT_CAPTURED},
+             C.HTTP_STATUS, C.BODY_MISMATCH, C.NOT_CAPTURED, C.REROUTED, C.PROTOCOL_MISMATCH},
     UNPROVEN: {C.AMBIENT, C.PROXY_UNREADABLE, C.EVIDENCE_LOST},
-    INCONCLUSIVE: {C.AMBIENT, C.PROXY_UNREADABLE, C.EVIDENCE_LOST, C.EXEC_FAILED},
+    INCONCLUSIVE: {C.AMBIENT, C.PROXY_UNREADABLE, C.EVIDENCE_LOST, C.EXEC_FAILED, C.SIDECAR_NOT_READY},
 }  # fmt: skip
 """Which causes may stand beside which verdict."""
 
@@ -467,6 +596,8 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
     evidence, walk = judged.evidence, at.evidence.walk
     assert evidence.methods == methods(at.evidence)
     led_to = walk.envoy_cluster if walk and not walk.unknown else "not known"
+    by_itself = bool(walk and walk.direct_status and walk.direct_status == at.outcome.http_status)
+    nowhere = led_to in (None, BLACKHOLE) or bool(walk and walk.absent) or at.evidence.endpoints == 0
     by_a_sidecar = at.source.proxy is not None and not at.source.ambient
     answered = at.outcome.curl_exit == 0 and at.outcome.http_status > 0
     match judged.verdict:
@@ -474,7 +605,9 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
             assert set(evidence.methods) == set(Method)
             assert by_a_sidecar
             assert answered
-            assert led_to not in (None, BLACKHOLE, PASSTHROUGH, "not known")
+            assert led_to not in (PASSTHROUGH, "not known")
+            assert not nowhere
+            assert not by_itself
             assert not at.outcome.proxied
             assert not at.outcome.unmatched
             assert at.probe.expect.status in (None, at.outcome.http_status)
@@ -482,9 +615,11 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
         case Verdict.BLOCKED:
             assert by_a_sidecar
             assert at.evidence.capture is Capture.CAPTURED
-            assert led_to in (None, BLACKHOLE)
-            assert looks_reset(at.outcome)
-            assert not answered
+            assert led_to != "not known"
+            assert nowhere
+            assert (
+                looks_reset(at.outcome) or by_itself or (at.evidence.endpoints == 0 and at.outcome.http_status in (502, 503, 504))
+            )
             assert not at.outcome.proxied
         case Verdict.BYPASSED:
             assert answered
@@ -495,8 +630,10 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
         case Verdict.UNPROVEN:
             assert answered
         case Verdict.FAILED:
-            assert not (led_to in (None, BLACKHOLE) and by_a_sidecar and at.evidence.capture is Capture.CAPTURED) or (
-                at.outcome.proxied or (judged.cause is not None and judged.cause.code is C.NAME_RESOLUTION)
+            assert not (nowhere and led_to != "not known" and by_a_sidecar and at.evidence.capture is Capture.CAPTURED) or (
+                at.outcome.proxied
+                or bool(walk and walk.choices)
+                or (judged.cause is not None and judged.cause.code in (C.NAME_RESOLUTION, C.NOT_CAPTURED))
             )
     if judged.verdict is not OPEN:
         assert judged.cause is not None

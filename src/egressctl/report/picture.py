@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from egressctl.envoy import BLACKHOLE
 from egressctl.model import Capture, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
 from egressctl.neutral import neutralise
-from egressctl.envoy import BLACKHOLE
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]
