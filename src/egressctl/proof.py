@@ -7,13 +7,15 @@ in between is noticed. The questions that do not depend on one another are asked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import NamedTuple
 
 from egressctl import curl, envoy, ownership
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
+from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.envoy import BLACKHOLE
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh, Sent
@@ -28,6 +30,8 @@ from egressctl.model import (
     ProbeResult,
     ServiceEntry,
     Source,
+    Speech,
+    Surroundings,
     Verdict,
     Walk,
 )
@@ -66,36 +70,104 @@ def prove(
     """
     look_before, near = _look_before(mesh, source, questions, reading)
     sent = _send(mesh, source, [question.probe for question in questions], limits, alone)
-    before, after, companions = _look_after(mesh, source, look_before, sent, limits) if look_before else (NOTHING, NOTHING, {})
+    speeches = [question.probe.speech for question in questions]
+    places = [_Place(*_address(each), speech) for each, speech in zip(sent, speeches, strict=True)]
+    after = _look_after(mesh, source, look_before, sent, places, limits) if look_before else _NOT_READ
     # Many probes of one place go one way: it is followed once.
-    walk_to = cache(partial(_walk, before, after))
-    walks = [walk_to(*_address(each)) for each in sent]
+    walk_to = cache(partial(_walk, after.before, after.after))
+    walks = [_decided(walk_to(place), place, after.before, after.after) for place in places]
     expected = _connections(sent, walks)
-    policy = envoy.outbound_policy(after.config) if after.config else ""
+    gathered = _Gathered(source, after.before, after.after, near, cache(partial(_around_or_none, mesh, source.namespace)))
     owners: dict[tuple[object, ...], Owner | None] = {}
-    everywhere = cache(partial(_none_or_all, mesh, source.namespace))
     results = []
     for index, (question, each, walk) in enumerate(zip(questions, sent, walks, strict=True)):
         if each.outcome is None or each.failure:
             results.append(unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail))
             continue
-        probe, outcome = question.probe, each.outcome
-        asked = (id(question.entry), question.entry_name, probe.port, probe.expect.via, *_address(each))
+        asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, walk)
         if asked not in owners:
-            owner = _owner(question, outcome, walk, after, near, source.namespace)
-            if _needs_all(question, walk, owner):
-                owner = _owner(question, outcome, walk, after, everywhere(), source.namespace)
-            owners[asked] = owner
-        evidence = Evidence(
-            capture=companions.get(index, each.capture),
-            companion=index in companions,
-            walk=walk,
-            owner=owners[asked],
-            policy=policy,
-        )
-        evidence = _counted(evidence, each, before, after, expected)
-        results.append(result(Situation(probe, source, outcome, evidence, question.entry_name, question.entry)))
+            owners[asked] = _owner(question, walk, gathered)
+        evidence = _evidence(question, walk, owners[asked], gathered)
+        if index in after.companions:
+            evidence = replace(evidence, capture=after.companions[index], companion=True)
+        else:
+            evidence = replace(evidence, capture=each.capture)
+        evidence = _counted(evidence, each, after.before, after.after, expected)
+        at = Situation(question.probe, source, each.outcome, evidence, question.entry_name, question.entry)
+        results.append(_judged(at, gathered))
     return results
+
+
+class _Place(NamedTuple):
+    """Where a probe's connection led, an empty address where there was none, and how its client spoke."""
+
+    ip: str
+    port: int
+    speech: Speech
+
+
+@dataclass(frozen=True, slots=True)
+class _After:
+    """Both readings of the sidecar, and what the companions of refused probes showed, by the probe's index."""
+
+    before: Reading
+    after: Reading
+    companions: Mapping[int, Capture]
+
+
+_NOT_READ = _After(NOTHING, NOTHING, {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What is known beside one probe's own outcome.
+
+    `near` are the ServiceEntries of the namespaces of those in question; `around` reads what else there is, once.
+    """
+
+    source: Source
+    before: Reading
+    after: Reading
+    near: tuple[ServiceEntry, ...] | None
+    around: Callable[[], Surroundings | None]
+
+
+_LOOK_AROUND = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
+"""The verdicts whose cause may lie in another object of the mesh."""
+
+
+def _judged(at: Situation, gathered: _Gathered) -> ProbeResult:
+    """Judge a probe, and only where something else may be to blame with all that is around."""
+    judged = result(at)
+    may_be_others = judged.verdict in _LOOK_AROUND and at.source.proxy is not None and at.entry is not None
+    walk = at.evidence.walk
+    if may_be_others and walk is not None and at.evidence.capture is not Capture.NOT_CAPTURED:
+        return result(replace(at, around=gathered.around()))
+    return judged
+
+
+def _evidence(question: Question, walk: Walk | None, owner: Owner | None, gathered: _Gathered) -> Evidence:
+    config = gathered.after.config
+    if config is None:
+        return Evidence(walk=walk, owner=owner)
+    leads_to = (config.envoy_clusters or {}).get(walk.envoy_cluster or "") if walk else None
+    wrapped = leads_to.destination_rule if leads_to and leads_to.tls and not question.probe.expect.via else ""
+    return Evidence(
+        walk=walk,
+        owner=owner,
+        policy=envoy.outbound_policy(config),
+        refused=envoy.refusal(config, question.entry) if question.entry else "",
+        destination_rule=wrapped,
+        endpoints=_endpoints(leads_to, gathered),
+    )
+
+
+def _endpoints(of: envoy.EnvoyCluster | None, gathered: _Gathered) -> int | None:
+    """Count the hosts of an Envoy cluster that has hosts of its own; the more of the two readings, for they come and go."""
+    readings = [each.counts.get(of.name) for each in (gathered.before, gathered.after) if of and each.counts is not None]
+    if of is None or of.type in ("", "ORIGINAL_DST") or len(readings) < 2 or None in readings:
+        return None
+    return max(len(each.hosts) for each in readings if each)
 
 
 def unasked(question: Question, source: Source, code: CauseCode, detail: str) -> ProbeResult:
@@ -120,23 +192,11 @@ def _look_before(
     return looking() if looking else None, near
 
 
-def _none_or_all(mesh: Mesh, namespace: str) -> tuple[ServiceEntry, ...] | None:
+def _around_or_none(mesh: Mesh, namespace: str) -> Surroundings | None:
     try:
-        return mesh.neighbours(namespace)[0]
+        return surroundings(mesh, namespace, services=False)
     except CouldNotAsk:
         return None
-
-
-def _needs_all(question: Question, walk: Walk | None, owner: Owner | None) -> bool:
-    """Say whether the ServiceEntries of other namespaces matter: to name a rival, or where any one may carry a bare URL.
-
-    Those of the entry's own namespace suffice to prove that it is the entry's Envoy cluster.
-    """
-    if walk is None or walk.unknown:
-        return False
-    if question.entry is not None:
-        return owner is None or owner.ownership is not Ownership.OWNED
-    return not question.entry_name
 
 
 def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits, alone: bool) -> list[Sent]:
@@ -153,19 +213,18 @@ def _gathered(calls: Sequence[Callable[[], list[tuple[int, Sent]]]]) -> dict[int
 
 
 def _look_after(
-    mesh: Mesh, source: Source, look: Look, sent: Sequence[Sent], limits: curl.Limits
-) -> tuple[Reading, Reading, dict[int, Capture]]:
+    mesh: Mesh, source: Source, look: Look, sent: Sequence[Sent], places: Sequence[_Place], limits: curl.Limits
+) -> _After:
     """Read the sidecar again, and ask for the companions of what it refused, at the same time."""
-    addresses = [_address(each) for each in sent]
-    looking = look_again(mesh, source, look, set(addresses))
+    looking = look_again(mesh, source, look, set(places))
     config = look.config()
-    refused = [index for index, each in enumerate(sent) if _refused(config, each)]
-    places = list(dict.fromkeys(addresses[index] for index in refused))
-    by_place = dict(zip(places, mesh.companions(source, places, limits), strict=True))
-    return *looking(), {index: by_place[addresses[index]] for index in refused}
+    refused = [index for index, (each, place) in enumerate(zip(sent, places, strict=True)) if _refused(config, each, place)]
+    bare = list(dict.fromkeys(places[index][:2] for index in refused))
+    by_place = dict(zip(bare, mesh.companions(source, bare, limits), strict=True))
+    return _After(*looking(), {index: by_place[places[index][:2]] for index in refused})
 
 
-def _refused(config: envoy.ProxyConfig | None, sent: Sent) -> bool:
+def _refused(config: envoy.ProxyConfig | None, sent: Sent, place: _Place) -> bool:
     """Say whether this looks like a refusal by the sidecar that left no row: only then is a companion sent.
 
     A bare connection to an address that is let out would hang, and be counted there.
@@ -173,8 +232,13 @@ def _refused(config: envoy.ProxyConfig | None, sent: Sent) -> bool:
     outcome = sent.outcome
     if outcome is None or not outcome.remote_ip or config is None or sent.capture is not Capture.UNKNOWN:
         return False
-    walk = envoy.walk(config, outcome.remote_ip, outcome.remote_port)
-    return looks_reset(outcome) and not walk.unknown and walk.envoy_cluster in (None, BLACKHOLE)
+    walk = envoy.walk(config, *place)
+    return looks_reset(outcome) and not walk.unknown and not walk.choices and _may_lead_nowhere(walk)
+
+
+def _may_lead_nowhere(walk: Walk) -> bool:
+    """Say whether the way may end in the sidecar: whether an Envoy cluster exists, or has hosts, is not known yet."""
+    return walk.envoy_cluster != PASSTHROUGH
 
 
 def _address(sent: Sent) -> tuple[str, int]:
@@ -182,15 +246,26 @@ def _address(sent: Sent) -> tuple[str, int]:
     return (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
 
 
-def _walk(before: Reading, after: Reading, ip: str, port: int) -> Walk | None:
-    """Return the way that both configurations lead a connection to this address; unknown where they differ."""
-    if before.config is None or after.config is None or not ip:
+def _walk(before: Reading, after: Reading, place: _Place) -> Walk | None:
+    """Return the way that both configurations lead a connection to this place; unknown where they differ."""
+    if before.config is None or after.config is None or not place.ip:
         return None
-    first, last = (envoy.walk(config, ip, port) for config in (before.config, after.config))
-    ways = [(each.listener, each.envoy_cluster, each.prefix, each.unknown) for each in (first, last)]
-    if not last.unknown and ways[0] != ways[1]:
-        return replace(last, envoy_cluster=None, unknown="the sidecar's configuration changed while the probe was under way")
+    first, last = (envoy.walk(config, *place) for config in (before.config, after.config))
+    # Whether an Envoy cluster exists is read once, after.
+    if not last.unknown and replace(first, absent=last.absent, direct_status=last.direct_status) != last:
+        return replace(last, envoy_cluster=None, choices=(), unknown=_CHANGED)
     return last
+
+
+_CHANGED = "the sidecar's configuration changed while the probe was under way"
+
+
+def _decided(walk: Walk | None, place: _Place, before: Reading, after: Reading) -> Walk | None:
+    """Say which Envoy cluster of a weighted route it was, where the counts of one alone moved."""
+    if walk is None or not walk.choices or walk.unknown or before.counts is None or after.counts is None:
+        return walk
+    moved = [name for name in walk.choices if envoy.moved(before.counts, after.counts, name, place.ip, place.port).requests]
+    return replace(walk, envoy_cluster=moved[0]) if len(moved) == 1 else walk
 
 
 def _place(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:
@@ -201,8 +276,12 @@ def _place(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:
 
 
 def _connections(sent: Sequence[Sent], walks: Sequence[Walk | None]) -> Counter[tuple[str, str, int]]:
-    """Count the connections of our own that each Envoy cluster and address must account for."""
-    distinct = {(place, each.connection) for each, walk in zip(sent, walks, strict=True) if (place := _place(each, walk))}
+    """Count the connections, or requests of HTTP, of our own that each Envoy cluster and address must account for."""
+    distinct = {
+        (place, (0, index) if walk and walk.http_route else each.connection)
+        for index, (each, walk) in enumerate(zip(sent, walks, strict=True))
+        if (place := _place(each, walk))
+    }
     return Counter(place for place, _ in distinct)
 
 
@@ -213,59 +292,57 @@ def _counted(
     if place is None or before.counts is None or after.counts is None:
         return evidence
     counts = envoy.moved(before.counts, after.counts, *place)
-    # Fewer than our own: which of them was counted cannot be told. More: the pod has other traffic.
-    return replace(evidence, counts=counts, counted=counts.opened >= expected[place])
+    # Of HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
+    # pod has other traffic.
+    seen = counts.requests if evidence.walk and evidence.walk.http_route else counts.opened
+    return replace(evidence, counts=counts, counted=seen >= expected[place])
 
 
-def _owner(
-    question: Question,
-    outcome: Outcome,
-    walk: Walk | None,
-    after: Reading,
-    neighbours: tuple[ServiceEntry, ...] | None,
-    namespace: str,
-) -> Owner | None:
-    """Say whose work the Envoy cluster is that the walk leads to."""
-    if walk is None or walk.unknown or after.config is None:
+def _owner(question: Question, walk: Walk | None, gathered: _Gathered) -> Owner | None:
+    """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
+
+    The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
+    name a rival, or where any one may carry a bare URL.
+    """
+    config, entry = gathered.after.config, question.entry
+    if walk is None or walk.unknown or config is None or walk.envoy_cluster in (None, BLACKHOLE):
         return None
-    if walk.envoy_cluster in (None, BLACKHOLE):
-        return _displaced_by(question, outcome, neighbours or (), namespace)
-    if via := question.probe.expect.via:
-        carried = (walk.envoy_cluster or "").split("|")[-1]
-        status = Ownership.OWNED if carried == via else Ownership.OTHERS
-        return Owner(status, f"the expectation names {via}, and {carried} carries")
-    if neighbours is None:
+    if question.probe.expect.via:
+        return ownership.meant(walk, question.probe.expect.via)
+    if entry is None and question.entry_name:
+        return None
+    if entry is None:
+        return _anybodys(question, walk, config, gathered)
+    found = _whose(entry, question.probe.port, walk, config, gathered.near, gathered.source.namespace)
+    around = gathered.around() if found.ownership is not Ownership.OWNED else None
+    return _whose(entry, question.probe.port, walk, config, around.entries, gathered.source.namespace) if around else found
+
+
+def _whose(
+    entry: ServiceEntry,
+    port: int,
+    walk: Walk,
+    config: envoy.ProxyConfig,
+    entries: tuple[ServiceEntry, ...] | None,
+    pod_namespace: str,
+) -> Owner:
+    if entries is None:
         return Owner(Ownership.UNKNOWN, "the ServiceEntries of the namespace could not be listed")
-    port = question.probe.port
-    if question.entry is not None:
-        if not any((other.namespace, other.name) == (question.entry.namespace, question.entry.name) for other in neighbours):
-            # Without the right to list them all, only those of the source's namespace came: others of the entry's may share
-            # its Envoy cluster.
-            return Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {question.entry.namespace} could not be listed")
-        others = [
-            other for other in neighbours if (other.namespace, other.name) != (question.entry.namespace, question.entry.name)
-        ]
-        return ownership.owner(walk, after.config, question.entry, others, port, pod_namespace=namespace)
-    if question.entry_name:
-        return None
-    for entry in neighbours:
-        others = [other for other in neighbours if other is not entry]
-        found = ownership.owner(walk, after.config, entry, others, port, pod_namespace=namespace)
+    others = [other for other in entries if (other.namespace, other.name) != (entry.namespace, entry.name)]
+    if len(others) == len(entries):
+        # Without the right to list them all, only those of the source's namespace came: others of the entry's may share
+        # its Envoy cluster.
+        return Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {entry.namespace} could not be listed")
+    return ownership.owner(walk, config, entry, others, port, pod_namespace=pod_namespace)
+
+
+def _anybodys(question: Question, walk: Walk, config: envoy.ProxyConfig, gathered: _Gathered) -> Owner:
+    """Find the ServiceEntry that carries a bare URL."""
+    around = gathered.around()
+    if around is None:
+        return Owner(Ownership.UNKNOWN, "the ServiceEntries of the namespace could not be listed")
+    for entry in around.entries:
+        found = _whose(entry, question.probe.port, walk, config, around.entries, gathered.source.namespace)
         if found.ownership is Ownership.OWNED:
             return found
     return Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
-
-
-def _displaced_by(question: Question, outcome: Outcome, neighbours: Sequence[ServiceEntry], namespace: str) -> Owner | None:
-    """Name the entry of another namespace that has this entry's host, where this one lists the refused address.
-
-    Of two namespaces' entries of one host a sidecar gets only one: the pod's own namespace's, else the older.
-    """
-    entry = question.entry
-    if entry is None or entry.namespace == namespace or not exported(entry, namespace) or not lists(entry, outcome.remote_ip):
-        return None
-    for other in neighbours:
-        first = other.namespace == namespace or other.created <= entry.created
-        if other.namespace != entry.namespace and first and exported(other, namespace) and set(other.hosts) & set(entry.hosts):
-            return Owner(Ownership.OTHERS, f"{other} has the same host, and a sidecar gets only one of the two", other)
-    return None
