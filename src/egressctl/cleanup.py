@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from egressctl import curl
 from egressctl.create import DRY_RUNS, manager_of
-from egressctl.envoy import PASSTHROUGH
+from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
@@ -15,7 +15,6 @@ from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, delete_entries, delete_source
 from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
-from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verify import Asking, of_manifest, verify_from
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from egressctl import envoy
+from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
@@ -16,7 +17,7 @@ from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
-from egressctl.sidecar import NOTHING, Reading, until
+from egressctl.sidecar import until
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.undo import Undo
 from egressctl.verify import look_up

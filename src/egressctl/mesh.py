@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +13,7 @@ from egressctl import capture, curl, envoy, sample
 from egressctl.errors import Conflict, CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.rest import Api, namespaced
-from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, ServiceEntry, Source
+from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, Sent, ServiceEntry, Source
 from egressctl.parallel import gather
 from egressctl.rights import Rule, grant
 from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
@@ -27,18 +26,6 @@ _LISTENERS = "config_dump?resource=dynamic_listeners"
 _LONGEST_PATTERN = 2000
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One probe that was sent: its outcome and whether its connection was captured, or why there is neither."""
-
-    outcome: Outcome | None
-    capture: Capture = Capture.UNKNOWN
-    connection: tuple[int, int] = (0, 0)
-    """Which exec and which local port: two probes that share both shared a connection."""
-    failure: CauseCode | None = None
-    detail: str = ""
 
 
 class Mesh:

@@ -289,6 +289,18 @@ class Capture(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """One probe that was sent: its outcome and whether its connection was captured, or why there is neither."""
+
+    outcome: Outcome | None
+    capture: Capture = Capture.UNKNOWN
+    connection: tuple[int, int] = (0, 0)
+    """Which exec and which local port: two probes that share both shared a connection."""
+    failure: CauseCode | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Walk:
     """Where the sidecar's configuration leads a connection.
 

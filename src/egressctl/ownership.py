@@ -95,6 +95,17 @@ def _namespace(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None
     return namespaces.pop() or None if len(namespaces) == 1 else None
 
 
+def meant(walk: Walk, via: str) -> Owner:
+    """Say whether the way is the one that an expectation names: to an Envoy cluster of the host `via`, an egress gateway's.
+
+    Who makes that Envoy cluster does not matter: it is the way that is meant, up to its first hop.
+    """
+    to = destination(walk.envoy_cluster or "")
+    carries = to.host if to else walk.envoy_cluster or "nothing"
+    status = Ownership.OWNED if to is not None and to.host.lower() == via.lower() else Ownership.OTHERS
+    return Owner(status, f"the expectation names {via}, and {carries} carries")
+
+
 def _asked_for(walk: Walk, to: Destination) -> str:
     """Put into words what the filter chain, or the route, asks of a connection."""
     if walk.http_route:

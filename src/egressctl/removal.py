@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from egressctl import envoy
+from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source
@@ -14,7 +15,7 @@ from egressctl.parallel import gather
 from egressctl.polling import poll
 from egressctl.progress import Progress, Silent
 from egressctl.serviceentry import LABEL_RUN_ID, read
-from egressctl.sidecar import NOTHING, Reading, until
+from egressctl.sidecar import until
 from egressctl.source import SourceChoice
 
 _UNDO_TIMEOUT = 20.0

@@ -12,24 +12,14 @@ from functools import cache
 from typing import TypeVar
 
 from egressctl import envoy
+from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh
-from egressctl.model import Source
+from egressctl.model import Source, Speech
 from egressctl.parallel import begin
 from egressctl.polling import poll
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read of a sidecar; None is what was not, or could not be."""
-
-    config: envoy.ProxyConfig | None = None
-    counts: envoy.ClusterCounts | None = None
-
-
-NOTHING = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +54,7 @@ def look(mesh: Mesh, source: Source, known: Reading, likely: Collection[str]) ->
 
 
 def look_again(
-    mesh: Mesh, source: Source, before: Look, places: Collection[tuple[str, int]]
+    mesh: Mesh, source: Source, before: Look, places: Collection[tuple[str, int, Speech]]
 ) -> Callable[[], tuple[Reading, Reading]]:
     """Begin to read the sidecar a second time, and return what waits for both readings, of before and after.
 
@@ -91,7 +81,7 @@ def _with_envoy_clusters(
     source: Source,
     config: envoy.ProxyConfig,
     found: Mapping[str, envoy.EnvoyCluster] | None,
-    places: Collection[tuple[str, int]],
+    places: Collection[tuple[str, int, Speech]],
 ) -> envoy.ProxyConfig | None:
     if found is None:
         return None

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from egressctl import curl
+from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import NoSourcePod, NotFound
+from egressctl.evidence import Question
 from egressctl.mesh import OURS, Mesh
 from egressctl.model import CauseCode, Manifest, Probe, ProbeResult, Source, Target, TargetResult, Verdict
 from egressctl.parallel import gather
 from egressctl.progress import Progress
-from egressctl.proof import Question, prove, unasked
+from egressctl.proof import prove, unasked
 from egressctl.serviceentry import LABEL_TARGET, derived_probes, probes_of, read
-from egressctl.sidecar import NOTHING, Reading
 from egressctl.source import SourceChoice
 
 _RETRY_PAUSE = 1.0

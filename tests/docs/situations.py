@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from egressctl import catalog
 from egressctl.causes import Situation
+from egressctl.evidence import Question
 from egressctl.model import (
     Capture,
     CauseCode,
@@ -24,7 +25,7 @@ from egressctl.model import (
     Surroundings,
     Walk,
 )
-from egressctl.proof import Question, unasked
+from egressctl.proof import unasked
 from egressctl.report.picture import picture
 from egressctl.serviceentry import OFFLINE_VERSION, read, render
 from egressctl.verdict import result

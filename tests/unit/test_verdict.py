@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recordings
-from egressctl import envoy, mesh, proof, sidecar, verify
+from egressctl import envoy, mesh, proof, verify
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH
-from egressctl.mesh import Sent
+from egressctl.envoy import BLACKHOLE, PASSTHROUGH, Reading
+from egressctl.evidence import Findings, Question
+from egressctl.evidence import judged as judged_all
 from egressctl.model import (
     Capture,
     CauseCode,
@@ -28,6 +29,7 @@ from egressctl.model import (
     Ownership,
     Port,
     Probe,
+    Sent,
     ServiceEntry,
     Source,
     Surroundings,
@@ -353,7 +355,7 @@ def test_every_cause_is_some_situations() -> None:
 
 @pytest.mark.parametrize("code", list(CauseCode))
 def test_every_cause_has_a_sentence_and_a_next_step_even_where_nothing_is_known(code: CauseCode) -> None:
-    unasked = proof.unasked(proof.Question(PROBE), SOURCE, code, "")
+    unasked = proof.unasked(Question(PROBE), SOURCE, code, "")
     assert unasked.verdict is INCONCLUSIVE
     assert not unasked.held
     for cause in (unasked.cause, explain(code, EXAMPLES[0].situation)):
@@ -674,22 +676,25 @@ def recorded(case: str) -> tuple[Situation, Judgement]:
     )  # fmt: skip
     sent = Sent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
     config = envoy.parse_config(recording.config_dump) if recording.config_dump else None
-    before = sidecar.Reading(config, envoy.parse_clusters(recording.clusters_before))
-    after = sidecar.Reading(config, envoy.parse_clusters(recording.clusters))
-    walk = proof._walk(before, after, *proof._address(sent))
-    question = proof.Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
-    evidence = Evidence(sent.capture, walk=walk, owner=proof._owner(question, outcome, walk, after, entries, "default"))
-    evidence = proof._counted(evidence, sent, before, after, proof._connections([sent], [walk]))
-    at = Situation(question.probe, SOURCE, outcome, evidence, question.entry_name, entry)
+    before = Reading(config, envoy.parse_clusters(recording.clusters_before))
+    after = Reading(config, envoy.parse_clusters(recording.clusters))
+    question = Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
+    sidecars = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "Sidecar")
+    routes = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "VirtualService")
+    around = Surroundings(entries=entries, sidecars=sidecars, virtual_services=routes, default_export_to=("*",))
+    [judged] = judged_all(Findings(SOURCE, [question], [sent], before, after, near=entries, around=lambda: around))
+    assert judged is not None
+    assert judged.evidence is not None
+    at = Situation(question.probe, SOURCE, outcome, judged.evidence, question.entry_name, entry, around)
     return at, judge(at)
 
 
 RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {
     "cidrs-60": (OPEN, None),
-    "destinationrule-tls": (FAILED, C.CONNECT_REFUSED),
+    "destinationrule-tls": (FAILED, C.REROUTED),
     "export-to-dot": (BLOCKED, C.NOT_EXPORTED),
-    "http-80": (UNPROVEN, C.EVIDENCE_LOST),  # HTTP filter chains are not walked
-    "http-80-blocked": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "http-80": (OPEN, None),
+    "http-80-blocked": (BLOCKED, C.HOST_NOT_LISTED),
     "ip-over-cidr": (BYPASSED, C.RIVAL_ENTRY),
     "ipv6": (OPEN, None),
     "no-addresses": (OPEN, None),
@@ -713,19 +718,19 @@ RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {
     "seed": (OPEN, None),
     "seed-allow-any": (OPEN, None),
     "sidecar-allow-any": (BYPASSED, C.ENTRY_MISSING),
-    "sidecar-exact-host": (BLOCKED, C.NOT_PROPAGATED),
-    "sidecar-hides": (BLOCKED, C.NOT_PROPAGATED),
+    "sidecar-exact-host": (BLOCKED, C.HIDDEN_BY_SIDECAR),
+    "sidecar-hides": (BLOCKED, C.HIDDEN_BY_SIDECAR),
     "static-endpoint": (OPEN, None),
-    "tls-and-tcp-same-cidr": (UNPROVEN, C.EVIDENCE_LOST),  # server names are not walked
-    "tls-sni": (UNPROVEN, C.EVIDENCE_LOST),
+    "tls-and-tcp-same-cidr": (BYPASSED, C.RIVAL_ENTRY),
+    "tls-sni": (OPEN, None),
     "tls-sni-and-tcp-cidr": (OPEN, None),
-    "tls-sni-other-name": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "tls-sni-other-name": (BLOCKED, C.HOST_NOT_LISTED),
     "two-hosts": (OPEN, None),
     "two-ports": (OPEN, None),
     "virtualservice-subset": (OPEN, None),
-    "virtualservice-tcp": (BYPASSED, C.RIVAL_ENTRY),
-    "virtualservice-tcp-weighted": (UNPROVEN, C.EVIDENCE_LOST),
-    "virtualservice-unknown-host": (INCONCLUSIVE, C.EVIDENCE_LOST),
+    "virtualservice-tcp": (BYPASSED, C.REROUTED),
+    "virtualservice-tcp-weighted": (BYPASSED, C.REROUTED),
+    "virtualservice-unknown-host": (BLOCKED, C.REROUTED),
     "zero-cidr": (BYPASSED, C.ADDRESS_NOT_LISTED),
 }
 

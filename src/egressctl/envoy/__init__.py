@@ -23,12 +23,14 @@ from egressctl.envoy.config import (
 from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
 from egressctl.envoy.info import ProxyInfo, parse_info
-from egressctl.envoy.propagation import missing, present
+from egressctl.envoy.propagation import missing, present, refusal
+from egressctl.envoy.reading import NOTHING, Reading
 from egressctl.envoy.walk import led_to, outbound_policy, walk
 
 __all__ = [
     "BLACKHOLE",
     "CATCH_ALL",
+    "NOTHING",
     "PASSTHROUGH",
     "PASSTHROUGH_CHAIN",
     "VIRTUAL_OUTBOUND",
@@ -40,6 +42,7 @@ __all__ = [
     "Listener",
     "ProxyConfig",
     "ProxyInfo",
+    "Reading",
     "Service",
     "Versions",
     "destination",
@@ -54,5 +57,6 @@ __all__ = [
     "parse_routes",
     "parse_versions",
     "present",
+    "refusal",
     "walk",
 ]

@@ -67,7 +67,9 @@ def _counts(host: Mapping[str, Any], what: str) -> Counts:
     values = {as_text(stat.get("name"), what): as_number(stat.get("value"), f"a counter of {what}") for stat in stats}
     if "cx_total" not in values:
         raise ProxyUnreadable(f"the sidecar's answer is not understood: a host of {what} has no cx_total")
-    return Counts(values["cx_total"], values.get("cx_connect_fail", 0), values.get("rq_pending_active", 0))
+    return Counts(
+        values["cx_total"], values.get("cx_connect_fail", 0), values.get("rq_pending_active", 0), values.get("rq_total", 0)
+    )
 
 
 def moved(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str, ip: str, port: int) -> Counts:
@@ -97,9 +99,17 @@ def _difference(before: Counts, after: Counts) -> Counts:
     if after.opened < before.opened or after.connect_failed < before.connect_failed:
         return after  # The host was dropped and made anew in between.
     return Counts(
-        after.opened - before.opened, after.connect_failed - before.connect_failed, max(0, after.pending - before.pending)
+        after.opened - before.opened,
+        after.connect_failed - before.connect_failed,
+        max(0, after.pending - before.pending),
+        max(0, after.requests - before.requests),
     )
 
 
 def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(one.opened + other.opened, one.connect_failed + other.connect_failed, one.pending + other.pending)
+    return Counts(
+        one.opened + other.opened,
+        one.connect_failed + other.connect_failed,
+        one.pending + other.pending,
+        one.requests + other.requests,
+    )

@@ -122,3 +122,12 @@ def _refused(config: ProxyConfig, block: str, number: int) -> bool:
         if refused == own or (not own and refused in _WILDCARDS):
             return True
     return False
+
+
+def refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
+    """Return what Envoy said when it refused a listener of the entry's own, "" where it refused none."""
+    for port in _carried(entry):
+        for block in _blocks(entry):
+            if _refused(config, block, port.number):
+                return next(iter(config.errors.values()))
+    return ""

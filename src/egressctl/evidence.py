@@ -1,0 +1,261 @@
+"""Join what curl reported with what was read of the sidecar before and after: the evidence of each probe's way. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
+from typing import NamedTuple
+
+from egressctl import envoy, ownership
+from egressctl.causes import Situation
+from egressctl.curl import looks_reset
+from egressctl.envoy import BLACKHOLE, NOTHING, Reading
+from egressctl.model import (
+    Capture,
+    Evidence,
+    Outcome,
+    Owner,
+    Ownership,
+    Probe,
+    ProbeResult,
+    Sent,
+    ServiceEntry,
+    Source,
+    Speech,
+    Surroundings,
+    Verdict,
+    Walk,
+)
+from egressctl.verdict import result
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One probe and the ServiceEntry that should carry it, as it is on the Kubernetes cluster (None: not there).
+
+    `entry_name` is empty for a bare URL, which any one ServiceEntry may carry.
+    """
+
+    probe: Probe
+    entry_name: str = ""
+    entry: ServiceEntry | None = None
+
+
+class Place(NamedTuple):
+    """Where a probe's connection led, an empty address where there was none, and how its client spoke."""
+
+    ip: str
+    port: int
+    speech: Speech
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was asked, what came back, and what was read of the sidecar around it.
+
+    `sent` stands in the questions' order; `companions` says, by a question's index, what a second connection showed after a
+    refusal. `near` are the ServiceEntries of the namespaces of those in question, None where they could not be listed;
+    `around` reads, once, what else there is.
+    """
+
+    source: Source
+    questions: Sequence[Question]
+    sent: Sequence[Sent]
+    before: Reading = NOTHING
+    after: Reading = NOTHING
+    companions: Mapping[int, Capture] = field(default_factory=dict)
+    near: tuple[ServiceEntry, ...] | None = None
+    around: Callable[[], Surroundings | None] = lambda: None
+
+    @cached_property
+    def places(self) -> Sequence[Place]:
+        """Where each probe's connection led."""
+        return [place_of(question, each) for question, each in zip(self.questions, self.sent, strict=True)]
+
+    @cached_property
+    def walks(self) -> Sequence[Walk | None]:
+        """The way of each probe; None where there was no connection, or no configuration to follow."""
+        # Many probes of one place go one way: it is followed once.
+        walk_to = cache(partial(way, self.before, self.after))
+        return [walk_to(place) for place in self.places]
+
+    @cached_property
+    def expected(self) -> Counter[tuple[str, str, int]]:
+        """How many connections, or requests of HTTP, of our own each Envoy cluster and address must account for."""
+        distinct = {
+            (counted_at, (0, index) if walk and walk.http_route else each.connection)
+            for index, (each, walk) in enumerate(zip(self.sent, self.walks, strict=True))
+            if (counted_at := _counted_at(each, walk))
+        }
+        return Counter(counted_at for counted_at, _ in distinct)
+
+
+_LOOK_AROUND = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
+"""The verdicts whose cause may lie in another object of the mesh."""
+
+
+def judged(findings: Findings) -> list[ProbeResult | None]:
+    """Judge each probe by what is known of its way; None for one that could not be sent, or whose answer was lost."""
+    owners: dict[tuple[object, ...], Owner | None] = {}
+    results: list[ProbeResult | None] = []
+    for index, (question, each, walk) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
+        if each.outcome is None or each.failure:
+            results.append(None)
+            continue
+        asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, walk)
+        if asked not in owners:
+            owners[asked] = _owner(question, walk, findings)
+        evidence = _evidence(index, owners[asked], findings)
+        results.append(_judged(question, each.outcome, evidence, findings))
+    return results
+
+
+def _judged(question: Question, outcome: Outcome, evidence: Evidence, findings: Findings) -> ProbeResult:
+    """Judge a probe, and with all that is around only where something else may be to blame."""
+    at = Situation(question.probe, findings.source, outcome, evidence, question.entry_name, question.entry)
+    first = result(at)
+    others = at.entry is not None and evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
+    if first.verdict in _LOOK_AROUND and others and at.source.proxy is not None:
+        return result(replace(at, around=findings.around()))
+    return first
+
+
+def place_of(question: Question, sent: Sent) -> Place:
+    """Return where a probe's connection led, and how its client spoke."""
+    ip, port = (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
+    return Place(ip, port, question.probe.speech)
+
+
+def way(before: Reading, after: Reading, place: Place) -> Walk | None:
+    """Return the way that both configurations lead a connection to this place; unknown where they differ.
+
+    Of a weighted route the Envoy cluster is named whose counts alone moved; where several did, or none, it stays open.
+    """
+    if before.config is None or after.config is None or not place.ip:
+        return None
+    first, last = (envoy.walk(config, *place) for config in (before.config, after.config))
+    # Whether an Envoy cluster exists is read once, after.
+    if not last.unknown and replace(first, absent=last.absent, direct_status=last.direct_status) != last:
+        changed = "the sidecar's configuration changed while the probe was under way"
+        return replace(last, envoy_cluster=None, choices=(), unknown=changed)
+    if not last.choices or last.unknown or before.counts is None or after.counts is None:
+        return last
+    moved = [name for name in last.choices if envoy.moved(before.counts, after.counts, name, place.ip, place.port).requests]
+    return replace(last, envoy_cluster=moved[0]) if len(moved) == 1 else last
+
+
+def left_no_row(sent: Sent) -> bool:
+    """Say whether this looks like a refusal by the sidecar, which leaves no row: only then may a companion tell more."""
+    outcome = sent.outcome
+    return outcome is not None and bool(outcome.remote_ip) and sent.capture is Capture.UNKNOWN and looks_reset(outcome)
+
+
+def refused_here(config: envoy.ProxyConfig | None, sent: Sent, place: Place) -> bool:
+    """Say whether a probe was refused, without a row, where the configuration leads to BlackHoleCluster or to nothing.
+
+    A bare connection hangs where the egress is open, and proves nothing where nothing was refused.
+    """
+    if config is None or not left_no_row(sent):
+        return False
+    walk = envoy.walk(config, *place)
+    return not walk.unknown and not walk.choices and walk.envoy_cluster in (None, BLACKHOLE)
+
+
+def without_end(place: Place, before: Reading, after: Reading) -> bool:
+    """Say whether the way leads to an Envoy cluster that the sidecar does not have, or that has no hosts."""
+    walk = envoy.walk(after.config, *place) if after.config else None
+    return walk is not None and not walk.unknown and (walk.absent or _endpoints(_envoy_cluster(walk, after), before, after) == 0)
+
+
+def _envoy_cluster(walk: Walk | None, after: Reading) -> envoy.EnvoyCluster | None:
+    known = after.config.envoy_clusters if after.config else None
+    return (known or {}).get(walk.envoy_cluster or "") if walk else None
+
+
+def _endpoints(of: envoy.EnvoyCluster | None, before: Reading, after: Reading) -> int | None:
+    """Count the hosts of an Envoy cluster that has hosts of its own; the more of two readings, for they come and go."""
+    if of is None or of.type in ("", "ORIGINAL_DST") or before.counts is None or after.counts is None:
+        return None
+    readings = [each.get(of.name) for each in (before.counts, after.counts)]
+    return max(len(each.hosts) if each else 0 for each in readings) if any(each is not None for each in readings) else None
+
+
+def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
+    question, sent, walk = findings.questions[index], findings.sent[index], findings.walks[index]
+    before, after = findings.before, findings.after
+    leads_to = _envoy_cluster(walk, after)
+    wraps = leads_to is not None and leads_to.tls and not question.probe.expect.via
+    evidence = Evidence(
+        capture=findings.companions.get(index, sent.capture),
+        companion=index in findings.companions,
+        walk=walk,
+        owner=owner,
+        policy=envoy.outbound_policy(after.config) if after.config else "",
+        refused=envoy.refusal(after.config, question.entry) if after.config and question.entry else "",
+        destination_rule=leads_to.destination_rule if leads_to and wraps else "",
+        endpoints=_endpoints(leads_to, before, after),
+    )
+    counted_at = _counted_at(sent, walk)
+    if counted_at is None or before.counts is None or after.counts is None:
+        return evidence
+    counts = envoy.moved(before.counts, after.counts, *counted_at)
+    # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
+    # pod has other traffic.
+    seen = counts.requests if walk and walk.http_route else counts.opened
+    return replace(evidence, counts=counts, counted=seen >= findings.expected[counted_at])
+
+
+def _counted_at(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:
+    """Return the Envoy cluster, address and port at which this connection should have been counted."""
+    if sent.outcome is None or walk is None or walk.unknown or walk.envoy_cluster is None:
+        return None
+    return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
+
+
+def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner | None:
+    """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
+
+    The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
+    name a rival, or where any one may carry a bare URL.
+    """
+    config, entry = findings.after.config, question.entry
+    if walk is None or walk.unknown or config is None or walk.envoy_cluster in (None, BLACKHOLE):
+        return None
+    if question.probe.expect.via:
+        return ownership.meant(walk, question.probe.expect.via)
+    if entry is None and question.entry_name:
+        return None
+    whose = partial(_whose, port=question.probe.port, walk=walk, config=config, pod_namespace=findings.source.namespace)
+    if entry is None:
+        around, to = findings.around(), envoy.destination(walk.envoy_cluster or "")
+        entries = around.entries if around else ()
+        claims = (whose(each, entries) for each in entries if to and to.host in each.hosts)
+        owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
+        return next(owned, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"))
+    found = whose(entry, findings.near)
+    if found is not None and found.ownership is Ownership.OWNED:
+        return found
+    around = findings.around()
+    unlisted = Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {entry.namespace} could not be listed")
+    return (around and whose(entry, around.entries)) or found or unlisted
+
+
+def _whose(
+    entry: ServiceEntry,
+    entries: Sequence[ServiceEntry] | None,
+    *,
+    port: int,
+    walk: Walk,
+    config: envoy.ProxyConfig,
+    pod_namespace: str,
+) -> Owner | None:
+    """Ask whose Envoy cluster it is, among these entries; None where the entry is not among them.
+
+    Then its namespace was not listed, and another of that namespace may share its Envoy cluster.
+    """
+    others = [other for other in entries or () if (other.namespace, other.name) != (entry.namespace, entry.name)]
+    if len(others) == len(entries or ()):
+        return None
+    return ownership.owner(walk, config, entry, others, port, pod_namespace=pod_namespace)
