@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from egressctl import envoy
+from egressctl.arrival import await_sidecar
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Target, TargetResult
-from egressctl.ownership import exported, rivals
+from egressctl.ownership import rivals
 from egressctl.parallel import begin
 from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
-from egressctl.sidecar import until
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.undo import Undo
 from egressctl.verify import look_up
@@ -130,9 +129,12 @@ def _look(
 
 def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
     try:
-        return mesh.source(how.namespace, how.choice)
+        source = mesh.source(how.namespace, how.choice)
     except NoSourcePod as missing:
         return missing
+    if not source.proxy_ready:
+        return NoSourcePod(f"the sidecar of pod {source.namespace}/{source.pod} is not ready: {source.proxy_state}")
+    return source
 
 
 def _neighbours(mesh: Mesh, namespace: str, progress: Progress) -> tuple[ServiceEntry, ...]:
@@ -247,38 +249,3 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
         return Created(plan.target, applied, "created")
     same = plan.live["metadata"].get("resourceVersion") == applied["metadata"].get("resourceVersion")
     return Created(plan.target, applied, "unchanged" if same else "configured")
-
-
-def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> Reading:
-    """Wait until the sidecar leads every block of these entries to their Envoy clusters. Raises TimedOut."""
-    if source.proxy is None:
-        progress.warn(f"pod {source.namespace}/{source.pod} has no sidecar: there is nothing to wait for")
-        return NOTHING
-    expected = []
-    for entry in entries:
-        if exported(entry, source.namespace):
-            expected.append(entry)
-        else:
-            progress.warn(
-                f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
-            )
-    missing: list[str] = []
-
-    def arrived(config: envoy.ProxyConfig) -> bool:
-        missing[:] = [each for entry in expected for each in envoy.missing(config, entry)]
-        if missing:
-            progress.step(f"waiting for the sidecar of pod {source.pod}: {len(missing)} missing, first {missing[0]}")
-        return not missing
-
-    reading = until(
-        mesh,
-        source,
-        arrived,
-        timeout,
-        lambda: (
-            f"the ServiceEntry is applied, and after {timeout:g}s the sidecar of pod {source.pod} lacks {', '.join(missing[:3])}"
-        ),
-        hint="istioctl proxy-status; then: egressctl verify",
-    )
-    progress.done(f"the sidecar of pod {source.pod} has every filter chain")
-    return reading

@@ -31,7 +31,9 @@ BODY_LIMIT = 4 << 20
 """Bytes of a body that `extract` may look at."""
 
 OLDEST = (7, 75, 0)
-"""The first curl whose report says by which code it ended and why (`%{exitcode}`, `%{errormsg}`: curl's changelog)."""
+"""The first curl whose report says by which code it ended and why (`%{exitcode}`, `%{errormsg}`: curl's changelog).
+
+See oldcurl for those before."""
 
 _FIELDS = (
     "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
@@ -41,6 +43,8 @@ _FIELDS = (
 _MARK = "egressctl"
 _EXIT, _SIZE = re.compile("[0-9]{1,3}"), re.compile("[0-9]{1,15}")
 _TABLE_HEAD = b"  sl  local_address rem_address "
+
+VERSION_ARGV = ("curl", "--version")
 
 TABLE_URLS = ("file:///proc/net/tcp", "file:///proc/net/tcp6")
 
@@ -74,7 +78,7 @@ REFUSAL_EXITS = frozenset({16, 35, 52, 55, 56, 92})
 
 
 def version(text: str) -> tuple[int, ...]:
-    """Read the first line of `curl --version`; empty where curl did not print it."""
+    """Read the first line of what VERSION_ARGV prints; empty where curl did not print it."""
     found = re.match(r"curl (\d{1,4})\.(\d{1,4})\.(\d{1,4})\b", text)
     return tuple(map(int, found.groups())) if found else ()
 

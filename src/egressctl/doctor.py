@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from egressctl import curl, envoy
+from egressctl import curl, envoy, oldcurl
+from egressctl.asking import NoCurl
 from egressctl.errors import (
     EgressctlError,
     Forbidden,
@@ -21,7 +22,7 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
-from egressctl.mesh import Mesh, NoCurl
+from egressctl.mesh import Mesh
 from egressctl.model import Manifest, Source
 from egressctl.rights import RIGHTS, grants, needed
 from egressctl.serviceentry import GROUP, PLURAL
@@ -282,10 +283,14 @@ def curl_of(source: Source, text: str) -> Check:
     if not found:
         hint = f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- curl --version"
         return Check("curl", Status.ERROR, f"container {source.container} did not print a version of curl", hint)
-    if found < curl.OLDEST:
+    if found < oldcurl.OLDEST:
         what = f"curl {_dotted(found)} in container {source.container} reports too little for a proof"
+        hint = f"name a container with curl {_dotted(oldcurl.OLDEST)} or newer: --pod NAME, -c NAME"
+        return Check("curl", Status.ERROR, what, hint)
+    if found < curl.OLDEST:
+        what = f"curl {_dotted(found)} in container {source.container} is asked twice for each probe, in two forms"
         return Check(
-            "curl", Status.ERROR, what, f"name a container with curl {_dotted(curl.OLDEST)} or newer: --pod NAME, -c NAME"
+            "curl", Status.WARNING, what, f"name a container with curl {_dotted(curl.OLDEST)} or newer: --pod NAME, -c NAME"
         )
     return _ok("curl", f"curl {_dotted(found)} in container {source.container}")
 

@@ -9,9 +9,8 @@ from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
 
-from egressctl import capture, curl, envoy, sample
-from egressctl.errors import Conflict, CouldNotAsk, ExecFailed, Forbidden, InvalidInput, NotFound, ProxyUnreadable
-from egressctl.kube import exec as kube_exec
+from egressctl import asking, capture, curl, envoy, sample
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound
 from egressctl.kube.rest import Api, namespaced
 from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, Sent, ServiceEntry, Source
 from egressctl.parallel import gather
@@ -21,7 +20,6 @@ from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 
-_PROXY_TIMEOUT = 30.0
 _LISTENERS = "config_dump?resource=dynamic_listeners"
 _LONGEST_PATTERN = 2000
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -222,22 +220,7 @@ class Mesh:
         return envoy.parse_info(self._ask_proxy(source, "server_info"))
 
     def _ask_proxy(self, source: Source, path: str) -> str:
-        if source.proxy is None:
-            raise ProxyUnreadable(f"pod {source.namespace}/{source.pod} has no sidecar")
-        argv = ("pilot-agent", "request", "GET", path)
-        for attempt in (1, 2):
-            ran = kube_exec.run(
-                self.api, source.namespace, source.pod, source.proxy, argv, timeout=_PROXY_TIMEOUT, limit=64 << 20
-            )
-            # A short exec loses its streams once in some hundreds; asking a second time costs nothing.
-            if attempt == 2 or (ran.stdout.strip() and not ran.timed_out):
-                break
-        if ran.truncated or ran.timed_out:
-            raise ProxyUnreadable(f"the sidecar of {source.pod} did not answer {path} in time, or said too much")
-        if ran.code not in (0, None) or not ran.stdout.strip():
-            said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [ran.error or "nothing"]
-            raise ProxyUnreadable(f"the sidecar of {source.pod} did not answer {path}: {said[0]}")
-        return ran.stdout.decode("utf-8", "replace")
+        return asking.ask_proxy(self.api, source, path)
 
     # Probes
 
@@ -253,29 +236,19 @@ class Mesh:
     def _send_chunk(
         self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.Limits
     ) -> list[tuple[int, Sent]]:
-        probes = [probe for _, probe in chunk]
-        argv = curl.probe_argv(probes, limits)
         try:
-            bodies = sum(bool(probe.extract) for probe in probes)
-            stdout, stderr = self._curl(source, argv, len(probes), limits, bodies)
+            heard = asking.send(self.api, source, [probe for _, probe in chunk], limits)
         except CouldNotAsk as failure:
             code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
-            code = CauseCode.NO_CURL if isinstance(failure, NoCurl) else code
+            code = CauseCode.NO_CURL if isinstance(failure, asking.NoCurl) else code
             return [(index, Sent(None, failure=code, detail=str(failure))) for index, _ in chunk]
-        answer = curl.parse(probes, stdout, stderr)
-        return [
-            (index, self._sent(outcome, answer.table, number)) for (index, _), outcome in zip(chunk, answer.outcomes, strict=True)
-        ]
+        return [(index, self._sent(each, number)) for (index, _), each in zip(chunk, heard, strict=True)]
 
     @staticmethod
-    def _sent(outcome: Outcome | None, table: str, number: int) -> Sent:
-        if outcome is None:
-            return Sent(
-                None,
-                failure=CauseCode.EVIDENCE_LOST,
-                detail="curl's report was lost on the way from the pod, or curl is older than 7.75",
-            )
-        return Sent(outcome, captured(table, outcome), (number, outcome.local_port))
+    def _sent(heard: asking.Heard, number: int) -> Sent:
+        if heard.outcome is None:
+            return Sent(None, failure=CauseCode.EVIDENCE_LOST, detail=heard.lost)
+        return Sent(heard.outcome, captured(heard.table, heard.outcome), (number, heard.outcome.local_port))
 
     def companions(self, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.Limits) -> list[Capture]:
         """Open a bare connection to each address, after a refusal, and say whether the sidecar took it.
@@ -286,46 +259,20 @@ class Mesh:
         for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
             part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]
             try:
-                stdout, stderr = self._curl(source, curl.companion_argv(part, limits), len(part), limits)
+                heard = asking.connect(self.api, source, part, limits)
             except CouldNotAsk:
                 found += [Capture.UNKNOWN] * len(part)
                 continue
-            answer = curl.parse_companion(part, stdout, stderr)
-            found += [captured(answer.table, outcome) if outcome else Capture.UNKNOWN for outcome in answer.outcomes]
+            found += [captured(each.table, each.outcome) if each.outcome else Capture.UNKNOWN for each in heard]
         return found
 
     def curl_version(self, source: Source) -> str:
-        """Return what the container's curl says of itself. Raises NoCurl, ExecFailed, Forbidden."""
-        return self._curl(source, ("curl", "--version"), 1, curl.Limits())[0].decode("utf-8", "replace")
-
-    def _curl(self, source: Source, argv: Sequence[str], count: int, limits: curl.Limits, bodies: int = 0) -> tuple[bytes, bytes]:
-        for attempt in (1, 2):
-            ran = kube_exec.run(
-                self.api,
-                source.namespace,
-                source.pod,
-                source.container,
-                argv,
-                timeout=count * limits.total + _PROXY_TIMEOUT,
-                limit=bodies * curl.BODY_LIMIT + (8 << 20),
-            )
-            if attempt == 2 or ran.stdout or ran.stderr or ran.error:
-                break
-        if ran.code is None and not ran.stderr and not ran.stdout:
-            if any(
-                sign in ran.error for sign in ("executable file not found", "no such file or directory", "not found in $PATH")
-            ):
-                raise NoCurl(f"container {source.container} of pod {source.namespace}/{source.pod} has no curl")
-            raise ExecFailed(ran.error or f"the answer of pod {source.namespace}/{source.pod} was lost")
-        return ran.stdout, ran.stderr
+        """Return what the container's curl says of itself. Raises asking.NoCurl, ExecFailed, Forbidden."""
+        return asking.curl_version(self.api, source)
 
     def info(self) -> KubernetesInfo:
         """Say which Kubernetes cluster this is."""
         return KubernetesInfo(self.api.context, self.api.server, self.api.server_version())
-
-
-class NoCurl(ExecFailed):
-    """The container has no curl."""
 
 
 def captured(table: str, outcome: Outcome) -> Capture:

@@ -97,18 +97,21 @@ def until(
     timeout: float,
     told: Callable[[], str],
     hint: str,
+    unchanged: Callable[[envoy.ProxyConfig], None] = lambda _: None,
 ) -> Reading:
     """Read the sidecar's listeners until they are as they should be, and return that reading.
 
     After the first time they are read only where their versions say that one has changed. The counts are in it only where
     the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
-    the TimedOut's. Raises TimedOut, ProxyUnreadable, Forbidden.
+    the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
+    Raises TimedOut, ProxyUnreadable, Forbidden.
     """
     last: envoy.ProxyConfig | None = None
 
     def once() -> Reading | None:
         nonlocal last
         if last is not None and _or_none(lambda: mesh.listener_versions(source))() == last.versions:
+            unchanged(last)
             return None
         counted = None if last else begin(_or_none(lambda: mesh.proxy_counts(source)))
         last = mesh.proxy_config(source)

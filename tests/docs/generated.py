@@ -13,7 +13,7 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import curl, errors
+from egressctl import curl, errors, oldcurl
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 
@@ -99,6 +99,16 @@ def exec_companion() -> str:
     return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.LIMITS)))
 
 
+def exec_old() -> str:
+    """Return the command line of a probe for a curl before 7.75."""
+    return _fenced(shlex.join(oldcurl.argv(curl.probe_argv([Probe("portal", "URL-1")], curl.LIMITS))))
+
+
+def exec_version() -> str:
+    """Return the command line that asks for curl's version."""
+    return _fenced(shlex.join(curl.VERSION_ARGV))
+
+
 def differences() -> str:
     """Return the table of what the tests of the commands hold to one of the two endpoints."""
     rows = ["| only on | what | why |", "| --- | --- | --- |"]
@@ -116,6 +126,8 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-many": exec_many,
     "exec-derived": exec_derived,
     "exec-companion": exec_companion,
+    "exec-old": exec_old,
+    "exec-version": exec_version,
     "differences": differences,
 }
 

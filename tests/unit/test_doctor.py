@@ -147,7 +147,9 @@ def test_server_info_that_is_none_is_unreadable(text: str) -> None:
     [
         ("curl 8.11.1 (x86_64-alpine-linux-musl) libcurl/8.11.1\nRelease-Date: x", "ok", "curl 8.11.1 in container cart"),
         ("curl 7.75.0 (x)", "ok", "7.75.0"),
-        ("curl 7.74.0 (x)", "error", "7.74.0"),
+        ("curl 7.74.0 (x)", "warning", "7.74.0"),
+        ("curl 7.63.0 (x)", "warning", "7.63.0"),
+        ("curl 7.62.0 (x)", "error", "7.62.0"),
         ("BusyBox v1.37", "error", "did not print a version"),
         ("", "error", "did not print a version"),
     ],

@@ -140,3 +140,13 @@ def test_never_more_is_counted_than_the_host_has_made(before: int, after: int, k
     earlier = text_of(host(IP, PORT, str(before))) if known else text_of()
     counts = difference(earlier, text_of(host(IP, PORT, str(after))))
     assert 0 <= counts.opened <= after
+
+
+def test_connections_that_are_open_are_those_of_all_hosts_of_the_envoy_cluster() -> None:
+    def held(ip: str, number: object) -> dict[str, Any]:
+        return {**host(ip, 443, "5"), "stats": [*host(ip, 443, "5")["stats"], {"name": "cx_active", "value": number}]}
+
+    found = parse_clusters(text_of(held(IP, "2"), held("192.0.2.1", "1"), host("192.0.2.2", 443, "7")))
+    assert (found[NAME].active, found["BlackHoleCluster"].active) == (3, 0)
+    with pytest.raises(ProxyUnreadable, match="not a number"):
+        parse_clusters(text_of(held(IP, "many")))

@@ -13,7 +13,20 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src"
 
 LIBRARIES_OF_KUBE = {"kubernetes", "urllib3", "websocket"}
-USE_CASES = {"create", "verify", "cleanup", "run", "mesh", "proof", "removal", "inventory", "doctor", "sidecar"}
+USE_CASES = {
+    "create",
+    "arrival",
+    "asking",
+    "verify",
+    "cleanup",
+    "run",
+    "mesh",
+    "proof",
+    "removal",
+    "inventory",
+    "doctor",
+    "sidecar",
+}
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
 """Run as `python -m`: processes of their own, whose stdout is read by the one that started them."""
@@ -106,7 +119,8 @@ def test_only_the_console_knows_rich() -> None:
 
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
-    "podspec", "sample", "target", "validate", "documents", "progress", "envoy", "report", "catalog", "cli.arguments",
+    "podspec", "oldcurl", "waiting", "sample", "target", "validate", "documents",
+    "progress", "envoy", "report", "catalog", "cli.arguments",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")
 

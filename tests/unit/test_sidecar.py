@@ -14,7 +14,7 @@ from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.mesh import Mesh
 from egressctl.model import Source
-from egressctl.sidecar import NOTHING, Reading, look, look_again, until
+from egressctl.sidecar import look, look_again, until
 
 OURS = "outbound|443||wikipedia.org"
 PLACE = ("208.80.154.224", 443)

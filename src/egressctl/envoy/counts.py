@@ -26,6 +26,8 @@ class HostCounts:
 
     hosts: Mapping[Address, Counts]
     original: bool
+    active: int = 0
+    """Connections of all its hosts that are open now (`cx_active`)."""
 
 
 ClusterCounts = Mapping[str, HostCounts]
@@ -48,7 +50,7 @@ def parse_clusters(text: str) -> ClusterCounts:
 def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
     what = f"Envoy cluster {name}"
     hosts: dict[Address, Counts] = {}
-    original = not status.get("eds_service_name")
+    original, active = not status.get("eds_service_name"), 0
     for item in as_list(status.get("host_statuses"), what):
         host = as_object(item, what)
         socket = as_object(as_object(host.get("address"), what).get("socket_address"), what)
@@ -59,7 +61,9 @@ def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
         # Envoy names the host that it makes for an original address after the Envoy cluster and that address.
         original = original and as_text(host.get("hostname"), what).startswith(name)
         hosts[address] = _sum(hosts.get(address, Counts()), _counts(host, what))
-    return HostCounts(hosts, original)
+        stats = (as_object(stat, what) for stat in as_list(host.get("stats"), what))
+        active += sum(as_number(stat.get("value"), what) for stat in stats if stat.get("name") == "cx_active")
+    return HostCounts(hosts, original, active)
 
 
 def _counts(host: Mapping[str, Any], what: str) -> Counts:

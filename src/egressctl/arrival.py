@@ -1,0 +1,114 @@
+"""Wait until the source pod's sidecar has every filter chain of ServiceEntries, and say why where it does not get them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cached_property
+
+from egressctl import envoy
+from egressctl.envoy import NOTHING, Reading
+from egressctl.errors import CouldNotAsk, TimedOut
+from egressctl.mesh import Mesh
+from egressctl.model import ServiceEntry, Source
+from egressctl.ownership import exported
+from egressctl.progress import Progress
+from egressctl.sidecar import until
+from egressctl.waiting import NOT_PUSHED, Delay, summed_up, why_missing
+
+_SETTLED = 1.0
+"""Seconds after which what a sidecar shows is held to be of after the apply: a push takes 0.1-0.2 s (measured)."""
+_STANDING = 10.0
+"""Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
+
+
+def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> Reading:
+    """Wait until the sidecar leads every block of these entries to their Envoy clusters.
+
+    Raises TimedOut when the time is over, and before that where waiting is of no use; it says why and what to type.
+    """
+    if source.proxy is None:
+        progress.warn(f"pod {source.namespace}/{source.pod} has no sidecar: there is nothing to wait for")
+        return NOTHING
+    expected = []
+    for entry in entries:
+        if exported(entry, source.namespace):
+            expected.append(entry)
+        else:
+            progress.warn(
+                f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
+            )
+    wait = _Wait(mesh, source, expected, progress)
+    try:
+        reading = until(mesh, source, wait.arrived, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up)
+    except TimedOut as late:
+        late.hint = late.hint or wait.hint
+        raise
+    progress.done(f"the sidecar of pod {source.pod} has every filter chain")
+    return reading
+
+
+class _Wait:
+    """What is missing at each look, and why."""
+
+    def __init__(self, mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], progress: Progress) -> None:
+        self.mesh, self.source, self.entries, self.progress = mesh, source, entries, progress
+        self.begun = time.monotonic()
+        self.missing: list[tuple[ServiceEntry, str]] = []
+        self.first: envoy.ProxyConfig | None = None
+        self.last: envoy.ProxyConfig | None = None
+        self.hint = NOT_PUSHED
+
+    def arrived(self, config: envoy.ProxyConfig) -> bool:
+        self.missing = [(entry, each) for entry in self.entries for each in envoy.missing(config, entry)]
+        self.first, self.last = self.first or config, config
+        if self.missing:
+            what = f"{len(self.missing)} missing, first {self.missing[0][1]}"
+            self.progress.step(f"waiting for the sidecar of pod {self.source.pod}: {what}")
+            self.give_up(config)
+        return not self.missing
+
+    def give_up(self, config: envoy.ProxyConfig) -> None:
+        """Raise TimedOut where all that is missing will not come."""
+        waited = time.monotonic() - self.begun
+        stale = self.first is not None and bool(self.first.errors.items() & config.errors.items())
+        if waited < (_STANDING if stale else _SETTLED):
+            return
+        delay = self._why(config, *self._around)
+        if delay.certain:
+            what = f"{self._lacks}: {delay.reason}"
+            raise TimedOut(f"the ServiceEntry is applied, and waiting is of no use: {what}", hint=self._then(delay))
+
+    def told(self, timeout: float) -> str:
+        """Say what the sidecar lacks at the end of the wait, and why as far as that can be known."""
+        reason = ""
+        if self.last is not None:
+            delay = self._why(self.last, *self._look_around())
+            reason, self.hint = f": {delay.reason}", self._then(delay)
+        return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
+
+    def _why(self, config: envoy.ProxyConfig, others: Sequence[ServiceEntry], unseen: str) -> Delay:
+        namespace = self.source.namespace
+        return summed_up([why_missing(config, *each, namespace, others, unseen=unseen) for each in self.missing])
+
+    @property
+    def _lacks(self) -> str:
+        named = ", ".join(each for _, each in self.missing[:3])
+        more = f" and {len(self.missing) - 3} more" if len(self.missing) > 3 else ""
+        return f"the sidecar of pod {self.source.pod} lacks {named}{more}"
+
+    @staticmethod
+    def _then(delay: Delay) -> str:
+        return f"{delay.hint}; then: egressctl verify"
+
+    @cached_property
+    def _around(self) -> tuple[tuple[ServiceEntry, ...], str]:
+        return self._look_around()
+
+    def _look_around(self) -> tuple[tuple[ServiceEntry, ...], str]:
+        """Read what may stand in the way, and say what could not be read."""
+        try:
+            others, whole = self.mesh.neighbours(self.source.namespace)
+        except CouldNotAsk as failure:
+            return (), f"the other ServiceEntries were not looked at: {failure}"
+        return others, "" if whole else "the ServiceEntries of other namespaces were not looked at"

@@ -1,0 +1,191 @@
+"""Say why a sidecar lacks what a ServiceEntry lists, and whether waiting for it is of any use. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+
+from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
+from egressctl.model import ServiceEntry
+from egressctl.names import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
+
+CROWDED = 1000
+"""Filter chains on one port from which on istiod takes seconds to add some: 0.4 s beside 500, 5 s beside 2,000, 24-39 s
+beside 5,000 (measured, 2026-11)."""
+
+_ANY = "any address"
+NOT_PUSHED = "istioctl proxy-status"
+"""What to type where nothing is known to stand in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Why a block is not there: a clause with the object to blame, and the next command.
+
+    `certain` says that waiting is of no use as long as nobody changes that object.
+    """
+
+    reason: str
+    hint: str
+    certain: bool = False
+
+
+Hiding = Callable[[ServiceEntry, int], str]
+"""Given an entry and one of its ports, say by which Sidecar resource, `namespace/name`, the pod lacks it; "" for none."""
+
+
+def why_missing(
+    config: ProxyConfig,
+    entry: ServiceEntry,
+    lacking: str,
+    pod_namespace: str,
+    others: Sequence[ServiceEntry],
+    *,
+    hidden_by: Hiding = lambda _, __: "",
+    unseen: str = "",
+) -> Delay:
+    """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `envoy.missing` names it) of an entry on the API server.
+
+    `others` are the ServiceEntries beside it; `unseen` says what could not be looked at, as half a sentence.
+    """
+    block, _, number = lacking.rpartition(":")
+    port = int(number)
+    if refusal := _refusal(config, block, port):
+        name, said = refusal
+        return Delay(f"Envoy refused the listener {name}: {said}", _describe(entry), certain=True)
+    if port in RESERVED_PORTS:
+        return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _describe(entry), certain=True)
+    chain = _holding(config, block, port)
+    delay = _rerouted(chain) or _rival(chain, entry, block, port, others) or _displaced(entry, pod_namespace, others)
+    if delay:
+        return delay
+    if sidecar := hidden_by(entry, port):
+        namespace, _, name = sidecar.partition("/")
+        return Delay(f"Sidecar {sidecar} hides it from the pod", f"kubectl get sidecar -n {namespace} {name} -o yaml")
+    chains = sum(len(listener.chains) for listener in _on_port(config, port))
+    if chains >= CROWDED:
+        return Delay(
+            f"port {port} has {chains:,} filter chains, and the more there are the longer istiod takes to add to them: "
+            "beside 5,000 half a minute",
+            "wait longer: --timeout 2m",
+        )
+    return Delay(f"istiod has not pushed it{f' ({unseen})' if unseen else ''}", NOT_PUSHED)
+
+
+def summed_up(delays: Sequence[Delay]) -> Delay:
+    """Return one for all that is missing, those that are certain first; it is certain where each of them is."""
+    ordered = sorted(dict.fromkeys(delays), key=lambda each: not each.certain)
+    told = [each.reason for each in ordered[:2]] + ([f"{len(ordered) - 2} more reasons"] if len(ordered) > 2 else [])
+    return Delay("; ".join(told), ordered[0].hint, all(each.certain for each in delays))
+
+
+def _refusal(config: ProxyConfig, block: str, port: int) -> tuple[str, str] | None:
+    """Return the name of the block's own listener and Envoy's words, where Envoy refused it; another's refusal is no cause."""
+    wanted = {_address_of(block), "0.0.0.0", "::"} if not _address_of(block) else {_address_of(block)}  # noqa: S104 - names
+    for name, said in config.errors.items():
+        address, _, number = name.rpartition("_")
+        try:
+            listens = str(ip_address(address.strip("[]")))
+        except ValueError:
+            continue
+        if number == str(port) and listens in wanted:
+            return name, " ".join(said.split()) or "it does not say why"
+    return None
+
+
+def _address_of(block: str) -> str:
+    """Return the address of a block of one address, which has a listener of its own; "" for any other."""
+    parsed = network(block)
+    return str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
+
+
+def _on_port(config: ProxyConfig, port: int) -> Iterator[Listener]:
+    for listener in config.listeners or ():
+        if listener.internal and any(number == port for _, number in listener.addresses):
+            yield listener
+
+
+def _holding(config: ProxyConfig, block: str, port: int) -> FilterChain | None:
+    """Return the filter chain that has exactly this block on this port, whosever it is."""
+    own = _address_of(block)
+    for listener in _on_port(config, port):
+        mine = own and any(str(network(address)) == str(network(own)) for address, _ in listener.addresses)
+        for chain in listener.filter_chains:
+            if chain.criteria:
+                continue
+            whole = not chain.blocks and (block in (_ANY, "0.0.0.0/0") or mine)
+            if whole or block in map(str, chain.blocks):
+                return chain
+    return None
+
+
+def _rerouted(chain: FilterChain | None) -> Delay | None:
+    if chain is None or not chain.route:
+        return None
+    namespace, _, name = chain.route.partition("/")
+    to = chain.envoy_cluster or "several Envoy clusters"
+    return Delay(f"VirtualService {chain.route} routes it to {to}", f"kubectl get virtualservice -n {namespace} {name} -o yaml")
+
+
+def _rival(chain: FilterChain | None, entry: ServiceEntry, block: str, port: int, others: Sequence[ServiceEntry]) -> Delay | None:
+    to = destination(chain.envoy_cluster) if chain else None
+    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
+    if not opaque or chain is None or to is None or to.host in entry.hosts:
+        return None
+    for other in others:
+        if _same(other, entry) or to.host not in other.hosts or not _lists(other, block, port):
+            continue
+        older = _before(other, entry) and ("*" in (other.export_to or "*")) == ("*" in (entry.export_to or "*"))
+        why = ", being the older" if older else ""
+        return Delay(
+            f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}", _describe(other), older
+        )
+    return Delay(f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}", "kubectl get serviceentries -A")
+
+
+def _displaced(entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry]) -> Delay | None:
+    """Name the entry of another namespace that has this one's host: a sidecar gets only one namespace's (measured)."""
+    if entry.namespace == pod_namespace:
+        return None
+    for other in others:
+        if other.namespace == entry.namespace or not set(other.hosts) & set(entry.hosts):
+            continue
+        if "~" in other.export_to or not _reaches(other, pod_namespace):
+            continue
+        if other.namespace == pod_namespace or _before(other, entry):
+            first = "the pod's own namespace's" if other.namespace == pod_namespace else "the older"
+            return Delay(
+                f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {first}",
+                _describe(other),
+                certain=bool(other.export_to) or other.namespace == pod_namespace,
+            )
+    return None
+
+
+def _reaches(entry: ServiceEntry, namespace: str) -> bool:
+    scopes = entry.export_to or ("*",)
+    return any(scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in scopes)
+
+
+def _lists(entry: ServiceEntry, block: str, port: int) -> bool:
+    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
+    blocks = [str(network(address)) for address in entry.addresses] or [_ANY]
+    return opaque and (block in blocks or {block, *blocks} >= {_ANY, "0.0.0.0/0"})
+
+
+def _before(one: ServiceEntry, other: ServiceEntry) -> bool:
+    """Say whether it was made in an earlier second: of the same one the name decides, which was seen once only."""
+    try:
+        return datetime.fromisoformat(one.created) < datetime.fromisoformat(other.created)
+    except (TypeError, ValueError):
+        return False
+
+
+def _same(one: ServiceEntry, other: ServiceEntry) -> bool:
+    return (one.namespace, one.name) == (other.namespace, other.name)
+
+
+def _describe(entry: ServiceEntry) -> str:
+    return f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"

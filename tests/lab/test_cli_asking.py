@@ -1,0 +1,173 @@
+"""Commands in containers that go wrong in the ways in which they do: what is made of what comes back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import Cli, Odd, instead, pod, start_pod, with_environment
+from egressctl.lab.api.settings import Container, EnterPlan
+from labs import Lab
+
+PORTAL = "https://www.wikipedia.org"
+NOT_THERE = f"{PORTAL}:8443"
+CURL = shutil.which("curl")
+
+# A curl that does not know some fields of its report says so on stderr, in the middle of it.
+OLD = f"""\
+for word; do
+    shift
+    for field in {{fields}}; do
+        word=$(printf '%s.' "$word" | sed "s/%{{{{$field}}}}/@$field@/g")
+        word=${{{{word%.}}}}
+    done
+    set -- "$@" "$word"
+done
+errors=$(mktemp)
+{CURL} "$@" 2>"$errors"
+code=$?
+sed "s/@\\([a-z]*\\)@/curl: unknown --write-out variable: '\\1'\\n/g" "$errors" >&2
+rm "$errors"
+exit $code
+"""
+
+
+AGENT = 'PATH=${PATH#*:}; exec pilot-agent "$@"'
+"""The lab's own pilot-agent, from the script that stands before it in the PATH."""
+
+
+def start_at(lab: Lab, at: Cli, manifest: dict[str, Any]) -> None:
+    assert at.kubeconfig is not None
+    start_pod(replace(lab, info=replace(lab.info, kubeconfig=at.kubeconfig)), manifest)
+
+
+def old(*fields: str) -> str:
+    """A script that does what a curl does which does not know these fields."""
+    return OLD.format(fields=" ".join(fields))
+
+
+class TestAnOldCurl:
+    @pytest.fixture
+    def at(self, cli: Cli, odd: Odd, tmp_path: Path) -> Cli:
+        return cli.at(odd(instead(tmp_path / "bin", "curl", old("exitcode", "errormsg", "urlnum"), sidecar=False)))
+
+    def test_proves_what_a_new_one_does(self, at: Cli) -> None:
+        ran = at("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
+        assert ran.probes[1]["extracted"]
+        assert [probe["outcome"]["curlExit"] for probe in ran.probes] == [0, 0]
+
+    def test_tells_a_refusal(self, at: Cli) -> None:
+        ran = at("verify", "wikipedia", "--probe", NOT_THERE, "-o", "json")
+        assert (ran.code, ran.judged) == (1, [("blocked", "port-not-listed")])
+        assert ran.probes[0]["outcome"]["curlExit"] == 35
+        assert "www.wikipedia.org:8443" in ran.probes[0]["outcome"]["error"]
+
+    def test_tells_a_failure_beyond(self, at: Cli) -> None:
+        ran = at("verify", "wikipedia", "--probe", "https://no-such-name.example", "-o", "json")
+        assert (ran.code, ran.judged) == (1, [("failed", "name-resolution")])
+
+    def test_many_probes_are_asked_one_by_one(self, at: Cli) -> None:
+        probes = [word for number in range(20) for word in ("--probe", f"{PORTAL}/status/200?{number}")]
+        ran = at("verify", "wikipedia", *probes, "-o", "json")
+        assert (ran.code, ran.judged) == (0, [("open", None)] * 20)
+
+    def test_is_seen_by_doctor(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        script = f'[ "$1" = --version ] && {{ echo "curl 7.64.0 (x)"; exit; }}\nexec {CURL} "$@"'
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", script, sidecar=False)))("doctor", "-o", "json")
+        assert "curl 7.64.0 in container sleep is asked twice for each probe" in ran.stdout
+
+    @pytest.mark.parametrize(
+        "script",
+        [old("stderr", "exitcode", "errormsg"), "echo 'curl: option --next: is unknown' >&2; exit 2"],
+        ids=["before 7.63", "before 7.36"],
+    )
+    def test_one_that_cannot_report_at_all_is_told_with_its_version(
+        self, cli: Cli, odd: Odd, tmp_path: Path, script: str
+    ) -> None:
+        version = '[ "$1" = --version ] && { echo "curl 7.61.1 (x)"; exit; }\n'
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", version + script, sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "no-curl")] * 2)
+        message = "curl in container sleep of pod default/sleep is 7.61.1, which cannot report what a proof needs"
+        assert ran.probes[0]["cause"]["message"] == f"{message}: that takes 7.63.0 or newer"
+
+
+class TestNoCurl:
+    def test_another_container_that_has_it_is_named_and_not_taken(self, cli: Cli, odd: Odd, lab: Lab, tmp_path: Path) -> None:
+        def way(container: Container, plan: EnterPlan) -> EnterPlan:
+            return with_environment(PATH=str(tmp_path))(container, plan) if container.name == "sleep" else plan
+
+        at = cli.at(odd(way))
+        manifest = pod("two")
+        manifest["spec"]["containers"].append({"name": "tools", "image": "x", "command": ["/bin/sleep", "infinity"]})
+        start_at(lab, at, manifest)
+        ran = at("verify", "wikipedia", "--pod", "two", "-c", "sleep", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "no-curl")] * 2)
+        message = ran.probes[0]["cause"]["message"]
+        assert message.startswith("container sleep of pod default/two has no curl, and wget, where it has that, does not show")
+        assert message.endswith("; container tools of the same pod has curl: -c tools")
+
+    def test_a_runtime_that_says_it_on_the_commands_own_stderr_is_understood(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        script = "echo 'exec failed: executable file `curl` not found in $PATH: No such file or directory' >&2; exit 127"
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", script, sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "no-curl")] * 2)
+
+    def test_a_curl_that_cannot_be_started_is_told_with_the_reason(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        script = "echo 'error while loading shared libraries: libcurl.so.4' >&2; exit 127"
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", script, sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "exec-failed")] * 2)
+        assert "libcurl.so.4" in ran.probes[0]["cause"]["message"]
+
+
+class TestTheAnswer:
+    def test_of_megabytes_is_cut_and_told(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        script = "head -c 30000000 /dev/zero"
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", script, sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "evidence-lost")] * 2)
+        assert "is longer than 4 MiB a body, and was cut" in ran.probes[0]["cause"]["message"]
+
+    def test_of_nothing_is_lost(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        ran = cli.at(odd(instead(tmp_path / "bin", "curl", "exit 0", sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "evidence-lost")] * 2)
+        assert "was lost on the way from pod default/sleep" in ran.probes[0]["cause"]["message"]
+
+
+class TestTheSidecar:
+    @pytest.mark.parametrize(
+        "before",
+        [
+            "echo '2026-11-23T04:00:00Z warn something odd'",
+            """echo '{"level":"warn","time":"2026-11-23T04:00:00Z","msg":"odd"}'""",
+            "echo '2026-11-23T04:00:00Z ERROR failed to set GOMEMLIMIT' >&2",
+        ],
+        ids=["a line on stdout", "a line in JSON", "a line on stderr"],
+    )
+    def test_what_it_logs_beside_its_answer_does_no_harm(self, cli: Cli, odd: Odd, tmp_path: Path, before: str) -> None:
+        kubeconfig = odd(instead(tmp_path / "bin", "pilot-agent", f"{before}\n{AGENT}", sidecar=True))
+        ran = cli.at(kubeconfig)("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
+
+    def test_without_pilot_agent_it_cannot_be_read(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
+        def way(container: Container, plan: EnterPlan) -> EnterPlan:
+            return EnterPlan(plan.prefix, {**plan.env, "PATH": str(tmp_path)}) if container.sidecar else plan
+
+        at = cli.at(odd(way))
+        ran = at("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (4, [("unproven", "proxy-unreadable")] * 2)
+        assert "container istio-proxy of pod default/sleep has no pilot-agent" in at("doctor").stdout
+
+    @pytest.mark.parametrize("refuses", [False, True], ids=["takes the port", "takes Istio's own ports only"])
+    def test_an_admin_port_that_the_pod_names_is_asked(self, cli: Cli, odd: Odd, lab: Lab, tmp_path: Path, refuses: bool) -> None:
+        refusal = "echo 'Error: debug port 15100 is not in allowed list [15000 15004 15020 15021]' >&2; exit 255"
+        takes = 'request=$1; [ "$2 $3" = "--debug-port 15100" ] || exit 9; shift 3; set -- "$request" "$@"'
+        script = f'if [ "$2" = --debug-port ]; then\n{refusal}\nfi\n{AGENT}' if refuses else f"{takes}\n{AGENT}"
+        at = cli.at(odd(instead(tmp_path / "bin", "pilot-agent", script, sidecar=True)))
+        manifest = pod("ported")
+        manifest["metadata"]["annotations"] = {"proxy.istio.io/config": "proxyAdminPort: 15100"}
+        start_at(lab, at, manifest)
+        ran = at("verify", "wikipedia", "--pod", "ported", "-o", "json")
+        assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
