@@ -229,9 +229,7 @@ def _owner(
     if walk.envoy_cluster in (None, BLACKHOLE):
         return _displaced_by(question, outcome, neighbours or (), namespace)
     if via := question.probe.expect.via:
-        carried = (walk.envoy_cluster or "").split("|")[-1]
-        status = Ownership.OWNED if carried == via else Ownership.OTHERS
-        return Owner(status, f"the expectation names {via}, and {carried} carries")
+        return ownership.meant(walk, via)
     if neighbours is None:
         return Owner(Ownership.UNKNOWN, "the ServiceEntries of the namespace could not be listed")
     port = question.probe.port

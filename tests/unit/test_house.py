@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2] / "src"
 
 LIBRARIES_OF_KUBE = {"kubernetes", "urllib3", "websocket"}
-USE_CASES = {"create", "verify", "cleanup", "run", "mesh", "proof", "removal", "inventory", "doctor", "sidecar"}
+USE_CASES = {
+    "create", "verify", "cleanup", "run", "mesh", "proof", "removal", "inventory", "doctor", "sidecar", "surroundings", "lint",
+    "around",
+}  # fmt: skip
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
 """Run as `python -m`: processes of their own, whose stdout is read by the one that started them."""
