@@ -152,8 +152,9 @@ def meant(walk: Walk, via: str) -> Owner:
     ways = walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
     if not ways:
         return Owner(Ownership.OTHERS, f"the expectation names {via}, and nothing takes the connection")
-    hosts = [to.host if (to := destination(way)) else way for way in ways]
-    held = [host.lower() == via.lower().removesuffix(".") for host in hosts]
+    places = [destination(way) for way in ways]
+    hosts = [to.host if to else way for to, way in zip(places, ways, strict=True)]
+    held = [to is not None and to.host.lower() == via.lower().removesuffix(".") for to in places]
     if any(held) and not all(held):
         return Owner(Ownership.UNKNOWN, f"the expectation names {via}, and chance decides between {' and '.join(hosts)}")
     status = Ownership.OWNED if all(held) else Ownership.OTHERS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
 from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
-from egressctl.ownership import owner
+from egressctl.ownership import meant, owner
 from egressctl.serviceentry import read
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
@@ -351,3 +351,35 @@ def test_no_two_entries_own_one_filter_chain(entries: list[ServiceEntry], prefix
     way = replace(WAY, prefix=prefix)
     owners = [each for each in entries if ask(way, *entries, entry=each, pod="default").ownership is Ownership.OWNED]
     assert len(owners) <= 1
+
+
+# A way that is meant
+
+
+GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
+THROUGH = f"outbound|443||{GATEWAY}"
+
+
+@pytest.mark.parametrize(
+    ("way", "ownership", "reason"),
+    [
+        (Walk("l", "c", THROUGH), Ownership.OWNED, f"{GATEWAY} carries"),
+        (Walk("l", "c", f"outbound|8443|v1|{GATEWAY}"), Ownership.OWNED, f"{GATEWAY} carries"),
+        (Walk("l", "c", f"outbound|443||{GATEWAY.upper()}"), Ownership.OWNED, "carries"),
+        (Walk("l", "c", f"inbound|443||{GATEWAY}"), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", f"outbound|443||not-{GATEWAY}"), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", NAME), Ownership.OTHERS, "wikipedia.org carries"),
+        (Walk("l", "c", "PassthroughCluster"), Ownership.OTHERS, "PassthroughCluster carries"),
+        (Walk("l", "c", GATEWAY), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", None), Ownership.OTHERS, "nothing takes the connection"),
+        (Walk("l", "c", None, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
+        (Walk("l", "c", THROUGH, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
+        (Walk("l", "c", None, choices=(THROUGH, f"outbound|443|v2|{GATEWAY}")), Ownership.OWNED, "carries"),
+        (Walk("l", "c", None, choices=(THROUGH, NAME)), Ownership.UNKNOWN, "chance decides between"),
+        (Walk("l", "c", None, choices=(NAME, NAME)), Ownership.OTHERS, "wikipedia.org carries"),
+    ],
+)
+def test_the_way_that_is_meant_is_the_envoy_cluster_of_its_host(way: Walk, ownership: Ownership, reason: str) -> None:
+    found = meant(way, GATEWAY)
+    assert found.ownership is ownership
+    assert reason in found.reason
