@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from egressctl.arrival import await_sidecar
+from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
+from egressctl.lint import in_the_way
 from egressctl.mesh import Mesh, kubectl_delete
-from egressctl.model import Manifest, ServiceEntry, Source, Target, TargetResult
-from egressctl.ownership import rivals
+from egressctl.model import Manifest, ServiceEntry, Source, Surroundings, Target, TargetResult
 from egressctl.parallel import begin
 from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
-from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
+from egressctl.rules import Clash
+from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
+from egressctl.surroundings import NAMESPACES, surroundings
 from egressctl.undo import Undo
 from egressctl.verify import look_up
+
+_TOLD_OF = 10
+"""So many other objects are named in warnings about one entry; `egressctl lint` names more."""
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
 """Answers of the API server which say for certain that nothing was made."""
@@ -89,8 +95,8 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
     """
     done = Creation()
     with Undo(interrupts) as undo:
-        source, plans, neighbours = _look(mesh, targets, how, progress, undo, interrupts)
-        _warn(plans, neighbours, progress)
+        source, plans, around = _look(mesh, targets, how, progress, undo, interrupts)
+        _warn(plans, around, how.namespace, progress)
         for plan in plans:
             done.created.append(created := _apply(mesh, plan, how, undo, interrupts))
             progress.result(f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUNS[how.dry_run]}")
@@ -107,24 +113,24 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
 
 def _look(
     mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, undo: Undo, interrupts: Interrupts
-) -> tuple[Source | None, list[_Plan], tuple[ServiceEntry, ...]]:
+) -> tuple[Source | None, list[_Plan], Surroundings]:
     """Ask all that must be known before anything is applied, and refuse what must not be."""
     progress.step("looking for the source pod and at the ServiceEntries that are there")
     wants_source = how.dry_run == "none" and (how.wait or how.with_source)
     found = begin(lambda: _find_source(mesh, how) if wants_source else None)
     version = how.api_version or mesh.api_version
-    around = begin(lambda: _neighbours(mesh, how.namespace, progress))
+    looking = begin(lambda: _surroundings(mesh, how.namespace))
     places = [(target.namespace or how.namespace, target.entry_name) for target in targets]
     live = look_up(mesh, places)
     plans = [_plan(target, place[0], each, version, how) for target, place, each in zip(targets, places, live, strict=True)]
-    neighbours, source = around(), found()
+    around, source = looking(), found()
     for plan in plans:
-        _refuse(mesh, plan, neighbours, how)
+        _refuse(mesh, plan, around.entries, how)
     if isinstance(source, NoSourcePod):
         if not how.with_source:
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
         source = _start_source(mesh, how, progress, undo, interrupts)
-    return source, plans, neighbours
+    return source, plans, around
 
 
 def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
@@ -137,12 +143,12 @@ def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
     return source
 
 
-def _neighbours(mesh: Mesh, namespace: str, progress: Progress) -> tuple[ServiceEntry, ...]:
-    """List the ServiceEntries that may be read, and say what could not be looked at: never assume it absent."""
-    found, whole = mesh.neighbours(namespace)
-    if not whole:
-        progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
-    return found
+def _surroundings(mesh: Mesh, namespace: str) -> Surroundings:
+    """Read what may be in the way. Raises Forbidden where not even the ServiceEntries of the namespace may be listed."""
+    around = surroundings(mesh, namespace, services=True)
+    if not around.saw(PLURAL, namespace):
+        around = replace(around, entries=tuple(map(read, mesh.entries(namespace))))
+    return around
 
 
 def _plan(target: Target, namespace: str, live: Manifest | None, version: str, how: How) -> _Plan:
@@ -194,11 +200,22 @@ def manager_of(manifest: Manifest, fallback: str) -> str:
     return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or fallback)
 
 
-def _warn(plans: Sequence[_Plan], neighbours: tuple[ServiceEntry, ...], progress: Progress) -> None:
+def _warn(plans: Sequence[_Plan], around: Surroundings, namespace: str, progress: Progress) -> None:
+    """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent."""
+    if PLURAL in around.reach:
+        progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
+    if others := [plural for plural in around.reach if plural not in (PLURAL, NAMESPACES)]:
+        progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
     for plan in plans:
         entry = read(plan.manifest)
-        for rival in rivals(entry, neighbours):
-            progress.warn(f"{entry} and {rival.entry}: {rival.reason}")
+        told: dict[str, list[Clash]] = {}
+        for clash in in_the_way(entry, around, namespace):
+            told.setdefault(str(clash.about).removeprefix("ServiceEntry "), []).append(clash)
+        for about, clashes in list(told.items())[:_TOLD_OF]:
+            reasons = "; ".join(f"{each.reason}: {each.outcome}" if each.outcome else each.reason for each in clashes)
+            progress.warn(f"{entry} and {about}: {reasons}")
+        if len(told) > _TOLD_OF:
+            progress.warn(f"{entry}: {len(told) - _TOLD_OF} more objects may be in its way; egressctl lint names them")
         if not entry.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"

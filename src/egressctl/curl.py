@@ -127,7 +127,7 @@ def _alike(probes: Sequence[Probe]) -> bool:
 
 
 def _place(probe: Probe) -> tuple[str, int]:
-    return probe.host, probe.port
+    return probe.connect_ip or probe.host, probe.port
 
 
 def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tuple[str, ...]:
@@ -152,10 +152,13 @@ def _segment(index: str, limits: Limits, stream: str = "%{stderr}") -> list[str]
 
 
 def _options(probe: Probe) -> tuple[str, ...]:
+    ip = f"[{probe.connect_ip}]" if ":" in probe.connect_ip else probe.connect_ip
+    # For any host and port of the URL, this address and the URL's port. (--resolve would hold for the following transfers too.)
+    elsewhere = ("--connect-to", f"::{ip}:") if ip else ()
     if probe.extract:
-        return "--max-filesize", str(BODY_LIMIT)
+        return "--max-filesize", str(BODY_LIMIT), *elsewhere
     # With no status expected (a derived probe), the answer's existence is all that is asked.
-    return ("-o", "/dev/null", "-I") if probe.expect.status is None else ("-o", "/dev/null")
+    return ("-o", "/dev/null", *(("-I",) if probe.expect.status is None else ()), *elsewhere)
 
 
 def _table_segments() -> list[str]:

@@ -119,6 +119,8 @@ class Probe:
     url: str
     expect: Expectation = Expectation()
     extract: Mapping[str, str] = field(default_factory=dict)
+    connect_ip: str = ""
+    """The address to connect to in place of those that the URL's host resolves to; empty for those."""
 
     @property
     def host(self) -> str:

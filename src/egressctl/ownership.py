@@ -1,4 +1,4 @@
-"""Say whose work an Envoy cluster is, and which other ServiceEntries stand in an entry's way.
+"""Say whose work an Envoy cluster is.
 
 An Envoy cluster is not an entry: two entries of one host in one namespace share it, an entry of several hosts is carried
 by one of them, and a VirtualService can lead another entry's addresses to it. Its metadata names the namespace and the
@@ -8,7 +8,6 @@ host, so the ServiceEntries of that namespace suffice to prove that it is the en
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from egressctl.envoy import (
@@ -22,14 +21,6 @@ from egressctl.envoy import (
 )
 from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, auto_allocated, matches_host, network
-
-
-@dataclass(frozen=True, slots=True)
-class Rival:
-    """Another ServiceEntry that may take an entry's traffic, or lose its own to it. `reason` is half a sentence about it."""
-
-    entry: ServiceEntry
-    reason: str
 
 
 def owner(
@@ -93,17 +84,6 @@ def _namespace(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None
     known = (config.envoy_clusters or {}).get(envoy_cluster)
     namespaces = {service.namespace for service in known.services if service.host == host} if known else set()
     return namespaces.pop() or None if len(namespaces) == 1 else None
-
-
-def meant(walk: Walk, via: str) -> Owner:
-    """Say whether the way is the one that an expectation names: to an Envoy cluster of the host `via`, an egress gateway's.
-
-    Who makes that Envoy cluster does not matter: it is the way that is meant, up to its first hop.
-    """
-    to = destination(walk.envoy_cluster or "")
-    carries = to.host if to else walk.envoy_cluster or "nothing"
-    status = Ownership.OWNED if to is not None and to.host.lower() == via.lower() else Ownership.OTHERS
-    return Owner(status, f"the expectation names {via}, and {carries} carries")
 
 
 def _asked_for(walk: Walk, to: Destination) -> str:
@@ -208,61 +188,21 @@ def _age(created: str) -> datetime | None:
     return age if age.tzinfo else None
 
 
-def rivals(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[Rival, ...]:
-    """Name the other entries that some namespace sees beside this one and that compete with it, each with why.
+def meant(walk: Walk, via: str) -> Owner:
+    """Say whether the walk leads to the Envoy cluster of `via`, the host that an expectation names as the way that is meant.
 
-    They have a host in common (in any namespace, on any port), list the same or an overlapping block on a port that both
-    have, or catch every address on it.
+    On any port, and through any subset: an egress gateway listens where it likes. The entry's own Envoy cluster is not it.
+    UNKNOWN where the walk is not understood, or chance decides between ways of which some are not it.
     """
-    found = []
-    for other in others:
-        if (other.namespace, other.name) == (entry.namespace, entry.name) or not _meet(entry, other):
-            continue
-        if reasons := [*_same_host(entry, other), *_same_block(entry, other)]:
-            found.append(Rival(other, "; ".join(reasons)))
-    return tuple(found)
-
-
-def _meet(one: ServiceEntry, other: ServiceEntry) -> bool:
-    """Say whether a pod can see both, an absent exportTo taken as public."""
-    seen = []
-    for each in (one, other):
-        exports = set(each.export_to or ("*",))
-        seen.append(set() if "~" in exports else {each.namespace if export == "." else export for export in exports})
-    first, second = seen
-    return bool(first and second and ("*" in first or "*" in second or first & second))
-
-
-def _same_host(entry: ServiceEntry, other: ServiceEntry) -> Iterable[str]:
-    names = {host.lower(): host for host in other.hosts}
-    common = sorted(names[host] for host in {host.lower() for host in entry.hosts} & names.keys())
-    if common:
-        where = "" if other.namespace == entry.namespace else f" in namespace {other.namespace}"
-        yield f"it has the same host {', '.join(common)}{where}"
-
-
-def _same_block(entry: ServiceEntry, other: ServiceEntry) -> Iterable[str]:
-    for port in sorted({each.number for each in entry.ports if _lists(entry, each.number) and _lists(other, each.number)}):
-        if _catches_all(other, port):
-            yield f"it catches every address on port {port}"
-            continue
-        if other.addresses and _catches_all(entry, port):
-            yield f"it lists addresses on port {port}, of which {entry} catches every one"
-            continue
-        yield from _overlap(entry, other, port)
-
-
-def _catches_all(entry: ServiceEntry, port: int) -> bool:
-    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
-    return opaque and holds_block(entry, "")
-
-
-def _overlap(entry: ServiceEntry, other: ServiceEntry, port: int) -> Iterable[str]:
-    mine = [block for address in entry.addresses if (block := network(address))]
-    theirs = [block for address in other.addresses if (block := network(address))]
-    pairs = [(own, their) for own in mine for their in theirs if own.overlaps(their)]
-    if same := next((own for own, their in pairs if own == their), None):
-        yield f"it lists the same block {same} on port {port}"
-    elif pairs:
-        own, their = pairs[0]
-        yield f"it lists {their} on port {port}, which overlaps {own}"
+    if walk.unknown:
+        return Owner(Ownership.UNKNOWN, walk.unknown)
+    ways = walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
+    if not ways:
+        return Owner(Ownership.OTHERS, f"the expectation names {via}, and nothing takes the connection")
+    places = [destination(way) for way in ways]
+    hosts = [to.host if to else way for to, way in zip(places, ways, strict=True)]
+    held = [to is not None and to.host.lower() == via.lower().removesuffix(".") for to in places]
+    if any(held) and not all(held):
+        return Owner(Ownership.UNKNOWN, f"the expectation names {via}, and chance decides between {' and '.join(hosts)}")
+    status = Ownership.OWNED if all(held) else Ownership.OTHERS
+    return Owner(status, f"the expectation names {via}, and {' or '.join(dict.fromkeys(hosts))} carries")

@@ -12,6 +12,9 @@ from egressctl.model import Manifest
 
 ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "pods/exec", "serviceaccounts"
 DEPLOYMENTS = "deployments.apps"
+SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
+DESTINATION_RULES = "destinationrules.networking.istio.io"
+SERVICES, NAMESPACES = "services", "namespaces"
 NAME = "egressctl"
 
 
@@ -38,6 +41,7 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
         Rule(EXEC, ("get", "create")),
     ),
     "list": (Rule(ENTRIES, ("list",)),),
+    "lint": (Rule(ENTRIES, ("get", "list")),),
 }
 """What each command asks for, in the namespace of the entry and of the source pod."""
 
@@ -47,8 +51,13 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
         Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
     ),
     "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
+    "causes": tuple(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
 }
-"""What flags of those commands ask for beside: `--with-source`, and `--pod` with a name."""
+"""What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
+
+`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` to name a cause: without it
+they work, and say what they could not look at.
+"""
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))
 """What deleting an entry and seeing it gone needs: `cleanup` asks for it before it deletes any."""

@@ -26,6 +26,9 @@ USE_CASES = {
     "inventory",
     "doctor",
     "sidecar",
+    "surroundings",
+    "lint",
+    "around",
 }
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}

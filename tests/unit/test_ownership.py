@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
 from egressctl.model import Owner, Ownership, Port, Probe, ServiceEntry, Walk
-from egressctl.ownership import Rival, owner, rivals
+from egressctl.ownership import meant, owner
 from egressctl.serviceentry import read
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
@@ -353,65 +353,33 @@ def test_no_two_entries_own_one_filter_chain(entries: list[ServiceEntry], prefix
     assert len(owners) <= 1
 
 
-# Rivals
+# A way that is meant
+
+
+GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
+THROUGH = f"outbound|443||{GATEWAY}"
 
 
 @pytest.mark.parametrize(
-    ("other", "reason"),
+    ("way", "ownership", "reason"),
     [
-        (an_entry("b", addresses=("192.0.2.0/24",)), "it has the same host wikipedia.org"),
-        (an_entry("b", addresses=("192.0.2.0/24",), hosts=("WIKIPEDIA.org", "x.example")), "it has the same host WIKIPEDIA.org"),
-        (
-            an_entry("b", ports=(Port(80, "HTTP", "h"),), namespace="other"),
-            "it has the same host wikipedia.org in namespace other",
-        ),
-        (an_entry("b", hosts=("b.example",), addresses=("208.80.154.230/27",)), f"it lists the same block {BLOCK} on port 443"),
-        (
-            an_entry("b", hosts=("b.example",), addresses=("192.0.2.1", "208.80.154.230")),
-            f"it lists 208.80.154.230/32 on port 443, which overlaps {BLOCK}",
-        ),
-        (an_entry("b", hosts=("b.example",), addresses=()), "it catches every address on port 443"),
-        (an_entry("b", hosts=("b.example",), addresses=("0.0.0.0/0",)), "it catches every address on port 443"),
-        (an_entry("b"), f"it has the same host wikipedia.org; it lists the same block {BLOCK} on port 443"),
+        (Walk("l", "c", THROUGH), Ownership.OWNED, f"{GATEWAY} carries"),
+        (Walk("l", "c", f"outbound|8443|v1|{GATEWAY}"), Ownership.OWNED, f"{GATEWAY} carries"),
+        (Walk("l", "c", f"outbound|443||{GATEWAY.upper()}"), Ownership.OWNED, "carries"),
+        (Walk("l", "c", f"inbound|443||{GATEWAY}"), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", f"outbound|443||not-{GATEWAY}"), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", NAME), Ownership.OTHERS, "wikipedia.org carries"),
+        (Walk("l", "c", "PassthroughCluster"), Ownership.OTHERS, "PassthroughCluster carries"),
+        (Walk("l", "c", GATEWAY), Ownership.OTHERS, "carries"),
+        (Walk("l", "c", None), Ownership.OTHERS, "nothing takes the connection"),
+        (Walk("l", "c", None, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
+        (Walk("l", "c", THROUGH, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
+        (Walk("l", "c", None, choices=(THROUGH, f"outbound|443|v2|{GATEWAY}")), Ownership.OWNED, "carries"),
+        (Walk("l", "c", None, choices=(THROUGH, NAME)), Ownership.UNKNOWN, "chance decides between"),
+        (Walk("l", "c", None, choices=(NAME, NAME)), Ownership.OTHERS, "wikipedia.org carries"),
     ],
 )
-def test_a_rival_is_named_with_why(other: ServiceEntry, reason: str) -> None:
-    assert rivals(ENTRY, [ENTRY, other]) == (Rival(other, reason),)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        ENTRY,
-        an_entry(uid="a-later-reading"),
-        an_entry("b", hosts=("b.example",), addresses=("208.80.154.0/27",)),
-        an_entry("b", hosts=("b.example",), ports=(Port(8443, "TCP", "a"),)),
-        an_entry("b", hosts=("b.example",), ports=(Port(443, "UDP", "a"),)),
-        an_entry("b", hosts=("b.example",), addresses=(), ports=(Port(443, "TLS", "a"),)),
-        an_entry("b", hosts=("b.example",), addresses=("2620:0:860::/46", "nonsense")),
-        an_entry("b", export_to=("~",)),
-    ],
-)
-def test_what_does_not_compete_is_no_rival(other: ServiceEntry) -> None:
-    assert rivals(ENTRY, [other]) == ()
-
-
-@pytest.mark.parametrize(
-    ("mine", "theirs", "meet"),
-    [
-        ((".",), (".",), False),
-        ((".",), ("default",), True),
-        ((".",), (), True),
-        (("*",), (".",), True),
-        (("a",), ("a", "b"), True),
-        (("a",), ("b",), False),
-    ],
-)
-def test_entries_that_no_namespace_sees_both_of_are_no_rivals(mine: tuple[str, ...], theirs: tuple[str, ...], meet: bool) -> None:
-    found = rivals(an_entry(export_to=mine), [an_entry(namespace="other", export_to=theirs)])
-    assert bool(found) is meet
-
-
-def test_an_entry_that_catches_every_address_has_rivals_in_those_that_list_some() -> None:
-    (found,) = rivals(an_entry(addresses=()), [an_entry("b", hosts=("b.example",))])
-    assert found.reason == "it lists addresses on port 443, of which default/wikipedia-ext catches every one"
+def test_the_way_that_is_meant_is_the_envoy_cluster_of_its_host(way: Walk, ownership: Ownership, reason: str) -> None:
+    found = meant(way, GATEWAY)
+    assert found.ownership is ownership
+    assert reason in found.reason

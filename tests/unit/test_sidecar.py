@@ -9,15 +9,15 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy import BLACKHOLE, ProxyConfig, Versions, parse_config
+from egressctl.envoy import BLACKHOLE, NOTHING, ProxyConfig, Reading, Versions, parse_config
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import Source
+from egressctl.model import Probe, Source
 from egressctl.sidecar import look, look_again, until
 
 OURS = "outbound|443||wikipedia.org"
-PLACE = ("208.80.154.224", 443)
+PLACE = ("208.80.154.224", 443, Probe("portal", "https://www.wikipedia.org").speech)
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
 

@@ -21,7 +21,7 @@ Examples:
   egressctl rbac | kubectl apply -f -
   egressctl rbac verify -n shop --user jane
   egressctl rbac run --with-source --serviceaccount ci:runner
-  egressctl rbac -A --group platform
+  egressctl rbac -A --causes --group platform
 """
 
 
@@ -44,6 +44,7 @@ def rbac(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the Role and of its binding.")] = "egressctl",
     with_source: Annotated[bool, typer.Option("--with-source", help="With the rights that --with-source needs.")] = False,
     pod: Annotated[bool, typer.Option("--pod", help="With the rights that --pod NAME needs.")] = False,
+    causes: Annotated[bool, typer.Option("--causes", help="With the rights to look at what else may be in the way.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
     """Translate flags into egressctl.rights.role."""
@@ -64,7 +65,7 @@ def rbac(
     else:
         place, _, last = account.rpartition(":")
         subject = rights.Subject("ServiceAccount", last or rights.NAME, place or here)
-    extras = [each for each, wanted in (("with-source", with_source), ("pod", pod)) if wanted]
+    extras = [each for each, wanted in (("with-source", with_source), ("pod", pod), ("causes", causes)) if wanted]
     rules = rights.needed(commands or rights.DEFAULT, extras)
     _print(rights.role(rules, subject, name=name, namespace=None if all_namespaces else here), output)
     return 0

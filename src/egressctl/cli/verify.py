@@ -26,6 +26,7 @@ Examples:
   egressctl verify wikipedia --expect blocked
   egressctl verify --probe https://www.wikipedia.org
   egressctl verify -f targets.yaml -o json
+  egressctl verify wikipedia --around
 """
 
 
@@ -49,6 +50,12 @@ def verify(
     allow_internal: Annotated[
         bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
     ] = False,
+    around: Annotated[
+        bool, typer.Option("--around", help="Show too that what the entry does not list is refused: an address, a TLS name.")
+    ] = False,
+    around_address: Annotated[
+        str, typer.Option("--around-address", metavar="IP", help="Address that --around asks. [default: the next one outside]")
+    ] = "",
     retries: Retries = 0,
     *,
     probing: ProbeFlags,
@@ -58,9 +65,11 @@ def verify(
 ) -> int:
     """Translate flags into egressctl.verify.verify."""
     expected = expectation(expect)
+    address = _address(around_address, allow_internal=allow_internal)
     session = sessions.Session("verify", connection, output)
 
     def work(_: Any) -> None:
+        from egressctl import around as besides
         from egressctl import curl
         from egressctl.target import probe_from_url
         from egressctl.verify import Asking
@@ -71,7 +80,11 @@ def verify(
         limits = curl.Limits(total=probing.probe_timeout)
         asking = Asking(limits, retries, expected)
         choice = sessions.choice_of(source)
+        if address:
+            besides.refuse_listed(wanted, address)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
+        if around or address:
+            session.targets = besides.around(session.mesh, wanted, session.targets, asking, session.progress, address)
         session.repeat_by_hand(session.targets, limits)
 
     return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
@@ -85,6 +98,20 @@ def expectation(text: str) -> Verdict | None:
         return Verdict(text)
     except ValueError:
         raise InvalidInput(f"--expect {text}: no such verdict", hint="one of " + ", ".join(Verdict)) from None
+
+
+def _address(text: str, *, allow_internal: bool) -> str:
+    """Read --around-address. Raises InvalidInput."""
+    from egressctl.names import network
+    from egressctl.probes import url_fault
+
+    block = network(text) if text and "/" not in text else None
+    if text and block is None:
+        raise InvalidInput(f"--around-address {text}: no address", hint="such as 192.0.2.1")
+    host = f"[{text}]" if ":" in text else text
+    if text and (fault := url_fault(f"https://{host}", allow_internal=allow_internal)):
+        raise InvalidInput(f"--around-address: {fault[0]}", hint=fault[1])
+    return text
 
 
 def _wanted(

@@ -1,0 +1,114 @@
+"""What lint finds about one entry, with everything around it; the objects around are read by tests that have an API server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from egressctl.lint import findings, offline, on_server, planned
+from egressctl.model import Manifest, Port, ServiceEntry, Surroundings, Target
+from egressctl.rules import RULES, Severity
+from egressctl.surroundings import NAMESPACES
+
+ENTRY = ServiceEntry(
+    name="wikipedia-ext",
+    namespace="default",
+    hosts=("wikipedia.org",),
+    addresses=("208.80.154.224/27",),
+    ports=(Port(443, "TCP", "tcp-port"),),
+    resolution="NONE",
+    location="MESH_EXTERNAL",
+    export_to=(".",),
+)
+RIVAL = replace(ENTRY, name="rival", hosts=("rival.example",), created="2026-11-23T04:00:00Z")
+
+
+def an_object(kind: str, spec: object) -> Manifest:
+    return {"kind": kind, "metadata": {"name": "it", "namespace": "default"}, "spec": spec}
+
+
+AROUND = Surroundings(
+    entries=(RIVAL,),
+    sidecars=(an_object("Sidecar", {"egress": [{"hosts": ["istio-system/*"]}]}),),
+    virtual_services=(
+        an_object(
+            "VirtualService",
+            {"hosts": ["wikipedia.org"], "tcp": [{"route": [{"destination": {"host": "other.example"}}]}]},
+        ),
+    ),
+    destination_rules=(an_object("DestinationRule", {"host": "wikipedia.org", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}),),
+    services=(an_object("Service", {"clusterIP": "208.80.154.230", "ports": [{"port": 443}]}),),
+    namespaces={"default": {}},
+)
+
+
+def test_everything_in_the_way_is_found_and_named() -> None:
+    found = findings(ENTRY, AROUND, "default")
+    assert [(each.rule, str(each.about)) for each in found] == [
+        ("same-block", "ServiceEntry default/rival"),
+        ("service-address", "Service default/it"),
+        ("hidden-by-sidecar", "Sidecar default/it"),
+        ("rerouted", "VirtualService default/it"),
+        ("wrapped-in-tls", "DestinationRule default/it"),
+    ]
+    assert {each.where for each in found} == {"default/wikipedia-ext"}
+    assert found[0].message == (
+        "ServiceEntry default/rival lists the same block 208.80.154.224/27 on port 443: default/rival carries it, the older"
+    )
+    assert found[0].hint == "kubectl get serviceentry.networking.istio.io -n default rival -o yaml"
+
+
+def test_an_entry_that_nothing_is_in_the_way_of() -> None:
+    assert findings(ENTRY, Surroundings(), "default") == ()
+
+
+def test_an_entry_is_not_its_own_rival() -> None:
+    assert findings(ENTRY, Surroundings(entries=(replace(ENTRY, uid="as it was read"),)), "default") == ()
+
+
+def test_a_namespace_that_was_not_looked_at_is_not_called_absent() -> None:
+    entry = replace(ENTRY, export_to=("default", "shop"))
+    partly = Surroundings(namespaces={"default": {}}, reach={NAMESPACES: frozenset({"default"})})
+    assert findings(entry, partly, "default") == ()
+    assert [each.rule for each in findings(entry, replace(partly, reach={}), "default")] == ["unknown-namespace"]
+
+
+def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_are() -> None:
+    many = tuple(replace(RIVAL, name=f"rival-{index}") for index in range(25))
+    found = findings(ENTRY, Surroundings(entries=many), "default")
+    assert len(found) == 11
+    assert found[-1].message == "15 more of this kind are not told here"
+
+
+def test_a_target_is_looked_at_as_create_would_make_it() -> None:
+    spec = {"hosts": ["wikipedia.org"], "addresses": [], "ports": [{"number": 443, "name": "a", "protocol": "TCP"}]}
+    target = Target("wikipedia", "wikipedia-ext", None, spec, ())
+    (entry,) = planned([target], "shop")
+    assert str(entry) == "shop/wikipedia-ext"
+    assert [each.rule for each in offline([entry]).findings] == ["exported-everywhere", "opens-whole-port"]
+    (limited,) = planned([target], "shop", (".",))
+    assert limited.export_to == (".",)
+
+
+def test_what_is_on_the_kubernetes_cluster_is_held_to_the_rules_for_files() -> None:
+    manifest: Manifest = {
+        "kind": "ServiceEntry",
+        "metadata": {"name": "a", "namespace": "shop", "annotations": {"egressctl.dev/probes": "no JSON"}},
+        "spec": {
+            "hosts": ["wikipedia.org"],
+            "addresses": ["208.80.154.230/27"],
+            "ports": [{"number": 15001, "name": "a", "protocol": "TCP"}],
+        },
+    }
+    found = on_server(manifest)
+    assert [each.rule for each in found] == ["questionable-spec"] * 2  # the reserved port has a rule of its own
+    assert "spec.addresses[0]: 208.80.154.230/27 has host bits set" in found[0].message
+    assert "is no JSON" in found[1].message
+    assert {each.severity for each in found} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_has_a_name_for_programs_and_a_meaning_for_people(rule: str) -> None:
+    assert rule == rule.lower().replace("_", "-")
+    assert not RULES[rule].meaning.endswith(".")
