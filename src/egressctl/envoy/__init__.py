@@ -23,8 +23,9 @@ from egressctl.envoy.config import (
 from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
 from egressctl.envoy.info import ProxyInfo, parse_info
-from egressctl.envoy.propagation import missing, present
-from egressctl.envoy.walk import led_to, outbound_policy, walk
+from egressctl.envoy.propagation import missing, present, refusal
+from egressctl.envoy.routes import RouteConfig
+from egressctl.envoy.walk import led_to, outbound_policy, route_names, walk
 
 __all__ = [
     "BLACKHOLE",
@@ -40,6 +41,7 @@ __all__ = [
     "Listener",
     "ProxyConfig",
     "ProxyInfo",
+    "RouteConfig",
     "Service",
     "Versions",
     "destination",
@@ -54,5 +56,7 @@ __all__ = [
     "parse_routes",
     "parse_versions",
     "present",
+    "refusal",
+    "route_names",
     "walk",
 ]
