@@ -212,7 +212,7 @@ def test_a_native_sidecar_may_be_the_one_that_is_not_ready() -> None:
 
 
 def test_a_status_that_says_nothing_of_the_sidecar_holds_nothing_against_it() -> None:
-    for status in (READY, {**READY, "containerStatuses": [RUNS]}):
+    for status in (READY, *({**READY, "containerStatuses": [each]} for each in (RUNS, {"name": "istio-proxy"}))):
         source = choose([a_pod(status=status)], NAMED, "default")
         assert (source.proxy_ready, source.proxy_state) == (True, "")
 
