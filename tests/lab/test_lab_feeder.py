@@ -9,11 +9,13 @@ from typing import Any, cast
 import pytest
 
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.envoy_config import Outside, Resources
+from egressctl.lab.dataplane.envoy_config import Resources
 from egressctl.lab.dataplane.feeder import Feeder
+from egressctl.lab.dataplane.layout import Outside
+from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.lab.dataplane.xds import Files
 
-OUTSIDE = Outside("/lab/ns-internet", "/lab/access.log")
+OUTSIDE = Outside("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
 
 
 class SlowEnvoy:
@@ -41,15 +43,21 @@ def hosts(resources: Resources) -> set[str]:
     return {name.rpartition("|")[2] for name in resources.clusters if name.startswith("outbound|")}
 
 
+def listed(feeder: Feeder) -> None:
+    """Tell of every kind that there is none of it."""
+    for plural in PLURALS:
+        feeder._changed(plural, [])
+
+
 async def during_an_update() -> tuple[SlowEnvoy, bool]:
     """Let twenty changes of entries and one of the policy come while an update is under way."""
     envoy = SlowEnvoy()
     feeder = Feeder(cast("Files", envoy), OUTSIDE, "REGISTRY_ONLY")
     feeding = asyncio.create_task(feeder._feed())
-    feeder._entries_changed([])
+    listed(feeder)
     await envoy.begun.wait()
     for count in range(20):
-        feeder._entries_changed([entry(f"host-{number}.example") for number in range(count + 1)])
+        feeder._changed("serviceentries", [entry(f"host-{number}.example") for number in range(count + 1)])
     policy = asyncio.create_task(feeder.set_policy("ALLOW_ANY"))
     await asyncio.sleep(0)
     early = policy.done()

@@ -95,7 +95,9 @@ async def states(
     seen: list[State] = []
     over = asyncio.Event()
 
-    def changed(entries: Iterable[Manifest]) -> None:
+    def changed(plural: str, entries: Iterable[Manifest]) -> None:
+        if plural != "serviceentries":
+            return
         notes = [(item["metadata"]["name"], item["spec"]["note"]) for item in entries]
         seen.append(sorted(f"{name}={note}" if note else name for name, note in notes))
         if seen[-1] == last:
@@ -258,5 +260,5 @@ def test_an_unusable_kubeconfig_is_named_without_its_content(tmp_path: Path, tex
     file = tmp_path / "kubeconfig"
     file.write_text(text)
     with pytest.raises(LabFailed, match="kubeconfig cannot be used") as failure:
-        asyncio.run(watch(file, lambda entries: None))
+        asyncio.run(watch(file, lambda plural, items: None))
     assert text not in str(failure.value) or not text

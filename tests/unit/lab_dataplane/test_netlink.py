@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.dataplane import nftables
+from egressctl.lab.dataplane.excluded import Excluded, excluded
 from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested
 
 
@@ -46,7 +47,7 @@ def expressions(rule: bytes) -> list[tuple[str, dict[int, bytes]]]:
 
 
 def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
-    begin, table, chain, rule, end = nftables.redirect(15001)
+    begin, table, chain, rule, end = nftables.redirect(15001, Excluded())
     assert [struct.unpack_from("=H", item, 4)[0] for item in (begin, table, chain, rule, end)] == [
         0x10,
         0xA00,
@@ -69,7 +70,7 @@ def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
 
 
 def test_the_chain_hangs_on_locally_made_packets_before_they_leave() -> None:
-    chain = dict(attributes(nftables.redirect(15001)[2][20:]))
+    chain = dict(attributes(nftables.redirect(15001, Excluded())[2][20:]))
     hook = {kind: struct.unpack(">i", value)[0] for kind, value in attributes(chain[0x8000 | 4])}
     assert hook == {1: 3, 2: -100}
     assert chain[7] == b"nat\0"
