@@ -19,7 +19,6 @@ from egressctl.envoy import (
     Destination,
     ProxyConfig,
     destination,
-    virtual_service,
 )
 from egressctl.model import Owner, Ownership, ServiceEntry, Walk
 from egressctl.names import OPAQUE_PROTOCOLS, network
@@ -44,6 +43,10 @@ def owner(
     """
     if walk.unknown:
         return Owner(Ownership.UNKNOWN, walk.unknown)
+    if walk.choices:
+        return Owner(Ownership.UNKNOWN, f"chance decides between {', '.join(walk.choices)}")
+    if walk.absent:
+        return Owner(Ownership.UNKNOWN, f"the Envoy cluster {walk.envoy_cluster} does not exist in the sidecar (NC)")
     if walk.envoy_cluster is None:
         return Owner(Ownership.OTHERS, "no filter chain takes the connection, and the sidecar closes it")
     if walk.envoy_cluster in (PASSTHROUGH, BLACKHOLE) or walk.filter_chain in (CATCH_ALL, PASSTHROUGH_CHAIN):
@@ -61,11 +64,11 @@ def owner(
         rival = _holder(_holders(neighbours, namespace, to, walk.prefix), pod_namespace)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
-    return _among_namesakes(walk, config, entry, neighbours, to, pod_namespace)
+    return _among_namesakes(walk, entry, neighbours, to, pod_namespace)
 
 
 def _among_namesakes(
-    walk: Walk, config: ProxyConfig, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
 ) -> Owner:
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
     what = f"{walk.prefix or 'every address'} on port {to.port}"
@@ -83,7 +86,7 @@ def _among_namesakes(
     if len(holders) > 1 and to.host != min(entry.hosts):
         # All of an entry's chains go to its first host: this one may be the work of an entry that shares another host.
         return Owner(Ownership.UNKNOWN, f"{what} is listed by several entries, and {to.host} is not the first host of {entry}")
-    if route := virtual_service(config, walk):
+    if route := walk.virtual_service:
         like = next((other for other in neighbours if _lists(other, to.port) and _holds(other, walk.prefix)), None)
         if like is not None:
             return Owner(Ownership.UNKNOWN, f"VirtualService {route} leads to it, and {like} lists {what} as well")

@@ -184,11 +184,18 @@ def _walk(before: Reading, after: Reading, ip: str, port: int) -> Walk | None:
     """Return the way that both configurations lead a connection to this address; unknown where they differ."""
     if before.config is None or after.config is None or not ip:
         return None
-    first, last = (envoy.walk(config, ip, port) for config in (before.config, after.config))
+    first, last = (_judged(envoy.walk(config, ip, port)) for config in (before.config, after.config))
     ways = [(each.listener, each.envoy_cluster, each.prefix, each.unknown) for each in (first, last)]
     if not last.unknown and ways[0] != ways[1]:
         return replace(last, envoy_cluster=None, unknown="the sidecar's configuration changed while the probe was under way")
     return last
+
+
+def _judged(walk: Walk) -> Walk:
+    """Call unknown what is not judged yet: an Envoy cluster that does not exist, and one that chance decides on."""
+    if walk.absent:
+        return replace(walk, unknown=f"the Envoy cluster {walk.envoy_cluster} does not exist in the sidecar (NC)")
+    return replace(walk, unknown=f"chance decides between {', '.join(walk.choices)}") if walk.choices else walk
 
 
 def _place(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:

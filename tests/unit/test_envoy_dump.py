@@ -188,9 +188,6 @@ def test_what_is_not_understood_makes_the_way_unknown(
 @pytest.mark.parametrize(
     "criterion",
     [
-        {"server_names": ["www.wikipedia.org"]},
-        {"transport_protocol": "tls"},
-        {"application_protocols": ["http/1.1"]},
         {"source_type": "EXTERNAL"},
         {"source_ports": [1]},
         {"source_prefix_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},

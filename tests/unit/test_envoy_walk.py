@@ -11,22 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy import ProxyConfig, outbound_policy, parse_config, virtual_service, walk
-from egressctl.model import Walk
+from egressctl.envoy import ProxyConfig, outbound_policy, parse_config, walk
+from egressctl.model import Probe, Walk
 
 DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)
 
-UNDECIDED = {
-    "http-80": "application_protocols, transport_protocol",
-    "http-80-blocked": "application_protocols, transport_protocol",
-    "tls-and-tcp-same-cidr": "server_names",
-    "tls-sni": "server_names",
-    "tls-sni-other-name": "server_names",
-    "virtualservice-tcp-weighted": "weighted_clusters",
-}
-"""What needs more than port and block, and why."""
-
 NO_SUCH_ENVOY_CLUSTER = {"virtualservice-unknown-host": "outbound|443||nowhere.example"}
+BY_CHANCE = {"virtualservice-tcp-weighted": ("outbound|443||wikipedia.org", "outbound|443||other.example")}
+ANSWERED_BY_THE_SIDECAR = {"http-80-blocked": ("80 / block_all / block_all", 502)}
 NOT_CAPTURED = {"not-captured": "outbound|443||wikipedia.org"}
 """The configuration cannot tell that the connection never came."""
 
@@ -39,29 +31,43 @@ def config_of(case: str) -> ProxyConfig:
 
 def way_of(case: str) -> Walk:
     ip, _, port = recordings.load(case).truth["remote"].rpartition(":")
-    return walk(config_of(case), ip, int(port))
+    return walk(config_of(case), ip, int(port), Probe("p", recordings.load(case).truth["probe"]).speech)
 
 
-@pytest.mark.parametrize("case", sorted(set(DUMPED) - UNDECIDED.keys() - NO_SUCH_ENVOY_CLUSTER.keys() - NOT_CAPTURED.keys()))
+ELSEWHERE = NO_SUCH_ENVOY_CLUSTER.keys() | BY_CHANCE.keys() | ANSWERED_BY_THE_SIDECAR.keys() | NOT_CAPTURED.keys()
+
+
+@pytest.mark.parametrize("case", sorted(set(DUMPED) - ELSEWHERE))
 def test_the_walk_leads_where_the_access_log_says_that_the_connection_went(case: str) -> None:
     way = way_of(case)
     assert (way.envoy_cluster, way.unknown) == (recordings.load(case).truth["envoy_cluster"], "")
+    assert (way.choices, way.absent, way.direct_status) == ((), False, 0)
 
 
-def test_the_walk_says_unknown_in_these_cases_and_in_no_other() -> None:
-    unknown = {case: way.unknown for case in DUMPED if (way := way_of(case)).unknown}
-    assert unknown.keys() == UNDECIDED.keys() | NO_SUCH_ENVOY_CLUSTER.keys()
-    for case, why in UNDECIDED.items():
-        assert why in unknown[case]
-        assert way_of(case).envoy_cluster is None
+def test_of_no_recording_the_walk_is_unknown() -> None:
+    assert [case for case in DUMPED if way_of(case).unknown] == []
 
 
 @pytest.mark.parametrize(("case", "envoy_cluster"), NO_SUCH_ENVOY_CLUSTER.items())
 def test_an_envoy_cluster_that_does_not_exist_is_named_and_called_so(case: str, envoy_cluster: str) -> None:
     way = way_of(case)
     assert recordings.load(case).truth["response_flags"] == "NC"
-    assert way.envoy_cluster == envoy_cluster
-    assert way.unknown == f"the Envoy cluster {envoy_cluster} does not exist in the sidecar (NC)"
+    assert (way.envoy_cluster, way.absent, way.unknown) == (envoy_cluster, True, "")
+
+
+@pytest.mark.parametrize(("case", "choices"), BY_CHANCE.items())
+def test_where_chance_decides_all_that_it_may_take_are_named(case: str, choices: tuple[str, ...]) -> None:
+    way = way_of(case)
+    assert recordings.load(case).truth["envoy_cluster"] in choices
+    assert (way.envoy_cluster, way.choices, way.unknown) == (None, choices, "")
+
+
+@pytest.mark.parametrize(("case", "route", "status"), [(case, *rest) for case, rest in ANSWERED_BY_THE_SIDECAR.items()])
+def test_a_request_that_the_sidecar_answers_by_itself_goes_to_no_envoy_cluster(case: str, route: str, status: int) -> None:
+    way = way_of(case)
+    truth = recordings.load(case).truth
+    assert (truth["envoy_cluster"], truth["http_status"]) == ("-", status)
+    assert (way.envoy_cluster, way.http_route, way.direct_status, way.unknown) == (None, route, status, "")
 
 
 @pytest.mark.parametrize(("case", "envoy_cluster"), NOT_CAPTURED.items())
@@ -98,7 +104,7 @@ def test_the_policy_is_the_one_that_binds_this_sidecar(case: str) -> None:
 @pytest.mark.parametrize("case", DUMPED)
 def test_a_virtualservice_on_the_way_is_named(case: str) -> None:
     detour = any(each["kind"] == "VirtualService" for each in recordings.load(case).manifests)
-    assert virtual_service(config_of(case), way_of(case)) == ("default/detour" if detour else "")
+    assert way_of(case).virtual_service == ("default/detour" if detour else "")
 
 
 def test_the_sidecars_own_port_leads_into_the_black_hole() -> None:
@@ -183,8 +189,8 @@ def test_the_destination_port_comes_first_and_there_is_no_way_back() -> None:
 
 
 def test_the_longest_block_rules_out_shorter_ones_even_where_it_asks_for_more() -> None:
-    config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24"), chain("b", "192.0.2.0/28", server_names=["b"])]})
-    assert walk(config, "192.0.2.1", 443).unknown == "the filter chain depends on server_names as well"
+    config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24"), chain("b", "192.0.2.0/28", source_type="EXTERNAL")]})
+    assert walk(config, "192.0.2.1", 443).unknown == "the filter chain depends on source_type as well"
     assert walk(config, "192.0.2.99", 443).envoy_cluster == "a"
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
-from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
+from egressctl.model import Owner, Ownership, Port, Probe, ServiceEntry, Walk
 from egressctl.ownership import Rival, owner, rivals
 from egressctl.serviceentry import read
 
@@ -38,10 +38,8 @@ OLDER, YOUNGER = "2026-11-23T03:00:00Z", "2026-11-23T05:00:00Z"
 WAY = Walk("0.0.0.0_443", "", NAME, BLOCK)
 
 
-def a_config(
-    name: str = NAME, *, services: Sequence[Service] = (Service(HOST, "default", HOST),), route: str = ""
-) -> ProxyConfig:
-    chain = FilterChain("", 0, (), (), name, route=route)
+def a_config(name: str = NAME, *, services: Sequence[Service] = (Service(HOST, "default", HOST),)) -> ProxyConfig:
+    chain = FilterChain("", 0, (), (), name)
     listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (), chain)
     return ProxyConfig((listener,), {name: EnvoyCluster(name, "ORIGINAL_DST", tuple(services))})
 
@@ -68,13 +66,14 @@ def recorded(case: str) -> list[tuple[ServiceEntry, Owner]]:
     ]
     config = parse_config(recording.config_dump or "")
     ip, _, port = recording.truth["remote"].rpartition(":")
-    way = walk(config, ip, int(port))
+    way = walk(config, ip, int(port), Probe("p", recording.truth["probe"]).speech)
     return [(entry, owner(way, config, entry, entries, int(port), pod_namespace="default")) for entry in entries]
 
 
 OWNED_BY = {
     "cidrs-60": "many-ext",
     "destinationrule-tls": "wikipedia-ext",
+    "http-80": "wikipedia-http",
     "ip-over-cidr": "one-ext",
     "ipv6": "wikipedia-ext",
     "no-addresses": "open-ext",
@@ -91,6 +90,8 @@ OWNED_BY = {
     "seed": "wikipedia-ext",
     "seed-allow-any": "wikipedia-ext",
     "static-endpoint": "wikipedia-ext",
+    "tls-and-tcp-same-cidr": "wikipedia-tls",
+    "tls-sni": "wikipedia-tls",
     "tls-sni-and-tcp-cidr": "wikipedia-ext",
     "two-hosts": "two-ext",
     "two-ports": "wikipedia-ext",
@@ -132,7 +133,7 @@ def test_in_the_recordings_the_policys_envoy_cluster_is_nobodys(case: str) -> No
         assert "the outbound traffic policy leads it to" in found.reason
 
 
-@pytest.mark.parametrize("case", ["tls-sni", "http-80", "virtualservice-tcp-weighted", "virtualservice-unknown-host"])
+@pytest.mark.parametrize("case", ["virtualservice-tcp-weighted", "virtualservice-unknown-host"])
 def test_in_the_recordings_an_unknown_way_has_no_known_owner(case: str) -> None:
     assert {found.ownership for _, found in recorded(case)} == {Ownership.UNKNOWN}
 
@@ -306,11 +307,10 @@ def test_a_shared_host_that_is_not_the_first_of_the_entry_leaves_it_open() -> No
 def test_a_virtualservice_may_lead_another_entrys_block_here() -> None:
     other = an_entry("other-ext", namespace="other", hosts=("other.example",))
     assert ask(WAY, other).ownership is Ownership.OWNED
-    rerouted = FilterChain("", 0, (), (), NAME, route="default/detour")
-    config = replace(CONFIG, listeners=(Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (rerouted,), None),))
     way, everything = replace(WAY, prefix=""), an_entry(addresses=())
-    assert ask(way, config=config, entry=everything).ownership is Ownership.OWNED
-    found = ask(way, replace(other, addresses=()), config=config, entry=everything)
+    assert ask(way, entry=everything).ownership is Ownership.OWNED
+    rerouted = replace(way, virtual_service="default/detour")
+    found = ask(rerouted, replace(other, addresses=()), entry=everything)
     assert found.ownership is Ownership.UNKNOWN
     assert "VirtualService default/detour" in found.reason
 

@@ -21,10 +21,10 @@ from egressctl.envoy.config import (
     destination,
 )
 from egressctl.envoy.counts import ClusterCounts, HostCounts, moved, parse_clusters
-from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_versions
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.propagation import missing, present
-from egressctl.envoy.walk import outbound_policy, virtual_service, walk
+from egressctl.envoy.walk import led_to, outbound_policy, walk
 
 __all__ = [
     "BLACKHOLE",
@@ -43,6 +43,7 @@ __all__ = [
     "Service",
     "Versions",
     "destination",
+    "led_to",
     "missing",
     "moved",
     "outbound_policy",
@@ -50,8 +51,8 @@ __all__ = [
     "parse_config",
     "parse_envoy_clusters",
     "parse_info",
+    "parse_routes",
     "parse_versions",
     "present",
-    "virtual_service",
     "walk",
 ]

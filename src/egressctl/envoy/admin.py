@@ -16,6 +16,8 @@ from egressctl.errors import ProxyUnreadable
 
 IPAddress = IPv4Address | IPv6Address
 
+_TYPED_STRUCTS = {"type.googleapis.com/udpa.type.v1.TypedStruct", "type.googleapis.com/xds.type.v3.TypedStruct"}
+
 _IPV4 = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}")
 
 
@@ -100,6 +102,35 @@ def as_address_number(value: object, what: str) -> tuple[int, int]:
             return 4, first << 24 | second << 16 | third << 8 | fourth
     address = as_address(value, what)
     return address.version, int(address)
+
+
+def type_of(raw: Mapping[str, Any], what: str) -> str:
+    """Return the type of an extension's configuration, its name where it has none."""
+    typed = as_object(raw.get("typed_config"), what)
+    kind = as_text(typed.get("@type"), what)
+    if kind in _TYPED_STRUCTS:
+        kind = as_text(typed.get("type_url"), what)
+    return kind or as_text(raw.get("name"), what)
+
+
+def short(kind: str) -> str:
+    """Return the last part of the name of a type."""
+    return kind.rpartition("/")[2].rpartition(".")[2] or "a filter without a type"
+
+
+def istio_metadata(raw: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+    """Return what istiod noted on a message: which objects it was made from."""
+    if "metadata" not in raw:
+        return {}
+    metadata = as_object(as_object(raw.get("metadata"), what).get("filter_metadata"), what)
+    return as_object(metadata.get("istio"), what)
+
+
+def origin(raw: Mapping[str, Any], kind: str, what: str) -> str:
+    """Name the object of that kind (`virtual-service`) that shaped a message, as `namespace/name`; "" for none."""
+    # /apis/networking.istio.io/v1/namespaces/NAMESPACE/KIND/NAME
+    path = as_text(istio_metadata(raw, what).get("config"), what).split("/")
+    return f"{path[-3]}/{path[-1]}" if len(path) > 3 and path[-2] == kind else ""
 
 
 def plain(address: IPAddress) -> IPAddress:

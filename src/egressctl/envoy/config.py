@@ -7,11 +7,13 @@ sentence, `unknown`: Envoy adds fields over time, and one that was not read may 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
+
+from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
 PASSTHROUGH = "PassthroughCluster"
@@ -49,8 +51,9 @@ _EVERYTHING = (Block(4, 0, 0), Block(6, 0, 0))
 class FilterChain:
     """A filter chain of a listener.
 
-    `destination_port` 0 and no `blocks` mean any. `criteria` names what else it looks at. `envoy_cluster` is empty
-    where `unknown` says why. `route` is the VirtualService behind it (`namespace/name`), empty for none.
+    `destination_port` 0 and no `blocks`, `server_names`, `transport_protocol` or `application_protocols` mean any;
+    `criteria` names what else it looks at. It leads to `envoy_cluster`, to one of `choices` by chance, or to the routes of
+    `http`; to none of them where `unknown` says why. `route` is the VirtualService behind it (`namespace/name`).
     """
 
     name: str
@@ -60,11 +63,28 @@ class FilterChain:
     envoy_cluster: str
     unknown: str = ""
     route: str = ""
+    server_names: tuple[str, ...] = ()
+    transport_protocol: str = ""
+    application_protocols: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    http: HttpConnectionManager | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The filter chains of one destination port and block, in whole and by server name (`.example.org` for `*.example.org`)."""
+
+    chains: tuple[FilterChain, ...]
+    by_name: Mapping[str, tuple[FilterChain, ...]]
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener. `internal`: it binds no port and takes outbound connections that virtualOutbound hands over."""
+    """A listener. `internal`: it binds no port and takes outbound connections that virtualOutbound hands over.
+
+    `sees_tls` and `sees_http` say whether it looks at what the client says first (tls_inspector, http_inspector), None where
+    that depends on something that is not understood.
+    """
 
     name: str
     addresses: tuple[tuple[str, int], ...]
@@ -73,6 +93,8 @@ class Listener:
     filter_chains: tuple[FilterChain, ...]
     default_filter_chain: FilterChain | None
     unknown: str = ""
+    sees_tls: bool | None = False
+    sees_http: bool | None = False
 
     @property
     def chains(self) -> tuple[FilterChain, ...]:
@@ -80,14 +102,30 @@ class Listener:
         return (*self.filter_chains, *((self.default_filter_chain,) if self.default_filter_chain else ()))
 
     @cached_property
-    def table(self) -> Mapping[int, Mapping[Block, tuple[FilterChain, ...]]]:
+    def table(self) -> Mapping[int, Mapping[Block, Group]]:
         """The filter chains by destination port and block; one without blocks is at 0.0.0.0/0 and ::/0, as in Envoy."""
-        table: dict[int, dict[Block, tuple[FilterChain, ...]]] = {}
+        found: dict[int, dict[Block, list[FilterChain]]] = {}
         for chain in self.filter_chains:
-            blocks = table.setdefault(chain.destination_port, {})
+            blocks = found.setdefault(chain.destination_port, {})
             for block in set(chain.blocks) or _EVERYTHING:
-                blocks[block] = (*blocks.get(block, ()), chain)
-        return table
+                blocks.setdefault(block, []).append(chain)
+        return {port: {block: _group(chains) for block, chains in blocks.items()} for port, blocks in found.items()}
+
+    @cached_property
+    def by_port(self) -> Mapping[int, tuple[FilterChain, ...]]:
+        """The filter chains by destination port."""
+        found: dict[int, list[FilterChain]] = {}
+        for chain in self.filter_chains:
+            found.setdefault(chain.destination_port, []).append(chain)
+        return {port: tuple(chains) for port, chains in found.items()}
+
+
+def _group(chains: Sequence[FilterChain]) -> Group:
+    by_name: dict[str, list[FilterChain]] = {}
+    for chain in chains:
+        for name in dict.fromkeys(each.lower() for each in chain.server_names) or ("",):
+            by_name.setdefault(name[1:] if name.startswith("*.") else name, []).append(chain)
+    return Group(tuple(chains), {name: tuple(each) for name, each in by_name.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +139,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class EnvoyCluster:
-    """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none."""
+    """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none.
+
+    `tls`: it wraps what it sends in TLS, apart from mutual TLS to the mesh's own workloads, which carries it unseen.
+    `destination_rule` (`namespace/name`) and `subset` are what shaped it, empty for none.
+    """
 
     name: str
     type: str
     services: tuple[Service, ...]
+    tls: bool = False
+    destination_rule: str = ""
+    subset: str = ""
 
 
 class ListenerVersion(NamedTuple):
@@ -128,14 +173,15 @@ Versions = frozenset[ListenerVersion]
 class ProxyConfig:
     """A sidecar's configuration in force.
 
-    `listeners` or `envoy_clusters` is None where the other only was read. `errors` says by listener name what Envoy
-    refused of its last update.
+    `listeners`, `envoy_clusters` and `routes` (by name) are None where they were not read. `errors` says by listener name what
+    Envoy refused of its last update.
     """
 
     listeners: tuple[Listener, ...] | None
     envoy_clusters: Mapping[str, EnvoyCluster] | None
     errors: Mapping[str, str] = field(default_factory=dict)
     versions: Versions = frozenset()
+    routes: Mapping[str, RouteConfig] | None = None
 
     @cached_property
     def by_address(self) -> Mapping[tuple[str, int], tuple[Listener, ...]]:

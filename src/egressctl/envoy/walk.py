@@ -1,52 +1,84 @@
 """Follow a sidecar's configuration to the Envoy cluster that would carry a connection.
 
 A captured connection enters at the listener virtualOutbound, which hands it to the listener of its original address,
-else to that of the port, else keeps it. There Envoy chooses a filter chain step by step and never turns back:
-destination port, then the longest block, and only then server name, transport protocol, application protocols and
-source; where nothing fits, the default filter chain. What needs more than port and block is said to be unknown.
-Source: Envoy's listener_components.proto (FilterChainMatch) and ConnectionHandlerImpl::getBalancedHandlerByAddress.
+else to that of the port, else keeps it. There a filter chain is chosen (matching.py), and behind one that speaks HTTP a
+route (routing.py). Whatever is not understood on the way makes its end unknown.
+Source: ConnectionHandlerImpl::getBalancedHandlerByAddress, source/common/listener_manager/connection_handler_impl.cc.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from egressctl.envoy.admin import IPAddress, plain
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND, Block, FilterChain, Listener, ProxyConfig
-from egressctl.model import Walk
+from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.matching import Choice, Sight, choose, sights
+from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
+from egressctl.envoy.routing import Routing, find_route
+from egressctl.model import SILENT, Speech, Walk
 
 # Listeners of the sidecar's bootstrap; a dump of the dynamic listeners does not show them.
 _BOOTSTRAP_PORTS = {15021, 15090}
+_NOT_FOUND = 404
 
 
-def walk(config: ProxyConfig, ip: str, port: int) -> Walk:
-    """Say where the configuration leads a captured connection to `ip` and `port`.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The walk, and what was decided at each station on it; None where it was not reached."""
 
-    `unknown` is set where the way is not understood, and also, beside `envoy_cluster`, where that Envoy cluster does
-    not exist in the sidecar, which then resets the connection.
+    walk: Walk
+    listener: Listener | None = None
+    own: bool = False
+    """Whether the listener is the address's own."""
+    sight: Sight | None = None
+    choice: Choice | None = None
+    routing: Routing | None = None
+
+
+def walk(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Walk:
+    """Say where the configuration leads a captured connection to `ip` and `port` on which the client speaks like this.
+
+    `unknown` is set where the way is not understood, or is not the same for all that the sidecar may see of it.
     """
+    return follow(config, ip, port, speech).walk
+
+
+def follow(config: ProxyConfig, ip: str, port: int, speech: Speech) -> Way:
+    """Walk, and keep what was decided at each station."""
     try:
         address = plain(ip_address(ip))
     except ValueError:
-        return Walk("", "", None, unknown=f"{ip!r} is no IP address")
+        return _lost("", f"{ip!r} is no IP address")
     if config.listeners is None:
-        return Walk("", "", None, unknown="the sidecar's listeners were not read")
+        return _lost("", "the sidecar's listeners were not read")
     entrance = config.listener(VIRTUAL_OUTBOUND)
     if entrance is None:
-        return Walk("", "", None, unknown=f"the sidecar has no listener {VIRTUAL_OUTBOUND}")
+        return _lost("", f"the sidecar has no listener {VIRTUAL_OUTBOUND}")
     if not entrance.use_original_dst:
-        return Walk(entrance.name, "", None, unknown=f"listener {entrance.name} does not hand over by original destination")
+        return _lost(entrance.name, f"listener {entrance.name} does not hand over by original destination")
     found, own = _listeners(config, address, port)
     if len(found) > 1:
-        return Walk("", "", None, unknown=f"several listeners hold the address {ip} and port {port}")
+        return _lost("", f"several listeners hold the address {ip} and port {port}")
     if not found and port in _BOOTSTRAP_PORTS:
-        return Walk("", "", None, unknown=f"port {port} is one of the sidecar's own")
+        return _lost("", f"port {port} is one of the sidecar's own")
     listener = found[0] if found else entrance
     if listener is not entrance and not listener.internal:
-        return Walk(listener.name, "", None, unknown=f"listener {listener.name} is one of the sidecar's own")
+        return _lost(listener.name, f"listener {listener.name} is one of the sidecar's own")
     if unknown := entrance.unknown or listener.unknown:
-        return Walk(listener.name, "", None, unknown=unknown)
-    return _through(config, listener, address, port, str(address) if own else "")
+        return _lost(listener.name, unknown)
+    seen, why = sights(entrance, listener, speech)
+    if not seen:
+        return replace(_lost(listener.name, why), listener=listener, own=own)
+    ways = [_through(config, listener, address, port, str(address) if own else "", each, speech) for each in seen]
+    if all(way.walk == ways[0].walk for way in ways):
+        return ways[0]
+    unsure = next((way.walk.unknown for way in ways if way.walk.unknown), why)
+    return replace(ways[0], walk=replace(_lost(listener.name, unsure).walk, prefix=str(address) if own else ""), choice=None)
+
+
+def _lost(listener: str, why: str) -> Way:
+    return Way(Walk(listener, "", None, unknown=why))
 
 
 def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tuple[Listener, ...], bool]:
@@ -57,33 +89,74 @@ def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tupl
     return config.by_address.get((wildcard, port), ()), False
 
 
-def _through(config: ProxyConfig, listener: Listener, address: IPAddress, port: int, own: str) -> Walk:
-    chains, block = _longest(listener, address, port)
-    if criteria := sorted({criterion for chain in chains for criterion in chain.criteria}):
-        return Walk(listener.name, "", None, own, unknown=f"the filter chain depends on {', '.join(criteria)} as well")
-    if len(chains) > 1:
-        return Walk(listener.name, "", None, own, unknown=f"several filter chains of listener {listener.name} match alike")
-    chain = chains[0] if chains else listener.default_filter_chain
+def _through(
+    config: ProxyConfig, listener: Listener, address: IPAddress, port: int, own: str, sight: Sight, speech: Speech
+) -> Way:
+    choice = choose(listener, address, port, sight)
+    way = Way(Walk(listener.name, "", None, own, choice.unknown), listener, bool(own), sight, choice)
+    chain = choice.chain
     if chain is None:
-        return Walk(listener.name, "", None, own)
-    prefix = block or own
+        return way
+    reached = Walk(
+        listener.name,
+        chain.name,
+        chain.envoy_cluster or None,
+        choice.block or own,
+        chain.unknown,
+        server_name=choice.server_name,
+        virtual_service=chain.route,
+        choices=chain.choices,
+    )
     if chain.unknown:
-        return Walk(listener.name, chain.name, None, prefix, chain.unknown)
-    unknown = ""
-    if config.envoy_clusters is not None and chain.envoy_cluster not in config.envoy_clusters:
-        unknown = f"the Envoy cluster {chain.envoy_cluster} does not exist in the sidecar (NC)"
-    return Walk(listener.name, chain.name, chain.envoy_cluster, prefix, unknown)
+        return replace(way, walk=replace(reached, envoy_cluster=None, choices=()))
+    if chain.http is not None:
+        return _routed(config, chain.http, replace(way, walk=reached), speech)
+    return replace(way, walk=_checked(config, reached))
 
 
-def _longest(listener: Listener, address: IPAddress, port: int) -> tuple[tuple[FilterChain, ...], str]:
-    """Return the filter chains of the longest block around the address, and that block, "" for one of any address."""
-    # A chain that names the port rules out all that do not, even where its own block does not fit.
-    blocks = listener.table.get(port) or listener.table.get(0) or {}
-    for length in range(address.max_prefixlen, -1, -1):
-        block = Block.around(address.version, int(address), length)
-        if chains := blocks.get(block):
-            return chains, str(block) if chains[0].blocks else ""
-    return (), ""
+def _checked(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:
+    """Say so where the Envoy cluster does not exist; of HTTP requests Envoy then answers with this status."""
+    if reached.envoy_cluster and config.envoy_clusters is not None and reached.envoy_cluster not in config.envoy_clusters:
+        return replace(reached, absent=True, direct_status=status)
+    return reached
+
+
+def _routed(config: ProxyConfig, http: HttpConnectionManager, way: Way, speech: Speech) -> Way:
+    routes, unknown = _routes(config, http)
+    if speech.tls or not speech.authority:
+        unknown = "the filter chain speaks HTTP, and the client something else"
+    if routes is None or unknown:
+        return replace(way, walk=replace(way.walk, unknown=unknown))
+    routing = find_route(routes, speech)
+    host, route = routing.virtual_host, routing.route
+    stations = (routes.name, host and host.name, route and (route.name or f"route {len(routing.passed) + 1}"))
+    reached = replace(way.walk, unknown=routing.unknown, http_route=" / ".join(each for each in stations if each))
+    if route is None and not routing.unknown:
+        reached = replace(reached, direct_status=_NOT_FOUND)
+    elif route is not None and not routing.unknown:
+        reached = replace(
+            reached,
+            envoy_cluster=route.envoy_cluster or None,
+            choices=route.choices,
+            direct_status=route.direct_status,
+            virtual_service=route.virtual_service or reached.virtual_service,
+        )
+        reached = _checked(config, reached, route.not_found_status)
+    return replace(way, walk=reached, routing=routing)
+
+
+def _routes(config: ProxyConfig, http: HttpConnectionManager) -> tuple[RouteConfig | None, str]:
+    if http.routes is not None:
+        return http.routes, ""
+    if config.routes is None:
+        return None, f"the sidecar's route configuration {http.route_name} was not read"
+    found = config.routes.get(http.route_name)
+    return found, "" if found else f"the sidecar has no route configuration {http.route_name}"
+
+
+def led_to(walk: Walk) -> tuple[str, ...]:
+    """Name the Envoy clusters that a walk ends at: none, one, or those of which chance takes one."""
+    return walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
 
 
 def outbound_policy(config: ProxyConfig) -> str:
@@ -92,20 +165,7 @@ def outbound_policy(config: ProxyConfig) -> str:
     The name of a listener's default filter chain says nothing: it is PassthroughFilterChain under REGISTRY_ONLY as well.
     """
     entrance = config.listener(VIRTUAL_OUTBOUND)
-    chains = [chain for chain in entrance.filter_chains if chain.name == CATCH_ALL] if entrance else []
+    chains: list[FilterChain] = [chain for chain in entrance.filter_chains if chain.name == CATCH_ALL] if entrance else []
     if len(chains) != 1:
         return ""
     return {BLACKHOLE: "REGISTRY_ONLY", PASSTHROUGH: "ALLOW_ANY"}.get(chains[0].envoy_cluster, "")
-
-
-def virtual_service(config: ProxyConfig, walk: Walk) -> str:
-    """Name the VirtualService (`namespace/name`) whose route the walk took, "" where none did."""
-    listener = config.listener(walk.listener)
-    if listener is None:
-        return ""
-    whole = walk.prefix in ("", *(address for address, _ in listener.addresses))
-    for chain in listener.chains:
-        taken = walk.prefix in map(str, chain.blocks) if chain.blocks else whole
-        if taken and chain.route and chain.envoy_cluster == (walk.envoy_cluster or ""):
-            return chain.route
-    return ""

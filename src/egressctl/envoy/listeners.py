@@ -1,0 +1,186 @@
+"""Read the listeners of a sidecar's config_dump, with their filter chains and where those lead.
+
+Source: envoy/config/listener/v3/listener_components.proto, envoy/extensions/filters/network/tcp_proxy/v3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from egressctl.envoy.admin import (
+    as_address,
+    as_address_number,
+    as_flag,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    origin,
+    short,
+    type_of,
+)
+from egressctl.envoy.config import Block, FilterChain, Listener
+from egressctl.envoy.http import read_manager, weighted
+from egressctl.envoy.routes import HttpConnectionManager
+from egressctl.errors import ProxyUnreadable
+
+_TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+_HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+# Network filters that watch a connection and never divert it.
+_OBSERVERS = {
+    "type.googleapis.com/stats.PluginConfig",
+    "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange",
+}
+_LISTENER_FILTERS = "type.googleapis.com/envoy.extensions.filters.listener."
+_ORIGINAL_DST = f"{_LISTENER_FILTERS}original_dst.v3.OriginalDst"
+# Listener filters that look at what the client says first, with their fields that do not change what they see.
+_INSPECTORS = {
+    f"{_LISTENER_FILTERS}tls_inspector.v3.TlsInspector": {
+        "@type", "enable_ja3_fingerprinting", "enable_ja4_fingerprinting", "initial_read_buffer_size"
+    },
+    f"{_LISTENER_FILTERS}http_inspector.v3.HttpInspector": {"@type"},
+}  # fmt: skip
+# Fields that do not decide which filter chain, or which Envoy cluster, takes a connection, and those that are read.
+_LISTENER_FIELDS = {
+    "@type", "name", "address", "additional_addresses", "stat_prefix", "filter_chains", "default_filter_chain",
+    "use_original_dst", "bind_to_port", "traffic_direction", "listener_filters", "listener_filters_timeout",
+    "continue_on_listener_filters_timeout", "per_connection_buffer_limit_bytes", "metadata", "drain_type", "transparent",
+    "freebind", "socket_options", "tcp_fast_open_queue_length", "connection_balance_config", "reuse_port",
+    "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event", "enable_mptcp",
+    "ignore_global_conn_limit", "bypass_overload_manager",
+}  # fmt: skip
+_READ_OF_MATCH = {"destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols"}
+_CHAIN_FIELDS = {"filter_chain_match", "filters", "name", "metadata", "transport_socket_connect_timeout"}
+_TCP_PROXY_FIELDS = {
+    "@type", "stat_prefix", "cluster", "access_log", "access_log_options", "idle_timeout", "downstream_idle_timeout",
+    "upstream_idle_timeout", "max_connect_attempts", "hash_policy", "max_downstream_connection_duration",
+    "access_log_flush_interval", "flush_access_log_on_connected", "weighted_clusters",
+}  # fmt: skip
+
+
+def read_listener(raw: Mapping[str, Any]) -> Listener:
+    """Read a Listener. Raises ProxyUnreadable where it is none."""
+    name = as_text(raw.get("name"), "a listener's name")
+    what = f"listener {name}"
+    inner = f"a filter chain of {what}"
+    chains = tuple(_filter_chain(as_object(each, what), inner) for each in as_list(raw.get("filter_chains"), what))
+    default = as_object(raw.get("default_filter_chain"), what)
+    outbound = raw.get("traffic_direction") == "OUTBOUND"
+    filters = [as_object(each, what) for each in as_list(raw.get("listener_filters"), what)]
+    sees_tls, sees_http = (_sees(filters, kind, what) for kind in _INSPECTORS)
+    return Listener(
+        name=name,
+        addresses=tuple(_addresses(raw, what)),
+        internal=outbound and not as_flag(raw.get("bind_to_port"), f"bind_to_port of {what}", default=True),
+        use_original_dst=as_flag(raw.get("use_original_dst"), f"use_original_dst of {what}"),
+        filter_chains=chains,
+        default_filter_chain=_filter_chain(default, inner) if default else None,
+        unknown=_listener_unknown(raw, filters, what),
+        sees_tls=sees_tls,
+        sees_http=sees_http,
+    )
+
+
+def _listener_unknown(raw: Mapping[str, Any], filters: Sequence[Mapping[str, Any]], what: str) -> str:
+    if odd := sorted(raw.keys() - _LISTENER_FIELDS):
+        return f"{what} has {', '.join(odd)}, which is not understood"
+    for each in filters:
+        kind = type_of(each, what)
+        if kind != _ORIGINAL_DST and kind not in _INSPECTORS:
+            return f"{what} has the listener filter {short(kind)}, which is not understood"
+    return ""
+
+
+def _sees(filters: Sequence[Mapping[str, Any]], kind: str, what: str) -> bool | None:
+    """Say whether there is such an inspector, None where it looks only under a condition, or not as others do."""
+    for each in filters:
+        if type_of(each, what) == kind:
+            plain = not as_object(each.get("typed_config"), what).keys() - _INSPECTORS[kind]
+            return True if plain and not each.keys() - {"name", "typed_config"} else None
+    return False
+
+
+def _addresses(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, int]]:
+    more = (as_object(each, what).get("address") for each in as_list(raw.get("additional_addresses"), what))
+    for holder in (raw.get("address"), *more):
+        # A pipe or an internal listener has no such address, and takes no connection by one.
+        socket = as_object(as_object(holder, what).get("socket_address"), what)
+        if not socket or socket.get("protocol", "TCP") != "TCP":
+            continue
+        address, port = as_address(socket.get("address"), f"the address of {what}"), as_number(socket.get("port_value"), what)
+        yield str(address), port
+        if str(address) == "::" and as_flag(socket.get("ipv4_compat"), what):
+            yield "0.0.0.0", port  # noqa: S104 - what Envoy listens on, not this program
+
+
+def _filter_chain(raw: Mapping[str, Any], what: str) -> FilterChain:
+    match = as_object(raw.get("filter_chain_match"), what)
+    end = _end(raw, what)
+    return FilterChain(
+        name=as_text(raw.get("name"), what),
+        destination_port=as_number(match.get("destination_port"), what),
+        blocks=tuple(_block(as_object(each, what), what) for each in as_list(match.get("prefix_ranges"), what)),
+        criteria=tuple(sorted(match.keys() - _READ_OF_MATCH)),
+        envoy_cluster=end.envoy_cluster,
+        unknown=end.unknown,
+        route=origin(raw, "virtual-service", what),
+        server_names=_texts(match, "server_names", what),
+        transport_protocol=as_text(match.get("transport_protocol"), what),
+        application_protocols=_texts(match, "application_protocols", what),
+        choices=end.choices,
+        http=end.http,
+    )
+
+
+def _texts(raw: Mapping[str, Any], key: str, what: str) -> tuple[str, ...]:
+    return tuple(as_text(each, what) for each in as_list(raw.get(key), what)) if key in raw else ()
+
+
+def _block(raw: Mapping[str, Any], what: str) -> Block:
+    version, address = as_address_number(raw.get("address_prefix"), what)
+    try:
+        return Block.around(version, address, as_number(raw.get("prefix_len"), what))
+    except ValueError:
+        raise ProxyUnreadable(f"the sidecar's answer is not understood: {what} has a prefix that is too long") from None
+
+
+class _End(NamedTuple):
+    """Where a filter chain leads, or why that is not known."""
+
+    envoy_cluster: str = ""
+    choices: tuple[str, ...] = ()
+    http: HttpConnectionManager | None = None
+    unknown: str = ""
+
+
+def _end(raw: Mapping[str, Any], what: str) -> _End:
+    if odd := sorted(raw.keys() - _CHAIN_FIELDS):
+        return _End(unknown=f"the filter chain has {', '.join(odd)}, which is not understood")
+    filters = [as_object(each, what) for each in as_list(raw.get("filters"), what)]
+    kinds = [type_of(each, what) for each in filters]
+    if not kinds or kinds[-1] not in (_TCP_PROXY, _HTTP):
+        end = short(kinds[-1]) if kinds else "nothing"
+        return _End(unknown=f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood")
+    if odd := [kind for kind in kinds[:-1] if kind not in _OBSERVERS]:
+        return _End(
+            unknown=f"the filter chain has {', '.join(map(short, odd))} before {short(kinds[-1])}, which is not understood"
+        )
+    last = as_object(filters[-1].get("typed_config"), what)
+    if kinds[-1] == _HTTP:
+        http, unknown = read_manager(last, what)
+        return _End(http=http, unknown=unknown)
+    return _tcp_proxy(last, what)
+
+
+def _tcp_proxy(raw: Mapping[str, Any], what: str) -> _End:
+    if odd := sorted(raw.keys() - _TCP_PROXY_FIELDS):
+        return _End(unknown=f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood")
+    if "weighted_clusters" in raw:
+        choices, unknown = weighted(as_object(raw["weighted_clusters"], what), what)
+        if unknown or len(choices) != 1:
+            return _End(choices=choices, unknown=unknown and f"the filter chain's {unknown}")
+        return _End(choices[0])
+    envoy_cluster = as_text(raw.get("cluster"), what)
+    return _End(envoy_cluster, unknown="" if envoy_cluster else "the filter chain's TcpProxy names no Envoy cluster")
