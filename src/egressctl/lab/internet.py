@@ -29,7 +29,7 @@ ADDRESSES: Mapping[str, str] = {
 """Name -> address. `untrusted.example` is within one of Wikipedia's blocks, `outside.example` in none."""
 UNTRUSTED = "untrusted.example"
 TRUSTED = tuple(name for name in ADDRESSES if name != UNTRUSTED)
-TLS_PORTS, PLAIN_PORTS = (443, 8443), (80,)
+TLS_PORTS, PLAIN_PORTS = (443, 8443), (80, 8080)
 READY = "internet"
 ARTICLES = "7,012,345"
 

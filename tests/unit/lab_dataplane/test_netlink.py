@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.dataplane import nftables
-from egressctl.lab.dataplane.excluded import Excluded, excluded
+from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -39,10 +40,15 @@ def write_first(clusters: Path, listeners: Path, routes: Path, resources: Resour
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, 1, held)
     for name, route in resources.routes.items():
-        _write(routes / f"{name}.json", 1, {name: route})
+        _write(routes / f"{name}.json", _hash(route), {name: route})
 
 
-def _write(file: Path, version: int, resources: Mapping[str, Resource]) -> None:
+def _hash(route: Resource) -> str:
+    """Name a route configuration's version by its content: Envoy keeps the old version's name where nothing has changed."""
+    return hashlib.sha256(json.dumps(route).encode()).hexdigest()[:16]
+
+
+def _write(file: Path, version: int | str, resources: Mapping[str, Resource]) -> None:
     """Replace the file by renaming: Envoy watches the folder for that, and does not see a write in place."""
     beside = file.with_suffix(".new")
     beside.write_text(json.dumps({"version_info": str(version), "resources": list(resources.values())}))
@@ -57,7 +63,6 @@ class Files:
         self._held = {CLUSTERS: first.clusters, LISTENERS: first.listeners}
         self._versions = dict.fromkeys(self._files, 1)
         self._folder, self._routes = routes, dict(first.routes)
-        self._route_versions = dict.fromkeys(first.routes, 1)
         self._admin = admin
         self.version = 1
 
@@ -86,13 +91,13 @@ class Files:
         known = new.keys() & self._routes.keys()
         for name, route in new.items():
             self.version += 1
-            _write(self._folder / f"{name}.json", self.version, {name: route})
-            self._routes[name], self._route_versions[name] = route, self.version
+            _write(self._folder / f"{name}.json", _hash(route), {name: route})
+            self._routes[name] = route
         if known:
             await self._routes_acknowledged()
         changed |= bool(new) | await self._put(LISTENERS, wanted.listeners)
         for name in self._routes.keys() - wanted.routes.keys():
-            del self._routes[name], self._route_versions[name]
+            del self._routes[name]
             (self._folder / f"{name}.json").unlink()
         if new:
             await self._routes_acknowledged()
@@ -123,14 +128,14 @@ class Files:
 
     async def _routes_acknowledged(self) -> None:
         """Return once Envoy has the routes of every listener that asks for some. It says nothing of those that it refuses."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._route_versions and time.monotonic() < deadline:
+        deadline, versions = time.monotonic() + PATIENCE_SECONDS, {name: _hash(route) for name, route in self._routes.items()}
+        while versions and time.monotonic() < deadline:
             dump = json.loads(await self._admin.get(_ROUTES))
             taken = {each.get("route_config", {}).get("name"): each.get("version_info") for each in dump.get("configs", ())}
-            if all(taken.get(name, str(version)) == str(version) for name, version in self._route_versions.items()):
+            if all(taken.get(name, version) == version for name, version in versions.items()):
                 return
             await asyncio.sleep(POLL_SECONDS)
-        if self._route_versions:
+        if versions:
             log.warning("Envoy did not take the routes of version %d; see its own log", self.version)
 
     async def _reasons(self) -> str:
