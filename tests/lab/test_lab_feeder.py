@@ -79,6 +79,40 @@ def test_a_policy_is_set_when_envoy_has_it_and_not_before() -> None:
     assert catch_all["filters"][0]["typed_config"]["cluster"] == "PassthroughCluster"
 
 
+async def during_a_stall() -> tuple[list[int], list[int]]:
+    """Let changes come while the feeder is stalled; return how many hosts Envoy was given in each update, before and after."""
+    envoy = SlowEnvoy()
+    envoy.go_on.set()
+    feeder = Feeder(cast("Files", envoy), OUTSIDE, "REGISTRY_ONLY")
+    feeding = asyncio.create_task(feeder._feed())
+    listed(feeder)
+    await feeder.first_feed()
+    await feeder.stall()
+    for count in range(3):
+        feeder._changed("serviceentries", [entry(f"host-{number}.example") for number in range(count + 1)])
+        await asyncio.sleep(0)
+    before = [len(hosts(taken)) for taken in envoy.taken]
+    await feeder.resume()
+    feeding.cancel()
+    return before, [len(hosts(taken)) for taken in envoy.taken]
+
+
+def test_what_comes_during_a_stall_is_fed_at_its_end() -> None:
+    before, after = asyncio.run(during_a_stall())
+    assert before == [0]
+    assert after == [0, 3]
+
+
+def test_nothing_is_fed_before_every_kind_is_listed() -> None:
+    async def told_of_some() -> bool:
+        feeder = Feeder(cast("Files", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY")
+        for plural in PLURALS[:-1]:
+            feeder._changed(plural, [])
+        return feeder._wake.is_set()
+
+    assert not asyncio.run(told_of_some())
+
+
 def test_what_ends_the_watch_ends_the_feeder(tmp_path: Path) -> None:
     with pytest.raises(LabFailed, match="cannot be used"):
         asyncio.run(Feeder(cast("Files", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY").run(tmp_path / "nowhere"))
