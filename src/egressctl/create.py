@@ -279,6 +279,7 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
             f"the ServiceEntry is applied, and after {timeout:g}s the sidecar of pod {source.pod} lacks {', '.join(missing[:3])}"
         ),
         hint="istioctl proxy-status; then: egressctl verify",
+        entries=expected,
     )
     progress.done(f"the sidecar of pod {source.pod} has every filter chain")
     return reading

@@ -17,6 +17,7 @@ from egressctl.curl import looks_reset
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh, Sent
 from egressctl.model import (
+    SILENT,
     Capture,
     CauseCode,
     Evidence,
@@ -155,7 +156,7 @@ def _look_after(
 ) -> tuple[Reading, Reading, dict[int, Capture]]:
     """Read the sidecar again, and ask for the companions of what it refused, at the same time."""
     addresses = [_address(each) for each in sent]
-    looking = look_again(mesh, source, look, set(addresses))
+    looking = look_again(mesh, source, look, {(*address, SILENT) for address in addresses})
     config = look.config()
     refused = [index for index, each in enumerate(sent) if _refused(config, each)]
     places = list(dict.fromkeys(addresses[index] for index in refused))

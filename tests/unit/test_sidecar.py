@@ -13,11 +13,11 @@ from egressctl.envoy import BLACKHOLE, ProxyConfig, Versions, parse_config
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import Source
+from egressctl.model import SILENT, Source
 from egressctl.sidecar import NOTHING, Reading, look, look_again, until
 
 OURS = "outbound|443||wikipedia.org"
-PLACE = ("208.80.154.224", 443)
+PLACE = ("208.80.154.224", 443, SILENT)
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
 
