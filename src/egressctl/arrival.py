@@ -40,7 +40,16 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
             )
     wait = _Wait(mesh, source, expected, progress)
     try:
-        reading = until(mesh, source, wait.arrived, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up)
+        reading = until(
+            mesh,
+            source,
+            wait.arrived,
+            timeout,
+            lambda: wait.told(timeout),
+            hint="",
+            unchanged=wait.give_up,
+            entries=expected,
+        )
     except TimedOut as late:
         late.hint = late.hint or wait.hint
         raise

@@ -21,6 +21,7 @@ from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 _LISTENERS = "config_dump?resource=dynamic_listeners"
+_ROUTES = "config_dump?resource=dynamic_route_configs"
 _LONGEST_PATTERN = 2000
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
@@ -196,19 +197,35 @@ class Mesh:
 
     def proxy_config(self, source: Source) -> envoy.ProxyConfig:
         """Read the sidecar's listeners. Raises ProxyUnreadable, Forbidden."""
-        return envoy.parse_config(self._ask_proxy(source, _LISTENERS))
+        # Not what was refused: where Envoy does not know a type in it, it writes no JSON at all, whichever names are asked for.
+        return envoy.parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,active_state,error_state.details"))
+
+    def listener_errors(self, source: Source) -> Mapping[str, str]:
+        """Read by listener name what Envoy said when it refused an update. Raises ProxyUnreadable, Forbidden."""
+        return envoy.parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,error_state.details")).errors
 
     def listener_versions(self, source: Source) -> envoy.Versions:
         """Read which version of each listener the sidecar has in force. Raises ProxyUnreadable, Forbidden."""
         fields = "name,active_state.version_info,active_state.last_updated,error_state.details"
         return envoy.parse_versions(self._ask_proxy(source, f"{_LISTENERS}&mask={fields}"))
 
+    def route_versions(self, source: Source) -> Mapping[str, str]:
+        """Read by name which version of each route configuration the sidecar has. Raises ProxyUnreadable, Forbidden."""
+        answer = self._ask_proxy(source, f"{_ROUTES}&mask=version_info,last_updated,route_config.name")
+        return {name: each.version for name, each in envoy.parse_routes(answer).items()}
+
+    def routes(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.RouteConfig]:
+        """Read those of the sidecar's route configurations that have these names. Raises ProxyUnreadable, Forbidden."""
+        return envoy.parse_routes(self._ask_proxy(source, _named(_ROUTES, map(re.escape, names))))
+
+    def routes_of_ports(self, source: Source, ports: Iterable[int]) -> Mapping[str, envoy.RouteConfig]:
+        """Read the route configurations that istiod makes for these ports. Raises ProxyUnreadable, Forbidden."""
+        # `80`, and `HOST:80` for a listener of an address.
+        return envoy.parse_routes(self._ask_proxy(source, _named(_ROUTES, (f"(.*:)?{port}" for port in ports))))
+
     def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.EnvoyCluster]:
         """Read those of the sidecar's Envoy clusters that have these names. Raises ProxyUnreadable, Forbidden."""
-        path = "config_dump?resource=dynamic_active_clusters"
-        pattern = quote("|".join(re.escape(name) for name in sorted(names)), safe="")
-        # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
-        path += f"&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else ""
+        path = _named("config_dump?resource=dynamic_active_clusters", map(re.escape, names))
         return envoy.parse_envoy_clusters(self._ask_proxy(source, path))
 
     def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
@@ -273,6 +290,13 @@ class Mesh:
     def info(self) -> KubernetesInfo:
         """Say which Kubernetes cluster this is."""
         return KubernetesInfo(self.api.context, self.api.server, self.api.server_version())
+
+
+def _named(path: str, patterns: Iterable[str]) -> str:
+    """Ask for what has a name of one of these patterns, or for all where they are too many."""
+    pattern = quote("|".join(sorted(patterns)), safe="")
+    # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
+    return f"{path}&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else path
 
 
 def captured(table: str, outcome: Outcome) -> Capture:

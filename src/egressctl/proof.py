@@ -74,7 +74,8 @@ def _look_before(
     """Look at the sidecar, and list the ServiceEntries beside those in question: None where they could not be."""
     entries = [(question.entry, question.probe.port) for question in questions if question.entry]
     likely = {f"outbound|{port}||{host}" for entry, port in entries for host in entry.hosts}
-    looking = look(mesh, source, known, likely) if source.proxy else None
+    speeches = {question.probe.speech for question in questions}
+    looking = look(mesh, source, known, likely, speeches) if source.proxy else None
     namespaces = {entry.namespace for entry, _ in entries}
     try:
         near: tuple[ServiceEntry, ...] | None = tuple(read(each) for name in namespaces for each in mesh.entries(name))

@@ -84,6 +84,7 @@ def await_sidecar_without(
             f"the ServiceEntry is deleted, and after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
         ),
         hint="istioctl proxy-status",
+        entries=gone,
     )
     progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
     counts = counting()

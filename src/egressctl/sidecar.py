@@ -15,31 +15,40 @@ from egressctl import envoy
 from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh
-from egressctl.model import Source, Speech
+from egressctl.model import ServiceEntry, Source, Speech
+from egressctl.names import HTTP_PROTOCOLS
 from egressctl.parallel import begin
 from egressctl.polling import poll
 
 T = TypeVar("T")
+
+Place = tuple[str, int, Speech]
+"""The address and port that a connection leads to, and how the client speaks on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """The look before the probes: which versions of its listeners the sidecar had, and what it had counted.
 
-    `config` and `envoy_clusters` may still be on their way, and be of a later moment.
+    `routes` are the versions of its route configurations, by name: none where no probe speaks HTTP in plain text. `config` and
+    `envoy_clusters` may still be on their way, and be of a later moment.
     """
 
     versions: envoy.Versions | None
     counts: envoy.ClusterCounts | None
+    routes: Mapping[str, str] | None
     config: Callable[[], envoy.ProxyConfig | None]
     envoy_clusters: Callable[[], Mapping[str, envoy.EnvoyCluster] | None]
 
 
-def look(mesh: Mesh, source: Source, known: Reading, likely: Collection[str]) -> Callable[[], Look]:
+def look(
+    mesh: Mesh, source: Source, known: Reading, likely: Collection[str], speeches: Collection[Speech] = ()
+) -> Callable[[], Look]:
     """Begin to read the sidecar, and return what waits until what comes next is after this look. Raises nothing of errors.py.
 
-    What is known is not read. `likely` are the names of the Envoy clusters that will be wanted.
+    What is known is not read. `likely` are the names of the Envoy clusters that will be wanted, `speeches` how the probes speak.
     """
+    routes = begin(_or_none(lambda: _route_versions(mesh, source, known.config, speeches)))
     versions = begin(_or_none(lambda: known.config.versions if known.config else mesh.listener_versions(source)))
     counts = begin(_or_none(lambda: known.counts or mesh.proxy_counts(source)))
     envoy_clusters = cache(begin(_or_none(lambda: mesh.envoy_clusters(source, likely) if likely else {})))
@@ -48,18 +57,29 @@ def look(mesh: Mesh, source: Source, known: Reading, likely: Collection[str]) ->
         seen, counted = versions(), counts()
         # Not before they are there: Envoy answers one question after the other, and this one takes it longest.
         config = cache(begin(_or_none(lambda: known.config or mesh.proxy_config(source))))
-        return Look(seen, counted, config, envoy_clusters)
+        return Look(seen, counted, routes(), config, envoy_clusters)
 
     return wait
 
 
-def look_again(
-    mesh: Mesh, source: Source, before: Look, places: Collection[tuple[str, int, Speech]]
-) -> Callable[[], tuple[Reading, Reading]]:
+def _route_versions(
+    mesh: Mesh, source: Source, known: envoy.ProxyConfig | None, speeches: Collection[Speech]
+) -> Mapping[str, str]:
+    """Return the versions of all routes, or none where no way of the probes can need them."""
+    if not any(each.authority and not each.tls for each in speeches):
+        return {}
+    if known is not None and known.routes is not None:
+        return {name: each.version for name, each in known.routes.items()}
+    if known is not None and not any(chain.http for listener in known.listeners or () for chain in listener.chains):
+        return {}
+    return mesh.route_versions(source)
+
+
+def look_again(mesh: Mesh, source: Source, before: Look, places: Collection[Place]) -> Callable[[], tuple[Reading, Reading]]:
     """Begin to read the sidecar a second time, and return what waits for both readings, of before and after.
 
-    Their listeners are one where none has changed in between. The Envoy clusters are those of the look before, and those
-    to which connections to `places` (address and port) lead now.
+    Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the look
+    before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
     """
     versions = begin(_or_none(lambda: mesh.listener_versions(source)))
     counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
@@ -70,10 +90,29 @@ def look_again(
         if dumps[0] is None or dumps[0].versions != now:
             dumps.append(_or_none(lambda: mesh.proxy_config(source))())
         first = next((each for each in dumps if each and each.versions == before.versions), None)
-        last = dumps[-1] and _with_envoy_clusters(mesh, source, dumps[-1], before.envoy_clusters(), places)
+        last = dumps[-1]
+        if names := _route_names([each for each in (first, last) if each], places):
+            routes = _or_none(lambda: mesh.routes(source, names))()
+            first = first and replace(first, routes=_unchanged(before.routes, routes, names))
+            last = last and replace(last, routes=routes)
+        last = last and _with_envoy_clusters(mesh, source, last, before.envoy_clusters(), places)
         return Reading(first, before.counts), Reading(last, counts())
 
     return wait
+
+
+def _route_names(configs: Collection[envoy.ProxyConfig], places: Collection[Place]) -> set[str]:
+    return {name for config in configs for place in places for name in envoy.route_names(config, *place)}
+
+
+def _unchanged(
+    before: Mapping[str, str] | None, now: Mapping[str, envoy.RouteConfig] | None, names: Collection[str]
+) -> Mapping[str, envoy.RouteConfig] | None:
+    """Return the routes of now where they are those of before; None where one has changed, or is not known."""
+    if before is None or now is None:
+        return None
+    same = all(now[name].version == before.get(name) if name in now else name not in before for name in names)
+    return now if same else None
 
 
 def _with_envoy_clusters(
@@ -81,11 +120,11 @@ def _with_envoy_clusters(
     source: Source,
     config: envoy.ProxyConfig,
     found: Mapping[str, envoy.EnvoyCluster] | None,
-    places: Collection[tuple[str, int, Speech]],
+    places: Collection[Place],
 ) -> envoy.ProxyConfig | None:
     if found is None:
         return None
-    led = {envoy.walk(config, *place).envoy_cluster or "" for place in places} - {"", *found}
+    led = {name for place in places for name in envoy.led_to(envoy.walk(config, *place))} - set(found)
     more = _or_none(lambda: mesh.envoy_clusters(source, led))() if led else {}
     return None if more is None else replace(config, envoy_clusters={**found, **more})
 
@@ -98,23 +137,29 @@ def until(
     told: Callable[[], str],
     hint: str,
     unchanged: Callable[[envoy.ProxyConfig], None] = lambda _: None,
+    entries: Collection[ServiceEntry] = (),
 ) -> Reading:
     """Read the sidecar's listeners until they are as they should be, and return that reading.
 
-    After the first time they are read only where their versions say that one has changed. The counts are in it only where
+    After the first time they are read only where their versions say that one has changed. The routes of the HTTP ports of
+    `entries`, which change without them, are read each time. The counts are in it only where
     the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
     the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
     Raises TimedOut, ProxyUnreadable, Forbidden.
     """
     last: envoy.ProxyConfig | None = None
+    ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
 
     def once() -> Reading | None:
         nonlocal last
-        if last is not None and _or_none(lambda: mesh.listener_versions(source))() == last.versions:
+        asked = begin(_or_none(lambda: mesh.routes_of_ports(source, ports) if ports else None))
+        same = last is not None and _or_none(lambda: mesh.listener_versions(source))() == last.versions
+        counted = None if last else begin(_or_none(lambda: mesh.proxy_counts(source)))
+        routes = asked()
+        if last is not None and same and routes == last.routes:
             unchanged(last)
             return None
-        counted = None if last else begin(_or_none(lambda: mesh.proxy_counts(source)))
-        last = mesh.proxy_config(source)
+        last = replace(last if last is not None and same else mesh.proxy_config(source), routes=routes)
         return Reading(last, counted() if counted else None) if holds(last) else None
 
     return poll(once, timeout, told, hint)

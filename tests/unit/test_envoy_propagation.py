@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 import recordings
-from egressctl.envoy import FilterChain, Listener, ProxyConfig, missing, parse_config, present
+from egressctl.envoy import FilterChain, Listener, ProxyConfig, missing, parse_config, present, refusal
 from egressctl.envoy.config import Block
 from egressctl.errors import ProxyUnreadable
 from egressctl.model import Port, ServiceEntry
@@ -127,6 +127,13 @@ def with_chain(chain: FilterChain, *, internal: bool = True, default: bool = Fal
     return replace(config, listeners=(*(config.listeners or ()), listener), envoy_clusters=None)
 
 
+def with_chains(*chains: FilterChain) -> ProxyConfig:
+    """Return the sidecar of `no-entry-registry-only` with these filter chains on port 443."""
+    config = config_of("no-entry-registry-only")
+    listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, chains, None)
+    return replace(config, listeners=(*(config.listeners or ()), listener), envoy_clusters=None)
+
+
 OWN = FilterChain("", 0, (Block(4, int(ip_address("208.80.154.224")), 27),), (), "outbound|443||wikipedia.org")
 ANY = replace(OWN, blocks=())
 
@@ -157,10 +164,46 @@ def test_a_policy_that_leads_to_the_host_does_not_serve_the_entry() -> None:
     assert present(policy, replace(SEED, addresses=())) == ()
 
 
-def test_a_tls_port_is_served_by_server_name() -> None:
-    config = with_chain(replace(ANY, criteria=("server_names",)))
-    entry = replace(SEED, addresses=(), ports=(Port(443, "TLS", "tls"),))
-    assert missing(config, entry) == ()
+TLS = Port(443, "TLS", "tls")
+NAMED = replace(OWN, server_names=("Wikipedia.org",))
+
+
+@pytest.mark.parametrize(
+    ("chains", "hosts", "addresses", "lacking"),
+    [
+        ([replace(NAMED, blocks=())], ["wikipedia.org"], [], []),
+        ([replace(NAMED, blocks=())], ["wikipedia.org"], ["208.80.154.224/27"], ["208.80.154.224/27"]),
+        ([NAMED], ["wikipedia.org"], ["208.80.154.224/27"], []),
+        ([NAMED], ["wikipedia.org"], [], ["any address"]),
+        ([OWN], ["wikipedia.org"], ["208.80.154.224/27"], ["208.80.154.224/27"]),
+        ([NAMED], ["wikipedia.org", "a.example"], ["208.80.154.224/27"], ["208.80.154.224/27"]),
+        (
+            [NAMED, replace(OWN, server_names=("a.example",), envoy_cluster="outbound|443||a.example")],
+            ["wikipedia.org", "a.example"],
+            ["208.80.154.224/27"],
+            [],
+        ),
+    ],
+    ids=["by name", "without its block", "with it", "with one it lacks", "without a name", "one of two", "both of two"],
+)
+def test_a_tls_port_is_there_once_each_host_has_its_filter_chain(
+    chains: list[FilterChain], hosts: list[str], addresses: list[str], lacking: list[str]
+) -> None:
+    entry = replace(SEED, hosts=tuple(hosts), addresses=tuple(addresses), ports=(TLS,))
+    assert missing(with_chains(*chains), entry) == tuple(f"{block}:443" for block in lacking)
+
+
+def test_in_the_listener_of_an_address_a_tls_entry_needs_no_server_name() -> None:
+    entry = replace(entries_of("plain-ips")[0], ports=(TLS,))
+    assert missing(config_of("plain-ips"), entry) == ()
+
+
+@pytest.mark.parametrize("case", ["tls-sni", "tls-and-tcp-same-cidr", "tls-sni-and-tcp-cidr"])
+def test_a_filter_chain_by_server_name_serves_no_opaque_port(case: str) -> None:
+    tls = next(entry for entry in entries_of(case) if entry.ports[0].protocol == "TLS")
+    assert missing(config_of(case), tls) == ()
+    opaque = replace(tls, ports=(Port(443, "TCP", "tcp"),))
+    assert set(missing(config_of(case), opaque)) == set(missing(replace(config_of(case), listeners=()), opaque))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +234,53 @@ def test_udp_is_never_waited_for() -> None:
     assert missing(config_of("seed"), replace(SEED, ports=(Port(53, "UDP", "dns"),))) == ()
 
 
-def test_an_http_port_is_there_once_its_listener_is() -> None:
+def test_an_http_port_is_there_once_each_host_has_its_routes() -> None:
     (entry,) = entries_of("http-80")
-    assert missing(config_of("http-80"), entry) == ()
+    config = config_of("http-80")
+    other = replace(entry, hosts=("en.wikipedia.org",))
+    assert missing(config, entry) == ()
+    assert missing(config, other) == ("any address:80",)
+    assert missing(config, replace(entry, hosts=(*entry.hosts, *other.hosts))) == ("any address:80",)
     assert missing(config_of("seed"), entry) == ("any address:80",)
+    assert "www.wikipedia.org:80" in present(config, entry)
+    assert present(config, other) == ()
+
+
+def test_an_http_port_is_there_once_its_listener_is_where_the_routes_were_not_read() -> None:
+    (entry,) = entries_of("http-80")
+    unread = replace(config_of("http-80"), routes=None)
+    assert missing(unread, entry) == missing(unread, replace(entry, hosts=("en.wikipedia.org",))) == ()
+
+
+# What Envoy refused
+
+
+WORDS = "error adding listener: duplicate address"
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("0.0.0.0_443", WORDS),
+        ("::_443", WORDS),
+        ("0.0.0.0_8443", ""),
+        ("208.80.154.224_443", ""),
+        ("198.51.100.7_443", ""),
+        ("virtualInbound", ""),
+    ],
+)
+def test_of_what_envoy_refused_only_the_entrys_own_listener_counts(refused: str, said: str) -> None:
+    assert refusal(replace(config_of("seed"), errors={refused: WORDS}), SEED) == said
+
+
+def test_the_listener_of_a_plain_address_is_the_entrys_own_as_the_ports_is_of_http() -> None:
+    config, (entry,) = config_of("plain-ips"), entries_of("plain-ips")
+    address = entry.addresses[0].partition("/")[0]
+    assert refusal(replace(config, errors={f"{address}_443": WORDS}), entry) == WORDS
+    port, http = replace(config, errors={"0.0.0.0_443": WORDS}), replace(entry, ports=(Port(443, "HTTP", "http"),))
+    assert (refusal(port, entry), refusal(port, http)) == ("", WORDS)
+
+
+def test_in_the_recording_of_a_refused_port_envoy_says_why() -> None:
+    bad = next(entry for entry in entries_of("port-15001") if entry.name == "bad-ext")
+    assert "duplicate address '0.0.0.0:15001'" in refusal(config_of("port-15001"), bad)

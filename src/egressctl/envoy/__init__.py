@@ -1,8 +1,8 @@
 """What a sidecar's Envoy says through its admin interface, and what follows from it. Pure: text in, values out.
 
-`dump` reads a config_dump into the values of `config`, `walk` follows them to the Envoy cluster that would carry a
-connection, `propagation` compares them with a ServiceEntry, `counts` reads the connections that were counted,
-`info` which Envoy it is.
+`dump` reads a config_dump into the values of `config` and `routes`, `walk` follows them to the Envoy cluster that would carry
+a connection, `trace` tells the stations of that way, `propagation` compares them with a ServiceEntry, `counts` reads the
+connections that were counted, `info` which Envoy it is.
 """
 
 from egressctl.envoy.config import (
@@ -25,7 +25,9 @@ from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_route
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.propagation import missing, present, refusal
 from egressctl.envoy.reading import NOTHING, Reading
-from egressctl.envoy.walk import led_to, outbound_policy, walk
+from egressctl.envoy.routes import RouteConfig
+from egressctl.envoy.trace import Passed, Station, Trace, trace
+from egressctl.envoy.walk import led_to, outbound_policy, route_names, walk
 
 __all__ = [
     "BLACKHOLE",
@@ -40,10 +42,14 @@ __all__ = [
     "FilterChain",
     "HostCounts",
     "Listener",
+    "Passed",
     "ProxyConfig",
     "ProxyInfo",
     "Reading",
+    "RouteConfig",
     "Service",
+    "Station",
+    "Trace",
     "Versions",
     "destination",
     "led_to",
@@ -58,5 +64,7 @@ __all__ = [
     "parse_versions",
     "present",
     "refusal",
+    "route_names",
+    "trace",
     "walk",
 ]

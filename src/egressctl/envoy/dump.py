@@ -21,7 +21,7 @@ _ADMIN = "type.googleapis.com/envoy.admin.v3."
 
 
 def parse_config(text: str) -> ProxyConfig:
-    """Read the answer to `GET config_dump`, whole or with `?resource=dynamic_listeners`.
+    """Read the answer to `GET config_dump`, whole or with `?resource=dynamic_listeners` and any mask.
 
     Raises ProxyUnreadable where there is no such thing in it: an empty body, Envoy's one line of error text, a dump
     without listeners and Envoy clusters, or one of another shape.
@@ -55,14 +55,18 @@ def parse_config(text: str) -> ProxyConfig:
 
 
 def parse_routes(text: str) -> Mapping[str, RouteConfig]:
-    """Read the answer to `GET config_dump?resource=dynamic_route_configs`, by name. Raises ProxyUnreadable."""
+    """Read the answer to `GET config_dump?resource=dynamic_route_configs`, by name. Raises ProxyUnreadable.
+
+    A mask may leave out all but names and versions.
+    """
     configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
     found = (_route_config(element) for kind, element in _elements(configs) if kind == "Routes" and element)
     return {each.name: each for each in found}
 
 
 def _route_config(element: Mapping[str, Any]) -> RouteConfig:
-    return read_routes(as_object(element.get("route_config"), "route_config"))
+    version = " ".join(as_text(element.get(key), key) for key in ("version_info", "last_updated"))
+    return read_routes(as_object(element.get("route_config"), "route_config"), version)
 
 
 def parse_versions(text: str) -> Versions:
@@ -135,8 +139,8 @@ def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
         return
     # Envoy lists a rejected listener twice, once without its name.
     refused = as_object(error.get("failed_configuration"), "failed_configuration")
-    name = as_text(element.get("name") or refused.get("name"), "name")
-    errors.setdefault(name, as_text(error.get("details"), "details"))
+    if name := as_text(element.get("name") or refused.get("name"), "name"):
+        errors.setdefault(name, as_text(error.get("details"), "details"))
 
 
 def _envoy_cluster(raw: Mapping[str, Any]) -> EnvoyCluster:

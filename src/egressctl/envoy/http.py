@@ -83,11 +83,12 @@ def read_manager(raw: Mapping[str, Any], what: str) -> tuple[HttpConnectionManag
     name = as_text(as_object(raw.get("rds"), what).get("route_config_name"), what)
     if (inline is None) == (not name):
         return None, "the filter chain's HttpConnectionManager does not say where its routes are"
-    return HttpConnectionManager(name, None if inline is None else read_routes(as_object(inline, what))), ""
+    routes = None if inline is None else read_routes(as_object(inline, what))
+    return HttpConnectionManager(name, routes, as_text(raw.get("codec_type"), what) or "AUTO"), ""
 
 
-def read_routes(raw: Mapping[str, Any]) -> RouteConfig:
-    """Read a RouteConfiguration. Raises ProxyUnreadable where it is none."""
+def read_routes(raw: Mapping[str, Any], version: str = "") -> RouteConfig:
+    """Read a RouteConfiguration, which is in force in that version. Raises ProxyUnreadable where it is none."""
     name = as_text(raw.get("name"), "a route configuration's name")
     what = f"route configuration {name}"
     hosts = as_list(raw.get("virtual_hosts"), what)
@@ -96,6 +97,7 @@ def read_routes(raw: Mapping[str, Any]) -> RouteConfig:
         virtual_hosts=tuple(_virtual_host(as_object(each, what), what) for each in hosts),
         ignore_port=as_flag(raw.get("ignore_port_in_host_matching"), what),
         unknown=_odd(raw, _CONFIG_FIELDS, what),
+        version=version,
     )
 
 

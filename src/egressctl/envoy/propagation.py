@@ -12,13 +12,14 @@ from ipaddress import ip_address
 from egressctl.envoy.config import (
     PASSTHROUGH_CHAIN,
     VIRTUAL_OUTBOUND,
+    FilterChain,
     Listener,
     ProxyConfig,
     destination,
 )
 from egressctl.errors import ProxyUnreadable
 from egressctl.model import Port, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, network
+from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
 
 _ANY = "any address"
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program
@@ -27,20 +28,25 @@ _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this p
 def missing(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     """Name what the entry lists and the sidecar does not lead to an Envoy cluster of the entry's hosts, as `BLOCK:PORT`.
 
-    An entry without addresses gives `any address:PORT`. What Envoy refused is missing, whatever it had before. An HTTP
-    port is there once the port's listener is: its routes are not read. UDP is never missing: a sidecar gets none of it.
+    An entry without addresses gives `any address:PORT`. What Envoy refused is missing, whatever it had before. A TLS port is
+    there once each host has its filter chain, an HTTP port once each host has its routes; where these were not read, once
+    the port's listener is. UDP is never missing: a sidecar gets none of it.
     """
     lacking: list[str] = []
     for port in _carried(entry):
         there = _there(config, entry, port)
-        lacking += [
-            f"{block}:{port.number}" for block in _blocks(entry) if block not in there or _refused(config, block, port.number)
-        ]
+        lacking += [f"{block}:{port.number}" for block in _blocks(entry) if block not in there or _refusal(config, block, port)]
     return tuple(lacking)
 
 
+def refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
+    """Return what Envoy said when it refused a listener that holds one of the entry's own blocks; "" where it refused none."""
+    refusals = (_refusal(config, block, port) for port in _carried(entry) for block in _blocks(entry))
+    return next(filter(None, refusals), "")
+
+
 def present(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
-    """Name what the sidecar still has of the entry: `BLOCK:PORT`, `any address:PORT`, `Envoy cluster NAME`.
+    """Name what the sidecar still has of the entry: `BLOCK:PORT`, `any address:PORT`, `HOST:PORT` (HTTP), `Envoy cluster NAME`.
 
     Another entry of the same host accounts for some of it where one is left. Raises ProxyUnreadable where the dump does
     not show the sidecar's outbound listeners, from which nothing follows.
@@ -50,8 +56,11 @@ def present(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     ports = _carried(entry)
     blocks: list[str] = []
     for port in ports:
-        led = set(_led(config, entry, port))
+        led = {block for block, _, _ in _led(config, entry, port)}
         blocks += [f"{block}:{port.number}" for block in _blocks(entry) if block in led]
+        if port.protocol.upper() in HTTP_PROTOCOLS:
+            domains = _domains(config, port)
+            blocks += [f"{host}:{port.number}" for host in entry.hosts if host.lower() in domains]
     numbers = {port.number for port in ports}
     envoy_clusters = [
         f"Envoy cluster {name}"
@@ -74,9 +83,31 @@ def _blocks(entry: ServiceEntry) -> list[str]:
 
 
 def _there(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:
+    blocks = set(_blocks(entry))
     if port.protocol.upper() in HTTP_PROTOCOLS:
-        return set(_blocks(entry)) if any(_on_port(config, port.number)) else set()
-    return set(_led(config, entry, port))
+        routed = config.routes is None or {host.lower() for host in entry.hosts} <= _domains(config, port)
+        return blocks if routed and any(_on_port(config, port.number)) else set()
+    led = list(_led(config, entry, port))
+    if port.protocol.upper() not in TLS_PROTOCOLS:
+        return {block for block, _, _ in led}
+    named: dict[str, set[str]] = {}
+    for block, chain, own in led:
+        # In a listener of its own, an address needs no server name.
+        names = chain.server_names or (entry.hosts if own else ())
+        named.setdefault(block, set()).update(map(str.lower, names))
+    return {block for block, names in named.items() if {host.lower() for host in entry.hosts} <= names}
+
+
+def _domains(config: ProxyConfig, port: Port) -> set[str]:
+    """Name the hosts for which the port has HTTP routes, in lower case."""
+    found: set[str] = set()
+    for listener, _ in _on_port(config, port.number):
+        for chain in listener.chains:
+            if chain.http is None:
+                continue
+            routes = chain.http.routes or (config.routes or {}).get(chain.http.route_name)
+            found.update(domain.lower() for host in (routes.virtual_hosts if routes else ()) for domain in host.domains)
+    return found
 
 
 def _on_port(config: ProxyConfig, number: int) -> Iterator[tuple[Listener, str]]:
@@ -86,48 +117,40 @@ def _on_port(config: ProxyConfig, number: int) -> Iterator[tuple[Listener, str]]
                 yield listener, address
 
 
-def _led(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[str]:
-    """Name the blocks of the port that lead to the entry's hosts; `any address` for a filter chain without a block."""
+def _led(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[tuple[str, FilterChain, bool]]:
+    """Name the blocks of the port that lead to the entry's hosts, by which filter chain, and if in a listener of their own.
+
+    It is `any address` for a filter chain without a block.
+    """
     for listener, address in _on_port(config, port.number):
+        own = address not in _WILDCARDS
         for chain in listener.chains:
             to = destination(chain.envoy_cluster)
             if to is None or to.port != port.number or to.host not in entry.hosts or chain.name == PASSTHROUGH_CHAIN:
                 continue
-            if chain.criteria and port.protocol.upper() in OPAQUE_PROTOCOLS:
+            if (chain.criteria or chain.server_names) and port.protocol.upper() in OPAQUE_PROTOCOLS:
                 continue  # Another entry's of the same host: TLS, by server name.
             if config.envoy_clusters is not None and chain.envoy_cluster not in config.envoy_clusters:
                 continue
-            yield from map(str, chain.blocks)
-            if chain.blocks:
-                continue
-            if address in _WILDCARDS:
-                # istiod writes 0.0.0.0/0 as a chain without a block.
-                yield from (_ANY, "0.0.0.0/0")
-            else:
-                yield str(network(address))
+            # istiod writes 0.0.0.0/0 as a chain without a block.
+            unblocked = (str(network(address)),) if own else (_ANY, "0.0.0.0/0")
+            yield from ((block, chain, own) for block in (map(str, chain.blocks) if chain.blocks else unblocked))
 
 
-def _refused(config: ProxyConfig, block: str, number: int) -> bool:
-    """Say whether Envoy refused the listener that the block belongs to."""
+def _refusal(config: ProxyConfig, block: str, port: Port) -> str:
+    """Return what Envoy said of the listener that the block belongs to, "" where it did not refuse that."""
     parsed = network(block)
     own = str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
-    for name in config.errors:
-        address, _, port = name.rpartition("_")
-        if port != str(number):
+    # HTTP shares the port's listener, whatever the addresses.
+    shared = not own or port.protocol.upper() in HTTP_PROTOCOLS
+    for name, details in config.errors.items():
+        address, _, number = name.rpartition("_")
+        if number != str(port.number):
             continue
         try:
             refused = str(ip_address(address.strip("[]")))
         except ValueError:
             continue
-        if refused == own or (not own and refused in _WILDCARDS):
-            return True
-    return False
-
-
-def refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
-    """Return what Envoy said when it refused a listener of the entry's own, "" where it refused none."""
-    for port in _carried(entry):
-        for block in _blocks(entry):
-            if _refused(config, block, port.number):
-                return next(iter(config.errors.values()))
+        if refused == own or (shared and refused in _WILDCARDS):
+            return details or "Envoy did not say why"
     return ""

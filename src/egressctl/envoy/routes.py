@@ -63,17 +63,25 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True)
 class RouteConfig:
-    """A route configuration: its virtual hosts. `ignore_port`: that of the request's authority does not count."""
+    """A route configuration: its virtual hosts. `ignore_port`: that of the request's authority does not count.
+
+    Another `version` means that Envoy has changed it since, to whatever.
+    """
 
     name: str
     virtual_hosts: tuple[VirtualHost, ...]
     ignore_port: bool = False
     unknown: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpConnectionManager:
-    """The end of a filter chain that speaks HTTP: `routes` of its own, else those that are called `route_name`."""
+    """The end of a filter chain that speaks HTTP: `routes` of its own, else those that are called `route_name`.
+
+    `codec` is Envoy's: AUTO, HTTP1, HTTP2, HTTP3.
+    """
 
     route_name: str
     routes: RouteConfig | None = None
+    codec: str = "AUTO"

@@ -8,11 +8,21 @@ Source: ConnectionHandlerImpl::getBalancedHandlerByAddress, source/common/listen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from egressctl.envoy.admin import IPAddress, plain
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, VIRTUAL_OUTBOUND, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    CATCH_ALL,
+    PASSTHROUGH,
+    VIRTUAL_OUTBOUND,
+    FilterChain,
+    Listener,
+    ProxyConfig,
+    destination,
+)
 from egressctl.envoy.matching import Choice, Sight, choose, sights
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 from egressctl.envoy.routing import Routing, find_route
@@ -20,6 +30,7 @@ from egressctl.model import SILENT, Speech, Walk
 
 # Listeners of the sidecar's bootstrap; a dump of the dynamic listeners does not show them.
 _BOOTSTRAP_PORTS = {15021, 15090}
+_BAD_REQUEST = 400
 _NOT_FOUND = 404
 
 
@@ -46,39 +57,63 @@ def walk(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Wa
 
 def follow(config: ProxyConfig, ip: str, port: int, speech: Speech) -> Way:
     """Walk, and keep what was decided at each station."""
+    ways, why = _ways(config, ip, port, speech)
+    if all(way.walk == ways[0].walk for way in ways):
+        return ways[0]
+    # The sidecar may see one thing or another, and that makes a difference.
+    why = next((way.walk.unknown for way in ways if way.walk.unknown), why)
+    listener = ways[0].walk.listener
+    return replace(ways[0], walk=Walk(listener, "", None, unknown=why), choice=None, routing=None)
+
+
+def route_names(config: ProxyConfig, ip: str, port: int, speech: Speech) -> frozenset[str]:
+    """Name the route configurations on the way, which a walk needs and a dump of the listeners does not hold."""
+    chains = (way.choice.chain for way in _ways(config, ip, port, speech)[0] if way.choice)
+    asked = speech.authority and not speech.tls
+    return frozenset(chain.http.route_name for chain in chains if asked and chain and chain.http and chain.http.route_name)
+
+
+def _ways(config: ProxyConfig, ip: str, port: int, speech: Speech) -> tuple[Sequence[Way], str]:
+    """Follow the way of each sight that the sidecar may have of the connection; say why there are several."""
+    found = _handed_to(config, ip, port)
+    if isinstance(found, Walk):
+        return [Way(found)], ""
+    entrance, listener, address, own = found
+    seen, why = sights(entrance, listener, speech)
+    if not seen:
+        return [Way(Walk(listener.name, "", None, unknown=why), listener, own)], ""
+    prefix = str(address) if own else ""
+    ways = [Way(Walk(listener.name, "", None, prefix), listener, own, each) for each in seen]
+    return [_through(config, way, listener, address, port, each, speech) for way, each in zip(ways, seen, strict=True)], why
+
+
+def _handed_to(config: ProxyConfig, ip: str, port: int) -> Walk | tuple[Listener, Listener, IPAddress, bool]:
+    """Return virtualOutbound, the listener that takes the connection, its address, and whether it is that address's own.
+
+    A walk that ends before is returned as it is.
+    """
     try:
         address = plain(ip_address(ip))
     except ValueError:
-        return _lost("", f"{ip!r} is no IP address")
+        return Walk("", "", None, unknown=f"{ip!r} is no IP address")
     if config.listeners is None:
-        return _lost("", "the sidecar's listeners were not read")
+        return Walk("", "", None, unknown="the sidecar's listeners were not read")
     entrance = config.listener(VIRTUAL_OUTBOUND)
     if entrance is None:
-        return _lost("", f"the sidecar has no listener {VIRTUAL_OUTBOUND}")
+        return Walk("", "", None, unknown=f"the sidecar has no listener {VIRTUAL_OUTBOUND}")
     if not entrance.use_original_dst:
-        return _lost(entrance.name, f"listener {entrance.name} does not hand over by original destination")
+        return Walk(entrance.name, "", None, unknown=f"listener {entrance.name} does not hand over by original destination")
     found, own = _listeners(config, address, port)
     if len(found) > 1:
-        return _lost("", f"several listeners hold the address {ip} and port {port}")
+        return Walk("", "", None, unknown=f"several listeners hold the address {ip} and port {port}")
     if not found and port in _BOOTSTRAP_PORTS:
-        return _lost("", f"port {port} is one of the sidecar's own")
+        return Walk("", "", None, unknown=f"port {port} is one of the sidecar's own")
     listener = found[0] if found else entrance
     if listener is not entrance and not listener.internal:
-        return _lost(listener.name, f"listener {listener.name} is one of the sidecar's own")
+        return Walk(listener.name, "", None, unknown=f"listener {listener.name} is one of the sidecar's own")
     if unknown := entrance.unknown or listener.unknown:
-        return _lost(listener.name, unknown)
-    seen, why = sights(entrance, listener, speech)
-    if not seen:
-        return replace(_lost(listener.name, why), listener=listener, own=own)
-    ways = [_through(config, listener, address, port, str(address) if own else "", each, speech) for each in seen]
-    if all(way.walk == ways[0].walk for way in ways):
-        return ways[0]
-    unsure = next((way.walk.unknown for way in ways if way.walk.unknown), why)
-    return replace(ways[0], walk=replace(_lost(listener.name, unsure).walk, prefix=str(address) if own else ""), choice=None)
-
-
-def _lost(listener: str, why: str) -> Way:
-    return Way(Walk(listener, "", None, unknown=why))
+        return Walk(listener.name, "", None, unknown=unknown)
+    return entrance, listener, address, own
 
 
 def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tuple[Listener, ...], bool]:
@@ -90,10 +125,10 @@ def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tupl
 
 
 def _through(
-    config: ProxyConfig, listener: Listener, address: IPAddress, port: int, own: str, sight: Sight, speech: Speech
+    config: ProxyConfig, way: Way, listener: Listener, address: IPAddress, port: int, sight: Sight, speech: Speech
 ) -> Way:
     choice = choose(listener, address, port, sight)
-    way = Way(Walk(listener.name, "", None, own, choice.unknown), listener, bool(own), sight, choice)
+    way = replace(way, walk=replace(way.walk, unknown=choice.unknown), choice=choice)
     chain = choice.chain
     if chain is None:
         return way
@@ -101,7 +136,7 @@ def _through(
         listener.name,
         chain.name,
         chain.envoy_cluster or None,
-        choice.block or own,
+        choice.block or way.walk.prefix,
         chain.unknown,
         server_name=choice.server_name,
         virtual_service=chain.route,
@@ -115,16 +150,25 @@ def _through(
 
 
 def _checked(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:
-    """Say so where the Envoy cluster does not exist; of HTTP requests Envoy then answers with this status."""
-    if reached.envoy_cluster and config.envoy_clusters is not None and reached.envoy_cluster not in config.envoy_clusters:
-        return replace(reached, absent=True, direct_status=status)
-    return reached
+    """Say so where the Envoy cluster does not exist; a request over HTTP is then answered with this status."""
+    name = reached.envoy_cluster
+    if not name or config.envoy_clusters is None or name in config.envoy_clusters:
+        return reached
+    if name not in (PASSTHROUGH, BLACKHOLE) and destination(name) is None:
+        # The bootstrap may hold one of such a name, and only those of istiod are read.
+        return replace(reached, envoy_cluster=None, unknown=f"the Envoy cluster {name} is none that istiod makes")
+    return replace(reached, absent=True, direct_status=status)
 
 
 def _routed(config: ProxyConfig, http: HttpConnectionManager, way: Way, speech: Speech) -> Way:
+    if http.codec not in ("AUTO", "HTTP1"):
+        return replace(way, walk=replace(way.walk, unknown=f"the filter chain speaks {http.codec} only"))
+    if speech.tls:
+        # What is no HTTP is answered as a bad request, in plain text.
+        return replace(way, walk=replace(way.walk, direct_status=_BAD_REQUEST))
     routes, unknown = _routes(config, http)
-    if speech.tls or not speech.authority:
-        unknown = "the filter chain speaks HTTP, and the client something else"
+    if not speech.authority:
+        unknown = "the filter chain speaks HTTP, and what the client says is not known"
     if routes is None or unknown:
         return replace(way, walk=replace(way.walk, unknown=unknown))
     routing = find_route(routes, speech)
