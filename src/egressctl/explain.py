@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import cache, partial
 
 from egressctl import catalog, envoy
+from egressctl.approach import Place, Seen
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.evidence import Question
@@ -19,7 +20,7 @@ from egressctl.resolving import Resolved, given, resolve
 from egressctl.serviceentry import read
 from egressctl.sidecar import Place as Led
 from egressctl.source import SourceChoice
-from egressctl.stations import Path, Place, Seen, path, unresolved
+from egressctl.stations import Path, path, unresolved
 from egressctl.surroundings import surroundings
 from egressctl.target import probe_from_url
 from egressctl.verify import of_manifest, wanted_of_target

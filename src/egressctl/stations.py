@@ -6,15 +6,14 @@ stations are those of a connection that does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
 from egressctl import envoy, ownership
+from egressctl.approach import Place, Seen, Station, approach, capture, pod
 from egressctl.causes import Situation, explain
 from egressctl.diagnosis import why_not_ours, wraps
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH, VIRTUAL_OUTBOUND
-from egressctl.interception import JUDGED, left_out
+from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.model import (
     Cause,
     CauseCode,
@@ -25,56 +24,8 @@ from egressctl.model import (
     Probe,
     ServiceEntry,
     Source,
-    Speech,
-    Surroundings,
     Walk,
 )
-from egressctl.names import auto_allocated, network
-from egressctl.ownership import exported
-
-
-@dataclass(frozen=True, slots=True)
-class Station:
-    """A station of the way: its name, what is known of it, and whether the way goes on there (None: not known)."""
-
-    name: str
-    text: str
-    passed: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a URL leads: the probe that it makes, its address, and who resolved it; `note` is why it was not the pod.
-
-    `entry_name` is that of the ServiceEntry that should carry it, empty for a bare URL; `entry` is that on the Kubernetes
-    cluster, None where it is not there.
-    """
-
-    probe: Probe
-    ip: str
-    by: str
-    note: str = ""
-    entry_name: str = ""
-    entry: ServiceEntry | None = None
-
-    @property
-    def address(self) -> str:
-        return f"[{self.ip}]:{self.probe.port}" if ":" in self.ip else f"{self.ip}:{self.probe.port}"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What was read: the pod, its sidecar, the ServiceEntries (None: none could be), and, on demand, what else is around.
-
-    `config` and `counts` are None where the sidecar was not read; `unreadable` then says why.
-    """
-
-    source: Source
-    config: envoy.ProxyConfig | None = None
-    counts: envoy.ClusterCounts | None = None
-    entries: Sequence[ServiceEntry] | None = None
-    around: Callable[[], Surroundings | None] = lambda: None
-    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +52,39 @@ class Path:
     carried: bool | None = None
     cause: Cause | None = None
     unknown: str = ""
+    hint: str = ""
+    """The next command to type where something is unknown."""
 
 
 def unresolved(probe: Probe, source: Source, by: str, why: str, *, certain: bool, target: str = "") -> Path:
     """Return the way of a URL whose name has no address: it ends at once where the pod itself has none (`certain`)."""
-    stations = (_pod(source), Station("name", why, None if not certain else False))
+    stations = (pod(source), Station("name", why, None if not certain else False))
     then = f"nothing is sent: {why}" if certain else "what happens is not known without an address (--address IP)"
     goes_out = False if certain else None
-    return Path(probe.url, "", "", by, stations, then, goes_out, target=target, unknown="" if certain else why)
+    blank = Path(probe.url, "", "", by, stations, then, goes_out, target=target)
+    return blank if certain else replace(blank, unknown=why, hint=f"name an address: egressctl explain {probe.url} --address IP")
 
 
 def path(place: Place, seen: Seen) -> Path:
     """Tell the way to one address, station by station."""
     source = seen.source
-    start = [_pod(source), *_name(place), _address(place, seen.entries)]
+    start = list(approach(place, source, seen.entries))
     blank = Path(place.probe.url, place.ip, place.address, place.by, tuple(start), "", None, target=_target(place, source))
     if source.ambient:
         return _without_sidecar(blank, place, seen, "ztunnel, not a sidecar, takes the pod's connections", CauseCode.AMBIENT)
     if source.proxy is None:
         return _without_sidecar(blank, place, seen, "the pod has no sidecar", CauseCode.NO_SIDECAR)
-    start.append(_capture(place, seen))
+    start.append(capture(place, seen))
     if seen.config is None:
         start.append(Station("sidecar", seen.unreadable or "it was not read", None))
         told = seen.unreadable or "the sidecar was not read"
-        return replace(blank, stations=tuple(start), next="what the sidecar does is not known", unknown=told)
+        then = "what the sidecar does is not known"
+        return replace(blank, stations=tuple(start), next=then, unknown=told, hint=_doctor(source))
     return _through(replace(blank, stations=tuple(start)), place, seen, seen.config)
+
+
+def _doctor(source: Source) -> str:
+    return f"egressctl doctor -n {source.namespace} --pod {source.pod}"
 
 
 def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: CauseCode) -> Path:
@@ -139,6 +98,7 @@ def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: Caus
         carried=None if ambient or not place.entry_name else False,
         cause=cause,
         unknown=why if ambient else "",
+        hint=cause.hint if cause and ambient else "",
     )
 
 
@@ -151,18 +111,19 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
     losers: tuple[envoy.Passed, ...] = ()
     more = 0
     for each in trace.stations:
-        told.append(_of_trace(each, walk, config, hosts))
+        told.append(_of_trace(each, walk, hosts))
         if each.kind == "filter-chain":
             losers, more = each.passed, each.more
     found = replace(start, walk=walk, losers=losers, more_losers=more, unknown=walk.unknown)
     if walk.unknown:
         told.append(Station("Envoy cluster", f"not known: {walk.unknown}", None))
-        return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", goes_out=None)
+        hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
+        return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
     carrier, owner = _claimant(place, walk, config, seen)
     carried = _carried(place, owner, walk)
     cause = _why_not(place, seen, config, walk, owner, hosts)
     if envoy.led_to(walk):
-        told.append(_service_entry(place, walk, carrier, owner, carried, seen))
+        told.append(_service_entry(place, walk, carrier, owner, carried, seen.source))
     then, goes_out = _next(walk, config, hosts, place)
     return replace(
         found,
@@ -175,68 +136,7 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
     )
 
 
-# Before the sidecar
-
-
-def _pod(source: Source) -> Station:
-    several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
-    return Station("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
-
-
-def _name(place: Place) -> Iterator[Station]:
-    if place.by == "the URL":
-        return
-    if place.by == "--address":
-        yield Station("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
-        return
-    note = f" ({place.note}; the pod may resolve it otherwise)" if place.note else ""
-    yield Station("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
-
-
-def _address(place: Place, entries: Sequence[ServiceEntry] | None) -> Station:
-    block = network(place.ip)
-    holders = [each for each in entries or () if block and any(network(address) == block for address in each.allocated)]
-    if holders:
-        return Station("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
-    if block and auto_allocated(block):
-        return Station("address", f"{place.address}, one that Istio gives to entries without addresses of their own", True)
-    named = [
-        each
-        for each in entries or ()
-        if place.note and each.allocated and any(ownership.matches_host(host, place.probe.host) for host in each.hosts)
-    ]
-    if named:
-        other = named[0].allocated[0]
-        return Station("address", f"{place.address}; in the pod it may be {other}, which Istio gave {named[0]}", None)
-    return Station("address", place.address, True)
-
-
-def _capture(place: Place, seen: Seen) -> Station:
-    """Say what is known of the interception: a connection that is sent can show it, and nothing else can."""
-    source = seen.source
-    shown = f"only a request that is sent shows it: egressctl verify --probe {place.probe.url}"
-    unready = f"container {source.proxy} is not ready ({source.proxy_state or 'its status says so'}); "
-    doubts = list(_doubts(place, seen))
-    perhaps = f"perhaps not by the sidecar: {'; '.join(doubts)} (a hint); " if doubts else ""
-    return Station("capture", f"{unready if not source.proxy_ready else ''}{perhaps}{shown}", None)
-
-
-def _doubts(place: Place, seen: Seen) -> Iterator[str]:
-    source = seen.source
-    if out := left_out(source.interception, place.ip, place.probe.port):
-        yield out
-    # The annotations that decide by address were held against this one.
-    yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in JUDGED))
-    entrance = seen.config.listener(VIRTUAL_OUTBOUND) if seen.config else None
-    version = ip_address(place.ip).version
-    if entrance and entrance.addresses and not any(ip_address(each).version == version for each, _ in entrance.addresses):
-        yield f"the sidecar listens for no IPv{version}"
-
-
-# In the sidecar
-
-
-def _of_trace(station: envoy.Station, walk: Walk, config: envoy.ProxyConfig, hosts: Sequence[str] | None) -> Station:
+def _of_trace(station: envoy.Station, walk: Walk, hosts: Sequence[str] | None) -> Station:
     text = f"{station.what}: {station.why}" if station.why else station.what
     if station.kind == "filter-chain":
         return Station("filter chain", text, None if walk.unknown and not walk.filter_chain else station.what != "none")
@@ -316,20 +216,18 @@ def _carried(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
 
 
 def _service_entry(
-    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, carried: bool | None, seen: Seen
+    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, carried: bool | None, source: Source
 ) -> Station:
+    """Say whose way it is: True for the wanted entry's, or, for a bare URL, any one's."""
     if walk.envoy_cluster in (BLACKHOLE, PASSTHROUGH):
         return Station("ServiceEntry", "none: the outbound traffic policy decides", False)
     reason = owner.reason if owner else ""
-    wanted = f"{_target(place, seen.source)}, " if place.entry_name and not carried else ""
     if place.probe.expect.via:
-        return Station("way that is meant", reason, carried)
-    if carrier is not None and (carried or not place.entry_name):
-        return Station("ServiceEntry", f"{carrier}: {reason}" if reason else str(carrier), True)
-    if carrier is not None:
-        return Station("ServiceEntry", f"{carrier}, not {wanted.removesuffix(', ')}: {reason}", False)
-    not_this = f", not {wanted.removesuffix(', ')}" if carried is False else ""
-    return Station("ServiceEntry", f"none that is known{not_this}: {reason}", False if carried is False else None)
+        return Station("meant way", reason, carried)
+    whose = str(carrier) if carrier else "none that is known"
+    instead = f", not {_target(place, source)}" if place.entry_name and carried is False else ""
+    passed = carried if place.entry_name else True if carrier else None
+    return Station("ServiceEntry", f"{whose}{instead}: {reason}", passed)
 
 
 def _target(place: Place, source: Source) -> str:
