@@ -147,7 +147,7 @@ def _of_trace(station: envoy.Station, walk: Walk, hosts: Sequence[str] | None) -
     if walk.choices:
         return Station("Envoy cluster", f"perhaps {text}", None)
     dead = station.what == BLACKHOLE or walk.absent or hosts == ()
-    if hosts:
+    if hosts and not station.why.startswith("ORIGINAL_DST") and station.what != PASSTHROUGH:
         text = f"{text}, with the host{'s' if len(hosts) > 1 else ''} {_listed(hosts)}"
     elif hosts == () and not walk.absent and station.what != BLACKHOLE:
         text = f"{text}, and has no hosts"
@@ -227,7 +227,8 @@ def _service_entry(
     whose = str(carrier) if carrier else "none that is known"
     instead = f", not {_target(place, source)}" if place.entry_name and carried is False else ""
     passed = carried if place.entry_name else True if carrier else None
-    return Station("ServiceEntry", f"{whose}{instead}: {reason}", passed)
+    text = reason if reason.startswith(f"{whose} ") and not instead else f"{whose}{instead}: {reason}"
+    return Station("ServiceEntry", text, passed)
 
 
 def _target(place: Place, source: Source) -> str:
