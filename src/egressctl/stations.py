@@ -33,7 +33,7 @@ class Path:
     """The way of one URL to one of its addresses, as far as it can be told without sending anything.
 
     `carrier` is the ServiceEntry whose Envoy cluster it leads to. `target` names the one that should carry it, empty for a
-    bare URL; `carried` says whether it does (None: not known), and `cause` why not. `next` is half a sentence: what becomes
+    bare URL; `reached` says whether it does (None: not known), and `cause` why not. `next` is half a sentence: what becomes
     of the connection. `unknown` says what could not be explained, in half a sentence.
     """
 
@@ -49,7 +49,7 @@ class Path:
     more_losers: int = 0
     carrier: ServiceEntry | None = None
     target: str = ""
-    carried: bool | None = None
+    reached: bool | None = None
     cause: Cause | None = None
     unknown: str = ""
     hint: str = ""
@@ -95,7 +95,7 @@ def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: Caus
         stations=(*blank.stations, Station("capture", why, None if ambient else False)),
         next=f"which way it takes is not known: {why}" if ambient else f"it goes to {place.address} itself: {why}",
         goes_out=None if ambient else True,
-        carried=None if ambient or not place.entry_name else False,
+        reached=None if ambient or not place.entry_name else False,
         cause=cause,
         unknown=why if ambient else "",
         hint=cause.hint if cause and ambient else "",
@@ -120,10 +120,10 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
         hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
         return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
     carrier, owner = _claimant(place, walk, config, seen)
-    carried = _carried(place, owner, walk)
+    reached = _reached(place, owner, walk)
     cause = _why_not(place, seen, config, walk, owner, hosts)
     if envoy.led_to(walk):
-        told.append(_service_entry(place, walk, carrier, owner, carried, seen.source))
+        told.append(_service_entry(place, walk, carrier, owner, reached, seen.source))
     then, goes_out = _next(walk, config, hosts, place)
     return replace(
         found,
@@ -131,7 +131,7 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
         next=then,
         goes_out=goes_out,
         carrier=carrier,
-        carried=carried,
+        reached=reached,
         cause=cause,
     )
 
@@ -205,10 +205,10 @@ def _owned_by(
     return None, wanted or Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
 
 
-def _carried(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
+def _reached(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
     if not place.entry_name:
         return None
-    if not envoy.led_to(walk):
+    if not envoy.led_to(walk) or walk.absent:
         return False
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         return None
@@ -216,17 +216,17 @@ def _carried(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
 
 
 def _service_entry(
-    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, carried: bool | None, source: Source
+    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, reached: bool | None, source: Source
 ) -> Station:
     """Say whose way it is: True for the wanted entry's, or, for a bare URL, any one's."""
     if walk.envoy_cluster in (BLACKHOLE, PASSTHROUGH):
         return Station("ServiceEntry", "none: the outbound traffic policy decides", False)
     reason = owner.reason if owner else ""
     if place.probe.expect.via:
-        return Station("meant way", reason, carried)
+        return Station("meant way", reason, reached)
     whose = str(carrier) if carrier else "none that is known"
-    instead = f", not {_target(place, source)}" if place.entry_name and carried is False else ""
-    passed = carried if place.entry_name else True if carrier else None
+    instead = f", not {_target(place, source)}" if place.entry_name and reached is False else ""
+    passed = reached if place.entry_name else True if carrier else None
     text = reason if reason.startswith(f"{whose} ") and not instead else f"{whose}{instead}: {reason}"
     return Station("ServiceEntry", text, passed)
 

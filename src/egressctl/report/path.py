@@ -14,17 +14,17 @@ from egressctl.report.picture import MARKS, Line
 from egressctl.stations import Path
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}
-_CARRIED = {
-    True: ("bold green", "carried by"),
-    False: ("bold red", "not carried by"),
-    None: ("bold yellow", "perhaps carried by"),
+_REACHED = {
+    True: ("bold green", "leads to"),
+    False: ("bold red", "does not lead to"),
+    None: ("bold yellow", "perhaps leads to"),
 }
 
 
 def picture(path: Path) -> Iterator[Line]:
     """Draw one way: its stations, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
-    carried = (("", "  "), (_CARRIED[path.carried][0], f"{_CARRIED[path.carried][1]} {path.target}")) if path.target else ()
-    yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *carried)
+    reached = (("", "  "), (_REACHED[path.reached][0], f"{_REACHED[path.reached][1]} {path.target}")) if path.target else ()
+    yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *reached)
     for station in path.stations:
         yield _drawn("├─", station)
         if station.name == "filter chain":
@@ -80,7 +80,7 @@ def _path(path: Path) -> dict[str, Any]:
         "envoyCluster": walk.envoy_cluster if walk else None,
         "choices": list(led_to(walk)) if walk and walk.choices else [],
         "serviceEntry": str(path.carrier) if path.carrier else None,
-        "target": {"serviceEntry": path.target, "carries": path.carried} if path.target else None,
+        "target": {"serviceEntry": path.target, "reached": path.reached} if path.target else None,
         "cause": None
         if path.cause is None
         else {"code": str(path.cause.code), "message": path.cause.message, "hint": path.cause.hint},
