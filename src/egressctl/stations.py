@@ -122,6 +122,8 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
     carrier, owner = _claimant(place, walk, config, seen)
     reached = _reached(place, owner, walk)
     cause = _why_not(place, seen, config, walk, owner, hosts)
+    if walk.virtual_service:
+        told.append(Station("VirtualService", f"{walk.virtual_service} routes it", True))
     if envoy.led_to(walk):
         told.append(_service_entry(place, walk, carrier, owner, reached, seen.source))
     then, goes_out = _next(walk, config, hosts, place)

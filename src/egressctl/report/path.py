@@ -77,6 +77,7 @@ def _path(path: Path) -> dict[str, Any]:
         "filterChain": (walk.prefix or walk.filter_chain or None) if walk else None,
         "losers": [_loser(each) for each in path.losers],
         "losersLeftOut": path.more_losers,
+        "virtualService": (walk.virtual_service or None) if walk else None,
         "envoyCluster": walk.envoy_cluster if walk else None,
         "choices": list(led_to(walk)) if walk and walk.choices else [],
         "serviceEntry": str(path.carrier) if path.carrier else None,
