@@ -42,6 +42,7 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
     ),
     "list": (Rule(ENTRIES, ("list",)),),
     "lint": (Rule(ENTRIES, ("get", "list")),),
+    "explain": (Rule(ENTRIES, ("list",)), *_ASK),
 }
 """What each command asks for, in the namespace of the entry and of the source pod."""
 
@@ -55,8 +56,8 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
-`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` to name a cause: without it
-they work, and say what they could not look at.
+`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` and `explain` to name a cause:
+without it they work, and say what they could not look at.
 """
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))
