@@ -268,8 +268,23 @@ def without_sleep(lab: Lab) -> None:
     assert eventually(lambda: lab.api("GET", f"{PODS}/sleep")[0] == 404)
 
 
+def start_object(lab: Lab, kind: str, name: str, spec: object, namespace: str = "default") -> None:
+    """Make an object of Istio's that is no ServiceEntry, or a Service."""
+    plural = f"{kind.lower()}s"
+    version = "v1" if kind == "Service" else "networking.istio.io/v1"
+    path = f"/{'api' if kind == 'Service' else 'apis'}/{version}/namespaces/{namespace}/{plural}"
+    body = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    status, answer = lab.api("POST", path, body)
+    assert status == 201, answer
+
+
 def put_right(lab: Lab) -> None:
     """Leave the lab as it was: REGISTRY_ONLY has to be seen to by who changed it; no entries, and the one sample pod."""
+    for plural in ("sidecars", "virtualservices", "destinationrules"):
+        _, found = lab.api("GET", f"/apis/networking.istio.io/v1/{plural}")
+        for each in found.get("items", ()):
+            where = each["metadata"]
+            lab.api("DELETE", f"/apis/networking.istio.io/v1/namespaces/{where['namespace']}/{plural}/{where['name']}")
     _, entries = lab.api("GET", "/apis/networking.istio.io/v1/serviceentries")
     for each in entries["items"]:
         lab.delete(each)

@@ -61,7 +61,8 @@ class Lab:
         """Ask the Kubernetes API; return status and JSON."""
         config = yaml.load(self.kubeconfig.read_text(), Loader=_LOADER)
         kubernetes = config["clusters"][0]["cluster"]
-        tls = ssl.create_default_context(cadata=b64decode(kubernetes["certificate-authority-data"]).decode())
+        authority = b64decode(kubernetes.get("certificate-authority-data", "")).decode()
+        tls = ssl.create_default_context(cafile=kubernetes.get("certificate-authority"), cadata=authority or None)
         headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(kubernetes["server"] + path, data, headers, method=method)

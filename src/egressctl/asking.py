@@ -110,13 +110,13 @@ def send(api: Api, source: Source, probes: Sequence[Probe], limits: curl.Limits)
     ran = _curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
     if not _is_old(api, source, ran):
         answer = curl.parse(probes, ran.stdout, ran.stderr)
-        return [Heard(outcome, _table(answer, ran), _lost(source, ran)) for outcome in answer.outcomes]
+        return [Heard(outcome, socket_table(answer, ran), _lost(source, ran)) for outcome in answer.outcomes]
     heard = []
     for probe in probes:
         argv = oldcurl.argv(curl.probe_argv([probe], limits))
         ran = _curl(api, source, argv, 1, limits, bool(probe.extract))
         answer = curl.parse([probe], ran.stdout, oldcurl.completed(ran.stderr, ended=ran.code is not None))
-        heard.append(Heard(answer.outcomes[0], _table(answer, ran), _lost(source, ran)))
+        heard.append(Heard(answer.outcomes[0], socket_table(answer, ran), _lost(source, ran)))
     return heard
 
 
@@ -125,12 +125,12 @@ def connect(api: Api, source: Source, addresses: Sequence[tuple[str, int]], limi
     ran = _curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
     if not _is_old(api, source, ran):
         answer = curl.parse_companion(addresses, ran.stdout, ran.stderr)
-        return [Heard(outcome, _table(answer, ran)) for outcome in answer.outcomes]
+        return [Heard(outcome, socket_table(answer, ran)) for outcome in answer.outcomes]
     heard = []
     for address in addresses:
         ran = _curl(api, source, oldcurl.argv(curl.companion_argv([address], limits)), 1, limits)
         answer = curl.parse_companion([address], ran.stdout, oldcurl.completed(ran.stderr, ended=ran.code is not None))
-        heard.append(Heard(answer.outcomes[0], _table(answer, ran)))
+        heard.append(Heard(answer.outcomes[0], socket_table(answer, ran)))
     return heard
 
 
@@ -152,8 +152,11 @@ def _is_old(api: Api, source: Source, ran: ExecResult) -> bool:
     return oldcurl.is_old(ran.stderr)
 
 
-def _table(answer: curl.Answer, ran: ExecResult) -> str:
-    # Where the command was not seen to end, the table may be cut at a line's end: without its last one it counts as cut.
+def socket_table(answer: curl.Answer, ran: ExecResult) -> str:
+    """Return the table that the command read last; one that may be cut at a line's end is given without its last end.
+
+    That is so wherever the command was not seen to end: from a table that is not whole nothing follows by what it lacks.
+    """
     return answer.table if ran.code is not None else answer.table.rstrip("\n")
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from egressctl import curl
+from egressctl import curl, envoy
 from egressctl.create import DRY_RUNS, manager_of
 from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
+from egressctl.parallel import begin, gather
 from egressctl.progress import Progress
-from egressctl.removal import await_sidecar_without, delete_entries, delete_source
+from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
@@ -116,8 +118,13 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
             progress.result(f"{_called(each)} deleted{DRY_RUNS[how.dry_run]}")
         return done
     namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
-    if not how.run_id:  # a run has asked before it made anything
+    counts: dict[str, envoy.ClusterCounts | None] = {}
+    if not how.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
+        # With its Envoy cluster the counts of what is still open go, and the connections stay.
+        asked = namespaces if how.verify and how.wait else []
+        counting = begin(partial(gather, [partial(count, mesh, each, how.choice) for each in asked], at_most=8))
         mesh.require((REMOVE,), namespaces)
+        counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
     delete_entries(mesh, manifests, how.timeout if how.wait else None)
@@ -127,7 +134,7 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
         if how.verify and how.wait:
             try:
-                _prove_closed(mesh, namespace, mine, how, done, progress)
+                _prove_closed(mesh, namespace, mine, how, done, progress, counts.get(namespace))
             except CouldNotAsk as failure:
                 done.unasked = failure
                 done.targets += [_unproved(each) for each in mine if not _has(done, each)]
@@ -151,10 +158,16 @@ def _unproved(manifest: Manifest) -> TargetResult:
 
 
 def _prove_closed(
-    mesh: Mesh, namespace: str, manifests: Sequence[Manifest], how: Removal, done: Removed, progress: Progress
+    mesh: Mesh,
+    namespace: str,
+    manifests: Sequence[Manifest],
+    how: Removal,
+    done: Removed,
+    progress: Progress,
+    counts: envoy.ClusterCounts | None,
 ) -> None:
     source = mesh.source(namespace, how.choice)
-    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], how.timeout, progress)
+    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], how.timeout, progress, counts)
     done.targets += closure(mesh, source, manifests, how.limits, done.warnings, progress, reading)
 
 

@@ -234,7 +234,7 @@ class Source:
     """The pod and container that a probe is sent from.
 
     `proxy` is the name of the sidecar's container, None where the pod has none. `chosen_of`
-    counts the ready pods that matched, 0 where the pod was named and its sidecar is not ready.
+    counts the ready pods that matched; a pod that was named counts also while its sidecar is not ready.
     """
 
     namespace: str

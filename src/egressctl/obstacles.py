@@ -20,8 +20,8 @@ def own(entry: ServiceEntry) -> Iterator[Finding]:
     where = str(entry)
     show = About("ServiceEntry", entry.namespace, entry.name).show
     if not entry.export_to:
-        told = "it has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
-        yield Finding("exported-everywhere", told, where, 'exportTo: ["."]')
+        told = "it has no exportTo and opens the egress for every namespace"
+        yield Finding("exported-everywhere", told, where, 'exportTo: ["."] or --export-to . limits it to its own namespace')
     every = any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
     for port in entry.ports:
         if port.protocol.upper() in OPAQUE_PROTOCOLS and (every or not entry.addresses):

@@ -20,7 +20,7 @@ from egressctl.envoy import (
     destination,
 )
 from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, auto_allocated, matches_host, network
+from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, auto_allocated, matches_host, network
 
 
 def owner(
@@ -34,6 +34,8 @@ def owner(
     """
     if walk.unknown:
         return Owner(Ownership.UNKNOWN, walk.unknown)
+    if walk.choices and walk.envoy_cluster is None:
+        return Owner(Ownership.UNKNOWN, f"chance decides between {' and '.join(walk.choices)}")
     if walk.envoy_cluster is None:
         return Owner(Ownership.OTHERS, "no filter chain takes the connection, and the sidecar closes it")
     if walk.envoy_cluster in (PASSTHROUGH, BLACKHOLE) or walk.filter_chain in (CATCH_ALL, PASSTHROUGH_CHAIN):
@@ -62,9 +64,7 @@ def _among_namesakes(
     holders = _holders((entry, *neighbours), entry.namespace, to, walk)
     holder = _holder(holders, pod_namespace)
     if entry not in holders:
-        if holder is not None:
-            return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
-        return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
+        return _not_asked_for(walk, entry, neighbours, holder, to)
     if holder is None:
         names = ", ".join(str(each) for each in holders if each != entry)
         return Owner(Ownership.UNKNOWN, f"{names} has the same host and {what} too, and which of them holds it is not known")
@@ -186,6 +186,40 @@ def _age(created: str) -> datetime | None:
     except ValueError:
         return None
     return age if age.tzinfo else None
+
+
+def _not_asked_for(
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], holder: ServiceEntry | None, to: Destination
+) -> Owner:
+    """Decide where the way leads to the entry's Envoy cluster by a filter chain that the entry does not ask for.
+
+    A VirtualService adds one for a part of a block (`destinationSubnets`); a sidecar may still have one that the entry asked
+    for before it was changed.
+    """
+    what = _asked_for(walk, to)
+    if holder is not None:
+        return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
+    if not _lists(entry, to.port):
+        return Owner(Ownership.OTHERS, f"the sidecar has port {to.port} of the host {to.host}, which {entry} does not name")
+    block = network(walk.prefix) if walk.prefix else None
+    if block is not None and entry.addresses and not walk.http_route and not walk.server_name:
+        if not any(_overlap(block, each) for each in entry.addresses):
+            return Owner(Ownership.OTHERS, f"the sidecar has {what} of the host {to.host}, which {entry} does not list")
+        inside = any(_inside(block, each) for each in entry.addresses)
+        like = any(_overlap(block, each) for other in neighbours if _lists(other, to.port) for each in other.addresses)
+        if walk.virtual_service and inside and not like:
+            return Owner(Ownership.OWNED, f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host")
+    return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
+
+
+def _overlap(block: Network, address: str) -> bool:
+    other = network(address)
+    return other is not None and other.version == block.version and block.overlaps(other)
+
+
+def _inside(block: Network, address: str) -> bool:
+    other = network(address)
+    return other is not None and other.version == block.version and block.subnet_of(other)  # type: ignore[arg-type]
 
 
 def meant(walk: Walk, via: str) -> Owner:

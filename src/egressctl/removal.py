@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -12,7 +13,7 @@ from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source
 from egressctl.names import HTTP_PROTOCOLS
-from egressctl.parallel import begin, gather
+from egressctl.parallel import gather
 from egressctl.polling import poll
 from egressctl.progress import Progress, Silent
 from egressctl.serviceentry import LABEL_RUN_ID, read
@@ -49,18 +50,22 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
 
 
 def await_sidecar_without(
-    mesh: Mesh, source: Source, gone: Sequence[ServiceEntry], timeout: float, progress: Progress
+    mesh: Mesh,
+    source: Source,
+    gone: Sequence[ServiceEntry],
+    timeout: float,
+    progress: Progress,
+    counts: envoy.ClusterCounts | None = None,
 ) -> Reading:
     """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut.
 
-    Connections that outlive them are warned of: a listener that is taken away drains for 45 s (measured).
+    With the counts of before the deletion, connections that outlive the entries are warned of: a listener that is taken
+    away drains for 45 s (measured).
     """
     if source.proxy is None:
         return NOTHING
     left: list[str] = []
     hosts = {host for entry in gone for host in entry.hosts}
-    # Asked at once: with its Envoy cluster the counts of what is still open go, and the connections stay.
-    counting = begin(partial(_counts, mesh, source))
 
     @cache
     def namesakes() -> list[ServiceEntry]:
@@ -87,13 +92,19 @@ def await_sidecar_without(
         entries=gone,
     )
     progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
-    counts = counting()
-    if counts and (held := still_open(counts, gone)) and (held := still_open(counts, gone, namesakes())):
+    if counts and still_open(counts, gone):
+        # Without the right to list them, an entry that has the same host stays unseen, and nothing depends on it.
+        with suppress(CouldNotAsk):
+            _warn_of(still_open(counts, gone, namesakes()), progress)
+    return reading
+
+
+def _warn_of(held: int, progress: Progress) -> None:
+    if held:
         progress.warn(
             f"connections made through it before that were still open when it was deleted: {held}; "
             "they live on for some 50 s, and no new one is made"
         )
-    return reading
 
 
 def still_open(counts: envoy.ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
@@ -111,10 +122,12 @@ def _places(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
     return {(host, port.number) for entry, port in ports for host in entry.hosts}
 
 
-def _counts(mesh: Mesh, source: Source) -> envoy.ClusterCounts | None:
+def count(mesh: Mesh, namespace: str, choice: SourceChoice) -> envoy.ClusterCounts | None:
+    """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
     try:
-        return mesh.proxy_counts(source)
-    except CouldNotAsk:
+        source = mesh.source(namespace, choice)
+        return mesh.proxy_counts(source) if source.proxy else None
+    except EgressctlError:
         return None
 
 

@@ -55,7 +55,7 @@ def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> So
         pod=str(metadata["name"]),
         container=container,
         proxy=proxy,
-        chosen_of=len(ready),
+        chosen_of=len(usable),
         ambient=podspec.in_ambient(pod),
         proxy_ready=not lacking,
         proxy_state=lacking,

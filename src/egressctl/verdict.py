@@ -27,6 +27,8 @@ from egressctl.model import (
 
 _GATEWAY_STATUS = (502, 503, 504)
 _ONLY_HTTP2 = ("HTTP2", "GRPC")
+_GIVEN_UP = 5.0
+"""Seconds after which a connection that failed was not refused, which takes one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ def _judge_no_connection(at: Situation) -> tuple[Verdict, Cause]:
     if not at.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
         return _inconclusive(
             at,
-            CauseCode.EVIDENCE_LOST,
+            CauseCode.PROXY_UNREADABLE,
             f"{at.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
             f"({at.outcome.error or 'no message'})",
         )
@@ -285,7 +287,7 @@ def _mistaken(at: Situation) -> str:
 def _beyond(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
     outcome, counts = at.outcome, at.evidence.counts
     if _by_the_sidecar(at) and counts is not None and counts.connect_failed:
-        return Verdict.FAILED, explain(CauseCode.CONNECT_REFUSED, at)
+        return Verdict.FAILED, explain(_not_connected(at), at)
     if not looks_reset(outcome) and code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
         return Verdict.FAILED, explain(code, at)
     if counts is None:
@@ -297,7 +299,7 @@ def _beyond(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
         connected = counts.opened > counts.connect_failed and not counts.pending
         return Verdict.FAILED, explain(CauseCode.TIMEOUT if connected else CauseCode.CONNECT_TIMEOUT, at)
     if counts.connect_failed:
-        return Verdict.FAILED, explain(CauseCode.CONNECT_REFUSED, at)
+        return Verdict.FAILED, explain(_not_connected(at), at)
     if counts.pending:
         return Verdict.FAILED, explain(CauseCode.CONNECT_TIMEOUT, at)
     if counts.opened:
@@ -307,3 +309,8 @@ def _beyond(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
         CauseCode.EVIDENCE_LOST,
         f"the connection to {at.address} was cut, and the connection counts do not show that it went out",
     )
+
+
+def _not_connected(at: Situation) -> CauseCode:
+    """Tell a connection that was refused from one that Envoy gave up: it does so after `connect_timeout`, 10 s in Istio."""
+    return CauseCode.CONNECT_TIMEOUT if at.outcome.seconds.get("total", 0) >= _GIVEN_UP else CauseCode.CONNECT_REFUSED

@@ -228,7 +228,7 @@ class RealCluster:
         programs.mkdir(exist_ok=True)
         _write_wrapper(programs, name, info)
         stages = (Path(__file__).parent / "stages.yaml").read_text()
-        local = [_exec("no-sidecar", {"matchNames": [NO_SIDECAR]}, internet=None), _exec("pod", {}, sidecar=[PROXY], pod=None)]
+        local = [_exec("no-sidecar", {"matchNames": [NO_SIDECAR]}, bare=None), _exec("pod", {}, sidecar=[PROXY], pod=None)]
         config.write_text(stages + "---\n" + yaml.safe_dump_all(local))
         self.start(
             "kwok",
@@ -254,7 +254,7 @@ def _exec(name: str, selector: Mapping[str, Any], **places: list[str] | None) ->
 def _write_wrapper(programs: Path, name: str, info: control.LabInfo) -> None:
     """Write one script, under the name of each program, that enters the place that $PLACE names."""
     ways = []
-    for place, pid, sidecar in (("sidecar", "init", True), ("pod", "init", False), ("internet", "internet", False)):
+    for place, pid, sidecar in (("sidecar", "init", True), ("pod", "init", False), ("bare", "bare", False)):
         way = entrance(locate(name), info.pids[pid], sidecar=sidecar)
         env = [f"{key}={value}" for key, value in way.env.items()]
         ways.append(f'{place}) exec {shlex.join(["/usr/bin/env", "-i", *env, *way.prefix])} "${{0##*/}}" "$@" ;;')

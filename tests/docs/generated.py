@@ -16,6 +16,7 @@ from docs.pages import ROOT, read
 from egressctl import curl, errors, oldcurl
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
+from egressctl.rules import RULES
 
 SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "down")
 
@@ -78,6 +79,12 @@ def cause_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def rules() -> str:
+    """Return the table of lint's rules."""
+    rows = ["| rule | severity | what it finds |", "| --- | --- | --- |"]
+    return "\n".join([*rows, *(f"| `{name}` | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())]) + "\n"
+
+
 def exec_probe() -> str:
     """Return the command line that one exec with two probes is: one that reads a body, and one that does not."""
     extracting = Probe("articles", "URL-2", extract={"articles": "(.*)"})
@@ -92,6 +99,12 @@ def exec_many() -> str:
 def exec_derived() -> str:
     """Return the command line of a derived probe, for which any status will do."""
     return _fenced(shlex.join(curl.probe_argv([Probe("https", "URL-1", Expectation(status=None))], curl.LIMITS)))
+
+
+def exec_around() -> str:
+    """Return the command line of a probe of `--around`, which connects elsewhere than the URL's host resolves to."""
+    probe = Probe("around", "URL-1", Expectation(status=None), connect_ip="ADDRESS")
+    return _fenced(shlex.join(curl.probe_argv([probe], curl.LIMITS)))
 
 
 def exec_companion() -> str:
@@ -125,9 +138,11 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-probe": exec_probe,
     "exec-many": exec_many,
     "exec-derived": exec_derived,
+    "exec-around": exec_around,
     "exec-companion": exec_companion,
     "exec-old": exec_old,
     "exec-version": exec_version,
+    "rules": rules,
     "differences": differences,
 }
 

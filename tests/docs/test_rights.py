@@ -12,6 +12,7 @@ import pytest
 
 from docs.pages import ROOT, read
 from docs.shell import Reader, a_reader
+from egressctl.rights import EXTRAS
 from faults import Call, FaultProxy
 
 Right = tuple[str, str]
@@ -22,6 +23,7 @@ _OBJECTS = re.compile(
 _VERBS = {"PATCH": "patch", "DELETE": "delete", "POST": "create", "PUT": "update"}
 
 COMMANDS = {
+    "lint": "egressctl lint wikipedia",
     "create": "egressctl create wikipedia",
     "verify": "egressctl verify wikipedia",
     "list": "egressctl list",
@@ -33,6 +35,8 @@ COMMANDS = {
 """The rows of the page, and a command for each, in an order in which each finds what it needs."""
 BASES = {"create --with-source": "create", "cleanup of that pod": "cleanup"}
 """Rows that are told beside those of another."""
+CAUSES = "--causes"
+"""The rows of what is asked for where it may be."""
 
 
 def _right(call: Call) -> Right | None:
@@ -80,13 +84,19 @@ def test_a_command_asks_for_the_rights_that_the_page_says(
     command: str, calls: dict[str, list[Call]], told: dict[str, set[Right]]
 ) -> None:
     asked = {right for call in calls[command] if (right := _right(call))}
-    allowed = told[command] | told.get(BASES.get(command, ""), set())
+    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES]
     assert asked <= allowed
     assert told[command] <= asked
 
 
 def test_the_page_has_no_rights_of_commands_that_are_not_held(told: dict[str, set[Right]]) -> None:
-    assert set(told) == set(COMMANDS)
+    assert set(told) == {*COMMANDS, CAUSES}
+    assert told[CAUSES] == {(rule.resource, verb) for rule in EXTRAS["causes"] for verb in rule.verbs}
+
+
+@pytest.mark.xdist_group("docs-rights")
+def test_lint_looks_at_everything_that_the_page_says(calls: dict[str, list[Call]], told: dict[str, set[Right]]) -> None:
+    assert told[CAUSES] <= {right for call in calls["lint"] if (right := _right(call))}
 
 
 @pytest.mark.xdist_group("docs-rights")

@@ -83,7 +83,10 @@ class TestAnOldCurl:
 
     @pytest.mark.parametrize(
         "script",
-        [old("stderr", "exitcode", "errormsg"), "echo 'curl: option --next: is unknown' >&2; exit 2"],
+        [
+            "echo \"curl: unknown --write-out variable: 'stderr'\" >&2; echo 200",
+            "echo 'curl: option --next: is unknown' >&2; exit 2",
+        ],
         ids=["before 7.63", "before 7.36"],
     )
     def test_one_that_cannot_report_at_all_is_told_with_its_version(

@@ -20,7 +20,7 @@ from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.dataplane.processes import start_time
 from labs import Lab, eventually
 
-ROLES = ("supervisor", "unshare", "init", "envoy", "internet")
+ROLES = ("supervisor", "unshare", "init", "bare", "envoy", "internet")
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_a_rejected_listener_is_told_and_does_not_stop_the_others(lab: Lab) -> N
 
 
 def test_a_protocol_that_the_lab_does_not_know_is_told(lab: Lab) -> None:
-    manifest = entry("tls-ext", hosts=["sni.example"], ports=[{"number": 443, "name": "tls", "protocol": "TLS"}])
+    manifest = entry("redis-ext", hosts=["redis.example"], ports=[{"number": 443, "name": "redis", "protocol": "REDIS"}])
     lab.create(manifest)
-    assert eventually(lambda: "tls-ext: the lab does not know protocol TLS" in control.logs(lab.name)["lab"].read_text())
+    assert eventually(lambda: "redis-ext: the lab does not know protocol REDIS" in control.logs(lab.name)["lab"].read_text())
     assert lab.is_blocked()
     lab.delete(manifest)
 

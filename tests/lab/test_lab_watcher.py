@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from egressctl.errors import LabFailed
 from egressctl.lab.certificates import Authority
+from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.model import Manifest
 
@@ -95,7 +96,9 @@ async def states(
     seen: list[State] = []
     over = asyncio.Event()
 
-    def changed(entries: Iterable[Manifest]) -> None:
+    def changed(plural: str, entries: Iterable[Manifest]) -> None:
+        if plural != "serviceentries":
+            return
         notes = [(item["metadata"]["name"], item["spec"]["note"]) for item in entries]
         seen.append(sorted(f"{name}={note}" if note else name for name, note in notes))
         if seen[-1] == last:
@@ -147,6 +150,37 @@ def test_a_watch_that_ends_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_an_expired_version_leads_to_a_new_list(tmp_path: Path, expired: list[bytes] | int) -> None:
     api = Api([[entry("a", 9)], [entry("b", 9)]], [expired])
     assert watched(tmp_path, api, ["b"]) == [["a"], ["b"]]
+
+
+def test_a_kind_that_is_not_served_has_no_objects(tmp_path: Path) -> None:
+    """Only ServiceEntries are served by the test's API."""
+    told: dict[str, list[Manifest]] = {}
+
+    async def until_all_are_told() -> None:
+        application = web.Application()
+        api = Api([[entry("a", 9)]], [])
+        application.router.add_get(GROUP, api.group)
+        application.router.add_get(GROUP + "/{version}/serviceentries", api.entries)
+        runner = web.AppRunner(application, shutdown_timeout=0.01)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        all_told = asyncio.Event()
+
+        def changed(plural: str, items: Iterable[Manifest]) -> None:
+            told[plural] = list(items)
+            if len(told) == len(PLURALS):
+                all_told.set()
+
+        server = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        watching = asyncio.create_task(watch(kubeconfig(tmp_path, server, "token: secret"), changed))
+        async with asyncio.timeout(10):
+            await all_told.wait()
+        watching.cancel()
+        await asyncio.wait([watching])
+        await runner.cleanup()
+
+    asyncio.run(until_all_are_told())
+    assert told == {**{key: [] for key in PLURALS}, "serviceentries": [entry("a", 9)]}
 
 
 def test_watches_that_end_at_once_are_not_asked_for_without_pause(tmp_path: Path) -> None:
@@ -258,5 +292,5 @@ def test_an_unusable_kubeconfig_is_named_without_its_content(tmp_path: Path, tex
     file = tmp_path / "kubeconfig"
     file.write_text(text)
     with pytest.raises(LabFailed, match="kubeconfig cannot be used") as failure:
-        asyncio.run(watch(file, lambda entries: None))
+        asyncio.run(watch(file, lambda plural, items: None))
     assert text not in str(failure.value) or not text

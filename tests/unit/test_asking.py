@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.asking import after_warnings, lacks, proxy_answer
+import recordings
+from egressctl import curl
+from egressctl.asking import after_warnings, lacks, proxy_answer, socket_table
 from egressctl.errors import ProxyUnreadable
 from egressctl.kube.exec import ExecResult
-from egressctl.model import Source
+from egressctl.mesh import captured
+from egressctl.model import Capture, Outcome, Source
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 PATH = "clusters?format=json"
@@ -59,6 +62,25 @@ def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResul
 )
 def test_what_else_goes_wrong_is_not_held_for_that(ran: ExecResult) -> None:
     assert not lacks(ran, "curl")
+
+
+# The socket table
+
+
+@pytest.mark.parametrize(
+    ("ran", "capture"),
+    [
+        (ExecResult(0, b"", b""), Capture.NOT_CAPTURED),
+        (ExecResult(37, b"", b""), Capture.NOT_CAPTURED),
+        (ExecResult(None, b"", b"", "the connection was lost before the command ended"), Capture.UNKNOWN),
+        (ExecResult(None, b"", b"", "the output is longer than 8 bytes", truncated=True), Capture.UNKNOWN),
+    ],
+)
+def test_a_table_that_may_be_cut_shows_what_it_has_and_not_what_it_lacks(ran: ExecResult, capture: Capture) -> None:
+    line, _, table = recordings.socket_table("not-captured").partition("\n")
+    fields = line.split("\t")
+    outcome = Outcome(0, remote_ip=fields[3], remote_port=int(fields[4]), local_ip=fields[5], local_port=int(fields[6]))
+    assert captured(socket_table(curl.Answer((outcome,), table), ran), outcome) is capture
 
 
 # pilot-agent's answer

@@ -225,7 +225,7 @@ def test_another_port_than_the_probes_is_others() -> None:
 
 def test_a_port_that_the_entry_does_not_list_is_not_owned() -> None:
     entry = an_entry(ports=(Port(8443, "TCP", "a"), Port(443, "UDP", "b")))
-    assert ask(entry=entry).ownership is Ownership.UNKNOWN
+    assert ask(entry=entry).ownership is Ownership.OTHERS  # the sidecar has it from before
     namesake = an_entry("a-ext")
     assert ask(WAY, namesake, entry=entry) == replace(ask(WAY, namesake, entry=entry), ownership=Ownership.OTHERS, rival=namesake)
 
@@ -257,10 +257,88 @@ def test_an_older_entry_of_another_host_or_namespace_does_not_matter(other: Serv
     assert ask(WAY, other).ownership is Ownership.OWNED
 
 
-def test_a_block_that_nobody_lists_is_unknown_and_named() -> None:
+def test_a_block_that_nobody_lists_any_more_is_not_the_entrys() -> None:
+    """The sidecar has it from before the entry was changed: the entry as it is on the Kubernetes cluster did not open it."""
     found = ask(replace(WAY, prefix="198.51.100.0/24"))
-    assert found.ownership is Ownership.UNKNOWN
-    assert "198.51.100.0/24 on port 443, which default/wikipedia-ext does not list" in found.reason
+    assert (found.ownership, found.rival) == (Ownership.OTHERS, None)
+    assert "198.51.100.0/24 on port 443 of the host wikipedia.org, which default/wikipedia-ext does not list" in found.reason
+
+
+@pytest.mark.parametrize("prefix", ["208.80.154.0/24", "208.80.154.230/32", ""])
+def test_a_part_of_a_block_or_more_than_it_is_not_known_to_be_the_entrys(prefix: str) -> None:
+    assert ask(replace(WAY, prefix=prefix)).ownership is Ownership.UNKNOWN
+
+
+def test_a_virtualservice_may_ask_for_a_part_of_a_block() -> None:
+    part = replace(WAY, prefix="208.80.154.230/32", virtual_service="default/part")
+    assert ask(part).ownership is Ownership.OWNED
+    assert ask(replace(part, prefix="208.80.154.0/24")).ownership is Ownership.UNKNOWN
+    # It may be the part of another's block, led to this host.
+    assert ask(part, an_entry("a-ext", hosts=("a.example",))).ownership is Ownership.UNKNOWN
+
+
+# HTTP and TLS, where the host decides
+
+WEB, SECURE = Port(443, "HTTP", "web"), Port(443, "TLS", "tls")
+ROUTED = replace(WAY, prefix="", http_route="443 / wikipedia.org:443 / default")
+NAMED = replace(WAY, prefix="", server_name=HOST)
+
+
+@pytest.mark.parametrize("addresses", [(), (BLOCK,)])
+def test_a_route_of_http_is_the_entrys_whatever_its_addresses(addresses: tuple[str, ...]) -> None:
+    assert ask(ROUTED, entry=an_entry(ports=(WEB,), addresses=addresses)).ownership is Ownership.OWNED
+
+
+def test_a_route_of_an_address_of_its_own_is_that_addresss() -> None:
+    own = replace(ROUTED, prefix="208.80.154.224")
+    assert ask(own, entry=an_entry(ports=(WEB,), addresses=("208.80.154.224",))).ownership is Ownership.OWNED
+    assert ask(own, entry=an_entry(ports=(WEB,), addresses=("208.80.154.225",))).ownership is Ownership.UNKNOWN
+
+
+def test_a_server_name_is_the_entrys_that_has_the_host_and_the_block() -> None:
+    assert ask(NAMED, entry=an_entry(ports=(SECURE,), addresses=())).ownership is Ownership.OWNED
+    assert ask(replace(NAMED, prefix=BLOCK), entry=an_entry(ports=(SECURE,))).ownership is Ownership.OWNED
+    assert ask(NAMED, entry=an_entry(ports=(SECURE,))).ownership is Ownership.UNKNOWN
+    assert (
+        ask(replace(NAMED, server_name="other.example"), entry=an_entry(ports=(SECURE,), addresses=())).ownership
+        is not Ownership.OWNED
+    )
+
+
+@pytest.mark.parametrize(
+    ("way", "port"), [(ROUTED, SECURE), (ROUTED, TCP), (NAMED, WEB), (NAMED, TCP), (WAY, WEB), (WAY, SECURE)]
+)
+def test_what_the_ports_protocol_does_not_make_is_not_owned(way: Walk, port: Port) -> None:
+    entry = an_entry(ports=(port,), addresses=(BLOCK,) if way is WAY else ())
+    assert ask(way, entry=entry).ownership is not Ownership.OWNED
+
+
+def test_of_a_tls_and_a_tcp_entry_of_one_host_the_server_name_tells_which_it_is() -> None:
+    secure, plain = an_entry("tls-ext", ports=(SECURE,), addresses=()), an_entry("tcp-ext", addresses=(), created=OLDER)
+    assert ask(NAMED, plain, entry=secure).ownership is Ownership.OWNED
+    assert ask(NAMED, secure, entry=plain) == replace(ask(NAMED, secure, entry=plain), ownership=Ownership.OTHERS, rival=secure)
+    assert ask(replace(WAY, prefix=""), secure, entry=plain).ownership is Ownership.OWNED
+
+
+# Addresses that Istio gave
+
+
+@pytest.mark.parametrize("allocated", [("240.240.0.7",), ()])
+def test_an_address_that_istio_gave_is_the_entrys_that_has_none(allocated: tuple[str, ...]) -> None:
+    entry = an_entry(addresses=(), allocated=allocated, resolution="DNS")
+    assert ask(replace(WAY, prefix="240.240.0.7"), entry=entry).ownership is Ownership.OWNED
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        an_entry(addresses=(), allocated=("240.240.0.8",), resolution="DNS"),
+        an_entry(addresses=(), resolution="NONE"),  # it is given none
+        an_entry(resolution="DNS"),
+    ],
+)
+def test_an_address_that_istio_gave_another_is_not_the_entrys(entry: ServiceEntry) -> None:
+    assert ask(replace(WAY, prefix="240.240.0.7"), entry=entry).ownership is not Ownership.OWNED
 
 
 def test_the_block_of_a_namesake_is_the_namesakes() -> None:

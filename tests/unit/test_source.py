@@ -203,7 +203,7 @@ NAMED = SourceChoice(pod="sleep-1")
 def test_a_named_pod_whose_sidecar_is_not_ready_serves_and_says_why(state: dict[str, Any], why: str, named: str) -> None:
     source = choose([a_pod(status=unready(RUNS, state))], SourceChoice(pod=named), "default")
     assert (source.pod, source.container, source.proxy) == ("sleep-1", "sleep", "istio-proxy")
-    assert (source.proxy_ready, source.proxy_state, source.chosen_of) == (False, why, 0)
+    assert (source.proxy_ready, source.proxy_state, source.chosen_of) == (False, why, 1)
 
 
 def test_a_native_sidecar_may_be_the_one_that_is_not_ready() -> None:
@@ -212,7 +212,7 @@ def test_a_native_sidecar_may_be_the_one_that_is_not_ready() -> None:
 
 
 def test_a_status_that_says_nothing_of_the_sidecar_holds_nothing_against_it() -> None:
-    for status in (READY, {**READY, "containerStatuses": [RUNS]}):
+    for status in (READY, *({**READY, "containerStatuses": [each]} for each in (RUNS, {"name": "istio-proxy"}))):
         source = choose([a_pod(status=status)], NAMED, "default")
         assert (source.proxy_ready, source.proxy_state) == (True, "")
 

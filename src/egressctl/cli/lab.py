@@ -32,14 +32,20 @@ Examples:
 def register(app: typer.Typer, name: str, short: str) -> None:
     """Add the group of commands to the application."""
     group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
-    for command in (up, status, exec_, logs, policy, down):
-        group.command(command.__name__.rstrip("_"))(command)
+    for command in (up, status, exec_, logs, policy, stall, resume, restart_proxy, down):
+        group.command(command.__name__.rstrip("_").replace("_", "-"))(command)
     app.add_typer(group, name=name)
 
 
 def up(
     name: _NAME = "default",
     policy: _POLICY = "",
+    exclude_ip_ranges: Annotated[
+        str, typer.Option("--exclude-ip-ranges", metavar="CIDR,...", help="What goes around the sidecar: IPv4 blocks.")
+    ] = "",
+    exclude_ports: Annotated[
+        str, typer.Option("--exclude-ports", metavar="PORT,...", help="What goes around the sidecar: ports.")
+    ] = "",
     merge: Annotated[bool, typer.Option("--merge", help="Put a context egressctl-lab into the kubeconfig of this user.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints.")] = False,
 ) -> int:
@@ -49,8 +55,10 @@ def up(
     """
     from egressctl.cli.console import say
     from egressctl.lab import control
+    from egressctl.lab.dataplane.excluded import excluded
 
-    info = control.up(name, policy or None)
+    asked = excluded(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
+    info = control.up(name, policy or None, excluded=asked)
     if not quiet:
         say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
     if merge:
@@ -77,6 +85,8 @@ def status(name: _NAME = "default") -> int:
     print(f"policy      {found.policy}")
     print(f"API server  {found.address}")
     print(f"kubeconfig  {found.kubeconfig}")
+    for around in (*found.excluded.networks, *(f"port {port}" for port in found.excluded.ports)):
+        print(f"excluded    {around}")
     for role, pid in found.processes.items():
         print(f"process     {role} {pid}")
     return 0
@@ -124,6 +134,33 @@ def policy(
 
     control.set_policy(name, value)
     print(f"lab {name} policy {value}")
+    return 0
+
+
+def stall(name: _NAME = "default") -> int:
+    """Stall the control plane: the sidecar keeps what it has, whatever changes."""
+    from egressctl.lab import control
+
+    control.stall(name)
+    print(f"lab {name} control plane stalled")
+    return 0
+
+
+def resume(name: _NAME = "default") -> int:
+    """End a stall, and wait until the sidecar has what was held back."""
+    from egressctl.lab import control
+
+    control.resume(name)
+    print(f"lab {name} control plane resumed")
+    return 0
+
+
+def restart_proxy(name: _NAME = "default") -> int:
+    """Stop the sidecar's Envoy and start it again: its counters start from zero."""
+    from egressctl.lab import control
+
+    control.restart_proxy(name)
+    print(f"lab {name} proxy restarted")
     return 0
 
 

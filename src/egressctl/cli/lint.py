@@ -61,7 +61,9 @@ def lint(
     live = [name for name in named if name not in given]
     if all_namespaces and (named or made or offline):
         raise InvalidInput("-A looks at what egressctl made in all namespaces: name no target beside it")
-    if offline and (live or not (given or made)):
+    if offline and live:
+        catalog.get(live[0])  # which refuses it, and says what there is
+    if offline and not (given or made):
         raise InvalidInput("--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or -f FILE")
     try:
         targets = wanted_targets(given, target) if given or made else []

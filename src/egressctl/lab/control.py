@@ -20,6 +20,7 @@ from pathlib import Path
 import egressctl
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.state import DEFAULT, Paths, Running, locate, read_running, try_lock
@@ -30,13 +31,14 @@ _PAUSE_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class LabInfo:
-    """A running lab: its kubeconfig, its outbound traffic policy, the API's address, and role -> pid."""
+    """A running lab: its kubeconfig, outbound traffic policy, API's address, role -> pid, and what goes around its sidecar."""
 
     name: str
     kubeconfig: Path
     policy: str
     address: str
     pids: Mapping[str, int]
+    excluded: Excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,18 @@ class LabStatus:
     address: str = ""
     kubeconfig: Path | None = None
     processes: Mapping[str, int] = field(default_factory=dict)
+    excluded: Excluded = field(default_factory=Excluded)
 
 
-def up(name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None) -> LabInfo:
+def up(
+    name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None, excluded: Excluded | None = None
+) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
 
     `policy` is REGISTRY_ONLY or ALLOW_ANY; None is whatever a running lab has, and REGISTRY_ONLY for a new one.
     `kubernetes` is a kubeconfig that names no other file: the new lab's sidecar is fed from the Kubernetes API that it
-    leads to, and the lab serves none.
+    leads to, and the lab serves none. `excluded` is what goes around the sidecar of a new lab; None is whatever a running
+    lab has, and nothing for a new one.
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)
@@ -67,14 +73,14 @@ def up(name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None =
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
         if running and not _ended(running.processes["supervisor"]):
-            return _same_policy(_info(paths, running), policy)
+            return _same(_info(paths, running), policy, excluded)
         if time.monotonic() > deadline:
             raise LabFailed(f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_flag(name)}")
         time.sleep(_PAUSE_SECONDS)
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = _supervise(paths, policy or REGISTRY_ONLY, lock, kubernetes)
+        report = _supervise(paths, policy or REGISTRY_ONLY, excluded or Excluded(), lock, kubernetes)
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -114,25 +120,43 @@ def status(name: str = DEFAULT) -> LabStatus:
     if running is None:
         return LabStatus(name, running=False)
     info = _info(paths, running)
-    return LabStatus(name, True, info.policy, info.address, info.kubeconfig, info.pids)
+    return LabStatus(name, True, info.policy, info.address, info.kubeconfig, info.pids, info.excluded)
 
 
 def set_policy(name: str, value: str) -> None:
     """Change the outbound traffic policy of a running lab; return once its sidecar has acknowledged it."""
     _check_policy(value)
+    _ask(name, f"policy {value}", f"take the policy {value}")
+
+
+def stall(name: str) -> None:
+    """Stall the control plane of a running lab: its sidecar keeps what it has, whatever changes, until `resume`."""
+    _ask(name, "stall", "stall its control plane")
+
+
+def resume(name: str) -> None:
+    """End a stall; return once the sidecar has what was held back. No stall is no error."""
+    _ask(name, "resume", "resume its control plane")
+
+
+def restart_proxy(name: str) -> None:
+    """Stop the sidecar's Envoy and start it again; return once it has its configuration. Its counters start from zero."""
+    _ask(name, "restart", "restart its Envoy")
+
+
+def _ask(name: str, request: str, what: str) -> None:
     paths, _ = _require(name)
     with socket.socket(socket.AF_UNIX) as supervisor:
         supervisor.settimeout(START_SECONDS)
         try:
             supervisor.connect(str(paths.control_socket))
-            supervisor.sendall(f"{value}\n".encode())
-            answer = supervisor.recv(64).decode().strip()
+            supervisor.sendall(f"{request}\n".encode())
+            answer = supervisor.recv(4096)
         except OSError as error:
-            raise LabFailed(
-                f"the lab {name} did not take the policy {value}: {error}", hint=f"its log is {paths.lab_log}"
-            ) from error
-    if answer != value:
-        raise LabFailed(f"the lab {name} did not take the policy {value}", hint=f"its log is {paths.lab_log}")
+            raise LabFailed(f"the lab {name} did not {what}: {error}", hint=f"its log is {paths.lab_log}") from error
+    if answer != b"\n":
+        why = answer.decode(errors="replace").strip() or "it ended"
+        raise LabFailed(f"the lab {name} did not {what}: {why}", hint=f"its log is {paths.lab_log}")
 
 
 def exec_argv(name: str, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -178,21 +202,36 @@ def _flag(name: str) -> str:
     return "" if name == DEFAULT else f" --name {name}"
 
 
-def _same_policy(info: LabInfo, policy: str | None) -> LabInfo:
+def _same(info: LabInfo, policy: str | None, excluded: Excluded | None) -> LabInfo:
     if policy not in (None, info.policy):
         raise LabFailed(
             f"the lab {info.name} runs already, with the policy {info.policy}",
             hint=f"egressctl lab policy {policy}{_flag(info.name)}",
         )
+    if excluded not in (None, info.excluded):
+        raise LabFailed(
+            f"the lab {info.name} runs already, and what goes around a sidecar is settled when its pod starts",
+            hint=f"egressctl lab down{_flag(info.name)}",
+        )
     return info
 
 
-def _supervise(paths: Paths, policy: str, lock: int, kubernetes: Path | None) -> dict[str, str]:
+def _supervise(paths: Paths, policy: str, excluded: Excluded, lock: int, kubernetes: Path | None) -> dict[str, str]:
     """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
-    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(lock)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "egressctl.lab.supervisor",
+        str(paths.home),
+        paths.name,
+        policy,
+        str(excluded),
+        str(lock),
+    ]
     command += [str(kubernetes)] if kubernetes else []
     line = b""
     try:
@@ -280,4 +319,4 @@ def _require(name: str) -> tuple[Paths, Running]:
 
 def _info(paths: Paths, running: Running) -> LabInfo:
     pids = {role: pid for role, (pid, _) in running.processes.items()}
-    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids)
+    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, Excluded.parse(running.excluded))

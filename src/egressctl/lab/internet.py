@@ -29,7 +29,7 @@ ADDRESSES: Mapping[str, str] = {
 """Name -> address. `untrusted.example` is within one of Wikipedia's blocks, `outside.example` in none."""
 UNTRUSTED = "untrusted.example"
 TRUSTED = tuple(name for name in ADDRESSES if name != UNTRUSTED)
-TLS_PORTS, PLAIN_PORTS = (443, 8443), (80,)
+TLS_PORTS, PLAIN_PORTS = (443, 8443), (80, 8080)
 READY = "internet"
 ARTICLES = "7,012,345"
 
@@ -119,7 +119,13 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: bool) -> bool:
     """Serve one request; return whether another may follow."""
-    start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    first = await reader.readexactly(1)
+    if not first.isalpha():
+        # TLS where there is none: real servers say so at once.
+        writer.write(encode(_page(400, "Bad Request"), head=False, close=True))
+        await writer.drain()
+        return False
+    start, *lines = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, version = start.split(" ")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     await reader.readexactly(int(headers.get("content-length") or 0))

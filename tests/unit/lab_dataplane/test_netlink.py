@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.dataplane import nftables
+from egressctl.lab.dataplane.excluded import Excluded, excluded
 from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested
 
 
@@ -46,7 +47,7 @@ def expressions(rule: bytes) -> list[tuple[str, dict[int, bytes]]]:
 
 
 def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
-    begin, table, chain, rule, end = nftables.redirect(15001)
+    begin, table, chain, rule, end = nftables.redirect(15001, Excluded())
     assert [struct.unpack_from("=H", item, 4)[0] for item in (begin, table, chain, rule, end)] == [
         0x10,
         0xA00,
@@ -68,8 +69,26 @@ def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
     assert dict(attributes(port[0x8000 | 2])) == {1: (15001).to_bytes(2, "big")}
 
 
+def test_what_is_excluded_is_accepted_before_the_redirect() -> None:
+    _, _, _, block, port, redirect, end = nftables.redirect(15001, excluded("203.0.113.77/24", "8443"))
+    assert [struct.unpack_from("=I", item, 8)[0] for item in (block, port, redirect, end)] == [4, 5, 6, 7]
+    rules = [expressions(dict(attributes(rule[20:]))[0x8000 | 4]) for rule in (block, port, redirect)]
+    assert [[name for name, _ in rule] for rule in rules] == [
+        ["meta", "cmp", "payload", "bitwise", "cmp", "immediate"],
+        ["meta", "cmp", "payload", "cmp", "immediate"],
+        ["meta", "cmp", "payload", "cmp", "immediate", "redir"],
+    ]
+    compared = [dict(attributes(values[0x8000 | 3])) for rule in rules[:2] for name, values in rule[-2:-1] if name == "cmp"]
+    assert compared == [{1: bytes([203, 0, 113, 0])}, {1: (8443).to_bytes(2, "big")}]
+    for rule in rules[:2]:
+        # Into the verdict register, the verdict to accept.
+        immediate = rule[-1][1]
+        verdict = dict(attributes(dict(attributes(immediate[0x8000 | 2]))[0x8000 | 2]))
+        assert (struct.unpack(">i", immediate[1]), struct.unpack(">i", verdict[1])) == ((0,), (1,))
+
+
 def test_the_chain_hangs_on_locally_made_packets_before_they_leave() -> None:
-    chain = dict(attributes(nftables.redirect(15001)[2][20:]))
+    chain = dict(attributes(nftables.redirect(15001, Excluded())[2][20:]))
     hook = {kind: struct.unpack(">i", value)[0] for kind, value in attributes(chain[0x8000 | 4])}
     assert hook == {1: 3, 2: -100}
     assert chain[7] == b"nat\0"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from egressctl.lab.dataplane.envoy_config import TYPE
-from egressctl.lab.dataplane.names import ADMIN_PORT, NAMESPACE, POD, POD_ADDRESS
+from egressctl.lab.dataplane.layout import TYPE
+from egressctl.lab.dataplane.names import ADMIN_PORT, NAMESPACE, POD, POD_ADDRESS, POD_LABELS
 
 _VISIBLE_STATS: list[dict[str, Any]] = [
     *(
@@ -34,7 +34,7 @@ def bootstrap(*, clusters_file: str, listeners_file: str, admin_socket: str) -> 
                 "NAME": POD,
                 "NAMESPACE": NAMESPACE,
                 "INSTANCE_IPS": POD_ADDRESS,
-                "LABELS": {"app": POD},
+                "LABELS": dict(POD_LABELS),
                 "INTERCEPTION_MODE": "REDIRECT",
             },
         },

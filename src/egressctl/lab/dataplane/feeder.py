@@ -1,4 +1,4 @@
-"""Keep the sidecar's configuration what the ServiceEntries and the outbound traffic policy say: istiod's job in the lab."""
+"""Keep the sidecar's configuration what Istio's objects and the outbound traffic policy say: istiod's job in the lab."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from egressctl.lab.dataplane.envoy_config import Outside, resources
-from egressctl.lab.dataplane.names import NAMESPACE
+from egressctl.lab.dataplane.envoy_config import resources
+from egressctl.lab.dataplane.layout import Outside
+from egressctl.lab.dataplane.objects import PLURALS, SLEEP, Objects
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.lab.dataplane.xds import Files
 from egressctl.model import Manifest
@@ -18,18 +19,21 @@ log = logging.getLogger(__name__)
 
 
 class Feeder:
-    """Feeds one Envoy. Changes that come while an update is under way become one further update."""
+    """Feeds one Envoy. Changes that come while an update is under way, or while it is stalled, become one further update."""
 
     def __init__(self, files: Files, outside: Outside, policy: str) -> None:
         self._files, self._outside, self.policy = files, outside, policy
-        self._entries: tuple[Manifest, ...] = ()
+        self._objects = Objects()
+        self._missing = set(PLURALS)
         self._notes: tuple[str, ...] = ()
         self._wanted = self._fed = 0
         self._wake, self._progress = asyncio.Event(), asyncio.Condition()
+        self._running, self._idle = asyncio.Event(), asyncio.Lock()
+        self._running.set()
 
     async def run(self, kubeconfig: Path) -> None:
         """Feed until cancelled; raises what stops it."""
-        tasks = [asyncio.create_task(self._feed()), asyncio.create_task(watch(kubeconfig, self._entries_changed))]
+        tasks = [asyncio.create_task(self._feed()), asyncio.create_task(watch(kubeconfig, self._changed))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -39,17 +43,40 @@ class Feeder:
                 task.cancel()
 
     async def first_feed(self) -> None:
-        """Return once the ServiceEntries were listed and Envoy has what they say."""
+        """Return once all objects were listed and Envoy has what they say."""
         await self._settled(1)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing is fed at the moment, as with a control plane that hangs."""
+        return not self._running.is_set()
+
+    async def stall(self) -> None:
+        """Feed nothing from now on; return once an update under way is over."""
+        self._running.clear()
+        async with self._idle:
+            pass
+
+    async def resume(self) -> None:
+        """Feed again; return once Envoy has what was held back."""
+        self._running.set()
+        await self._settled(self._want())
+
+    async def restarted(self) -> None:
+        """Return once an Envoy that has just started has what the one before it had."""
+        async with self._idle:
+            await self._files.all_acknowledged()
 
     async def set_policy(self, policy: str) -> None:
         """Change the outbound traffic policy; return once Envoy has acknowledged it."""
         self.policy = policy
         await self._settled(self._want())
 
-    def _entries_changed(self, entries: Iterable[Manifest]) -> None:
-        self._entries = tuple(entries)
-        self._want()
+    def _changed(self, plural: str, items: Iterable[Manifest]) -> None:
+        self._objects = self._objects.with_all(plural, items)
+        self._missing.discard(plural)
+        if not self._missing:
+            self._want()
 
     def _want(self) -> int:
         self._wanted += 1
@@ -63,22 +90,22 @@ class Feeder:
     async def _feed(self) -> None:
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            number, started = self._wanted, time.monotonic()
-            wanted = resources(self._entries, self.policy, NAMESPACE, self._outside)
-            for note in wanted.notes:
-                if note not in self._notes:
-                    log.warning("%s", note)
-            self._notes = wanted.notes
-            if await self._files.replace(wanted):
-                milliseconds = (time.monotonic() - started) * 1000
-                log.info(
-                    "version %d: %d ServiceEntries, %s, in %.1f ms",
-                    self._files.version,
-                    len(self._entries),
-                    self.policy,
-                    milliseconds,
-                )
+            await self._running.wait()
+            async with self._idle:
+                self._wake.clear()
+                number = self._wanted
+                await self._feed_once()
             async with self._progress:
                 self._fed = number
                 self._progress.notify_all()
+
+    async def _feed_once(self) -> None:
+        started = time.monotonic()
+        wanted = resources(self._objects, self.policy, SLEEP, self._outside)
+        for note in wanted.notes:
+            if note not in self._notes:
+                log.warning("%s", note)
+        self._notes = wanted.notes
+        if await self._files.replace(wanted):
+            count, milliseconds = len(self._objects.serviceentries), (time.monotonic() - started) * 1000
+            log.info("version %d: %d ServiceEntries, %s, in %.1f ms", self._files.version, count, self.policy, milliseconds)

@@ -23,7 +23,7 @@ def write(paths: Paths, first: Resources, names: Mapping[str, str]) -> None:
     (paths.etc / "nsswitch.conf").write_text("hosts: files dns\n")
     paths.programs.mkdir()
     write_private(paths.programs / "pilot-agent", PILOT_AGENT, mode=0o700)
-    write_first(paths.clusters, paths.listeners, first)
+    write_first(paths.clusters, paths.listeners, paths.routes, first)
     config = bootstrap(
         clusters_file=str(paths.clusters), listeners_file=str(paths.listeners), admin_socket=str(paths.admin_socket)
     )

@@ -1,7 +1,8 @@
 """Process 1 of the lab's namespaces: makes pod and internet, starts what lives in them, and ends when any of it does.
 
-Run by `unshare` as `python -m egressctl.lab.dataplane.init HOME NAME ENVOY`. Standard input is the lifeline: its
-end is the supervisor's. Standard output is a line a milestone, `failed STEP: WHY` among them.
+Run by `unshare` as `python -m egressctl.lab.dataplane.init HOME NAME ENVOY EXCLUDED`. Standard input is the lifeline: its
+end is the supervisor's, and the line RESTART on it starts Envoy anew. Standard output is a line a milestone, `failed STEP:
+WHY` among them.
 """
 
 from __future__ import annotations
@@ -12,25 +13,36 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from egressctl.lab.dataplane import netlink, nftables, syscalls
-from egressctl.lab.dataplane.names import OUTBOUND_PORT, POD_ADDRESS
+from egressctl.lab.dataplane import links, nftables, syscalls
+from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.names import OUTBOUND_PORT, RESTART, RESTARTED
 from egressctl.lab.state import Paths
 
 _OWN_NETWORK = "/proc/self/ns/net"
+_LIFELINE = 0
+_STOP_SECONDS = 5.0
 Result = TypeVar("Result")
 
 
-def main(home: str, name: str, envoy: str) -> int:
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process of the lab. `ended` is readable once it has."""
+
+    process: subprocess.Popen[bytes]
+    ended: int
+
+
+def main(home: str, name: str, envoy: str, excluded: str) -> int:
     """Return when the lab is over; the kernel then ends every process of the namespaces."""
     paths = Paths(Path(home), name)
     try:
         _step("files of the pod", lambda: _files(paths))
-        _step("network of the pod", _pod)
-        _step("interception (nf_tables)", lambda: nftables.install_redirect(OUTBOUND_PORT))
-        internet = _step("internet", lambda: _internet(paths))
+        bare, internet = _step("networks (veth)", lambda: _networks(paths))
+        _step("interception (nf_tables)", lambda: nftables.install_redirect(OUTBOUND_PORT, Excluded.parse(excluded)))
         sidecar = _step("envoy", lambda: _envoy(paths, envoy))
     except _Failed as failed:
         print(f"failed {failed}", flush=True)
@@ -38,8 +50,14 @@ def main(home: str, name: str, envoy: str) -> int:
     print("started", flush=True)
     # Orphans of finished execs land here; nobody asks how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    ended = _first_end({0: "the supervisor", internet: "the internet", sidecar: "Envoy"})
-    print(f"ended {ended}", flush=True)
+    names = {_LIFELINE: "the supervisor", internet.ended: "the internet", bare: "the pod without a sidecar"}
+    while True:
+        event = _first_event([*names, sidecar.ended])
+        if event != _LIFELINE or os.read(_LIFELINE, 64).decode().strip() != RESTART:
+            break
+        sidecar = _restarted(sidecar, paths, envoy)
+        print(RESTARTED, flush=True)
+    print(f"ended {names.get(event, 'Envoy')}", flush=True)
     return 0
 
 
@@ -65,29 +83,39 @@ def _files(paths: Paths) -> None:
             syscalls.mount_tmpfs(str(folder))
 
 
-def _pod() -> None:
-    netlink.link_up()
-    netlink.add_address(POD_ADDRESS)
-    netlink.any_address(POD_ADDRESS)
+def _networks(paths: Paths) -> tuple[int, _Child]:
+    """Make the network namespaces of a pod without a sidecar and of the internet, and links from both pods to that.
 
-
-def _internet(paths: Paths) -> int:
-    """Start the internet in a network namespace of its own, come back to the pod's, and return its pidfd."""
+    Return what is readable once the process that stands for the first has ended, and the internet; this process stays
+    in the sidecar's pod.
+    """
     pod = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare_network()
-    netlink.link_up()
-    netlink.add_address(POD_ADDRESS)
-    netlink.any_address(POD_ADDRESS)
+    bare = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+    keeper = _keeper()
+    syscalls.unshare_network()
+    links.internet({links.SIDECAR_POD: pod, links.BARE_POD: bare})
     paths.internet_namespace.touch()
     syscalls.bind_mount(_OWN_NETWORK, str(paths.internet_namespace))
     command = [sys.executable, "-P", "-m", "egressctl.lab.internet", str(paths.folder)]
     internet = _watched(subprocess.Popen(command, stdin=subprocess.DEVNULL))
-    syscalls.enter_network(pod)
-    os.close(pod)
-    return internet
+    for namespace, address in ((bare, links.BARE_POD), (pod, links.SIDECAR_POD)):
+        syscalls.enter_network(namespace)
+        links.pod(address)
+        os.close(namespace)
+    return keeper, internet
 
 
-def _envoy(paths: Paths, envoy: str) -> int:
+def _keeper() -> int:
+    """Fork a process that only stands for a namespace; return what is readable once it has ended."""
+    if pid := os.fork():
+        return os.pidfd_open(pid)
+    os.close(_LIFELINE)
+    while True:
+        signal.pause()
+
+
+def _envoy(paths: Paths, envoy: str) -> _Child:
     command = [envoy, "-c", str(paths.folder / "bootstrap.json"), "--concurrency", "1", "--disable-hot-restart"]
     command += ["--drain-time-s", "45", "--drain-strategy", "immediate", "--file-flush-interval-msec", "20"]
     command += ["--log-path", str(paths.envoy_log), "-l", "warning"]
@@ -95,16 +123,28 @@ def _envoy(paths: Paths, envoy: str) -> int:
         return _watched(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
 
-def _watched(process: subprocess.Popen[bytes]) -> int:
-    """Return a descriptor that is readable once the process has ended; asked for before anybody may have reaped it."""
-    return os.pidfd_open(process.pid)
+def _restarted(sidecar: _Child, paths: Paths, envoy: str) -> _Child:
+    """Stop an Envoy and start another in its place."""
+    ended = select.poll()
+    ended.register(sidecar.ended, select.POLLIN)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        signal.pidfd_send_signal(sidecar.ended, number)
+        if ended.poll(_STOP_SECONDS * 1000):
+            break
+    os.close(sidecar.ended)
+    return _envoy(paths, envoy)
 
 
-def _first_end(watched: dict[int, str]) -> str:
+def _watched(process: subprocess.Popen[bytes]) -> _Child:
+    """Ask for its descriptor before anybody may have reaped it."""
+    return _Child(process, os.pidfd_open(process.pid))
+
+
+def _first_event(watched: list[int]) -> int:
     poller = select.poll()
     for descriptor in watched:
         poller.register(descriptor, select.POLLIN | select.POLLHUP)
-    return watched[poller.poll()[0][0]]
+    return poller.poll()[0][0]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LOOPBACK = 1
 _NESTED = 0x8000
 _ERROR = 2
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
+_MAIN_TABLE, _LOCAL_TABLE, _LINK_SCOPE, _STATIC, _UNICAST, _ON_LINK = 254, 255, 253, 4, 1, 4
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -75,3 +76,33 @@ def any_address(source: str, index: int = LOOPBACK) -> None:
     header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, local_table, static, host_scope, local_type, 0)
     body = header + attribute(4, struct.pack("=i", index)) + attribute(7, socket.inet_aton(source))
     request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+
+
+def add_veth(name: str, peer: str, namespace: int) -> None:
+    """Make a pair of linked interfaces: `name` here, `peer` in the network namespace behind a file descriptor."""
+    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(peer)) + attribute(28, struct.pack("=i", namespace))
+    kind = nested(18, attribute(1, _text("veth")), nested(2, attribute(1, other)))
+    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(name)) + kind
+    request(ROUTE, message(_NEW_LINK, ACK | CREATE | EXCLUSIVE, body))
+
+
+def add_route(address: str, index: int) -> None:
+    """Send what goes to one IPv4 address out of an interface, although the rest is local here (table local)."""
+    body = (
+        _route(32, _LOCAL_TABLE, _LINK_SCOPE) + attribute(1, socket.inet_aton(address)) + attribute(4, struct.pack("=i", index))
+    )
+    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+
+
+def add_default_route(gateway: str, index: int) -> None:
+    """Send everything to a gateway that is on the link, whatever its address (`ip route add default via ... onlink`)."""
+    body = _route(0, _MAIN_TABLE, 0, flags=_ON_LINK) + attribute(5, socket.inet_aton(gateway))
+    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body + attribute(4, struct.pack("=i", index))))
+
+
+def _route(prefix: int, table: int, scope: int, flags: int = 0) -> bytes:
+    return struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _STATIC, scope, _UNICAST, flags)
+
+
+def _text(value: str) -> bytes:
+    return value.encode() + b"\0"

@@ -6,7 +6,9 @@ Formats: linux/netfilter/nf_tables.h. Numbers inside are in network byte order.
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv4Network
 
+from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested, request
 
 _SUBSYSTEM = 10 << 8
@@ -15,29 +17,22 @@ _NEW_TABLE, _NEW_CHAIN, _NEW_RULE = _SUBSYSTEM | 0, _SUBSYSTEM | 3, _SUBSYSTEM |
 _IPV4, _OUTPUT_HOOK, _DNAT_PRIORITY = 2, 3, -100
 _REGISTER, _EQUAL, _NOT_EQUAL = 1, 0, 1
 _TCP, _LOOPBACK_NETWORK = 6, 127
+_NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
+_VERDICT_REGISTER, _ACCEPT = 0, 1
 TABLE, CHAIN = "istio", "output"
 
 
-def redirect(port: int) -> tuple[bytes, ...]:
-    """Return the transaction `meta l4proto tcp ip daddr != 127.0.0.0/8 redirect to :port` on locally made connections."""
-    rule = nested(
-        4,
-        _expression("meta", attribute(2, _number(16)), attribute(1, _number(_REGISTER))),
-        _compare(_EQUAL, bytes([_TCP])),
-        # The first octet of the destination: 16 bytes into the IPv4 header.
-        _expression(
-            "payload",
-            attribute(1, _number(_REGISTER)),
-            attribute(2, _number(1)),
-            attribute(3, _number(16)),
-            attribute(4, _number(1)),
-        ),
-        _compare(_NOT_EQUAL, bytes([_LOOPBACK_NETWORK])),
-        _expression("immediate", attribute(1, _number(_REGISTER)), nested(2, attribute(1, struct.pack(">H", port)))),
-        _expression("redir", attribute(1, _number(_REGISTER))),
-    )
+def redirect(port: int, excluded: Excluded) -> tuple[bytes, ...]:
+    """Return a transaction on locally made connections.
+
+    `meta l4proto tcp ip daddr != 127.0.0.0/8 redirect to :port`, and before it a rule that accepts for each block and
+    port that is excluded.
+    """
     hook = nested(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
     names = attribute(1, _text(TABLE))
+    rules = [_accept(*_destination(network)) for network in excluded.networks]
+    rules += [_accept(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports]
+    rules.append(_redirection(port))
     return (
         message(_BATCH_BEGIN, 0, _family(0, 10), 1),
         message(_NEW_TABLE, ACK | CREATE, _family(_IPV4) + names + attribute(2, _number(0)), 2),
@@ -47,14 +42,59 @@ def redirect(port: int) -> tuple[bytes, ...]:
             _family(_IPV4) + names + attribute(3, _text(CHAIN)) + hook + attribute(5, _number(1)) + attribute(7, _text("nat")),
             3,
         ),
-        message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, _text(CHAIN)) + rule, 4),
-        message(_BATCH_END, 0, _family(0, 10), 5),
+        *(
+            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, _text(CHAIN)) + rule, 4 + number)
+            for number, rule in enumerate(rules)
+        ),
+        message(_BATCH_END, 0, _family(0, 10), 4 + len(rules)),
     )
 
 
-def install_redirect(port: int) -> None:
-    """Redirect this network namespace's outgoing TCP, loopback aside, to `port`. Raises OSError without nf_tables."""
-    request(NETFILTER, *redirect(port))
+def install_redirect(port: int, excluded: Excluded) -> None:
+    """Redirect this network namespace's outgoing TCP to `port`, loopback and what is excluded aside.
+
+    Raises OSError without nf_tables.
+    """
+    request(NETFILTER, *redirect(port, excluded))
+
+
+def _redirection(port: int) -> bytes:
+    return nested(
+        4,
+        *_is_tcp(),
+        # The first octet of the destination: 16 bytes into the IPv4 header.
+        _payload(_NETWORK_HEADER, 16, 1),
+        _compare(_NOT_EQUAL, bytes([_LOOPBACK_NETWORK])),
+        _expression("immediate", attribute(1, _number(_REGISTER)), nested(2, attribute(1, struct.pack(">H", port)))),
+        _expression("redir", attribute(1, _number(_REGISTER))),
+    )
+
+
+def _accept(*conditions: bytes) -> bytes:
+    """Let TCP that meets the conditions pass as it is: the chain's end for it."""
+    verdict = nested(2, nested(2, attribute(1, _number(_ACCEPT))))
+    return nested(4, *_is_tcp(), *conditions, _expression("immediate", attribute(1, _number(_VERDICT_REGISTER)), verdict))
+
+
+def _destination(network: IPv4Network) -> tuple[bytes, ...]:
+    mask = _expression(
+        "bitwise",
+        attribute(1, _number(_REGISTER)),
+        attribute(2, _number(_REGISTER)),
+        attribute(3, _number(4)),
+        nested(4, attribute(1, network.netmask.packed)),
+        nested(5, attribute(1, bytes(4))),
+    )
+    return _payload(_NETWORK_HEADER, 16, 4), mask, _compare(_EQUAL, network.network_address.packed)
+
+
+def _is_tcp() -> tuple[bytes, bytes]:
+    return _expression("meta", attribute(2, _number(16)), attribute(1, _number(_REGISTER))), _compare(_EQUAL, bytes([_TCP]))
+
+
+def _payload(base: int, offset: int, length: int) -> bytes:
+    parts = ((1, _REGISTER), (2, base), (3, offset), (4, length))
+    return _expression("payload", *(attribute(kind, _number(value)) for kind, value in parts))
 
 
 def _compare(operator: int, value: bytes) -> bytes:

@@ -8,29 +8,64 @@ and namespace stay side by side.
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
+from egressctl.lab.dataplane.objects import exported_to, mapping, mappings, named, strings
+from egressctl.lab.dataplane.scope import Scope, Shown
 from egressctl.model import Manifest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+class Resolution(Enum):
+    """Where a service's connections go: where they were bound for, to its endpoints, or to what names resolve to."""
+
+    NONE = "NONE"
+    STATIC = "STATIC"
+    DNS = "DNS"
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+
+
+class Speaks(Enum):
+    """What a port's declared protocol makes of it: istio's `ModelProtocolToListenerProtocol`, TLS kept apart."""
+
+    TCP = "TCP"
+    TLS = "TLS"
+    HTTP = "HTTP"
+
+
+_PROTOCOLS = {
+    "TCP": Speaks.TCP,
+    "TLS": Speaks.TLS,
+    "HTTPS": Speaks.TLS,
+    "HTTP": Speaks.HTTP,
+    "HTTP2": Speaks.HTTP,
+    "GRPC": Speaks.HTTP,
+    "GRPC-WEB": Speaks.HTTP,
+}
+_HTTP2 = ("HTTP2", "GRPC")
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a STATIC service really is."""
+    """Where a service really is: an address or a name."""
 
     address: str
     port: int
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """A TCP port of a service. `static` tells whether its connections go to `endpoints` or where they were bound for."""
+    """A port of a service; `endpoints` counts for nothing where the resolution is NONE."""
 
     number: int
-    static: bool
+    speaks: Speaks
+    http2: bool
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -42,10 +77,12 @@ class Service:
     namespace: str
     networks: tuple[Network, ...]
     ports: tuple[ServicePort, ...]
+    resolution: Resolution
     created: str
     rank: int
     """0 for private to the pod's namespace, 1 for exported to it by name, 2 for public."""
     entry: str
+    uid: str
 
     @property
     def order(self) -> tuple[int, str, str, str, str]:
@@ -59,47 +96,72 @@ class Registry:
     services: tuple[Service, ...]
     notes: tuple[str, ...] = ()
 
+    def of_host(self, host: str) -> Service | None:
+        """Return the first service of that host."""
+        return next((service for service in self.services if service.host == host), None)
+
 
 def registry(entries: Iterable[Manifest], namespace: str) -> Registry:
-    """Return the services that a sidecar in `namespace` gets from these ServiceEntries."""
+    """Return the services that these ServiceEntries show to `namespace`, whatever its Sidecar resource says."""
     notes: list[str] = []
-    services = sorted(
-        (service for entry in entries for service in _services(entry, namespace, notes)), key=lambda service: service.order
-    )
+    services = (service for entry in entries for service in _services(entry, namespace, notes))
+    return Registry(tuple(sorted(services, key=lambda service: service.order)), tuple(notes))
+
+
+def in_scope(known: Registry, scope: Scope, namespace: str) -> Registry:
+    """Return what is left of a registry by a Sidecar resource, and by the rule of one namespace a host."""
+    kept = _imported(known.services, scope)
     winner: dict[str, str] = {}
-    for service in sorted(services, key=lambda service: (service.namespace != namespace, service.created, service.order)):
+    for service in sorted(kept, key=lambda service: (service.namespace != namespace, service.created, service.order)):
         winner.setdefault(service.host, service.namespace)
-    return Registry(tuple(service for service in services if service.namespace == winner[service.host]), tuple(notes))
+    return Registry(tuple(service for service in kept if service.namespace == winner[service.host]), known.notes)
+
+
+def _imported(services: tuple[Service, ...], scope: Scope) -> tuple[Service, ...]:
+    shown = {key: scope.shown(*key) for key in {(service.host, service.namespace) for service in services}}
+    chosen = {key: _one_of(services, *key) for key, how in shown.items() if how is Shown.ONE_ADDRESS}
+    kept = []
+    for service in services:
+        key = service.host, service.namespace
+        if shown[key] is Shown.ALL:
+            kept.append(service)
+        elif shown[key] is Shown.ONE_ADDRESS and chosen[key][0] is service:
+            kept.append(replace(service, networks=chosen[key][1]))
+    return tuple(kept)
+
+
+def _one_of(services: tuple[Service, ...], host: str, namespace: str) -> tuple[Service, tuple[Network, ...]]:
+    """Choose one entry and one address, by the UIDs: another one after each apply, and the same as long as they live."""
+    choices: list[tuple[Service, tuple[Network, ...]]] = []
+    for service in services:
+        if (service.host, service.namespace) == (host, namespace):
+            choices += [(service, (network,)) for network in service.networks] or [(service, ())]
+    uids = "".join(sorted({service.uid for service, _ in choices}))
+    return choices[zlib.crc32(uids.encode()) % len(choices)]
 
 
 def _services(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[Service]:
-    metadata, spec = _mapping(entry.get("metadata")), _mapping(entry.get("spec"))
-    name, own = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
-    rank = _rank(_strings(spec.get("exportTo")), own, namespace)
-    if rank is None:
+    about = named(entry)
+    spec, own = about.spec, about.namespace
+    export_to = strings(spec.get("exportTo"))
+    if not exported_to(export_to, own, namespace):
         return
-    where = f"ServiceEntry {own}/{name}"
-    resolution = str(spec.get("resolution") or "NONE")
-    if resolution not in ("NONE", "STATIC"):
-        notes.append(f"{where}: the lab does not know resolution {resolution}, and gives it no listener")
+    rank = 2 if not export_to or "*" in export_to else 0 if own == namespace else 1
+    where = f"ServiceEntry {own}/{about.name}"
+    said = str(spec.get("resolution") or "NONE")
+    if said not in Resolution.__members__:
+        notes.append(f"{where}: the lab does not know resolution {said}, and gives it no listener")
         return
-    networks = tuple(dict.fromkeys(_networks(_strings(spec.get("addresses")), where, notes)))
-    if not networks and _strings(spec.get("addresses")):
+    resolution = Resolution(said)
+    networks = tuple(dict.fromkeys(_networks(strings(spec.get("addresses")), where, notes)))
+    if not networks and strings(spec.get("addresses")):
         return
-    ports = tuple(_ports(spec, resolution == "STATIC", where, notes))
-    if not ports:
-        return
-    for host in dict.fromkeys(_strings(spec.get("hosts"))):
-        yield Service(host, own, networks, ports, str(metadata.get("creationTimestamp") or ""), rank, name)
-
-
-def _rank(export_to: tuple[str, ...], own: str, namespace: str) -> int | None:
-    if not export_to or "*" in export_to:
-        return 2
-    visible_in = {own if item == "." else item for item in export_to}
-    if namespace not in visible_in:
-        return None
-    return 0 if own == namespace else 1
+    if spec.get("workloadSelector"):
+        notes.append(f"{where}: the lab does not know workloadSelector, and gives it no endpoints")
+    for host in dict.fromkeys(strings(spec.get("hosts"))):
+        notes_of_ports = notes if host == strings(spec.get("hosts"))[0] else []
+        if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
+            yield Service(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid)
 
 
 def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Network]:
@@ -110,28 +172,22 @@ def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Itera
             notes.append(f"{where}: {address!r} is neither an address nor a block, and is left out")
 
 
-def _ports(spec: Mapping[str, Any], static: bool, where: str, notes: list[str]) -> Iterator[ServicePort]:
-    endpoints = [item for item in spec.get("endpoints") or () if isinstance(item, Mapping) and item.get("address")]
-    for port in spec.get("ports") or ():
-        number = port.get("number") if isinstance(port, Mapping) else None
+def _ports(spec: Mapping[str, Any], host: str, resolution: Resolution, where: str, notes: list[str]) -> Iterator[ServicePort]:
+    endpoints = [item for item in mappings(spec.get("endpoints")) if item.get("address")]
+    if not endpoints and resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+        endpoints = [{"address": host}]
+    for port in mappings(spec.get("ports")):
+        number = port.get("number")
         if not isinstance(number, int):
             continue
-        protocol = str(port.get("protocol") or "")
-        if protocol.upper() != "TCP":
-            said = f"protocol {protocol}" if protocol else "a port without a protocol"
+        protocol = str(port.get("protocol") or "").upper()
+        if protocol not in _PROTOCOLS:
+            said = f"protocol {port['protocol']}" if protocol else "a port without a protocol"
             notes.append(f"{where}: the lab does not know {said}, and gives port {number} no listener")
             continue
         name, behind = str(port.get("name", "")), port.get("targetPort") or number
-        yield ServicePort(
-            number,
-            static,
-            tuple(Endpoint(str(item["address"]), int(_mapping(item.get("ports")).get(name, behind))) for item in endpoints),
+        found = tuple(
+            Endpoint(str(item["address"]), int(mapping(item.get("ports")).get(name, behind)), mapping(item.get("labels")))
+            for item in endpoints
         )
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
+        yield ServicePort(number, _PROTOCOLS[protocol], protocol in _HTTP2, found)

@@ -9,28 +9,33 @@ import subprocess
 import sys
 
 from egressctl.errors import LabFailed
+from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.explain import explain, read_sysctl
+from egressctl.lab.dataplane.names import RESTART, RESTARTED
 from egressctl.lab.dataplane.processes import children, command_line
 from egressctl.lab.state import Paths
 
 log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
+_ROLES = {b"egressctl.lab.internet": "internet", b"egressctl.lab.dataplane.init": "bare"}
+"""What the command line of a child of process 1 holds -> its role; `bare` stands for the pod without a sidecar."""
 
 
 class Tree:
     """`unshare`, its process 1, Envoy and the internet. Closing the lifeline ends them all, and so does the death of any."""
 
-    def __init__(self, paths: Paths, envoy: str) -> None:
+    def __init__(self, paths: Paths, envoy: str, excluded: Excluded) -> None:
         """Start them; nothing is known of their success yet."""
         # A user namespace also for root: one way for everybody, and less to break.
         command = [shutil.which("unshare") or "unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"]
         command += ["--kill-child=SIGKILL", sys.executable, "-P", "-m", "egressctl.lab.dataplane.init"]
-        command += [str(paths.home), paths.name, envoy]
+        command += [str(paths.home), paths.name, envoy, str(excluded)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._lines = asyncio.StreamReader()
         self._seen: set[str] = set()
         self._said: list[str] = []
+        self._envoy, self._restarted = str(envoy).encode(), asyncio.Event()
 
     async def listen(self) -> None:
         """Connect to what they say; once, before the other methods."""
@@ -59,6 +64,8 @@ class Tree:
         if text := line.strip():
             log.info("namespaces: %s", text)
             self._seen.add(text)
+            if text == RESTARTED:
+                self._restarted.set()
             self._said = [*self._said[-20:], text]
         return bool(line)
 
@@ -73,15 +80,29 @@ class Tree:
         return LabFailed(f"the lab's step namespaces: {why}" + (f": {reason}" if reason else ""), hint=remedy)
 
     def processes(self) -> dict[str, int]:
-        """Return the machine's pids of `unshare`, `init`, `envoy` and `internet`, as far as they live."""
+        """Return the machine's pids of `unshare`, `init`, `bare`, `envoy` and `internet`, as far as they live."""
         found = {"unshare": self._process.pid}
         for init in children(self._process.pid):
             found["init"] = init
             for child in children(init):
                 arguments = command_line(child)
-                if arguments:
-                    found["internet" if b"egressctl.lab.internet" in arguments else "envoy"] = child
+                role = next((role for mark, role in _ROLES.items() if mark in arguments), "envoy")
+                # Children of another kind are orphans of commands in the pod.
+                if arguments and (role != "envoy" or self._envoy in arguments):
+                    found[role] = child
         return found
+
+    async def restart_envoy(self) -> None:
+        """Have Envoy stopped and started again, while somebody awaits `end`. Raises LabFailed after ten seconds."""
+        assert self._process.stdin
+        self._restarted.clear()
+        self._process.stdin.write(f"{RESTART}\n".encode())
+        self._process.stdin.flush()
+        try:
+            # `end` reads what they say.
+            await asyncio.wait_for(self._restarted.wait(), _PATIENCE_SECONDS)
+        except TimeoutError as error:
+            raise LabFailed("the lab's Envoy did not start again within 10 seconds") from error
 
     def close(self) -> None:
         """End them all and wait until they are gone."""

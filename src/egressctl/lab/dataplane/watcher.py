@@ -1,4 +1,4 @@
-"""Watch the ServiceEntries of a Kubernetes cluster, any that a kubeconfig leads to."""
+"""Watch Istio's objects on a Kubernetes cluster, any that a kubeconfig leads to."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ import aiohttp
 import yaml
 
 from egressctl.errors import LabFailed
+from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.model import Manifest
 
 log = logging.getLogger(__name__)
 
-GROUP, PLURAL = "networking.istio.io", "serviceentries"
+GROUP = "networking.istio.io"
 VERSIONS = ("v1", "v1beta1", "v1alpha3")
 """Newest first."""
+REQUIRED = "serviceentries"
+"""The kind without which there is no mesh."""
 
 FIRST_DELAY, LONGEST_DELAY = 0.02, 5.0
 STEADY_SECONDS = 1.0
 """A connection that lasted longer was a good one: the next failure is the first again."""
 WATCH_SECONDS = 300
 _LONGEST_EVENT = 16 * 1024 * 1024
-_GONE = 410
+_NOT_FOUND, _GONE = 404, 410
 
-Changed = Callable[[Iterable[Manifest]], None]
+Changed = Callable[[str, Iterable[Manifest]], None]
+"""Called with a kind's plural and all its objects."""
 
 
 _UNUSABLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -44,35 +48,52 @@ class _Expired(Exception):
     """The API server no longer knows the resource version: list again, at once."""
 
 
-async def watch(kubeconfig: Path, changed: Changed) -> None:
-    """Call `changed` with all ServiceEntries of all namespaces, first at once and then after each change.
+class _NotServed(Exception):
+    """The Kubernetes cluster has no such kind: there are none of it, until its definition is installed."""
 
-    Never returns; connects again with growing pauses where the connection breaks or the API server refuses.
+
+async def watch(kubeconfig: Path, changed: Changed) -> None:
+    """Call `changed` with all objects of a kind in all namespaces, first at once and then after each change.
+
+    Each kind of PLURALS is watched by itself; one that the API server does not serve has no objects, ServiceEntries
+    aside. Never returns; connects again with growing pauses where the connection breaks or the API server refuses.
     Raises LabFailed where the kubeconfig cannot be used.
     """
     server, headers, tls = _connection(kubeconfig)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=WATCH_SECONDS + 30)
     connector = aiohttp.TCPConnector(ssl=tls)
-    async with aiohttp.ClientSession(server, headers=headers, connector=connector, timeout=timeout) as session:
-        delay = FIRST_DELAY
-        while True:
-            started = time.monotonic()
-            try:
-                async for entries in _states(session):
-                    changed(entries)
-            except _Expired:
-                log.info("the API server's history is too short; listing again")
-            except _UNUSABLE as error:
-                log.warning("watching ServiceEntries failed, trying again: %s: %s", type(error).__name__, error)
-            if time.monotonic() - started > STEADY_SECONDS:
-                delay = FIRST_DELAY
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
-            delay = min(delay * 2, LONGEST_DELAY)
+    session = aiohttp.ClientSession(server, headers=headers, connector=connector, timeout=timeout)
+    async with session, asyncio.TaskGroup() as group:
+        for plural in PLURALS:
+            group.create_task(_watch_kind(session, plural, changed))
 
 
-async def _states(session: aiohttp.ClientSession) -> AsyncIterator[Iterable[Manifest]]:
-    path = f"/apis/{GROUP}/{await _newest(session)}/{PLURAL}"
-    async with session.get(path, raise_for_status=True) as response:
+async def _watch_kind(session: aiohttp.ClientSession, plural: str, changed: Changed) -> None:
+    delay = FIRST_DELAY
+    while True:
+        started = time.monotonic()
+        try:
+            async for items in _states(session, plural):
+                changed(plural, items)
+        except _Expired:
+            log.info("the API server's history of %s is too short; listing again", plural)
+        except _NotServed:
+            changed(plural, ())
+            delay = LONGEST_DELAY
+        except _UNUSABLE as error:
+            log.warning("watching %s failed, trying again: %s: %s", plural, type(error).__name__, error)
+        if time.monotonic() - started > STEADY_SECONDS:
+            delay = FIRST_DELAY
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+        delay = min(delay * 2, LONGEST_DELAY)
+
+
+async def _states(session: aiohttp.ClientSession, plural: str) -> AsyncIterator[Iterable[Manifest]]:
+    path = f"/apis/{GROUP}/{await _newest(session)}/{plural}"
+    async with session.get(path) as response:
+        if response.status == _NOT_FOUND and plural != REQUIRED:
+            raise _NotServed
+        response.raise_for_status()
         listed = await response.json()
     known = {_key(item): item for item in listed.get("items") or ()}
     version = listed["metadata"]["resourceVersion"]

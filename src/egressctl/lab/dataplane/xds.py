@@ -1,8 +1,9 @@
-"""Give Envoy its configuration by files, in an order that never leaves a filter chain without its Envoy cluster."""
+"""Give Envoy its configuration by files, in an order that never leaves a filter chain without its Envoy cluster or routes."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.envoy_config import Resource, Resources
+from egressctl.lab.dataplane.envoy_config import Resources
+from egressctl.lab.dataplane.layout import Resource
 
 if TYPE_CHECKING:
     # Envoy starts on files that are written before its client's library is loaded.
@@ -20,22 +22,33 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_SECONDS, PATIENCE_SECONDS = 0.001, 10.0
-_STATS = r"^(cluster_manager\.cds|listener_manager\.lds)\.(version_text|update_rejected)$"
+_STATS = (
+    r"^((cluster_manager\.cds|listener_manager\.lds)\.(version_text|update_rejected)|listener_manager\.total_listeners_warming)$"
+)
 _REJECTIONS = "config_dump?resource=dynamic_listeners&mask=name,error_state.details"
+_ROUTES = "config_dump?resource=dynamic_route_configs&mask=version_info,route_config.name"
 
 
 CLUSTERS, LISTENERS = "cluster_manager.cds", "listener_manager.lds"
-"""The two discovery services, by the prefix of their statistics."""
+"""The two discovery services whose answers hold everything, by the prefix of their statistics."""
 
 
-def write_first(clusters: Path, listeners: Path, resources: Resources) -> None:
+def write_first(clusters: Path, listeners: Path, routes: Path, resources: Resources) -> None:
     """Write the first version, before Envoy starts."""
+    routes.mkdir(parents=True, exist_ok=True)
     for file, held in ((clusters, resources.clusters), (listeners, resources.listeners)):
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, 1, held)
+    for name, route in resources.routes.items():
+        _write(routes / f"{name}.json", _hash(route), {name: route})
 
 
-def _write(file: Path, version: int, resources: Mapping[str, Resource]) -> None:
+def _hash(route: Resource) -> str:
+    """Name a route configuration's version by its content: Envoy keeps the old version's name where nothing has changed."""
+    return hashlib.sha256(json.dumps(route).encode()).hexdigest()[:16]
+
+
+def _write(file: Path, version: int | str, resources: Mapping[str, Resource]) -> None:
     """Replace the file by renaming: Envoy watches the folder for that, and does not see a write in place."""
     beside = file.with_suffix(".new")
     beside.write_text(json.dumps({"version_info": str(version), "resources": list(resources.values())}))
@@ -43,16 +56,21 @@ def _write(file: Path, version: int, resources: Mapping[str, Resource]) -> None:
 
 
 class Files:
-    """The two files that Envoy watches, after `write_first`, and what they hold."""
+    """The files that Envoy watches, after `write_first`, and what they hold."""
 
-    def __init__(self, clusters: Path, listeners: Path, first: Resources, admin: Admin) -> None:
+    def __init__(self, clusters: Path, listeners: Path, routes: Path, first: Resources, admin: Admin) -> None:
         self._files = {CLUSTERS: clusters, LISTENERS: listeners}
         self._held = {CLUSTERS: first.clusters, LISTENERS: first.listeners}
+        self._versions = dict.fromkeys(self._files, 1)
+        self._folder, self._routes = routes, dict(first.routes)
         self._admin = admin
         self.version = 1
 
-    async def first_acknowledged(self) -> None:
-        """Return once Envoy is live and has taken the first version. Raises LabFailed after ten seconds."""
+    async def all_acknowledged(self) -> None:
+        """Return once an Envoy that has just started is live and has taken what the files hold.
+
+        Raises LabFailed after ten seconds.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not await self._admin.is_live():
             if time.monotonic() > deadline:
@@ -60,15 +78,29 @@ class Files:
             await asyncio.sleep(POLL_SECONDS)
         for manager in self._files:
             await self._acknowledged(manager, 0)
+        await self._routes_acknowledged()
 
     async def replace(self, wanted: Resources) -> bool:
         """Make Envoy hold `wanted`, each step acknowledged before the next; return whether anything had to change.
 
-        New Envoy clusters arrive before the filter chains that lead to them, and old ones go after theirs.
+        New Envoy clusters and routes arrive before the filter chains that lead to them, and old ones go after theirs.
         """
         held = self._held[CLUSTERS]
         changed = await self._put(CLUSTERS, held | wanted.clusters)
-        changed |= await self._put(LISTENERS, wanted.listeners)
+        new = {name: route for name, route in wanted.routes.items() if self._routes.get(name) != route}
+        known = new.keys() & self._routes.keys()
+        for name, route in new.items():
+            self.version += 1
+            _write(self._folder / f"{name}.json", _hash(route), {name: route})
+            self._routes[name] = route
+        if known:
+            await self._routes_acknowledged()
+        changed |= bool(new) | await self._put(LISTENERS, wanted.listeners)
+        for name in self._routes.keys() - wanted.routes.keys():
+            del self._routes[name]
+            (self._folder / f"{name}.json").unlink()
+        if new:
+            await self._routes_acknowledged()
         changed |= await self._put(CLUSTERS, wanted.clusters)
         return changed
 
@@ -78,21 +110,33 @@ class Files:
         rejected = int((await self._admin.stats(_STATS)).get(f"{manager}.update_rejected", 0))
         self.version += 1
         _write(self._files[manager], self.version, resources)
-        self._held[manager] = resources
+        self._held[manager], self._versions[manager] = resources, self.version
         await self._acknowledged(manager, rejected)
         return True
 
     async def _acknowledged(self, manager: str, rejected: int) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline, version = time.monotonic() + PATIENCE_SECONDS, str(self._versions[manager])
         while time.monotonic() < deadline:
             stats = await self._admin.stats(_STATS)
-            if stats.get(f"{manager}.version_text") == str(self.version):
+            if stats.get(f"{manager}.version_text") == version and stats.get("listener_manager.total_listeners_warming") == "0":
                 return
             if int(stats.get(f"{manager}.update_rejected", 0)) > rejected:
-                log.warning("Envoy rejected part of version %d (%s): %s", self.version, manager, await self._reasons())
+                log.warning("Envoy rejected part of version %s (%s): %s", version, manager, await self._reasons())
                 return
             await asyncio.sleep(POLL_SECONDS)
-        raise LabFailed(f"Envoy did not take version {self.version} of its configuration ({manager}) within 10 seconds")
+        raise LabFailed(f"Envoy did not take version {version} of its configuration ({manager}) within 10 seconds")
+
+    async def _routes_acknowledged(self) -> None:
+        """Return once Envoy has the routes of every listener that asks for some. It says nothing of those that it refuses."""
+        deadline, versions = time.monotonic() + PATIENCE_SECONDS, {name: _hash(route) for name, route in self._routes.items()}
+        while versions and time.monotonic() < deadline:
+            dump = json.loads(await self._admin.get(_ROUTES))
+            taken = {each.get("route_config", {}).get("name"): each.get("version_info") for each in dump.get("configs", ())}
+            if all(taken.get(name, version) == version for name, version in versions.items()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        if versions:
+            log.warning("Envoy did not take the routes of version %d; see its own log", self.version)
 
     async def _reasons(self) -> str:
         dump = json.loads(await self._admin.get(_REJECTIONS))

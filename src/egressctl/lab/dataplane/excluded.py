@@ -1,0 +1,49 @@
+"""Which of the pod's connections go around its sidecar: istio-iptables' excludeOutboundIPRanges and excludeOutboundPorts."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+
+from egressctl.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """IPv4 blocks and ports that the redirect leaves out."""
+
+    networks: tuple[ipaddress.IPv4Network, ...] = ()
+    ports: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        """One argument of a command line, for `parse`."""
+        return json.dumps([",".join(map(str, self.networks)), ",".join(map(str, self.ports))])
+
+    @classmethod
+    def parse(cls, text: str) -> Excluded:
+        """Read what `str` wrote."""
+        networks, ports = json.loads(text)
+        return excluded(networks, ports)
+
+
+def excluded(networks: str, ports: str) -> Excluded:
+    """Read two lists with commas, as Istio's annotations of a pod have them. Raises InvalidInput."""
+    return Excluded(tuple(map(_network, _items(networks))), tuple(map(_port, _items(ports))))
+
+
+def _items(text: str) -> list[str]:
+    return [item for part in text.split(",") if (item := part.strip())]
+
+
+def _network(text: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError:
+        raise InvalidInput(f"{text!r} is no IPv4 block to exclude: write one like 208.80.154.224/27") from None
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
+        raise InvalidInput(f"{text!r} is no port to exclude: write a number from 1 to 65535")
+    return int(text)

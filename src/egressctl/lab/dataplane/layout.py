@@ -1,0 +1,81 @@
+"""Pieces that the sidecar's listeners, Envoy clusters and routes have in common, as istiod writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Resource = dict[str, Any]
+TYPE = "type.googleapis.com/envoy."
+WILDCARD = "0.0.0.0"  # noqa: S104 - Istio's own wildcard address
+
+ACCESS_LOG_FORMAT = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+"""Istio's own, `meshConfig.accessLogFormat` unset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Paths in the lab's folder.
+
+    `namespace` is where upstream connections are bound, `access_log` where they are logged, `routes` the folder that
+    holds a file a route configuration, `authority` the certificate authority that the pod trusts, PEM.
+    """
+
+    namespace: str
+    access_log: str
+    routes: str
+    authority: str
+
+
+def envoy_cluster(host: str, port: int, subset: str = "") -> str:
+    """Return the name of a service's Envoy cluster."""
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def socket_address(address: str, port: int) -> Resource:
+    """Return an address of Envoy's configuration."""
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def istio_metadata(**about: Any) -> Resource:
+    """Return the metadata that istiod gives what it makes of an object."""
+    return {"filter_metadata": {"istio": about}}
+
+
+def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: Outside | None) -> Resource:
+    """Return the filter that leads a connection on; `destination` is `cluster` or `weighted_clusters`."""
+    config: Resource = {
+        "@type": f"{TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": stat_prefix,
+        **destination,
+    }
+    if outside:
+        config["access_log"] = [access_log(outside.access_log)]
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def access_log(path: str) -> Resource:
+    """Return an access log in Istio's format that goes to the file at `path`."""
+    return {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": f"{TYPE}extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}},
+        },
+    }
+
+
+def by_name(items: Iterable[Resource]) -> dict[str, Resource]:
+    """Return them by their name; the first of a name stays."""
+    found: dict[str, Resource] = {}
+    for item in items:
+        found.setdefault(item["name"], item)
+    return found

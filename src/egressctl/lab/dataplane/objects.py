@@ -1,0 +1,104 @@
+"""The Istio objects that decide what a sidecar is given, and how to read them when anything may stand in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from egressctl.lab.dataplane.names import NAMESPACE, POD_LABELS
+from egressctl.model import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """All objects of a Kubernetes cluster, of the kinds that the lab knows."""
+
+    serviceentries: tuple[Manifest, ...] = ()
+    sidecars: tuple[Manifest, ...] = ()
+    virtualservices: tuple[Manifest, ...] = ()
+    destinationrules: tuple[Manifest, ...] = ()
+
+    def with_all(self, plural: str, items: Iterable[Manifest]) -> Objects:
+        """Return the objects with those of one kind replaced; `plural` is one of PLURALS."""
+        return replace(self, **{plural: tuple(items)})
+
+
+PLURALS = ("serviceentries", "sidecars", "virtualservices", "destinationrules")
+_KINDS = {"ServiceEntry": PLURALS[0], "Sidecar": PLURALS[1], "VirtualService": PLURALS[2], "DestinationRule": PLURALS[3]}
+
+
+def objects(manifests: Iterable[Manifest]) -> Objects:
+    """Sort manifests by their `kind`; those of other kinds are left out."""
+    found: dict[str, list[Manifest]] = {plural: [] for plural in PLURALS}
+    for manifest in manifests:
+        if plural := _KINDS.get(str(manifest.get("kind"))):
+            found[plural].append(manifest)
+    return Objects(**{plural: tuple(items) for plural, items in found.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The pod that a sidecar belongs to, as far as objects select by it."""
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
+SLEEP = Workload(NAMESPACE, POD_LABELS)
+"""The lab's only pod with a sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An object's name, namespace, age and `spec`, whatever it holds."""
+
+    name: str
+    namespace: str
+    created: str
+    uid: str
+    spec: Mapping[str, Any]
+
+    @property
+    def order(self) -> tuple[str, str, str]:
+        """The older first, then by name and namespace, as istiod sorts its configuration."""
+        return self.created, self.name, self.namespace
+
+
+def named(manifest: Manifest) -> Named:
+    """Read what every object has."""
+    metadata = mapping(manifest.get("metadata"))
+    name, namespace, created, uid = (str(metadata.get(key) or "") for key in ("name", "namespace", "creationTimestamp", "uid"))
+    return Named(name, namespace, created, uid, mapping(manifest.get("spec")))
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON, empty where the value is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def mappings(value: object) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects of a JSON list."""
+    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
+
+
+def strings(value: object) -> tuple[str, ...]:
+    """Return the texts of a JSON list."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
+
+
+def is_subset(host: str, pattern: str) -> bool:
+    """Return whether every name of `host`, which may be a wildcard, fits `pattern` (istio's `host.Name.SubsetOf`)."""
+    if not pattern.startswith("*"):
+        return host == pattern
+    return host.removeprefix("*").endswith(pattern[1:])
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether two hosts have a name in common (istio's `host.Name.Matches`)."""
+    return is_subset(one, other) or is_subset(other, one)
+
+
+def exported_to(export_to: tuple[str, ...], own: str, namespace: str) -> bool:
+    """Return whether an object of the namespace `own` with this `exportTo` is shown to `namespace`."""
+    return not export_to or "*" in export_to or namespace in {own if item == "." else item for item in export_to}

@@ -1,0 +1,151 @@
+"""VirtualServices as far as they send a sidecar's traffic elsewhere: their tcp, tls and http routes, in istiod's order.
+
+After istio's `pilot/pkg/networking/core/tls.go` and `route/route.go`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from egressctl.lab.dataplane.objects import Named, Workload, exported_to, mapping, mappings, named, overlap, strings
+from egressctl.lab.dataplane.scope import Scope
+from egressctl.lab.dataplane.services import Network
+from egressctl.model import Manifest
+
+MESH = "mesh"
+"""The gateway that stands for all sidecars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a route leads. `port` is None where it names none, `subset` empty."""
+
+    host: str
+    subset: str
+    port: int | None
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detour:
+    """A tcp or tls route as a sidecar gets it. `networks` and `server_names` are what it matches beyond its service."""
+
+    name: str
+    """NAME.NAMESPACE of its VirtualService."""
+    config: str
+    destinations: tuple[Destination, ...]
+    networks: tuple[Network, ...] = ()
+    server_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualService:
+    """One that applies to the sidecar."""
+
+    about: Named
+    hosts: tuple[str, ...]
+
+    @property
+    def config(self) -> str:
+        """istiod's name for it, in the metadata of all that it makes of it."""
+        return f"/apis/networking.istio.io/v1/namespaces/{self.about.namespace}/virtual-service/{self.about.name}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.about.name}.{self.about.namespace}"
+
+    def destination(self, route: Mapping[str, Any]) -> Destination:
+        """Read one `route` of a tcp, tls or http route; a host without a dot is one of its own namespace."""
+        said = mapping(route.get("destination"))
+        host, port = str(said.get("host") or ""), mapping(said.get("port")).get("number")
+        if host and "." not in host:
+            host = f"{host}.{self.about.namespace}.svc.cluster.local"
+        weight = route.get("weight")
+        number = port if isinstance(port, int) else None
+        return Destination(host, str(said.get("subset") or ""), number, weight if isinstance(weight, int) else 0)
+
+    def destinations(self, route: Mapping[str, Any]) -> tuple[Destination, ...]:
+        """Read all of them."""
+        return tuple(self.destination(each) for each in mappings(route.get("route")))
+
+    def hosts_behind(self) -> Iterator[str]:
+        """Yield every host that any of its routes leads to."""
+        for kind in ("http", "tls", "tcp"):
+            for route in mappings(self.about.spec.get(kind)):
+                yield from (destination.host for destination in self.destinations(route))
+
+
+def applying(manifests: Iterable[Manifest], workload: Workload, scope: Scope) -> tuple[VirtualService, ...]:
+    """Return those that are shown to the workload's sidecar, the older first."""
+    found = []
+    for about in sorted(map(named, manifests), key=lambda each: each.order):
+        hosts, gateways = strings(about.spec.get("hosts")), strings(about.spec.get("gateways"))
+        shown = exported_to(strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
+        if shown and (not gateways or MESH in gateways) and scope.shows_routes(hosts, about.namespace):
+            found.append(VirtualService(about, hosts))
+    return tuple(found)
+
+
+def of_host(virtual_services: Iterable[VirtualService], host: str) -> tuple[VirtualService, ...]:
+    """Return those that name the host of a service."""
+    return tuple(each for each in virtual_services if any(overlap(one, host) for one in each.hosts))
+
+
+def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:
+    """Yield the tcp routes that apply to a service's port; one without `networks` is the last."""
+    for each in found:
+        for route in mappings(each.about.spec.get("tcp")):
+            destinations = each.destinations(route)
+            if not destinations:
+                continue
+            networks: list[Network] = []
+            matches = mappings(route.get("match"))
+            for match in matches:
+                if applies(match, port, workload):
+                    subnets = _subnets(match)
+                    if not subnets:
+                        yield Detour(each.name, each.config, destinations)
+                        return
+                    networks += subnets
+            if networks:
+                yield Detour(each.name, each.config, destinations, tuple(networks))
+            elif not matches:
+                yield Detour(each.name, each.config, destinations)
+                return
+
+
+def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:
+    """Yield the tls routes that apply to a service's port, each match once."""
+    seen: set[tuple[tuple[str, ...], tuple[Network, ...]]] = set()
+    for each in found:
+        for route in mappings(each.about.spec.get("tls")):
+            destinations = each.destinations(route)
+            for match in mappings(route.get("match")):
+                key = strings(match.get("sniHosts")), _subnets(match)
+                if destinations and key not in seen and applies(match, port, workload):
+                    seen.add(key)
+                    yield Detour(each.name, each.config, destinations, key[1], key[0])
+
+
+def applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:
+    """Return whether the part of a match that does not depend on the connection holds."""
+    gateways = strings(match.get("gateways"))
+    return (
+        match.get("port") in (None, 0, port)
+        and (not gateways or MESH in gateways)
+        and mapping(match.get("sourceLabels")).items() <= workload.labels.items()
+        and match.get("sourceNamespace") in (None, "", workload.namespace)
+    )
+
+
+def _subnets(match: Mapping[str, Any]) -> tuple[Network, ...]:
+    found = []
+    for subnet in strings(match.get("destinationSubnets")):
+        try:
+            found.append(ipaddress.ip_network(subnet, strict=False))
+        except ValueError:
+            continue
+    return tuple(found)
