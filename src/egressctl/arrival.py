@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
@@ -104,7 +104,8 @@ class _Wait:
         """Name the Sidecar resource that keeps the entry, or all but one of its blocks, from the pod."""
         namespace = self.source.namespace
         sidecar = governing(around.sidecars, namespace, self.source.labels, around.root) if around else None
-        if sidecar is None or sight(sidecar, entry, port, namespace) is Sight.WHOLE:
+        left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
+        if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and len(entry.addresses) < 2):
             return ""
         return f"{sidecar['metadata'].get('namespace', namespace)}/{sidecar['metadata']['name']}"
 
