@@ -17,7 +17,7 @@ from egressctl import curl, errors
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 
-SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "down")
+SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down")
 
 
 def _fenced(text: str, language: str = "text") -> str:

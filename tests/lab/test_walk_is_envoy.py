@@ -139,7 +139,7 @@ def changed(lab: Lab, before: list[str], mesh: list[dict[str, Any]], number: int
     control.stall(lab.name)
     for path in before:
         lab.api("DELETE", path)
-    marker = {"hosts": [f"m{number}.marker.example"], "addresses": ["240.0.0.0/24"], "resolution": "NONE"}
+    marker: dict[str, Any] = {"hosts": [f"m{number}.marker.example"], "addresses": ["240.0.0.0/24"], "resolution": "NONE"}
     marker["ports"] = [{"number": 9, "name": "tcp", "protocol": "TCP"}]
     made = []
     for manifest in (*mesh, {"kind": "ServiceEntry", "metadata": {"name": f"marker-{number}"}, "spec": marker}):
