@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy import parse_clusters, parse_config, parse_envoy_clusters, parse_versions, walk
+from egressctl.envoy import EnvoyCluster, parse_clusters, parse_config, parse_envoy_clusters, parse_versions, walk
 from egressctl.envoy.admin import as_address, as_address_number
 from egressctl.envoy.config import Block, ListenerVersion
 from egressctl.errors import ProxyUnreadable
@@ -280,6 +280,69 @@ def test_envoy_clusters_are_read_by_name() -> None:
 def test_what_is_no_list_of_envoy_clusters_by_name_is_unreadable(text: str) -> None:
     with pytest.raises(ProxyUnreadable):
         parse_envoy_clusters(text)
+
+
+def envoy_cluster_of(case: str, name: str = "outbound|443||wikipedia.org") -> EnvoyCluster:
+    config = parse_config(recordings.load(case).config_dump or "")
+    assert config.envoy_clusters
+    return config.envoy_clusters[name]
+
+
+def test_a_destinationrule_is_named_and_its_tls_seen() -> None:
+    plain, wrapped = envoy_cluster_of("seed"), envoy_cluster_of("destinationrule-tls")
+    assert (plain.tls, plain.destination_rule, plain.subset) == (False, "", "")
+    assert (wrapped.tls, wrapped.destination_rule, wrapped.subset) == (True, "default/tls", "")
+    subset = envoy_cluster_of("virtualservice-subset", "outbound|443|v1|wikipedia.org")
+    assert (subset.tls, subset.destination_rule, subset.subset) == (False, "default/subsets", "v1")
+
+
+def test_mutual_tls_to_the_meshs_own_workloads_is_no_wrapping() -> None:
+    assert not envoy_cluster_of("seed", "outbound|443||kubernetes.default.svc.cluster.local").tls
+
+
+UPSTREAM_TLS = {
+    "name": "tls",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"},
+}
+RAW = {"name": "envoy.transport_sockets.raw_buffer"}
+
+
+@pytest.mark.parametrize(
+    ("sockets", "tls"),
+    [
+        ({"transport_socket": UPSTREAM_TLS}, True),
+        ({"transport_socket": RAW}, False),
+        ({"transport_socket": {"name": "of tomorrow"}}, True),
+        ({"transport_socket_matches": [{"match": {"tlsMode": "istio"}, "transport_socket": UPSTREAM_TLS}]}, False),
+        ({"transport_socket_matches": [{"match": {"a": "b"}, "transport_socket": UPSTREAM_TLS}]}, True),
+        ({"transport_socket_matches": [{"match": {}, "transport_socket": UPSTREAM_TLS}]}, True),
+        ({"transport_socket_matches": [{"match": {}, "transport_socket": RAW}]}, False),
+    ],
+)
+def test_an_envoy_cluster_wraps_in_tls_what_any_endpoint_may_get_so(sockets: dict[str, Any], tls: bool) -> None:
+    kind = {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster"}
+    text = json.dumps({"configs": [{**kind, "cluster": {"name": "a", **sockets}}]})
+    assert parse_envoy_clusters(text)["a"].tls is tls
+
+
+# What Envoy refused, masked
+
+
+MASKED_ERRORS = """{"configs": [
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener", "name": "0.0.0.0_443",
+  "active_state": {"version_info": "v1", "listener": {"name": "0.0.0.0_443"}, "last_updated": "2026-11-25T21:15:02.118Z"}},
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener", "name": "0.0.0.0_80",
+  "error_state": {"details": "Didn't find a registered implementation for 'nope' with type URL: 'nope.Nope'"}},
+ {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener",
+  "error_state": {"details": "Didn't find a registered implementation for 'nope' with type URL: 'nope.Nope'"}}
+]}"""
+"""What Envoy 1.40 gave with `mask=name,active_state,error_state.details` where a whole dump was one line of error text."""
+
+
+def test_a_mask_that_leaves_out_what_was_refused_still_holds_the_listeners_in_force_and_why() -> None:
+    config = parse_config(MASKED_ERRORS)
+    assert [each.name for each in config.listeners or ()] == ["0.0.0.0_443"]
+    assert config.errors == {"0.0.0.0_80": "Didn't find a registered implementation for 'nope' with type URL: 'nope.Nope'"}
 
 
 # Addresses as numbers

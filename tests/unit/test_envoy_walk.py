@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +10,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy import ProxyConfig, outbound_policy, parse_config, walk
 from egressctl.model import Probe, Walk
+from sidecars import chain, sidecar
 
 DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)
 
@@ -141,41 +139,6 @@ def test_an_ipv4_address_written_as_ipv6_is_the_ipv4_address() -> None:
 @pytest.mark.parametrize("ip", ["", "www.wikipedia.org", "208.80.154.224/27"])
 def test_what_is_no_address_leads_nowhere_known(ip: str) -> None:
     assert walk(config_of("seed"), ip, 443).unknown == f"{ip!r} is no IP address"
-
-
-def chain(envoy_cluster: str, *blocks: str, port: int = 0, **more: object) -> dict[str, Any]:
-    match: dict[str, Any] = {"destination_port": port} if port else {}
-    ranges = [block.split("/") for block in blocks]
-    if ranges:
-        match["prefix_ranges"] = [{"address_prefix": address, "prefix_len": int(length)} for address, length in ranges]
-    proxy = {"@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", "cluster": envoy_cluster}
-    return {"filter_chain_match": {**match, **more}, "filters": [{"name": "tcp_proxy", "typed_config": proxy}]}
-
-
-def sidecar(listeners: Mapping[str, Sequence[dict[str, Any]]], default: dict[str, Any] | None = None, **more: Any) -> ProxyConfig:
-    """Build a sidecar under REGISTRY_ONLY with listeners `ADDRESS_PORT`, all of them with the same default filter chain."""
-    active: list[dict[str, Any]] = [{
-        "name": "virtualOutbound",
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 15001}},
-        "use_original_dst": True,
-        "traffic_direction": "OUTBOUND",
-        "filter_chains": [chain("BlackHoleCluster") | {"name": "virtualOutbound-catchall-tcp"}],
-    }]  # fmt: skip
-    for name, chains in listeners.items():
-        address, _, port = name.rpartition("_")
-        active.append({
-            "name": name,
-            "address": {"socket_address": {"address": address, "port_value": int(port), **more}},
-            "bind_to_port": False,
-            "traffic_direction": "OUTBOUND",
-            "filter_chains": list(chains),
-            **({"default_filter_chain": default} if default else {}),
-        })  # fmt: skip
-    dump = {
-        "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
-        "dynamic_listeners": [{"name": each["name"], "active_state": {"listener": each}} for each in active],
-    }
-    return parse_config(json.dumps({"configs": [dump]}))
 
 
 def test_no_filter_chain_at_all_closes_the_connection() -> None:

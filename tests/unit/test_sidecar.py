@@ -9,12 +9,13 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy import BLACKHOLE, ProxyConfig, Versions, parse_config
+from egressctl.envoy import BLACKHOLE, ProxyConfig, RouteConfig, Versions, parse_config, walk
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import SILENT, Source
-from egressctl.sidecar import NOTHING, Reading, look, look_again, until
+from egressctl.model import SILENT, Probe, Source, Walk
+from egressctl.serviceentry import read
+from egressctl.sidecar import NOTHING, Place, Reading, look, look_again, until
 
 OURS = "outbound|443||wikipedia.org"
 PLACE = ("208.80.154.224", 443, SILENT)
@@ -28,18 +29,24 @@ def of(moment: int) -> Versions:
 WHOLE = parse_config(recordings.load("seed").config_dump or "")
 
 
-def at(moment: int) -> ProxyConfig:
+def at(moment: int, whole: ProxyConfig = WHOLE) -> ProxyConfig:
     """The listeners as they were read at that moment."""
-    return replace(WHOLE, envoy_clusters=None, versions=of(moment))
+    return replace(whole, envoy_clusters=None, routes=None, versions=of(moment))
 
 
 class Sidecar:
     """Answers each kind of question from its own list, in turn; None is a question that failed."""
 
     def __init__(
-        self, versions: Sequence[int | None] = (), dumps: Sequence[int | None] = (), envoy_clusters: Sequence[bool] = (True, True)
+        self,
+        versions: Sequence[int | None] = (),
+        dumps: Sequence[int | None] = (),
+        envoy_clusters: Sequence[bool] = (True, True),
+        routes: Sequence[int | None] = (),
+        whole: ProxyConfig = WHOLE,
     ) -> None:
-        self.versions, self.dumps, self.clusters = iter(versions), iter(dumps), iter(envoy_clusters)
+        self.versions, self.dumps, self.clusters, self.routing = iter(versions), iter(dumps), iter(envoy_clusters), iter(routes)
+        self.whole = whole
         self.named: list[set[str]] = []
 
     @staticmethod
@@ -53,7 +60,18 @@ class Sidecar:
         return of(self._next(self.versions))
 
     def proxy_config(self, _: Source) -> ProxyConfig:
-        return at(self._next(self.dumps))
+        return at(self._next(self.dumps), self.whole)
+
+    def route_versions(self, _: Source) -> Mapping[str, str]:
+        return {name: str(self._next(self.routing)) for name in self.whole.routes or ()}
+
+    def routes(self, _: Source, names: Collection[str]) -> Mapping[str, RouteConfig]:
+        self.named.append(set(names))
+        moment = self._next(self.routing)
+        return {name: replace((self.whole.routes or {})[name], version=str(moment)) for name in names}
+
+    def routes_of_ports(self, source: Source, ports: Collection[int]) -> Mapping[str, RouteConfig]:
+        return self.routes(source, {str(port) for port in ports})
 
     def proxy_counts(self, _: Source) -> Mapping[str, Any]:
         return {}
@@ -62,7 +80,8 @@ class Sidecar:
         self.named.append(set(names))
         if not next(self.clusters):
             raise ProxyUnreadable("it did not answer")
-        return {name: WHOLE.envoy_clusters[name] for name in names if WHOLE.envoy_clusters and name in WHOLE.envoy_clusters}
+        known = self.whole.envoy_clusters or {}
+        return {name: known[name] for name in names if name in known}
 
     @property
     def unasked(self) -> tuple[list[int | None], list[int | None]]:
@@ -143,6 +162,67 @@ def test_without_its_envoy_clusters_the_configuration_is_unknown(answers: Sequen
     assert after.config is None
 
 
+# Routes
+
+HTTP = parse_config(recordings.load("http-80").config_dump or "")
+REQUEST = Probe("p", "http://www.wikipedia.org/")
+HTTP_PLACE = ("208.80.154.224", 80, REQUEST.speech)
+HTTP_CLUSTER = "outbound|80||www.wikipedia.org"
+
+
+def asked(sidecar: Sidecar, known: Reading = NOTHING, place: Place = HTTP_PLACE) -> list[Walk | None]:
+    """Return the ways of before and after that one connection has."""
+    mesh = cast("Mesh", sidecar)
+    looking = look(mesh, SOURCE, known, (), {place[2]})()
+    readings = look_again(mesh, SOURCE, looking, {place})()
+    return [walk(each.config, *place) if each.config else None for each in readings]
+
+
+def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
+    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1], whole=HTTP)
+    ways = asked(sidecar)
+    assert [way and (way.envoy_cluster, way.unknown) for way in ways] == [(HTTP_CLUSTER, ""), (HTTP_CLUSTER, "")]
+    assert sidecar.named == [{"80"}, {HTTP_CLUSTER}], "and the Envoy cluster behind them is asked for as well"
+
+
+@pytest.mark.parametrize("routes", [[1, 2], [None, 1]], ids=["changed", "unread before"])
+def test_routes_that_changed_under_way_are_unknown_of_before(routes: list[int | None]) -> None:
+    first, last = asked(Sidecar(versions=[1, 1], dumps=[1], routes=routes, whole=HTTP))
+    assert first
+    assert last
+    assert ("was not read" in first.unknown, last.envoy_cluster) == (True, HTTP_CLUSTER)
+
+
+def test_routes_that_cannot_be_read_are_unknown() -> None:
+    for way in asked(Sidecar(versions=[1, 1], dumps=[1], routes=[1, None], whole=HTTP)):
+        assert way
+        assert "was not read" in way.unknown
+
+
+def test_routes_that_are_known_are_not_read_before() -> None:
+    known = {name: replace(each, version="1") for name, each in (HTTP.routes or {}).items()}
+    sidecar = Sidecar(versions=[1], dumps=[], routes=[1], whole=HTTP)
+    ways = asked(sidecar, Reading(replace(at(1, HTTP), routes=known)))
+    assert [way and way.envoy_cluster for way in ways] == [HTTP_CLUSTER, HTTP_CLUSTER]
+
+
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        (("208.80.154.224", 80, Probe("p", "https://www.wikipedia.org:80/").speech), NOTHING),
+        (PLACE, NOTHING),
+        (HTTP_PLACE, Reading(at(1))),
+    ],
+    ids=["TLS", "nothing said", "no listener has routes"],
+)
+def test_routes_are_not_asked_for_where_no_way_can_need_them(place: Place, known: Reading) -> None:
+    whole = WHOLE if known is not NOTHING else HTTP
+    asked(Sidecar(versions=[1, 1], dumps=[1], routes=[], whole=whole), known, place)
+
+
+# Waiting
+
+
 def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
     def holds(config: ProxyConfig) -> bool:
         return config.versions == of(moment)
@@ -154,6 +234,21 @@ def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
     sidecar = Sidecar(versions=[1, 1, 2], dumps=[1, 2])
     assert moments((wait_for(2, sidecar), NOTHING)) == [of(2), None]
     assert sidecar.unasked == ([], [])
+
+
+def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None:
+    """They change without a listener."""
+    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1, 2], whole=HTTP)
+    entry = read(next(each for each in recordings.load("http-80").manifests if each["kind"] == "ServiceEntry"))
+    looks: list[ProxyConfig] = []
+
+    def holds(config: ProxyConfig) -> bool:
+        looks.append(config)
+        return (config.routes or {})["80"].version == "2"
+
+    found = until(cast("Mesh", sidecar), SOURCE, holds, 60, lambda: "it never came", hint="", entries=[entry])
+    assert found.config is looks[-1]
+    assert len(looks) == 2, "and nothing is judged again where neither has changed"
 
 
 def test_while_waiting_versions_that_cannot_be_read_are_no_reason_to_stop() -> None:
