@@ -14,7 +14,7 @@ ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "p
 DEPLOYMENTS = "deployments.apps"
 SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
-SERVICES, NAMESPACES = "services", "namespaces"
+SERVICES, NAMESPACES, MESH_CONFIG = "services", "namespaces", "configmaps"
 NAME = "egressctl"
 
 
@@ -24,6 +24,8 @@ class Rule:
 
     resource: str
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """The only objects of that resource that are meant; none means any."""
 
 
 # A patch of what is not there yet makes it, and Kubernetes asks for `create` as well then. An exec over WebSocket is a GET,
@@ -52,7 +54,10 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
         Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
     ),
     "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
-    "causes": tuple(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+    "causes": (
+        *(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+        Rule(MESH_CONFIG, ("get",), ("istio",)),
+    ),
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
@@ -80,14 +85,14 @@ class Subject:
 
 def needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[Rule, ...]:
     """Return the union of the rules of commands, a resource once; raise InvalidInput for a command that has none."""
-    verbs: dict[str, list[str]] = {}
+    verbs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in commands:
         if name not in RIGHTS:
             raise InvalidInput(f"{name} is no command that needs rights", hint="one or more of " + ", ".join(RIGHTS))
     for rule in [rule for name in commands for rule in RIGHTS[name]] + [rule for name in extras for rule in EXTRAS[name]]:
-        kept = verbs.setdefault(rule.resource, [])
+        kept = verbs.setdefault((rule.resource, rule.names), [])
         kept += [verb for verb in rule.verbs if verb not in kept]
-    return tuple(Rule(resource, tuple(each)) for resource, each in verbs.items())
+    return tuple(Rule(resource, tuple(each), names) for (resource, names), each in verbs.items())
 
 
 def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace: str | None) -> list[Manifest]:
@@ -115,7 +120,8 @@ def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace
 
 def _rule(rule: Rule) -> dict[str, Any]:
     resource, _, group = rule.resource.partition(".")
-    return {"apiGroups": [group], "resources": [resource], "verbs": list(rule.verbs)}
+    names = {"resourceNames": list(rule.names)} if rule.names else {}
+    return {"apiGroups": [group], "resources": [resource], **names, "verbs": list(rule.verbs)}
 
 
 def grant(verb: str, resource: str, namespace: str, user: str) -> str:

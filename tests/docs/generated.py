@@ -18,7 +18,7 @@ from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 from egressctl.rules import RULES
 
-SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "down")
+SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down")
 
 
 def _fenced(text: str, language: str = "text") -> str:

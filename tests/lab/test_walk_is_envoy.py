@@ -247,4 +247,5 @@ def test_the_walk_ends_where_envoy_leads(own_lab: Lab) -> None:
                 )
             ends[carried.envoy_cluster.partition("|")[0] if carried else "nothing"] += 1
     assert ends.total() >= LEAST * ROUNDS // 14, ends
-    assert ends.keys() >= {"outbound", "BlackHoleCluster", "PassthroughCluster", "-"}
+    if ROUNDS >= 14:
+        assert ends.keys() >= {"outbound", "BlackHoleCluster", "PassthroughCluster", "-"}
