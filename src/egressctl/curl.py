@@ -184,6 +184,11 @@ def _options(probe: Probe) -> tuple[str, ...]:
     return ("-o", "/dev/null", *(("-I",) if probe.expect.status is None else ()), *elsewhere)
 
 
+def table_argv() -> tuple[str, ...]:
+    """Return the argument vector that reads the socket table alone, while another exec holds a connection open."""
+    return ("curl", "-q", *_table_segments())
+
+
 def _table_segments() -> list[str]:
     first, second = TABLE_URLS
     return ["-gs", first, "--next", "-gs", second]
@@ -218,6 +223,11 @@ def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr:
     lines = _report_lines(stderr)
     outcomes = (_outcome(lines[index], port, {}, b"") if index in lines else None for index, (_, port) in enumerate(addresses))
     return Answer(tuple(outcomes), _table(stdout))
+
+
+def parse_table(stdout: bytes) -> str:
+    """Read what `table_argv`'s command wrote; empty where it is no socket table."""
+    return _table(stdout)
 
 
 def _table(tail: bytes) -> str:
