@@ -119,7 +119,7 @@ async def _serve(
         if kubernetes:
             address = _foreign(paths, kubernetes)
         else:
-            address = await undo.enter_async_context(_endpoint(paths, authority, tree))
+            address = await undo.enter_async_context(_endpoint(paths, authority, excluded, tree))
         admin = Admin(paths.admin_socket)
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
@@ -153,7 +153,7 @@ def _foreign(paths: Paths, kubernetes: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIterator[str]:
+async def _endpoint(paths: Paths, authority: Authority, excluded: Excluded, tree: Tree) -> AsyncIterator[str]:
     """Serve the Kubernetes API, and write the kubeconfig that leads there; yield its address."""
     from egressctl.lab.api.server import serve
 
@@ -170,7 +170,7 @@ async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIter
         way = entrance(paths, pid, sidecar=container.sidecar)
         return EnterPlan(way.prefix, way.env)
 
-    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter))
+    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations()))
     try:
         address = f"https://{HOST}:{endpoint.port}"
         write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))
