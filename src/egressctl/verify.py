@@ -150,7 +150,7 @@ def _again(
     """Ask some of the questions once more and put their results in place; say whether there were any."""
     places = [index for index, chosen in enumerate(which) if chosen]
     if places:
-        asked = prove(mesh, source, [questions[i] for i in places], asking.limits, alone=True)
+        asked = prove(mesh, source, [questions[i] for i in places], asking.limits, alone=True, last_resort=True)
         for index, each in zip(places, asked, strict=True):
             results[index] = each
     return bool(places)
