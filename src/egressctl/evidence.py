@@ -58,8 +58,8 @@ class Findings:
     """What was asked, what came back, and what was read of the sidecar around it.
 
     `sent` stands in the questions' order; `companions` says, by a question's index, what a second connection showed after a
-    refusal, `logged` what the access log says of its connection. `near` are the ServiceEntries of the namespaces of those in question, None where they could not be listed;
-    `around` reads, once, what else there is.
+    refusal, `logged` what the access log says of its connection. `near` are the ServiceEntries of the namespaces of those in
+    question, None where they could not be listed; `around` reads, once, what else there is.
     """
 
     source: Source

@@ -14,6 +14,7 @@ ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "p
 DEPLOYMENTS = "deployments.apps"
 SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
+LOG = "pods/log"
 SERVICES, NAMESPACES = "services", "namespaces"
 NAME = "egressctl"
 
@@ -51,12 +52,14 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
         Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
     ),
     "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
+    "log": (Rule(LOG, ("get",)),),
     "causes": tuple(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
 `causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` to name a cause: without it
-they work, and say what they could not look at.
+they work, and say what they could not look at. `log` is what `verify` reads of a sidecar whose connection counts do not
+show what carried a probe: without it that probe stays `unproven`.
 """
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))

@@ -1,9 +1,9 @@
 """Judge: expectation, outcome and evidence in, verdict with cause out. A pure function.
 
-`open` needs all four of captured, static, owned and counted, and nothing that says otherwise; `blocked` a refusal, a walk that leads
-to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no
-capture. What lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the
-sidecar itself may have given is none that came from beyond it.
+`open` needs all four of captured, static, owned and counted, and no source that disagrees; `blocked` a refusal, a walk that
+leads to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no capture. What
+lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the sidecar itself may
+have given is none that came from beyond it.
 """
 
 from __future__ import annotations

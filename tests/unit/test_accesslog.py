@@ -159,7 +159,9 @@ def test_carried_is_what_the_named_envoy_cluster_connected(logged: Logged | None
 PORTS = st.integers(0, 65535)
 ADDRESSES = st.sampled_from(["10.244.0.5", "10.244.0.50", "208.80.154.224", "fd00::5", ""])
 CONNECTIONS = st.builds(Connection, ADDRESSES, PORTS, ADDRESSES, PORTS)
-PIECES = st.sampled_from([text_line(), json_line(), text_line()[:120], "{", "[", ":40000", '"', "null\n", '{"a":' * 2000, "1" * 5000])
+PIECES = st.sampled_from(
+    [text_line(), json_line(), text_line()[:120], "{", "[", ":40000", '"', "null\n", '{"a":' * 2000, "1" * 5000]
+)
 
 
 @given(st.lists(PIECES | st.text(max_size=40), max_size=12).map("".join), CONNECTIONS | st.just(AT))

@@ -175,7 +175,11 @@ async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIter
         way = entrance(paths, pid, sidecar=container.sidecar)
         return EnterPlan(way.prefix, way.env)
 
-    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter))
+    def log(container: Container) -> Path | None:
+        # One Envoy stands for the sidecars of all pods.
+        return paths.access_log if container.sidecar else None
+
+    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, log))
     try:
         address = f"https://{HOST}:{endpoint.port}"
         write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))

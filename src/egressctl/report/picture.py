@@ -119,7 +119,9 @@ def _envoy_cluster(evidence: Evidence) -> str:
     if evidence.counted is not None and walk.envoy_cluster != BLACKHOLE and evidence.counts is not None:
         notes.append(f"counted +{evidence.counts.opened}")
     if evidence.logged is not None:
-        notes.append("in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}")
+        notes.append(
+            "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"
+        )
     name = walk.envoy_cluster or "none: the connection is closed"
     return f"{name} ({'; '.join(notes)})" if notes else name
 

@@ -34,7 +34,7 @@ class EndpointSettings:
     """Where and for whom to serve.
 
     `port` 0 takes any free one. `certificate` and `key` are PEM files. `enter` answers None where
-    the lab has no such place.
+    the lab has no such place, and `log` where a container's log is in no file, which is then an empty one.
     """
 
     host: str
@@ -43,3 +43,4 @@ class EndpointSettings:
     certificate: Path
     key: Path
     enter: Callable[[Container], EnterPlan | None]
+    log: Callable[[Container], Path | None] = lambda _: None
