@@ -275,7 +275,11 @@ def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
             f"{at.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table",
         )
-    owner = at.evidence.owner
+    owner, walk = at.evidence.owner, at.evidence.walk
+    if walk is not None and walk.envoy_cluster == PASSTHROUGH:
+        return _inconclusive(
+            at, CauseCode.EVIDENCE_LOST, f"{at.address} was refused, and the sidecar's configuration leads it to {_nowhere(at)}"
+        )
     if at.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
         return Verdict.BLOCKED, explain(CauseCode.NO_ENDPOINTS, at)
     return Verdict.BLOCKED, why_not_ours(at)
