@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import ServiceEntry, Source
+from egressctl.model import ServiceEntry, Source, Surroundings
 from egressctl.ownership import exported
 from egressctl.progress import Progress
+from egressctl.scope import Sight, governing, sight
 from egressctl.sidecar import until
+from egressctl.surroundings import surroundings
 from egressctl.waiting import NOT_PUSHED, Delay, summed_up, why_missing
 
 _SETTLED = 1.0
@@ -76,7 +78,7 @@ class _Wait:
         stale = self.first is not None and bool(self.first.errors.items() & config.errors.items())
         if waited < (_STANDING if stale else _SETTLED):
             return
-        delay = self._why(config, *self._around)
+        delay = self._why(config, self._around)
         if delay.certain:
             what = f"{self._lacks}: {delay.reason}"
             raise TimedOut(f"the ServiceEntry is applied, and waiting is of no use: {what}", hint=self._then(delay))
@@ -85,13 +87,27 @@ class _Wait:
         """Say what the sidecar lacks at the end of the wait, and why as far as that can be known."""
         reason = ""
         if self.last is not None:
-            delay = self._why(self.last, *self._look_around())
+            delay = self._why(self.last, self._look_around())
             reason, self.hint = f": {delay.reason}", self._then(delay)
         return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
 
-    def _why(self, config: envoy.ProxyConfig, others: Sequence[ServiceEntry], unseen: str) -> Delay:
+    def _why(self, config: envoy.ProxyConfig, around: Surroundings | None) -> Delay:
         namespace = self.source.namespace
-        return summed_up([why_missing(config, *each, namespace, others, unseen=unseen) for each in self.missing])
+        others = around.entries if around else ()
+        unseen = "; ".join(around.unread) if around else "what else is on the Kubernetes cluster was not looked at"
+        hidden_by = partial(self._hidden_by, around)
+        return summed_up(
+            [why_missing(config, *each, namespace, others, hidden_by=hidden_by, unseen=unseen) for each in self.missing]
+        )
+
+    def _hidden_by(self, around: Surroundings | None, entry: ServiceEntry, port: int) -> str:
+        """Name the Sidecar resource that keeps the entry, or all but one of its blocks, from the pod."""
+        namespace = self.source.namespace
+        sidecar = governing(around.sidecars, namespace, self.source.labels, around.root) if around else None
+        left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
+        if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and len(entry.addresses) < 2):
+            return ""
+        return f"{sidecar['metadata'].get('namespace', namespace)}/{sidecar['metadata']['name']}"
 
     @property
     def _lacks(self) -> str:
@@ -104,13 +120,12 @@ class _Wait:
         return f"{delay.hint}; then: egressctl verify"
 
     @cached_property
-    def _around(self) -> tuple[tuple[ServiceEntry, ...], str]:
+    def _around(self) -> Surroundings | None:
         return self._look_around()
 
-    def _look_around(self) -> tuple[tuple[ServiceEntry, ...], str]:
-        """Read what may stand in the way, and say what could not be read."""
+    def _look_around(self) -> Surroundings | None:
+        """Read what may stand in the way; what could not be read is said in it."""
         try:
-            others, whole = self.mesh.neighbours(self.source.namespace)
-        except CouldNotAsk as failure:
-            return (), f"the other ServiceEntries were not looked at: {failure}"
-        return others, "" if whole else "the ServiceEntries of other namespaces were not looked at"
+            return surroundings(self.mesh, self.source.namespace, services=False)
+        except CouldNotAsk:
+            return None

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from egressctl.interception import JUDGED, PREFIX
 from egressctl.model import Manifest
 
 PROXY = "istio-proxy"
@@ -119,6 +120,12 @@ def hindrances(pod: Manifest, container: str) -> tuple[str, ...]:
     `envFrom` as well. Values of variables are left out, since they may hold a password.
     """
     return (*_by_annotation(pod), *_by_identity(pod, container), *_elsewhere(pod, container))
+
+
+def interception(pod: Manifest) -> dict[str, str]:
+    """Return the annotations that keep connections from the sidecar by address and port, by the words of interception.JUDGED."""
+    told = annotations_of(pod)
+    return {word: str(told[name]) for word in JUDGED if (name := f"{PREFIX}{word}") in told}
 
 
 def _by_annotation(pod: Manifest) -> Iterator[str]:

@@ -15,7 +15,7 @@ DEPLOYMENTS = "deployments.apps"
 SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
 LOG = "pods/log"
-SERVICES, NAMESPACES = "services", "namespaces"
+SERVICES, NAMESPACES, MESH_CONFIG = "services", "namespaces", "configmaps"
 NAME = "egressctl"
 
 
@@ -25,6 +25,8 @@ class Rule:
 
     resource: str
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """The only objects of that resource that are meant; none means any."""
 
 
 # A patch of what is not there yet makes it, and Kubernetes asks for `create` as well then. An exec over WebSocket is a GET,
@@ -43,6 +45,7 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
     ),
     "list": (Rule(ENTRIES, ("list",)),),
     "lint": (Rule(ENTRIES, ("get", "list")),),
+    "explain": (Rule(ENTRIES, ("list",)), *_ASK),
 }
 """What each command asks for, in the namespace of the entry and of the source pod."""
 
@@ -53,13 +56,16 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
     ),
     "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
     "log": (Rule(LOG, ("get",)),),
-    "causes": tuple(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+    "causes": (
+        *(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+        Rule(MESH_CONFIG, ("get",), ("istio",)),
+    ),
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
-`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` to name a cause: without it
-they work, and say what they could not look at. `log` is what `verify` reads of a sidecar whose connection counts do not
-show what carried a probe: without it that probe stays `unproven`.
+`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` and `explain` to name a cause:
+without it they work, and say what they could not look at. `log` is what `verify` reads of a sidecar whose connection counts do
+not show what carried a probe: without it that probe stays `unproven`.
 """
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))
@@ -82,14 +88,14 @@ class Subject:
 
 def needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[Rule, ...]:
     """Return the union of the rules of commands, a resource once; raise InvalidInput for a command that has none."""
-    verbs: dict[str, list[str]] = {}
+    verbs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in commands:
         if name not in RIGHTS:
             raise InvalidInput(f"{name} is no command that needs rights", hint="one or more of " + ", ".join(RIGHTS))
     for rule in [rule for name in commands for rule in RIGHTS[name]] + [rule for name in extras for rule in EXTRAS[name]]:
-        kept = verbs.setdefault(rule.resource, [])
+        kept = verbs.setdefault((rule.resource, rule.names), [])
         kept += [verb for verb in rule.verbs if verb not in kept]
-    return tuple(Rule(resource, tuple(each)) for resource, each in verbs.items())
+    return tuple(Rule(resource, tuple(each), names) for (resource, names), each in verbs.items())
 
 
 def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace: str | None) -> list[Manifest]:
@@ -117,7 +123,8 @@ def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace
 
 def _rule(rule: Rule) -> dict[str, Any]:
     resource, _, group = rule.resource.partition(".")
-    return {"apiGroups": [group], "resources": [resource], "verbs": list(rule.verbs)}
+    names = {"resourceNames": list(rule.names)} if rule.names else {}
+    return {"apiGroups": [group], "resources": [resource], **names, "verbs": list(rule.verbs)}
 
 
 def grant(verb: str, resource: str, namespace: str, user: str) -> str:

@@ -62,6 +62,7 @@ def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> So
         admin_port=podspec.admin_port(pod, proxy) if proxy else 0,
         others=tuple(name for name in podspec.running(pod) if name not in (container, proxy)),
         hints=podspec.hindrances(pod, container),
+        interception=podspec.interception(pod),
         labels={str(key): str(value) for key, value in (metadata.get("labels") or {}).items()},
         revision=_revision(pod),
     )

@@ -41,7 +41,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-PROGRAMS = ("curl", "pilot-agent", "cat", "echo", "env", "false", "printf", "sh", "sleep", "true")
+PROGRAMS = ("curl", "pilot-agent", "cat", "echo", "env", "false", "getent", "printf", "sh", "sleep", "true")
 """What a command in the pod may be; any other is not found, as in a small image."""
 NO_SIDECAR = "plain"
 """A pod of this name has no sidecar: KWOK chooses by name."""

@@ -13,12 +13,12 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import curl, errors, oldcurl
+from egressctl import curl, errors, oldcurl, resolving
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 from egressctl.rules import RULES
 
-SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "down")
+SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down")
 
 
 def _fenced(text: str, language: str = "text") -> str:
@@ -117,6 +117,11 @@ def exec_old() -> str:
     return _fenced(shlex.join(oldcurl.argv(curl.probe_argv([Probe("portal", "URL-1")], curl.LIMITS))))
 
 
+def exec_resolve() -> str:
+    """Return the command line that resolves a name."""
+    return _fenced(shlex.join(resolving.argv("HOST")))
+
+
 def exec_version() -> str:
     """Return the command line that asks for curl's version."""
     return _fenced(shlex.join(curl.VERSION_ARGV))
@@ -141,6 +146,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-around": exec_around,
     "exec-companion": exec_companion,
     "exec-old": exec_old,
+    "exec-resolve": exec_resolve,
     "exec-version": exec_version,
     "rules": rules,
     "differences": differences,

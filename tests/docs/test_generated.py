@@ -27,7 +27,7 @@ def test_generated_parts_are_up_to_date(page: Page) -> None:
 
 
 def test_every_command_of_the_lab_has_its_help_on_the_page() -> None:
-    listed = re.findall(r"^  (\w+) ", help_of("lab").partition("\nCommands:\n")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) ", help_of("lab").partition("\nCommands:\n")[2], re.MULTILINE)
     assert sorted(listed) == sorted(SUBCOMMANDS)
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "lint": "egressctl lint wikipedia",
     "create": "egressctl create wikipedia",
     "verify": "egressctl verify wikipedia",
+    "explain": "egressctl explain https://www.wikipedia.org",
     "list": "egressctl list",
     "cleanup": "egressctl cleanup",
     "run": "egressctl run wikipedia",
@@ -35,7 +36,7 @@ COMMANDS = {
 """The rows of the page, and a command for each, in an order in which each finds what it needs."""
 BASES = {"create --with-source": "create", "cleanup of that pod": "cleanup"}
 """Rows that are told beside those of another."""
-CAUSES = "--causes"
+CAUSES, LOG = "--causes", "--log"
 """The rows of what is asked for where it may be."""
 
 
@@ -84,14 +85,15 @@ def test_a_command_asks_for_the_rights_that_the_page_says(
     command: str, calls: dict[str, list[Call]], told: dict[str, set[Right]]
 ) -> None:
     asked = {right for call in calls[command] if (right := _right(call))}
-    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES]
+    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES] | told[LOG]
     assert asked <= allowed
     assert told[command] <= asked
 
 
 def test_the_page_has_no_rights_of_commands_that_are_not_held(told: dict[str, set[Right]]) -> None:
-    assert set(told) == {*COMMANDS, CAUSES}
-    assert told[CAUSES] == {(rule.resource, verb) for rule in EXTRAS["causes"] for verb in rule.verbs}
+    assert set(told) == {*COMMANDS, CAUSES, LOG}
+    for row in (CAUSES, LOG):
+        assert told[row] == {(rule.resource, verb) for rule in EXTRAS[row.removeprefix("--")] for verb in rule.verbs}
 
 
 @pytest.mark.xdist_group("docs-rights")
@@ -114,12 +116,13 @@ def test_the_commands_run_in_pods_are_those_on_the_page(calls: dict[str, list[Ca
     words = {_plain(word) for argv in blocks for word in argv}
     sent = [argv for (container,), argv in ran if container != "istio-proxy"]
     assert sent
-    assert {argv[0] for argv in sent} == {"curl"}
+    assert {argv[0] for argv in sent} == {"curl", "getent"}
     assert {_plain(word) for argv in sent for word in argv} <= words
 
 
 def _plain(word: str) -> str:
     """Return an argument without what a page can only name: the URL, and the number of the transfer."""
     word = re.sub(r"^(https?://.*|URL-\d)$", "URL", word)
+    word = re.sub(r"^(www\.wikipedia\.org|HOST)$", "NAME", word)
     word = re.sub(r"^telnet://.*:\d+$", "telnet://ADDRESS:443", word)
     return re.sub(r"egressctl \d\\t", r"egressctl N\\t", word)

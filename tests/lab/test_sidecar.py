@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from cli import entry
-from egressctl.envoy import BLACKHOLE
+from egressctl.envoy import BLACKHOLE, missing, refusal
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.mesh import Mesh
 from egressctl.model import Source
+from egressctl.serviceentry import read
 from egressctl.source import ANY_SOURCE
 from labs import Lab, eventually
 
@@ -53,6 +54,23 @@ def test_the_versions_change_exactly_when_a_listener_does(lab: Lab, mesh: Mesh, 
     assert eventually(lambda: mesh.listener_versions(source) != between), "and went"
     assert mesh.listener_versions(source) != before, "which does not make it the version of before"
     assert mesh.listener_versions(source) == mesh.proxy_config(source).versions
+
+
+def test_what_envoy_refused_is_read_by_listener_and_the_others_are_in_force(lab: Lab, mesh: Mesh, source: Source) -> None:
+    refused = {"number": 15001, "name": "tcp-refused", "protocol": "TCP"}
+    manifest = entry("refused-ext", hosts=["refused.example"], addresses=["192.0.2.0/24"], ports=[refused, PORT])
+    lab.create(manifest)
+    try:
+        assert eventually(lambda: mesh.listener_errors(source) and listens(mesh, source))
+        config = mesh.proxy_config(source)
+        assert set(mesh.listener_errors(source)) == {"0.0.0.0_15001"}
+        assert config.errors == mesh.listener_errors(source)
+        assert refusal(config, read(manifest)) == config.errors["0.0.0.0_15001"]
+        assert missing(config, read(manifest)) == ("192.0.2.0/24:15001",)
+        assert config.versions == mesh.listener_versions(source)
+    finally:
+        lab.delete(manifest)
+        assert eventually(lambda: not mesh.listener_errors(source) and not listens(mesh, source))
 
 
 @pytest.mark.usefixtures("first")

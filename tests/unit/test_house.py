@@ -29,6 +29,8 @@ USE_CASES = {
     "surroundings",
     "lint",
     "around",
+    "resolving",
+    "explain",
 }
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
@@ -122,7 +124,7 @@ def test_only_the_console_knows_rich() -> None:
 
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
-    "podspec", "oldcurl", "waiting", "sample", "target", "validate", "documents",
+    "podspec", "interception", "approach", "stations", "oldcurl", "waiting", "sample", "target", "validate", "documents",
     "progress", "envoy", "report", "catalog", "cli.arguments",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from egressctl.report.picture import Line
 
-_ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-"})
+_ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-", "│": "|"})
 
 
 def coloured(stream: TextIO) -> bool:

@@ -138,7 +138,10 @@ def policy(
 
 
 def stall(name: _NAME = "default") -> int:
-    """Stall the control plane: the sidecar keeps what it has, whatever changes."""
+    """Stall the control plane.
+
+    The sidecar keeps what it has, whatever changes, until `resume`.
+    """
     from egressctl.lab import control
 
     control.stall(name)
@@ -147,7 +150,10 @@ def stall(name: _NAME = "default") -> int:
 
 
 def resume(name: _NAME = "default") -> int:
-    """End a stall, and wait until the sidecar has what was held back."""
+    """End a stall.
+
+    Returns once the sidecar has what was held back.
+    """
     from egressctl.lab import control
 
     control.resume(name)
@@ -156,7 +162,10 @@ def resume(name: _NAME = "default") -> int:
 
 
 def restart_proxy(name: _NAME = "default") -> int:
-    """Stop the sidecar's Envoy and start it again: its counters start from zero."""
+    """Stop the sidecar's Envoy and start it again.
+
+    It comes back with its configuration; its counters start from zero.
+    """
     from egressctl.lab import control
 
     control.restart_proxy(name)

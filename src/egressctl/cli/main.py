@@ -22,6 +22,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("verify", "verify", "Prove which Envoy cluster carries a target's probes."),
     ("cleanup", "cleanup", "Remove what egressctl made, and prove it closed."),
     ("run", "run", "Create, verify and clean up as one, for CI."),
+    ("explain", "explain", "Tell the way of a URL station by station, without sending anything."),
     ("lint", "lint", "Say what may keep a ServiceEntry from carrying, before it is applied."),
     ("render", "render", "Print a target's ServiceEntry, for GitOps."),
     ("list", "list", "List what egressctl made."),

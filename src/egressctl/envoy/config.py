@@ -72,10 +72,15 @@ class FilterChain:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The filter chains of one destination port and block, in whole and by server name (`.example.org` for `*.example.org`)."""
+    """The filter chains of one destination port and block, in whole and by server name (`.example.org` for `*.example.org`).
+
+    `criteria` are those of any of them. `mixed`: some have no block, and others that of every address.
+    """
 
     chains: tuple[FilterChain, ...]
     by_name: Mapping[str, tuple[FilterChain, ...]]
+    criteria: frozenset[str]
+    mixed: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,12 @@ def _group(chains: Sequence[FilterChain]) -> Group:
     for chain in chains:
         for name in dict.fromkeys(each.lower() for each in chain.server_names) or ("",):
             by_name.setdefault(name[1:] if name.startswith("*.") else name, []).append(chain)
-    return Group(tuple(chains), {name: tuple(each) for name, each in by_name.items()})
+    return Group(
+        chains=tuple(chains),
+        by_name={name: tuple(each) for name, each in by_name.items()},
+        criteria=frozenset(criterion for chain in chains for criterion in chain.criteria),
+        mixed=len({bool(chain.blocks) for chain in chains}) > 1,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,9 +91,9 @@ def choose(listener: Listener, address: IPAddress, port: int, sight: Sight) -> C
     steps.append(Step("block", str(address), group.chains if group else ()))
     if block is None or group is None:
         return Choice(listener.default_filter_chain, tuple(steps))
-    if odd := sorted({criterion for chain in group.chains for criterion in chain.criteria} - _LATE):
+    if odd := sorted(group.criteria - _LATE):
         return _unknown(steps, f"the filter chain depends on {', '.join(odd)} as well")
-    if len({bool(chain.blocks) for chain in group.chains}) > 1:
+    if group.mixed:
         # One of no block beside one of 0.0.0.0/0: which of them Envoy finds first is not said.
         return _unknown(steps, f"several filter chains of listener {listener.name} match alike")
     name = next((key for key in _names(sight.server_name) if key in group.by_name), None)

@@ -108,6 +108,8 @@ def _header(match: HeaderMatch, speech: Speech) -> bool | None:
     if value is None and _NOT_KNOWN.fullmatch(match.name):
         return None
     if match.text is None:
+        if value is None and match.missing_is_empty:
+            return None
         return ((value is not None) == match.present) != match.invert
     if value is None and not match.missing_is_empty:
         return None if match.invert else False

@@ -23,7 +23,7 @@ STYLES = {
     Verdict.BLOCKED: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
+MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
     )
     stations = list(_stations(result))
     for index, station in enumerate(stations):
-        style, mark = _MARKS[station.reached]
+        style, mark = MARKS[station.reached]
         edge = "╰─" if index == len(stations) - 1 else "├─"
         yield (("", f"    {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
     if result.cause is not None:

@@ -326,3 +326,10 @@ def test_every_filter_chain_leads_to_an_envoy_cluster_or_routes_that_are_there(c
             else:
                 weighted = config.get("weighted_clusters", {"clusters": [{"name": config.get("cluster")}]})
                 assert {each["name"] for each in weighted["clusters"]} <= found.clusters.keys()
+
+
+def test_two_hosts_of_one_address_do_not_claim_its_domain_twice() -> None:
+    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    found = resources([entry(hosts=["a.example", "b.example"], addresses=["192.0.2.1"], ports=ports)])
+    domains = [domain for host in found.routes["80"]["virtual_hosts"] for domain in host["domains"]]
+    assert sorted(domains) == ["*", "192.0.2.1", "a.example", "a.example.", "b.example", "b.example."]

@@ -40,7 +40,7 @@ def route_configurations(
         yield {
             "@type": f"{TYPE}config.route.v3.RouteConfiguration",
             "name": str(number),
-            "virtual_hosts": [*ours, _rest(fallback)],
+            "virtual_hosts": [*_unique(ours), _rest(fallback)],
             "validate_clusters": False,
             "max_direct_response_body_size_bytes": 1048576,
             "ignore_port_in_host_matching": True,
@@ -77,6 +77,16 @@ def _virtual_host(
     domains = [service.host] if service.host.startswith("*") else [service.host, f"{service.host}."]
     domains += [str(net.network_address) for net in service.networks if net.prefixlen == net.max_prefixlen]
     return {"name": name, "domains": domains, "routes": routes, "include_request_attempt_count": True}
+
+
+def _unique(virtual_hosts: Iterable[Resource]) -> Iterator[Resource]:
+    """Leave each domain to the first that has it: Envoy refuses a domain that comes twice, as hosts of one address do."""
+    seen: set[str] = set()
+    for each in virtual_hosts:
+        domains = [domain for domain in each["domains"] if domain not in seen]
+        seen.update(domains)
+        if domains:
+            yield {**each, "domains": domains}
 
 
 def _detours(detours: VirtualService, host: str, port: int, workload: Workload, envoy_cluster_of: Named) -> Iterator[Resource]:

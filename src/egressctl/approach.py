@@ -1,0 +1,117 @@
+"""Tell the stations of a URL's way before the sidecar: pod, name, address, and what is known of the interception. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from egressctl import envoy
+from egressctl.envoy import VIRTUAL_OUTBOUND
+from egressctl.interception import JUDGED, left_out
+from egressctl.model import Probe, ServiceEntry, Source, Surroundings
+from egressctl.names import auto_allocated, matches_host, network
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A station of the way: its name, what is known of it, and whether the way goes on there (None: not known)."""
+
+    name: str
+    text: str
+    passed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a URL leads: the probe that it makes, its address, and who resolved it; `note` is why it was not the pod.
+
+    `entry_name` is that of the ServiceEntry that should carry it, empty for a bare URL; `entry` is that on the Kubernetes
+    cluster, None where it is not there.
+    """
+
+    probe: Probe
+    ip: str
+    by: str
+    note: str = ""
+    entry_name: str = ""
+    entry: ServiceEntry | None = None
+
+    @property
+    def address(self) -> str:
+        return f"[{self.ip}]:{self.probe.port}" if ":" in self.ip else f"{self.ip}:{self.probe.port}"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read: the pod, its sidecar, the ServiceEntries (None: none could be), and, on demand, what else is around.
+
+    `config` and `counts` are None where the sidecar was not read; `unreadable` then says why.
+    """
+
+    source: Source
+    config: envoy.ProxyConfig | None = None
+    counts: envoy.ClusterCounts | None = None
+    entries: Sequence[ServiceEntry] | None = None
+    around: Callable[[], Surroundings | None] = lambda: None
+    unreadable: str = ""
+
+
+def approach(place: Place, source: Source, entries: Sequence[ServiceEntry] | None) -> tuple[Station, ...]:
+    """Return the stations up to the address."""
+    return pod(source), *_name(place), _address(place, entries)
+
+
+def pod(source: Source) -> Station:
+    several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
+    return Station("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
+
+
+def _name(place: Place) -> Iterator[Station]:
+    if place.by == "the URL":
+        return
+    if place.by == "--address":
+        yield Station("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
+        return
+    note = f" ({place.note}; the pod may resolve it otherwise)" if place.note else ""
+    yield Station("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
+
+
+def _address(place: Place, entries: Sequence[ServiceEntry] | None) -> Station:
+    block = network(place.ip)
+    holders = [each for each in entries or () if block and any(network(address) == block for address in each.allocated)]
+    if holders:
+        return Station("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
+    if block and auto_allocated(block):
+        return Station("address", f"{place.address}, one that Istio gives to entries without addresses of their own", True)
+    named = [
+        each
+        for each in entries or ()
+        if place.note and each.allocated and any(matches_host(host, place.probe.host) for host in each.hosts)
+    ]
+    if named:
+        other = named[0].allocated[0]
+        return Station("address", f"{place.address}; in the pod it may be {other}, which Istio gave {named[0]}", None)
+    return Station("address", place.address, True)
+
+
+def capture(place: Place, seen: Seen) -> Station:
+    """Say what is known of the interception: a connection that is sent can show it, and nothing else can."""
+    source = seen.source
+    shown = f"only a request that is sent shows it: egressctl verify --probe {place.probe.url}"
+    unready = f"container {source.proxy} is not ready ({source.proxy_state or 'its status says so'}); "
+    doubts = list(_doubts(place, seen))
+    perhaps = f"perhaps not by the sidecar: {'; '.join(doubts)} (a hint); " if doubts else ""
+    return Station("capture", f"{unready if not source.proxy_ready else ''}{perhaps}{shown}", None)
+
+
+def _doubts(place: Place, seen: Seen) -> Iterator[str]:
+    source = seen.source
+    if out := left_out(source.interception, place.ip, place.probe.port):
+        yield out
+    # The annotations that decide by address were held against this one.
+    yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in JUDGED))
+    entrance = seen.config.listener(VIRTUAL_OUTBOUND) if seen.config else None
+    version = ip_address(place.ip).version
+    if entrance and entrance.addresses and not any(ip_address(each).version == version for each, _ in entrance.addresses):
+        yield f"the sidecar listens for no IPv{version}"

@@ -1,0 +1,109 @@
+"""Resolve the name of a URL without sending a request: in the source pod where that can be, else on this machine."""
+
+from __future__ import annotations
+
+import queue
+import re
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from egressctl.asking import lacks
+from egressctl.errors import CouldNotAsk
+from egressctl.kube import exec as kube_exec
+from egressctl.kube.rest import Api
+from egressctl.model import Source
+
+_POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
+_LIMIT = 1 << 20
+_NOT_FOUND = 2
+"""getent's exit code where the name is not known (getent(1), of glibc and of musl)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The addresses of a host in the order in which a client tries them, and who said so.
+
+    Without `addresses`, `missing` says in half a sentence why; `certain` where the source pod itself cannot resolve the name.
+    """
+
+    addresses: tuple[str, ...]
+    by: str
+    missing: str = ""
+    certain: bool = False
+    note: str = ""
+    """Half a sentence: why it was not the source pod that was asked; empty where it was, or needed not be."""
+
+
+def given(host: str, addresses: Sequence[str]) -> Resolved | None:
+    """Return what needs no question: the addresses that were named, or the host where it is one; None for a name."""
+    if addresses:
+        return Resolved(tuple(addresses), "--address")
+    try:
+        return Resolved((str(ip_address(host)),), "the URL")
+    except ValueError:
+        return None
+
+
+def resolve(api: Api, source: Source, host: str) -> Resolved:
+    """Resolve a name with `getent` in the source pod's container, or on this machine where that cannot be run.
+
+    Raises nothing for what could not be asked: that is in the result.
+    """
+    where = f"pod {source.namespace}/{source.pod}"
+    try:
+        ran = kube_exec.run(api, source.namespace, source.pod, source.container, argv(host), timeout=_POD_SECONDS, limit=_LIMIT)
+    except CouldNotAsk as failure:
+        return _here(host, str(failure))
+    if found := addresses_in(ran.stdout.decode("utf-8", "replace")):
+        return Resolved(found, where)
+    if ran.code == _NOT_FOUND:
+        return Resolved((), where, f"{where} cannot resolve {host}", certain=True)
+    if lacks(ran, "getent"):
+        return _here(host, f"container {source.container} of {where} has no getent")
+    return _here(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
+
+
+def argv(host: str) -> tuple[str, ...]:
+    """Return the command line that resolves a name as programs of the container do."""
+    return ("getent", "ahosts", host)
+
+
+def addresses_in(text: str) -> tuple[str, ...]:
+    """Read the addresses that `getent ahosts` printed, each once, in its order; what is no address is passed over."""
+    found: dict[str, None] = {}
+    for line in text.splitlines():
+        word = line.split()[:1]
+        if word and re.fullmatch(r"[0-9a-fA-F.:]+", word[0]):
+            try:
+                address = ip_address(word[0])
+            except ValueError:
+                continue
+            plain = getattr(address, "ipv4_mapped", None) or address
+            found[str(plain)] = None
+    return tuple(found)
+
+
+def _here(host: str, why: str) -> Resolved:
+    """Ask this machine, within a limit: its resolver may take minutes, and cannot be stopped."""
+    answers: queue.SimpleQueue[tuple[str, ...] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as failure:
+            answers.put(OSError(str(failure)))
+            return
+        answers.put(tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos)))
+
+    threading.Thread(target=ask, daemon=True).start()
+    missing = f"this machine did not resolve {host} within {_OWN_SECONDS:g} s"
+    try:
+        answer = answers.get(timeout=_OWN_SECONDS)
+    except queue.Empty:
+        return Resolved((), "this machine", missing, note=why)
+    if isinstance(answer, OSError):
+        return Resolved((), "this machine", f"this machine cannot resolve {host}: {answer}", note=why)
+    return Resolved(answer, "this machine", note=why)

@@ -1,0 +1,84 @@
+"""Other traffic of the pod, 50 connections a second, makes no verdict another, a hundred times in a row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli import made, put_right
+from egressctl import catalog
+from egressctl.curl import LIMITS
+from egressctl.kube.config import ConnectOptions, connect
+from egressctl.lab import control
+from egressctl.mesh import Mesh
+from egressctl.model import Verdict
+from egressctl.progress import Silent
+from egressctl.source import ANY_SOURCE
+from egressctl.target import probe_from_url
+from egressctl.verify import Asking, Wanted, verify_from
+from labs import Lab
+
+TIMES = 100
+NOISE = Path(__file__).with_name("noise.py")
+ELSEWHERE = ("203.0.113.10:443", "203.0.113.10:80", "203.0.113.10:8443")
+"""What no entry lists: BlackHoleCluster under REGISTRY_ONLY, PassthroughCluster under ALLOW_ANY."""
+TARGET = catalog.get("wikipedia")
+
+
+@contextmanager
+def noise(lab: Lab, *places: str) -> Iterator[None]:
+    argv, env = control.exec_argv(lab.name, (sys.executable, str(NOISE), *places))
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as making:
+        assert making.stdout is not None
+        assert making.stdout.readline() == "started\n"
+        try:
+            yield
+            assert making.poll() is None
+        finally:
+            making.kill()
+
+
+@pytest.fixture
+def noisy(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A lab under a policy, with an entry in it and with noise elsewhere."""
+    policy: str = request.param
+    control.set_policy(lab.name, policy)
+    yield policy
+    control.set_policy(lab.name, "REGISTRY_ONLY")
+    put_right(lab)
+
+
+def verdicts(lab: Lab, url: str, *, times: int) -> list[tuple[Verdict, str]]:
+    """Verify one URL that often, one after the other."""
+    mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
+    source = mesh.source("default", ANY_SOURCE)
+    manifest = mesh.entry("default", TARGET.entry_name)
+    wanted = Wanted("wikipedia", "default", TARGET.entry_name, manifest, (probe_from_url(url),))
+    found = []
+    for _ in range(times):
+        [target] = verify_from(mesh, source, [wanted], Asking(LIMITS), Silent())
+        [probe] = target.probes
+        found.append((probe.verdict, probe.cause.code if probe.cause else ""))
+    return found
+
+
+@pytest.mark.parametrize("noisy", ["REGISTRY_ONLY", "ALLOW_ANY"], indirect=True)
+@pytest.mark.parametrize(
+    ("url", "refused", "let_out"),
+    [
+        ("https://www.wikipedia.org", ("open", ""), ("open", "")),
+        ("https://outside.example", ("blocked", "address-not-listed"), ("bypassed", "address-not-listed")),
+    ],
+)
+def test_the_same_verdict_a_hundred_times(
+    lab: Lab, noisy: str, url: str, refused: tuple[str, str], let_out: tuple[str, str]
+) -> None:
+    made(lab)
+    with noise(lab, *ELSEWHERE):
+        found = verdicts(lab, url, times=TIMES // 4)
+    assert set(found) == {refused if noisy == "REGISTRY_ONLY" else let_out}
