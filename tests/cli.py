@@ -319,8 +319,11 @@ def odd_pods(lab: Lab, folder: Path) -> Iterator[Odd]:
                 plan = entrance(locate(lab.name), lab.info.pids["init"], sidecar=container.sidecar)
                 return way(container, EnterPlan(plan.prefix, plan.env))
 
+            def log(container: Container) -> Path | None:
+                return locate(lab.name).access_log if container.sidecar else None
+
             folder.mkdir()
-            endpoint = running.enter_context(TestEndpoint(folder, enter=enter))
+            endpoint = running.enter_context(TestEndpoint(folder, enter=enter, log=log))
             # The lab's sidecar is fed from the lab's own API; this one has to know the same entry.
             made(replace(lab, info=replace(lab.info, kubeconfig=endpoint.kubeconfig)))
             return endpoint.kubeconfig

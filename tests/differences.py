@@ -27,6 +27,11 @@ DIFFERENCES: dict[str, Difference] = {
         "A pod outside namespace default stays Pending, and its condition says why.",
         "No scheduler runs beside the real API server: nobody writes the condition.",
     ),
+    "logs": Difference(
+        "lab",
+        "The container istio-proxy has a log: Envoy's access log.",
+        "KWOK's nodes have none: a pod there has no process that writes one.",
+    ),
     "mistaken-query": Difference(
         "lab",
         "A selector or a continue token that cannot be read is refused (400) in words of its own.",

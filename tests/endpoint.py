@@ -124,12 +124,18 @@ class TestEndpoint:
 
     __test__ = False
 
-    def __init__(self, directory: Path, *, enter: Callable[[Container], EnterPlan | None] = on_this_machine) -> None:
-        self.directory, self.token, self._enter = directory, TOKEN, enter
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        enter: Callable[[Container], EnterPlan | None] = on_this_machine,
+        log: Callable[[Container], Path | None] = lambda _: None,
+    ) -> None:
+        self.directory, self.token, self._enter, self._log = directory, TOKEN, enter, log
 
     def __enter__(self) -> Self:
         self.authority, key = self_signed(self.directory)
-        settings = EndpointSettings("127.0.0.1", 0, TOKEN, self.authority, key, self._enter)
+        settings = EndpointSettings("127.0.0.1", 0, TOKEN, self.authority, key, self._enter, self._log)
         self.thread = LoopThread("endpoint")
         self.endpoint: Endpoint = self.thread.run(serve(settings))
         self.port = self.endpoint.port

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import NamedTuple
 
-from egressctl import envoy, ownership
+from egressctl import accesslog, envoy, ownership
 from egressctl.causes import Situation
 from egressctl.curl import looks_reset
 from egressctl.envoy import BLACKHOLE, NOTHING, Reading
 from egressctl.model import (
     Capture,
     Evidence,
+    Logged,
+    Method,
     Outcome,
     Owner,
     Ownership,
@@ -56,8 +58,8 @@ class Findings:
     """What was asked, what came back, and what was read of the sidecar around it.
 
     `sent` stands in the questions' order; `companions` says, by a question's index, what a second connection showed after a
-    refusal. `near` are the ServiceEntries of the namespaces of those in question, None where they could not be listed;
-    `around` reads, once, what else there is.
+    refusal, `logged` what the access log says of its connection. `near` are the ServiceEntries of the namespaces of those in
+    question, None where they could not be listed; `around` reads, once, what else there is.
     """
 
     source: Source
@@ -66,6 +68,7 @@ class Findings:
     before: Reading = NOTHING
     after: Reading = NOTHING
     companions: Mapping[int, Capture] = field(default_factory=dict)
+    logged: Mapping[int, Logged] = field(default_factory=dict)
     near: tuple[ServiceEntry, ...] | None = None
     around: Callable[[], Surroundings | None] = lambda: None
 
@@ -163,6 +166,29 @@ def refused_here(config: envoy.ProxyConfig | None, sent: Sent, place: Place) -> 
     return not walk.unknown and not walk.choices and walk.envoy_cluster in (None, BLACKHOLE)
 
 
+def only_uncounted(result: ProbeResult | None) -> bool:
+    """Say whether nothing but `counted` keeps a probe from being open: then the access log may tell."""
+    if result is None or result.verdict is not Verdict.UNPROVEN or result.evidence is None:
+        return False
+    return result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
+
+
+def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[accesslog.Connection, int]]:
+    """Return by a question's index which connection the access log is to show, and in how many lines at least.
+
+    Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
+    """
+    sharing = Counter(each.connection for each in findings.sent)
+    found = {}
+    for index in indices:
+        sent, walk = findings.sent[index], findings.walks[index]
+        if sent.outcome is not None:
+            at = sent.outcome
+            connection = accesslog.Connection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
+            found[index] = connection, sharing[sent.connection] if walk and walk.http_route else 1
+    return found
+
+
 def without_end(place: Place, before: Reading, after: Reading) -> bool:
     """Say whether the way leads to an Envoy cluster that the sidecar does not have, or that has no hosts."""
     walk = envoy.walk(after.config, *place) if after.config else None
@@ -190,6 +216,7 @@ def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
     evidence = Evidence(
         capture=findings.companions.get(index, sent.capture),
         companion=index in findings.companions,
+        logged=findings.logged.get(index),
         walk=walk,
         owner=owner,
         policy=envoy.outbound_policy(after.config) if after.config else "",

@@ -25,6 +25,7 @@ _ROUTES = "config_dump?resource=dynamic_route_configs"
 _LONGEST_PATTERN = 2000
 _TIMED_OUT = 28
 """curl's exit where a connection stayed open until its time was up."""
+_LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
 
@@ -237,6 +238,12 @@ class Mesh:
     def proxy_info(self, source: Source) -> envoy.ProxyInfo:
         """Read which Envoy and which Istio the sidecar is. Raises ProxyUnreadable, Forbidden."""
         return envoy.parse_info(self._ask_proxy(source, "server_info"))
+
+    def proxy_log(self, source: Source, seconds: int) -> str:
+        """Read what the sidecar has logged in the last seconds, the newest lines of it. Raises CouldNotAsk."""
+        path = namespaced("v1", source.namespace, "pods", source.pod) + "/log"
+        newest = {"sinceSeconds": str(seconds), "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
+        return self.api.text(path, {"container": source.proxy or "", **newest})
 
     def _ask_proxy(self, source: Source, path: str) -> str:
         return asking.ask_proxy(self.api, source, path)

@@ -33,6 +33,15 @@ class Method(StrEnum):
     COUNTED = "counted"
 
 
+class CountSource(StrEnum):
+    """What can show that an Envoy cluster carried a connection."""
+
+    CLUSTERS = "clusters"
+    """Its connection counts, from the sidecar's `clusters`: they account for it, beside others."""
+    ACCESS_LOG = "access-log"
+    """The connection's own line in the sidecar's access log."""
+
+
 class CauseCode(StrEnum):
     """Why a verdict is not `open`; each code has a page in docs/causes/."""
 
@@ -362,6 +371,18 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """What a sidecar's access log says of one connection: the Envoy cluster, empty for none, and Envoy's response flags."""
+
+    envoy_cluster: str
+    flags: str = ""
+
+    def __str__(self) -> str:
+        name = self.envoy_cluster or "no Envoy cluster"
+        return f"{name} with the flags {self.flags}" if self.flags else name
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the way that a connection took; None means that it could not be had."""
 
@@ -383,6 +404,10 @@ class Evidence:
     """The DestinationRule (`namespace/name`) by which the Envoy cluster wraps its connections in TLS; empty for none."""
     endpoints: int | None = None
     """How many hosts the Envoy cluster has of its own; None where it connects to the address asked for, or is not known."""
+    logged: Logged | None = None
+    """What the access log says of this connection; None where it was not read, or does not have it."""
+    sources: tuple[CountSource, ...] = ()
+    """What showed that the Envoy cluster carried it, where `counted` holds."""
 
 
 @dataclass(frozen=True, slots=True)

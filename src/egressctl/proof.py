@@ -6,20 +6,23 @@ in between is noticed. The questions that do not depend on one another are asked
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
-from egressctl import curl
+from egressctl import accesslog, curl
 from egressctl.causes import Situation, explain
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
-from egressctl.evidence import Findings, Question, judged, left_no_row, refused_here, without_end
+from egressctl.evidence import Findings, Question, judged, left_no_row, only_uncounted, refused_here, sought, without_end
 from egressctl.mesh import Mesh
 from egressctl.model import (
     Capture,
     CauseCode,
     Evidence,
+    Logged,
     Outcome,
     Probe,
     ProbeResult,
@@ -34,6 +37,9 @@ from egressctl.serviceentry import read
 from egressctl.sidecar import Look, look, look_again
 from egressctl.surroundings import surroundings
 
+_FLUSH_SECONDS = 1.2
+"""Envoy writes its access log out once a second (pilot-agent's `--file-flush-interval-msec 1000`)."""
+
 
 def prove(
     mesh: Mesh,
@@ -43,21 +49,27 @@ def prove(
     reading: Reading = NOTHING,
     *,
     alone: bool = False,
+    last_resort: bool = False,
 ) -> list[ProbeResult]:
     """Send every probe once, and judge each by what can be known of its way. Results stand in the questions' order.
 
     `reading` is what was read of the sidecar just before: what it lacks is read now. `alone` gives each probe a connection
-    of its own, however many there are. Raises nothing for what could not be asked: that is in the results.
+    of its own, however many there are; `last_resort` looks into the sidecar's access log for what nothing else lacks than the
+    connection counts. Raises nothing for what could not be asked: that is in the results.
     """
     look_before, near = _look_before(mesh, source, questions, reading)
+    began = time.monotonic()
     sent = _send(mesh, source, [question.probe for question in questions], limits, alone)
     around = cache(partial(_around_or_none, mesh, source.namespace))
     findings = Findings(source, questions, sent, near=near, around=around)
     if look_before:
         findings = _look_after(mesh, look_before, findings, limits)
+    results = judged(findings)
+    if last_resort and (logged := _log(mesh, findings, [i for i, each in enumerate(results) if only_uncounted(each)], began)):
+        results = judged(replace(findings, logged=logged))
     return [
         found or unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail)
-        for question, each, found in zip(questions, sent, judged(findings), strict=True)
+        for question, each, found in zip(questions, sent, results, strict=True)
     ]
 
 
@@ -120,6 +132,23 @@ def _look_after(mesh: Mesh, look: Look, findings: Findings, limits: curl.Limits)
     late = [index for index in unseen if without_end(places[index], before, after)]
     companions |= _companions(mesh, findings, late, limits)
     return replace(findings, before=before, after=after, companions=companions)
+
+
+def _log(mesh: Mesh, findings: Findings, indices: Sequence[int], since: float) -> dict[int, Logged]:
+    """Look for connections in the sidecar's access log; a second time where one is not there yet."""
+    wanted, found = sought(findings, indices), dict[int, Logged]()
+    for pause in (0.0, _FLUSH_SECONDS) if wanted else ():
+        time.sleep(pause)
+        # No older line: another connection may have had the same ends.
+        try:
+            text = mesh.proxy_log(findings.source, math.ceil(time.monotonic() - since) + 1)
+        except CouldNotAsk:
+            break
+        told = {index: accesslog.find(text, *connection) for index, connection in wanted.items()}
+        found = {index: each for index, each in told.items() if each is not None}
+        if len(found) == len(wanted):
+            break
+    return found
 
 
 def _companions(mesh: Mesh, findings: Findings, indices: Sequence[int], limits: curl.Limits) -> dict[int, Capture]:

@@ -14,6 +14,7 @@ ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "p
 DEPLOYMENTS = "deployments.apps"
 SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
+LOG = "pods/log"
 SERVICES, NAMESPACES, MESH_CONFIG = "services", "namespaces", "configmaps"
 NAME = "egressctl"
 
@@ -54,6 +55,7 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
         Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
     ),
     "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
+    "log": (Rule(LOG, ("get",)),),
     "causes": (
         *(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
         Rule(MESH_CONFIG, ("get",), ("istio",)),
@@ -62,7 +64,8 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
 `causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` and `explain` to name a cause:
-without it they work, and say what they could not look at.
+without it they work, and say what they could not look at. `log` is what `verify` reads of a sidecar whose connection counts do
+not show what carried a probe: without it that probe stays `unproven`.
 """
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))

@@ -1,15 +1,16 @@
 """Judge: expectation, outcome and evidence in, verdict with cause out. A pure function.
 
-`open` needs all four of captured, static, owned and counted; `blocked` a refusal, a walk that leads
-to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no
-capture. What lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the
-sidecar itself may have given is none that came from beyond it.
+`open` needs all four of captured, static, owned and counted, and no source that disagrees; `blocked` a refusal, a walk that
+leads to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no capture. What
+lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the sidecar itself may
+have given is none that came from beyond it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from egressctl.accesslog import carried
 from egressctl.causes import Situation, explain
 from egressctl.curl import cause_of, looks_reset
 from egressctl.diagnosis import foreign, routing, speaks_otherwise, why_not_ours, wraps
@@ -18,6 +19,7 @@ from egressctl.model import (
     Capture,
     Cause,
     CauseCode,
+    CountSource,
     Evidence,
     Method,
     Ownership,
@@ -42,7 +44,7 @@ class Judgement:
 
 def judge(at: Situation) -> Judgement:
     """Say what a probe showed. Never raises; never says more than the evidence."""
-    at = replace(at, evidence=replace(at.evidence, methods=methods(at.evidence)))
+    at = replace(at, evidence=replace(at.evidence, methods=methods(at.evidence), sources=sources(at.evidence)))
     verdict, cause = _judge_answer(at) if _answered(at) else _judge_failure(at)
     return Judgement(verdict, cause, at.evidence)
 
@@ -61,9 +63,22 @@ def methods(evidence: Evidence) -> tuple[Method, ...]:
         Method.CAPTURED: evidence.capture is Capture.CAPTURED,
         Method.STATIC: walk is not None and not walk.unknown and walk.envoy_cluster is not None,
         Method.OWNED: owner is not None and owner.ownership is Ownership.OWNED,
-        Method.COUNTED: evidence.counted is True,
+        Method.COUNTED: bool(sources(evidence)),
     }
     return tuple(method for method, holds in held.items() if holds)
+
+
+def sources(evidence: Evidence) -> tuple[CountSource, ...]:
+    """List what shows that the Envoy cluster carried the connection; nothing does where the access log says another."""
+    if _logged_elsewhere(evidence):
+        return ()
+    held = {CountSource.CLUSTERS: evidence.counted is True, CountSource.ACCESS_LOG: evidence.logged is not None}
+    return tuple(source for source, holds in held.items() if holds)
+
+
+def _logged_elsewhere(evidence: Evidence) -> bool:
+    walk = evidence.walk
+    return evidence.logged is not None and not carried(evidence.logged, walk.envoy_cluster if walk else None)
 
 
 def _answered(at: Situation) -> bool:
@@ -135,6 +150,13 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
             CauseCode.EVIDENCE_LOST,
             f"HTTP {at.outcome.http_status} may be the sidecar's own answer, and then nothing came from {at.address}",
         )
+    if _logged_elsewhere(evidence):
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came, and the sources disagree: the sidecar's configuration leads {at.address} to "
+            f"{walk.envoy_cluster}, and its access log says {evidence.logged}",
+        )
     if walk.envoy_cluster == PASSTHROUGH:
         return Verdict.BYPASSED, why_not_ours(at)
     owner = evidence.owner
@@ -149,7 +171,7 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
         )
     if owner.ownership is Ownership.OTHERS:
         return Verdict.BYPASSED, why_not_ours(at)
-    if evidence.counted is not True:
+    if not evidence.sources:
         told = "did not move" if evidence.counted is False else "could not be read"
         return _unproven(
             at, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
@@ -253,7 +275,11 @@ def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
             f"{at.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table",
         )
-    owner = at.evidence.owner
+    owner, walk = at.evidence.owner, at.evidence.walk
+    if walk is not None and walk.envoy_cluster == PASSTHROUGH:
+        return _inconclusive(
+            at, CauseCode.EVIDENCE_LOST, f"{at.address} was refused, and the sidecar's configuration leads it to {_nowhere(at)}"
+        )
     if at.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
         return Verdict.BLOCKED, explain(CauseCode.NO_ENDPOINTS, at)
     return Verdict.BLOCKED, why_not_ours(at)

@@ -152,7 +152,7 @@ def _again(
     places = [index for index, chosen in enumerate(which) if chosen]
     if places:
         limits = replace(asking.limits, local_ports=curl.unusual_ports(secrets.randbelow))
-        asked = prove(mesh, source, [questions[i] for i in places], limits, alone=True)
+        asked = prove(mesh, source, [questions[i] for i in places], limits, alone=True, last_resort=True)
         for index, each in zip(places, asked, strict=True):
             results[index] = each
     return bool(places)

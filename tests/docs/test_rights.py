@@ -36,7 +36,7 @@ COMMANDS = {
 """The rows of the page, and a command for each, in an order in which each finds what it needs."""
 BASES = {"create --with-source": "create", "cleanup of that pod": "cleanup"}
 """Rows that are told beside those of another."""
-CAUSES = "--causes"
+CAUSES, LOG = "--causes", "--log"
 """The rows of what is asked for where it may be."""
 
 
@@ -85,14 +85,15 @@ def test_a_command_asks_for_the_rights_that_the_page_says(
     command: str, calls: dict[str, list[Call]], told: dict[str, set[Right]]
 ) -> None:
     asked = {right for call in calls[command] if (right := _right(call))}
-    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES]
+    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES] | told[LOG]
     assert asked <= allowed
     assert told[command] <= asked
 
 
 def test_the_page_has_no_rights_of_commands_that_are_not_held(told: dict[str, set[Right]]) -> None:
-    assert set(told) == {*COMMANDS, CAUSES}
-    assert told[CAUSES] == {(rule.resource, verb) for rule in EXTRAS["causes"] for verb in rule.verbs}
+    assert set(told) == {*COMMANDS, CAUSES, LOG}
+    for row in (CAUSES, LOG):
+        assert told[row] == {(rule.resource, verb) for rule in EXTRAS[row.removeprefix("--")] for verb in rule.verbs}
 
 
 @pytest.mark.xdist_group("docs-rights")

@@ -31,7 +31,9 @@ needs_kubectl = pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestEndpoint]:
-    with TestEndpoint(tmp_path_factory.mktemp("kubectl")) as endpoint:
+    file = tmp_path_factory.mktemp("logs") / "istio-proxy.log"
+    file.write_text("one\ntwo\n")
+    with TestEndpoint(tmp_path_factory.mktemp("kubectl"), log=lambda container: file if container.sidecar else None) as endpoint:
         yield endpoint
 
 
@@ -149,3 +151,11 @@ def test_the_official_client_lists_creates_and_deletes(lab: TestEndpoint) -> Non
         assert [(pod.metadata.name, pod.status.phase) for pod in pods] == [("sleep", "Running")]
     finally:
         client.close()
+
+
+@needs_kubectl
+def test_logs(kubectl: Kubectl) -> None:
+    assert kubectl("logs", "sleep", "-c", "istio-proxy").stdout == "one\ntwo\n"
+    assert kubectl("logs", "sleep", "-c", "istio-proxy", "--tail=1", "--since=10s").stdout == "two\n"
+    assert kubectl("logs", "sleep", "-c", "sleep").stdout == ""
+    assert "container nginx is not valid for pod sleep" in kubectl("logs", "sleep", "-c", "nginx").stderr

@@ -6,16 +6,18 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
 
-from cli import Cli, Odd, entry, instead, made, nothing_is_left, pod, sidecar_has, start_pod, with_environment
+from cli import PODS, Cli, Odd, entry, instead, made, nothing_is_left, pod, sidecar_has, start_pod, with_environment
+from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.state import locate
-from faults import FaultProxy, Reset, ResetDuringExec, Respond, faults
+from faults import Call, FaultProxy, Reset, ResetDuringExec, Respond, faults
 from labs import Lab, eventually
 
 PORTAL = "https://www.wikipedia.org"
@@ -238,6 +240,70 @@ class TestTheSourcePod:
         assert ran.code == 2
         assert ran.told("error")[0].startswith(error)
         assert hint in "".join(ran.told("hint"))
+
+
+NO_COUNTS = 'PATH=${PATH#*:}; case "$*" in *GET\\ clusters*) exit 255;; esac; exec pilot-agent "$@"'
+"""A pilot-agent that does not give the connection counts, in front of the lab's own in the PATH."""
+
+
+def said(*lines: str) -> Respond:
+    """A log, whatever the sidecar wrote."""
+    return Respond(200, headers={"Content-Type": "text/plain"}, body="".join(lines).encode())
+
+
+@pytest.mark.only("logs")
+class TestTheAccessLog:
+    @pytest.fixture
+    def at(self, cli: Cli, odd: Odd, tmp_path: Path) -> Cli:
+        return cli.at(odd(instead(tmp_path / "bin", "pilot-agent", NO_COUNTS, sidecar=True)))
+
+    @pytest.fixture
+    def proxied(self, at: Cli, tmp_path: Path) -> Iterator[FaultProxy]:
+        assert at.kubeconfig is not None
+        with FaultProxy(at.kubeconfig, tmp_path / "proxy") as proxy:
+            yield proxy
+
+    def test_proves_where_the_counts_cannot_be_read(self, at: Cli) -> None:
+        ran = at("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
+        assert [probe["evidence"]["sources"] for probe in ran.probes] == [["access-log"]] * 2
+        assert "in the access log" in at("verify", "wikipedia").stdout
+
+    def test_is_not_read_where_the_counts_show_it(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+        made(lab)
+        ran = cli.at(proxy.kubeconfig)("verify", "wikipedia", "-o", "json")
+        assert [probe["evidence"]["sources"] for probe in ran.probes] == [["clusters"]] * 2
+        assert not [call for call in proxy.calls if call.path.endswith("/log")]
+
+    @pytest.mark.parametrize("answer", [Respond(403, "Forbidden"), Respond(404, "NotFound"), said(), said("[] \xff\n")])
+    def test_that_may_not_be_read_or_says_nothing_leaves_it_unproven(self, at: Cli, proxied: FaultProxy, answer: Respond) -> None:
+        proxied.rules = lambda call: answer if call.path.endswith("/log") else None
+        ran = at.at(proxied.kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
+        assert (ran.code, ran.judged) == (4, [("unproven", "evidence-lost")])
+        assert ran.probes[0]["evidence"]["sources"] == []
+        read = [parse_qs(call.query) for call in proxied.calls if call.path.endswith("/log")]
+        assert len(read) == (1 if answer.status != 200 else 2)
+        assert {query["container"][0] for query in read} == {"istio-proxy"}
+
+    def test_that_names_another_envoy_cluster_is_never_open(self, at: Cli, lab: Lab, proxied: FaultProxy) -> None:
+        def doctored(call: Call) -> Respond | None:
+            log = locate(lab.name).access_log
+            return said(log.read_text().replace(OURS, "PassthroughCluster")) if call.path.endswith("/log") else None
+
+        proxied.rules = doctored
+        ran = at.at(proxied.kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
+        assert (ran.code, ran.judged) == (4, [("unproven", "evidence-lost")])
+        message = ran.probes[0]["cause"]["message"]
+        assert f"leads 208.80.154.224:443 to {OURS}, and its access log says PassthroughCluster" in message
+
+    def test_is_the_log_of_the_sidecars_container(self, cli: Cli, lab: Lab) -> None:
+        def log(container: str) -> str:
+            query = {"container": container, "tailLines": "1"}
+            return connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))).text(f"{PODS}/sleep/log", query)
+
+        assert lab.run("curl", "-s", "-o", "/dev/null", f"{OUTSIDE}/").returncode
+        assert eventually(lambda: "BlackHoleCluster" in log("istio-proxy"))
+        assert log("sleep") == ""
 
 
 class TestWhereTheEvidenceIsMissing:

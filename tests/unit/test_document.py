@@ -17,6 +17,7 @@ from egressctl.model import (
     Capture,
     Cause,
     CauseCode,
+    CountSource,
     Evidence,
     Expectation,
     Failure,
@@ -53,6 +54,7 @@ EVIDENCE = Evidence(
     counted=True,
     policy="REGISTRY_ONLY",
     methods=tuple(Method),
+    sources=(CountSource.CLUSTERS,),
 )
 OPEN = ProbeResult(PORTAL, SOURCE, Verdict.OPEN, True, None, OUTCOME, EVIDENCE)
 BLOCKED = ProbeResult(
@@ -117,6 +119,7 @@ def test_the_document_key_by_key() -> None:
                         "evidence": {
                             "envoyCluster": "outbound|443||wikipedia.org",
                             "methods": ["captured", "static", "owned", "counted"],
+                            "sources": ["clusters"],
                             "listener": "0.0.0.0_443",
                             "filterChain": "208.80.154.224/27",
                             "capture": "captured",
@@ -152,8 +155,8 @@ def test_a_way_that_is_not_known_is_null() -> None:
     probe = replace(OPEN, verdict=Verdict.UNPROVEN, evidence=Evidence(), cause=Cause(CauseCode.AMBIENT, "why", "what"))
     found = document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]["evidence"]
     assert found == {
-        "envoyCluster": None, "methods": [], "listener": None, "filterChain": None, "capture": "unknown", "companion": False,
-        "owner": None, "policy": None,
+        "envoyCluster": None, "methods": [], "sources": [], "listener": None, "filterChain": None, "capture": "unknown",
+        "companion": False, "owner": None, "policy": None,
     }  # fmt: skip
 
 
@@ -284,6 +287,7 @@ def test_the_schema_names_every_cause_verdict_method_and_capture() -> None:
     assert defs["cause"]["properties"]["code"]["enum"] == [str(code) for code in CauseCode]
     assert defs["verdict"]["enum"] == [str(verdict) for verdict in Verdict]
     assert defs["evidence"]["properties"]["methods"]["items"]["enum"] == [str(method) for method in Method]
+    assert defs["evidence"]["properties"]["sources"]["items"]["enum"] == [str(source) for source in CountSource]
     assert set(defs["evidence"]["properties"]["capture"]["enum"]) == {str(capture) for capture in Capture}
 
 

@@ -9,24 +9,40 @@ from ipaddress import ip_network
 
 import pytest
 
+from egressctl.accesslog import Connection
 from egressctl.envoy import BLACKHOLE, CATCH_ALL, EnvoyCluster, FilterChain, Listener, ProxyConfig, Reading, Service
 from egressctl.envoy.config import Block
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
-from egressctl.evidence import Findings, Place, Question, judged, left_no_row, place_of, refused_here, way, without_end
+from egressctl.evidence import (
+    Findings,
+    Place,
+    Question,
+    judged,
+    left_no_row,
+    only_uncounted,
+    place_of,
+    refused_here,
+    sought,
+    way,
+    without_end,
+)
 from egressctl.model import (
     Capture,
     Counts,
     Evidence,
     Expectation,
+    Logged,
     Outcome,
     Ownership,
     Port,
     Probe,
+    ProbeResult,
     Sent,
     ServiceEntry,
     Source,
     Surroundings,
+    Verdict,
     Walk,
 )
 
@@ -183,6 +199,57 @@ def test_where_none_or_several_counts_moved_chance_is_not_guessed(moved: tuple[s
 )
 def test_without_two_looks_and_an_address_there_is_no_way(before: Reading, after: Reading, sent: Sent) -> None:
     assert way(before, after, place_of(Question(PROBE), sent)) is None
+
+
+# The access log
+
+
+LISTED = Reading(a_config(block=BLOCK))
+
+
+def uncounted(**changes: object) -> ProbeResult | None:
+    """A probe of which all is known but whether it was counted."""
+    [found] = judged(findings(SENT, **{"before": LISTED, "after": LISTED, **changes}))  # type: ignore[arg-type]
+    return found
+
+
+def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
+    assert only_uncounted(uncounted())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sent": [replace(SENT, capture=Capture.UNKNOWN)]},
+        {"sent": [replace(SENT, capture=Capture.NOT_CAPTURED)]},
+        {"sent": [Sent(REFUSAL, Capture.CAPTURED, (0, 40000))]},
+        {"sent": [Sent(None)]},
+        {"after": Reading(CLOSED)},
+        {"before": Reading()},
+        {"near": ()},
+        {
+            "before": replace(LISTED, counts=counts(**{NAME: {(IP, PORT): Counts(1)}})),
+            "after": replace(LISTED, counts=counts(**{NAME: {(IP, PORT): Counts(2)}})),
+        },
+    ],
+    ids=["capture not known", "not captured", "refused", "lost", "changed", "not read", "owner not known", "counted"],
+)
+def test_the_access_log_is_not_asked_otherwise(changes: Mapping[str, object]) -> None:
+    assert not only_uncounted(uncounted(**changes))
+
+
+def test_what_the_log_shows_of_a_connection_makes_its_probe_open() -> None:
+    found = uncounted(logged={0: Logged(NAME)})
+    assert found is not None
+    assert (found.verdict, found.cause) == (Verdict.OPEN, None)
+
+
+@pytest.mark.parametrize(("config", "lines"), [(OURS, 1), (HTTP_ROUTED, 2)])
+def test_of_http_every_request_of_a_connection_is_sought(config: ProxyConfig, lines: int) -> None:
+    probe = PROBE if config is OURS else PLAIN
+    found = findings(*sent_over((0, 40000), (0, 40000), (1, 40000)), config=config, probe=probe)
+    connection = Connection("10.244.0.5", 40000, IP, PORT)
+    assert sought(found, [0, 1, 2]) == {0: (connection, lines), 1: (connection, lines), 2: (connection, 1)}
 
 
 # The counts

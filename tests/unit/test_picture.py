@@ -15,8 +15,10 @@ from egressctl.model import (
     Cause,
     CauseCode,
     Counts,
+    CountSource,
     Evidence,
     Expectation,
+    Logged,
     Method,
     Outcome,
     Owner,
@@ -34,7 +36,8 @@ PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 ANSWER = Outcome(0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"total": 0.03})
 REFUSAL = Outcome(35, "Recv failure: Connection reset by peer", 0, "208.80.154.224", 443, "10.244.0.5", 40000)
-WALK = Walk("0.0.0.0_443", "", "outbound|443||wikipedia.org", "208.80.154.224/27")
+NAME = "outbound|443||wikipedia.org"
+WALK = Walk("0.0.0.0_443", "", NAME, "208.80.154.224/27")
 OURS = Owner(Ownership.OWNED, "default/wikipedia-ext lists it")
 PROVEN = Evidence(Capture.CAPTURED, False, WALK, OURS, True, Counts(1), "REGISTRY_ONLY", tuple(Method))
 
@@ -74,6 +77,20 @@ def test_open_with_what_was_extracted_and_one_of_several_pods() -> None:
     lines = drawn(result).splitlines()
     assert lines[1] == "    ├─ ✔ pod           default/sleep, container sleep, newest of 3 ready"
     assert lines[-1] == "    ╰─ ✔ answer        HTTP 200 in 0.03 s, articles 7,012,345, since 2001"
+
+
+@pytest.mark.parametrize(
+    ("logged", "sources", "told"),
+    [
+        (Logged(NAME), (CountSource.ACCESS_LOG,), "in the access log"),
+        (Logged("PassthroughCluster"), (), "the access log says PassthroughCluster"),
+    ],
+)
+def test_what_the_access_log_says_stands_at_the_envoy_cluster(
+    logged: Logged, sources: tuple[CountSource, ...], told: str
+) -> None:
+    evidence = replace(PROVEN, counted=None, counts=None, logged=logged, sources=sources)
+    assert f"Envoy cluster {NAME} (default/wikipedia-ext lists it; {told})\n" in drawn(replace(OPEN, evidence=evidence))
 
 
 def test_blocked() -> None:

@@ -21,8 +21,10 @@ from egressctl.model import (
     Capture,
     CauseCode,
     Counts,
+    CountSource,
     Evidence,
     Expectation,
+    Logged,
     Method,
     Outcome,
     Owner,
@@ -250,6 +252,8 @@ EXAMPLES = [
             replace(REFUSED_BY_MESH, refused="duplicate address")),
     Example("another namespace's entry of the host, told by the others' list", BLOCKED, C.RIVAL_ENTRY, REFUSAL, REFUSED_BY_MESH,
             entry=replace(ENTRY, namespace="other"), around=Surroundings(entries=(ENTRY,)), says=("default/wikipedia-ext has",)),
+    Example("PassthroughCluster is not there", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL,
+            replace(PROVEN, owner=None, walk=replace(WALK, envoy_cluster=PASSTHROUGH, absent=True)), says=("does not have",)),
     Example("no endpoints", BLOCKED, C.NO_ENDPOINTS, REFUSAL, replace(PROVEN, counted=False, endpoints=0),
             entry=replace(ENTRY, resolution="STATIC"), says=(NAME, "lists no endpoints")),
     Example("no endpoints, and the sidecar says so in HTTP", BLOCKED, C.NO_ENDPOINTS, replace(ANSWER, http_status=503),
@@ -300,6 +304,16 @@ EXAMPLES = [
             evidence=replace(PROVEN, owner=Owner(Ownership.UNKNOWN, "two share it"))),
     Example("no owner", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, owner=None), says=("no ServiceEntry",)),
     Example("not counted", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=False), says=("did not move",)),
+    Example("not counted, and in the access log", OPEN, evidence=replace(PROVEN, counted=False, logged=Logged(NAME))),
+    Example("no counts, and in the access log", OPEN, evidence=replace(PROVEN, counted=None, logged=Logged(NAME, "DC"))),
+    Example("the access log says another", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, logged=Logged(PASSTHROUGH)),
+            says=("the sources disagree", NAME, "its access log says PassthroughCluster")),
+    Example("the access log says none", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, logged=Logged("", "NC")),
+            says=("the sources disagree", "its access log says no Envoy cluster with the flags NC")),
+    Example("the access log says that the Envoy cluster did not connect", UNPROVEN, C.EVIDENCE_LOST,
+            evidence=replace(PROVEN, counted=None, logged=Logged(NAME, "UF,URX")), says=("the sources disagree", "UF,URX")),
+    Example("the access log says ours, the configuration another", UNPROVEN, C.EVIDENCE_LOST,
+            evidence=leading_to(PASSTHROUGH, logged=Logged(NAME)), says=("the sources disagree",)),
     Example("counts not readable", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=None), says=("not be read",)),
     Example("an answer that may be the sidecar's own", UNPROVEN, C.EVIDENCE_LOST, replace(ANSWER, http_status=503), routed(),
             probe=ANY_STATUS, entry=WEB, says=("may be the sidecar's own answer",)),
@@ -473,6 +487,24 @@ def test_a_method_holds_only_where_its_evidence_does(evidence: Evidence, lacking
 
 
 @pytest.mark.parametrize(
+    ("counted", "logged", "shown"),
+    [
+        (True, None, {CountSource.CLUSTERS}),
+        (None, Logged(NAME), {CountSource.ACCESS_LOG}),
+        (True, Logged(NAME), {CountSource.CLUSTERS, CountSource.ACCESS_LOG}),
+        (True, Logged(PASSTHROUGH), set()),
+        (False, None, set()),
+    ],
+)
+def test_what_is_counted_says_which_source_showed_it(
+    counted: bool | None, logged: Logged | None, shown: set[CountSource]
+) -> None:
+    evidence = judge(Example("", OPEN, evidence=replace(PROVEN, counted=counted, logged=logged)).situation).evidence
+    assert set(evidence.sources) == shown
+    assert (Method.COUNTED in evidence.methods) is bool(shown)
+
+
+@pytest.mark.parametrize(
     ("addresses", "ip", "listed"),
     [
         (("208.80.154.224/27",), "208.80.154.224", True),
@@ -558,6 +590,8 @@ EVIDENCE = st.builds(
     st.sampled_from(["", "", "duplicate address"]),
     st.sampled_from(["", "", "default/tls"]),
     st.sampled_from([None, None, 0, 1]),
+    st.sampled_from([None, None, Logged(NAME), Logged(PASSTHROUGH), Logged(NAME, "UF,URX"), Logged("", "NC")]),
+    st.sampled_from([(), tuple(CountSource)]),
 )
 ENTRIES = st.builds(
     replace,
@@ -613,6 +647,8 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
     match judged.verdict:
         case Verdict.OPEN:
             assert set(evidence.methods) == set(Method)
+            assert at.evidence.counted or at.evidence.logged
+            assert at.evidence.logged in (None, Logged(led_to or ""))
             assert by_a_sidecar
             assert answered
             assert led_to not in (PASSTHROUGH, "not known")
@@ -656,10 +692,10 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
 
 
 @settings(max_examples=150)
-@given(situations(), st.sampled_from(["capture", "walk", "owner", "counted"]))
+@given(situations(), st.sampled_from(["capture", "walk", "owner", "counted and logged"]))
 def test_less_evidence_never_makes_open(at: Situation, lost: str) -> None:
-    nothing: dict[str, object] = {"capture": Capture.UNKNOWN, "walk": None, "owner": None, "counted": None}
-    less = replace(at.evidence, **{lost: nothing[lost]})  # type: ignore[arg-type]
+    nothing: dict[str, object] = {"capture": Capture.UNKNOWN}
+    less = replace(at.evidence, **{each: nothing.get(each) for each in lost.split(" and ")})  # type: ignore[arg-type]
     assert judge(replace(at, evidence=less)).verdict is not OPEN
 
 

@@ -45,6 +45,7 @@ def rbac(
     with_source: Annotated[bool, typer.Option("--with-source", help="With the rights that --with-source needs.")] = False,
     pod: Annotated[bool, typer.Option("--pod", help="With the rights that --pod NAME needs.")] = False,
     causes: Annotated[bool, typer.Option("--causes", help="With the rights to look at what else may be in the way.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="With the right to read the sidecar's access log.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
     """Translate flags into egressctl.rights.role."""
@@ -65,7 +66,8 @@ def rbac(
     else:
         place, _, last = account.rpartition(":")
         subject = rights.Subject("ServiceAccount", last or rights.NAME, place or here)
-    extras = [each for each, wanted in (("with-source", with_source), ("pod", pod), ("causes", causes)) if wanted]
+    flags = (("with-source", with_source), ("pod", pod), ("causes", causes), ("log", log))
+    extras = [each for each, wanted in flags if wanted]
     rules = rights.needed(commands or rights.DEFAULT, extras)
     _print(rights.role(rules, subject, name=name, namespace=None if all_namespaces else here), output)
     return 0

@@ -115,6 +115,10 @@ class Api:
         """Return the JSON object at a path."""
         return self._json(self._ask("GET", path, query))
 
+    def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Return the text at a path: a log. What is not UTF-8 in it is replaced."""
+        return self._ask("GET", path, query).body.decode(errors="replace")
+
     def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
         """Return the whole list at a path, all its pages in one; begins anew, once, where a page had expired."""
         query = {"limit": str(PAGE)}

@@ -170,7 +170,11 @@ async def _endpoint(paths: Paths, authority: Authority, excluded: Excluded, tree
         way = entrance(paths, pid, sidecar=container.sidecar)
         return EnterPlan(way.prefix, way.env)
 
-    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations()))
+    def log(container: Container) -> Path | None:
+        # One Envoy stands for the sidecars of all pods.
+        return paths.access_log if container.sidecar else None
+
+    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log))
     try:
         address = f"https://{HOST}:{endpoint.port}"
         write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))

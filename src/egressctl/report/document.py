@@ -116,6 +116,7 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     return {
         "envoyCluster": walk.envoy_cluster if walk else None,
         "methods": [str(method) for method in evidence.methods],
+        "sources": [str(source) for source in evidence.sources],
         "listener": walk.listener if walk else None,
         "filterChain": (walk.prefix or walk.filter_chain) if walk else None,
         "capture": str(evidence.capture),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from egressctl.envoy import BLACKHOLE
-from egressctl.model import Capture, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
+from egressctl.model import Capture, CountSource, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
 from egressctl.neutral import neutralise
 
 Span = tuple[str, str]
@@ -118,6 +118,10 @@ def _envoy_cluster(evidence: Evidence) -> str:
         notes.append(evidence.owner.reason)
     if evidence.counted is not None and walk.envoy_cluster != BLACKHOLE and evidence.counts is not None:
         notes.append(f"counted +{evidence.counts.opened}")
+    if evidence.logged is not None:
+        notes.append(
+            "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"
+        )
     name = walk.envoy_cluster or "none: the connection is closed"
     return f"{name} ({'; '.join(notes)})" if notes else name
 

@@ -7,12 +7,13 @@ import contextlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
 from aiohttp import web
 
-from egressctl.lab.api import discovery, exec, pods, protobuf, table, watch
+from egressctl.lab.api import discovery, exec, logs, pods, protobuf, table, watch
 from egressctl.lab.api.calls import Call, is_dry_run
 from egressctl.lab.api.objects import Objects
 from egressctl.lab.api.paths import Location, locate
@@ -160,8 +161,7 @@ class Service:
         if at.subresource == "exec":
             return await self._exec(request, call)
         if at.subresource == "log":
-            self.objects.get(call)
-            return web.Response(text="")
+            return self._log(request, call)
         return await (self._one(request, call) if at.name else self._many(request, call))
 
     async def _one(self, request: web.Request, call: Call) -> web.StreamResponse:
@@ -244,6 +244,15 @@ class Service:
         if as_table and kind not in ("BOOKMARK", "ERROR"):
             return table.table(resource, version, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]}, include)
         return table.shown(resource, version, obj)
+
+    def _log(self, request: web.Request, call: Call) -> web.Response:
+        if request.method != "GET":
+            raise method_not_allowed()
+        container = pods.container_for_exec(self.objects.get(call), request.query.get("container", ""))
+        file = self.settings.log(container)
+        content = file.read_bytes() if file and file.exists() else b""
+        body = logs.selected(content, request.query, datetime.now(UTC))
+        return web.Response(body=body, headers={"Content-Type": "text/plain"})
 
     async def _exec(self, request: web.Request, call: Call) -> web.StreamResponse:
         if call.resource is not PODS or request.method not in ("GET", "POST"):

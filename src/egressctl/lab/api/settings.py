@@ -34,7 +34,8 @@ class EndpointSettings:
     """Where and for whom to serve.
 
     `port` 0 takes any free one. `certificate` and `key` are PEM files. `enter` answers None where
-    the lab has no such place. `annotations` are those of the pod that is there from the start.
+    the lab has no such place, and `log` where a container's log is in no file, which is then an empty one. `annotations` are
+    those of the pod that is there from the start.
     """
 
     host: str
@@ -44,3 +45,4 @@ class EndpointSettings:
     key: Path
     enter: Callable[[Container], EnterPlan | None]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    log: Callable[[Container], Path | None] = lambda _: None
