@@ -261,7 +261,10 @@ def _wrong_answer(at: Situation) -> CauseCode:
 
 def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
     """Judge a failure where the walk leads to BlackHoleCluster or to nothing."""
-    if not looks_reset(at.outcome) and not _by_the_sidecar(at):
+    owner, walk = at.evidence.owner, at.evidence.walk
+    # Nothing else can the sidecar answer by itself on such a way.
+    its_own = _by_the_sidecar(at) and (at.evidence.endpoints == 0 or bool(walk and walk.direct_status))
+    if not looks_reset(at.outcome) and not its_own:
         return _inconclusive(
             at,
             CauseCode.EVIDENCE_LOST,
@@ -275,7 +278,6 @@ def _judge_refusal(at: Situation) -> tuple[Verdict, Cause]:
             f"{at.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table",
         )
-    owner, walk = at.evidence.owner, at.evidence.walk
     if walk is not None and walk.envoy_cluster == PASSTHROUGH:
         return _inconclusive(
             at, CauseCode.EVIDENCE_LOST, f"{at.address} was refused, and the sidecar's configuration leads it to {_nowhere(at)}"

@@ -252,6 +252,8 @@ EXAMPLES = [
             replace(REFUSED_BY_MESH, refused="duplicate address")),
     Example("another namespace's entry of the host, told by the others' list", BLOCKED, C.RIVAL_ENTRY, REFUSAL, REFUSED_BY_MESH,
             entry=replace(ENTRY, namespace="other"), around=Surroundings(entries=(ENTRY,)), says=("default/wikipedia-ext has",)),
+    Example("a 502 where the way leads nowhere", INCONCLUSIVE, C.EVIDENCE_LOST, replace(ANSWER, http_status=502),
+            replace(routed(None), counts=Counts(connect_failed=1)), says=("curl met something else",)),
     Example("PassthroughCluster is not there", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL,
             replace(PROVEN, owner=None, walk=replace(WALK, envoy_cluster=PASSTHROUGH, absent=True)), says=("does not have",)),
     Example("no endpoints", BLOCKED, C.NO_ENDPOINTS, REFUSAL, replace(PROVEN, counted=False, endpoints=0),
