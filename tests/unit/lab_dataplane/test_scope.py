@@ -98,7 +98,7 @@ def test_a_listener_of_a_port_of_its_own_is_told() -> None:
 
 
 def test_an_exact_host_keeps_one_address_of_all_its_entries_and_which_one_only_a_new_uid_changes() -> None:
-    def kept(uid: str) -> set[str]:
+    def kept(uid: str) -> list[str]:
         ports = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
         entries = [
             {
@@ -111,7 +111,7 @@ def test_an_exact_host_keeps_one_address_of_all_its_entries_and_which_one_only_a
             )
         ]
         found = in_scope(registry(entries, "default"), applied(sidecar(**egress("./a.example"))), "default")
-        return {str(network) for service in found.services for network in service.networks}
+        return [str(network) for service in found.services for network in service.networks]
 
     assert all(len(kept(f"uid-{number}")) == 1 for number in range(20))
     assert kept("uid-0") == kept("uid-0")
