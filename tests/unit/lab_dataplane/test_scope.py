@@ -9,6 +9,7 @@ import pytest
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.lab.dataplane.scope import Scope, Shown, scope
+from egressctl.lab.dataplane.services import in_scope, registry
 
 ALL, ONE, NOTHING = Shown.ALL, Shown.ONE_ADDRESS, Shown.NOTHING
 
@@ -94,3 +95,24 @@ def test_a_listener_of_a_port_of_its_own_is_told() -> None:
     found = applied(sidecar(egress=[{"port": {"number": 9080}, "hosts": ["*/*"]}, {"hosts": ["./*"]}]))
     assert found.hosts == (("default", "*"),)
     assert found.notes == ("Sidecar default/limit: the lab does not know egress listeners of a port of their own",)
+
+
+def test_an_exact_host_keeps_one_address_of_all_its_entries_and_which_one_only_a_new_uid_changes() -> None:
+    def kept(uid: str) -> list[str]:
+        ports = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
+        entries = [
+            {
+                "metadata": {"name": name, "namespace": "default", "uid": f"{uid}-{name}"},
+                "spec": {"hosts": ["a.example"], "addresses": addresses, "ports": ports},
+            }
+            for name, addresses in (
+                ("one", ["192.0.2.0/25", "192.0.2.128/25"]),
+                ("two", ["198.51.100.0/25", "198.51.100.128/25"]),
+            )
+        ]
+        found = in_scope(registry(entries, "default"), applied(sidecar(**egress("./a.example"))), "default")
+        return [str(network) for service in found.services for network in service.networks]
+
+    assert all(len(kept(f"uid-{number}")) == 1 for number in range(20))
+    assert kept("uid-0") == kept("uid-0")
+    assert len(set[str]().union(*(kept(f"uid-{number}") for number in range(20)))) > 1
