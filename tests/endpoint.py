@@ -135,7 +135,7 @@ class TestEndpoint:
 
     def __enter__(self) -> Self:
         self.authority, key = self_signed(self.directory)
-        settings = EndpointSettings("127.0.0.1", 0, TOKEN, self.authority, key, self._enter, self._log)
+        settings = EndpointSettings("127.0.0.1", 0, TOKEN, self.authority, key, self._enter, log=self._log)
         self.thread = LoopThread("endpoint")
         self.endpoint: Endpoint = self.thread.run(serve(settings))
         self.port = self.endpoint.port

@@ -105,7 +105,9 @@ def _beside(wanted: Wanted, result: TargetResult, blocks: Sequence[Network], add
         assert probe.outcome is not None
         expect = Expectation(Verdict.BLOCKED, status=None)
         prefix = probe.evidence.walk.prefix if probe.evidence and probe.evidence.walk else ""
-        if ip := address or outside(probe.outcome.remote_ip, prefix, blocks):
+        # Without addresses, a TLS or HTTP port is opened for the entry's names at whatever address.
+        by_name = entry is not None and not entry.addresses and not _takes_whole_port(entry, probe.probe.port)
+        if not by_name and (ip := address or outside(probe.outcome.remote_ip, prefix, blocks)):
             name = f"{probe.probe.name}, around: address"
             yield _Asked(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
         if entry and any(port.number == probe.probe.port and port.protocol.upper() in TLS_PROTOCOLS for port in entry.ports):

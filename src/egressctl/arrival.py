@@ -91,19 +91,17 @@ class _Wait:
             reason, self.hint = f": {delay.reason}", self._then(delay)
         return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
 
-    def _why(self, config: envoy.ProxyConfig, around: Surroundings | None) -> Delay:
+    def _why(self, config: envoy.ProxyConfig, around: Surroundings) -> Delay:
         namespace = self.source.namespace
-        others = around.entries if around else ()
-        unseen = "; ".join(around.unread) if around else "what else is on the Kubernetes cluster was not looked at"
-        hidden_by = partial(self._hidden_by, around)
+        unseen, hidden_by = "; ".join(around.unread), partial(self._hidden_by, around)
         return summed_up(
-            [why_missing(config, *each, namespace, others, hidden_by=hidden_by, unseen=unseen) for each in self.missing]
+            [why_missing(config, *each, namespace, around.entries, hidden_by=hidden_by, unseen=unseen) for each in self.missing]
         )
 
-    def _hidden_by(self, around: Surroundings | None, entry: ServiceEntry, port: int) -> str:
+    def _hidden_by(self, around: Surroundings, entry: ServiceEntry, port: int) -> str:
         """Name the Sidecar resource that keeps the entry, or all but one of its blocks, from the pod."""
         namespace = self.source.namespace
-        sidecar = governing(around.sidecars, namespace, self.source.labels, around.root) if around else None
+        sidecar = governing(around.sidecars, namespace, self.source.labels, around.root)
         left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
         if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and len(entry.addresses) < 2):
             return ""
@@ -120,12 +118,12 @@ class _Wait:
         return f"{delay.hint}; then: egressctl verify"
 
     @cached_property
-    def _around(self) -> Surroundings | None:
+    def _around(self) -> Surroundings:
         return self._look_around()
 
-    def _look_around(self) -> Surroundings | None:
+    def _look_around(self) -> Surroundings:
         """Read what may stand in the way; what could not be read is said in it."""
         try:
             return surroundings(self.mesh, self.source.namespace, services=False)
-        except CouldNotAsk:
-            return None
+        except CouldNotAsk as failure:
+            return Surroundings(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))

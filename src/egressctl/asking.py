@@ -7,6 +7,7 @@ used, a loss is asked for once more, and what cannot be had is said in a sentenc
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from egressctl.kube import exec as kube_exec
 from egressctl.kube.exec import ExecResult
 from egressctl.kube.rest import Api
 from egressctl.model import Outcome, Probe, Source
+from egressctl.parallel import begin
 from egressctl.podspec import ADMIN_PORT
 
 _PROXY_TIMEOUT = 30.0
@@ -23,6 +25,8 @@ _PROXY_LIMIT, _CURL_LIMIT = 64 << 20, 8 << 20
 _NOT_CURLS = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
 _OTHERS_ASKED = 3
+_LOOKS, _BETWEEN_LOOKS = 3, 0.5
+"""How often, and after how many seconds each, the socket table is read while a connection is held open for two seconds."""
 
 
 class NoCurl(ExecFailed):
@@ -132,6 +136,25 @@ def connect(api: Api, source: Source, addresses: Sequence[tuple[str, int]], limi
         answer = curl.parse_companion([address], ran.stdout, oldcurl.completed(ran.stderr, ended=ran.code is not None))
         heard.append(Heard(answer.outcomes[0], socket_table(answer, ran)))
     return heard
+
+
+def connect_watched(api: Api, source: Source, address: tuple[str, int], limits: curl.Limits) -> tuple[Heard, list[str]]:
+    """Open a bare connection to an address as `connect` does, and read the socket table several times meanwhile, by other execs.
+
+    A listener that inspects what a client says first (tls_inspector, and Istio sets it no time-out) waits for a word as long
+    as the connection is open. Then curl ends it, and whoever ends a connection keeps its only row.
+    """
+
+    def look() -> list[str]:
+        tables = []
+        for _ in range(_LOOKS):
+            time.sleep(_BETWEEN_LOOKS)
+            tables.append(curl.parse_table(_curl(api, source, curl.table_argv(), 1, limits).stdout))
+        return tables
+
+    looking = begin(look)
+    (heard,) = connect(api, source, [address], limits)
+    return heard, looking()
 
 
 def curl_version(api: Api, source: Source) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -85,10 +85,26 @@ def version(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a transfer may take, in seconds."""
+    """What a transfer is held to: how long it may take, in seconds, and from which local ports it may come (None: any)."""
 
     connect: float = 5.0
     total: float = 10.0
+    local_ports: range | None = None
+
+
+UNUSUAL_PORTS = range(16384, 32768)
+"""Local ports that Linux gives to no connection by itself (net.ipv4.ip_local_port_range begins at 32768).
+
+Where another connection of the pod had the same local port within the last minutes, the kernel gives the redirected one
+another towards the sidecar, and whose it is cannot be told. A pod with 50 connections a second has had a fifth of them.
+"""
+_PORTS_PER_EXEC = 256
+
+
+def unusual_ports(chance: Callable[[int], int]) -> range:
+    """Return a part of UNUSUAL_PORTS for one exec and its companion; `chance` gives a number from 0 below the one given."""
+    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) // (2 * _PORTS_PER_EXEC)) * 2 * _PORTS_PER_EXEC
+    return range(start, start + 2 * _PORTS_PER_EXEC)
 
 
 LIMITS = Limits()
@@ -136,9 +152,11 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tupl
     A refused TLS connection leaves no row in the socket table; a bare one to the same address and port does.
     """
     argv = ["curl", "-q"]
+    # Not those of the probes, whose connections the kernel still knows.
+    own = limits.local_ports and limits.local_ports[_PORTS_PER_EXEC:]
     for index, (ip, port) in enumerate(addresses):
         host = f"[{ip}]" if ":" in ip else ip
-        argv += [*_segment(str(index), Limits(limits.connect, min(limits.total, 2.0))), "-o", "/dev/null"]
+        argv += [*_segment(str(index), Limits(limits.connect, min(limits.total, 2.0), own)), "-o", "/dev/null"]
         argv += [f"telnet://{host}:{port}", "--next"]
     return (*argv, *_table_segments())
 
@@ -147,8 +165,13 @@ def _segment(index: str, limits: Limits, stream: str = "%{stderr}") -> list[str]
     fields = r"\t".join(f"%{{{name}}}" for name in _FIELDS)
     return [
         "-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}",
-        "-w", rf"{stream}\n{_MARK} {index}\t{fields}\n",
+        *_local_ports(limits), "-w", rf"{stream}\n{_MARK} {index}\t{fields}\n",
     ]  # fmt: skip
+
+
+def _local_ports(limits: Limits) -> list[str]:
+    ports = limits.local_ports
+    return ["--local-port", f"{ports[0]}-{ports[:_PORTS_PER_EXEC][-1]}"] if ports else []
 
 
 def _options(probe: Probe) -> tuple[str, ...]:
@@ -159,6 +182,11 @@ def _options(probe: Probe) -> tuple[str, ...]:
         return "--max-filesize", str(BODY_LIMIT), *elsewhere
     # With no status expected (a derived probe), the answer's existence is all that is asked.
     return ("-o", "/dev/null", *(("-I",) if probe.expect.status is None else ()), *elsewhere)
+
+
+def table_argv() -> tuple[str, ...]:
+    """Return the argument vector that reads the socket table alone, while another exec holds a connection open."""
+    return ("curl", "-q", *_table_segments())
 
 
 def _table_segments() -> list[str]:
@@ -195,6 +223,11 @@ def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr:
     lines = _report_lines(stderr)
     outcomes = (_outcome(lines[index], port, {}, b"") if index in lines else None for index, (_, port) in enumerate(addresses))
     return Answer(tuple(outcomes), _table(stdout))
+
+
+def parse_table(stdout: bytes) -> str:
+    """Read what `table_argv`'s command wrote; empty where it is no socket table."""
+    return _table(stdout)
 
 
 def _table(tail: bytes) -> str:

@@ -14,7 +14,7 @@ from egressctl.envoy import BLACKHOLE, PASSTHROUGH, destination
 from egressctl.model import Cause, CauseCode, Manifest, Ownership, ServiceEntry, Surroundings
 from egressctl.names import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
 from egressctl.ownership import exported, lists
-from egressctl.scope import Sight, governing, sight
+from egressctl.scope import Sight, egress_hosts, governing, sight
 
 SIDECARS, VIRTUAL_SERVICES = "sidecars", "virtualservices"
 
@@ -117,7 +117,7 @@ def _hidden(at: Situation, entry: ServiceEntry) -> Cause | None:
     left = sight(sidecar, entry, at.probe.port, at.source.namespace)
     name = _name(sidecar)
     if left is Sight.NOTHING:
-        hosts = ", ".join(_egress_hosts(sidecar)[:4])
+        hosts = ", ".join(egress_hosts(sidecar)[:4])
         said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, which leaves {entry} out; {_led(at)}"
         return explain(CauseCode.HIDDEN_BY_SIDECAR, at, said, _show("sidecar", name))
     carried = at.evidence.walk.envoy_cluster if at.evidence.walk else None
@@ -224,11 +224,6 @@ def _sidecar(at: Situation) -> Manifest | None:
     if at.around is None:
         return None
     return governing(at.around.sidecars, at.source.namespace, at.source.labels, at.around.root)
-
-
-def _egress_hosts(sidecar: Manifest) -> list[str]:
-    listeners = _spec(sidecar).get("egress")
-    return [host for each in listeners or () for host in _texts(each.get("hosts") if isinstance(each, Mapping) else None)]
 
 
 def _named(manifests: Iterable[Manifest], name: str) -> Manifest | None:

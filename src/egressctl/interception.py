@@ -36,7 +36,7 @@ def _rules(annotations: Mapping[str, str], ip: str, port: int) -> Iterator[tuple
     yield f"{ip} is loopback, which is never led to a sidecar", ip_address(ip).is_loopback or None
     if blocks is not None and (held := _holding(blocks, ip)):
         yield f"annotation {PREFIX}excludeOutboundIPRanges leaves out {held}", True
-    if own is not None and (str(port) in _split(own) or own.strip() == "*"):
+    if own is not None and str(port) in _split(own):
         yield "", False
     if taken is not None and taken.strip() != "*":
         what = f"only {', '.join(_split(taken))}" if _split(taken) else "no address"

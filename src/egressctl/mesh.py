@@ -23,6 +23,8 @@ OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
 _LISTENERS = "config_dump?resource=dynamic_listeners"
 _ROUTES = "config_dump?resource=dynamic_route_configs"
 _LONGEST_PATTERN = 2000
+_TIMED_OUT = 28
+"""curl's exit where a connection stayed open until its time was up."""
 _LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
@@ -291,7 +293,21 @@ class Mesh:
                 found += [Capture.UNKNOWN] * len(part)
                 continue
             found += [captured(each.table, each.outcome) if each.outcome else Capture.UNKNOWN for each in heard]
+            waiting = [start + at for at, each in enumerate(heard) if each.outcome and each.outcome.curl_exit == _TIMED_OUT]
+            again = [index for index in waiting if found[index] is Capture.UNKNOWN]
+            held = gather([partial(self._held_open, source, addresses[index], limits) for index in again], at_most=5)
+            for index, seen in zip(again, held, strict=True):
+                found[index] = seen
         return found
+
+    def _held_open(self, source: Source, address: tuple[str, int], limits: curl.Limits) -> Capture:
+        """Say whether the sidecar has the other end of a connection that stays open until curl ends it."""
+        try:
+            heard, tables = asking.connect_watched(self.api, source, address, limits)
+        except CouldNotAsk:
+            return Capture.UNKNOWN
+        seen = {captured(table, heard.outcome) for table in tables} if heard.outcome else set()
+        return next((each for each in (Capture.CAPTURED, Capture.NOT_CAPTURED) if each in seen), Capture.UNKNOWN)
 
     def curl_version(self, source: Source) -> str:
         """Return what the container's curl says of itself. Raises asking.NoCurl, ExecFailed, Forbidden."""

@@ -13,6 +13,7 @@ from egressctl.clashes import covers
 from egressctl.model import Manifest, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, network
 from egressctl.rules import About, Clash, Finding
+from egressctl.scope import Sight, egress_hosts, sight
 
 
 def own(entry: ServiceEntry) -> Iterator[Finding]:
@@ -57,50 +58,26 @@ def hidden(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, ro
     if not general:
         general = [each for each in sidecars if _namespace(each) == root and not _spec(each).get("workloadSelector")]
     for each in [*general, *(each for each in selecting if each not in general)]:
-        imports = _imports(each)
-        if imports is None:
-            continue
+        left = {sight(each, entry, port.number, namespace) for port in entry.ports}
+        hosts = egress_hosts(each)
         whose = (
             f"the pods that it selects in namespace {namespace}" if each in selecting else f"the pods of namespace {namespace}"
         )
-        matching = [(where, name) for where, name in imports if _imports_entry(where, name, entry, _namespace(each))]
-        listed = ", ".join(f"{where}/{name}" for where, name in imports[:4]) + (", ..." if len(imports) > 4 else "")
-        if not matching:
+        if Sight.NOTHING in left:
+            listed = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
             reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
             yield Clash("hidden-by-sidecar", _about(each), reason, hint=f"add {_wanted(entry)} to its egress hosts")
-        elif len(entry.addresses) > 1 and all(where != "*" and not name.startswith("*") for where, name in matching):
-            where, name = matching[0]
-            reason = f"it names the host exactly, {where}/{name}, for {whose}"
+        elif Sight.ONE_BLOCK in left and len(entry.addresses) > 1:
+            names = [host.lower() for host in entry.hosts]
+            exact = next(host for host in hosts if host.partition("/")[2].lower() in names)
+            reason = f"it names the host exactly, {exact}, for {whose}"
             outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
-            yield Clash("one-block-kept", _about(each), reason, outcome, f'write "*/{name}" among its egress hosts')
+            hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
+            yield Clash("one-block-kept", _about(each), reason, outcome, hint)
 
 
 def _wanted(entry: ServiceEntry) -> str:
     return f'"{entry.namespace}/*"'
-
-
-def _imports(sidecar: Manifest) -> list[tuple[str, str]] | None:
-    """Return the hosts of all egress listeners, namespace and name; None where it sets none, or not understandably."""
-    egress = _spec(sidecar).get("egress")
-    if not isinstance(egress, list) or not egress:
-        return None
-    found = []
-    for listener in egress:
-        hosts = listener.get("hosts") if isinstance(listener, dict) else None
-        if not isinstance(hosts, list):
-            return None
-        for host in hosts:
-            where, slash, name = str(host).partition("/")
-            if not slash:
-                return None
-            found.append((where, name))
-    return found
-
-
-def _imports_entry(where: str, name: str, entry: ServiceEntry, namespace: str) -> bool:
-    if where not in ("*", entry.namespace) and not (where == "." and entry.namespace == namespace):
-        return False
-    return name == "*" or any(covers(name, host) or covers(host, name) for host in entry.hosts)
 
 
 def rerouted(entry: ServiceEntry, virtual_services: Sequence[Manifest], namespace: str) -> Iterator[Clash]:

@@ -6,7 +6,7 @@ Source: pilot/pkg/model/sidecar.go of istio/istio, and measurements with it (Aug
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -36,29 +36,45 @@ def governing(sidecars: Iterable[Manifest], namespace: str, labels: Mapping[str,
 
 
 def sight(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: str) -> Sight:
-    """Say how much of an entry, on one of its ports, a Sidecar resource lets a pod in `namespace` have."""
-    listeners = _mapping(sidecar.get("spec")).get("egress")
-    if not isinstance(listeners, list) or not listeners:
+    """Say how much of an entry, on one of its ports, a Sidecar resource lets a pod in `namespace` have.
+
+    One that is not understood is held to hide nothing.
+    """
+    listeners = _listeners(sidecar)
+    if not listeners:
         return Sight.WHOLE  # Without `egress` it imports everything.
-    seen = [_imported(pattern, entry, namespace) for listener in listeners for pattern in _patterns(listener, port)]
+    hosts = [host for number, imported in listeners if number in (None, port) for host in imported]
+    understood = [host for host in hosts if isinstance(host, str) and "/" in host]
+    if len(understood) < len(hosts):
+        return Sight.WHOLE
+    seen = [_imported(host, entry, namespace) for host in understood]
     return max(seen, key=[Sight.NOTHING, Sight.ONE_BLOCK, Sight.WHOLE].index, default=Sight.NOTHING)
 
 
-def _patterns(listener: object, port: int) -> Iterator[str]:
-    of = _mapping(listener)
-    number = _mapping(of.get("port")).get("number")
-    if number in (None, port):
-        yield from (each for each in of.get("hosts") or () if isinstance(each, str))
+def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
+    """Return what a Sidecar resource imports, on any port, as it writes it: `./*`, `other/wikipedia.org`."""
+    return tuple(host for _, hosts in _listeners(sidecar) for host in hosts if isinstance(host, str))
+
+
+def _listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
+    """Return each egress listener's port and hosts; none where one of them is of another shape."""
+    listeners = _mapping(sidecar.get("spec")).get("egress")
+    found = []
+    for each in listeners if isinstance(listeners, list) else []:
+        hosts = _mapping(each).get("hosts")
+        if not isinstance(hosts, list):
+            return []
+        found.append((_mapping(_mapping(each).get("port")).get("number"), hosts))
+    return found
 
 
 def _imported(pattern: str, entry: ServiceEntry, namespace: str) -> Sight:
-    where, _, name = pattern.partition("/")
+    where, _, name = pattern.lower().partition("/")
     if where not in ("*", entry.namespace) and not (where == "." and entry.namespace == namespace):
         return Sight.NOTHING
-    if name in entry.hosts:
+    if name in map(str.lower, entry.hosts):
         return Sight.WHOLE if where == "*" else Sight.ONE_BLOCK
-    suffix = name.removeprefix("*")
-    wild = name == "*" or (name.startswith("*.") and any(host.lower().endswith(suffix.lower()) for host in entry.hosts))
+    wild = name == "*" or (name.startswith("*.") and any(host.lower().endswith(name[1:]) for host in entry.hosts))
     return Sight.WHOLE if wild else Sight.NOTHING
 
 

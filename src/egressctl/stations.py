@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl import envoy, ownership
+from egressctl import envoy
 from egressctl.approach import Place, Seen, Station, approach, capture, pod
-from egressctl.causes import Situation, explain
-from egressctl.diagnosis import why_not_ours, wraps
+from egressctl.causes import explain
+from egressctl.claims import claimant, situation, why_not
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.model import (
     Cause,
     CauseCode,
     Evidence,
-    Outcome,
     Owner,
     Ownership,
     Probe,
@@ -89,7 +88,7 @@ def _doctor(source: Source) -> str:
 
 def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: CauseCode) -> Path:
     ambient = code is CauseCode.AMBIENT
-    cause = explain(code, _situation(place, seen, Evidence())) if place.entry_name or ambient else None
+    cause = explain(code, situation(place, seen, Evidence())) if place.entry_name or ambient else None
     return replace(
         blank,
         stations=(*blank.stations, Station("capture", why, None if ambient else False)),
@@ -119,9 +118,9 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
         told.append(Station("Envoy cluster", f"not known: {walk.unknown}", None))
         hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
         return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
-    carrier, owner = _claimant(place, walk, config, seen)
+    carrier, owner = claimant(place, walk, config, seen)
     reached = _reached(place, owner, walk)
-    cause = _why_not(place, seen, config, walk, owner, hosts)
+    cause = why_not(place, seen, config, walk, owner, hosts)
     if walk.virtual_service:
         told.append(Station("VirtualService", f"{walk.virtual_service} routes it", True))
     if envoy.led_to(walk):
@@ -166,47 +165,6 @@ def _hosts(walk: Walk, config: envoy.ProxyConfig, counts: envoy.ClusterCounts | 
     return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in counts[known.name].hosts)
 
 
-def _claimant(place: Place, walk: Walk, config: envoy.ProxyConfig, seen: Seen) -> tuple[ServiceEntry | None, Owner | None]:
-    """Return the ServiceEntry whose Envoy cluster it is, and whether that is the wanted one's; for a bare URL, whose it is."""
-    names = envoy.led_to(walk)
-    if not names or names[0] in (BLACKHOLE, PASSTHROUGH):
-        own = None if not place.entry_name else Owner(Ownership.OTHERS, "the way leads to no ServiceEntry's Envoy cluster")
-        return None, own
-    if seen.entries is None:
-        return None, Owner(Ownership.UNKNOWN, "the ServiceEntries could not be listed")
-    each_way = [replace(walk, envoy_cluster=name, choices=()) for name in names]
-    found = [_owned_by(place, way, config, seen.entries, seen.source.namespace) for way in each_way]
-    carriers = {str(entry): entry for entry, _ in found if entry is not None}
-    carrier = next(iter(carriers.values())) if len(carriers) == 1 and all(entry for entry, _ in found) else None
-    owners = [owner for _, owner in found if owner is not None]
-    if via := place.probe.expect.via:
-        return carrier, ownership.meant(walk, via)
-    if len({each.ownership for each in owners}) > 1:
-        return carrier, Owner(Ownership.UNKNOWN, f"chance decides between {' and '.join(names)}")
-    return carrier, owners[0] if owners else None
-
-
-def _owned_by(
-    place: Place, walk: Walk, config: envoy.ProxyConfig, entries: Sequence[ServiceEntry], pod_namespace: str
-) -> tuple[ServiceEntry | None, Owner | None]:
-    def ask(entry: ServiceEntry) -> Owner:
-        others = [each for each in entries if (each.namespace, each.name) != (entry.namespace, entry.name)]
-        return ownership.owner(walk, config, entry, others, place.probe.port, pod_namespace=pod_namespace)
-
-    wanted = ask(place.entry) if place.entry else None
-    if place.entry and wanted and wanted.ownership is Ownership.OWNED:
-        return place.entry, wanted
-    to = envoy.destination(walk.envoy_cluster or "")
-    for entry in entries:
-        if to and to.host in entry.hosts and entry is not place.entry:
-            found = ask(entry)
-            if found.ownership is Ownership.OWNED:
-                if wanted is None and place.entry_name:
-                    wanted = Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
-                return entry, wanted or found
-    return None, wanted or Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
-
-
 def _reached(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
     if not place.entry_name:
         return None
@@ -237,44 +195,6 @@ def _target(place: Place, source: Source) -> str:
     if not place.entry_name:
         return ""
     return str(place.entry) if place.entry else f"{source.namespace}/{place.entry_name}"
-
-
-def _situation(place: Place, seen: Seen, evidence: Evidence) -> Situation:
-    outcome = Outcome(curl_exit=0, remote_ip=place.ip, remote_port=place.probe.port)
-    return Situation(place.probe, seen.source, outcome, evidence, place.entry_name, place.entry)
-
-
-def _why_not(
-    place: Place,
-    seen: Seen,
-    config: envoy.ProxyConfig,
-    walk: Walk,
-    owner: Owner | None,
-    hosts: Sequence[str] | None,
-) -> Cause | None:
-    """Name why the way does not do what the wanted ServiceEntry says, or, for a bare URL, why it is refused."""
-    known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
-    evidence = Evidence(
-        walk=walk,
-        owner=owner,
-        policy=envoy.outbound_policy(config),
-        refused=envoy.refusal(config, place.entry) if place.entry else "",
-        destination_rule=known.destination_rule if known and known.tls and not place.probe.expect.via else "",
-        endpoints=len(hosts) if hosts is not None and known and known.type != "ORIGINAL_DST" else None,
-    )
-    at = _situation(place, seen, evidence)
-    nowhere = not walk.choices and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent)
-    ours = owner is not None and owner.ownership is Ownership.OWNED
-    if not place.entry_name:
-        return why_not_ours(at) if nowhere else None
-    if ours and evidence.endpoints == 0:
-        return explain(CauseCode.NO_ENDPOINTS, at)
-    if ours and wraps(at):
-        return explain(CauseCode.REROUTED, at)
-    others = owner is not None and owner.ownership is Ownership.OTHERS
-    if place.entry is not None and (nowhere or others):
-        return why_not_ours(replace(at, around=seen.around()))
-    return why_not_ours(at) if nowhere or others else None
 
 
 def _next(walk: Walk, config: envoy.ProxyConfig, hosts: Sequence[str] | None, place: Place) -> tuple[str, bool | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -150,7 +151,8 @@ def _again(
     """Ask some of the questions once more and put their results in place; say whether there were any."""
     places = [index for index, chosen in enumerate(which) if chosen]
     if places:
-        asked = prove(mesh, source, [questions[i] for i in places], asking.limits, alone=True, last_resort=True)
+        limits = replace(asking.limits, local_ports=curl.unusual_ports(secrets.randbelow))
+        asked = prove(mesh, source, [questions[i] for i in places], limits, alone=True, last_resort=True)
         for index, each in zip(places, asked, strict=True):
             results[index] = each
     return bool(places)

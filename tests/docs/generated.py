@@ -134,6 +134,11 @@ def differences() -> str:
     return "\n".join(rows + [f"| {names[each.only]} | {each.what} | {each.why} |" for each in DIFFERENCES.values()]) + "\n"
 
 
+def exec_table() -> str:
+    """Return the command line that reads the socket table while a companion connection is open."""
+    return _fenced(shlex.join(curl.table_argv()))
+
+
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "commands": commands,
     "exceptions": exceptions,
@@ -145,6 +150,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-derived": exec_derived,
     "exec-around": exec_around,
     "exec-companion": exec_companion,
+    "exec-table": exec_table,
     "exec-old": exec_old,
     "exec-resolve": exec_resolve,
     "exec-version": exec_version,

@@ -74,6 +74,33 @@ def test_an_entry_that_takes_the_whole_port_does_not_hold(cli: Cli, lab: Lab) ->
     assert "takes the whole port 443" in around["cause"]["message"]
 
 
+@pytest.mark.parametrize("addresses", [[], ["208.80.154.224/27"]])
+def test_another_server_name_is_refused_where_the_entry_names_tls(cli: Cli, lab: Lab, addresses: list[str]) -> None:
+    port = {"number": 443, "name": "tls", "protocol": "TLS"}
+    lab.create(entry(hosts=["www.wikipedia.org"], addresses=addresses, ports=[port]))
+    url = "https://www.wikipedia.org"
+    assert eventually(lambda: lab.is_open(url))
+    ran = cli("verify", "wikipedia", "--probe", url, "--around-address", OUTSIDE, "-o", "json")
+    asked = {each["name"]: (each["verdict"], each["held"]) for each in ran.probes}
+    # Without addresses the entry is about names, whatever the address: the same name elsewhere is the entry's too.
+    address = {"www-wikipedia-org, around: address": ("blocked", True)} if addresses else {}
+    assert asked == {"www-wikipedia-org": ("open", True), **address, "www-wikipedia-org, around: name": ("blocked", True)}
+    name = ran.probes[-1]
+    assert name["url"] == "https://around.invalid"
+    assert name["outcome"]["remoteIp"] == ran.probes[0]["outcome"]["remoteIp"]
+    assert ran.code == 0
+
+
 def test_nothing_is_asked_beside_what_is_not_open(cli: Cli) -> None:
     ran = cli("verify", "wikipedia", "--around", "-o", "json")
     assert (ran.code, len(ran.probes)) == (1, 2)
+
+
+def test_a_refusal_is_proved_where_the_listener_waits_to_hear_of_tls(cli: Cli, lab: Lab) -> None:
+    # Beside a TLS entry the listener inspects what is said first: a bare connection stays open until curl ends it.
+    port = {"number": 443, "name": "tls", "protocol": "TLS"}
+    lab.create(entry(hosts=["www.wikipedia.org"], ports=[port]))
+    assert eventually(lambda: lab.is_open("https://www.wikipedia.org"))
+    ran = cli("verify", "--probe", "https://outside.example", "-o", "json")
+    assert ran.judged == [("blocked", "blackhole")]
+    assert ran.probes[0]["evidence"]["capture"] == "captured"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from cli import Cli, Odd, Ran, entry, instead, made, pod, sidecar_has, start_pod, with_environment
@@ -225,3 +226,72 @@ class TestRights:
         assert not [call for call in proxy.calls if "/sidecars" in call.path]
         assert at("explain", "wikipedia", "--address", "192.0.2.7", "-o", "json").code == 0
         assert [call for call in proxy.calls if "/sidecars" in call.path]
+
+
+PLURALS = {"Sidecar": "sidecars", "VirtualService": "virtualservices", "DestinationRule": "destinationrules"}
+
+
+@pytest.fixture
+def around(lab: Lab) -> Iterator[Callable[..., None]]:
+    """Put objects of Istio's other kinds around the entries; they are removed afterwards."""
+    made_here: list[str] = []
+
+    def put(kind: str, **spec: Any) -> None:
+        path = f"/apis/networking.istio.io/v1/namespaces/default/{PLURALS[kind]}"
+        metadata = {"name": "it", "namespace": "default"}
+        body = {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
+        status, answer = lab.api("POST", path, body)
+        assert status == 201, answer
+        made_here.append(f"{path}/it")
+
+    yield put
+    for path in made_here:
+        lab.api("DELETE", path)
+
+
+class TestWhatIsAround:
+    """Each way is asked for until the sidecar has followed; then verify has to meet the same."""
+
+    @staticmethod
+    def path(cli: Cli, *words: str) -> dict[str, Any]:
+        return paths(cli("explain", *words, "-q", "-o", "json"))[0]
+
+    def test_a_virtual_service_that_leads_elsewhere(self, cli: Cli, lab: Lab, around: Callable[..., None]) -> None:
+        made(lab)
+        lab.create(entry("other-ext", hosts=["other.example"], addresses=["198.51.100.0/24"]))
+        around("VirtualService", hosts=["wikipedia.org"], tcp=[{"route": [{"destination": {"host": "other.example"}}]}])
+        assert eventually(lambda: self.path(cli, "wikipedia")["envoyCluster"] == "outbound|443||other.example")
+        path = self.path(cli, "wikipedia")
+        assert (path["virtualService"], path["cause"]["code"], path["target"]["reached"]) == ("default/it", "rerouted", False)
+
+    def test_a_sidecar_resource_that_hides_the_entry(self, cli: Cli, lab: Lab, around: Callable[..., None]) -> None:
+        made(lab)
+        around("Sidecar", egress=[{"hosts": ["istio-system/*"]}])
+        assert eventually(lambda: self.path(cli, "wikipedia")["envoyCluster"] == "BlackHoleCluster")
+        cause = self.path(cli, "wikipedia")["cause"]
+        assert cause["code"] == "hidden-by-sidecar"
+        assert "Sidecar default/it" in cause["message"]
+
+    def test_a_destination_rule_that_wraps_tls(self, cli: Cli, lab: Lab, around: Callable[..., None]) -> None:
+        made(lab)
+        around("DestinationRule", host="wikipedia.org", trafficPolicy={"tls": {"mode": "SIMPLE"}})
+        assert eventually(lambda: "TLS inside TLS" in self.path(cli, "wikipedia")["next"])
+        path = self.path(cli, "wikipedia")
+        assert (path["cause"]["code"], path["target"]["reached"], path["leavesPod"]) == ("rerouted", True, True)
+
+    def test_plain_http_by_its_route(self, cli: Cli, lab: Lab) -> None:
+        port = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+        lab.create(entry("web-ext", hosts=["www.wikipedia.org"], addresses=[], ports=port))
+        url = "http://www.wikipedia.org"
+        assert eventually(lambda: self.path(cli, url)["envoyCluster"] == "outbound|80||www.wikipedia.org")
+        path = self.path(cli, url)
+        assert path["serviceEntry"] == "default/web-ext"
+        assert "www.wikipedia.org:80" in texts(path)["HTTP route"]
+        other = self.path(cli, "http://outside.example")
+        assert (other["next"], other["leavesPod"]) == ("the sidecar answers with HTTP 502 by itself", False)
+
+    def test_endpoints_of_an_entrys_own(self, cli: Cli, lab: Lab) -> None:
+        endpoints = [{"address": "203.0.113.10"}]
+        lab.create(entry("fixed-ext", hosts=["fixed.example"], resolution="STATIC", endpoints=endpoints))
+        assert eventually(lambda: self.path(cli, PORTAL)["envoyCluster"] == "outbound|443||fixed.example")
+        assert self.path(cli, PORTAL)["next"] == "the sidecar connects to 203.0.113.10:443"

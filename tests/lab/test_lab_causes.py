@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -377,6 +378,15 @@ def test_what_is_excluded_leaves_no_trace_in_the_sidecar(around: Lab, url: str) 
     assert port not in {line.port for line in lines(log, start)}
 
 
+def test_the_pod_says_what_goes_around_as_on_a_mesh(around: Lab) -> None:
+    _, pod = around.api("GET", "/api/v1/namespaces/default/pods/sleep")
+    said = {name: value for name, value in pod["metadata"]["annotations"].items() if name.startswith("traffic.sidecar.istio.io/")}
+    assert said == {
+        "traffic.sidecar.istio.io/excludeOutboundIPRanges": "203.0.113.0/24",
+        "traffic.sidecar.istio.io/excludeOutboundPorts": "8443",
+    }
+
+
 def test_what_goes_around_is_settled_at_the_start(around: Lab) -> None:
     assert control.up(around.name).excluded == excluded("203.0.113.0/24", "8443")
     assert control.status(around.name).excluded.ports == (8443,)
@@ -438,6 +448,18 @@ def test_a_proxy_that_restarts_has_its_configuration_and_counts_from_zero(lab: L
 def hosts_of(lab: Lab, envoy_cluster: str) -> str:
     statuses = lab.admin("clusters?format=json")["cluster_statuses"]
     return json.dumps(next(each.get("host_statuses", []) for each in statuses if each["name"] == envoy_cluster))
+
+
+def test_changes_during_a_restart_reach_the_sidecar(lab: Lab, apply: Apply) -> None:
+    with ThreadPoolExecutor(1) as aside:
+        restarting = aside.submit(control.restart_proxy, lab.name)
+        while not restarting.done():
+            lab.create(entry())
+            lab.delete(entry())
+        restarting.result()
+    assert eventually(lab.is_blocked)
+    apply(entry())
+    reached(lambda: probe(lab), ("200", OURS))
 
 
 def test_a_refused_listener_is_told_twice_once_without_a_name(lab: Lab, apply: Apply) -> None:

@@ -123,6 +123,12 @@ def test_a_tls_entry_is_asked_for_another_name_at_the_same_address_too() -> None
     assert asked.probe.speech.server_name == OTHER_NAME
 
 
+def test_an_entry_that_is_about_names_alone_is_asked_for_another_name_alone() -> None:
+    (asked,) = _beside(wanted(manifest(protocol="TLS")), opened(), [], OUTSIDE)
+    assert asked.name == OTHER_NAME
+    assert [each.name for each in _beside(wanted(manifest()), opened(), [], OUTSIDE)] == [""]
+
+
 def test_an_address_may_be_chosen() -> None:
     (asked,) = _beside(wanted(manifest("208.80.154.224/27")), opened(), [], "192.0.2.1")
     assert asked.probe.connect_ip == "192.0.2.1"

@@ -15,7 +15,7 @@ from egressctl.envoy import ProxyConfig, Versions, parse_config
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import Forbidden, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import ServiceEntry, Source
+from egressctl.model import Manifest, ServiceEntry, Source, Surroundings
 from egressctl.progress import Silent
 from egressctl.serviceentry import read
 
@@ -42,6 +42,7 @@ class Sidecar:
 
     def __init__(self, configs: Sequence[ProxyConfig], others: Sequence[ServiceEntry] | None = ()) -> None:
         self.configs, self.others, self.looks, self.lists = [at(each, n) for n, each in enumerate(configs)], others, 0, 0
+        self.sidecars: tuple[Manifest, ...] = ()
 
     def _now(self) -> ProxyConfig:
         return self.configs[min(self.looks // 2, len(self.configs) - 1)]
@@ -56,11 +57,11 @@ class Sidecar:
     def proxy_counts(self, _: Source) -> dict[str, Any]:
         return {}
 
-    def neighbours(self, _: str) -> tuple[tuple[ServiceEntry, ...], bool]:
+    def around(self) -> Surroundings:
         self.lists += 1
         if self.others is None:
             raise Forbidden("user ci may not list serviceentries", verb="list", resource="serviceentries")
-        return tuple(self.others), True
+        return Surroundings(entries=tuple(self.others), sidecars=self.sidecars)
 
 
 def wait(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> None:
@@ -77,6 +78,7 @@ def late(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> Tim
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sidecar shows is held to be of after the apply from the first moment on."""
     monkeypatch.setattr(arrival, "_SETTLED", 0.0)
+    monkeypatch.setattr(arrival, "surroundings", lambda mesh, _, *, services: mesh.around() if not services else None)
 
 
 def test_what_comes_is_waited_for_and_nobody_else_is_asked() -> None:
@@ -155,5 +157,15 @@ def test_what_could_not_be_looked_at_is_said() -> None:
     [entry] = entries_of("seed")
     failure = late(Sidecar([config_of("no-entry-registry-only")], None), entry, 0.05)
     assert str(failure).endswith(
-        "istiod has not pushed it (the other ServiceEntries were not looked at: user ci may not list serviceentries)"
+        "istiod has not pushed it (what else is on the Kubernetes cluster was not looked at: user ci may not list serviceentries)"
     )
+
+
+@pytest.mark.parametrize(("hosts", "named"), [(["istio-system/*"], True), (["./wikipedia.org"], True), (["./*"], False)])
+def test_a_sidecar_resource_that_hides_it_is_named(hosts: list[str], named: bool) -> None:
+    [entry] = entries_of("seed")
+    sidecar = Sidecar([config_of("no-entry-registry-only")])
+    sidecar.sidecars = ({"metadata": {"namespace": "default", "name": "limit"}, "spec": {"egress": [{"hosts": hosts}]}},)
+    failure = late(sidecar, entry, 0)
+    assert ("Sidecar default/limit hides it from the pod" in str(failure)) is named
+    assert ("kubectl get sidecar -n default limit -o yaml" in failure.hint) is named

@@ -109,7 +109,7 @@ def test_an_exact_host_keeps_an_entry_of_one_block_whole() -> None:
     assert sidecars(a_sidecar("./wikipedia.org"), entry=replace(ENTRY, addresses=("192.0.2.0/24",))) == []
 
 
-def test_a_dot_is_the_namespace_of_the_sidecar() -> None:
+def test_a_dot_is_the_namespace_of_the_pod() -> None:
     entry = replace(ENTRY, namespace="other", export_to=("*",))
     assert sidecars(a_sidecar("./*"), entry=entry) == ["hidden-by-sidecar"]
 

@@ -279,6 +279,7 @@ def test_one_resolved_here_may_be_istios_in_the_pod() -> None:
     given = replace(entries_of("seed")[0], hosts=("www.wikipedia.org",), allocated=("240.240.0.5",))
     found = station(told("seed", at=place("seed", note="no getent"), entries=[given]), "address")
     assert (found.passed, "in the pod it may be 240.240.0.5" in found.text) == (None, True)
+    assert station(told("seed", entries=[given]), "address") == Station("address", f"{IP}:443", True)
 
 
 def test_capture_is_never_claimed() -> None:

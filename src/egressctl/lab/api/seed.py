@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 
 from egressctl.lab.api import pods
 from egressctl.lab.api.resources import DEFINITIONS, ISTIO, NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICES, Resource
@@ -62,8 +63,8 @@ def _definition(resource: Resource, now: str) -> Object:
     }
 
 
-def seed(store: Store, now: str) -> None:
-    """Put into an empty store what every lab starts with."""
+def seed(store: Store, now: str, annotations: Mapping[str, str] | None = None) -> None:
+    """Put into an empty store what every lab starts with; `annotations` are the pod's."""
     for name, labels in _NAMESPACES.items():
         labels = {"kubernetes.io/metadata.name": name, **labels}
         namespace = {"metadata": _metadata(name, now, labels=labels), "spec": {"finalizers": ["kubernetes"]}}
@@ -76,8 +77,9 @@ def seed(store: Store, now: str) -> None:
     spec = {"type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"], "ports": ports}
     labels = {"component": "apiserver", "provider": "kubernetes"}
     store.put(SERVICES, {"metadata": _metadata("kubernetes", now, "default", labels=labels), "spec": spec})
+    told = {"annotations": dict(annotations)} if annotations else {}
     sleep: Object = {
-        "metadata": _metadata("sleep", now, "default", labels={"app": "sleep"}, generation=1),
+        "metadata": _metadata("sleep", now, "default", labels={"app": "sleep"}, generation=1, **told),
         "spec": {
             "serviceAccountName": "sleep",
             "containers": [{"name": "sleep", "image": "curlimages/curl", "command": ["/bin/sleep", "infinity"]}],

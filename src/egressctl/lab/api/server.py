@@ -45,7 +45,7 @@ class Endpoint:
 async def serve(settings: EndpointSettings) -> Endpoint:
     """Serve a freshly seeded Kubernetes API until the endpoint is closed; raise OSError where the port is taken."""
     store = Store()
-    seed(store, clock())
+    seed(store, clock(), settings.annotations)
     service = Service(settings, store)
     app = web.Application(middlewares=[service.guard], client_max_size=BODY_LIMIT)
     app.router.add_route("*", "/{path:.*}", service.dispatch)

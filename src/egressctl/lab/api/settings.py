@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -34,7 +34,8 @@ class EndpointSettings:
     """Where and for whom to serve.
 
     `port` 0 takes any free one. `certificate` and `key` are PEM files. `enter` answers None where
-    the lab has no such place, and `log` where a container's log is in no file, which is then an empty one.
+    the lab has no such place, and `log` where a container's log is in no file, which is then an empty one. `annotations` are
+    those of the pod that is there from the start.
     """
 
     host: str
@@ -43,4 +44,5 @@ class EndpointSettings:
     certificate: Path
     key: Path
     enter: Callable[[Container], EnterPlan | None]
+    annotations: Mapping[str, str] = field(default_factory=dict)
     log: Callable[[Container], Path | None] = lambda _: None

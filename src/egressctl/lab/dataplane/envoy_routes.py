@@ -5,15 +5,15 @@ After istio's `pilot/pkg/networking/core/httproute.go` and `route/route.go`; one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from egressctl.lab.dataplane.filter_chains import Named
 from egressctl.lab.dataplane.layout import TYPE, Resource, istio_metadata
 from egressctl.lab.dataplane.objects import Workload, mapping, mappings
 from egressctl.lab.dataplane.services import Service, Speaks
 from egressctl.lab.dataplane.virtual_services import Destination, VirtualService, applies, of_host
 
-Named = Callable[[Destination, int], str]
 _RETRIES = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _KNOWN_MATCHES = {"uri", "port", "gateways", "sourceLabels", "sourceNamespace", "name"}
 _KNOWN_FIELDS = {"name", "match", "route", "directResponse", "fault", "timeout", "retries"}

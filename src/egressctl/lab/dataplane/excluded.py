@@ -20,6 +20,11 @@ class Excluded:
         """One argument of a command line, for `parse`."""
         return json.dumps([",".join(map(str, self.networks)), ",".join(map(str, self.ports))])
 
+    def annotations(self) -> dict[str, str]:
+        """Return what a pod says for it on a mesh."""
+        said = {"excludeOutboundIPRanges": self.networks, "excludeOutboundPorts": self.ports}
+        return {f"traffic.sidecar.istio.io/{name}": ",".join(map(str, values)) for name, values in said.items() if values}
+
     @classmethod
     def parse(cls, text: str) -> Excluded:
         """Read what `str` wrote."""

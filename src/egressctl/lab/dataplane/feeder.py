@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from egressctl.lab.dataplane.envoy_config import resources
@@ -62,9 +62,10 @@ class Feeder:
         self._running.set()
         await self._settled(self._want())
 
-    async def restarted(self) -> None:
-        """Return once an Envoy that has just started has what the one before it had."""
+    async def restart(self, envoy: Callable[[], Awaitable[None]]) -> None:
+        """Have Envoy restarted by `envoy`, with no update meanwhile; return once the new one has what the old one had."""
         async with self._idle:
+            await envoy()
             await self._files.all_acknowledged()
 
     async def set_policy(self, policy: str) -> None:
