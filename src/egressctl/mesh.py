@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from egressctl import asking, capture, curl, envoy, sample
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound, ProxyUnreadable, Refused
 from egressctl.kube.rest import Api, namespaced
 from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, Sent, ServiceEntry, Source
 from egressctl.parallel import gather
@@ -243,7 +243,10 @@ class Mesh:
         """Read what the sidecar has logged in the last seconds, the newest lines of it. Raises CouldNotAsk."""
         path = namespaced("v1", source.namespace, "pods", source.pod) + "/log"
         newest = {"sinceSeconds": str(seconds), "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
-        return self.api.text(path, {"container": source.proxy or "", **newest})
+        try:
+            return self.api.text(path, {"container": source.proxy or "", **newest})
+        except Refused as error:  # 400: the container waits to be started, or its log is gone
+            raise ProxyUnreadable(str(error)) from None
 
     def _ask_proxy(self, source: Source, path: str) -> str:
         return asking.ask_proxy(self.api, source, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -275,7 +276,9 @@ class TestTheAccessLog:
         assert [probe["evidence"]["sources"] for probe in ran.probes] == [["clusters"]] * 2
         assert not [call for call in proxy.calls if call.path.endswith("/log")]
 
-    @pytest.mark.parametrize("answer", [Respond(403, "Forbidden"), Respond(404, "NotFound"), said(), said("[] \xff\n")])
+    @pytest.mark.parametrize(
+        "answer", [Respond(400, "BadRequest"), Respond(403, "Forbidden"), Respond(404, "NotFound"), said(), said("[] \xff\n")]
+    )
     def test_that_may_not_be_read_or_says_nothing_leaves_it_unproven(self, at: Cli, proxied: FaultProxy, answer: Respond) -> None:
         proxied.rules = lambda call: answer if call.path.endswith("/log") else None
         ran = at.at(proxied.kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
@@ -299,7 +302,8 @@ class TestTheAccessLog:
     def test_is_the_log_of_the_sidecars_container(self, cli: Cli, lab: Lab) -> None:
         def log(container: str) -> str:
             query = {"container": container, "tailLines": "1"}
-            return connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))).text(f"{PODS}/sleep/log", query)
+            with closing(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig)))) as api:
+                return api.text(f"{PODS}/sleep/log", query)
 
         assert lab.run("curl", "-s", "-o", "/dev/null", f"{OUTSIDE}/").returncode
         assert eventually(lambda: "BlackHoleCluster" in log("istio-proxy"))
