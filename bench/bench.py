@@ -31,6 +31,8 @@ def main() -> int:
     flags = parser.parse_args()
     if flags.rounds < 10:
         parser.error("--rounds: a median of fewer than 10 says little")
+    # An installed package is compiled; a checkout is at its first run, unless this keeps it from that.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory(prefix="eb-") as home:
         os.environ["EGRESSCTL_LAB_HOME"] = home
         figures = []

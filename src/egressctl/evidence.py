@@ -85,6 +85,11 @@ class Findings:
         return [walk_to(place) for place in self.places]
 
     @cached_property
+    def policy(self) -> str:
+        """The outbound traffic policy, "" where it could not be read."""
+        return envoy.outbound_policy(self.after.config) if self.after.config else ""
+
+    @cached_property
     def expected(self) -> Counter[tuple[str, str, int]]:
         """How many connections, or requests of HTTP, of our own each Envoy cluster and address must account for."""
         distinct = {
@@ -219,7 +224,7 @@ def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
         logged=findings.logged.get(index),
         walk=walk,
         owner=owner,
-        policy=envoy.outbound_policy(after.config) if after.config else "",
+        policy=findings.policy,
         refused=envoy.refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         endpoints=_endpoints(leads_to, before, after),

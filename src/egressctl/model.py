@@ -480,9 +480,9 @@ def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
 
 
 def _server_name(host: str) -> str:
-    """Return the host as a TLS handshake names it: an address is not named (RFC 6066, section 3)."""
+    """Return the host as a TLS handshake names it: an address is not named, nor is the root's dot (RFC 6066, section 3)."""
     try:
         ip_address(host)
     except ValueError:
-        return host.lower()
+        return host.lower().removesuffix(".")
     return ""

@@ -14,6 +14,8 @@ from egressctl.approach import Place, Seen, Station, approach, capture, pod
 from egressctl.causes import explain
 from egressctl.claims import claimant, situation, why_not
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
+from egressctl.envoy.trace import Passed, trace
+from egressctl.envoy.trace import Station as TracedStation
 from egressctl.model import (
     Cause,
     CauseCode,
@@ -44,7 +46,7 @@ class Path:
     next: str
     goes_out: bool | None
     walk: Walk | None = None
-    losers: tuple[envoy.Passed, ...] = ()
+    losers: tuple[Passed, ...] = ()
     more_losers: int = 0
     carrier: ServiceEntry | None = None
     target: str = ""
@@ -103,13 +105,13 @@ def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: Caus
 
 def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -> Path:
     """Go on where the sidecar takes the connection."""
-    trace = envoy.trace(config, place.ip, place.probe.port, place.probe.speech)
-    walk = trace.walk
+    traced = trace(config, place.ip, place.probe.port, place.probe.speech)
+    walk = traced.walk
     hosts = _hosts(walk, config, seen.counts, place)
     told = list(start.stations)
-    losers: tuple[envoy.Passed, ...] = ()
+    losers: tuple[Passed, ...] = ()
     more = 0
-    for each in trace.stations:
+    for each in traced.stations:
         told.append(_of_trace(each, walk, hosts))
         if each.kind == "filter-chain":
             losers, more = each.passed, each.more
@@ -137,7 +139,7 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
     )
 
 
-def _of_trace(station: envoy.Station, walk: Walk, hosts: Sequence[str] | None) -> Station:
+def _of_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | None) -> Station:
     text = f"{station.what}: {station.why}" if station.why else station.what
     if station.kind == "filter-chain":
         return Station("filter chain", text, None if walk.unknown and not walk.filter_chain else station.what != "none")

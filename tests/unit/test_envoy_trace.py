@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import recordings
-from egressctl.envoy import ProxyConfig, Station, Trace, parse_config, trace, walk
+from egressctl.envoy import ProxyConfig, parse_config, walk
+from egressctl.envoy.trace import Station, Trace, trace
 from egressctl.model import SILENT, Probe, Speech
 from sidecars import BOTH, HTTP_INSPECTOR, chain, host, http_chain, route, sidecar
 

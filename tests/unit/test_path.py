@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from egressctl.approach import Station
-from egressctl.envoy import Passed
+from egressctl.envoy.trace import Passed
 from egressctl.model import Cause, CauseCode, Port, ServiceEntry, Source, Walk
 from egressctl.report.path import document, picture
 from egressctl.stations import Path as Way

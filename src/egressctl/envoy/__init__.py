@@ -26,7 +26,6 @@ from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.propagation import missing, present, refusal
 from egressctl.envoy.reading import NOTHING, Reading
 from egressctl.envoy.routes import RouteConfig
-from egressctl.envoy.trace import Passed, Station, Trace, trace
 from egressctl.envoy.walk import led_to, outbound_policy, route_names, walk
 
 __all__ = [
@@ -42,14 +41,11 @@ __all__ = [
     "FilterChain",
     "HostCounts",
     "Listener",
-    "Passed",
     "ProxyConfig",
     "ProxyInfo",
     "Reading",
     "RouteConfig",
     "Service",
-    "Station",
-    "Trace",
     "Versions",
     "destination",
     "led_to",
@@ -65,6 +61,5 @@ __all__ = [
     "present",
     "refusal",
     "route_names",
-    "trace",
     "walk",
 ]

@@ -41,6 +41,8 @@ def missing(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
 
 def refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
     """Return what Envoy said when it refused a listener that holds one of the entry's own blocks; "" where it refused none."""
+    if not config.errors:
+        return ""
     refusals = (_refusal(config, block, port) for port in _carried(entry) for block in _blocks(entry))
     return next(filter(None, refusals), "")
 

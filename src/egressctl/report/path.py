@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from egressctl.approach import Station
-from egressctl.envoy import Passed, led_to
+from egressctl.envoy import led_to
+from egressctl.envoy.trace import Passed
 from egressctl.model import Source
 from egressctl.neutral import neutralise
 from egressctl.report.document import API_VERSION
