@@ -210,7 +210,8 @@ def _endpoints(of: envoy.EnvoyCluster | None, before: Reading, after: Reading) -
     if of is None or of.type in ("", "ORIGINAL_DST") or before.counts is None or after.counts is None:
         return None
     readings = [each.get(of.name) for each in (before.counts, after.counts)]
-    return max(len(each.hosts) if each else 0 for each in readings) if any(each is not None for each in readings) else None
+    known = [len(each.hosts) + each.nearby for each in readings if each is not None]
+    return max(known) if known else None
 
 
 def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:

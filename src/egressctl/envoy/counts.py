@@ -28,6 +28,8 @@ class HostCounts:
     original: bool
     active: int = 0
     """Connections of all its hosts that are open now (`cx_active`)."""
+    nearby: int = 0
+    """Further hosts, which are no addresses: pipes and internal listeners."""
 
 
 ClusterCounts = Mapping[str, HostCounts]
@@ -50,12 +52,13 @@ def parse_clusters(text: str) -> ClusterCounts:
 def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
     what = f"Envoy cluster {name}"
     hosts: dict[Address, Counts] = {}
-    original, active = not status.get("eds_service_name"), 0
+    original, active, nearby = not status.get("eds_service_name"), 0, 0
     for item in as_list(status.get("host_statuses"), what):
         host = as_object(item, what)
         socket = as_object(as_object(host.get("address"), what).get("socket_address"), what)
         if not socket:  # A pipe or an internal listener: no connection over the network.
             original = False
+            nearby += 1
             continue
         address = str(as_address(socket.get("address"), what)), as_number(socket.get("port_value"), what)
         # Envoy names the host that it makes for an original address after the Envoy cluster and that address.
@@ -63,7 +66,7 @@ def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
         hosts[address] = _sum(hosts.get(address, Counts()), _counts(host, what))
         stats = (as_object(stat, what) for stat in as_list(host.get("stats"), what))
         active += sum(as_number(stat.get("value"), what) for stat in stats if stat.get("name") == "cx_active")
-    return HostCounts(hosts, original, active)
+    return HostCounts(hosts, original, active, nearby)
 
 
 def _counts(host: Mapping[str, Any], what: str) -> Counts:
