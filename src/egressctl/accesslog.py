@@ -15,8 +15,6 @@ _TEXT = re.compile(
     r'\[[^\]"\s]+\] "[^"]*" \d+ (?P<response_flags>\S+) \S+ \S+ "[^"]*" \d+ \d+ \d+ \S+ "[^"]*" "[^"]*" "[^"]*" "[^"]*" "[^"]*" '
     r"(?P<upstream_cluster>\S+) \S+ (?P<downstream_local_address>\S+) (?P<downstream_remote_address>\S+) \S+ [^\"]*"
 )
-_CARRIED = frozenset({"DC", "UC"})
-"""Flags of a connection that had met its other end: the client, or the upstream host, ended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +37,6 @@ def find(text: str, connection: Connection, at_least: int = 1) -> Logged | None:
     """
     found = [logged for ends, logged in _lines(text, f":{connection.client_port}") if ends == _ends(connection)]
     return found[0] if len(found) >= at_least and len(set(found)) == 1 else None
-
-
-def carried(logged: Logged | None, envoy_cluster: str | None) -> bool:
-    """Say whether the log shows that this Envoy cluster carried the connection, and not only failed to."""
-    return logged is not None and bool(envoy_cluster) and logged.envoy_cluster == envoy_cluster and _met(logged.flags)
-
-
-def _met(flags: str) -> bool:
-    return set(flags.split(",")) <= _CARRIED if flags else True
 
 
 Ends = tuple[tuple[str, int], tuple[str, int]]

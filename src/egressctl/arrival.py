@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
@@ -16,7 +17,9 @@ from egressctl.progress import Progress
 from egressctl.scope import Sight, governing, sight
 from egressctl.sidecar import until
 from egressctl.surroundings import surroundings
-from egressctl.waiting import NOT_PUSHED, Delay, summed_up, why_missing
+
+if TYPE_CHECKING:
+    from egressctl.waiting import Delay
 
 _SETTLED = 1.0
 """Seconds after which what a sidecar shows is held to be of after the apply: a push takes 0.1-0.2 s (measured)."""
@@ -46,7 +49,7 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
             mesh, source, wait.arrived, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
         )
     except TimedOut as late:
-        late.hint = late.hint or wait.hint
+        late.hint = late.hint or wait.hint or "istioctl proxy-status"
         raise
     progress.done(f"the sidecar of pod {source.pod} has every filter chain")
     return reading
@@ -61,7 +64,7 @@ class _Wait:
         self.missing: list[tuple[ServiceEntry, str]] = []
         self.first: envoy.ProxyConfig | None = None
         self.last: envoy.ProxyConfig | None = None
-        self.hint = NOT_PUSHED
+        self.hint = ""
 
     def arrived(self, config: envoy.ProxyConfig) -> bool:
         self.missing = [(entry, each) for entry in self.entries for each in envoy.missing(config, entry)]
@@ -92,6 +95,9 @@ class _Wait:
         return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
 
     def _why(self, config: envoy.ProxyConfig, around: Surroundings) -> Delay:
+        # Only a wait that is in trouble needs it.
+        from egressctl.waiting import summed_up, why_missing
+
         namespace = self.source.namespace
         unseen, hidden_by = "; ".join(around.unread), partial(self._hidden_by, around)
         return summed_up(

@@ -114,7 +114,8 @@ def send(api: Api, source: Source, probes: Sequence[Probe], limits: curl.Limits)
     ran = _curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
     if not _is_old(api, source, ran):
         answer = curl.parse(probes, ran.stdout, ran.stderr)
-        return [Heard(outcome, socket_table(answer, ran), _lost(source, ran)) for outcome in answer.outcomes]
+        table, lost = socket_table(answer, ran), _lost(source, ran)
+        return [Heard(outcome, table, lost) for outcome in answer.outcomes]
     heard = []
     for probe in probes:
         argv = oldcurl.argv(curl.probe_argv([probe], limits))

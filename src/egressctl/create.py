@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from egressctl.arrival import await_sidecar
 from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
-from egressctl.lint import in_the_way
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Surroundings, Target, TargetResult
 from egressctl.parallel import begin
 from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
-from egressctl.rules import Clash
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.surroundings import NAMESPACES, surroundings
 from egressctl.undo import Undo
 from egressctl.verify import look_up
+
+if TYPE_CHECKING:
+    from egressctl.rules import Clash
 
 _TOLD_OF = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""
@@ -96,7 +98,7 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
     done = Creation()
     with Undo(interrupts) as undo:
         source, plans, around = _look(mesh, targets, how, progress, undo, interrupts)
-        _warn(plans, around, how.namespace, progress)
+        _warn(plans, around, how, progress)
         for plan in plans:
             done.created.append(created := _apply(mesh, plan, how, undo, interrupts))
             progress.result(f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUNS[how.dry_run]}")
@@ -119,7 +121,7 @@ def _look(
     wants_source = how.dry_run == "none" and (how.wait or how.with_source)
     found = begin(lambda: _find_source(mesh, how) if wants_source else None)
     version = how.api_version or mesh.api_version
-    looking = begin(lambda: _surroundings(mesh, how.namespace))
+    looking = begin(lambda: _surroundings(mesh, how))
     places = [(target.namespace or how.namespace, target.entry_name) for target in targets]
     live = look_up(mesh, places)
     plans = [_plan(target, place[0], each, version, how) for target, place, each in zip(targets, places, live, strict=True)]
@@ -143,11 +145,14 @@ def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
     return source
 
 
-def _surroundings(mesh: Mesh, namespace: str) -> Surroundings:
-    """Read what may be in the way. Raises Forbidden where not even the ServiceEntries of the namespace may be listed."""
-    around = surroundings(mesh, namespace, services=True)
-    if not around.saw(PLURAL, namespace):
-        around = replace(around, entries=tuple(map(read, mesh.entries(namespace))))
+def _surroundings(mesh: Mesh, how: How) -> Surroundings:
+    """Read what may be in the way: for a test the ServiceEntries alone, since its proof follows and names whatever else is.
+
+    Raises Forbidden where not even the ServiceEntries of the namespace may be listed.
+    """
+    around = surroundings(mesh, how.namespace, services=True, beside=not how.lone)
+    if not around.saw(PLURAL, how.namespace):
+        around = replace(around, entries=tuple(map(read, mesh.entries(how.namespace))))
     return around
 
 
@@ -200,26 +205,37 @@ def manager_of(manifest: Manifest, fallback: str) -> str:
     return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or fallback)
 
 
-def _warn(plans: Sequence[_Plan], around: Surroundings, namespace: str, progress: Progress) -> None:
-    """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent."""
+def _warn(plans: Sequence[_Plan], around: Surroundings, how: How, progress: Progress) -> None:
+    """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent.
+
+    A test has refused rivals by now, and names in its proof whatever else it meets.
+    """
     if PLURAL in around.reach:
         progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
     if others := [plural for plural in around.reach if plural not in (PLURAL, NAMESPACES)]:
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
     for plan in plans:
         entry = read(plan.manifest)
-        told: dict[str, list[Clash]] = {}
-        for clash in in_the_way(entry, around, namespace):
-            told.setdefault(str(clash.about).removeprefix("ServiceEntry "), []).append(clash)
-        for about, clashes in list(told.items())[:_TOLD_OF]:
-            reasons = "; ".join(f"{each.reason}: {each.outcome}" if each.outcome else each.reason for each in clashes)
-            progress.warn(f"{entry} and {about}: {reasons}")
-        if len(told) > _TOLD_OF:
-            progress.warn(f"{entry}: {len(told) - _TOLD_OF} more objects may be in its way; egressctl lint names them")
+        if not how.lone:
+            _warn_of_others(entry, around, how.namespace, progress)
         if not entry.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
             )
+
+
+def _warn_of_others(entry: ServiceEntry, around: Surroundings, namespace: str, progress: Progress) -> None:
+    # A test does without it.
+    from egressctl.lint import in_the_way
+
+    told: dict[str, list[Clash]] = {}
+    for clash in in_the_way(entry, around, namespace):
+        told.setdefault(str(clash.about).removeprefix("ServiceEntry "), []).append(clash)
+    for about, clashes in list(told.items())[:_TOLD_OF]:
+        reasons = "; ".join(f"{each.reason}: {each.outcome}" if each.outcome else each.reason for each in clashes)
+        progress.warn(f"{entry} and {about}: {reasons}")
+    if len(told) > _TOLD_OF:
+        progress.warn(f"{entry}: {len(told) - _TOLD_OF} more objects may be in its way; egressctl lint names them")
 
 
 def _start_source(mesh: Mesh, how: How, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from egressctl import accesslog, envoy, ownership
+from egressctl import envoy, ownership
 from egressctl.causes import Situation
 from egressctl.curl import looks_reset
 from egressctl.envoy import BLACKHOLE, NOTHING, Reading
 from egressctl.model import (
     Capture,
+    Counts,
     Evidence,
     Logged,
     Method,
@@ -31,6 +32,9 @@ from egressctl.model import (
     Walk,
 )
 from egressctl.verdict import result
+
+if TYPE_CHECKING:
+    from egressctl import accesslog
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,12 @@ class Findings:
         # Many probes of one place go one way: it is followed once.
         walk_to = cache(partial(way, self.before, self.after))
         return [walk_to(place) for place in self.places]
+
+    @cached_property
+    def moved(self) -> Callable[[tuple[str, str, int]], Counts]:
+        """How the counts of an Envoy cluster and address moved between the readings, which must both have counts."""
+        before, after = self.before.counts or {}, self.after.counts or {}
+        return cache(lambda at: envoy.moved(before, after, *at))
 
     @cached_property
     def policy(self) -> str:
@@ -183,6 +193,9 @@ def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[access
 
     Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
     """
+    # Few commands come to this.
+    from egressctl import accesslog
+
     sharing = Counter(each.connection for each in findings.sent)
     found = {}
     for index in indices:
@@ -233,7 +246,7 @@ def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
     counted_at = _counted_at(sent, walk)
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
-    counts = envoy.moved(before.counts, after.counts, *counted_at)
+    counts = findings.moved(counted_at)
     # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
     # pod has other traffic.
     seen = counts.requests if walk and walk.http_route else counts.opened

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 Manifest = Mapping[str, Any]
@@ -143,9 +144,9 @@ class Probe:
     @property
     def speech(self) -> Speech:
         """What curl sends: over TLS only the handshake can be seen on the way."""
+        if self.url.startswith("https://"):
+            return _over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
         parts = urlsplit(self.url)
-        if parts.scheme == "https":
-            return Speech(tls=True, server_name=_server_name(self.host), protocols=("h2", "http/1.1"))
         host = f"[{self.host}]" if ":" in self.host else self.host
         return Speech(
             tls=False,
@@ -156,8 +157,7 @@ class Probe:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(NamedTuple):
     """A port of a ServiceEntry, as Istio's `ServicePort`."""
 
     number: int
@@ -359,8 +359,7 @@ class Owner:
     rival: ServiceEntry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Connections of one upstream host of an Envoy cluster, or the difference of two readings of it."""
 
     opened: int = 0
@@ -370,8 +369,7 @@ class Counts:
     """Requests, or connections passed through; over a connection that is used again, only these move."""
 
 
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """What a sidecar's access log says of one connection: the Envoy cluster, empty for none, and Envoy's response flags."""
 
     envoy_cluster: str
@@ -380,6 +378,14 @@ class Logged:
     def __str__(self) -> str:
         name = self.envoy_cluster or "no Envoy cluster"
         return f"{name} with the flags {self.flags}" if self.flags else name
+
+    def carried_by(self, envoy_cluster: str | None) -> bool:
+        """Say whether it shows that this Envoy cluster carried the connection, and not only failed to.
+
+        The flags DC and UC are those of one that had met its other end: the client, or the upstream host, ended it.
+        """
+        met = set(self.flags.split(",")) <= {"", "DC", "UC"}
+        return bool(envoy_cluster) and self.envoy_cluster == envoy_cluster and met
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,8 +446,7 @@ class TargetResult:
     closure: tuple[ProbeResult, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KubernetesInfo:
+class KubernetesInfo(NamedTuple):
     """Which Kubernetes cluster was asked."""
 
     context: str
@@ -449,8 +454,7 @@ class KubernetesInfo:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a command stopped: one sentence, and the next command to type."""
 
     message: str
@@ -477,6 +481,11 @@ def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
     """Return the worst of the verdicts; `inconclusive` where there is none."""
     order = list(Verdict)
     return max(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)
+
+
+@lru_cache(maxsize=1024)
+def _over_tls(origin: str) -> Speech:
+    return Speech(tls=True, server_name=_server_name(urlsplit(origin).hostname or ""), protocols=("h2", "http/1.1"))
 
 
 def _server_name(host: str) -> str:

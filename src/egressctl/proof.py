@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
-from egressctl import accesslog, curl
+from egressctl import curl
 from egressctl.causes import Situation, explain
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
@@ -136,6 +136,9 @@ def _look_after(mesh: Mesh, look: Look, findings: Findings, limits: curl.Limits)
 
 def _log(mesh: Mesh, findings: Findings, indices: Sequence[int], since: float) -> dict[int, Logged]:
     """Look for connections in the sidecar's access log; a second time where one is not there yet."""
+    # Few commands come to this.
+    from egressctl import accesslog
+
     wanted, found = sought(findings, indices), dict[int, Logged]()
     for pause in (0.0, _FLUSH_SECONDS) if wanted else ():
         time.sleep(pause)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 ORIGIN = "egressctl"
 
@@ -16,8 +16,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What a rule looks for. `meaning` is a sentence without its full stop."""
 
     severity: Severity
@@ -56,8 +55,7 @@ RULES: Mapping[str, Rule] = {
 """By name. A name never changes its meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The other object that a finding is about."""
 
     kind: str
@@ -74,8 +72,7 @@ class About:
         return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What a rule found. `where` is the entry, or the place in a file; `hint` is the next command to type or thing to do."""
 
     rule: str
@@ -90,8 +87,7 @@ class Finding:
         return RULES[self.rule].severity
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
+class Clash(NamedTuple):
     """Why an entry may not do what it says: `reason` is a clause that begins with `it` and is about the other object.
 
     `outcome` is a clause that says who wins, or what comes of it.

@@ -22,6 +22,7 @@ MESH_CONFIG = "istio"
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
+_BESIDE = (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES)
 _KINDS = {
     PLURAL: "ServiceEntry",
     SIDECARS: "Sidecar",
@@ -40,27 +41,30 @@ class _Listed:
     why: str = ""
 
 
-def surroundings(mesh: Mesh, namespace: str, *, services: bool, root: str = ROOT_NAMESPACE) -> Surroundings:
+def surroundings(mesh: Mesh, namespace: str, *, services: bool, beside: bool = True, root: str = ROOT_NAMESPACE) -> Surroundings:
     """Read every kind in all namespaces, or, without the right to, in `namespace` and the mesh's root namespace.
+
+    Without `beside` the ServiceEntries alone are read; `services` says whether the Services are among the other kinds.
 
     A kind that is not served has no objects. Raises NotFound where no kind of Istio's is served, and CouldNotAsk's other
     kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is told in `unread`.
     """
-    istio = mesh.api_version
-    plurals = [PLURAL, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, *([SERVICES] if services else [])]
+    istio, empty = mesh.api_version, _Listed(())
+    plurals = [PLURAL, *(_BESIDE if beside else ()), *([SERVICES] if beside and services else [])]
     places = list(dict.fromkeys((namespace, root)))
-    calls = [partial(_list, mesh, "v1" if plural == SERVICES else istio, plural, places) for plural in plurals]
-    configured = begin(partial(_default_export_to, mesh, root))
-    *lists, labels = gather([*calls, partial(_namespaces, mesh, places)], at_most=len(plurals) + 1)
-    listed = {**dict(zip(plurals, lists, strict=True)), NAMESPACES: labels}
-    empty = _Listed(())
+    calls = {plural: partial(_list, mesh, "v1" if plural == SERVICES else istio, plural, places) for plural in plurals}
+    if beside:
+        calls[NAMESPACES] = partial(_namespaces, mesh, places)
+    configured = begin(partial(_default_export_to, mesh, root)) if beside else lambda: None
+    listed = dict(zip(calls, gather(list(calls.values()), at_most=len(calls)), strict=True))
+    namespaces = listed.get(NAMESPACES, empty).items
     return Surroundings(
         entries=tuple(map(read, listed[PLURAL].items)),
-        sidecars=listed[SIDECARS].items,
-        virtual_services=listed[VIRTUAL_SERVICES].items,
-        destination_rules=listed[DESTINATION_RULES].items,
+        sidecars=listed.get(SIDECARS, empty).items,
+        virtual_services=listed.get(VIRTUAL_SERVICES, empty).items,
+        destination_rules=listed.get(DESTINATION_RULES, empty).items,
         services=listed.get(SERVICES, empty).items,
-        namespaces={each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in labels.items},
+        namespaces={each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in namespaces},
         root=root,
         default_export_to=configured(),
         unread=tuple(_unread(plural, each) for plural, each in listed.items() if each.reach is not None),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from egressctl.accesslog import carried
 from egressctl.causes import Situation, explain
 from egressctl.diagnosis import why_not_ours
 from egressctl.ending import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, nowhere
@@ -74,7 +73,7 @@ def sources(evidence: Evidence) -> tuple[CountSource, ...]:
 
 def _logged_elsewhere(evidence: Evidence) -> bool:
     walk = evidence.walk
-    return evidence.logged is not None and not carried(evidence.logged, walk.envoy_cluster if walk else None)
+    return evidence.logged is not None and not evidence.logged.carried_by(walk.envoy_cluster if walk else None)
 
 
 def _answered(at: Situation) -> bool:

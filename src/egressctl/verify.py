@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -151,11 +151,15 @@ def _again(
     """Ask some of the questions once more and put their results in place; say whether there were any."""
     places = [index for index, chosen in enumerate(which) if chosen]
     if places:
-        limits = replace(asking.limits, local_ports=curl.unusual_ports(secrets.randbelow))
+        limits = replace(asking.limits, local_ports=curl.unusual_ports(_chance))
         asked = prove(mesh, source, [questions[i] for i in places], limits, alone=True, last_resort=True)
         for index, each in zip(places, asked, strict=True):
             results[index] = each
     return bool(places)
+
+
+def _chance(below: int) -> int:
+    return int.from_bytes(os.urandom(4), "big") % below
 
 
 def _lost(result: ProbeResult) -> bool:

@@ -68,7 +68,7 @@ class Sidecar:
     def routes(self, _: Source, names: Collection[str]) -> Mapping[str, RouteConfig]:
         self.named.append(set(names))
         moment = self._next(self.routing)
-        return {name: replace((self.whole.routes or {})[name], version=str(moment)) for name in names}
+        return {name: (self.whole.routes or {})[name]._replace(version=str(moment)) for name in names}
 
     def routes_of_ports(self, source: Source, ports: Collection[int]) -> Mapping[str, RouteConfig]:
         return self.routes(source, {str(port) for port in ports})
@@ -200,7 +200,7 @@ def test_routes_that_cannot_be_read_are_unknown() -> None:
 
 
 def test_routes_that_are_known_are_not_read_before() -> None:
-    known = {name: replace(each, version="1") for name, each in (HTTP.routes or {}).items()}
+    known = {name: each._replace(version="1") for name, each in (HTTP.routes or {}).items()}
     sidecar = Sidecar(versions=[1], dumps=[], routes=[1], whole=HTTP)
     ways = asked(sidecar, Reading(replace(at(1, HTTP), routes=known)))
     assert [way and way.envoy_cluster for way in ways] == [HTTP_CLUSTER, HTTP_CLUSTER]

@@ -70,8 +70,7 @@ class FilterChain:
     http: HttpConnectionManager | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """The filter chains of one destination port and block, in whole and by server name (`.example.org` for `*.example.org`).
 
     `criteria` are those of any of them. `mixed`: some have no block, and others that of every address.
@@ -138,8 +137,7 @@ def _group(chains: Sequence[FilterChain]) -> Group:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """What an Envoy cluster's metadata names as its origin. `name` of a ServiceEntry's is its host."""
 
     host: str
@@ -207,8 +205,7 @@ class ProxyConfig:
         return next((listener for listener in self.listeners or () if listener.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """What the name of an outbound Envoy cluster says: `outbound|443|v1|wikipedia.org`."""
 
     port: int

@@ -9,7 +9,7 @@ Source: FilterChainManagerImpl::findFilterChain and what it calls, source/common
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.envoy.admin import IPAddress
 from egressctl.envoy.config import Block, FilterChain, Group, Listener
@@ -19,8 +19,7 @@ from egressctl.model import SILENT, Speech
 _LATE = {"direct_source_prefix_ranges", "source_type", "source_prefix_ranges", "source_ports"}
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What a sidecar sees of a connection before it chooses: it lacks what no inspector looks at.
 
     One that no inspector took for TLS is a raw_buffer (ActiveTcpSocket::newConnection, source/common/listener_manager).
@@ -31,8 +30,7 @@ class Sight:
     protocols: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One criterion, the value it was held against, and the filter chains that it left."""
 
     criterion: str
@@ -40,8 +38,7 @@ class Step:
     kept: tuple[FilterChain, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """The filter chain, None where there is none to take it, or where `unknown` says why it is not known.
 
     `block` and `server_name` are what the filter chain asked for and was met by, each empty for one that does not ask.

@@ -6,11 +6,10 @@ Source: envoy/config/route/v3/route_components.proto.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class TextMatch:
+class TextMatch(NamedTuple):
     """How a text must be. `kind`: exact, prefix, suffix, contains, regex, separated-prefix; empty where it is not understood."""
 
     kind: str
@@ -18,8 +17,7 @@ class TextMatch:
     ignore_case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderMatch:
+class HeaderMatch(NamedTuple):
     """What a route asks of a header, or of `:authority`, `:method`, `:path`. `text` None asks whether it is there."""
 
     name: str
@@ -29,8 +27,7 @@ class HeaderMatch:
     missing_is_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """A route of a virtual host: what it matches, and where it leads.
 
     It leads to `envoy_cluster`, to one of `choices` by chance, or is answered with `direct_status` by the sidecar itself; to none
@@ -51,8 +48,7 @@ class Route:
     unknown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualHost:
+class VirtualHost(NamedTuple):
     """The routes of some host names (`domains`), of which the first that matches is taken."""
 
     name: str
@@ -61,8 +57,7 @@ class VirtualHost:
     unknown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteConfig:
+class RouteConfig(NamedTuple):
     """A route configuration: its virtual hosts. `ignore_port`: that of the request's authority does not count.
 
     Another `version` means that Envoy has changed it since, to whatever.
@@ -75,8 +70,7 @@ class RouteConfig:
     version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpConnectionManager:
+class HttpConnectionManager(NamedTuple):
     """The end of a filter chain that speaks HTTP: `routes` of its own, else those that are called `route_name`.
 
     `codec` is Envoy's: AUTO, HTTP1, HTTP2, HTTP3.
