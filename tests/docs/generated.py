@@ -8,6 +8,7 @@ import io
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from unittest.mock import patch
 
 from differences import DIFFERENCES
@@ -107,6 +108,12 @@ def exec_around() -> str:
     return _fenced(shlex.join(curl.probe_argv([probe], curl.LIMITS)))
 
 
+def exec_again() -> str:
+    """Return the command line of a probe that is sent once more, from local ports of its own."""
+    limits = replace(curl.LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1")], limits)))
+
+
 def exec_companion() -> str:
     """Return the command line of a companion connection."""
     return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.LIMITS)))
@@ -149,6 +156,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-many": exec_many,
     "exec-derived": exec_derived,
     "exec-around": exec_around,
+    "exec-again": exec_again,
     "exec-companion": exec_companion,
     "exec-table": exec_table,
     "exec-old": exec_old,

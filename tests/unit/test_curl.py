@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -494,3 +495,25 @@ def test_the_default_port_and_the_same_port_written_out_are_one_place() -> None:
 def test_different_places_fill_an_exec() -> None:
     probes = [Probe(str(n), f"https://{n}.example") for n in range(11)]
     assert [len(chunk) for chunk in chunks(enumerate(probes))] == [5, 5, 1]
+
+
+# Local ports of its own
+
+
+@pytest.mark.parametrize("chance", [0, 31])
+def test_what_is_sent_again_comes_from_ports_that_linux_gives_to_nobody_by_itself(chance: int) -> None:
+    ports = curl.unusual_ports(lambda below: min(chance, below - 1))
+    assert len(ports) == 512
+    assert set(ports) <= set(range(16384, 32768))
+
+
+def test_a_probe_and_its_companion_have_ports_of_their_own() -> None:
+    limits = replace(curl.LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    probe = curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], limits)
+    companion = curl.companion_argv([("208.80.154.224", 443)], limits)
+    asked = [argv[argv.index("--local-port") + 1] for argv in (probe, companion)]
+    assert asked == ["16384-16639", "16640-16895"]
+
+
+def test_an_ordinary_probe_comes_from_any_port() -> None:
+    assert "--local-port" not in curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], curl.LIMITS)
