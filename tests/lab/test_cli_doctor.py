@@ -20,6 +20,7 @@ WELL = """\
 ✔ may run          all its rights are there in namespace default
 ✔ may list         all its rights are there in namespace default
 ✔ may lint         all its rights are there in namespace default
+✔ may explain      all its rights are there in namespace default
 ✔ namespace        pods of default get a sidecar (istio-injection=enabled)
 VALIDATION
 ✔ source-pod       default/sleep, container sleep
