@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from egressctl.model import Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
@@ -139,21 +138,13 @@ def _first(entry: ServiceEntry, other: ServiceEntry) -> str:
 
 
 def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
-    ages = [_age(each.created) for each in (entry, other)]
+    ages = [each.created_at for each in (entry, other)]
     if ages == [None, None]:
         return None, "cannot be told, since neither says its age"
     mine, theirs = (each.timestamp() if each else float("inf") for each in ages)
     if mine == theirs:
         return min(entry, other, key=lambda each: each.name), "the first by name of two of the same age"
     return (entry if mine < theirs else other), "the older"
-
-
-def _age(created: str) -> datetime | None:
-    try:
-        age = datetime.fromisoformat(created)
-    except ValueError:
-        return None
-    return age if age.tzinfo else None
 
 
 def _on_port(mine: _Side, theirs: _Side) -> Iterator[Clash]:

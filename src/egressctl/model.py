@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -188,6 +189,15 @@ class ServiceEntry:
     """The one control plane that reads it (label `istio.io/rev`); empty for all of them."""
     allocated: tuple[str, ...] = ()
     """The addresses that Istio gave it (`status.addresses`), which only the sidecar's own DNS answers with."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was made; None where that is not known."""
+        try:
+            at = datetime.fromisoformat(self.created)
+        except ValueError:
+            return None
+        return at if at.tzinfo else None
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

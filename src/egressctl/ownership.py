@@ -8,7 +8,6 @@ host, so the ServiceEntries of that namespace suffice to prove that it is the en
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from egressctl.envoy import (
     BLACKHOLE,
@@ -167,7 +166,7 @@ def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry
     """
     if len(entries) < 2:
         return entries[0] if entries else None
-    ages = {id(each): _age(each.created) for each in entries}
+    ages = {id(each): each.created_at for each in entries}
     if None in ages.values():
         return None
     if not pod_namespace and len({frozenset(each.export_to) for each in entries}) > 1:
@@ -178,14 +177,6 @@ def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry
         if pool:
             winners.append(min(pool, key=lambda each: ("*" in (each.export_to or default), ages[id(each)], each.name)))
     return winners[0] if winners and all(each is winners[0] for each in winners) else None
-
-
-def _age(created: str) -> datetime | None:
-    try:
-        age = datetime.fromisoformat(created)
-    except ValueError:
-        return None
-    return age if age.tzinfo else None
 
 
 def _not_asked_for(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import ip_address
 
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
@@ -173,10 +172,8 @@ def _lists(entry: ServiceEntry, block: str, port: int) -> bool:
 
 def _before(one: ServiceEntry, other: ServiceEntry) -> bool:
     """Say whether it was made in an earlier second: of the same one the name decides, which was seen once only."""
-    try:
-        return datetime.fromisoformat(one.created) < datetime.fromisoformat(other.created)
-    except (TypeError, ValueError):
-        return False
+    first, second = one.created_at, other.created_at
+    return first is not None and second is not None and first < second
 
 
 def _same(one: ServiceEntry, other: ServiceEntry) -> bool:
