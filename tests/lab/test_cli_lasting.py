@@ -23,6 +23,8 @@ def open_connections(lab: Lab) -> int:
 
 def test_a_connection_that_outlives_the_entry_is_told(cli: Cli, lab: Lab) -> None:
     made(lab)
+    # Its Envoy cluster comes before its filter chain, and a connection made in between is closed at once.
+    assert eventually(lab.is_open)
     command, env = control.exec_argv(lab.name, ("curl", "-q", "-s", "telnet://208.80.154.224:443"))
     with subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as held:
         try:
