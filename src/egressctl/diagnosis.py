@@ -16,7 +16,7 @@ from egressctl.names import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, match
 from egressctl.ownership import exported, lists
 from egressctl.scope import Sight, egress_hosts, governing, sight
 
-SIDECARS, VIRTUAL_SERVICES = "sidecars", "virtualservices"
+SIDECARS = "sidecars"
 
 
 def why_not_ours(at: Situation) -> Cause:

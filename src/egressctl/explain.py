@@ -17,7 +17,7 @@ from egressctl.model import Manifest, Source, Surroundings
 from egressctl.parallel import begin, gather
 from egressctl.progress import Progress
 from egressctl.resolving import Resolved, given, resolve
-from egressctl.serviceentry import read
+from egressctl.serviceentry import KIND_NAMES, read
 from egressctl.sidecar import Place as Led
 from egressctl.source import SourceChoice
 from egressctl.stations import Path, path, unresolved
@@ -25,7 +25,6 @@ from egressctl.surroundings import surroundings
 from egressctl.target import probe_from_url
 from egressctl.verify import of_manifest, wanted_of_target
 
-_KINDS = ("serviceentry", "serviceentries", "se")
 _TRIES = 3
 _NAMES_AT_ONCE = 8
 
@@ -86,7 +85,7 @@ def questions(words: Sequence[str], known: Listed, namespace: str) -> list[Quest
 
 def _of_target(word: str, known: Listed, namespace: str) -> list[Question]:
     kind, slash, name = word.rpartition("/")
-    exact = bool(slash) and kind in _KINDS
+    exact = bool(slash) and kind in KIND_NAMES
     candidates = [name] if exact else [f"{word}-ext", word]
     near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
     manifest = next((near[each] for each in candidates if each in near), None)

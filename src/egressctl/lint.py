@@ -12,12 +12,11 @@ from egressctl.mesh import OURS, Mesh
 from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
 from egressctl.rights import grants
 from egressctl.rules import Clash, Finding
-from egressctl.serviceentry import OFFLINE_VERSION, probes_of, read, render
+from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.surroundings import NAMESPACES, ROOT_NAMESPACE, surroundings
 from egressctl.validate import check
 from egressctl.verify import look_up
 
-_KINDS = ("serviceentry", "serviceentries", "se")
 _AT_MOST = 10
 """So many findings of one rule are told of an entry; of the others, how many there are."""
 
@@ -79,7 +78,7 @@ def named(mesh: Mesh, names: Sequence[str], namespace: str) -> list[Manifest]:
     found = []
     for name in names:
         kind, slash, last = name.rpartition("/")
-        wanted = [last] if slash and kind in _KINDS else [f"{name}-ext", name]
+        wanted = [last] if slash and kind in KIND_NAMES else [f"{name}-ext", name]
         there = [each for each in look_up(mesh, [(namespace, each) for each in wanted]) if each is not None]
         if not there:
             raise InvalidInput(

@@ -19,6 +19,8 @@ from egressctl.probes import read_probes, url_fault
 GROUP = "networking.istio.io"
 PLURAL = "serviceentries"
 KIND = "ServiceEntry"
+KIND_NAMES = ("serviceentry", "serviceentries", "se")
+"""What may stand before the name of one on the command line, as with kubectl."""
 OFFLINE_VERSION = "networking.istio.io/v1"
 """The API version to write where no Kubernetes cluster says which ones it serves."""
 
