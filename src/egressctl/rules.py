@@ -73,7 +73,10 @@ class About(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a rule found. `where` is the entry, or the place in a file; `hint` is the next command to type or thing to do."""
+    """What a rule found. `where` is the entry, or the place in a file; `hint` is the next command to type or thing to do.
+
+    `file` and `line` (from 1) say where it stands, of what stands in a file.
+    """
 
     rule: str
     message: str
@@ -81,6 +84,8 @@ class Finding(NamedTuple):
     hint: str = ""
     about: About | None = None
     origin: str = ORIGIN
+    file: str = ""
+    line: int | None = None
 
     @property
     def severity(self) -> Severity:

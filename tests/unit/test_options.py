@@ -152,10 +152,32 @@ def test_no_two_groups_have_a_flag_in_common() -> None:
 
 @pytest.mark.parametrize("output", Output.FORMATS)
 def test_a_format_that_exists_is_taken(output: str) -> None:
-    Output(output=output).check()
+    Output(output=[output]).check()
 
 
 def test_a_format_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(InvalidInput, match="--output xml: no such format") as refused:
-        Output(output="xml").check()
+        Output(output=["xml"]).check()
     assert refused.value.hint == "one of " + ", ".join(Output.FORMATS)
+
+
+def test_one_output_goes_to_stdout_and_the_others_to_files() -> None:
+    output = Output(output=["json=report.json", "table", "yaml=r=1.yaml"])
+    output.check()
+    assert output.shown == "table"
+    assert output.files == (("json", "report.json"), ("yaml", "r=1.yaml"))
+
+
+def test_stdout_gets_the_table_where_every_output_goes_to_a_file() -> None:
+    assert Output(output=["json=report.json"]).shown == "table"
+
+
+def test_two_outputs_for_stdout_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="--output table and json: only one goes to stdout") as refused:
+        Output(output=["table", "json"]).check()
+    assert refused.value.hint == "-o table -o json=FILE"
+
+
+def test_a_file_without_a_name_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="--output json=: the file has no name"):
+        Output(output=["json="]).check()

@@ -71,7 +71,7 @@ def create(
         )
         done = use_case(session.mesh, targets, how, session.progress, interrupts)
         session.targets = [each.result() for each in done.created]
-        if dry_run != "none" and output.output in ("json", "yaml"):
+        if dry_run != "none" and output.shown in ("json", "yaml"):
             # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
             session.print_instead([created.manifest for created in done.created])
 

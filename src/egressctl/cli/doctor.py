@@ -43,18 +43,18 @@ def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> in
     """Translate flags into egressctl.doctor.examine."""
     from egressctl.doctor import Status, examine
 
-    if output.output == "name":
+    if output.shown == "name":
         raise InvalidInput("--output name: doctor prints table, json or yaml")
     session = sessions.Session("doctor", connection, output)
     found = []
     for check in examine(lambda: session.mesh, connection.namespace, sessions.choice_of(source)):
         session.progress.stop()
         found.append(check)
-        if output.output == "table":
+        if output.shown == "table":
             print_lines(_lines(check))
     code = CouldNotAsk.exit_code if any(each.status is Status.ERROR for each in found) else 0
-    if output.output != "table":
-        sessions.print_data(_document(found, code), output.output)
+    if output.shown != "table":
+        sessions.print_data(_document(found, code), output.shown)
     return code
 
 

@@ -83,9 +83,9 @@ def _address(text: str) -> str:
 def _print(session: sessions.Session, found: Explanation, code: int) -> None:
     from egressctl.report.path import document, picture
 
-    if session.output.output in ("json", "yaml"):
-        sessions.print_data(document(found.source, found.paths, found.not_looked_at, code), session.output.output)
-    elif session.output.output == "name":
+    if session.output.shown in ("json", "yaml"):
+        sessions.print_data(document(found.source, found.paths, found.not_looked_at, code), session.output.shown)
+    elif session.output.shown == "name":
         for name in dict.fromkeys(each.carrier.name for each in found.paths if each.carrier):
             print(f"serviceentry.networking.istio.io/{neutralise(name)}")
     else:

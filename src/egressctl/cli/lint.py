@@ -114,7 +114,7 @@ def _refused(refused: InvalidInput) -> Linted:
     for each in refused.problems:
         place = ":".join(str(part) for part in (each.source, each.line) if part)
         message = f"{each.field}: {each.message}" if each.field else each.message
-        found.append(Finding("invalid-input", message, place, each.remedy))
+        found.append(Finding("invalid-input", message, place, each.remedy, file=each.source, line=each.line))
     return Linted(tuple(found))
 
 
@@ -123,7 +123,7 @@ def _print(session: sessions.Session, linted: Linted, code: int) -> None:
         session.progress.warn(sentence)
     if linted.not_looked_at and not session.output.quiet:
         say("hint: " + neutralise(linted.hint))
-    if session.output.output in ("json", "yaml"):
+    if session.output.shown in ("json", "yaml"):
         data = {
             "apiVersion": "egressctl.dev/v1alpha1",
             "kind": "LintReport",
@@ -131,8 +131,8 @@ def _print(session: sessions.Session, linted: Linted, code: int) -> None:
             "findings": [_document(each) for each in linted.findings],
             "notLookedAt": list(linted.not_looked_at),
         }
-        sessions.print_data(data, session.output.output)
-    elif session.output.output == "name":
+        sessions.print_data(data, session.output.shown)
+    elif session.output.shown == "name":
         for where in dict.fromkeys(each.where for each in linted.findings):
             print(neutralise(where))
     else:
@@ -149,6 +149,8 @@ def _told(finding: Finding) -> str:
 def _document(finding: Finding) -> dict[str, Any]:
     about = finding.about
     return {
+        "file": finding.file or None,
+        "line": finding.line,
         "rule": finding.rule,
         "severity": finding.severity.value,
         "origin": finding.origin,

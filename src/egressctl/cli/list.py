@@ -45,10 +45,10 @@ def list_ours(
     session.progress.stop()
     for warning in session.mesh.api.warnings:
         session.progress.warn(warning)
-    if output.output in ("json", "yaml"):
+    if output.shown in ("json", "yaml"):
         data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
-        sessions.print_data(data, output.output)
-    elif output.output == "name":
+        sessions.print_data(data, output.shown)
+    elif output.shown == "name":
         for each in items:
             print(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}")
     elif not items:

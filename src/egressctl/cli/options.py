@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -147,18 +147,38 @@ class ApplyFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
-    """What is printed."""
+    """What is printed, and what is written to files besides."""
 
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, yaml or name.")] = "table"
+    output: Annotated[
+        list[str],
+        typer.Option("--output", "-o", metavar="FORMAT[=FILE]", help="table, json, yaml or name; repeatable, each to a file."),
+    ] = dataclasses.field(default_factory=lambda: ["table"])
     verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show the commands that repeat each probe by hand.")] = 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")] = False
 
     FORMATS = ("table", "json", "yaml", "name")
 
-    def check(self) -> None:
-        """Raise InvalidInput for a format that does not exist."""
-        if self.output not in self.FORMATS:
-            raise InvalidInput(f"--output {self.output}: no such format", hint="one of " + ", ".join(self.FORMATS))
+    @property
+    def shown(self) -> str:
+        """The format that goes to stdout: `table` where each that was asked for goes to a file."""
+        return next((each for each in self.output if "=" not in each), "table")
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """Format and path of each output that goes to a file."""
+        return tuple((form, path) for form, equals, path in (each.partition("=") for each in self.output) if equals)
+
+    def check(self, formats: Sequence[str] = FORMATS) -> None:
+        """Raise InvalidInput for a format that is none of `formats`, a file without a name, or two formats for stdout."""
+        for form, equals, path in (each.partition("=") for each in self.output):
+            if form not in formats:
+                raise InvalidInput(f"--output {form}: no such format", hint="one of " + ", ".join(formats))
+            if equals and not path:
+                raise InvalidInput(f"--output {form}=: the file has no name", hint=f"such as -o {form}=report.{form}")
+        if len(plain := [each for each in self.output if "=" not in each]) > 1:
+            raise InvalidInput(
+                f"--output {plain[0]} and {plain[1]}: only one goes to stdout", hint=f"-o {plain[0]} -o {plain[1]}=FILE"
+            )
 
 
 def flat(function: Callable[..., int]) -> Callable[..., int]:

@@ -45,7 +45,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.output.check()
-        self.progress = TerminalProgress(quiet=self.output.quiet, results=self.output.output == "table")
+        self.progress = TerminalProgress(quiet=self.output.quiet, results=self.output.shown == "table")
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._mesh: Mesh | None = None
@@ -115,12 +115,12 @@ class Session:
 
     def _print_report(self, code: int, failure: EgressctlError | None) -> None:
         if self._instead is not None:
-            print_data(dict(self._instead), self.output.output)
-        elif self.output.output in ("json", "yaml"):
+            print_data(dict(self._instead), self.output.shown)
+        elif self.output.shown in ("json", "yaml"):
             from egressctl.report.document import document
 
-            print_data(document(self._report(code, failure)), self.output.output)
-        elif self.output.output == "name":
+            print_data(document(self._report(code, failure)), self.output.shown)
+        elif self.output.shown == "name":
             for target in self.targets:
                 for entry in target.service_entries:
                     print(f"serviceentry.networking.istio.io/{neutralise(entry)}")
@@ -146,7 +146,7 @@ class Session:
 
     def remember_kubernetes(self) -> KubernetesInfo | None:
         """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
-        if self._kubernetes is None and self._mesh is not None and self.output.output in ("json", "yaml"):
+        if self._kubernetes is None and self._mesh is not None and self.output.shown in ("json", "yaml"):
             try:
                 self._kubernetes = self._mesh.info()
             except EgressctlError:
