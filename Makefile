@@ -4,13 +4,14 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-cluster lint format bench clean requirements
+.PHONY: help demo test test-cluster lint format docs bench clean requirements
 
 help:
 	@echo "make demo   show the whole task on a local lab with a real Envoy"
 	@echo "make test   run the default tests"
 	@echo "make test-cluster  run those that need a real kube-apiserver, which Go builds once in 10 minutes"
 	@echo "make lint   ruff and mypy, over src, tests and bench"
+	@echo "make docs   build the documentation's site into build/site"
 	@echo "make bench  compare speeds, on a lab of its own"
 	@echo "make clean  remove what the others made"
 
@@ -25,13 +26,17 @@ test-cluster: $(VENV)/.installed-dev
 	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 3 -k kubernetes tests/cluster tests/lab
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench tools
+	$(BIN)/ruff format --check src tests bench tools
 	$(BIN)/mypy
 
 format: $(VENV)/.installed-dev
-	$(BIN)/ruff check --fix src tests bench
-	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench tools
+	$(BIN)/ruff format src tests bench tools
+
+docs: $(VENV)/.installed-docs
+	@$(BIN)/python tools/pictures.py build/pictures
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.installed
 	@$(BIN)/python bench/bench.py
@@ -45,6 +50,10 @@ $(VENV)/.installed: pyproject.toml requirements.txt tools/preflight.sh
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
 	@touch $@
 
 # Pins everything anew, with hashes and without any index's address.

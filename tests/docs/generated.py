@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import json
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from unittest.mock import patch
 
 from differences import DIFFERENCES
@@ -84,6 +86,44 @@ def rules() -> str:
     """Return the table of lint's rules."""
     rows = ["| rule | severity | what it finds |", "| --- | --- | --- |"]
     return "\n".join([*rows, *(f"| `{name}` | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())]) + "\n"
+
+
+def schema_fields(name: str) -> str:
+    """Return the table of every field of a JSON schema: its path, its kind, and what the schema says of it."""
+    schema = json.loads((ROOT / "docs" / "reference" / f"{name}.schema.json").read_text(encoding="utf-8"))
+    rows = ["| field | kind | what it holds |", "| --- | --- | --- |"]
+    return "\n".join([*rows, *(f"| `{path}` | {kind} | {told} |" for path, kind, told in _fields(schema, schema, ""))]) + "\n"
+
+
+def _fields(schema: Mapping[str, Any], node: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, str]]:
+    for name, given in node.get("properties", {}).items():
+        told, kinds, inner = _kind(schema, given)
+        here = f"{path}.{name}" if path else name
+        if isinstance(inner.get("items"), dict):
+            here += "[]"
+            _, of_items, inner = _kind(schema, inner["items"])
+            kinds = [*[f"list of {kind}" for kind in of_items[:1]], *kinds[1:]]
+        yield here, " or ".join(kinds), told
+        yield from _fields(schema, inner, here)
+
+
+def _kind(schema: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[str, list[str], Mapping[str, Any]]:
+    """Follow a reference, or the one choice that is not null; return what is told on the way, the kinds, and where it ends."""
+    told = str(node.get("description", ""))
+    if "$ref" in node:
+        more, kinds, inner = _kind(schema, schema["$defs"][node["$ref"].rpartition("/")[2]])
+        return told or more, kinds, inner
+    if "oneOf" in node and "properties" not in node:
+        found = [_kind(schema, choice) for choice in node["oneOf"]]
+        inner = next((each for _, kinds, each in found if kinds != ["null"]), node)
+        more = next((each for each, kinds, _ in found if kinds != ["null"]), "")
+        return told or more, sorted({kind for _, kinds, _ in found for kind in kinds}, key=lambda kind: kind == "null"), inner
+    if "const" in node:
+        return told, [f"`{json.dumps(node['const'])}`"], node
+    if "enum" in node:
+        return told, [", ".join(f"`{each}`" for each in node["enum"])], node
+    kind = node.get("type", "anything")
+    return told, list(kind) if isinstance(kind, list) else [kind], node
 
 
 def exec_probe() -> str:
@@ -164,6 +204,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-version": exec_version,
     "rules": rules,
     "differences": differences,
+    "schema-fields": schema_fields,
 }
 
 
