@@ -1,4 +1,4 @@
-"""Type the main commands at a terminal, on a lab, and keep what it shows as pictures: `pictures.py FOLDER` writes NAME.svg files."""
+"""Type the main commands at a terminal, on a lab, and keep what it shows as pictures: `pictures.py FOLDER` writes the files."""
 
 from __future__ import annotations
 
