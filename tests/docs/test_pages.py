@@ -68,7 +68,7 @@ IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"
 def test_command_lines_in_the_prose_can_be_typed(line: str) -> None:
     words = normalise(shlex.split(line.removeprefix("kubectl ").partition(" | ")[0])[1:])
     command = next(each for each in main.COMMANDS if each[0] == words[0])
-    group = typer.main.get_command(main._app(*command))
+    group = typer.main.get_command(main.app_of(*command))
     context = group.make_context("egressctl", list(words[:1]), resilient_parsing=True)
     while hasattr(group, "resolve_command"):
         name, found, words = group.resolve_command(context, words)

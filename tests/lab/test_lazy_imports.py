@@ -44,6 +44,11 @@ def test_the_help_of_a_command_imports_neither_the_client_nor_the_labs_server(co
     assert not imported_by(command, "--help") & HEAVY
 
 
+@pytest.mark.parametrize("words", [("completion", "bash"), ("__complete", "verify", "--exp"), ("__complete", "create", "wik")])
+def test_a_completion_that_asks_no_kubernetes_cluster_imports_no_client(words: tuple[str, ...]) -> None:
+    assert not imported_by(*words) & HEAVY
+
+
 def test_a_plain_kubeconfig_is_read_without_what_only_logins_need(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them is a tenth of a second at every start."""
     monkeypatch.setenv("KUBECONFIG", str(lab.kubeconfig))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 ALIASES = {"apply": "create"}
 
-_GLOBAL_VALUES = frozenset({
+VALUES_BEFORE_COMMAND = frozenset({
     "--kubeconfig", "--context", "--cluster", "--user", "--server", "--token", "--as", "--as-group",
     "--request-timeout", "-n", "--namespace", "-o", "--output", "-l", "--selector", "--verbosity",
 })  # fmt: skip
+"""Flags that take the word after them and may stand before the command."""
 _BOOLEANS = frozenset({
     "--wait", "--verify", "--lab", "--all", "--all-namespaces", "--keep", "--quiet", "--yes", "--force-conflicts",
     "--any-address", "--allow-internal", "--allow-unproven", "--with-source",
@@ -61,7 +62,7 @@ def _command_first(words: list[str]) -> list[str]:
     """Move options that stand before the command behind it, as kubectl takes them."""
     index = 0
     while index < len(words) and words[index].startswith("-"):
-        index += 2 if words[index] in _GLOBAL_VALUES else 1
+        index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
     if index >= len(words):
         return words
     command = ALIASES.get(words[index], words[index])

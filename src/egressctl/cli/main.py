@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("rbac", "rbac", "Print the least Role that the commands need."),
     ("demo", "demo", "Show the whole task on a local lab with a real Envoy."),
     ("lab", "lab", "Start, inspect and stop the local lab."),
+    ("completion", "completion", "Print what a shell must load to complete the command line."),
     ("version", "version", "Print the version."),
 )
 
@@ -76,6 +77,8 @@ def run(argv: Sequence[str]) -> int:
     if "--version" in argv[:1]:
         print(f"egressctl {__version__}")
         return 0
+    if argv[:1] == ["__complete"]:
+        return _complete(argv[1:])
     words = normalise(argv)
     debug = words[:1] == ["--debug"]
     words = words[1:] if debug else words
@@ -97,10 +100,23 @@ def run(argv: Sequence[str]) -> int:
         return 70
 
 
+def _complete(words: Sequence[str]) -> int:
+    from egressctl.cli.completing import complete, words_of
+
+    print(complete(words_of(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
+    return 0
+
+
+def complete_for_kubectl() -> None:
+    """Answer kubectl, which runs `kubectl_complete-egressctl` for what follows `kubectl egressctl`."""
+    sys.argv[1:1] = ["__complete"]
+    main()
+
+
 def _dispatch(words: list[str]) -> int:
     # The list of commands is printed without typer, whose import is most of the time that this takes.
     if not words or words[0] in ("-h", "--help"):
-        print(_HELP.format(commands="\n".join(f"  {name:<9} {text}" for name, _, text in COMMANDS)), end="")
+        print(_HELP.format(commands="\n".join(f"  {name:<10} {text}" for name, _, text in COMMANDS)), end="")
         return 0
     command = next((each for each in COMMANDS if each[0] == words[0]), None)
     if command is None:
@@ -125,7 +141,7 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
 
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer carries along under a private name
     try:
-        code = _app(*command)(words, standalone_mode=False, prog_name="egressctl")
+        code = app_of(*command)(words, standalone_mode=False, prog_name="egressctl")
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
@@ -144,7 +160,7 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
     return int(code or 0)
 
 
-def _app(name: str, module: str, text: str) -> Typer:
+def app_of(name: str, module: str, text: str) -> Typer:
     """Build an application of the one command that is asked for."""
     import typer
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from egressctl.errors import NoConfiguration
 from egressctl.kube.connection import Connection
-from egressctl.kube.kubeconfig import NO_CLUSTER_HINT, ConnectOptions, document, impersonation, merge, resolve
+from egressctl.kube.kubeconfig import NO_CLUSTER_HINT, ConnectOptions, document, files, impersonation, merge, resolve
 from egressctl.kube.official import load as load_official
 from egressctl.kube.rest import Api
 from egressctl.kube.status import mapping, plain
@@ -35,12 +35,12 @@ def connect(options: ConnectOptions) -> Api:
     Runs the kubeconfig's credential plugin where there is one. Raises NoConfiguration, and
     InvalidInput for flags that contradict each other.
     """
-    files = _files(options.kubeconfig, os.environ)
-    merged = merge([(path, document(path)) for path in files])
+    paths = files(options.kubeconfig, os.environ)
+    merged = merge([(path, document(path)) for path in paths])
     if not any(merged.values()) and not options.server:
-        if os.environ.get("KUBERNETES_SERVICE_HOST") and not files:
+        if os.environ.get("KUBERNETES_SERVICE_HOST") and not paths:
             return _in_cluster(options)
-        what = f"{files[0]} is empty" if files else "there is no kubeconfig, neither in KUBECONFIG nor in ~/.kube/config"
+        what = f"{paths[0]} is empty" if paths else "there is no kubeconfig, neither in KUBECONFIG nor in ~/.kube/config"
         raise NoConfiguration(what, hint=NO_CLUSTER_HINT)
     context, cluster, user = resolve(merged, options)
     headers = impersonation(user, options)
@@ -74,17 +74,6 @@ def _api(
         request_timeout=options.request_timeout,
         warnings=warnings,
     )
-
-
-def _files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
-    if flag:
-        return [Path(flag).expanduser()]
-    named = [Path(part).expanduser() for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
-    if named:
-        # Of several, those that are missing do not matter, as under kubectl.
-        return [path for path in named if path.exists()] or named[:1]
-    default = Path.home() / ".kube" / "config"
-    return [default] if default.exists() else []
 
 
 def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Any:

@@ -76,6 +76,18 @@ def document(path: Path) -> Mapping[str, Any]:
     return document
 
 
+def files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
+    """Return the kubeconfigs that count: the flag's, else those of KUBECONFIG that are there, else ~/.kube/config if it is."""
+    if flag:
+        return [Path(flag).expanduser()]
+    named = [Path(part).expanduser() for part in environment.get("KUBECONFIG", "").split(os.pathsep) if part]
+    if named:
+        # Of several, those that are missing do not matter, as under kubectl.
+        return [path for path in named if path.exists()] or named[:1]
+    default = Path.home() / ".kube" / "config"
+    return [default] if default.exists() else []
+
+
 def merge(documents: Sequence[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:
     """Merge kubeconfigs as kubectl does: of every name, and of current-context, the first one counts.
 
