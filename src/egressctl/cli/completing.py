@@ -83,7 +83,9 @@ def _within(command: tuple[str, str, str], words: list[str], unfinished: str) ->
     while children := getattr(asked, "commands", None):
         at = next((index for index, word in enumerate(words) if not word.startswith("-")), None)
         if at is None:
-            return _matching(unfinished, (Candidate(name, each.get_short_help_str(200).rstrip(".")) for name, each in children.items()))
+            return _matching(
+                unfinished, (Candidate(name, each.get_short_help_str(200).rstrip(".")) for name, each in children.items())
+            )
         if words[at] not in children:
             return Answer(())
         path.append(words[at])
