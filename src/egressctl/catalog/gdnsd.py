@@ -39,26 +39,26 @@ def _parsed(text: str) -> dict[str, Any]:
     stack: list[Any] = [root]
     key: str | None = None
     arrow = False
-    for line, kind, token in _tokens(text):
+    for line, kind, word in _tokens(text):
         top = stack[-1]
-        if kind == "sign" and token in "}]":
-            if len(stack) == 1 or key is not None or isinstance(top, dict) != (token == "}"):
-                raise _refusal(line, f"{token} closes nothing")
+        if kind == "sign" and word in "}]":
+            if len(stack) == 1 or key is not None or isinstance(top, dict) != (word == "}"):
+                raise _refusal(line, f"{word} closes nothing")
             stack.pop()
-        elif kind == "sign" and token == "=>":
+        elif kind == "sign" and word == "=>":
             if key is None or arrow:
                 raise _refusal(line, "=> stands behind no key")
             arrow = True
         elif isinstance(top, dict) and key is None:
             if kind == "sign":
-                raise _refusal(line, f"{token} stands where a key is expected")
-            if token in top:
-                raise _refusal(line, f"the key {shown(token)} stands here twice")
-            key = token
+                raise _refusal(line, f"{word} stands where a key is expected")
+            if word in top:
+                raise _refusal(line, f"the key {shown(word)} stands here twice")
+            key = word
         elif isinstance(top, dict) and not arrow:
             raise _refusal(line, f"behind the key {shown(str(key))} there is no =>")
         else:
-            value: Any = {"{": {}, "[": []}[token] if kind == "sign" else token
+            value: Any = {"{": {}, "[": []}[word] if kind == "sign" else word
             if isinstance(top, dict):
                 top[str(key)], key, arrow = value, None, False
             else:

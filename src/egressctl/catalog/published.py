@@ -69,7 +69,10 @@ class Source(NamedTuple):
 
 def addresses(sources: Iterable[Source]) -> list[str]:
     """Return what a target opens for these sources: their ranges and the retired blocks that are kept, collapsed and sorted."""
-    blocks = [each.block for source in sources for each in (*source.ranges, *(old for old in source.retired if old.kept))]
+    blocks: list[str] = []
+    for source in sources:
+        blocks += [each.block for each in source.ranges]
+        blocks += [each.block for each in source.retired if each.kept]
     return [str(block) for block in ipaddress.collapse_addresses(map(ipaddress.IPv4Network, blocks))]
 
 
