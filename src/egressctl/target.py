@@ -251,14 +251,27 @@ def _spec(value: Mapping[str, Any], found: Findings, own: bool) -> Any:
     if value.get("spec") is None:
         found.add(("spec",), "the target has no spec", "spec holds serviceEntry and probes")
         return None
-    spec = found.mapping(value["spec"], ("spec",), ("serviceEntry", "probes"), "serviceEntry and probes")
+    spec = found.mapping(value["spec"], ("spec",), ("serviceEntry", "probes", "published"), "serviceEntry and probes")
     if isinstance(value["spec"], dict) and spec.get("serviceEntry") is None:
         found.add(
             ("spec", "serviceEntry"),
             "the target has no serviceEntry",
             "the spec of a ServiceEntry in Istio's words: hosts, addresses, ports",
         )
-    return spec.get("serviceEntry")
+    return _filled(found, spec) if "published" in spec else spec.get("serviceEntry")
+
+
+def _filled(found: Findings, spec: Mapping[str, Any]) -> Any:
+    """Give the ServiceEntry's spec, with the published blocks as its addresses where it names none of its own."""
+    from egressctl.catalog import published
+
+    sources = published.read(found, spec["published"], ("spec", "published"))
+    entry = spec.get("serviceEntry")
+    blocks = published.addresses(sources)
+    if not isinstance(entry, dict) or "addresses" in entry or not blocks:
+        return entry
+    hosts = {"hosts": entry["hosts"]} if "hosts" in entry else {}
+    return hosts | {"addresses": blocks} | {name: value for name, value in entry.items() if name != "hosts"}
 
 
 def _probes(document: Document, found: Findings, own: bool, allow_internal: bool) -> tuple[Probe, ...] | None:

@@ -1,0 +1,208 @@
+"""Where the blocks of a target come from: published lists, what of them is called, and what has been retired. Pure.
+
+In a file it is `spec.published`, a list of mappings; docs/reference/catalogue.md describes each field.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from egressctl.documents import Path, shown
+from egressctl.findings import Findings
+from egressctl.names import network
+
+PAGE = "page"
+"""The format of a source that people read, and that holds no list: it says which hosts are called."""
+
+FORMATS = (
+    *("aws", "google", "github", "lines", "fastly", "atlassian", "stripe", "okta", "datadog", "salesforce", "oracle"),
+    *("geofeed", "wikimedia"),
+)
+"""The formats of published lists that `catalog.formats` parses."""
+
+_FIELDS = ("url", "format", "checked", "select", "callsIn", "ranges", "retired", "note")
+_RETIRED = ("name", "block", "since", "note", "kept")
+
+
+class Range(NamedTuple):
+    """A block of a published list, and what the list calls it: a site, a region, a list of its own."""
+
+    name: str
+    block: str
+
+
+class Retired(NamedTuple):
+    """A block that a list named once; `kept` says that the target opens it all the same."""
+
+    name: str
+    block: str
+    since: str
+    note: str = ""
+    kept: bool = False
+
+
+class Source(NamedTuple):
+    """A published list: where it is, how it is read, when it was, and what it held then.
+
+    `select` names the parts of it that are called (part, names); `calls_in` those that only call in, which
+    no target opens. `checked` is the day of the list that `ranges` are from, as YYYY-MM-DD.
+    """
+
+    url: str
+    format: str
+    checked: str
+    select: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    calls_in: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    retired: tuple[Retired, ...] = ()
+    note: str = ""
+
+    def selected(self, part: str) -> tuple[str, ...]:
+        """Return the names that are called of a part of the list, none where it is not selected by."""
+        return dict(self.select).get(part, ())
+
+
+def addresses(sources: Iterable[Source]) -> list[str]:
+    """Return what a target opens for these sources: their ranges and the retired blocks that are kept, collapsed and sorted."""
+    blocks = [each.block for source in sources for each in (*source.ranges, *(old for old in source.retired if old.kept))]
+    return [str(block) for block in ipaddress.collapse_addresses(map(ipaddress.IPv4Network, blocks))]
+
+
+def grouped(ranges: Iterable[Range]) -> dict[str, list[str]]:
+    """Return the blocks under their names, as a file writes them: names and blocks sorted, each block once."""
+    found: dict[str, set[ipaddress.IPv4Network]] = {}
+    for each in ranges:
+        found.setdefault(each.name, set()).add(ipaddress.IPv4Network(each.block))
+    return {name: [str(block) for block in sorted(found[name])] for name in sorted(found)}
+
+
+def as_data(source: Source) -> dict[str, Any]:
+    """Return a source as the mapping that a file holds; `read` gives the same source for it."""
+    data: dict[str, Any] = {"url": source.url, "format": source.format, "checked": source.checked}
+    if source.note:
+        data["note"] = source.note
+    if source.select:
+        data["select"] = {part: list(names) for part, names in source.select}
+    if source.calls_in:
+        data["callsIn"] = list(source.calls_in)
+    if source.ranges:
+        data["ranges"] = grouped(source.ranges)
+    if source.retired:
+        data["retired"] = [_retired_data(each) for each in source.retired]
+    return data
+
+
+def _retired_data(each: Retired) -> dict[str, Any]:
+    data: dict[str, Any] = {"name": each.name, "block": each.block, "since": each.since}
+    return data | ({"note": each.note} if each.note else {}) | ({"kept": True} if each.kept else {})
+
+
+def read(found: Findings, value: object, path: Path) -> tuple[Source, ...]:
+    """Read `spec.published`; report every problem with its path, and give what can be read."""
+    if not found.is_a(list, value, path, "a list of sources, each with url, format and checked"):
+        return ()
+    assert isinstance(value, list)
+    return tuple(_source(found, item, (*path, index)) for index, item in enumerate(value))
+
+
+def _source(found: Findings, value: object, path: Path) -> Source:
+    source = found.mapping(value, path, _FIELDS, "a source, with url, format and checked")
+    for name, example in (("url", "https://..."), ("format", "lines"), ("checked", "2026-08-21")):
+        if isinstance(value, dict) and name not in source:
+            found.add((*path, name), f"the source has no {name}", f"such as {name}: {example}")
+    url = _text(found, source, path, "url")
+    if url and not re.fullmatch(r"https://[^\s/@]+(/\S*)?", url):
+        found.add((*path, "url"), f"{shown(url)} is no address of a published list", "https, without user or password")
+    known = (*FORMATS, PAGE)
+    if isinstance(source.get("format"), str) and source["format"] not in known:
+        near = difflib.get_close_matches(source["format"], known, 1)
+        remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+        found.add((*path, "format"), f"{shown(source['format'])} is no format that is read", remedy)
+    blocks: dict[str, Path] = {}
+    return Source(
+        url=url,
+        format=_text(found, source, path, "format"),
+        checked=_day(found, source, path, "checked"),
+        select=_select(found, source, path),
+        calls_in=_names(found, source, path, "callsIn"),
+        ranges=_ranges(found, source, path, blocks),
+        retired=_retired(found, source, path, blocks),
+        note=_text(found, source, path, "note"),
+    )
+
+
+def _text(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> str:
+    text = value.get(name, "")
+    return text if found.is_a(str, text, (*path, name), "text") else ""
+
+
+def _day(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> str:
+    text = _text(found, value, path, name)
+    if text and not _is_day(text):
+        found.add((*path, name), f"{shown(text)} is no day", "write it as 2026-08-21")
+    return text
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _names(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> tuple[str, ...]:
+    return tuple(item for _, item in found.listed(value, path, name, str, "names, as text"))
+
+
+def _select(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    at = (*path, "select")
+    if "select" not in source or not found.is_a(dict, source["select"], at, "such as {direction: [ingress]}"):
+        return ()
+    parts: Mapping[str, Any] = source["select"]
+    return tuple((part, _names(found, parts, at, part)) for part in parts)
+
+
+def _ranges(found: Findings, source: Mapping[str, Any], path: Path, seen: dict[str, Path]) -> tuple[Range, ...]:
+    at = (*path, "ranges")
+    if "ranges" not in source or not found.is_a(dict, source["ranges"], at, "a mapping of names to lists of blocks"):
+        return ()
+    names: Mapping[str, Any] = source["ranges"]
+    return tuple(
+        Range(name, block)
+        for name in names
+        for place, block in found.listed(names, at, name, str, "blocks, as text")
+        if _block(found, block, place, seen)
+    )
+
+
+def _retired(found: Findings, source: Mapping[str, Any], path: Path, seen: dict[str, Path]) -> tuple[Retired, ...]:
+    retired = []
+    for place, item in found.listed(source, path, "retired", dict, "blocks that the list named once"):
+        found.fields(item, place, _RETIRED)
+        block = _text(found, item, place, "block")
+        kept = item.get("kept", False)
+        found.is_a(bool, kept, (*place, "kept"), "true or false")
+        if _block(found, block, (*place, "block"), seen):
+            since, note = _day(found, item, place, "since"), _text(found, item, place, "note")
+            retired.append(Retired(_text(found, item, place, "name"), block, since, note, kept is True))
+    return tuple(retired)
+
+
+def _block(found: Findings, text: str, path: Path, seen: dict[str, Path]) -> bool:
+    """Report what is no IPv4 block without host bits, or stands in this source already."""
+    block = network(text)
+    if block is None or block.version != 4:
+        found.add(path, f"{shown(text)} is no block of IPv4", "such as 208.80.154.224/27")
+    elif str(block) != text:
+        found.add(path, f"{text} is not written as a block", f"write {block}")
+    elif text in seen:
+        found.add(path, f"{text} stands here twice", "keep one of them")
+    else:
+        seen[text] = path
+        return True
+    return False
