@@ -61,6 +61,12 @@ class Fetched(NamedTuple):
     validators: Validators
 
 
+class _Wait(NamedTuple):
+    """The server asks to be asked again after this many seconds."""
+
+    seconds: float
+
+
 LIMITS = Limits()
 NOTHING = Validators()
 
@@ -86,36 +92,40 @@ def check(url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        # What stands before the host may be a password, and is not repeated.
-        raise FetchFailed(f"{neutralise(re.sub(r'//[^/]*@', '//', url))} is not fetched: lists are read over https, without a user")
+        raise FetchFailed(f"{neutralise(_bare(url))} is not fetched: lists are read over https, without a user")
+
+
+def _bare(url: str) -> str:
+    """Leave out what stands before the host: it may be a password."""
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def _fetch(url: str, known: Validators, limits: Limits, deadline: float) -> Fetched | None:
     with _told(url), _client(limits) as client:
         for left in reversed(range(_TRIES)):
             answer = _ask(client, url, known, limits, deadline)
-            if not isinstance(answer, float):
+            if not isinstance(answer, _Wait):
                 return answer
             if not left:
                 raise _failed(url, f"asked {_TRIES} times to wait")
-            if time.monotonic() + answer >= deadline:
-                raise _failed(url, f"asks to wait {answer:g} s", "try again after that")
-            time.sleep(answer)
+            if time.monotonic() + answer.seconds >= deadline:
+                raise _failed(url, f"asks to wait {answer.seconds:.0f} s", "try again after that")
+            time.sleep(answer.seconds)
     raise AssertionError("unreachable")
 
 
-def _ask(client: httpx.Client, url: str, known: Validators, limits: Limits, deadline: float) -> Fetched | float | None:
-    """Ask once, along redirects; return the list, None where it is unchanged, or the seconds to wait before asking again."""
+def _ask(client: httpx.Client, url: str, known: Validators, limits: Limits, deadline: float) -> Fetched | _Wait | None:
+    """Ask once, along redirects; return the list, None where it is unchanged, or how long to wait before asking again."""
     here = url
     for _ in range(MAX_REDIRECTS + 1):
         with client.stream("GET", here, headers=_headers(known)) as response:
             if response.status_code in _REDIRECTS:
-                here = _next(url, here, response)
+                here = _next(url, response)
                 continue
             if response.status_code == 304 and known != NOTHING:
                 return None
             if response.status_code in _BUSY and "Retry-After" in response.headers:
-                return _wait(response.headers["Retry-After"])
+                return _Wait(_seconds(response.headers["Retry-After"]))
             _accept(url, response)
             return Fetched(_body(url, response, limits, deadline), _validators(response.headers))
     raise _failed(url, f"leads on more than {MAX_REDIRECTS} times")
@@ -126,13 +136,13 @@ def _headers(known: Validators) -> dict[str, str]:
     return {name: value for name, value in asked.items() if value}
 
 
-def _next(url: str, here: str, response: httpx.Response) -> str:
+def _next(url: str, response: httpx.Response) -> str:
     place = response.headers.get("Location", "")
     there = str(response.url.join(place)) if place else ""
     try:
         check(there)
     except FetchFailed:
-        raise _failed(url, f"leads on to {there or 'no address'}, which is no plain https address") from None
+        raise _failed(url, f"leads on to {_bare(place) or 'no address'}, which is no plain https address") from None
     return there
 
 
@@ -199,7 +209,7 @@ def _validators(headers: Mapping[str, str]) -> Validators:
     return Validators(headers.get("ETag", ""), headers.get("Last-Modified", ""))
 
 
-def _wait(text: str) -> float:
+def _seconds(text: str) -> float:
     """Read Retry-After (RFC 9110, 10.2.3): seconds or a date; a second for what is neither."""
     if re.fullmatch(r"[0-9]{1,9}", text.strip()):
         return float(text)
@@ -208,7 +218,7 @@ def _wait(text: str) -> float:
     except ValueError:
         return 1.0
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, round((when - datetime.now(UTC)).total_seconds()))
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _client(limits: Limits) -> httpx.Client:

@@ -1,0 +1,200 @@
+"""`egressctl catalog diff`: the catalogue, the entry, the published list and DNS, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egressctl import catalog
+from egressctl.cli import session as sessions
+from egressctl.cli.console import drawable, say
+from egressctl.cli.options import Connection, Output, flat
+from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.neutral import neutralise
+
+if TYPE_CHECKING:
+    from egressctl.catalog.published import Source
+    from egressctl.catalog.sides import Row
+    from egressctl.drift import Drift, Subject
+    from egressctl.model import Target
+
+HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
+
+A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
+`extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
+`retired` and `same` are no differences. Without a name, the targets of the catalogue are taken that have an entry in the
+namespace, whoever made it.
+
+\b
+Examples:
+  egressctl catalog diff wikipedia
+  egressctl catalog diff -A
+  egressctl catalog diff wikipedia --entry wikipedia.yaml
+  egressctl catalog diff wikipedia --no-entry --no-dns
+  egressctl catalog diff wikipedia --entry wikipedia.yaml --published geo-resources --offline
+
+Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
+"""
+
+_MOST = 20
+"""How many rows of blocks that are the same everywhere are shown."""
+
+
+@flat
+def diff(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
+    ] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
+    ] = None,
+    no_entry: Annotated[bool, typer.Option("--no-entry", help="Ask no Kubernetes cluster.")] = False,
+    no_dns: Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network at all: --entry and --published only.")] = False,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Entries of every namespace.")] = False,
+    *,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.drift.drift."""
+    from egressctl import exitcodes
+    from egressctl.drift import Wishes, drift
+
+    session = sessions.Session("catalog diff", connection, output)
+    if offline and not (entry or published):
+        raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
+    if published and len(names or []) != 1:
+        raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE")
+    targets = _targets(names or [])
+    subjects = _subjects(session, targets, names or [], entry or [], no_entry or offline, all_namespaces)
+    found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
+    session.progress.stop()
+    code = exitcodes.of_results((), also=[each.exit_code for each in found])
+    code = 1 if any(each.different for each in found) else code
+    for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
+        session.progress.warn(sentence)
+    _print(found, output, code)
+    for each in found:
+        _conclude(session, each)
+    return code
+
+
+def _targets(names: Sequence[str]) -> list[tuple[Target, tuple[Source, ...]]]:
+    from egressctl.catalog.rewriting import sources_of
+
+    return [(catalog.get(name), sources_of(catalog.text(name), f"catalogue: {name}")) for name in names or catalog.names()]
+
+
+def _subjects(
+    session: sessions.Session,
+    targets: list[tuple[Target, tuple[Source, ...]]],
+    names: list[str],
+    files: list[str],
+    no_entry: bool,
+    everywhere: bool,
+) -> list[Subject]:
+    """Find the entries of the targets, in files or on the Kubernetes cluster; raise CouldNotAsk where nothing is named or found."""
+    from egressctl.drift import Subject, in_files, on_server
+    from egressctl.publications import lists
+
+    if files:
+        return in_files(files, targets, named=bool(names))
+    if no_entry:
+        return [Subject(target, sources) for target, sources in targets if names or lists(sources)]
+    try:
+        found = on_server(session.mesh, None if everywhere else session.namespace, targets)
+    except CouldNotAsk as failure:
+        if not names:
+            raise
+        return [Subject(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in targets]
+    where = "any namespace" if everywhere else f"namespace {session.namespace}"
+    if not names and not found:
+        raise CouldNotAsk(f"there is no ServiceEntry of the catalogue's targets in {where}", hint="egressctl catalog diff NAME --no-entry")
+    there = {each.target.name for each in found}
+    sentence = "there is no ServiceEntry of {} in {} (--no-entry asks for none)"
+    absent = [each for each in targets if names and each[0].name not in there]
+    return [*found, *(Subject(*each, unasked=(sentence.format(each[0].name, where),)) for each in absent)]
+
+
+def _conclude(session: sessions.Session, each: Drift) -> None:
+    """Say in one line what came of a target."""
+    if len(each.asked) < 2:
+        say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")
+        return
+    told = f"{each.different or 'no'} difference{'s' if each.different > 1 else ''}"
+    session.progress.done(f"{_title(each)}: {told} between {', '.join(each.asked[:-1])} and {each.asked[-1]}")
+
+
+def _title(each: Drift) -> str:
+    return each.subject.target.name + (f" ({each.subject.where})" if each.subject.where else "")
+
+
+def _print(found: Sequence[Drift], output: Output, code: int) -> None:
+    if output.shown in ("json", "yaml"):
+        data = {
+            "apiVersion": "egressctl.dev/v1alpha1",
+            "kind": "CatalogDiff",
+            "exitCode": code,
+            "targets": [_document(each) for each in found],
+        }
+        sessions.print_data(data, output.shown)
+        return
+    for index, each in enumerate(found):
+        if output.shown == "name":
+            if each.different:
+                print(neutralise(each.subject.target.name))
+            continue
+        if len(found) > 1:
+            print(("\n" if index else "") + neutralise(_title(each)))
+        for line in _table(each):
+            print(drawable(sys.stdout, neutralise(line)))
+
+
+def _table(each: Drift) -> list[str]:
+    """Lay the rows out, a column for each side that was asked; of those that are the same everywhere, not more than a screen."""
+    shown = [row for row in each.rows if row.state != "same"]
+    same = [row for row in each.rows if row.state == "same"]
+    shown += same[:_MOST]
+    sides = [name for name in ("catalogue", "entry", "published", "dns") if name in each.asked]
+    table = [["NAME", "STATE", "BLOCK", *(name.upper() for name in sides)]]
+    table += [[row.name or "-", row.state, row.text, *(_cell(row, name) for name in sides)] for row in shown]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    more = len(same) - _MOST
+    return lines + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
+
+
+def _cell(row: Row, side: str) -> str:
+    value = getattr(row, side)
+    if side == "dns":
+        return ",".join(value or ()) or "-"
+    return value or "-"
+
+
+def _document(each: Drift) -> dict[str, Any]:
+    return {
+        "name": each.subject.target.name,
+        "where": each.subject.where or None,
+        "asked": list(each.asked),
+        "notAsked": list(each.unasked),
+        "different": bool(each.different),
+        "rows": [
+            {
+                "name": row.name,
+                "state": str(row.state),
+                "block": row.what,
+                "was": row.was or None,
+                "catalogue": row.catalogue,
+                "entry": row.entry,
+                "published": row.published,
+                "dns": None if row.dns is None else list(row.dns),
+            }
+            for row in each.rows
+        ],
+    }

@@ -1,0 +1,149 @@
+"""`egressctl catalog refresh`: bring targets up to what is published now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egressctl import catalog
+from egressctl.cli import session as sessions
+from egressctl.cli.console import TerminalProgress, drawable, say
+from egressctl.cli.options import Output, flat
+from egressctl.errors import InvalidInput
+from egressctl.neutral import neutralise
+
+if TYPE_CHECKING:
+    from egressctl.refresh import Item, Refreshed
+
+HELP = """Bring targets up to what their providers publish now.
+
+A file of your own catalogue is rewritten, its `ranges` and its `checked` alone; for a built-in target, and with --dry-run,
+the change is printed as a unified diff. Without a name, every target that has a published list is refreshed: those of your
+own catalogue where you have one, else the built-in ones.
+
+A target is left as it is where its new list alarms: a range vanished, the list shrank by more than half, a range is shorter
+than /8, private or reserved, or a probe's host resolves to an address outside. Look at it, and give --accept.
+
+\b
+Examples:
+  egressctl catalog refresh
+  egressctl catalog refresh wikipedia --dry-run
+  egressctl catalog refresh wikipedia --catalog ./egress --accept
+  egressctl catalog refresh wikipedia --published geo-resources --checked 2026-08-21
+
+Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not written.
+"""
+
+_MOST = 20
+"""How many changes of a target are lines of their own."""
+
+
+@flat
+def refresh(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    published: Annotated[
+        list[str] | None,
+        typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
+    ] = None,
+    checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The day of the lists. [default: today]")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Refresh although the new list alarms.")] = False,
+    dry_run: Annotated[str, typer.Option("--dry-run", metavar="client", help="Write nothing, print the change.")] = "none",
+    no_dns: Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")] = False,
+    *,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.refresh.refresh."""
+    from egressctl import exitcodes
+    from egressctl.refresh import Wishes
+    from egressctl.refresh import refresh as use_case
+
+    output.check()
+    day = _day(checked) if checked else datetime.now(UTC).date().isoformat()
+    items = _items(names or [])
+    if published and len(items) > 1:
+        raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog refresh NAME --published FILE")
+    progress = TerminalProgress(quiet=output.quiet, results=output.shown == "table")
+    wishes = Wishes(day, published or (), accept, dry_run != "none", not no_dns)
+    found = use_case(items, wishes, progress)
+    progress.stop()
+    for sentence in dict.fromkeys(sentence for each in found for sentence in each.unresolved):
+        progress.warn(f"{sentence}: whether its addresses are published was not looked at")
+    code = exitcodes.of_results((), also=[each.exit_code for each in found])
+    _print(found, output, code)
+    for each in found:
+        if each.failure:
+            say(f"error: {neutralise(f'{each.name}: {each.failure}')}")
+            if each.failure.hint:
+                say(f"hint: {neutralise(each.failure.hint)}")
+    if (stopped := [each.name for each in found if each.state == "stopped"]) and not output.quiet:
+        say(f"hint: look at it, then egressctl catalog refresh {' '.join(stopped)} --accept")
+    return code
+
+
+def _day(text: str) -> str:
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return text
+    except ValueError:
+        pass
+    raise InvalidInput(f"--checked {text}: is no day", hint="write it as 2026-08-21")
+
+
+def _items(names: Sequence[str]) -> list[Item]:
+    from egressctl.catalog.rewriting import sources_of
+    from egressctl.publications import lists
+    from egressctl.refresh import Item
+
+    items = [Item(name, catalog.text(name), "", catalog.get(name).probes) for name in names or catalog.names() if catalog.get(name)]
+    with_lists = [each for each in items if lists(sources_of(each.text, each.source))]
+    for each in items:
+        if names and each not in with_lists:
+            raise InvalidInput(f"{each.name} has no published list", hint=f"egressctl catalog show {each.name}")
+    return with_lists
+
+
+def _print(found: Sequence[Refreshed], output: Output, code: int) -> None:
+    if output.shown in ("json", "yaml"):
+        data = {
+            "apiVersion": "egressctl.dev/v1alpha1",
+            "kind": "CatalogRefresh",
+            "exitCode": code,
+            "targets": [_document(each) for each in found],
+        }
+        sessions.print_data(data, output.shown)
+        return
+    for each in found:
+        if output.shown == "name":
+            if each.state in ("changed", "refreshed"):
+                print(neutralise(each.name))
+        else:
+            _print_one(each)
+
+
+def _print_one(each: Refreshed) -> None:
+    lines = [f"{each.name} {each.state}"]
+    for change in each.changes[:_MOST]:
+        lines.append(f"  {change.kind:<8} {change.name}  {f'{change.was} -> ' if change.was else ''}{change.block}")
+    if len(each.changes) > _MOST:
+        lines.append(f"  and {len(each.changes) - _MOST} more changes; -o json has them all")
+    lines += [f"  alarm    {alarm.code}: {alarm.message}" for alarm in each.alarms]
+    if each.state == "changed":
+        lines += each.difference.splitlines()
+    for line in lines:
+        print(drawable(sys.stdout, neutralise(line)))
+
+
+def _document(each: Refreshed) -> dict[str, Any]:
+    return {
+        "name": each.name,
+        "file": each.path or None,
+        "state": each.state,
+        "changes": [{"kind": str(one.kind), "name": one.name, "block": one.block, "was": one.was or None} for one in each.changes],
+        "alarms": [{"code": alarm.code, "message": alarm.message} for alarm in each.alarms],
+        "diff": each.difference or None,
+        "error": {"message": str(each.failure), "hint": each.failure.hint or None} if each.failure else None,
+    }
