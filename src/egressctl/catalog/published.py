@@ -20,7 +20,7 @@ PAGE = "page"
 """The format of a source that people read, and that holds no list: it says which hosts are called."""
 
 FORMATS = (
-    *("aws", "google", "github", "lines", "fastly", "atlassian", "stripe", "okta", "datadog", "salesforce", "oracle"),
+    *("aws", "google", "github", "stripe", "fastly", "lines", "atlassian", "okta", "datadog", "salesforce", "oracle"),
     *("geofeed", "wikimedia"),
 )
 """The formats of published lists that `catalog.formats` parses."""
@@ -69,7 +69,10 @@ class Source(NamedTuple):
 
 def addresses(sources: Iterable[Source]) -> list[str]:
     """Return what a target opens for these sources: their ranges and the retired blocks that are kept, collapsed and sorted."""
-    blocks = [each.block for source in sources for each in (*source.ranges, *(old for old in source.retired if old.kept))]
+    blocks: list[str] = []
+    for source in sources:
+        blocks += [each.block for each in source.ranges]
+        blocks += [each.block for each in source.retired if each.kept]
     return [str(block) for block in ipaddress.collapse_addresses(map(ipaddress.IPv4Network, blocks))]
 
 
@@ -123,15 +126,14 @@ def _source(found: Findings, value: object, path: Path) -> Source:
         near = difflib.get_close_matches(source["format"], known, 1)
         remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
         found.add((*path, "format"), f"{shown(source['format'])} is no format that is read", remedy)
-    blocks: dict[str, Path] = {}
     return Source(
         url=url,
         format=_text(found, source, path, "format"),
         checked=_day(found, source, path, "checked"),
         select=_select(found, source, path),
         calls_in=_names(found, source, path, "callsIn"),
-        ranges=_ranges(found, source, path, blocks),
-        retired=_retired(found, source, path, blocks),
+        ranges=_ranges(found, source, path),
+        retired=_retired(found, source, path),
         note=_text(found, source, path, "note"),
     )
 
@@ -167,21 +169,23 @@ def _select(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[tup
     return tuple((part, _names(found, parts, at, part)) for part in parts)
 
 
-def _ranges(found: Findings, source: Mapping[str, Any], path: Path, seen: dict[str, Path]) -> tuple[Range, ...]:
+def _ranges(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[Range, ...]:
     at = (*path, "ranges")
     if "ranges" not in source or not found.is_a(dict, source["ranges"], at, "a mapping of names to lists of blocks"):
         return ()
     names: Mapping[str, Any] = source["ranges"]
-    return tuple(
-        Range(name, block)
-        for name in names
-        for place, block in found.listed(names, at, name, str, "blocks, as text")
-        if _block(found, block, place, seen)
-    )
+    ranges = []
+    for name in names:
+        seen: set[str] = set()
+        for place, block in found.listed(names, at, name, str, "blocks, as text"):
+            if _block(found, block, place, seen):
+                ranges.append(Range(name, block))
+    return tuple(ranges)
 
 
-def _retired(found: Findings, source: Mapping[str, Any], path: Path, seen: dict[str, Path]) -> tuple[Retired, ...]:
+def _retired(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[Retired, ...]:
     retired = []
+    seen: set[str] = set()
     for place, item in found.listed(source, path, "retired", dict, "blocks that the list named once"):
         found.fields(item, place, _RETIRED)
         block = _text(found, item, place, "block")
@@ -193,8 +197,8 @@ def _retired(found: Findings, source: Mapping[str, Any], path: Path, seen: dict[
     return tuple(retired)
 
 
-def _block(found: Findings, text: str, path: Path, seen: dict[str, Path]) -> bool:
-    """Report what is no IPv4 block without host bits, or stands in this source already."""
+def _block(found: Findings, text: str, path: Path, seen: set[str]) -> bool:
+    """Report what is no IPv4 block without host bits, or has been seen already."""
     block = network(text)
     if block is None or block.version != 4:
         found.add(path, f"{shown(text)} is no block of IPv4", "such as 208.80.154.224/27")
@@ -203,6 +207,6 @@ def _block(found: Findings, text: str, path: Path, seen: dict[str, Path]) -> boo
     elif text in seen:
         found.add(path, f"{text} stands here twice", "keep one of them")
     else:
-        seen[text] = path
+        seen.add(text)
         return True
     return False
