@@ -1,11 +1,12 @@
 """Put what a list holds now into a target's file, and leave every other line of the file as it is. Pure.
 
-Of each source the text of `ranges` and of `checked` is written anew, comments within `ranges` go with it;
-a source in flow style (`{url: ...}`) is written anew as a whole.
+Of each source the day in `checked` is written anew, and `ranges` where it holds something else, without the comments that
+were in it. A source in flow style (`{url: ...}`) is written anew as a whole.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from egressctl.findings import Findings
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|https://[A-Za-z0-9_./-]+|[0-9]+(?:\.[0-9]+){3}/[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""What needs no quotes. A day is a date to readers of YAML 1.1, and text to this one."""
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _AT = ("spec", "published")
 _Edit = tuple[int, int, str]
 """Where in the text, from and to, and what comes there."""
@@ -55,21 +59,24 @@ def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
     before = sources_of(text, source)
     root = yaml.compose(text, Loader=_LOADER)
     at = _child(_child(root, "spec"), "published")
-    if at is None or at.flow_style or len(at.value) != len(now):
+    if at is None or at.flow_style or any(each.start_mark.index < at.start_mark.index for each in at.value):
         raise _refusal(source)
     newline = "\r\n" if "\r\n" in text else "\n"
-    # Marks count characters without the byte order mark, which the reader of files has taken off.
-    edits = [edit for node, old, new in zip(at.value, before, now, strict=True) if new != old for edit in _edits(text, node, new)]
+    edits = [edit for node, old, new in zip(at.value, before, now, strict=True) if new != old for edit in _edits(text, node, old, new)]
     whole = text
     for start, end, new_text in sorted(edits, reverse=True):
         whole = whole[:start] + new_text.replace("\n", newline) + whole[end:]
-    if sources_of(whole, source) != tuple(_sorted(each) for each in now):
+    try:
+        good = [*map(_sorted, sources_of(whole, source))] == [*map(_sorted, now)]
+    except InvalidInput:
+        good = False
+    if not good:
         raise _refusal(source)
     return whole
 
 
 def _sorted(source: Source) -> Source:
-    """Return a source as reading it from a file that this module has written gives it."""
+    """Return a source with its ranges in the order in which a file has them."""
     [again] = read(Findings(), [as_data(source)], ())
     return again
 
@@ -79,14 +86,18 @@ def _refusal(source: str) -> InvalidInput:
     return InvalidInput(problems=[problem])
 
 
-def _edits(text: str, node: Any, new: Source) -> list[_Edit]:
+def _edits(text: str, node: Any, old: Source, new: Source) -> list[_Edit]:
     column = node.start_mark.column
     start, end = node.start_mark.index, _end(node)
     if node.flow_style:
         return [(start, end, _block(as_data(new), column).lstrip())]
     checked, ranges = _child(node, "checked"), _child(node, "ranges")
+    if checked is None:
+        return []  # which is seen once the whole is read again
     edits = [(checked.start_mark.index, checked.end_mark.index, new.checked)]
-    written = _ranges(new, column)
+    if grouped(old.ranges) == grouped(new.ranges):
+        return edits
+    written = _block({"ranges": grouped(new.ranges)}, column)
     if ranges is not None:
         key = next(key for key, value in node.value if value is ranges)
         edits.append((key.start_mark.index, _end(ranges), written.lstrip()))
@@ -106,13 +117,9 @@ def _end(node: Any) -> int:
 
 
 def _child(node: Any, name: str) -> Any:
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return next((value for key, value in node.value if key.value == name), None)
-
-
-def _ranges(source: Source, column: int) -> str:
-    return _block({"ranges": grouped(source.ranges)}, column)
+    """Return the value of a key, None where there is none in its place: an alias has the place of its anchor."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key, value in pairs if key.value == name and value.start_mark.index > key.start_mark.index), None)
 
 
 def _block(data: Mapping[str, Any], column: int) -> str:
@@ -126,7 +133,7 @@ def _block(data: Mapping[str, Any], column: int) -> str:
             items = [_block(each, column + 4) for each in value]
             lines += [name, *(" " * (column + 2) + "- " + item.lstrip() for item in items)]
         elif isinstance(value, list):
-            flow = f"{name} [{', '.join(map(_scalar, value))}]"
+            flow = f"{name} [{', '.join(_scalar(each) for each in value)}]"
             lines += [flow] if len(flow) <= _WIDTH else [name, *(" " * (column + 2) + "- " + _scalar(each) for each in value)]
         else:
             lines.append(f"{name} {_scalar(value)}" if not isinstance(value, Mapping) else f"{name} {{}}")
@@ -134,14 +141,9 @@ def _block(data: Mapping[str, Any], column: int) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Write a scalar so that it may stand in a flow list, and is read as what it is."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    dumped: str = yaml.safe_dump([str(value)], default_flow_style=True, allow_unicode=True, width=2**31 - 1)
-    inner = dumped.strip()[1:-1]
-    # Days are dates to readers of YAML 1.1, and text to this one.
-    return str(value) if inner == f"'{value}'" and _is_day(str(value)) else inner
-
-
-def _is_day(text: str) -> bool:
-    return len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdigit()
+    """Write a scalar on one line so that every reader takes it for what it is, also in a flow list."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or (_PLAIN.fullmatch(text) and text.lower() not in _WORDS):
+        return text
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in plain) + '"'
