@@ -1,0 +1,134 @@
+"""A family of targets: one file, and a target for each part of a published list, such as aws/s3/eu-west-1. Pure.
+
+Its kind is EgressTargetFamily. `spec.parts` names what the words behind the family's name are, `spec.templates` holds the spec
+of the targets with `{part}` in place of these words, and `spec.published` the blocks, each under the words of its target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from egressctl.catalog import published
+from egressctl.catalog.published import Source
+from egressctl.documents import Document, Path
+from egressctl.errors import InvalidInput, Problem
+from egressctl.findings import Findings
+from egressctl.names import is_label
+from egressctl.serviceentry import to_yaml
+from egressctl.target import API_VERSION, TARGET_KIND
+
+KIND = "EgressTargetFamily"
+_TEMPLATE = ("for", "serviceEntry", "probes")
+
+
+class Template(NamedTuple):
+    """The spec of the targets whose words match `pattern`, of which `*` is every one."""
+
+    pattern: str
+    spec: Mapping[str, Any]
+
+
+class Family(NamedTuple):
+    """A family as its file says it; the targets are called NAME/WORD/WORD, one for each name of a range."""
+
+    name: str
+    parts: tuple[str, ...]
+    templates: tuple[Template, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The words of each target, such as s3/eu-west-1, sorted."""
+        return tuple(sorted({each.name for source in self.sources for each in source.ranges}))
+
+
+def is_family(document: Document) -> bool:
+    """Tell a family from a target."""
+    return document.value.get("kind") == KIND
+
+
+def read(document: Document) -> Family:
+    """Read a family's file; raise InvalidInput with all its problems."""
+    found = Findings(document.place)
+    value = document.value
+    found.fields(value, (), ("apiVersion", "kind", "metadata", "spec"))
+    if value.get("apiVersion") != API_VERSION:
+        found.add(("apiVersion",), f"is no version of {KIND}", f"write {API_VERSION}")
+    metadata = found.mapping(value.get("metadata"), ("metadata",), ("name",), "a mapping such as {name: aws}")
+    name = metadata.get("name")
+    if not is_label(name):
+        found.add(("metadata", "name"), "the family has no name that it could have", "small letters, digits and inner hyphens")
+    spec = found.mapping(value.get("spec"), ("spec",), ("parts", "templates", "published"), "parts, templates and published")
+    parts = tuple(part for _, part in found.listed(spec, ("spec",), "parts", str, "names of parts, such as region"))
+    templates = tuple(_template(found, item, at) for at, item in found.listed(spec, ("spec",), "templates", dict, "templates"))
+    sources = published.read(found, spec.get("published", []), ("spec", "published"))
+    family = Family(str(name), parts, templates, sources)
+    for needed, there in (("parts", parts), ("templates", templates), ("published", family.members)):
+        if not there and not found.problems:
+            found.add(("spec", needed), f"there is nothing in {needed}", "a family needs parts, templates, and published ranges")
+    _members(found, family)
+    if found.problems:
+        raise InvalidInput(problems=found.problems)
+    return family
+
+
+def _template(found: Findings, item: Mapping[str, Any], path: Path) -> Template:
+    found.fields(item, path, _TEMPLATE)
+    pattern = item.get("for", "*")
+    if "serviceEntry" not in item:
+        found.add((*path, "serviceEntry"), "the template has no serviceEntry", "the spec of a ServiceEntry in Istio's words")
+    if not found.is_a(str, pattern, (*path, "for"), "a pattern such as s3/*"):
+        pattern = "*"
+    return Template(pattern, {key: item[key] for key in ("serviceEntry", "probes") if key in item})
+
+
+def _members(found: Findings, family: Family) -> None:
+    for index, source in enumerate(family.sources):
+        for name in dict.fromkeys(each.name for each in source.ranges):
+            path = ("spec", "published", index, "ranges", name)
+            words = name.split("/")
+            if len(words) != len(family.parts) or not all(map(is_label, words)):
+                found.add(path, "is no name of a target of the family", f"one word for each of {', '.join(family.parts)}")
+            elif _template_of(family, name) is None:
+                found.add(path, "no template is for this target", "templates are looked through in their order")
+
+
+def _template_of(family: Family, member: str) -> Template | None:
+    return next((each for each in family.templates if fnmatchcase(member, each.pattern)), None)
+
+
+def target_text(family: Family, member: str) -> str:
+    """Return the file of one of the family's targets, as a target's own file would be. Raises InvalidInput."""
+    template = _template_of(family, member)
+    if template is None or member not in family.members:
+        raise InvalidInput(problems=[Problem(f"the family {family.name} has no {member}")])
+    words = dict(zip(family.parts, member.split("/"), strict=True))
+    spec = _filled(template.spec, words)
+    spec["published"] = [published.as_data(each) for each in sources_of(family, member)]
+    name = f"{family.name}-{member.replace('/', '-')}"
+    return to_yaml({"apiVersion": API_VERSION, "kind": TARGET_KIND, "metadata": {"name": name}, "spec": spec})
+
+
+def sources_of(family: Family, member: str) -> tuple[Source, ...]:
+    """Return the sources that have ranges of one of the targets, each with these alone."""
+    narrowed = (
+        each._replace(
+            ranges=tuple(block for block in each.ranges if block.name == member),
+            retired=tuple(block for block in each.retired if block.name == member),
+        )
+        for each in family.sources
+    )
+    return tuple(each for each in narrowed if each.ranges)
+
+
+def _filled(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(each, words) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, words) for each in value]
+    if isinstance(value, str):
+        for part, word in words.items():
+            value = value.replace(f"{{{part}}}", word)
+    return value
