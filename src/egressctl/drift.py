@@ -11,12 +11,15 @@ from egressctl.catalog.published import Source
 from egressctl.catalog.sides import DIFFERENT, Row, Sides, rows
 from egressctl.documents import parse
 from egressctl.errors import EgressctlError, InvalidInput
-from egressctl.mesh import Mesh
 from egressctl.model import Manifest, ServiceEntry, Target
 from egressctl.progress import Progress
 from egressctl.publications import Called, lists, published, recorded, resolved
 from egressctl.serviceentry import KIND, LABEL_TARGET, read
 from egressctl.target import SUFFIX, read_file
+
+
+_OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
+"""What egressctl calls the entry of a target, or one of its entries where it needs several."""
 
 
 class Subject(NamedTuple):
@@ -98,24 +101,25 @@ def _called(sources: Iterable[Source], came: Mapping[Source, Called | EgressctlE
 
 
 def of_target(target: Target, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Return the ServiceEntries of a target: by egressctl's label or its name, else those that have the very same hosts."""
+    """Return the ServiceEntries of a target: by egressctl's label or their name, else those that have the very same hosts."""
     manifests = list(manifests)
-    own = re.compile(rf"{re.escape(target.entry_name)}(?:-[0-9]+){{0,5}}")
-    named = [each for each in manifests if _label(each) == target.name or own.fullmatch(read(each).name)]
+    named = [each for each in manifests if target.name in targets_named(each)]
     hosts = {str(host).lower() for host in target.spec.get("hosts") or ()}
     return named or [each for each in manifests if hosts and {host.lower() for host in read(each).hosts} == hosts]
 
 
-def _label(manifest: Manifest) -> str:
+def targets_named(manifest: Manifest) -> set[str]:
+    """Return the targets that a ServiceEntry says it is of: by egressctl's label, and by its name (NAME-ext, NAME-ext-52-64-10)."""
     metadata = manifest.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
-    return str(labels.get(LABEL_TARGET, "")) if isinstance(labels, Mapping) else ""
+    label = labels.get(LABEL_TARGET) if isinstance(labels, Mapping) else None
+    by_name = _OWN_NAME.fullmatch(read(manifest).name)
+    return {name for name in (label, by_name and by_name["target"]) if isinstance(name, str) and name}
 
 
-def on_server(mesh: Mesh, namespace: str | None, targets: Iterable[tuple[Target, tuple[Source, ...]]]) -> list[Subject]:
-    """Return each target once a namespace that has entries of it, with these. Raises CouldNotAsk."""
-    manifests = mesh.entries(namespace)
-    found = []
+def in_namespaces(manifests: Iterable[Manifest], targets: Iterable[tuple[Target, tuple[Source, ...]]]) -> list[Subject]:
+    """Return each target once a namespace that has entries of it, with these."""
+    manifests, found = list(manifests), []
     for target, sources in targets:
         by_namespace: dict[str, list[ServiceEntry]] = {}
         for each in map(read, of_target(target, manifests)):
@@ -124,31 +128,30 @@ def on_server(mesh: Mesh, namespace: str | None, targets: Iterable[tuple[Target,
     return found
 
 
-def in_files(files: Iterable[str], targets: Iterable[tuple[Target, tuple[Source, ...]]], *, named: bool) -> list[Subject]:
-    """Return each target with those entries of the files that are its own; raise InvalidInput for what cannot be read.
+def in_files(
+    manifests: Sequence[Manifest], targets: Sequence[tuple[Target, tuple[Source, ...]]], files: str, *, named: bool
+) -> list[Subject]:
+    """Return each target with those of the files' entries that are its own.
 
-    With `named`, a sole entry is taken for a sole target's whatever it is called, and a target without any is refused.
+    With `named`, a sole entry is taken for a sole target's whatever it is called, and a target without any is refused
+    with InvalidInput.
     """
-    files, targets = list(files), list(targets)
-    manifests = [manifest for file in files for manifest in _manifests(file)]
     found = []
     for target, sources in targets:
         own = of_target(target, manifests)
         if named and not own and len(targets) == len(manifests) == 1:
-            own = manifests
+            own = list(manifests)
         if own:
-            found.append(Subject(target, sources, tuple(map(read, own)), ", ".join(files)))
+            found.append(Subject(target, sources, tuple(map(read, own)), files))
         elif named:
             there = ", ".join(sorted({read(each).name for each in manifests})) or "none"
-            raise InvalidInput(f"{', '.join(files)}: holds no ServiceEntry of {target.name}: there is {there}", hint=_NAMING)
+            hint = f"an entry of {target.name} is called {target.entry_name}, or has the target's hosts"
+            raise InvalidInput(f"{files}: holds no ServiceEntry of {target.name}: there is {there}", hint=hint)
     return found
 
 
-_NAMING = f"an entry of target NAME is called NAME{SUFFIX}, or has the target's hosts"
-
-
-def _manifests(file: str) -> list[Manifest]:
-    """Return the ServiceEntries of a file; other kinds are passed over."""
+def manifests_of(file: str) -> list[Manifest]:
+    """Return the ServiceEntries of a file, - for standard input; other kinds are passed over. Raises InvalidInput."""
     parsed = parse(read_file(file), "standard input" if file == "-" else file)
     if parsed.problems:
         raise InvalidInput(problems=parsed.problems)

@@ -6,29 +6,28 @@ import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+from egressctl.catalog.families import is_family
 from egressctl.catalog.published import PAGE, Source
 from egressctl.catalog.rewriting import rewritten, sources_of, writes_addresses
 from egressctl.catalog.upkeep import Alarm, Change, alarms, changes, unlisted
-from egressctl.errors import CouldNotAsk, EgressctlError
+from egressctl.documents import parse
+from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
 from egressctl.files import replace
 from egressctl.model import Probe
 from egressctl.progress import Progress
 from egressctl.publications import Answers, Called, lists, published, recorded, resolved
+from egressctl.target import load
 
 
 class Item(NamedTuple):
-    """A target's file: its text, and where it may be rewritten, "" for one that is built in."""
+    """A file of the catalogue: what problems call it, its text, and where it may be rewritten, "" for one that is built in."""
 
     name: str
+    source: str
     text: str
     path: str = ""
-    probes: tuple[Probe, ...] = ()
-
-    @property
-    def source(self) -> str:
-        """What problems and differences call the file."""
-        return self.path or f"catalogue: {self.name}"
 
 
 class Wishes(NamedTuple):
@@ -42,7 +41,7 @@ class Wishes(NamedTuple):
 
 
 class Refreshed(NamedTuple):
-    """What became of a target. `state` is unchanged, changed (not written), refreshed, stopped by alarms, or failed."""
+    """What became of a target. `state` is unchanged, changed (not written), refreshed, stopped by alarms, failed, or unlisted."""
 
     name: str
     path: str
@@ -52,6 +51,7 @@ class Refreshed(NamedTuple):
     difference: str = ""
     """The change of the file as a unified diff."""
     unresolved: tuple[str, ...] = ()
+    """A sentence for each name of which it is not known whether its addresses are published."""
     failure: EgressctlError | None = None
 
     @property
@@ -66,34 +66,58 @@ def refresh(items: Sequence[Item], wishes: Wishes, progress: Progress) -> list[R
 
     A file is replaced as a whole or not at all. Raises InvalidInput for recorded lists that do not fit.
     """
-    sources: dict[str, tuple[Source, ...] | EgressctlError] = {each.name: _sources(each) for each in items}
-    wanted = [source for found in sources.values() if not isinstance(found, EgressctlError) for source in lists(found)]
+    read = [_read(each) for each in items]
+    good = [each for each in read if isinstance(each, _Read) and lists(each.sources)]
+    wanted = [source for each in good for source in lists(each.sources)]
     came = recorded(wanted, wishes.recorded) if wishes.recorded else published(wanted, progress)
-    probes = [probe for item in items for probe in item.probes] if wishes.dns else []
-    answers = resolved(probes, progress)
-    return [_one(item, sources[item.name], came, answers, wishes) for item in items]
+    answers = resolved([probe for each in good for probe in each.probes or ()], progress) if wishes.dns else None
+    return [_one(item, each, came, answers, wishes) for item, each in zip(items, read, strict=True)]
 
 
-def _sources(item: Item) -> tuple[Source, ...] | EgressctlError:
+class _Read(NamedTuple):
+    """What a file says; no probes (None) where it is a family of targets, which has hundreds."""
+
+    sources: tuple[Source, ...]
+    probes: tuple[Probe, ...] | None
+
+
+def _read(item: Item) -> _Read | EgressctlError:
     try:
-        return sources_of(item.text, item.source)
+        sources = sources_of(item.text, item.source)
+        if is_family(parse(item.text, item.source).documents[0]):
+            return _Read(sources, None)
+        # A file that is refreshed for the first time has no addresses yet.
+        return _Read(sources, load(item.text, item.source, any_address=True)[0].probes)
     except EgressctlError as refused:
         return refused
 
 
+def _heard(item: Item, read: _Read, answers: Mapping[str, Answers] | None) -> Answers:
+    if answers is None:
+        return Answers()
+    if read.probes is None:
+        return Answers(missing=(f"the names of {item.name}, a family of targets, are not resolved",))
+    heard = [answers[host] for host in dict.fromkeys(urlsplit(probe.url).hostname or "" for probe in read.probes)]
+    found = tuple(pair for each in heard for pair in each.found)
+    return Answers(found, tuple(sentence for each in heard for sentence in each.missing))
+
+
 def _one(
     item: Item,
-    before: tuple[Source, ...] | EgressctlError,
+    read: _Read | EgressctlError,
     came: Mapping[Source, Called | EgressctlError],
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, Answers] | None,
     wishes: Wishes,
 ) -> Refreshed:
-    if isinstance(before, EgressctlError):
-        return Refreshed(item.name, item.path, "failed", failure=before)
+    if isinstance(read, EgressctlError):
+        return Refreshed(item.name, item.path, "failed", failure=read)
+    if not lists(read.sources):
+        return Refreshed(item.name, item.path, "unlisted", failure=InvalidInput("there is no published list of its addresses"))
+    heard = _heard(item, read, answers)
     now: list[Source] = []
     different: list[Change] = []
     alarming: list[Alarm] = []
-    for source in before:
+    for source in read.sources:
         called = came.get(source, ())
         if isinstance(called, EgressctlError):
             return Refreshed(item.name, item.path, "failed", failure=called)
@@ -103,25 +127,16 @@ def _one(
         different += changes(source.ranges, called)
         alarming += alarms(source.ranges, called)
         now.append(source._replace(ranges=called, checked=wishes.day))
-    heard = [answers[host] for host in dict.fromkeys(_hosts(item)) if host in answers]
-    if any(each.ranges for each in now):
-        alarming += unlisted(now, [pair for each in heard for pair in each.found])
-    unresolved = tuple(sentence for each in heard for sentence in each.missing)
+    alarming += unlisted(now, heard.found)
     try:
         if different and writes_addresses(item.text, item.source):
             sentence = "the file writes its addresses out, and they stay as they are: take them out of spec.serviceEntry"
             alarming.append(Alarm("addresses-written-out", sentence))
         text = rewritten(item.text, item.source, now)
-        done = Refreshed(item.name, item.path, "", tuple(different), tuple(alarming), _difference(item, text), unresolved)
+        done = Refreshed(item.name, item.path, "", tuple(different), tuple(alarming), _difference(item, text), heard.missing)
         return done._replace(state=_put(item, text, bool(alarming) and not wishes.accept, wishes.dry_run))
     except EgressctlError as failure:
         return Refreshed(item.name, item.path, "failed", tuple(different), tuple(alarming), failure=failure)
-
-
-def _hosts(item: Item) -> list[str]:
-    from urllib.parse import urlsplit
-
-    return [urlsplit(probe.url).hostname or "" for probe in item.probes]
 
 
 def _put(item: Item, text: str, stopped: bool, dry_run: bool) -> str:

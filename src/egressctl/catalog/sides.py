@@ -86,7 +86,9 @@ def _blocks(sides: Sides) -> list[Row]:
     kept = [Range(each.name, each.block) for each in retired if each.kept]
     left = _left([*listed, *kept], entry or (), look.reference, [*named, *once])
     lacking = dict.fromkeys(each for each in reference if look.lacks(each.block))
-    pairs = moves(lacking, left)
+    # A block that is in use until now goes before one that was given up before.
+    pairs = moves(lacking, [each for each in left if each not in once])
+    pairs |= moves([each for each in lacking if each not in pairs], [each for each in left if each in once])
     found = [look.row(each, State.MOVED if each in pairs else State.MISSING, pairs.get(each)) for each in lacking]
     found += [look.row(each, State.SAME) for each in reference if each not in lacking]
     old = Cover(each.block for each in retired)

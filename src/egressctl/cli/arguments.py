@@ -69,6 +69,6 @@ def _command_first(words: list[str]) -> list[str]:
 
 
 def _after_subcommand(command: str, leading: list[str], rest: list[str]) -> list[str]:
-    if command == "lab" and rest and not rest[0].startswith("-"):
+    if command in ("lab", "catalog") and rest and not rest[0].startswith("-"):
         return [rest[0], *leading, *rest[1:]]
     return [*leading, *rest]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from egressctl import catalog
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say
-from egressctl.cli.options import Connection, Output, flat
+from egressctl.cli.options import Connection, Folders, Output, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from egressctl.catalog.published import Source
     from egressctl.catalog.sides import Row
     from egressctl.drift import Drift, Subject
-    from egressctl.model import Target
+    from egressctl.model import Manifest, Target
 
-HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
+_HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
 
 A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
 `extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
@@ -43,9 +43,15 @@ _MOST = 20
 """How many rows of blocks that are the same everywhere are shown."""
 
 
+def register(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    group.command("diff", help=_HELP)(diff)
+
+
 @flat
 def diff(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    folders: Folders = None,
     entry: Annotated[
         list[str] | None,
         typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
@@ -71,8 +77,8 @@ def diff(
         raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
     if published and len(names or []) != 1:
         raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE")
-    targets = _targets(names or [])
-    subjects = _subjects(session, targets, names or [], entry or [], no_entry or offline, all_namespaces)
+    wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces)
+    subjects = _subjects(session, wanted)
     found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
     session.progress.stop()
     code = exitcodes.of_results((), also=[each.exit_code for each in found])
@@ -85,41 +91,60 @@ def diff(
     return code
 
 
-def _targets(names: Sequence[str]) -> list[tuple[Target, tuple[Source, ...]]]:
-    from egressctl.catalog.rewriting import sources_of
+class _Wanted(NamedTuple):
+    """Of which targets, by name or all, and of which folders; and where their entries are: files, else the Kubernetes cluster."""
 
-    return [(catalog.get(name), sources_of(catalog.text(name), f"catalogue: {name}")) for name in names or catalog.names()]
+    names: Sequence[str]
+    folders: Sequence[str]
+    files: Sequence[str]
+    no_entry: bool
+    everywhere: bool
 
 
-def _subjects(
-    session: sessions.Session,
-    targets: list[tuple[Target, tuple[Source, ...]]],
-    names: list[str],
-    files: list[str],
-    no_entry: bool,
-    everywhere: bool,
-) -> list[Subject]:
-    """Find the entries of the targets, in files or on the Kubernetes cluster; raise CouldNotAsk where nothing is named or found."""
-    from egressctl.drift import Subject, in_files, on_server
+def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
+    """Find the targets and their entries; raise CouldNotAsk where there are none."""
+    from egressctl.drift import Subject, in_files, in_namespaces, manifests_of
     from egressctl.publications import lists
 
-    if files:
-        return in_files(files, targets, named=bool(names))
-    if no_entry:
-        return [Subject(target, sources) for target, sources in targets if names or lists(sources)]
+    if wanted.files:
+        manifests = [manifest for file in wanted.files for manifest in manifests_of(file)]
+        files = ", ".join(wanted.files)
+        found = in_files(manifests, _targets(wanted, manifests), files, named=bool(wanted.names))
+        if not found:
+            raise CouldNotAsk(f"{files}: no ServiceEntry is of a target of the catalogue", hint="egressctl catalog list")
+        return found
+    if wanted.no_entry:
+        return [Subject(*each) for each in _targets(wanted, ()) if wanted.names or lists(each[1])]
     try:
-        found = on_server(session.mesh, None if everywhere else session.namespace, targets)
+        namespace = None if wanted.everywhere else session.namespace
+        manifests = session.mesh.entries(namespace)
     except CouldNotAsk as failure:
-        if not names:
+        if not wanted.names:
             raise
-        return [Subject(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in targets]
-    where = "any namespace" if everywhere else f"namespace {session.namespace}"
-    if not names and not found:
-        raise CouldNotAsk(f"there is no ServiceEntry of the catalogue's targets in {where}", hint="egressctl catalog diff NAME --no-entry")
+        return [Subject(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in _targets(wanted, ())]
+    where = f"namespace {namespace}" if namespace else "any namespace"
+    targets = _targets(wanted, manifests)
+    found = in_namespaces(manifests, targets)
+    if not wanted.names and not found:
+        hint = "egressctl catalog diff NAME --no-entry"
+        raise CouldNotAsk(f"there is no ServiceEntry of a target of the catalogue in {where}", hint=hint)
     there = {each.target.name for each in found}
-    sentence = "there is no ServiceEntry of {} in {} (--no-entry asks for none)"
-    absent = [each for each in targets if names and each[0].name not in there]
+    absent = [each for each in targets if wanted.names and each[0].name not in there]
+    sentence = "the Kubernetes cluster: there is no ServiceEntry of {} in {} (--no-entry asks for none)"
     return [*found, *(Subject(*each, unasked=(sentence.format(each[0].name, where),)) for each in absent)]
+
+
+def _targets(wanted: _Wanted, manifests: Sequence[Manifest]) -> list[tuple[Target, tuple[Source, ...]]]:
+    """Return the targets that are named, else those of the catalogue; of a family, those that entries say they are of."""
+    from egressctl.drift import targets_named
+
+    claimed = {name for each in manifests for name in targets_named(each)}
+    names = list(wanted.names)
+    for file in () if names else catalog.files(wanted.folders):
+        family = catalog.family(file.name, wanted.folders)
+        members = [f"{file.name}/{each}" for each in family.members] if family else []
+        names += [each for each in members if catalog.entry_name(each) in claimed] if family else [file.name]
+    return [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in names]
 
 
 def _conclude(session: sessions.Session, each: Drift) -> None:

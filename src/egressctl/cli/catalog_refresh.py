@@ -12,14 +12,14 @@ import typer
 from egressctl import catalog
 from egressctl.cli import session as sessions
 from egressctl.cli.console import TerminalProgress, drawable, say
-from egressctl.cli.options import Output, flat
+from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.errors import InvalidInput
 from egressctl.neutral import neutralise
 
 if TYPE_CHECKING:
     from egressctl.refresh import Item, Refreshed
 
-HELP = """Bring targets up to what their providers publish now.
+_HELP = """Bring targets up to what their providers publish now.
 
 A file of your own catalogue is rewritten, its `ranges` and its `checked` alone; for a built-in target, and with --dry-run,
 the change is printed as a unified diff. Without a name, every target that has a published list is refreshed: those of your
@@ -42,9 +42,15 @@ _MOST = 20
 """How many changes of a target are lines of their own."""
 
 
+def register(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    group.command("refresh", help=_HELP)(refresh)
+
+
 @flat
 def refresh(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    folders: Folders = None,
     published: Annotated[
         list[str] | None,
         typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
@@ -63,12 +69,12 @@ def refresh(
 
     output.check()
     day = _day(checked) if checked else datetime.now(UTC).date().isoformat()
-    items = _items(names or [])
+    items = _items(names or [], folders_of(folders))
     if published and len(items) > 1:
         raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog refresh NAME --published FILE")
     progress = TerminalProgress(quiet=output.quiet, results=output.shown == "table")
     wishes = Wishes(day, published or (), accept, dry_run != "none", not no_dns)
-    found = use_case(items, wishes, progress)
+    found = [each for each in use_case(items, wishes, progress) if names or each.state != "unlisted"]
     progress.stop()
     for sentence in dict.fromkeys(sentence for each in found for sentence in each.unresolved):
         progress.warn(f"{sentence}: whether its addresses are published was not looked at")
@@ -93,17 +99,18 @@ def _day(text: str) -> str:
     raise InvalidInput(f"--checked {text}: is no day", hint="write it as 2026-08-21")
 
 
-def _items(names: Sequence[str]) -> list[Item]:
-    from egressctl.catalog.rewriting import sources_of
-    from egressctl.publications import lists
+def _items(names: Sequence[str], folders: Sequence[str]) -> list[Item]:
+    """Return the files of these targets; without names those of the user's folders, else those that are built in."""
     from egressctl.refresh import Item
 
-    items = [Item(name, catalog.text(name), "", catalog.get(name).probes) for name in names or catalog.names() if catalog.get(name)]
-    with_lists = [each for each in items if lists(sources_of(each.text, each.source))]
-    for each in items:
-        if names and each not in with_lists:
-            raise InvalidInput(f"{each.name} has no published list", hint=f"egressctl catalog show {each.name}")
-    return with_lists
+    files = {file.name: file for file in catalog.files(folders)}
+    if names:
+        for name in names:
+            catalog.has(name, folders) or catalog.get(name, folders)  # which says what there is
+        wanted = [files[name.partition("/")[0]] for name in names]
+    else:
+        wanted = [file for file in files.values() if file.folder or not folders]
+    return [Item(file.name, file.source, catalog.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)]
 
 
 def _print(found: Sequence[Refreshed], output: Output, code: int) -> None:

@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "explain", "Tell the way of a URL station by station, without sending anything."),
     ("lint", "lint", "Say what may keep a ServiceEntry from carrying, before it is applied."),
     ("render", "render", "Print a target's ServiceEntry, for GitOps."),
+    ("catalog", "catalog", "List the targets that egressctl knows, and keep them up to date."),
     ("list", "list", "List what egressctl made."),
     ("doctor", "doctor", "Say what is missing on the way to a proof, and what to type."),
     ("rbac", "rbac", "Print the least Role that the commands need."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, get_type_hints
 
@@ -30,6 +31,18 @@ def seconds(text: str | float) -> float:
 
 Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")]
 """A flag of the commands that expect something to be open: an expected denial is never asked for again."""
+
+
+Folders = Annotated[
+    list[str] | None,
+    typer.Option("--catalog", metavar="DIR", help="Folder of targets of your own, repeatable. [default: EGRESSCTL_CATALOG]"),
+]
+"""The user's folders of targets, which come before what is built in."""
+
+
+def folders_of(flag: list[str] | None) -> list[str]:
+    """Return the folders that are meant: those of the flag, else those of EGRESSCTL_CATALOG."""
+    return flag or [each for each in os.environ.get("EGRESSCTL_CATALOG", "").split(os.pathsep) if each]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
