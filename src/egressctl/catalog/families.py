@@ -31,7 +31,7 @@ class Template(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A family as its file says it; the targets are called NAME/WORD/WORD, one for each name of a range."""
+    """A family as its file says it; the targets are called NAME/WORD/WORD."""
 
     name: str
     parts: tuple[str, ...]
@@ -40,8 +40,9 @@ class Family(NamedTuple):
 
     @property
     def members(self) -> tuple[str, ...]:
-        """The words of each target, such as s3/eu-west-1, sorted."""
-        return tuple(sorted({each.name for source in self.sources for each in source.ranges}))
+        """The words of each target, such as s3/eu-west-1, sorted: the names of ranges that a template is for."""
+        names = {each.name for source in self.sources for each in source.ranges}
+        return tuple(sorted(name for name in names if _template_of(self, name)))
 
 
 def is_family(document: Document) -> bool:
@@ -91,8 +92,6 @@ def _members(found: Findings, family: Family) -> None:
             words = name.split("/")
             if len(words) != len(family.parts) or not all(map(is_label, words)):
                 found.add(path, "is no name of a target of the family", f"one word for each of {', '.join(family.parts)}")
-            elif _template_of(family, name) is None:
-                found.add(path, "no template is for this target", "templates are looked through in their order")
 
 
 def _template_of(family: Family, member: str) -> Template | None:
@@ -102,7 +101,7 @@ def _template_of(family: Family, member: str) -> Template | None:
 def target_text(family: Family, member: str) -> str:
     """Return the file of one of the family's targets, as a target's own file would be. Raises InvalidInput."""
     template = _template_of(family, member)
-    if template is None or member not in family.members:
+    if template is None or not sources_of(family, member):
         raise InvalidInput(problems=[Problem(f"the family {family.name} has no {member}")])
     words = dict(zip(family.parts, member.split("/"), strict=True))
     spec = _filled(template.spec, words)
