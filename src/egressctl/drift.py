@@ -17,7 +17,6 @@ from egressctl.publications import Called, lists, published, recorded, resolved
 from egressctl.serviceentry import KIND, LABEL_TARGET, read
 from egressctl.target import SUFFIX, read_file
 
-
 _OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
 """What egressctl calls the entry of a target, or one of its entries where it needs several."""
 
@@ -58,7 +57,7 @@ class Drift(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 where there is a difference, whoever did not answer; 3 where there is none and somebody did not, or nobody was asked."""
+        """1 for a difference, whoever did not answer; 3 where there is none, and a side did not answer or is alone."""
         if self.different:
             return 1
         return 3 if self.unasked or len(self.asked) < 2 else 0
@@ -109,7 +108,7 @@ def of_target(target: Target, manifests: Iterable[Manifest]) -> list[Manifest]:
 
 
 def targets_named(manifest: Manifest) -> set[str]:
-    """Return the targets that a ServiceEntry says it is of: by egressctl's label, and by its name (NAME-ext, NAME-ext-52-64-10)."""
+    """Return the targets that a ServiceEntry says it is of, by egressctl's label or its name: NAME-ext, NAME-ext-52-64-10."""
     metadata = manifest.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
     label = labels.get(LABEL_TARGET) if isinstance(labels, Mapping) else None

@@ -65,7 +65,8 @@ def _read(source: Source, data: bytes | EgressctlError) -> Called | EgressctlErr
     try:
         return called(source, data)
     except InvalidInput as refused:
-        return FetchFailed(f"{source.url} holds no list of format {source.format}: {refused}", hint="the provider has changed it, perhaps")
+        reason = "; ".join(str(refused).splitlines())
+        return FetchFailed(f"{source.url} holds no list as is expected: {reason}", hint="its provider has changed it, perhaps")
 
 
 def called(source: Source, data: bytes) -> Called:
@@ -77,8 +78,10 @@ def called(source: Source, data: bytes) -> Called:
 
 def recorded(sources: Sequence[Source], files: Sequence[str]) -> dict[Source, Called | EgressctlError]:
     """Read these lists from files, one for each list, in their order. Raises InvalidInput."""
+    if not sources:
+        raise InvalidInput("--published: the target has no published list that could be recorded")
     if len(files) != len(sources):
-        names = ", ".join(each.url for each in sources) or "none"
+        names = ", ".join(each.url for each in sources)
         raise InvalidInput(f"--published: {len(files)} given, and the target has {len(sources)} published lists: {names}")
     return {source: called(source, _bytes(file)) for source, file in zip(sources, files, strict=True)}
 

@@ -140,7 +140,8 @@ def test_a_range_shorter_than_8_alarms(block: str, broad: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", ["10.1.0.0/16", "127.0.0.1/32", "169.254.169.254/32", "172.16.0.0/12", "192.168.1.0/24", "192.0.0.0/8", "224.0.0.1/32"]
+    "block",
+    ["10.1.0.0/16", "127.0.0.1/32", "169.254.169.254/32", "172.16.0.0/12", "192.168.1.0/24", "192.0.0.0/8", "224.0.0.1/32"],
 )
 def test_private_and_reserved_addresses_alarm(block: str) -> None:
     assert codes([], ranges(block)) == ["reserved"]
@@ -149,7 +150,11 @@ def test_private_and_reserved_addresses_alarm(block: str) -> None:
 def test_an_answer_outside_of_what_is_published_alarms() -> None:
     source = Source("https://x.example/", "lines", "2026-08-21", ranges=tuple(SITES))
     kept = source._replace(retired=(Retired("esams", "91.198.174.192/27", "2026-08-21", kept=True),))
-    answers = [("www.wikipedia.org", "91.198.174.192"), ("www.wikipedia.org", "2620:0:861:ed1a::1"), ("a.example", "208.80.154.224")]
+    answers = [
+        ("www.wikipedia.org", "91.198.174.192"),
+        ("www.wikipedia.org", "2620:0:861:ed1a::1"),
+        ("a.example", "208.80.154.224"),
+    ]
     assert unlisted([source], answers) == [
         Alarm("dns-outside", "www.wikipedia.org resolves to 91.198.174.192, which is not published")
     ]

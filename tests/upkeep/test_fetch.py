@@ -55,7 +55,9 @@ def test_unchanged_is_no_answer_to_who_has_nothing(publisher: Publisher) -> None
     assert refused(publisher.publish(status(304))) == "answered 304"
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/plain; charset=utf-8", "binary/octet-stream", "application/geo+json", ""])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "text/plain; charset=utf-8", "binary/octet-stream", "application/geo+json", ""]
+)
 def test_kinds_of_content_that_lists_are_sent_as(kind: str, publisher: Publisher) -> None:
     assert fetch(publisher.publish(status(200, LIST, Content_Type=kind))) == Fetched(LIST, Validators())
 
@@ -105,7 +107,8 @@ def test_what_is_no_list(answer: Answer, said: str, publisher: Publisher) -> Non
 
 
 @pytest.mark.parametrize(
-    "url", ["http://localhost/list", "file:///etc/passwd", "https://", "https://[::1/list", "list", "https://user:secret@localhost/"]
+    "url",
+    ["http://localhost/list", "file:///etc/passwd", "https://", "https://[::1/list", "list", "https://user:secret@localhost/"],
 )
 def test_what_is_not_even_asked_for(url: str) -> None:
     with pytest.raises(FetchFailed, match="lists are read over https, without a user") as caught:

@@ -33,7 +33,9 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _BUSY = (429, 503)
 _TRIES = 3
 _CHUNK = 64 * 1024
-_TEXT_TYPES = frozenset({"application/json", "text/json", "text/plain", "text/csv", "application/csv", "application/vnd.ms-excel"})
+_TEXT_TYPES = frozenset(
+    {"application/json", "text/json", "text/plain", "text/csv", "application/csv", "application/vnd.ms-excel"}
+)
 _BYTES_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-download"})
 """What object stores say of a file whose kind nobody told them."""
 
@@ -150,14 +152,18 @@ def _accept(url: str, response: httpx.Response) -> None:
     """Raise FetchFailed for a status that brings no list, or a kind of content that is none."""
     status = response.status_code
     if status in (404, 410):
-        raise _failed(url, f"answered {status}: the list is not there any more", "the provider has moved it: look for its new address")
+        raise _failed(
+            url, f"answered {status}: the list is not there any more", "the provider has moved it: look for its new address"
+        )
     if status in _BUSY:
         raise _failed(url, f"answered {status}: it takes no more requests now", "try again later")
     if status != 200:
         raise _failed(url, f"answered {status}")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind and kind not in _TEXT_TYPES | _BYTES_TYPES and not re.fullmatch(r"application/[a-z0-9.-]+\+json", kind):
-        raise _failed(url, f"answered with {kind} where a list was expected", "a page of a proxy or a login, perhaps: open it in a browser")
+        raise _failed(
+            url, f"answered with {kind} where a list was expected", "a page of a proxy or a login, perhaps: open it in a browser"
+        )
     if not any(name in response.headers for name in ("Content-Length", "Transfer-Encoding")):
         raise _failed(url, "does not say how long its answer is, so that one cut short would not be seen")
 

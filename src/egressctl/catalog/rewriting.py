@@ -62,7 +62,9 @@ def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
     if at is None or at.flow_style or any(each.start_mark.index < at.start_mark.index for each in at.value):
         raise _refusal(source)
     newline = "\r\n" if "\r\n" in text else "\n"
-    edits = [edit for node, old, new in zip(at.value, before, now, strict=True) if new != old for edit in _edits(text, node, old, new)]
+    edits = [
+        edit for node, old, new in zip(at.value, before, now, strict=True) if new != old for edit in _edits(text, node, old, new)
+    ]
     whole = text
     for start, end, new_text in sorted(edits, reverse=True):
         whole = whole[:start] + new_text.replace("\n", newline) + whole[end:]
@@ -82,7 +84,9 @@ def _sorted(source: Source) -> Source:
 
 
 def _refusal(source: str) -> InvalidInput:
-    problem = Problem("cannot be changed in its place", "spec.published", "write it in block style, one `- url:` a source", source)
+    problem = Problem(
+        "cannot be changed in its place", "spec.published", "write it in block style, one `- url:` a source", source
+    )
     return InvalidInput(problems=[problem])
 
 

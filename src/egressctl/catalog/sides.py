@@ -100,7 +100,8 @@ def _blocks(sides: Sides) -> list[Row]:
 
 def _all_named(opened: Sequence[str], named: Sequence[Range], sources: Sequence[Source]) -> list[Range]:
     """Return what the catalogue holds to be in use: its ranges by name, and what it opens besides without having a name."""
-    known = Cover(each.block for source in sources for each in (*source.ranges, *source.retired))
+    once = [each.block for source in sources for each in source.retired]
+    known = Cover([*(each.block for each in named), *once])
     return [*named, *(Range("", block) for block in opened if not known.holds(block))]
 
 
@@ -182,4 +183,3 @@ def _compared(name: str, ours: Sequence[str], theirs: Sequence[str]) -> list[Row
         *(Row(name, State.MISSING, each, Share.ALL, Share.NONE) for each in dict.fromkeys(ours) if each not in theirs),
         *(Row(name, State.EXTRA, each, Share.NONE, Share.ALL) for each in dict.fromkeys(theirs) if each not in ours),
     ]
-

@@ -76,7 +76,9 @@ def diff(
     if offline and not (entry or published):
         raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
     if published and len(names or []) != 1:
-        raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE")
+        raise InvalidInput(
+            "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"
+        )
     wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces)
     subjects = _subjects(session, wanted)
     found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
@@ -85,10 +87,10 @@ def diff(
     code = 1 if any(each.different for each in found) else code
     for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
         session.progress.warn(sentence)
-    _print(found, output, code)
+    print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
     for each in found:
         _conclude(session, each)
-    return code
+    return session.publish(lambda form, code: _text(found, form, code), code)
 
 
 class _Wanted(NamedTuple):
@@ -160,29 +162,26 @@ def _title(each: Drift) -> str:
     return each.subject.target.name + (f" ({each.subject.where})" if each.subject.where else "")
 
 
-def _print(found: Sequence[Drift], output: Output, code: int) -> None:
-    if output.shown in ("json", "yaml"):
+def _text(found: Sequence[Drift], form: str, code: int) -> str:
+    """Return the sides of the targets in a format."""
+    if form in ("json", "yaml"):
         data = {
             "apiVersion": "egressctl.dev/v1alpha1",
             "kind": "CatalogDiff",
             "exitCode": code,
             "targets": [_document(each) for each in found],
         }
-        sessions.print_data(data, output.shown)
-        return
-    for index, each in enumerate(found):
-        if output.shown == "name":
-            if each.different:
-                print(neutralise(each.subject.target.name))
-            continue
-        if len(found) > 1:
-            print(("\n" if index else "") + neutralise(_title(each)))
-        for line in _table(each):
-            print(drawable(sys.stdout, neutralise(line)))
+        return sessions.data_text(data, form)
+    if form == "name":
+        return "".join(f"{neutralise(each.subject.target.name)}\n" for each in found if each.different)
+    blocks = [[*([_title(each)] if len(found) > 1 else []), *_table(each)] for each in found]
+    return "\n".join("".join(f"{neutralise(line)}\n" for line in block) for block in blocks)
 
 
 def _table(each: Drift) -> list[str]:
     """Lay the rows out, a column for each side that was asked; of those that are the same everywhere, not more than a screen."""
+    if not each.rows:
+        return []
     shown = [row for row in each.rows if row.state != "same"]
     same = [row for row in each.rows if row.state == "same"]
     shown += same[:_MOST]

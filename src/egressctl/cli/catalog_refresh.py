@@ -11,8 +11,8 @@ import typer
 
 from egressctl import catalog
 from egressctl.cli import session as sessions
-from egressctl.cli.console import TerminalProgress, drawable, say
-from egressctl.cli.options import Folders, Output, flat, folders_of
+from egressctl.cli.console import drawable, say, tell_failure
+from egressctl.cli.options import Connection, Folders, Output, flat, folders_of
 from egressctl.errors import InvalidInput
 from egressctl.neutral import neutralise
 
@@ -67,27 +67,25 @@ def refresh(
     from egressctl.refresh import Wishes
     from egressctl.refresh import refresh as use_case
 
-    output.check()
+    session = sessions.Session("catalog refresh", Connection(), output)
     day = _day(checked) if checked else datetime.now(UTC).date().isoformat()
     items = _items(names or [], folders_of(folders))
     if published and len(items) > 1:
-        raise InvalidInput("--published needs the one target whose lists are recorded", hint="egressctl catalog refresh NAME --published FILE")
-    progress = TerminalProgress(quiet=output.quiet, results=output.shown == "table")
+        hint = "egressctl catalog refresh NAME --published FILE"
+        raise InvalidInput("--published needs the one target whose lists are recorded", hint=hint)
     wishes = Wishes(day, published or (), accept, dry_run != "none", not no_dns)
-    found = [each for each in use_case(items, wishes, progress) if names or each.state != "unlisted"]
-    progress.stop()
+    found = [each for each in use_case(items, wishes, session.progress) if names or each.state != "unlisted"]
+    session.progress.stop()
     for sentence in dict.fromkeys(sentence for each in found for sentence in each.unresolved):
-        progress.warn(f"{sentence}: whether its addresses are published was not looked at")
+        session.progress.warn(f"{sentence}: whether its addresses are published was not looked at")
     code = exitcodes.of_results((), also=[each.exit_code for each in found])
-    _print(found, output, code)
+    print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
     for each in found:
         if each.failure:
-            say(f"error: {neutralise(f'{each.name}: {each.failure}')}")
-            if each.failure.hint:
-                say(f"hint: {neutralise(each.failure.hint)}")
+            tell_failure(each.failure)
     if (stopped := [each.name for each in found if each.state == "stopped"]) and not output.quiet:
-        say(f"hint: look at it, then egressctl catalog refresh {' '.join(stopped)} --accept")
-    return code
+        say(f"hint: look at it, then the same for {' '.join(stopped)} with --accept")
+    return session.publish(lambda form, code: _text(found, form, code), code)
 
 
 def _day(text: str) -> str:
@@ -110,38 +108,34 @@ def _items(names: Sequence[str], folders: Sequence[str]) -> list[Item]:
         wanted = [files[name.partition("/")[0]] for name in names]
     else:
         wanted = [file for file in files.values() if file.folder or not folders]
-    return [Item(file.name, file.source, catalog.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)]
+    return [
+        Item(file.name, file.source, catalog.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)
+    ]
 
 
-def _print(found: Sequence[Refreshed], output: Output, code: int) -> None:
-    if output.shown in ("json", "yaml"):
+def _text(found: Sequence[Refreshed], form: str, code: int) -> str:
+    """Return what became of the targets in a format."""
+    if form in ("json", "yaml"):
         data = {
             "apiVersion": "egressctl.dev/v1alpha1",
             "kind": "CatalogRefresh",
             "exitCode": code,
             "targets": [_document(each) for each in found],
         }
-        sessions.print_data(data, output.shown)
-        return
-    for each in found:
-        if output.shown == "name":
-            if each.state in ("changed", "refreshed"):
-                print(neutralise(each.name))
-        else:
-            _print_one(each)
+        return sessions.data_text(data, form)
+    if form == "name":
+        return "".join(f"{neutralise(each.name)}\n" for each in found if each.state in ("changed", "refreshed"))
+    return "".join(f"{neutralise(line)}\n" for each in found for line in _lines(each))
 
 
-def _print_one(each: Refreshed) -> None:
+def _lines(each: Refreshed) -> list[str]:
     lines = [f"{each.name} {each.state}"]
     for change in each.changes[:_MOST]:
         lines.append(f"  {change.kind:<8} {change.name}  {f'{change.was} -> ' if change.was else ''}{change.block}")
     if len(each.changes) > _MOST:
         lines.append(f"  and {len(each.changes) - _MOST} more changes; -o json has them all")
     lines += [f"  alarm    {alarm.code}: {alarm.message}" for alarm in each.alarms]
-    if each.state == "changed":
-        lines += each.difference.splitlines()
-    for line in lines:
-        print(drawable(sys.stdout, neutralise(line)))
+    return lines + (each.difference.splitlines() if each.state == "changed" else [])
 
 
 def _document(each: Refreshed) -> dict[str, Any]:
@@ -149,7 +143,9 @@ def _document(each: Refreshed) -> dict[str, Any]:
         "name": each.name,
         "file": each.path or None,
         "state": each.state,
-        "changes": [{"kind": str(one.kind), "name": one.name, "block": one.block, "was": one.was or None} for one in each.changes],
+        "changes": [
+            {"kind": str(one.kind), "name": one.name, "block": one.block, "was": one.was or None} for one in each.changes
+        ],
         "alarms": [{"code": alarm.code, "message": alarm.message} for alarm in each.alarms],
         "diff": each.difference or None,
         "error": {"message": str(each.failure), "hint": each.failure.hint or None} if each.failure else None,
