@@ -68,10 +68,10 @@ def listed(mesh: Mesh, namespace: str) -> Listed:
     return Listed(near, f"{what} of namespaces other than {namespace} were not looked at: no right to list them all")
 
 
-def questions(words: Sequence[str], known: Listed, namespace: str) -> list[Question]:
+def questions(words: Sequence[str], known: Listed, namespace: str, folders: Sequence[str] = ()) -> list[Question]:
     """Return what is asked for: a URL by itself, or the URLs of a target's probes and the ServiceEntry that should carry them.
 
-    Raises InvalidInput for what is neither, and for a target without probes.
+    `folders` are those of the catalogue. Raises InvalidInput for what is neither, and for a target without probes.
     """
     found: list[Question] = []
     for word in words:
@@ -79,31 +79,32 @@ def questions(words: Sequence[str], known: Listed, namespace: str) -> list[Quest
             # Nothing is sent, so that there is no harm in names and addresses of the Kubernetes cluster's own.
             found.append(Question(probe_from_url(word, allow_internal=True)))
         else:
-            found += _of_target(word, known, namespace)
+            found += _of_target(word, known, namespace, folders)
     return found
 
 
-def _of_target(word: str, known: Listed, namespace: str) -> list[Question]:
+def _of_target(word: str, known: Listed, namespace: str, folders: Sequence[str]) -> list[Question]:
     kind, slash, name = word.rpartition("/")
     exact = bool(slash) and kind in KIND_NAMES
-    candidates = [name] if exact else [f"{word}-ext", word]
+    called = catalog.entry_name(word)
+    candidates = [name] if exact else [f"{called}-ext", called]
     near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
     manifest = next((near[each] for each in candidates if each in near), None)
     if manifest is not None:
         wanted = of_manifest(manifest)
-    elif not exact and word in catalog.names():
-        wanted = wanted_of_target(catalog.get(word), namespace, None)
+    elif not exact and catalog.has(word, folders):
+        wanted = wanted_of_target(catalog.get(word, folders), namespace, None)
     else:
-        raise _unknown(word, candidates, known, namespace)
+        raise _unknown(word, candidates, known, namespace, folders)
     if not wanted.probes:
         raise InvalidInput(f"{word} has no probe, and so no URL to explain", hint="egressctl explain https://HOST")
     entry = read(manifest) if manifest is not None else None
     return [Question(probe, wanted.entry_name, entry) for probe in wanted.probes]
 
 
-def _unknown(word: str, candidates: Sequence[str], known: Listed, namespace: str) -> InvalidInput:
+def _unknown(word: str, candidates: Sequence[str], known: Listed, namespace: str, folders: Sequence[str]) -> InvalidInput:
     unread = " that may be read" if known.manifests is None else ""
-    near = get_close_matches(word, catalog.names())
+    near = get_close_matches(word, catalog.names(folders))
     guess = f": did you mean {' or '.join(near)}?" if near else ""
     return InvalidInput(
         f"{word} is no URL, and there is no ServiceEntry {' or '.join(candidates)}{unread} in namespace {namespace}{guess}",

@@ -141,7 +141,12 @@ def test_one_list_that_does_not_come_stops_no_other(folder: Folder) -> None:
     assert good.read_text() != FILE
     assert all(path.read_text() == text for path, text in before.items())
     errors = "\n".join(ran.told("error"))
-    for sentence in ("203.0.113.1/27 is not written as a block", "/lost answered 404", "answered with text/html", "holds no list"):
+    for sentence in (
+        "203.0.113.1/27 is not written as a block",
+        "/lost answered 404",
+        "answered with text/html",
+        "holds no list",
+    ):
         assert sentence in errors
     assert "\x1b" not in ran.stdout + ran.stderr
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -87,6 +87,8 @@ def _get(name: str) -> Target:
 def _target(name: str, folders: Sequence[str]) -> Target:
     file = _file(name, folders)
     whole = text(name, folders)
+    if (several := _family(file, whole)) is not None:
+        _member(several, "")
     found = load(whole, file.source)
     expected = entry_name(name)
     if len(found) != 1 or found[0].name != expected:
@@ -104,6 +106,8 @@ def text(name: str, folders: Sequence[str] = ()) -> str:
     if family is None:
         if words:
             raise InvalidInput(f"{file.name} is one target, and has no {words}", hint=f"egressctl catalog show {file.name}")
+        return whole
+    if not words:
         return whole
     from egressctl.catalog.families import target_text
 
@@ -164,6 +168,7 @@ def _document(whole: str, source: str) -> Document:
     return parsed.documents[0]
 
 
+@lru_cache(maxsize=4)
 def _family(file: File, whole: str) -> Family | None:
     # Most are targets, which need not be read twice.
     if "EgressTargetFamily" not in whole:

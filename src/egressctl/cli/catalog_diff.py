@@ -10,7 +10,7 @@ import typer
 
 from egressctl import catalog
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, say
+from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Folders, Output, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
@@ -45,7 +45,7 @@ _MOST = 20
 
 def register(group: typer.Typer) -> None:
     """Add the command to the group."""
-    group.command("diff", help=_HELP)(diff)
+    group.command("diff", help=_HELP, short_help="Show catalogue, entry, published list and DNS side by side.")(diff)
 
 
 @flat
@@ -79,17 +79,19 @@ def diff(
         raise InvalidInput(
             "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"
         )
-    wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces)
+    wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces, [])
     subjects = _subjects(session, wanted)
     found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
     session.progress.stop()
-    code = exitcodes.of_results((), also=[each.exit_code for each in found])
+    code = exitcodes.of_results((), also=[each.exit_code for each in (*found, *wanted.broken)])
     code = 1 if any(each.different for each in found) else code
     for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
         session.progress.warn(sentence)
     print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
     for each in found:
         _conclude(session, each)
+    for refused in wanted.broken:
+        tell_failure(refused)
     return session.publish(lambda form, code: _text(found, form, code), code)
 
 
@@ -101,6 +103,8 @@ class _Wanted(NamedTuple):
     files: Sequence[str]
     no_entry: bool
     everywhere: bool
+    broken: list[InvalidInput]
+    """Filled with what is wrong with files that are not named, and stop no other."""
 
 
 def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
@@ -140,13 +144,19 @@ def _targets(wanted: _Wanted, manifests: Sequence[Manifest]) -> list[tuple[Targe
     """Return the targets that are named, else those of the catalogue; of a family, those that entries say they are of."""
     from egressctl.drift import targets_named
 
+    if wanted.names:
+        return [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in wanted.names]
     claimed = {name for each in manifests for name in targets_named(each)}
-    names = list(wanted.names)
-    for file in () if names else catalog.files(wanted.folders):
-        family = catalog.family(file.name, wanted.folders)
-        members = [f"{file.name}/{each}" for each in family.members] if family else []
-        names += [each for each in members if catalog.entry_name(each) in claimed] if family else [file.name]
-    return [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in names]
+    found = []
+    for file in catalog.files(wanted.folders):
+        try:
+            family = catalog.family(file.name, wanted.folders)
+            members = [f"{file.name}/{each}" for each in family.members] if family else []
+            names = [each for each in members if catalog.entry_name(each) in claimed] if family else [file.name]
+            found += [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in names]
+        except InvalidInput as refused:
+            wanted.broken.append(refused)
+    return found
 
 
 def _conclude(session: sessions.Session, each: Drift) -> None:

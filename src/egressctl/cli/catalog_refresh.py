@@ -44,7 +44,7 @@ _MOST = 20
 
 def register(group: typer.Typer) -> None:
     """Add the command to the group."""
-    group.command("refresh", help=_HELP)(refresh)
+    group.command("refresh", help=_HELP, short_help="Bring targets up to what is published now.")(refresh)
 
 
 @flat

@@ -57,11 +57,12 @@ def cleanup(
 
     def work(_: Any) -> list[int]:
         from egressctl import curl
+        from egressctl.catalog import entry_name
         from egressctl.cleanup import Removal, choose, remove
 
         how = Removal(
             namespace=None if all_namespaces else session.namespace,
-            names=tuple(names or ()),
+            names=tuple(map(entry_name, names or ())),
             everything=all_of_them,
             choice=sessions.choice_of(source),
             verify=verify and dry_run == "none",

@@ -9,7 +9,7 @@ import typer
 
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, plain, print_lines, tell_failure
-from egressctl.cli.options import Connection, Output, SourceFlags, flat
+from egressctl.cli.options import Connection, Folders, Output, SourceFlags, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
 
@@ -45,6 +45,7 @@ def explain(
         list[str] | None,
         typer.Option("--address", metavar="IP", help="Address to take for every host, repeatable: nothing is resolved."),
     ] = None,
+    folders: Folders = None,
     *,
     source: SourceFlags,
     connection: Connection,
@@ -61,7 +62,7 @@ def explain(
     session = sessions.Session("explain", connection, output)
     namespace = session.namespace
     known = use_case.listed(session.mesh, namespace)
-    asked = use_case.questions(words, known, namespace)
+    asked = use_case.questions(words, known, namespace, folders_of(folders))
     found = use_case.explain(session.mesh, namespace, sessions.choice_of(source), asked, addresses, known, session.progress)
     session.progress.stop()
     for warning in (*session.mesh.api.warnings, *found.not_looked_at):

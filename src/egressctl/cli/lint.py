@@ -9,7 +9,7 @@ import typer
 
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say
-from egressctl.cli.options import Connection, Output, TargetFlags, flat
+from egressctl.cli.options import Connection, Output, TargetFlags, flat, folders_of
 from egressctl.errors import InvalidInput
 from egressctl.neutral import neutralise
 
@@ -57,12 +57,13 @@ def lint(
     session = sessions.Session("lint", connection, output)
     named = list(names or [])
     made = bool(target.filename or target.host or target.address or target.port)
-    given = named if made else [name for name in named if name in catalog.names()]
+    folders = folders_of(target.catalog)
+    given = named if made else [name for name in named if catalog.has(name, folders)]
     live = [name for name in named if name not in given]
     if all_namespaces and (named or made or offline):
         raise InvalidInput("-A looks at what egressctl made in all namespaces: name no target beside it")
     if offline and live:
-        catalog.get(live[0])  # which refuses it, and says what there is
+        catalog.get(live[0], folders)  # which refuses it, and says what there is
     if offline and not (given or made):
         raise InvalidInput("--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or -f FILE")
     try:

@@ -94,6 +94,7 @@ class TargetFlags:
     filename: Annotated[
         list[str], typer.Option("--filename", "-f", metavar="FILE", help="EgressTarget or ServiceEntry manifests; - is stdin.")
     ] = dataclasses.field(default_factory=list)
+    catalog: Folders = None
     host: Annotated[list[str], typer.Option("--host", metavar="NAME", help="Host of a new target, repeatable.")] = (
         dataclasses.field(default_factory=list)
     )

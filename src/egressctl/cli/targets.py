@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from egressctl import catalog
-from egressctl.cli.options import TargetFlags
+from egressctl.cli.options import TargetFlags, folders_of
 from egressctl.errors import InvalidInput, Problem
 from egressctl.model import Target
 from egressctl.target import from_flags, load, read_file
@@ -23,10 +23,9 @@ def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
         return [_from_flags(names[0], flags)]
     if not names:
-        raise InvalidInput(
-            "no target is named", hint=f"one of the catalogue ({', '.join(catalog.names())}), -f FILE, or NAME --host ..."
-        )
-    return [catalog.get(name) for name in names]
+        raise InvalidInput("no target is named", hint="one of egressctl catalog list, -f FILE, or NAME --host ...")
+    folders = folders_of(flags.catalog)
+    return [catalog.get(name, folders) for name in names]
 
 
 def _from_files(flags: TargetFlags) -> list[Target]:

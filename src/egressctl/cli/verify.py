@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Output, ProbeFlags, Retries, SourceFlags, flat
+from egressctl.cli.options import Connection, Folders, Output, ProbeFlags, Retries, SourceFlags, flat, folders_of
 from egressctl.errors import InvalidInput
 from egressctl.model import Probe, Verdict
 
@@ -41,6 +41,7 @@ def verify(
     filename: Annotated[
         list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Targets with their probes; - is stdin.")
     ] = None,
+    folders: Folders = None,
     probe: Annotated[
         list[str] | None, typer.Option("--probe", metavar="URL", help="URL to send instead of the target's probes.")
     ] = None,
@@ -76,7 +77,7 @@ def verify(
         from egressctl.verify import verify as use_case
 
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
-        wanted = _wanted(session, names or [], filename or [], asked, allow_internal)
+        wanted = _wanted(session, names or [], filename or [], asked, allow_internal, folders_of(folders))
         limits = curl.Limits(total=probing.probe_timeout)
         asking = Asking(limits, retries, expected)
         choice = sessions.choice_of(source)
@@ -115,7 +116,12 @@ def _address(text: str, *, allow_internal: bool) -> str:
 
 
 def _wanted(
-    session: sessions.Session, names: list[str], filenames: list[str], asked: tuple[Probe, ...], allow_internal: bool
+    session: sessions.Session,
+    names: list[str],
+    filenames: list[str],
+    asked: tuple[Probe, ...],
+    allow_internal: bool,
+    folders: list[str],
 ) -> list[Wanted]:
     from difflib import get_close_matches
 
@@ -136,16 +142,17 @@ def _wanted(
     found = []
     for name in names:
         short = name.split("/", 1)[1] if name.startswith(("serviceentry/", "se/", "serviceentries/")) else name
-        candidates: list[Manifest | None] = look_up(session.mesh, [(namespace, f"{short}-ext"), (namespace, short)])
+        called = catalog.entry_name(short)
+        candidates: list[Manifest | None] = look_up(session.mesh, [(namespace, f"{called}-ext"), (namespace, called)])
         manifest = next((each for each in candidates if each is not None), None)
         if manifest is not None:
             found.append(of_manifest(manifest, asked))
-        elif short in catalog.names():
-            found.append(wanted_of_target(catalog.get(short), namespace, None, asked))
+        elif catalog.has(short, folders):
+            found.append(wanted_of_target(catalog.get(short, folders), namespace, None, asked))
         elif asked:
-            found.append(bare(asked, namespace, f"{short}-ext", short))
+            found.append(bare(asked, namespace, f"{called}-ext", short))
         else:
-            near = get_close_matches(short, catalog.names())
+            near = get_close_matches(short, catalog.names(folders))
             raise InvalidInput(
                 f"there is no ServiceEntry {short}-ext or {short} in namespace {namespace}, and the catalogue has no {short}"
                 + (f": did you mean {' or '.join(near)}?" if near else ""),

@@ -1,0 +1,144 @@
+"""`egressctl catalog show`: what a target of the catalogue opens, and where that is from."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egressctl.catalog.published import PAGE
+from egressctl.cli.console import drawable
+from egressctl.cli.options import Folders, Output, flat, folders_of
+from egressctl.cli.session import print_data
+from egressctl.neutral import neutralise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from egressctl.catalog.families import Family
+    from egressctl.catalog.published import Source
+    from egressctl.model import Target
+
+_HELP = """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
+
+Of a family of targets, such as aws, say which there are. -o yaml prints the target's file, which -f takes.
+
+\b
+Examples:
+  egressctl catalog show wikipedia
+  egressctl catalog show aws
+  egressctl catalog show aws/s3/eu-west-1 -o yaml
+"""
+
+_WIDTH = 100
+_LABEL = 11
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    group.command("show", help=_HELP, short_help="Say what a target opens, and where that is from.")(show)
+
+
+@flat
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
+    folders: Folders = None,
+    *,
+    output: Output,
+) -> int:
+    """Print one target, or one family."""
+    from egressctl import catalog
+
+    output.check()
+    where = folders_of(folders)
+    whole = catalog.family(name, where)
+    target = None if whole else catalog.get(name, where)
+    text = catalog.text(name, where)
+    if output.shown == "yaml":
+        print("\n".join(map(neutralise, text.splitlines())))
+    elif output.shown == "json":
+        print_data(_document(text, target), "json")
+    elif output.shown == "name":
+        for each in [f"{name}/{member}" for member in whole.members] if whole else [name]:
+            print(neutralise(each))
+    else:
+        sources = catalog.sources(name, where)
+        lines = _of_family(whole) if whole else _of_target(name, target) if target else ()
+        for line in (*_told(text), *lines, *_of_sources(sources, ranges=whole is None)):
+            print(drawable(sys.stdout, neutralise(line).rstrip()))
+    return 0
+
+
+def _document(text: str, target: Target | None) -> dict[str, Any]:
+    """Return a file as data, with the addresses that it opens."""
+    from egressctl.documents import parse
+
+    value: dict[str, Any] = dict(parse(text, "").documents[0].value)
+    if target is not None:
+        value["spec"] = {**value["spec"], "serviceEntry": dict(target.spec)}
+    return value
+
+
+def _told(text: str) -> Iterator[str]:
+    """Give the comment at the top of a file."""
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        yield line.removeprefix("#").strip()
+
+
+def _labelled(label: str, lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines):
+        yield f"{'' if number else label:<{_LABEL}}{line}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - _LABEL, break_long_words=False, break_on_hyphens=False)
+
+
+def _of_target(name: str, target: Target) -> Iterator[str]:
+    spec = target.spec
+    yield from _labelled("hosts", spec["hosts"])
+    ports = ", ".join(f"{port['number']}/{port.get('protocol', '')}" for port in spec["ports"])
+    yield from _labelled("ports", [f"{ports}, resolution {spec.get('resolution', 'NONE')}"])
+    width = max((len(probe.name) for probe in target.probes), default=0)
+    yield from _labelled("probes", [f"{probe.name:<{width}}  {probe.url}" for probe in target.probes])
+    yield from _labelled("create", [f"egressctl create {name}"])
+
+
+def _of_family(family: Family) -> Iterator[str]:
+    form = "/".join((family.name, *(part.upper() for part in family.parts)))
+    yield from _labelled("create", [f"egressctl create {form}, such as {family.name}/{family.members[0]}"])
+    groups: dict[str, list[str]] = {}
+    for member in family.members:
+        first, _, rest = member.partition("/")
+        groups.setdefault(first if rest else "", []).append(rest or first)
+    for first, words in groups.items():
+        yield from _labelled("targets", [f"{family.name}/{first}/" if first else f"{family.name}/"])
+        yield from _labelled("", ["  " + line for line in _wrapped(" ".join(words))])
+
+
+def _of_sources(sources: Sequence[Source], *, ranges: bool) -> Iterator[str]:
+    for source in sources:
+        yield from _labelled("source", [source.url])
+        yield from _labelled("", _wrapped(_how(source)))
+        if not ranges:
+            yield from _labelled("", [f"{len(source.ranges)} blocks"])
+            continue
+        blocks = [*(each.block for each in source.ranges), *(each.block for each in source.retired)]
+        width = max(map(len, blocks), default=0)
+        yield from _labelled("opens", [f"{each.block:<{width}}  {each.name}" for each in source.ranges])
+        for each in source.retired:
+            said = f"{each.block:<{width}}  {each.name}, retired {each.since}" + (f": {each.note}" if each.note else "")
+            yield from _labelled("opens too" if each.kept else "closed", [said])
+
+
+def _how(source: Source) -> str:
+    read = "a page for people" if source.format == PAGE else f"a list of format {source.format}"
+    parts = [f"{read}, of {source.checked}"]
+    parts += [f"called: {part} {', '.join(names)}" for part, names in source.select]
+    parts += [f"only calls in: {', '.join(source.calls_in)}"] if source.calls_in else []
+    parts += [source.note] if source.note else []
+    return "; ".join(parts)
