@@ -118,13 +118,15 @@ def targets_named(manifest: Manifest) -> set[str]:
 
 def in_namespaces(manifests: Iterable[Manifest], targets: Iterable[tuple[Target, tuple[Source, ...]]]) -> list[Subject]:
     """Return each target once a namespace that has entries of it, with these."""
-    manifests, found = list(manifests), []
-    for target, sources in targets:
-        by_namespace: dict[str, list[ServiceEntry]] = {}
-        for each in map(read, of_target(target, manifests)):
-            by_namespace.setdefault(each.namespace, []).append(each)
-        found += [Subject(target, sources, tuple(entries), where) for where, entries in sorted(by_namespace.items())]
-    return found
+    by_namespace: dict[str, list[Manifest]] = {}
+    for each in manifests:
+        by_namespace.setdefault(read(each).namespace, []).append(each)
+    return [
+        Subject(target, sources, tuple(map(read, own)), where)
+        for target, sources in targets
+        for where, there in sorted(by_namespace.items())
+        if (own := of_target(target, there))
+    ]
 
 
 def in_files(

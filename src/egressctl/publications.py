@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from egressctl.catalog.published import PAGE, Range, Source
-from egressctl.errors import EgressctlError, FetchFailed, InvalidInput
+from egressctl.errors import EgressctlError, FetchFailed, InvalidInput, Problem
 from egressctl.model import Probe
 from egressctl.parallel import gather
 from egressctl.progress import Progress
@@ -50,7 +51,8 @@ def published(sources: Iterable[Source], progress: Progress) -> dict[Source, Cal
             found = failure
         with telling:
             came += 1
-            progress.step(f"fetched {came} of {len(urls)} published lists")
+            if len(urls) > 1:
+                progress.step(f"{came} of {len(urls)} published lists are done")
         return found
 
     if urls:
@@ -83,7 +85,14 @@ def recorded(sources: Sequence[Source], files: Sequence[str]) -> dict[Source, Ca
     if len(files) != len(sources):
         names = ", ".join(each.url for each in sources)
         raise InvalidInput(f"--published: {len(files)} given, and the target has {len(sources)} published lists: {names}")
-    return {source: called(source, _bytes(file)) for source, file in zip(sources, files, strict=True)}
+    return {source: _recorded(source, file) for source, file in zip(sources, files, strict=True)}
+
+
+def _recorded(source: Source, file: str) -> Called:
+    try:
+        return called(source, _bytes(file))
+    except InvalidInput as refused:
+        raise InvalidInput(problems=[replace(each, source=each.source or file) for each in refused.problems]) from None
 
 
 def _bytes(file: str) -> bytes:
@@ -92,9 +101,9 @@ def _bytes(file: str) -> bytes:
             data = opened.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a path holds no NUL"
-        raise InvalidInput(f"--published {file}: cannot be read: {reason}") from None
+        raise InvalidInput(problems=[Problem(f"cannot be read: {reason}", "--published", source=file)]) from None
     if len(data) > _LARGEST:
-        raise InvalidInput(f"--published {file}: is larger than 16 MiB, which no list of addresses is")
+        raise InvalidInput(problems=[Problem("is larger than 16 MiB, which no list is", "--published", source=file)])
     return data
 
 

@@ -83,7 +83,7 @@ def diff(
     subjects = _subjects(session, wanted)
     found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
     session.progress.stop()
-    code = exitcodes.of_results((), also=[each.exit_code for each in (*found, *wanted.broken)])
+    code = exitcodes.of_results((), also=[each.exit_code for each in found] + [each.exit_code for each in wanted.broken])
     code = 1 if any(each.different for each in found) else code
     for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
         session.progress.warn(sentence)
@@ -190,7 +190,7 @@ def _text(found: Sequence[Drift], form: str, code: int) -> str:
 
 def _table(each: Drift) -> list[str]:
     """Lay the rows out, a column for each side that was asked; of those that are the same everywhere, not more than a screen."""
-    if not each.rows:
+    if not each.rows or len(each.asked) < 2:
         return []
     shown = [row for row in each.rows if row.state != "same"]
     same = [row for row in each.rows if row.state == "same"]
