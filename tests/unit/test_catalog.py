@@ -2,31 +2,90 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from egressctl import catalog
+from egressctl import catalog, lint
 from egressctl.errors import InvalidInput
 from egressctl.model import Expectation, Probe
-from egressctl.serviceentry import normalise
+from egressctl.serviceentry import OFFLINE_VERSION, normalise, read, render
+from egressctl.target import load
 
 DOCUMENT = {"91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"}
 LATER = {"185.15.59.224/27", "198.35.26.224/27", "185.15.58.224/27", "195.200.68.224/27"}
 
 
-@pytest.mark.parametrize("name", catalog.names())
-def test_every_target_is_named_as_its_file_and_has_probes(name: str) -> None:
+FAMILIES = ("aws", "oracle")
+NAMES = sorted({*catalog.names()} - {*FAMILIES})
+TARGETS = [*NAMES, "aws/s3/eu-west-1", "aws/dynamodb/us-gov-west-1", "aws/s3/cn-north-1", "oracle/object-storage/eu-frankfurt-1"]
+WANTED = (
+    *("wikipedia", "github", "aws", "google", "cloudflare", "fastly", "atlassian", "stripe", "okta", "datadog", "salesforce"),
+    *("oracle", "digitalocean", "dockerhub", "quay"),
+)
+
+
+def test_what_teams_call_most_is_built_in() -> None:
+    assert set(WANTED) <= set(catalog.names())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_is_named_as_it_is_asked_for_and_has_probes_of_its_own(name: str) -> None:
     target = catalog.get(name)
-    assert (target.name, target.entry_name) == (name, f"{name}-ext")
+    assert (target.name, target.entry_name) == (name.replace("/", "-"), f"{name.replace('/', '-')}-ext")
     assert target.probes
+    hosts = [urlsplit(probe.url).hostname or "" for probe in target.probes]
+    assert all(urlsplit(probe.url).scheme == "https" for probe in target.probes)
+    names = [host.removeprefix("*.") for host in target.spec["hosts"]]
+    assert name == "digitalocean" or all(any(host == own or host.endswith(f".{own}") for own in names) for host in hosts)
 
 
-@pytest.mark.parametrize("name", catalog.names())
-def test_every_block_has_its_date(name: str) -> None:
-    blocks = [line for line in catalog.text(name).splitlines() if re.match(r"\s+- [0-9.]+/", line)]
-    assert len(blocks) == len(catalog.get(name).spec["addresses"])
-    assert all(re.search(r"#.*\(20\d\d-\d\d-\d\d\)", line) for line in blocks)
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_block_has_its_source_and_date(name: str) -> None:
+    sources = catalog.sources(name)
+    assert sources
+    assert all(each.url.startswith("https://") and "2018" < each.checked < "2027" for each in sources)
+    opened = list(map(ipaddress.ip_network, catalog.get(name).spec.get("addresses", ())))
+    said = [block.block for each in sources for block in (*each.ranges, *(old for old in each.retired if old.kept))]
+    assert opened == list(ipaddress.collapse_addresses(map(ipaddress.ip_network, said)))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_stands_before_the_rules_of_lint_and_is_rendered(name: str) -> None:
+    target = catalog.get(name)
+    found = lint.offline(lint.planned([target], "default", (".",))).findings
+    assert not [each for each in found if each.severity == "error"]
+    entry = read(render(target, namespace="default", api_version=OFFLINE_VERSION, run_id=None))
+    assert entry.hosts == tuple(target.spec["hosts"])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_file_of_every_target_is_one_that_f_takes(name: str) -> None:
+    assert load(catalog.text(name), "a file") == [catalog.get(name)]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_target_of_a_family_can_be_had(name: str) -> None:
+    family = catalog.family(name)
+    assert family is not None
+    assert len(family.members) > 40
+    for member in family.members:
+        words = dict(zip(family.parts, member.split("/"), strict=True))
+        spec = catalog.get(f"{name}/{member}").spec
+        assert words["region"] in spec["hosts"][0]
+        assert not re.search("[{}]", spec["hosts"][0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_without_addresses_is_matched_by_the_names_that_tls_speaks(name: str) -> None:
+    spec = catalog.get(name).spec
+    protocols = {port["protocol"] for port in spec["ports"]}
+    assert protocols == ({"TCP"} if "addresses" in spec else {"TLS"})
+    wildcard = any(host.startswith("*") for host in spec["hosts"])
+    assert spec["resolution"] == ("NONE" if "addresses" in spec or wildcard else "DNS")
 
 
 def test_wikipedia_has_the_documents_blocks_and_those_that_came_later() -> None:
@@ -106,8 +165,97 @@ def test_an_unknown_name_offers_the_nearest_and_says_how_to_make_one() -> None:
     assert "--host" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["zzz", "", "../wikipedia", "wikipedia.yaml/..", "__init__"])
-def test_a_name_that_is_near_none_lists_them_all(name: str) -> None:
-    with pytest.raises(InvalidInput, match="wikipedia") as caught:
+@pytest.mark.parametrize("name", ["zzz", "", "../wikipedia", "__init__", "a\0b", "x/y/z"])
+def test_a_name_that_is_near_none_lists_a_few(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"there is atlassian, aws, .* and \d+ more$") as caught:
         catalog.get(name)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("aws", r"aws is several targets, aws/SERVICE/REGION: name the service, dynamodb, s3$"),
+        ("aws/s3", r"aws/s3 is several targets, .* name the region, af-south-1, .* more$"),
+        ("aws/s4/eu-west-1", r'aws has no service "s4": did you mean s3\?$'),
+        ("aws/s3/eu-west-9", r'aws/s3 has no region "eu-west-9": did you mean eu-west-3 or eu-west-2 or eu-west-1\?$'),
+        ("aws/s3/eu-west-1/a", r"aws/s3/eu-west-1/a has too many words: a target is aws/SERVICE/REGION$"),
+        ("aws/s3/", r'aws/s3 has no region "": there is'),
+        ("wikipedia/en", r"wikipedia is one target, and has no en$"),
+    ],
+)
+def test_what_is_no_target_of_a_family_says_which_there_are(name: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as caught:
+        catalog.get(name)
+    assert caught.value.hint == f"egressctl catalog show {name.partition('/')[0]}"
+
+
+def test_a_targets_sources_are_those_of_its_own_blocks() -> None:
+    [source] = catalog.sources("aws/dynamodb/eu-west-1")
+    assert source.checked == "2026-07-02"
+    assert {each.name for each in source.ranges} == {"dynamodb/eu-west-1"}
+    assert "S3" in catalog.sources("aws")[0].selected("service")
+
+
+# Folders of the user's
+
+MINE = """\
+apiVersion: egressctl.dev/v1alpha1
+kind: EgressTarget
+metadata: {name: NAME}
+spec:
+  serviceEntry:
+    hosts: [outside.example]
+    addresses: [203.0.113.0/24]
+    ports: [{number: 443, name: tcp-443, protocol: TCP}]
+"""
+
+
+def folder(path: Path, **files: str) -> list[str]:
+    path.mkdir()
+    for name, text in files.items():
+        (path / f"{name}.yaml").write_text(text.replace("NAME", name))
+    return [str(path)]
+
+
+def test_a_folders_targets_come_before_those_of_the_same_name(tmp_path: Path) -> None:
+    first, second = (
+        folder(tmp_path / "a", wikipedia=MINE, mine=MINE),
+        folder(tmp_path / "b", mine=MINE.replace("outside", "other")),
+    )
+    both = [*first, *second]
+    assert catalog.get("wikipedia", both).spec["hosts"] == ["outside.example"]
+    assert catalog.get("mine", both).spec["hosts"] == ["outside.example"]
+    assert catalog.get("mine", [*second, *first]).spec["hosts"] == ["other.example"]
+    assert catalog.get("github", both) == catalog.get("github")
+    assert {*catalog.names(both)} == {*catalog.names(), "mine"}
+    assert next(file for file in catalog.files(both) if file.name == "wikipedia").folder == first[0]
+    assert catalog.get("wikipedia").spec["hosts"] == ["wikipedia.org"]
+
+
+def test_a_broken_file_is_told_with_its_line_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    mine = folder(
+        tmp_path / "a", good=MINE, bad=MINE.replace("/24", "/33"), other=MINE.replace("NAME", "another"), two=f"{MINE}---\n{MINE}"
+    )
+    assert catalog.get("good", mine)
+    with pytest.raises(InvalidInput, match=r"a/bad\.yaml:7: spec\.serviceEntry\.addresses\[0\]: "):
+        catalog.get("bad", mine)
+    with pytest.raises(InvalidInput, match=r"a/other\.yaml:3: metadata\.name: is not other, as the file is"):
+        catalog.get("other", mine)
+    with pytest.raises(InvalidInput, match=r"a/two\.yaml.*(one file a target|stands here twice)"):
+        catalog.get("two", mine)
+
+
+def test_other_files_of_a_folder_are_none_of_its_targets(tmp_path: Path) -> None:
+    mine = folder(tmp_path / "a", mine=MINE)
+    for name in ("README.md", "mine.json", ".yaml", "deeper"):
+        (tmp_path / "a" / name).mkdir() if name == "deeper" else (tmp_path / "a" / name).write_text("x")
+    assert {*catalog.names(mine)} == {*catalog.names(), "mine"}
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a/mine.yaml", "a\0b"])
+def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    folder(tmp_path / "a", mine=MINE)
+    with pytest.raises(InvalidInput, match=r"the catalogue .* cannot be read") as caught:
+        catalog.names([str(tmp_path / name)])
+    assert "EGRESSCTL_CATALOG" in caught.value.hint

@@ -80,6 +80,8 @@ def _template(found: Findings, item: Mapping[str, Any], path: Path) -> Template:
     pattern = item.get("for", "*")
     if "serviceEntry" not in item:
         found.add((*path, "serviceEntry"), "the template has no serviceEntry", "the spec of a ServiceEntry in Istio's words")
+    else:
+        found.is_a(dict, item["serviceEntry"], (*path, "serviceEntry"), "the spec of a ServiceEntry in Istio's words")
     if not found.is_a(str, pattern, (*path, "for"), "a pattern such as s3/*"):
         pattern = "*"
     return Template(pattern, {key: item[key] for key in ("serviceEntry", "probes") if key in item})

@@ -182,10 +182,10 @@ def _salesforce(data: bytes, _: Source) -> Iterator[Item]:
 def _oracle(data: bytes, _: Source) -> Iterator[Item]:
     """Read public_ip_ranges.json, by `tag` and `region` (docs.oracle.com, IP Address Ranges)."""
     for at, region in _objects(_object(_json(data)), "regions"):
-        [name] = _words(region, "region", at) or ("",)
+        where = _words(region, "region", at)[:1]
         for path, item in _objects(region, "cidrs", at):
-            tags = _words(item, "tags", path)
-            yield Item((*path, "cidr"), _needed(item, "cidr", path), {"tag": tags, "region": (name,)}, "{tag}/{region}")
+            parts = {"tag": _words(item, "tags", path), "region": where}
+            yield Item((*path, "cidr"), _needed(item, "cidr", path), parts, "{tag}/{region}")
 
 
 def _geofeed(data: bytes, _: Source) -> Iterator[Item]:

@@ -11,6 +11,7 @@ from egressctl.cli.console import drawable, tell_failure
 from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.cli.session import print_data
 from egressctl.errors import InvalidInput
+from egressctl.findings import Findings
 from egressctl.neutral import neutralise
 
 if TYPE_CHECKING:
@@ -75,13 +76,18 @@ def document(file: File, folders: Sequence[str]) -> dict[str, Any]:
         "name": file.name,
         "family": list(whole.parts) if whole else None,
         "targets": len(whole.members) if whole else 1,
-        "hosts": list(dict.fromkeys(host for spec in specs for host in spec.get("hosts", ()))),
-        "ports": list(dict.fromkeys(f"{port['number']}/{port.get('protocol', '')}" for spec in specs for port in spec["ports"])),
+        "hosts": list(dict.fromkeys(host for spec in specs for _, host in Findings().listed(spec, (), "hosts", str, ""))),
+        "ports": list(dict.fromkeys(_port(port) for spec in specs for _, port in Findings().listed(spec, (), "ports", dict, ""))),
         "addresses": sum(len(each.ranges) for each in sources) if whole else len(specs[0].get("addresses", ())),
         "checked": min((each.checked for each in sources), default=None),
         "sources": list(dict.fromkeys(each.url for each in sources)),
         "folder": file.folder or None,
     }
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    """Write a port as 443/TCP; a family's is not held against any rule before one of its targets is asked for."""
+    return f"{port.get('number')}/{port.get('protocol') or 'TCP'}"
 
 
 def _table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
