@@ -164,7 +164,10 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
         return None
     name, namespace, labels, annotations = _metadata(document.value, found, own)
     root: Path = ("spec", "serviceEntry") if own else ("spec",)
+    told = len(found.problems)
     spec = _spec(document.value, found, own)
+    # Where what is published cannot be read, it is not known that the entry has no addresses.
+    any_address = any_address or len(found.problems) > told
     if spec is not None:
         found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address)
     probes = _probes(document, found, own, allow_internal)
