@@ -59,6 +59,7 @@ def test_a_list_that_does_not_come_leaves_the_others(own: Cli, publisher: Publis
     ("argv", "said"),
     [
         (["--offline", "wikipedia"], "--offline needs --entry or --published"),
+        (["wikipedia", "--no-entry", "-f", "two.yaml"], "--entry and --no-entry: "),
         (["--published", "x"], "--published needs the one target whose lists are recorded"),
         (["nonsense"], 'the catalogue has no target "nonsense"'),
         (["wikipedia", "-f", "nowhere.yaml"], "nowhere.yaml: is no file"),

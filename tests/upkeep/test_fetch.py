@@ -92,6 +92,7 @@ def test_a_list_that_has_moved_is_followed(publisher: Publisher) -> None:
         (status(200, LIST, Content_Length="100"), "was cut short"),
         (status(200, b"5\r\nabc", Content_Length="", Transfer_Encoding="chunked"), "was cut short"),
         (status(200, gzip.compress(LIST * 99)[:-9], Content_Encoding="gzip"), "was cut short"),
+        (status(200, gzip.compress(LIST) * 2, Content_Encoding="gzip"), "goes on behind what is packed in it"),
         (status(200, LIST, Content_Encoding="gzip"), "says that it is packed as gzip, and is not"),
         (status(200, LIST, Content_Encoding="br"), "is packed as br, which was not asked for"),
         (status(302), "leads on to no address, which is no plain https address"),

@@ -207,6 +207,7 @@ def test_a_built_in_target_is_shown_and_not_written(folder: Folder, tmp_path: Pa
         (["dockerhub"], "there is no published list of its addresses"),
         (["outside", "--published", "nowhere"], "nowhere: --published: cannot be read: no such file or directory"),
         (["outside", "--published", "a", "--published", "b"], "--published: 2 given, and the target has 1 published lists"),
+        (["outside", "--dry-run=server"], "--dry-run server: no such mode"),
         (["outside", "--checked", "yesterday"], "--checked yesterday: is no day"),
         (["outside", "cloudflare", "--published", "a"], "--published needs the one target whose lists are recorded"),
     ],

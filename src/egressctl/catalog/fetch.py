@@ -202,8 +202,8 @@ def _unpacked(url: str, pieces: Iterable[bytes], limits: Limits) -> bytes:
                 raise _too_large(url, limits)
     except zlib.error:
         raise _failed(url, "says that it is packed as gzip, and is not") from None
-    if not unpacking.eof:
-        raise _failed(url, "was cut short")
+    if not unpacking.eof or unpacking.unused_data:
+        raise _failed(url, "was cut short" if not unpacking.eof else "goes on behind what is packed in it")
     return bytes(whole)
 
 

@@ -75,6 +75,8 @@ def diff(
     session = sessions.Session("catalog diff", connection, output)
     if offline and not (entry or published):
         raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
+    if entry and no_entry:
+        raise InvalidInput("--entry and --no-entry: an entry is held against the catalogue, or none is")
     if published and len(names or []) != 1:
         raise InvalidInput(
             "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"

@@ -38,6 +38,7 @@ Examples:
 Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not written.
 """
 
+_DRY_RUNS = ("none", "client")
 _MOST = 20
 """How many changes of a target are lines of their own."""
 
@@ -57,7 +58,7 @@ def refresh(
     ] = None,
     checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The day of the lists. [default: today]")] = "",
     accept: Annotated[bool, typer.Option("--accept", help="Refresh although the new list alarms.")] = False,
-    dry_run: Annotated[str, typer.Option("--dry-run", metavar="client", help="Write nothing, print the change.")] = "none",
+    dry_run: Annotated[str, typer.Option("--dry-run", metavar="none|client", help="Write nothing, print the change.")] = "none",
     no_dns: Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")] = False,
     *,
     output: Output,
@@ -67,6 +68,8 @@ def refresh(
     from egressctl.refresh import Wishes
     from egressctl.refresh import refresh as use_case
 
+    if dry_run not in _DRY_RUNS:
+        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(_DRY_RUNS))
     session = sessions.Session("catalog refresh", Connection(), output)
     day = _day(checked) if checked else datetime.now(UTC).date().isoformat()
     items = _items(names or [], folders_of(folders))
