@@ -22,11 +22,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_COMMANDS = ("cleanup", "create", "lab", "list", "main", "render", "run", "session", "targets", "verify")
+_COMMANDS = ("catalog", "cleanup", "create", "lab", "list", "main", "render", "run", "session", "targets", "verify")
 _IMPORTED = (
     *(f"egressctl.cli.{name}" for name in _COMMANDS),
-    *("egressctl.inventory", "egressctl.kube.config", "egressctl.run"),
-    *("kubernetes.client", "kubernetes.config", "websocket"),
+    *("egressctl.inventory", "egressctl.kube.config", "egressctl.run", "egressctl.refresh", "egressctl.drift"),
+    *("kubernetes.client", "kubernetes.config", "websocket", "httpx", "egressctl.catalog.formats"),
 )
 _MESSAGE = 1 << 20
 _PATIENCE_SECONDS = 90

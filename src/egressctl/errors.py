@@ -15,6 +15,7 @@ EgressctlError
 │   ├── ExecFailed            the command could not be run in the container
 │   ├── ProxyUnreadable       the sidecar's admin interface gave no usable answer
 │   ├── NoSourcePod           no pod to send the probe from, or several without a choice
+│   ├── FetchFailed           a published list of addresses could not be fetched
 │   └── TimedOut              a wait ran out
 ├── CleanupIncomplete     5   something owned is left on the Kubernetes cluster
 └── LabFailed             3   the local lab could not do what was asked
@@ -137,6 +138,10 @@ class ProxyUnreadable(CouldNotAsk):
 
 class NoSourcePod(CouldNotAsk):
     """There is no pod to send the probe from, or no single one."""
+
+
+class FetchFailed(CouldNotAsk):
+    """A published list could not be fetched, or what came is none; the message begins with its address."""
 
 
 class TimedOut(CouldNotAsk):

@@ -231,6 +231,14 @@ class Surroundings:
         return plural not in self.reach or namespace in self.reach[plural]
 
 
+class Origin(NamedTuple):
+    """Where a target stands in a file; lines count from 1. `probes` has the line of each probe, by its name."""
+
+    file: str
+    line: int | None
+    probes: Mapping[str, int | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A ServiceEntry that is wanted, and the probes that prove it.
@@ -246,6 +254,8 @@ class Target:
     probes: tuple[Probe, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = field(default=None, compare=False)
+    """Where it stands, of what stands in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,6 +495,8 @@ class Report:
     warnings: tuple[str, ...] = ()
     error: Failure | None = None
     """Why nothing, or not everything, could be asked or finished."""
+    allow_unproven: bool = False
+    """Whether an answer without a proof passes, with a warning."""
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Verdict:

@@ -1,24 +1,40 @@
-"""Make text from the network harmless before a terminal sees it."""
+"""Make text from the network harmless before a terminal or the log of a CI server sees it."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST = 2000
 """Characters of one piece of text that are shown at most."""
 
+_COMMAND = re.compile(r"\A( *)::(?=.*::)")
+
 
 def neutralise(text: str) -> str:
     """Replace every control, format and line character by a visible escape, and cut what is too long.
 
-    Escape sequences, carriage returns and bidirectional overrides could rewrite what a person reads.
+    Escape sequences, carriage returns and bidirectional overrides could rewrite what a person reads. What GitHub's runner
+    would take for a command to itself is broken up as well.
     """
     if len(text) <= LONGEST and text.isprintable():
-        return text
+        return _uncommanding(text)
     shown = "".join(
         each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST]
     )
-    return shown + ("..." if len(text) > LONGEST else "")
+    return _uncommanding(shown) + ("..." if len(text) > LONGEST else "")
+
+
+def _uncommanding(text: str) -> str:
+    """Break up `##[command]` anywhere and `::command::` at the beginning, as actions/runner's ActionCommand.cs finds them.
+
+    An address such as `::1` is no command, and stays.
+    """
+    if "##[" in text:
+        text = text.replace("##[", "#\\x23[")
+    if "::" in text:
+        text = _COMMAND.sub(r"\1\\x3a:", text)
+    return text
 
 
 def _escape(character: str) -> str:

@@ -55,6 +55,26 @@ def begin(call: Callable[[], T]) -> Callable[[], T]:
 
     The call's exception is raised where the result is asked for.
     """
+    done = _started(call)
+
+    def result() -> T:
+        return _result(*done.get())
+
+    return result
+
+
+def within(seconds: float, call: Callable[[], T]) -> T:
+    """Run a call that nothing can stop, as a resolver's, and wait for it that long at most; raise TimeoutError then.
+
+    What is late is abandoned: it goes on without holding up the end of the process.
+    """
+    try:
+        return _result(*_started(call).get(timeout=seconds))
+    except queue.Empty:
+        raise TimeoutError from None
+
+
+def _started(call: Callable[[], T]) -> queue.SimpleQueue[tuple[T | None, BaseException | None]]:
     done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
@@ -64,11 +84,10 @@ def begin(call: Callable[[], T]) -> Callable[[], T]:
             done.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()
+    return done
 
-    def result() -> T:
-        value, error = done.get()
-        if error is not None:
-            raise error
-        return value  # type: ignore[return-value]  # None only where the call gave it
 
-    return result
+def _result(value: T | None, error: BaseException | None) -> T:
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # None only where the call gave it

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import re
 import socket
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,6 +13,7 @@ from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.rest import Api
 from egressctl.model import Source
+from egressctl.parallel import within
 
 _POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
 _LIMIT = 1 << 20
@@ -56,14 +55,14 @@ def resolve(api: Api, source: Source, host: str) -> Resolved:
     try:
         ran = kube_exec.run(api, source.namespace, source.pod, source.container, argv(host), timeout=_POD_SECONDS, limit=_LIMIT)
     except CouldNotAsk as failure:
-        return _here(host, str(failure))
+        return here(host, str(failure))
     if found := addresses_in(ran.stdout.decode("utf-8", "replace")):
         return Resolved(found, where)
     if ran.code == _NOT_FOUND:
         return Resolved((), where, f"{where} cannot resolve {host}", certain=True)
     if lacks(ran, "getent"):
-        return _here(host, f"container {source.container} of {where} has no getent")
-    return _here(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
+        return here(host, f"container {source.container} of {where} has no getent")
+    return here(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
 
 
 def argv(host: str) -> tuple[str, ...]:
@@ -86,24 +85,20 @@ def addresses_in(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _here(host: str, why: str) -> Resolved:
-    """Ask this machine, within a limit: its resolver may take minutes, and cannot be stopped."""
-    answers: queue.SimpleQueue[tuple[str, ...] | OSError] = queue.SimpleQueue()
+def here(host: str, why: str = "") -> Resolved:
+    """Resolve a name on this machine, within a limit: its resolver may take minutes, and cannot be stopped.
 
-    def ask() -> None:
-        try:
-            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as failure:
-            answers.put(OSError(str(failure)))
-            return
-        answers.put(tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos)))
+    `why` says in half a sentence why it was not the source pod that was asked. Raises nothing, as `resolve`.
+    """
 
-    threading.Thread(target=ask, daemon=True).start()
-    missing = f"this machine did not resolve {host} within {_OWN_SECONDS:g} s"
+    def ask() -> tuple[str, ...]:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos))
+
     try:
-        answer = answers.get(timeout=_OWN_SECONDS)
-    except queue.Empty:
-        return Resolved((), "this machine", missing, note=why)
-    if isinstance(answer, OSError):
-        return Resolved((), "this machine", f"this machine cannot resolve {host}: {answer}", note=why)
-    return Resolved(answer, "this machine", note=why)
+        return Resolved(within(_OWN_SECONDS, ask), "this machine", note=why)
+    except TimeoutError:
+        missing = f"this machine did not resolve {host} within {_OWN_SECONDS:g} s"
+    except (OSError, UnicodeError) as failure:
+        missing = f"this machine cannot resolve {host}: {failure}"
+    return Resolved((), "this machine", missing, note=why)

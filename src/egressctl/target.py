@@ -10,7 +10,7 @@ from typing import Any
 from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
 from egressctl.errors import InvalidInput, Problem
 from egressctl.findings import Findings
-from egressctl.model import Probe, Target
+from egressctl.model import Origin, Probe, Target
 from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
 from egressctl.probes import probe_name, read_probes, url_fault
 from egressctl.serviceentry import (
@@ -187,7 +187,19 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
         probes=derived_probes(read({"spec": spec})) if probes is None else probes,
         labels=kept_labels,
         annotations=kept,
+        origin=_origin(document, own, probes or ()),
     )
+
+
+def _origin(document: Document, own: bool, probes: Sequence[Probe]) -> Origin:
+    """Say where the target stands, and each of its probes: those of an annotation where the annotation begins."""
+
+    def line(index: int) -> int | None:
+        path: Path = ("spec", "probes", index) if own else ("metadata", "annotations", ANNOTATION_PROBES)
+        return document.place(path).line
+
+    name = document.place(("metadata", "name"))
+    return Origin(name.source, name.line, {probe.name: line(index) for index, probe in enumerate(probes)})
 
 
 def _is_target(value: Mapping[str, Any], found: Findings) -> bool | None:

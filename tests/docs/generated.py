@@ -17,11 +17,16 @@ from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import curl, errors, oldcurl, resolving
+from egressctl.catalog.sides import MEANINGS
+from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 from egressctl.rules import RULES
 
-SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down")
+SUBCOMMANDS = {
+    "lab": ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down"),
+    "catalog": ("list", "show", "diff", "refresh"),
+}
 
 
 def _fenced(text: str, language: str = "text") -> str:
@@ -41,7 +46,7 @@ def commands() -> str:
     lines: list[tuple[str, ...]] = [()]
     for name, _, _ in main.COMMANDS:
         lines.append((name,))
-        lines += [(name, each) for each in SUBCOMMANDS] if name == "lab" else []
+        lines += [(name, each) for each in SUBCOMMANDS.get(name, ())]
     return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
 
 
@@ -126,6 +131,18 @@ def _kind(schema: Mapping[str, Any], node: Mapping[str, Any]) -> tuple[str, list
     return told, list(kind) if isinstance(kind, list) else [kind], node
 
 
+def states() -> str:
+    """Return the table of what `catalog diff` says of a block."""
+    rows = ["| state | what it means |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| `{state}` | {meaning} |" for state, meaning in MEANINGS.items())]) + "\n"
+
+
+def alarms() -> str:
+    """Return the table of what stops `catalog refresh`."""
+    rows = ["| alarm | what it means |", "| --- | --- |"]
+    return "\n".join([*rows, *(f"| `{alarm}` | {meaning} |" for alarm, meaning in ALARMS.items())]) + "\n"
+
+
 def exec_probe() -> str:
     """Return the command line that one exec with two probes is: one that reads a body, and one that does not."""
     extracting = Probe("articles", "URL-2", extract={"articles": "(.*)"})
@@ -203,6 +220,8 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-resolve": exec_resolve,
     "exec-version": exec_version,
     "rules": rules,
+    "states": states,
+    "alarms": alarms,
     "differences": differences,
     "schema-fields": schema_fields,
 }

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from egressctl.parallel import gather
+from egressctl.parallel import gather, within
 
 
 def test_results_come_in_the_order_of_the_calls_whatever_ends_first() -> None:
@@ -82,3 +82,16 @@ def test_an_interruption_leaves_at_once_and_begins_nothing_more(monkeypatch: pyt
 def test_nothing_to_do_and_a_single_call() -> None:
     assert gather([], at_most=4) == []
     assert gather([lambda: 7], at_most=4) == [7]
+
+
+def test_what_ends_in_time_gives_its_result_or_its_failure() -> None:
+    assert within(60, lambda: "done") == "done"
+    with pytest.raises(ValueError, match="one"):
+        within(60, lambda: int("one"))
+
+
+def test_what_is_late_is_left_alone() -> None:
+    never = threading.Event()
+    with pytest.raises(TimeoutError):
+        within(0.01, never.wait)
+    never.set()

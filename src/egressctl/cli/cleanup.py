@@ -53,7 +53,7 @@ def cleanup(
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUNS))
     if all_namespaces and (names or not all_of_them):
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
-    session = sessions.Session("cleanup", connection, output)
+    session = sessions.Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> list[int]:
         from egressctl import curl
@@ -88,7 +88,7 @@ def cleanup(
             raise done.unasked
         return []
 
-    return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
+    return sessions.conduct(session, work)
 
 
 def _ask(session: sessions.Session, names: list[str], agreed: bool) -> None:

@@ -45,9 +45,12 @@ def print_lines(lines: Iterable[Line]) -> None:
         for line in lines:
             console.print(Text.assemble(*((drawable(sys.stdout, text), style) for style, text in line)))
         return
-    plain = "\n".join("".join(text for _, text in line).rstrip() for line in lines)
-    if plain:
-        print(drawable(sys.stdout, plain))
+    print(drawable(sys.stdout, plain(lines)), end="")
+
+
+def plain(lines: Iterable[Line]) -> str:
+    """Return a picture as text without colours, each line with its end."""
+    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in lines)
 
 
 def say(text: str) -> None:
@@ -80,6 +83,8 @@ class TerminalProgress:
         self._status: Status | None = None
         self._last = ""
         self.warnings: list[str] = []
+        self.results: list[str] = []
+        """The lines of results, whether they were shown or not."""
         self.unwritable: OSError | None = None
         """Why stdout took no more, once that has happened."""
 
@@ -104,6 +109,7 @@ class TerminalProgress:
             say(neutralise(text))
 
     def result(self, text: str) -> None:
+        self.results.append(neutralise(text))
         if self._results:
             self.stop()
             try:

@@ -49,10 +49,11 @@ def create(
 
     if dry_run not in DRY_RUNS:
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUNS))
-    session = sessions.Session("create", connection, output)
+    session = sessions.Session("create", connection, output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
         targets = wanted_targets(names or [], target)
+        session.remember_origins(targets)
         from egressctl.create import How
         from egressctl.create import create as use_case
 
@@ -71,7 +72,7 @@ def create(
         )
         done = use_case(session.mesh, targets, how, session.progress, interrupts)
         session.targets = [each.result() for each in done.created]
-        if dry_run != "none" and output.shown in ("json", "yaml"):
+        if dry_run != "none":
             # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
             session.print_instead([created.manifest for created in done.created])
 

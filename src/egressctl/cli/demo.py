@@ -37,7 +37,7 @@ def demo(*, output: Output) -> int:
     from egressctl.lab import control
 
     name = f"demo-{os.getpid()}"
-    session = sessions.Session("demo", Connection(request_timeout=30.0), output)
+    session = sessions.Session("demo", Connection(request_timeout=30.0), output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
         session.progress.step("starting a lab: a pod, a real Envoy as its sidecar, and a small internet")

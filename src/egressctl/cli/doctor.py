@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import print_lines
+from egressctl.cli.console import plain, print_lines
 from egressctl.cli.options import Connection, Output, SourceFlags, flat
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
@@ -43,7 +43,7 @@ def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> in
     """Translate flags into egressctl.doctor.examine."""
     from egressctl.doctor import Status, examine
 
-    if output.shown == "name":
+    if "name" in output.wanted:
         raise InvalidInput("--output name: doctor prints table, json or yaml")
     session = sessions.Session("doctor", connection, output)
     found = []
@@ -55,7 +55,13 @@ def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> in
     code = CouldNotAsk.exit_code if any(each.status is Status.ERROR for each in found) else 0
     if output.shown != "table":
         sessions.print_data(_document(found, code), output.shown)
-    return code
+    return session.publish(lambda form, code: _text(found, form, code), code)
+
+
+def _text(found: list[Check], form: str, code: int) -> str:
+    if form == "table":
+        return plain(line for check in found for line in _lines(check))
+    return sessions.data_text(_document(found, code), form)
 
 
 def _lines(check: Check) -> Iterator[Line]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import print_lines, tell_failure
+from egressctl.cli.console import drawable, plain, print_lines, tell_failure
 from egressctl.cli.options import Connection, Folders, Output, SourceFlags, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
@@ -68,7 +69,7 @@ def explain(
         session.progress.warn(warning)
     code = 0 if found.whole else 3
     _print(session, found, code)
-    return code
+    return session.publish(lambda form, code: _text(found, form, code), code)
 
 
 def _address(text: str) -> str:
@@ -81,17 +82,24 @@ def _address(text: str) -> str:
         raise InvalidInput(f"--address {text}: no address", hint="such as 192.0.2.1") from None
 
 
-def _print(session: sessions.Session, found: Explanation, code: int) -> None:
+def _text(found: Explanation, form: str, code: int) -> str:
     from egressctl.report.path import document, picture
 
-    if session.output.shown in ("json", "yaml"):
-        sessions.print_data(document(found.source, found.paths, found.not_looked_at, code), session.output.shown)
-    elif session.output.shown == "name":
-        for name in dict.fromkeys(each.carrier.name for each in found.paths if each.carrier):
-            print(f"serviceentry.networking.istio.io/{neutralise(name)}")
+    if form in ("json", "yaml"):
+        return sessions.data_text(document(found.source, found.paths, found.not_looked_at, code), form)
+    if form == "name":
+        names = dict.fromkeys(each.carrier.name for each in found.paths if each.carrier)
+        return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
+    return plain(line for each in found.paths for line in picture(each))
+
+
+def _print(session: sessions.Session, found: Explanation, code: int) -> None:
+    if session.output.shown == "table":
+        from egressctl.report.path import picture
+
+        print_lines(line for each in found.paths for line in picture(each))
     else:
-        for each in found.paths:
-            print_lines(picture(each))
+        print(drawable(sys.stdout, _text(found, session.output.shown, code)), end="")
     unknown = [each for each in found.paths if each.unknown]
     if unknown:
         more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""

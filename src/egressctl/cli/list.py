@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egressctl.cli import session as sessions
+from egressctl.cli.console import drawable
 from egressctl.cli.options import Connection, Output, flat
 from egressctl.neutral import neutralise
 
@@ -45,17 +47,19 @@ def list_ours(
     session.progress.stop()
     for warning in session.mesh.api.warnings:
         session.progress.warn(warning)
-    if output.shown in ("json", "yaml"):
-        data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
-        sessions.print_data(data, output.shown)
-    elif output.shown == "name":
-        for each in items:
-            print(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}")
-    elif not items:
+    if not items and output.shown == "table":
         session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
-    else:
-        _table(items)
-    return 0
+    print(drawable(sys.stdout, _text(items, output.shown)), end="")
+    return session.publish(lambda form, _: _text(items, form), 0)
+
+
+def _text(items: list[Item], form: str) -> str:
+    if form in ("json", "yaml"):
+        data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
+        return sessions.data_text(data, form)
+    if form == "name":
+        return "".join(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}\n" for each in items)
+    return _table(items) if items else ""
 
 
 def _document(item: Item) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def _document(item: Item) -> dict[str, Any]:
     }
 
 
-def _table(items: list[Item]) -> None:
+def _table(items: list[Item]) -> str:
     rows = [("NAMESPACE", "NAME", "TARGET", "HOSTS", "PORTS", "RUN ID", "AGE")]
     for each in items:
         entry = each.entry
@@ -82,8 +86,9 @@ def _table(items: list[Item]) -> None:
         rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age(each.age)))
     clean = [tuple(neutralise(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in clean) for column in range(len(rows[0]))]
-    for row in clean:
-        print("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return "".join(
+        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in clean
+    )
 
 
 def age(seconds: float) -> str:

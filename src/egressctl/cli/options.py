@@ -165,12 +165,19 @@ class Output:
 
     output: Annotated[
         list[str],
-        typer.Option("--output", "-o", metavar="FORMAT[=FILE]", help="table, json, yaml or name; repeatable, each to a file."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FORMAT[=FILE]",
+            help="table, json, yaml or name; where probes are judged, junit or tap; repeatable, each to a file.",
+        ),
     ] = dataclasses.field(default_factory=lambda: ["table"])
     verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show the commands that repeat each probe by hand.")] = 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")] = False
 
     FORMATS = ("table", "json", "yaml", "name")
+    REPORTS = (*FORMATS, "junit", "tap")
+    """Those of a command that ends with a Report."""
 
     @property
     def shown(self) -> str:
@@ -182,12 +189,17 @@ class Output:
         """Format and path of each output that goes to a file."""
         return tuple((form, path) for form, equals, path in (each.partition("=") for each in self.output) if equals)
 
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Every format that was asked for, wherever it goes."""
+        return frozenset((self.shown, *(form for form, _ in self.files)))
+
     def check(self, formats: Sequence[str] = FORMATS) -> None:
         """Raise InvalidInput for a format that is none of `formats`, a file without a name, or two formats for stdout."""
         for form, equals, path in (each.partition("=") for each in self.output):
             if form not in formats:
                 raise InvalidInput(f"--output {form}: no such format", hint="one of " + ", ".join(formats))
-            if equals and not path:
+            if equals and path in ("", "-"):
                 raise InvalidInput(f"--output {form}=: the file has no name", hint=f"such as -o {form}=report.{form}")
         if len(plain := [each for each in self.output if "=" not in each]) > 1:
             raise InvalidInput(

@@ -52,10 +52,11 @@ def run(
     from egressctl.cli.verify import expectation
 
     expected = expectation(expect)
-    session = sessions.Session("run", connection, output)
+    session = sessions.Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(interrupts: Any) -> list[int]:
         targets = wanted_targets(names or [], target)
+        session.remember_origins(targets)
         from egressctl import curl
         from egressctl.cleanup import Removal
         from egressctl.create import How
@@ -95,4 +96,4 @@ def run(
                 raise done.removed.unasked
         return []
 
-    return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
+    return sessions.conduct(session, work)

@@ -8,22 +8,25 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from egressctl import __version__, exitcodes
-from egressctl.cli.console import TerminalProgress, discard_stdout, print_lines, say, tell_failure
+from egressctl.cli import github, outputs
+from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
 from egressctl.cli.options import Connection, Output, SourceFlags
-from egressctl.errors import EgressctlError, Interrupted
-from egressctl.model import Failure, KubernetesInfo, Manifest, ProbeResult, Report, TargetResult
+from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
+from egressctl.interrupts import Interrupts
+from egressctl.model import Failure, KubernetesInfo, Manifest, Origin, ProbeResult, Report, Target, TargetResult
 from egressctl.neutral import neutralise
 from egressctl.source import SourceChoice
 
 if TYPE_CHECKING:
     from egressctl import curl
     from egressctl.mesh import Mesh
+    from egressctl.report.picture import Line
 
 
 _AFTER_A_SIGNAL = {
@@ -42,15 +45,23 @@ class Session:
     output: Output
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     targets: list[TargetResult] = field(default_factory=list)
+    formats: Sequence[str] = Output.FORMATS
+    """What `-o` may ask this command for."""
+    allow_unproven: bool = False
 
     def __post_init__(self) -> None:
-        self.output.check()
+        self.output.check(self.formats)
+        outputs.refuse_unwritable(self.output.files)
         self.progress = TerminalProgress(quiet=self.output.quiet, results=self.output.shown == "table")
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
         self._mesh: Mesh | None = None
         self._instead: Manifest | None = None
         self._kubernetes: KubernetesInfo | None = None
+        self._origins: dict[tuple[str | None, str], Origin] = {}
+        self.interrupts = Interrupts()
+        self.printing = False
+        """Whether the report has begun to go to stdout: then it is too late for another."""
 
     @property
     def mesh(self) -> Mesh:
@@ -80,56 +91,103 @@ class Session:
         """The namespace of the flags, else the context's, else `default`."""
         return self.connection.namespace or self.mesh.api.namespace or "default"
 
-    def finish(self, *, allow_unproven: bool = False, also: Sequence[int] = (), failure: EgressctlError | None = None) -> int:
-        """Print the report, and return its exit code; a failure that came about on the way is told as well."""
+    def remember_origins(self, targets: Sequence[Target]) -> None:
+        """Note where in files the targets stand, for annotations of what becomes of them."""
+        self._origins |= {(each.namespace, each.name): each.origin for each in targets if each.origin}
+
+    def finish(self, *, also: Sequence[int] = (), failure: EgressctlError | None = None) -> int:
+        """Deliver the report, and return its exit code; a failure that came about on the way is told as well."""
         codes = [*also, *([failure.exit_code] if failure else [])]
-        code = exitcodes.of_results(self.targets, allow_unproven=allow_unproven, also=codes)
+        code = exitcodes.of_results(self.targets, allow_unproven=self.allow_unproven, also=codes)
         self.progress.stop()
         for warning in self._mesh.api.warnings if self._mesh else ():
             self.progress.warn(warning)
-        for probe in (probe for target in self.targets for probe in target.probes if allow_unproven):
+        for probe in (probe for target in self.targets for probe in target.probes if self.allow_unproven):
             if exitcodes.of_probe(probe, allow_unproven=False) == 4 and exitcodes.of_probe(probe, allow_unproven=True) == 0:
                 self.progress.warn(f"{probe.probe.name}: the answer came, unproven, and passes because of --allow-unproven")
-        self._print(code, failure)
-        if failure is not None:
-            tell_failure(failure)
-        return code
+        return self._deliver(code, failure)
 
     def finish_interrupted(self, stop: Interrupted) -> int:
-        """Print the report of what was found until a signal came, and return the signal's exit code."""
+        """Deliver the report of what was found until a signal came, and return the signal's exit code."""
         self.progress.stop()
         failure = EgressctlError(f"{self.command} was interrupted", hint=_AFTER_A_SIGNAL.get(self.command, ""))
-        self._print(stop.exit_code, failure)
-        tell_failure(failure)
-        return stop.exit_code
+        return self._deliver(stop.exit_code, failure)
+
+    def finish_broken(self, bug: Exception) -> None:
+        """Write the outputs that go to files although the command ends by a bug, which whoever called tells."""
+        if not self.printing:
+            self.progress.stop()
+            failure = EgressctlError(f"a bug in egressctl: {type(bug).__name__}: {bug}")
+            self.publish(lambda form, code: self._text(form, code, failure), failure.exit_code)
+
+    def _deliver(self, code: int, failure: EgressctlError | None) -> int:
+        """Write, annotate and print the report, tell the failure, and return the exit code."""
+        with self.interrupts.deferred():
+            code = self.publish(lambda form, code: self._text(form, code, failure), code)
+            if github.runs_this():
+                problems = failure.problems if isinstance(failure, InvalidInput) else ()
+                github.tell(self._report(code, failure), self._origins, problems)
+        self.printing = True
+        try:
+            self._print(code, failure)
+        finally:
+            if failure is not None:
+                tell_failure(failure)
+        return code
+
+    def publish(self, text_of: Callable[[str, int], str], code: int) -> int:
+        """Write each output that goes to a file, given its text by format and exit code; tell which could not be written.
+
+        Return the exit code of the command: 3 where it was 0 and a file could not be written, which never hides another.
+        """
+        unwritten = outputs.write_all(self.output.files, lambda form: text_of(form, code))
+        for path, error in unwritten.items():
+            tell_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))
+        if unwritten and code == 0:
+            code = CouldNotAsk.exit_code
+            others = [each for each in self.output.files if each[1] not in unwritten]
+            outputs.write_all(others, lambda form: text_of(form, code))
+        return code
 
     def _print(self, code: int, failure: EgressctlError | None) -> None:
         """Print the report; a reader who went away changes no exit code, a full disk is an OSError."""
         try:
             if self.progress.unwritable is not None:
                 raise self.progress.unwritable
-            self._print_report(code, failure)
+            if self.output.shown == "table":
+                print_lines(self._pictures())
+            else:
+                print(drawable(sys.stdout, self._text(self.output.shown, code, failure)), end="")
             sys.stdout.flush()
         except BrokenPipeError:
             discard_stdout()
 
-    def _print_report(self, code: int, failure: EgressctlError | None) -> None:
-        if self._instead is not None:
-            print_data(dict(self._instead), self.output.shown)
-        elif self.output.shown in ("json", "yaml"):
+    def _text(self, form: str, code: int, failure: EgressctlError | None) -> str:
+        """Return the report in a format."""
+        if form in ("json", "yaml"):
             from egressctl.report.document import document
 
-            print_data(document(self._report(code, failure)), self.output.shown)
-        elif self.output.shown == "name":
-            for target in self.targets:
-                for entry in target.service_entries:
-                    print(f"serviceentry.networking.istio.io/{neutralise(entry)}")
-        else:
-            from egressctl.report.picture import pictures
+            return data_text(document(self._report(code, failure)) if self._instead is None else dict(self._instead), form)
+        if form == "name":
+            names = (neutralise(entry) for target in self.targets for entry in target.service_entries)
+            return "".join(f"serviceentry.networking.istio.io/{name}\n" for name in names)
+        if form == "junit":
+            from egressctl.report.junit import junit
 
-            for target in self.targets:
-                if target.probes or target.closure:
-                    print_lines(pictures(target))
+            return junit(self._report(code, failure))
+        if form == "tap":
+            from egressctl.report.tap import tap
+
+            return tap(self._report(code, failure))
+        told = f"error: {neutralise(str(failure))}\n" if failure else ""
+        return "".join(f"{each}\n" for each in self.progress.results) + plain(self._pictures()) + told
+
+    def _pictures(self) -> Iterator[Line]:
+        from egressctl.report.picture import pictures
+
+        for target in self.targets:
+            if target.probes or target.closure:
+                yield from pictures(target)
 
     def _report(self, code: int, failure: EgressctlError | None) -> Report:
         return Report(
@@ -142,11 +200,12 @@ class Session:
             targets=tuple(self.targets),
             warnings=tuple(self.progress.warnings),
             error=Failure(str(failure), failure.hint) if failure else None,
+            allow_unproven=self.allow_unproven,
         )
 
     def remember_kubernetes(self) -> KubernetesInfo | None:
         """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
-        if self._kubernetes is None and self._mesh is not None and self.output.shown in ("json", "yaml"):
+        if self._kubernetes is None and self._mesh is not None and self.output.wanted & {"json", "yaml", "junit"}:
             try:
                 self._kubernetes = self._mesh.info()
             except EgressctlError:
@@ -175,21 +234,25 @@ def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
     return shlex.join([*where, *probe_argv([result.probe], limits)])
 
 
-def conduct(session: Session, work: Any, **finish: Any) -> int:
-    """Run a command's work with signals turned into clean endings; print the report whatever happens.
+def conduct(session: Session, work: Callable[[Interrupts], Sequence[int] | None]) -> int:
+    """Run a command's work with signals turned into clean endings; deliver the report whatever happens.
 
     `work` takes the Interrupts and returns further exit codes, or None.
     """
-    from egressctl.interrupts import Interrupts
-
-    with Interrupts() as interrupts:
+    with session.interrupts as interrupts:
         try:
-            also = work(interrupts) or ()
-        except EgressctlError as failure:
-            return session.finish(failure=failure, **finish)
+            try:
+                also = work(interrupts) or ()
+            except EgressctlError as failure:
+                return session.finish(failure=failure)
+            return session.finish(also=also)
         except Interrupted as stop:
+            if session.printing:
+                raise
             return session.finish_interrupted(stop)
-        return session.finish(also=also, **finish)
+        except Exception as bug:
+            session.finish_broken(bug)
+            raise
 
 
 def choice_of(flags: SourceFlags) -> SourceChoice:
@@ -199,12 +262,20 @@ def choice_of(flags: SourceFlags) -> SourceChoice:
 
 def print_data(data: Any, output: str) -> None:
     """Print plain data as JSON or YAML on stdout."""
-    if output == "json":
-        print(json.dumps(data, indent=2, ensure_ascii=True))
-    else:
-        import yaml
+    print(drawable(sys.stdout, data_text(data, output)), end="")
 
-        print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+
+def data_text(data: Any, form: str) -> str:
+    """Return plain data as JSON or YAML.
+
+    No line of it is a command to GitHub's runner, whatever the data say: that reads `##[` anywhere and `::` at a line's
+    beginning. In YAML each text is one line therefore.
+    """
+    if form == "json":
+        return json.dumps(data, indent=2, ensure_ascii=True).replace("##[", "#\\u0023[") + "\n"
+    from egressctl.report.yaml import to_yaml
+
+    return to_yaml(data)
 
 
 def _lab_kubeconfig(progress: TerminalProgress) -> str:

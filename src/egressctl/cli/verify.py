@@ -67,7 +67,7 @@ def verify(
     """Translate flags into egressctl.verify.verify."""
     expected = expectation(expect)
     address = _address(around_address, allow_internal=allow_internal)
-    session = sessions.Session("verify", connection, output)
+    session = sessions.Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> None:
         from egressctl import around as besides
@@ -88,7 +88,7 @@ def verify(
             session.targets = besides.around(session.mesh, wanted, session.targets, asking, session.progress, address)
         session.repeat_by_hand(session.targets, limits)
 
-    return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
+    return sessions.conduct(session, work)
 
 
 def expectation(text: str) -> Verdict | None:
@@ -133,6 +133,7 @@ def _wanted(
     namespace = session.namespace
     if filenames:
         targets = wanted_targets(names, TargetFlags(filename=filenames, allow_internal=allow_internal))
+        session.remember_origins(targets)
         places = [(target.namespace or namespace, target.entry_name) for target in targets]
         live = look_up(session.mesh, places)
         return [wanted_of_target(each, namespace, manifest, asked) for each, manifest in zip(targets, live, strict=True)]

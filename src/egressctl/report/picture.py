@@ -37,7 +37,7 @@ def pictures(target: TargetResult) -> Iterator[Line]:
     """Draw every probe of a target, those of its closure last."""
     entries = ", ".join(target.service_entries) or "no ServiceEntry"
     step = f"{target.step}: " if target.step else ""
-    yield (("bold", f"{step}{target.name}"), ("", f"  {entries} in namespace {target.namespace}"))
+    yield (("bold", neutralise(f"{step}{target.name}")), ("", neutralise(f"  {entries} in namespace {target.namespace}")))
     for probe in target.probes:
         yield from picture(probe)
     for probe in target.closure:
@@ -49,7 +49,7 @@ def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
     held = "" if result.held else f", expected {result.probe.expect.verdict}"
     style = "green" if result.held else STYLES[result.verdict]
     yield (
-        ("", f"  {when}{neutralise(result.probe.name)}  {neutralise(result.probe.url)}  "),
+        ("", f"  {neutralise(f'{when}{result.probe.name}')}  {neutralise(result.probe.url)}  "),
         (f"bold {style}", str(result.verdict)),
         ("", held),
     )

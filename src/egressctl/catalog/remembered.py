@@ -1,0 +1,56 @@
+"""Remember published lists in the user's cache folder, so that an unchanged one need not be sent again.
+
+A file a list: a line of JSON (address, ETag, Last-Modified, SHA-256), then the list as it came. What cannot be kept
+is fetched again the next time, and what does not fit its own line is not believed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from egressctl.catalog.fetch import LIMITS, NOTHING, Fetched, Limits, Validators, fetch
+from egressctl.files import replace
+
+
+def folder() -> Path:
+    """Return where lists are kept: `egressctl/published` in XDG_CACHE_HOME, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egressctl" / "published"
+
+
+def current(url: str, kept: Path, *, limits: Limits = LIMITS) -> bytes:
+    """Return what is published at an address now; raise FetchFailed."""
+    before = _recall(url, kept)
+    now = fetch(url, before.validators if before else NOTHING, limits=limits)
+    if now is None:
+        assert before is not None  # else nothing was asked that could be answered so
+        return before.data
+    if now.validators != NOTHING:
+        _keep(url, now, kept)
+    return now.data
+
+
+def _place(url: str, kept: Path) -> Path:
+    return kept / hashlib.sha256(url.encode()).hexdigest()
+
+
+def _recall(url: str, kept: Path) -> Fetched | None:
+    try:
+        line, _, data = _place(url, kept).read_bytes().partition(b"\n")
+        told = json.loads(line)
+        if (told["url"], told["sha256"]) == (url, hashlib.sha256(data).hexdigest()):
+            return Fetched(data, Validators(str(told["etag"]), str(told["modified"])))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return None
+
+
+def _keep(url: str, now: Fetched, kept: Path) -> None:
+    told = {"url": url, "etag": now.validators.etag, "modified": now.validators.modified}
+    told["sha256"] = hashlib.sha256(now.data).hexdigest()
+    with contextlib.suppress(OSError):
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace(_place(url, kept), json.dumps(told).encode() + b"\n" + now.data, mode=0o600)

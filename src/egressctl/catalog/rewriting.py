@@ -1,0 +1,153 @@
+"""Put what a list holds now into a target's file, and leave every other line of the file as it is. Pure.
+
+Of each source the day in `checked` is written anew, and `ranges` where it holds something else, without the comments that
+were in it. A source in flow style (`{url: ...}`) is written anew as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from egressctl.catalog.published import Source, as_data, grouped, read
+from egressctl.documents import parse
+from egressctl.errors import InvalidInput, Problem
+from egressctl.findings import Findings
+
+_WIDTH = 120
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|https://[A-Za-z0-9_./-]+|[0-9]+(?:\.[0-9]+){3}/[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""What needs no quotes. A day is a date to readers of YAML 1.1, and text to this one."""
+_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_AT = ("spec", "published")
+_Edit = tuple[int, int, str]
+"""Where in the text, from and to, and what comes there."""
+
+
+def sources_of(text: str, source: str) -> tuple[Source, ...]:
+    """Read `spec.published` of a file that holds one target; raise InvalidInput with all its problems.
+
+    `source` names the text in problems.
+    """
+    parsed = parse(text, source)
+    if len(parsed.documents) != 1:
+        raise InvalidInput(problems=[*parsed.problems, Problem("holds more than one document", "", "one file a target", source)])
+    [document] = parsed.documents
+    found = Findings(document.place)
+    spec = document.value.get("spec")
+    sources = read(found, spec["published"], _AT) if isinstance(spec, Mapping) and "published" in spec else ()
+    if problems := [*parsed.problems, *found.problems]:
+        raise InvalidInput(problems=problems)
+    return sources
+
+
+def writes_addresses(text: str, source: str) -> bool:
+    """Say whether the file's ServiceEntry has addresses of its own, which what is published does not change."""
+    spec = parse(text, source).documents[0].value.get("spec")
+    entry = spec.get("serviceEntry") if isinstance(spec, Mapping) else None
+    return isinstance(entry, Mapping) and "addresses" in entry
+
+
+def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
+    """Return the file's text with these sources in place of its own, which are as many, in the same order.
+
+    Raises InvalidInput where `spec.published` is written so that it cannot be changed in its place.
+    """
+    before = sources_of(text, source)
+    root = yaml.compose(text, Loader=_LOADER)
+    at = _child(_child(root, "spec"), "published")
+    if at is None or at.flow_style or any(each.start_mark.index < at.start_mark.index for each in at.value):
+        raise _refusal(source)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    edits = [
+        edit for node, old, new in zip(at.value, before, now, strict=True) if new != old for edit in _edits(text, node, old, new)
+    ]
+    whole = text
+    for start, end, new_text in sorted(edits, reverse=True):
+        whole = whole[:start] + new_text.replace("\n", newline) + whole[end:]
+    try:
+        good = [*map(_sorted, sources_of(whole, source))] == [*map(_sorted, now)]
+    except InvalidInput:
+        good = False
+    if not good:
+        raise _refusal(source)
+    return whole
+
+
+def _sorted(source: Source) -> Source:
+    """Return a source with its ranges in the order in which a file has them."""
+    [again] = read(Findings(), [as_data(source)], ())
+    return again
+
+
+def _refusal(source: str) -> InvalidInput:
+    problem = Problem(
+        "cannot be changed in its place", "spec.published", "write it in block style, one `- url:` a source", source
+    )
+    return InvalidInput(problems=[problem])
+
+
+def _edits(text: str, node: Any, old: Source, new: Source) -> list[_Edit]:
+    column = node.start_mark.column
+    start, end = node.start_mark.index, _end(node)
+    if node.flow_style:
+        return [(start, end, _block(as_data(new), column).lstrip())]
+    checked, ranges = _child(node, "checked"), _child(node, "ranges")
+    if checked is None:
+        return []  # which is seen once the whole is read again
+    edits = [(checked.start_mark.index, checked.end_mark.index, new.checked)]
+    if grouped(old.ranges) == grouped(new.ranges):
+        return edits
+    written = _block({"ranges": grouped(new.ranges)}, column)
+    if ranges is not None:
+        key = next(key for key, value in node.value if value is ranges)
+        edits.append((key.start_mark.index, _end(ranges), written.lstrip()))
+    else:
+        line_end = text.find("\n", checked.end_mark.index)
+        place = len(text) if line_end < 0 else line_end + 1
+        edits.append((place, place, ("" if line_end >= 0 else "\n") + written + "\n"))
+    return edits
+
+
+def _end(node: Any) -> int:
+    """Return where the last character of a node is; a block's own mark is behind the comments that follow it."""
+    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _child(node: Any, name: str) -> Any:
+    """Return the value of a key, None where there is none in its place: an alias has the place of its anchor."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key, value in pairs if key.value == name and value.start_mark.index > key.start_mark.index), None)
+
+
+def _block(data: Mapping[str, Any], column: int) -> str:
+    """Write a mapping in block style, its keys in this column; lists that fit are on one line."""
+    lines: list[str] = []
+    for key, value in data.items():
+        name = " " * column + _scalar(key) + ":"
+        if isinstance(value, Mapping) and value:
+            lines += [name, _block(value, column + 2)]
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            items = [_block(each, column + 4) for each in value]
+            lines += [name, *(" " * (column + 2) + "- " + item.lstrip() for item in items)]
+        elif isinstance(value, list):
+            flow = f"{name} [{', '.join(_scalar(each) for each in value)}]"
+            lines += [flow] if len(flow) <= _WIDTH else [name, *(" " * (column + 2) + "- " + _scalar(each) for each in value)]
+        else:
+            lines.append(f"{name} {_scalar(value)}" if not isinstance(value, Mapping) else f"{name} {{}}")
+    return "\n".join(lines)
+
+
+def _scalar(value: Any) -> str:
+    """Write a scalar on one line so that every reader takes it for what it is, also in a flow list."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or (_PLAIN.fullmatch(text) and text.lower() not in _WORDS):
+        return text
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in plain) + '"'

@@ -1,0 +1,85 @@
+"""Outputs that go to files: refused before anything is done where they cannot be written, and written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable, Sequence
+
+from egressctl.errors import InvalidInput
+
+_STREAMS = ("/dev/", "/proc/")
+
+
+def refuse_unwritable(files: Sequence[tuple[str, str]]) -> None:
+    """Raise InvalidInput for a path that cannot be written to, or that two outputs name. Nothing is created."""
+    named: dict[str, str] = {}
+    for form, path in files:
+        if fault := _fault(path):
+            raise InvalidInput(f"--output {form}={path}: {fault}", hint="make the folder first, or name another file")
+        place = os.path.realpath(path)
+        if place in named and not _in_place(path):
+            raise InvalidInput(f"--output {named[place]} and {form} both go to {path}", hint=f"-o {form}=ANOTHER-FILE")
+        named[place] = form
+
+
+def _fault(path: str) -> str:
+    """Say in half a sentence why a path cannot be written to; empty where it can, as far as can be told without writing."""
+    place = os.path.realpath(path)
+    folder = os.path.dirname(place)
+    try:
+        mode = os.stat(place).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            return f"there is no folder {folder}"
+        return "" if os.access(folder, os.W_OK | os.X_OK) else f"no file can be made in {folder}"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    if stat.S_ISDIR(mode):
+        return "is a folder"
+    return "" if os.access(place, os.W_OK) else "may not be written to"
+
+
+def _in_place(path: str) -> bool:
+    """Say whether a file is written as it lies there: a device or a pipe, or one whose folder takes no other file."""
+    place = os.path.realpath(path)
+    if path.startswith(_STREAMS):
+        return True
+    return os.path.exists(place) and not (os.path.isfile(place) and os.access(os.path.dirname(place), os.W_OK | os.X_OK))
+
+
+def write(path: str, text: str) -> None:
+    """Write a file whole: its readers see the old one or the new one. Raises OSError, and leaves nothing half-written then."""
+    data = text.encode("utf-8", "backslashreplace")
+    if _in_place(path):
+        # A pipe that nobody reads is an error, where a plain open would wait for ever.
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
+        os.set_blocking(descriptor, True)
+        with open(descriptor, "wb") as stream:
+            stream.write(data)
+        return
+    place = os.path.realpath(path)
+    draft = os.path.join(os.path.dirname(place), f".egressctl-{secrets.token_hex(6)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+        with contextlib.suppress(FileNotFoundError):  # what replaces a file keeps its mode
+            os.chmod(draft, stat.S_IMODE(os.stat(place).st_mode))
+        os.replace(draft, place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+def write_all(files: Sequence[tuple[str, str]], text_of: Callable[[str], str]) -> dict[str, OSError]:
+    """Write each output's text to its file; return what could not be written, by path. One that fails stops no other."""
+    unwritten = {}
+    for form, path in files:
+        try:
+            write(path, text_of(form))
+        except OSError as error:
+            unwritten[path] = error
+    return unwritten

@@ -1,0 +1,126 @@
+"""A Report as GitHub Actions shows it: annotations, which are lines of a log, and a summary in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from egressctl.errors import Problem
+from egressctl.model import ProbeResult, Report, TargetResult
+from egressctl.neutral import neutralise
+from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+
+Place = tuple[str, int | None]
+"""A file, as a path from the repository's root, and a line in it."""
+Find = Callable[[TargetResult, ProbeResult | None], Place | None]
+"""Says where a target, or a probe of it, stands in a file; None for what stands in none."""
+
+LONGEST_SUMMARY = 1024 * 1024
+"""Bytes of a step's summary that GitHub takes; of a longer one it takes nothing."""
+_ANNOTATIONS = 10
+"""So many annotations of one kind GitHub keeps of a step; the last of ours says how many more there are."""
+_MORE = "\n{count} more are in the report.\n"
+_PLAIN = re.compile(r"[^A-Za-z0-9 .,/:;=()'+%?-]")
+_LEVELS = {Fate.FAILED: "error", Fate.ERROR: "error", Fate.SKIPPED: "warning"}
+_SIGNS = {Fate.PASSED: "✅", Fate.FAILED: "❌", Fate.ERROR: "❗", Fate.SKIPPED: "⚠️"}
+
+
+def command(level: str, message: str, title: str = "", place: Place | None = None) -> str:
+    """Return the line that makes an annotation; `level` is `error`, `warning` or `notice`.
+
+    Percent signs and line ends are escaped everywhere, and in properties what ends one: actions/toolkit's command.ts.
+    """
+    properties = []
+    if place is not None:
+        properties.append(f"file={_property(place[0])}")
+        properties += [f"line={place[1]}"] if place[1] else []
+    properties += [f"title={_property(title)}"] if title else []
+    return f"::{level}{' ' if properties else ''}{','.join(properties)}::{_data(message)}"
+
+
+def notes(report: Report, find: Find, problems: Iterable[Problem] = ()) -> Iterator[str]:
+    """Yield a line for each probe that did not hold, or passes without a proof, and for why the command stopped.
+
+    `problems` are those of its input, each with its place; they stand for the one sentence of the report's error.
+    """
+    lines: dict[str, list[str]] = {"error": [], "warning": []}
+    for suite in suites(report):
+        told = list(problems) if suite.target is None and report.error is not None else []
+        for each in told:
+            message = f"{each.field}: {each.message}" if each.field else each.message
+            remedy = f" ({each.remedy})" if each.remedy else ""
+            place = (each.source, each.line) if each.source else None
+            lines["error"].append(command("error", message + remedy, f"egressctl {report.command}", place))
+        for case in () if told else suite.cases:
+            if case.fate in _LEVELS and case.kind != "no-probe":
+                level = _LEVELS[case.fate]
+                place = find(suite.target, case.result) if suite.target else None
+                lines[level].append(command(level, _told(case), _title(suite, case), place))
+    for level, found in lines.items():
+        yield from found[:_ANNOTATIONS] if len(found) <= _ANNOTATIONS else found[: _ANNOTATIONS - 1]
+        if len(found) > _ANNOTATIONS:
+            yield command(level, f"{len(found) - _ANNOTATIONS + 1} more are in the step's summary", f"egressctl {report.command}")
+
+
+def _title(suite: Suite, case: Case) -> str:
+    return f"{suite.name}: {case.name}" if suite.target else suite.name
+
+
+def _told(case: Case) -> str:
+    verdict = f"{case.result.verdict}, {case.kind}: " if case.result and case.kind != case.result.verdict else ""
+    return f"{verdict}{case.message}" + (f"\nnext: {case.hint}" if case.hint else "")
+
+
+def summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
+    """Return the report as Markdown of at most `limit` bytes; rows that do not fit are counted, not cut."""
+    found = suites(report)
+    cases = [(suite, case) for suite in found for case in suite.cases if suite.target is not None]
+    head = f"### egressctl {report.command}: {_outcome(found)}\n\n"
+    if report.error is not None:
+        next_step = f"<br>next: <code>{_escaped(report.error.hint)}</code>" if report.error.hint else ""
+        head += f"{_SIGNS[Fate.ERROR]} {_escaped(report.error.message)}{next_step}\n\n"
+    if cases:
+        head += "| | target | probe | verdict | Envoy cluster | cause and next step |\n|---|---|---|---|---|---|\n"
+    tail = "".join(f"\n- warning: {_escaped(each)}" for each in report.warnings[:50])
+    tail += f"\n\nrun {_escaped(report.run_id)}, exit code {report.exit_code}, {report.duration:.1f} s\n\n"
+    left = limit - sum(len(each.encode()) for each in (head, tail, _MORE)) - 20
+    if left < 0:
+        return ""
+    rows: list[str] = []
+    for suite, case in cases:
+        row = _row(suite, case)
+        left -= len(row.encode())
+        if left < 0:
+            break
+        rows.append(row)
+    more = _MORE.format(count=len(cases) - len(rows)) if len(rows) < len(cases) else ""
+    return head + "".join(rows) + more + tail
+
+
+def _outcome(found: Iterable[Suite]) -> str:
+    cases = [case for suite in found for case in suite.cases]
+    counts = ((sum(case.fate is fate for case in cases), fate) for fate in Fate)
+    return ", ".join(f"{count} {'in error' if fate is Fate.ERROR else fate}" for count, fate in counts if count)
+
+
+def _row(suite: Suite, case: Case) -> str:
+    verdict = str(case.result.verdict) if case.result else suite.target.action if suite.target else ""
+    why = f"{_escaped(case.kind)}: {_escaped(case.message)}" if case.message else ""
+    why += f"<br>next: <code>{_escaped(case.hint)}</code>" if case.hint else ""
+    way = f"<code>{_escaped(carried)}</code>" if case.result and (carried := envoy_cluster(case.result)) else ""
+    cells = (_SIGNS[case.fate], _escaped(f"{suite.group}/{suite.name}"), _escaped(case.name), verdict, way, why)
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _escaped(text: str) -> str:
+    """Write text so that neither Markdown nor HTML finds anything in it: a reference to a character is never structure there."""
+    return _PLAIN.sub(lambda found: f"&#{ord(found[0])};", neutralise(text))
+
+
+def _data(text: str) -> str:
+    lines = (neutralise(line) for line in text.split("\n"))
+    return "%0A".join(line.replace("%", "%25") for line in lines)
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,70 @@
+"""A Report in the Test Anything Protocol, version 13, which readers of version 14 take as well."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from egressctl.model import Report
+from egressctl.neutral import neutralise
+from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+
+
+def tap(report: Report) -> str:
+    """Return the report as lines of ASCII: the plan, a point for each probe with diagnostics in YAML, and why it stopped.
+
+    Source: the specifications of TAP 13 and 14; Perl's own reader refuses what calls itself 14. Strings of the diagnostics
+    are JSON's, which is YAML's double-quoted form.
+    """
+    found = [
+        (suite, case) for suite in suites(report) if suite.target is not None or report.error is None for case in suite.cases
+    ]
+    lines = ["TAP version 13"]
+    if found or report.error is None:
+        lines.append(f"1..{len(found)}")
+    for number, (suite, case) in enumerate(found, 1):
+        lines += _point(number, suite, case)
+    if report.error is not None:
+        lines.append(f"Bail out! {_plain(report.error.message)}")
+    return "\n".join(lines) + "\n"
+
+
+def _point(number: int, suite: Suite, case: Case) -> Iterator[str]:
+    ok = "ok" if case.fate in (Fate.PASSED, Fate.SKIPPED) else "not ok"
+    skip = f" # SKIP {_described(case.kind)}: {_described(case.message)}" if case.fate is Fate.SKIPPED else ""
+    yield f"{ok} {number} - {_described(f'{suite.name}: {case.name}')}{skip}"
+    if case.fate is Fate.PASSED:
+        return
+    yield "  ---"
+    for key, value in _diagnostics(case):
+        yield f"  {key}: {_quoted(value)}"
+    yield "  ..."
+
+
+def _diagnostics(case: Case) -> Iterator[tuple[str, str]]:
+    yield "message", case.message
+    yield "severity", "fail" if case.fate is Fate.FAILED else "error" if case.fate is Fate.ERROR else "comment"
+    result = case.result
+    if result is not None:
+        yield "url", neutralise(result.probe.url)
+        yield "verdict", str(result.verdict)
+        yield "expected", str(result.probe.expect.verdict)
+    yield "cause", case.kind
+    if case.hint:
+        yield "next", case.hint
+    if result is not None and (carried := envoy_cluster(result)):
+        yield "envoyCluster", carried
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=True)
+
+
+def _plain(text: str) -> str:
+    return neutralise(text).encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _described(text: str) -> str:
+    """Write a description: `#` would begin a directive, and a backslash an escape."""
+    return re.sub(r"([\\#])", r"\\\1", _plain(text))
