@@ -73,7 +73,7 @@ TEXTS = st.one_of(
 """Any text, with a leaning towards what would be taken for something else than text."""
 
 some = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # reports are so large that making one smaller takes minutes
