@@ -20,6 +20,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from cli import GUARD_SECONDS, Cli, made
+from docs.pages import read
 from labs import Lab
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,22 @@ def bash(script: str, cli: Cli, options: str, environment: Mapping[str, str]) ->
     )  # fmt: skip
 
 
+def on_the_page(remark: str) -> list[Any]:
+    """Return what the page on CI shows of one CI server."""
+    page = read(ROOT / "docs" / "how-to" / "run-in-ci.md")
+    return [yaml.safe_load(block.body) for block in page.blocks if block.remark == remark]
+
+
 class TestAction:
+    def test_the_page_gives_it_inputs_that_it_has_and_takes_outputs_that_it_has(self) -> None:
+        shown, *_ = on_the_page("workflow")
+        steps = shown["jobs"]["egress"]["steps"]
+        [step] = [each for each in steps if "egressctl" in each.get("uses", "")]
+        assert set(step["with"]) <= set(ACTION["inputs"])
+        taken = re.findall(r"steps\.egress\.outputs\.([\w-]+)", json.dumps(shown))
+        assert taken
+        assert set(taken) <= set(ACTION["outputs"])
+
     def test_it_is_what_github_takes(self) -> None:
         schema("github-actions").validate(ACTION)
 
@@ -104,7 +120,10 @@ class TestAction:
 
 class TestGitLab:
     def test_it_is_what_gitlab_takes(self) -> None:
-        schema("gitlab-ci").validate({**JOB, "egress": {"extends": ".egressctl"}})
+        [shown] = on_the_page("gitlab")
+        schema("gitlab-ci").validate({**JOB, **shown})
+        assert shown["egress"]["extends"] in JOB
+        assert set(shown["egress"]["variables"]) == set(JOB[".egressctl"]["variables"])
 
     def test_the_script_runs_the_whole_task_and_leaves_the_reports_where_they_are_looked_for(self, cli: Cli) -> None:
         job = JOB[".egressctl"]
@@ -124,6 +143,10 @@ class TestGitLab:
 
 
 class TestHook:
+    def test_the_page_names_it(self) -> None:
+        [shown] = on_the_page("pre-commit")
+        assert [each["id"] for each in shown["repos"][0]["hooks"]] == [HOOK["id"]]
+
     def test_it_starts_a_command_that_is_installed(self) -> None:
         program, command = HOOK["entry"].split()
         assert (program, command, HOOK["language"]) == ("egressctl", "lint", "python")

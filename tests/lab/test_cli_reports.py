@@ -141,7 +141,7 @@ class TestOtherCommands:
         assert list(cli.home.iterdir()) == []
 
 
-def annotations(ran: Ran) -> list[str]:
+def told(ran: Ran) -> list[str]:
     return [line for line in ran.stderr.splitlines() if line.startswith("::")]
 
 
@@ -157,7 +157,7 @@ class TestGitHub:
         actions.file(SHUT)
         ran = actions("verify", "-f", "targets.yaml", "-o", "json")
         assert (ran.code, ran.judged) == (1, [("blocked", "entry-missing")] * 2)
-        assert [line.split("::")[1] for line in annotations(ran)] == [
+        assert [line.split("::")[1] for line in told(ran)] == [
             "error file=targets.yaml,line=12,title=wikipedia%3A portal",
             "error file=targets.yaml,line=13,title=wikipedia%3A articles",
         ]
@@ -168,18 +168,18 @@ class TestGitHub:
     def test_an_entry_that_a_run_made_is_found_in_its_file_again(self, actions: Cli) -> None:
         ran = actions("run", "-f", actions.file(SHUT.replace("wikipedia.org}", "wikipedia.org, expect: {status: 404}}")))
         assert ran.code == 1
-        [line] = annotations(ran)
+        [line] = told(ran)
         assert line.startswith("::error file=targets.yaml,line=12,title=wikipedia%3A portal::failed, http-status: ")
 
     def test_each_problem_of_a_file_stands_at_its_line(self, actions: Cli) -> None:
         ran = actions("create", "-f", actions.file(SHUT.replace("NONE", "SOME").replace("number: 443", "number: 0")))
         assert ran.code == 2
-        places = [line.split("::")[1] for line in annotations(ran)]
+        places = [line.split("::")[1] for line in told(ran)]
         assert places == [f"error file=targets.yaml,line={line},title=egressctl create" for line in (8, 10)]
 
     def test_all_is_well(self, actions: Cli) -> None:
         ran = actions("verify", "wikipedia", "--expect", "blocked")
-        assert (ran.code, annotations(ran)) == (0, [])
+        assert (ran.code, told(ran)) == (0, [])
         assert (actions.home / "summary.md").read_text().startswith("### egressctl verify: 2 passed\n")
 
     def test_a_summary_that_cannot_be_written_changes_nothing(self, actions: Cli) -> None:
@@ -189,7 +189,7 @@ class TestGitHub:
 
     def test_elsewhere_nothing_is_told(self, cli: Cli) -> None:
         ran = cli.having(GITHUB_STEP_SUMMARY=str(cli.home / "summary.md"))("verify", "wikipedia")
-        assert (ran.code, annotations(ran), os.listdir(cli.home)) == (1, [], [])
+        assert (ran.code, told(ran), os.listdir(cli.home)) == (1, [], [])
 
     def test_no_text_from_the_network_becomes_a_command(self, actions: Cli, proxy: FaultProxy) -> None:
         named = "::stop-commands::x ##[error]y\n::error::z"
