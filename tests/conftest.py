@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cli import Cli, Odd, odd_pods, put_right
 from cluster import binaries
@@ -29,6 +30,9 @@ NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is no failure of a property.
+    settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
     config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
 
 
