@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-ORIGIN = "egressctl"
+from egressctl.admission.meanings import REFUSED, WARNED
+
+ORIGIN, ISTIO = "egressctl", "istio"
+"""Whose rule it is: ours, or one that a real API server with Istio has itself."""
 
 
 class Severity(StrEnum):
@@ -17,17 +20,27 @@ class Severity(StrEnum):
 
 
 class Rule(NamedTuple):
-    """What a rule looks for. `meaning` is a sentence without its full stop."""
+    """What a rule looks for. `meaning` is a sentence without its full stop; `origin` says whose rule it is."""
 
     severity: Severity
     meaning: str
+    origin: str = ORIGIN
 
 
 def _warning(meaning: str) -> Rule:
     return Rule(Severity.WARNING, meaning)
 
 
+ISTIO_RULES: Mapping[str, Rule] = {
+    **{name: Rule(Severity.ERROR, each.meaning, ISTIO) for name, each in REFUSED.items()},
+    **{name: Rule(Severity.WARNING, each.meaning, ISTIO) for name, each in WARNED.items()},
+}
+"""By name: what a real API server with Istio refuses (an error) or warns of."""
+
 RULES: Mapping[str, Rule] = {
+    **ISTIO_RULES,
+    "addresses-advised": _warning("a TCP port has no addresses, and Istio allocates one (IST0134 of istioctl analyze)"),
+    "protocols-differ": _warning("entries of one host declare a port with several protocols (IST0177 of istioctl analyze)"),
     "invalid-input": Rule(Severity.ERROR, "the target or the manifest breaks a rule of Istio's or of egressctl's"),
     "reserved-port": Rule(
         Severity.ERROR, "the port is one that Istio keeps for itself: the sidecar never gets a listener for it"

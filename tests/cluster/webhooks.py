@@ -1,6 +1,7 @@
 """Istio's webhooks, as the API server calls them: one puts the sidecar into a pod, one validates ServiceEntries.
 
-The first also schedules the pod. The second warns as istiod's does, and refuses protocols that are none in its words.
+The first also schedules the pod. The second says what egressctl says that istiod's would: what is held against istiod itself
+are the recordings of tests/unit/test_refusals.py.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from egressctl.lab.api import istio, pods
-
-PROTOCOLS = ("TCP", "TLS", "HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "MONGO", "MYSQL", "REDIS", "UDP")
+from egressctl.admission import istiod
+from egressctl.lab.api import pods
 
 
 def start(chain: Path, namespace_of: Callable[[str], dict[str, Any]]) -> ThreadingHTTPServer:
@@ -63,12 +63,13 @@ def _injected(request: dict[str, Any], namespace_of: Callable[[str], dict[str, A
 
 
 def _validated(request: dict[str, Any]) -> dict[str, Any]:
-    entry = request["object"]
-    wrong = [port["protocol"] for port in entry["spec"].get("ports", []) if port.get("protocol", "TCP") not in PROTOCOLS]
-    if wrong:
-        told = f"configuration is invalid: unsupported protocol: {wrong[0]}"
-        return {"allowed": False, "status": {"code": 400, "message": told}}
-    return {"allowed": True, "warnings": istio.warnings(entry)}
+    judged = istiod.judged(request["object"], request["namespace"])
+    if not judged.errors:
+        return {"allowed": True, "warnings": [each.message for each in judged.warnings]}
+    told = [each.message for each in judged.errors]
+    listed = f"{len(told)} errors occurred:\n" + "".join(f"\t* {each}\n" for each in told) + "\n"
+    message = f"configuration is invalid: {told[0] if len(told) == 1 else listed}"
+    return {"allowed": False, "status": {"code": 400, "message": message}}
 
 
 def configurations(port: int, authority: str) -> dict[str, dict[str, Any]]:

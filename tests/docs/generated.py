@@ -17,9 +17,12 @@ from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import curl, errors, oldcurl, resolving
+from egressctl.admission.analyzers import analysed
+from egressctl.admission.refusals import refusals
 from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
+from egressctl.documents import parse
 from egressctl.model import CauseCode, Expectation, Probe
 from egressctl.rules import RULES
 
@@ -88,9 +91,21 @@ def cause_table() -> str:
 
 
 def rules() -> str:
-    """Return the table of lint's rules."""
+    """Return the table of lint's rules, each with a link to its page where it has one."""
     rows = ["| rule | severity | what it finds |", "| --- | --- | --- |"]
-    return "\n".join([*rows, *(f"| `{name}` | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())]) + "\n"
+    for name, rule in RULES.items():
+        linked = f"[`{name}`](../rules/{name}.md)" if (ROOT / "docs" / "rules" / f"{name}.md").exists() else f"`{name}`"
+        rows.append(f"| {linked} | {rule.severity} | {rule.meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def found(rule: str) -> str:
+    """Return what is found in the example on the page of a rule that looks at manifests alone."""
+    example = next(block.body for block in read(ROOT / "docs" / "rules" / f"{rule}.md").blocks if block.language == "yaml")
+    documents = parse(example, "entry.yaml").documents
+    told = [finding for each in documents for finding in refusals(each)] + analysed(documents)
+    lines = [f"line {each.line}, {each.where}: {each.message}\n  {each.hint}" for each in told if each.rule == rule]
+    return _fenced("\n".join(lines))
 
 
 def schema_fields(name: str) -> str:
@@ -222,6 +237,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "rules": rules,
     "states": states,
     "alarms": alarms,
+    "found": found,
     "differences": differences,
     "schema-fields": schema_fields,
 }

@@ -11,7 +11,11 @@ from docs.generated import SUBCOMMANDS, help_of, text_of
 from docs.pages import REWRITE, ROOT, Page, pages, read
 from docs.situations import RESULTS
 from egressctl import errors, exitcodes
+from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
+from egressctl.admission.refusals import refusals
+from egressctl.documents import parse
 from egressctl.model import CauseCode, Method, ProbeResult, Verdict
+from egressctl.rules import ISTIO_RULES
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]
@@ -48,6 +52,21 @@ def test_every_cause_has_a_page_with_an_example_and_the_next_command(code: Cause
 
 def test_there_is_no_page_of_a_cause_that_does_not_exist() -> None:
     assert {path.stem for path in (DOCS / "causes").glob("*.md")} == {*CauseCode, "index"}
+
+
+PAGES_OF_MANIFESTS = sorted({*ISTIO_RULES, ADVISED, DIFFER})
+"""The rules that look at manifests alone."""
+
+
+@pytest.mark.parametrize("rule", PAGES_OF_MANIFESTS)
+def test_the_page_of_a_rule_shows_an_example_of_it_and_of_nothing_else(rule: str) -> None:
+    page = read(DOCS / "rules" / f"{rule}.md")
+    assert page.text.startswith(f"# {rule}\n")
+    assert [name for name, *_ in page.generated] == [f"found {rule}"]
+    assert {"## An example", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE))
+    documents = parse(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
+    told = {finding.rule for each in documents for finding in refusals(each)} | {each.rule for each in analysed(documents)}
+    assert told == {rule}
 
 
 def _rows(page: Page, first: str) -> list[tuple[str, ...]]:

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from egressctl.admission.schema import ANY, Schema
+from egressctl.admission.structure import type_of
 from egressctl.lab.api import fields
 from egressctl.lab.api.fields import Fields, Path
-from egressctl.lab.api.schema import ANY, Schema
 from egressctl.lab.api.status import ApiError, Cause, Object, apply_conflict, unexplained
-from egressctl.lab.api.validation import type_of
 
 _OF_THE_SERVER = tuple(
     ("f:metadata", f"f:{name}")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from egressctl.admission.schema import METADATA
+from egressctl.admission.structure import pruned
 from egressctl.lab.api.apply import Writer
 from egressctl.lab.api.paths import Location
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.schema import METADATA
 from egressctl.lab.api.status import ApiError, Cause, Object, bad_request, invalid, modified
-from egressctl.lab.api.validation import pruned, type_causes, unknown_fields
+from egressctl.lab.api.validation import type_causes, unknown_fields
 
 
 @dataclass(frozen=True, slots=True)
