@@ -83,7 +83,9 @@ class _Side:
         """Whether it takes every address on the port."""
         if self.port.protocol.upper() not in OPAQUE_PROTOCOLS:
             return False
-        return not self.entry.addresses or any(block.version == 4 and not block.length for block in map(bits, self.entry.addresses) if block)
+        return not self.entry.addresses or any(
+            block.version == 4 and not block.length for block in map(bits, self.entry.addresses) if block
+        )
 
     @property
     def path(self) -> Path:
@@ -119,7 +121,9 @@ def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iter
         return
     chosen, why = _of_namespaces(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
-    yield _clash("same-host", other, f"{reason} in namespace {other.namespace}", f"a sidecar gets only one of the two; {gets}", path)
+    yield _clash(
+        "same-host", other, f"{reason} in namespace {other.namespace}", f"a sidecar gets only one of the two; {gets}", path
+    )
 
 
 def _of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
@@ -191,7 +195,9 @@ def _declared(side: _Side) -> str:
 def _whole_port(mine: _Side, theirs: _Side) -> Clash:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if theirs.whole and mine.whole:
-        return _clash("whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {_first(entry, other)}", mine.path)
+        return _clash(
+            "whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {_first(entry, other)}", mine.path
+        )
     if theirs.whole:
         keeps = "the blocks that it lists" if entry.addresses else f"what its hosts name as {mine.kind}"
         outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"

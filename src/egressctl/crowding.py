@@ -13,6 +13,7 @@ from typing import NamedTuple
 from egressctl.blocks import bits
 from egressctl.model import ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.rules import Finding
 
 LIMIT = 1000
 """So many filter chains on a port are told."""
@@ -28,6 +29,17 @@ class Crowd(NamedTuple):
     chains: int
     entries: int
     biggest: int
+
+    def finding(self, entries: Sequence[ServiceEntry]) -> Finding:
+        """Return it as a finding about the entry with the most."""
+        entry = entries[self.biggest]
+        told = (
+            f"{self.entries} entries make {self.chains:,} filter chains on port {self.port}: "
+            "each push to the sidecars takes seconds, in which a new entry does not carry yet"
+        )
+        right = "limit exportTo, collapse the blocks, or name hosts on ports of protocol TLS"
+        path = ("spec", "ports", [port.number for port in entry.ports].index(self.port))
+        return Finding("crowded-port", told, str(entry), right, path=path)
 
 
 def crowds(entries: Sequence[ServiceEntry], limit: int = LIMIT) -> Iterator[Crowd]:

@@ -35,10 +35,11 @@ _CLEAR_PORTS = {
 """Ports whose protocols send passwords in the clear unless the client asks for TLS, and that have a neighbour with TLS."""
 
 
-def of_any(entry: ServiceEntry, spec: Mapping[str, Any], originating: Sequence[str] = ()) -> Iterator[Finding]:
+def of_any(entry: ServiceEntry, spec: Mapping[str, Any] | None, originating: Sequence[str] = ()) -> Iterator[Finding]:
     """Find what may not be meant in an entry of any origin. A finding's path is that of a ServiceEntry's manifest.
 
-    `originating` are the hosts whose connections a DestinationRule wraps in TLS: to them nothing goes in the clear.
+    `spec` is that of its manifest, None where that is not at hand. `originating` are the hosts whose connections a
+    DestinationRule wraps in TLS: to them nothing goes in the clear.
     """
     broad = tuple(_broadly_exported(entry))
     yield from (each for each in obstacles.own(entry) if not (broad and each.rule == "exported-everywhere"))
@@ -46,7 +47,8 @@ def of_any(entry: ServiceEntry, spec: Mapping[str, Any], originating: Sequence[s
     yield from _on_fronts(entry)
     if not all(any(covers(wide, host) for wide in originating) for host in entry.hosts):
         yield from _in_the_clear(entry)
-    yield from _no_endpoints(entry, spec)
+    if spec is not None:
+        yield from _no_endpoints(entry, spec)
 
 
 def of_file(entry: ServiceEntry, manifest: Manifest) -> Iterator[Finding]:
@@ -61,7 +63,9 @@ def of_file(entry: ServiceEntry, manifest: Manifest) -> Iterator[Finding]:
         if block.version == 6:
             longer = longer or (address, path)
         elif "/" in address and str(block) != address:
-            yield Finding("host-bits", f"{address} has host bits set, which count for nothing", where, f"write {block}", path=path)
+            yield Finding(
+                "host-bits", f"{address} has host bits set, which count for nothing", where, f"write {block}", path=path
+            )
         if block in first:
             told = f"{address} stands here twice, first as {first[block]}"
             yield Finding("duplicate-block", told, where, "keep one of them", path=path)
@@ -89,7 +93,7 @@ def _everyone(entry: ServiceEntry) -> bool:
 
 def _blocks(entry: ServiceEntry) -> list[ipaddress.IPv4Network]:
     found = [block for each in entry.addresses if (block := network(each)) and block.version == 4]
-    return list(ipaddress.collapse_addresses(found))  # type: ignore[type-var]
+    return list(ipaddress.collapse_addresses(found))
 
 
 def _broadly_exported(entry: ServiceEntry) -> Iterator[Finding]:

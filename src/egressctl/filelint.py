@@ -1,11 +1,11 @@
-"""Hold manifests of files against the rules and against each other, without a Kubernetes cluster. Pure: what was read in, findings out."""
+"""Hold manifests of files against the rules and against each other, without a Kubernetes cluster. Pure."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from egressctl import entryrules, obstacles
@@ -60,7 +60,7 @@ def lint(
     for document in (document for file in manifests.files for document in file.documents):
         kind = str(document.value["kind"])
         if kind == KIND:
-            found += _refusals(document)
+            found += _admission()(document, namespace)
             entries.append(_written(document, namespace))
         elif kind == TARGET_KIND:
             entry, problems = _target(document, namespace, any_address, allow_internal)
@@ -73,14 +73,18 @@ def lint(
         places[About(KIND, each.entry.namespace, each.entry.name)].append(each.document)
     found += _twice(places)
     found += _about_entries(entries, others, places, known_for([each.entry for each in entries]))
-    return Linted(tuple(_in_order(_heeded(found, manifests.files), manifests.files)), entries=len(entries), files=manifests.count)
+    return Linted(
+        tuple(_in_order(_heeded(found, manifests.files), manifests.files)), entries=len(entries), files=manifests.looked_at
+    )
 
 
-def _refusals(document: Document) -> list[Finding]:
-    """Return what a real API server with Istio refuses in a ServiceEntry, or warns of."""
-    if importlib.util.find_spec("egressctl.admission") is None:
-        return []
-    found: list[Finding] = importlib.import_module("egressctl.admission").refusals(document)
+@cache
+def _admission() -> Callable[[Document, str], list[Finding]]:
+    """Return what tells a real API server's own refusals and warnings; nothing is told where it is not installed."""
+    try:
+        found: Callable[[Document, str], list[Finding]] = importlib.import_module("egressctl.admission.refusals").refusals
+    except ModuleNotFoundError:
+        return lambda _document, _namespace: []
     return found
 
 
@@ -95,9 +99,7 @@ def _written(document: Document, namespace: str) -> Entry:
     return Entry(read(manifest), manifest, document)
 
 
-def _target(
-    document: Document, namespace: str, any_address: bool, allow_internal: bool
-) -> tuple[Entry | None, list[Finding]]:
+def _target(document: Document, namespace: str, any_address: bool, allow_internal: bool) -> tuple[Entry | None, list[Finding]]:
     """Read an EgressTarget as `create` would; one with a problem takes no part in what is said of entries."""
     target, problems = read_document(document, any_address=any_address, allow_internal=allow_internal)
     if target is None or problems:
@@ -149,16 +151,8 @@ def _about_entries(
             told = f"{compared.more} more entries compete with it, and are not told here"
             found.append(Finding(compared.clashes[0].rule, told, str(entry)))
         yield from (_offline_hint(each.at(finding), places) for finding in found)
-    for crowd in crowds([each.entry for each in entries]):
-        biggest = entries[crowd.biggest]
-        ports = [port.number for port in biggest.entry.ports]
-        told = (
-            f"{crowd.entries} entries make {crowd.chains:,} filter chains on port {crowd.port}: "
-            "each push to the sidecars takes seconds, in which new entries do not work yet"
-        )
-        right = "limit exportTo, collapse the blocks, or name hosts on ports of protocol TLS"
-        path = ("spec", "ports", ports.index(crowd.port))
-        yield biggest.at(Finding("crowded-port", told, str(biggest.entry), right, path=path))
+    read_entries = [each.entry for each in entries]
+    yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowds(read_entries))
 
 
 class _Beside:

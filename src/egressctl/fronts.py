@@ -60,7 +60,9 @@ def front_of(address: str) -> Front | None:
     block = bits(address)
     if block is None or block.version != 4 or not 0 < block.length <= SMALLEST:
         return None
-    around = (_listed().get(block.cut(length)) for length in sorted({each.length for each in _listed()}) if length <= block.length)
+    around = (
+        _listed().get(block.cut(length)) for length in sorted({each.length for each in _listed()}) if length <= block.length
+    )
     return next(filter(None, around), None) or _cut_to(block.length).get(block)
 
 

@@ -38,11 +38,11 @@ class File(NamedTuple):
 
 
 class Manifests(NamedTuple):
-    """What was read: files, findings about what could not be, and how many files were looked at."""
+    """What was read: files, findings about what could not be, and how many files there were."""
 
     files: tuple[File, ...]
     findings: tuple[Finding, ...]
-    count: int
+    looked_at: int
 
 
 def read(paths: Sequence[str]) -> Manifests:

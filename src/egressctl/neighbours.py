@@ -108,8 +108,9 @@ class Neighbours:
         yield [("host", host.lower()) for host in entry.hosts]
         for port in _ports(entry):
             number, kind, bare = port.number, _kind(port), not entry.addresses
-            every = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
-            yield every if _whole(entry, port) else [("whole", number)]
+            every: list[Key] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
+            whole: list[Key] = [("whole", number)]
+            yield every if _whole(entry, port) else whole
             blocks: list[Key] = []
             for block in _blocks(entry):
                 blocks += [("block", number, block), ("inside", number, block)]
@@ -117,9 +118,7 @@ class Neighbours:
                 blocks += [("block", number, block.cut(length)) for length in lengths if length < block.length]
             yield blocks
             # A TLS entry and one of another kind, of which one alone has addresses.
-            yield [
-                ("kind", number, each, not bare) for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)
-            ]
+            yield [("kind", number, each, not bare) for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)]
             if kind == "TLS":
                 names: list[Key] = [("name", number, _ANY_ENDING)]
                 for host in map(str.lower, entry.hosts):
@@ -147,7 +146,9 @@ class ByHost:
             return []
         if any(map(_partial, entry.hosts)):
             return list(self._manifests)
-        names = {name for host in entry.hosts for name in (host.lower(), _ANY_ENDING, *(f"*{end}" for end in _suffixes(host.lower())))}
+        names = {
+            name for host in entry.hosts for name in (host.lower(), _ANY_ENDING, *(f"*{end}" for end in _suffixes(host.lower())))
+        }
         return [self._manifests[index] for index in sorted({index for name in names for index in self._filed.get(name, ())})]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl.documents import Path
+from egressctl.errors import InvalidInput
 
 ORIGIN = "egressctl"
 
@@ -76,6 +78,9 @@ RULES: Mapping[str, Rule] = {
     "crowded-port": _warning("so many blocks share the port that every push to the sidecars takes seconds"),
 }
 """By name. A name never changes its meaning."""
+
+UNREAD = frozenset({"unreadable-file", "invalid-yaml", "unrendered-template"})
+"""The rules about files of which nothing else is known."""
 
 
 class About(NamedTuple):
@@ -153,3 +158,22 @@ class Linted(NamedTuple):
     hint: str = ""
     entries: int = 0
     files: int = 0
+
+
+def named(words: Sequence[str], flag: str) -> frozenset[str]:
+    """Return the rules that a flag names, given repeatedly or with commas. Raises InvalidInput for one that there is not."""
+    names = [part.strip() for word in words for part in word.split(",") if part.strip()]
+    for name in names:
+        if name not in RULES:
+            near = difflib.get_close_matches(name.lower(), RULES, 3)
+            offer = f"did you mean {' or '.join(near)}?" if near else "docs/rules/index.md lists them"
+            raise InvalidInput(f'{flag}: lint has no rule "{name}"', hint=offer)
+    return frozenset(names)
+
+
+def chosen(findings: Sequence[Finding], select: frozenset[str], ignore: frozenset[str]) -> tuple[Finding, ...]:
+    """Return the findings of the rules that are selected, all where none is, and not ignored.
+
+    What could not be read is told whatever is selected: nothing is known of it.
+    """
+    return tuple(each for each in findings if (not select or each.rule in select | UNREAD) and each.rule not in ignore)

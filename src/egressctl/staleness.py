@@ -72,8 +72,8 @@ def _known(name: str) -> Known:
     from egressctl import catalog
 
     target = catalog.get(name)
-    published: Any = getattr(catalog, "published", None)
-    sources = published(name) if callable(published) else ()
+    published: Any = getattr(catalog, "sources", None)
+    sources = published(name) if published else ()
     ranges = [(each.name, each.block) for source in sources for each in source.ranges]
     retired = [(each.name, each.block, each.since) for source in sources for each in source.retired]
     opened = tuple(target.spec.get("addresses", ()))
@@ -105,7 +105,12 @@ def stale(entry: ServiceEntry, known: Sequence[Known]) -> Iterator[Finding]:
     show = f"egressctl render {target.name} prints the blocks that are published"
     missing = [each for each in target.published if (block := bits(each.address)) and not blocks.hold(block)]
     for each in missing[:_AT_MOST]:
-        before = [(index, old) for index, _, block in own for old in target.retired if old.name == each.name and bits(old.address) == block]
+        before = [
+            (index, old)
+            for index, _, block in own
+            for old in target.retired
+            if old.name == each.name and bits(old.address) == block
+        ]
         path = ("spec", "addresses", before[0][0]) if before else ("spec", "addresses")
         yield Finding("stale-blocks", _missing(each, [old for _, old in before], listed), where, show, path=path)
     if len(missing) > _AT_MOST:
