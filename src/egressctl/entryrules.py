@@ -134,7 +134,7 @@ def _in_the_clear(entry: ServiceEntry) -> Iterator[Finding]:
         plain = "HTTP" if protocol in HTTP_PROTOCOLS else "Redis" if protocol == "REDIS" else ""
         plain = plain or (_CLEAR_PORTS.get(port.number, "") if protocol in OPAQUE_PROTOCOLS else "")
         if plain:
-            said = f"protocol {protocol}" if protocol in (*HTTP_PROTOCOLS, "REDIS") else f"the port of {plain}"
+            said = f"protocol {protocol}" if protocol in (*HTTP_PROTOCOLS, "REDIS") else f"{plain}'s"
             told = f"port {port.number} is {said}: what is sent there can be read on the way, passwords included"
             right = "a port with TLS, or a DestinationRule that wraps the host's connections in TLS"
             yield Finding("cleartext-port", told, str(entry), right, path=("spec", "ports", index))

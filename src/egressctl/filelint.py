@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from egressctl import entryrules, obstacles
@@ -60,7 +59,6 @@ def lint(
     for document in (document for file in manifests.files for document in file.documents):
         kind = str(document.value["kind"])
         if kind == KIND:
-            found += _admission()(document, namespace)
             entries.append(_written(document, namespace))
         elif kind == TARGET_KIND:
             entry, problems = _target(document, namespace, any_address, allow_internal)
@@ -71,6 +69,7 @@ def lint(
             places[_about(others[kind][-1])].append(document)
     for each in entries:
         places[About(KIND, each.entry.namespace, each.entry.name)].append(each.document)
+    found += _istio([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
     found += _twice(places)
     found += _about_entries(entries, others, places, known_for([each.entry for each in entries]))
     return Linted(
@@ -78,14 +77,14 @@ def lint(
     )
 
 
-@cache
-def _admission() -> Callable[[Document, str], list[Finding]]:
-    """Return what tells a real API server's own refusals and warnings; nothing is told where it is not installed."""
+def _istio(documents: Sequence[Document], namespace: str) -> list[Finding]:
+    """Return what a real API server with Istio refuses in ServiceEntries, or warns of, and what istioctl's analyzers say."""
     try:
-        found: Callable[[Document, str], list[Finding]] = importlib.import_module("egressctl.admission.refusals").refusals
+        refusals = importlib.import_module("egressctl.admission.refusals").refusals
+        analysed = importlib.import_module("egressctl.admission.analyzers").analysed
     except ModuleNotFoundError:
-        return lambda _document, _namespace: []
-    return found
+        return []
+    return [*(finding for each in documents for finding in refusals(each, namespace)), *analysed(documents, namespace)]
 
 
 def _placed(value: Mapping[str, Any], namespace: str) -> Manifest:
@@ -186,12 +185,12 @@ def _texts(value: object) -> list[str]:
 
 
 def _offline_hint(finding: Finding, places: Mapping[About, Sequence[Document]]) -> Finding:
-    """Say where in the files another object stands, in place of the command that shows it on a Kubernetes cluster."""
-    if not finding.hint.startswith("kubectl "):
-        return finding
-    there = places.get(finding.about, ()) if finding.about else ()
-    place = there[0].place(("metadata", "name")) if there else None
-    return finding._replace(hint=f"it is at {place.source}:{place.line}" if place else "")
+    """Say where in the files another object stands, in place of a command that shows it on a Kubernetes cluster."""
+    hint = "" if finding.hint.startswith("kubectl ") else finding.hint
+    if finding.about and (there := places.get(finding.about)):
+        place = there[0].place(("metadata", "name"))
+        hint = f"{hint}: " * bool(hint) + f"it is at {place.source}:{place.line}"
+    return finding._replace(hint=hint)
 
 
 def _heeded(found: Sequence[Finding], files: Sequence[File]) -> Iterator[Finding]:

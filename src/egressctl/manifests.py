@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import yaml
@@ -61,6 +61,13 @@ def read(paths: Sequence[str]) -> Manifests:
         if text is not None and (documents := _documents(shown, text, named, findings)):
             files.append(File(shown, text, documents))
     return Manifests(tuple(files), tuple(findings), len(names))
+
+
+def of(texts: Mapping[str, str]) -> Manifests:
+    """Read texts by the names of their files, as if each had been named on the command line. Pure."""
+    findings: list[Finding] = []
+    files = [File(name, text, _documents(name, text, True, findings)) for name, text in texts.items()]
+    return Manifests(tuple(file for file in files if file.documents), tuple(findings), len(texts))
 
 
 def is_looked_at(document: Document) -> bool:
@@ -159,7 +166,7 @@ def _broken(problem: Problem, text: str) -> Finding:
     place = ":".join(str(part) for part in (problem.source, problem.line) if part)
     message = f"{problem.field}: {problem.message}" if problem.field else problem.message
     if not problem.field and _TEMPLATE in text:
-        told, hint = f"is a template: it {message}", "render it first: helm template CHART | egressctl lint -"
+        told, hint = f"is a template, and no manifest before it is rendered ({message})", "helm template CHART | egressctl lint -"
         return Finding("unrendered-template", told, place, hint, file=problem.source, line=problem.line)
     return Finding("invalid-yaml", message, place, problem.remedy, file=problem.source, line=problem.line)
 
