@@ -72,6 +72,11 @@ def _listed() -> dict[Bits, Front]:
 
 
 @cache
+def _lengths() -> tuple[int, ...]:
+    return tuple(sorted({each.length for each in _listed()}))
+
+
+@cache
 def _cut_to(length: int) -> dict[Bits, Front]:
     """Return the blocks of that length or longer, the first of several, each under the block of that length that holds it."""
     return {block.cut(length): front for block, front in reversed(_listed().items()) if block.length >= length}

@@ -157,9 +157,10 @@ def test_a_crowd_is_told_once_at_the_entry_with_the_most() -> None:
     def blocks(first: int, count: int) -> str:
         return "".join(f"\n  - 10.{(first + n) // 256}.{(first + n) % 256}.0/24" for n in range(count))
 
-    result = linted(a=manifest("a", addresses=blocks(0, 499)), b=manifest("b", addresses=blocks(499, 501)))
+    sizes = {"a": (0, 250), "b": (250, 250), "c": (500, 251), "d": (751, 249)}
+    result = linted(**{name: manifest(name, addresses=blocks(*size)) for name, size in sizes.items()})
     [finding] = result.findings
-    assert (finding.rule, finding.file, finding.line) == ("crowded-port", "b.yaml", 6 + 501 + 2)
+    assert (finding.rule, finding.file, finding.line) == ("crowded-port", "c.yaml", 6 + 251 + 2)
 
 
 @pytest.mark.parametrize(

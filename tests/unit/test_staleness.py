@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
 
 from egressctl import catalog
+from egressctl.errors import InvalidInput
 from egressctl.model import Port, ServiceEntry
 from egressctl.serviceentry import OFFLINE_VERSION, read, render
 from egressctl.staleness import Block, Known, known_for, stale
@@ -67,10 +69,14 @@ def test_what_has_moved_is_told_at_the_line_of_the_old_block_and_what_is_missing
     ]
 
 
-def test_the_catalogue_s_own_entry_is_not_stale() -> None:
+def test_the_catalogue_s_own_entries_are_not_stale() -> None:
+    looked_at = []
     for name in catalog.names():
-        entry = read(render(catalog.get(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None))
-        assert told(entry, *known_for([entry])) == [], name
+        with contextlib.suppress(InvalidInput):  # a name that stands for several targets
+            entry = read(render(catalog.get(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None))
+            assert list(stale(entry, known_for([entry]))) == [], name
+            looked_at.append(name)
+    assert "wikipedia" in looked_at
 
 
 def test_the_catalogue_s_wikipedia_finds_the_document_of_2018_stale() -> None:
