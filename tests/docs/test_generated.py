@@ -15,7 +15,7 @@ from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
 from egressctl.admission.refusals import refusals
 from egressctl.documents import parse
 from egressctl.model import CauseCode, Method, ProbeResult, Verdict
-from egressctl.rules import ISTIO_RULES
+from egressctl.rules import ISTIO_RULES, ORIGIN, RULES
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]
@@ -67,6 +67,21 @@ def test_the_page_of_a_rule_shows_an_example_of_it_and_of_nothing_else(rule: str
     documents = parse(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
     told = {finding.rule for each in documents for finding in refusals(each)} | {each.rule for each in analysed(documents)}
     assert told == {rule}
+
+
+OWN_RULES = [name for name, rule in RULES.items() if rule.origin == ORIGIN]
+
+
+@pytest.mark.parametrize("name", OWN_RULES)
+def test_every_rule_of_lint_has_a_page_with_an_example_and_what_to_do(name: str) -> None:
+    page = read(DOCS / "rules" / f"{name}.md")
+    assert page.text.startswith(f"# {name}\n")
+    assert [generated for generated, *_ in page.generated] in ([f"lint {name}"], [f"found {name}"])
+    assert re.findall(r"^## .*$", page.text, re.MULTILINE) == ["## An example", "## How to mend it"]
+
+
+def test_there_is_no_page_of_a_rule_that_does_not_exist() -> None:
+    assert {path.stem for path in (DOCS / "rules").glob("*.md")} == {*RULES, "index"}
 
 
 def _rows(page: Page, first: str) -> list[tuple[str, ...]]:
