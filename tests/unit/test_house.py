@@ -125,7 +125,8 @@ def test_only_the_console_knows_rich() -> None:
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
-    "documents", "progress", "envoy", "report", "catalog", "cli.arguments",
+    "documents", "progress", "envoy", "report", "catalog", "cli.arguments", "rules", "clashes", "obstacles", "blocks", "fronts",
+    "neighbours", "crowding", "staleness", "entryrules", "ignores", "filelint",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")
 
