@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.cli import main
+from egressctl.cli.lint import _is_path
 from egressctl.report.annotations import annotation, lines
 from egressctl.report.linted import FORMATS, text
 from egressctl.report.sarif import sarif
@@ -206,3 +207,29 @@ def test_the_document_s_manifest_is_found_stale(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     for block in ("185.15.59.224/27", "185.15.58.224/27", "195.200.68.224/27", "198.35.26.224/27"):
         assert block in said
+
+
+@pytest.mark.parametrize(
+    ("word", "path"),
+    [
+        ("-", True),
+        ("a.yaml", True),
+        ("nowhere/", True),
+        ("docs", True),  # which is there
+        ("wikipedia", False),
+        ("wikipedia/part", False),
+        ("theirs", False),
+        ("serviceentry/theirs", False),
+        ("se/the.irs", False),
+    ],
+)
+@pytest.mark.usefixtures("at_root")
+def test_a_word_is_a_file_or_a_name(word: str, path: bool) -> None:
+    assert _is_path(word) == path
+
+
+def test_a_name_of_the_catalogue_is_one_beside_a_file_that_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wikipedia").mkdir()
+    assert not _is_path("wikipedia")
+    assert _is_path("./wikipedia")

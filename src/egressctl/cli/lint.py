@@ -24,7 +24,7 @@ _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sideca
 FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
 TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
 entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
-nothing and sends nothing. Exit code 1: an error was found.
+nothing and sends nothing. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
 
 \b
 Examples:
