@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +19,10 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import curl, errors, filelint, lint, manifests, oldcurl, resolving, serviceentry
+from egressctl import catalog, curl, errors, filelint, lint, manifests, oldcurl, resolving, serviceentry
 from egressctl.admission.analyzers import analysed
 from egressctl.admission.refusals import refusals
+from egressctl.catalog.parsers import PARSERS
 from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
@@ -30,10 +32,8 @@ from egressctl.report import linted
 from egressctl.rules import RULES, UNREAD, Finding, Linted, chosen
 from egressctl.staleness import known_for
 
-SUBCOMMANDS = {
-    "lab": ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down"),
-    "catalog": ("list", "show", "diff", "refresh"),
-}
+GROUPS = ("lab", "catalog")
+"""The commands that have commands of their own."""
 
 
 def _fenced(text: str, language: str = "text") -> str:
@@ -48,12 +48,17 @@ def help_of(*words: str) -> str:
     return printed.getvalue()
 
 
+def subcommands(group: str) -> list[str]:
+    """Return the commands of a command, in the order in which its help lists them."""
+    return re.findall(r"^  ([\w-]+) ", help_of(group).partition("\nCommands:\n")[2], re.MULTILINE)
+
+
 def commands() -> str:
     """Return the help of every command under a heading of its own."""
     lines: list[tuple[str, ...]] = [()]
     for name, _, _ in main.COMMANDS:
         lines.append((name,))
-        lines += [(name, each) for each in SUBCOMMANDS.get(name, ())]
+        lines += [(name, each) for each in subcommands(name)] if name in GROUPS else []
     return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
 
 
@@ -195,6 +200,30 @@ def alarms() -> str:
     return "\n".join([*rows, *(f"| `{alarm}` | {meaning} |" for alarm, meaning in ALARMS.items())]) + "\n"
 
 
+def catalogue() -> str:
+    """Return the table of the built-in targets: what of a list is called, what only calls in, the list and its day."""
+    rows = ["| target | called | only calls in | from | of |", "| --- | --- | --- | --- | --- |"]
+    for name in catalog.names():
+        family = catalog.family(name)
+        shown = "/".join((name, *(part.upper() for part in family.parts))) if family else name
+        for source in catalog.sources(name):
+            called = [f"{part} {', '.join(f'`{each}`' for each in names)}" for part, names in source.select]
+            called = called or (
+                ["all of the list"] if source.ranges else [f"`{host}`" for host in catalog.get(name).spec["hosts"]]
+            )
+            calls_in = ", ".join(f"`{each}`" for each in source.calls_in)
+            rows.append(f"| `{shown}` | {', '.join(called)} | {calls_in} | <{source.url}> | {source.checked} |")
+    return "\n".join(rows) + "\n"
+
+
+def formats() -> str:
+    """Return the table of the formats: its parser's sentence, which says by what it may be selected."""
+    rows = ["| format | what it reads |", "| --- | --- |"]
+    return (
+        "\n".join([*rows, *(f"| `{name}` | {(parser.__doc__ or '').rstrip('.')} |" for name, parser in PARSERS.items())]) + "\n"
+    )
+
+
 def exec_probe() -> str:
     """Return the command line that one exec with two probes is: one that reads a body, and one that does not."""
     extracting = Probe("articles", "URL-2", extract={"articles": "(.*)"})
@@ -276,6 +305,8 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "alarms": alarms,
     "found": found,
     "lint": rule_example,
+    "catalogue": catalogue,
+    "formats": formats,
     "differences": differences,
     "schema-fields": schema_fields,
 }
