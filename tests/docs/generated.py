@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -14,17 +15,16 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import curl, errors, oldcurl, resolving
+from egressctl import catalog, curl, errors, oldcurl, resolving
+from egressctl.catalog.parsers import PARSERS
 from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.model import CauseCode, Expectation, Probe
 from egressctl.rules import RULES
 
-SUBCOMMANDS = {
-    "lab": ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down"),
-    "catalog": ("list", "show", "diff", "refresh"),
-}
+GROUPS = ("lab", "catalog")
+"""The commands that have commands of their own."""
 
 
 def _fenced(text: str, language: str = "text") -> str:
@@ -39,12 +39,17 @@ def help_of(*words: str) -> str:
     return printed.getvalue()
 
 
+def subcommands(group: str) -> list[str]:
+    """Return the commands of a command, in the order in which its help lists them."""
+    return re.findall(r"^  ([\w-]+) ", help_of(group).partition("\nCommands:\n")[2], re.MULTILINE)
+
+
 def commands() -> str:
     """Return the help of every command under a heading of its own."""
     lines: list[tuple[str, ...]] = [()]
     for name, _, _ in main.COMMANDS:
         lines.append((name,))
-        lines += [(name, each) for each in SUBCOMMANDS.get(name, ())]
+        lines += [(name, each) for each in subcommands(name)] if name in GROUPS else []
     return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
 
 
@@ -89,6 +94,30 @@ def rules() -> str:
     """Return the table of lint's rules."""
     rows = ["| rule | severity | what it finds |", "| --- | --- | --- |"]
     return "\n".join([*rows, *(f"| `{name}` | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())]) + "\n"
+
+
+def catalogue() -> str:
+    """Return the table of the built-in targets: what of a list is called, what only calls in, the list and its day."""
+    rows = ["| target | called | only calls in | from | of |", "| --- | --- | --- | --- | --- |"]
+    for name in catalog.names():
+        family = catalog.family(name)
+        shown = "/".join((name, *(part.upper() for part in family.parts))) if family else name
+        for source in catalog.sources(name):
+            called = [f"{part} {', '.join(f'`{each}`' for each in names)}" for part, names in source.select]
+            called = called or (
+                ["all of the list"] if source.ranges else [f"`{host}`" for host in catalog.get(name).spec["hosts"]]
+            )
+            calls_in = ", ".join(f"`{each}`" for each in source.calls_in)
+            rows.append(f"| `{shown}` | {', '.join(called)} | {calls_in} | <{source.url}> | {source.checked} |")
+    return "\n".join(rows) + "\n"
+
+
+def formats() -> str:
+    """Return the table of the formats: its parser's sentence, which says by what it may be selected."""
+    rows = ["| format | what it reads |", "| --- | --- |"]
+    return (
+        "\n".join([*rows, *(f"| `{name}` | {(parser.__doc__ or '').rstrip('.')} |" for name, parser in PARSERS.items())]) + "\n"
+    )
 
 
 def states() -> str:
@@ -180,6 +209,8 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-resolve": exec_resolve,
     "exec-version": exec_version,
     "rules": rules,
+    "catalogue": catalogue,
+    "formats": formats,
     "states": states,
     "alarms": alarms,
     "differences": differences,

@@ -9,8 +9,10 @@ import pytest
 import typer
 
 from docs.pages import ROOT, Block, Page, pages, read
+from egressctl.catalog import families
 from egressctl.cli import main
 from egressctl.cli.arguments import normalise
+from egressctl.documents import parse
 from egressctl.errors import InvalidInput
 from egressctl.target import load
 
@@ -57,6 +59,10 @@ def test_target_files_on_the_pages_are_what_they_are_said_to_be(page: Page, bloc
     if block.remark.endswith(", wrong"):
         with pytest.raises(InvalidInput):
             load(block.body, page.name)
+    elif f"kind: {families.KIND}" in block.body:
+        [document] = parse(block.body, page.name).documents
+        family = families.read(document)
+        assert [load(families.target_text(family, member), page.name) for member in family.members]
     else:
         assert load(block.body, page.name)
 

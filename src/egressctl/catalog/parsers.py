@@ -108,7 +108,7 @@ def _text(data: bytes) -> str:
 
 
 def _aws(data: bytes, _: Source) -> Iterator[Item]:
-    """Read ip-ranges.json, by `service` and `region` (docs.aws.amazon.com, VPC, AWS IP address ranges)."""
+    """Read AWS's ip-ranges.json, by `service` and `region` (docs.aws.amazon.com, VPC, AWS IP address ranges)."""
     root = _object(_json(data))
     for name, field in (("prefixes", "ip_prefix"), ("ipv6_prefixes", "ipv6_prefix")):
         for path, item in _objects(root, name, needed=name == "prefixes"):
@@ -118,7 +118,7 @@ def _aws(data: bytes, _: Source) -> Iterator[Item]:
 
 
 def _google(data: bytes, _: Source) -> Iterator[Item]:
-    """Read goog.json, or cloud.json by `scope` (support.google.com/a/answer/10026322)."""
+    """Read Google's goog.json, or cloud.json by `scope` (support.google.com/a/answer/10026322)."""
     for path, item in _objects(_object(_json(data)), "prefixes"):
         field = "ipv6Prefix" if "ipv6Prefix" in item else "ipv4Prefix"
         scope = _words(item, "scope", path)
@@ -126,7 +126,7 @@ def _google(data: bytes, _: Source) -> Iterator[Item]:
 
 
 def _lists(data: bytes, source: Source) -> Iterator[Item]:
-    """Read an object of lists, by `list`: api.github.com/meta, Stripe's, and Fastly's, which has IPv6 in a list of its own."""
+    """Read an object of lists, by `list`: those of GitHub, of Stripe, and of Fastly, whose IPv6 is in a list of its own."""
     root = _object(_json(data))
     wanted = source.selected("list") or ("addresses", "ipv6_addresses")
     for name in (*wanted, *source.calls_in):
@@ -152,7 +152,7 @@ def _atlassian(data: bytes, _: Source) -> Iterator[Item]:
 
 
 def _okta(data: bytes, _: Source) -> Iterator[Item]:
-    """Read ip_ranges.json, by `cell`."""
+    """Read Okta's ip_ranges.json, by `cell`."""
     root = _object(_json(data))
     for cell in root:
         for path, item in _array(_object(root[cell], (cell,)), "ip_ranges", (cell,)):
@@ -170,7 +170,7 @@ def _datadog(data: bytes, _: Source) -> Iterator[Item]:
 
 
 def _salesforce(data: bytes, _: Source) -> Iterator[Item]:
-    """Read ip-ranges.json, by `region` and `provider`."""
+    """Read Salesforce Hyperforce's ip-ranges.json, by `region` and `provider`."""
     root = _object(_json(data))
     for name, field in (("prefixes", "ip_prefix"), ("ipv6_prefixes", "ipv6_prefix")):
         for path, item in _objects(root, name, needed=name == "prefixes"):
@@ -180,7 +180,7 @@ def _salesforce(data: bytes, _: Source) -> Iterator[Item]:
 
 
 def _oracle(data: bytes, _: Source) -> Iterator[Item]:
-    """Read public_ip_ranges.json, by `tag` and `region` (docs.oracle.com, IP Address Ranges)."""
+    """Read Oracle Cloud's public_ip_ranges.json, by `tag` and `region` (docs.oracle.com, IP Address Ranges)."""
     for at, region in _objects(_object(_json(data)), "regions"):
         where = _words(region, "region", at)[:1]
         for path, item in _objects(region, "cidrs", at):

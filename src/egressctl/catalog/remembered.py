@@ -17,7 +17,7 @@ from egressctl.files import replace
 
 
 def folder() -> Path:
-    """Return where lists are kept: `egressctl/published` in XDG_CACHE_HOME, else in ~/.cache; nowhere for a user without a home."""
+    """Return where lists are kept: `egressctl/published` in XDG_CACHE_HOME, else in ~/.cache; nowhere without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egressctl" / "published"
     except RuntimeError:  # an arbitrary user of a container
