@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from egressctl.neutral import LONGEST, neutralise
@@ -26,6 +26,11 @@ from egressctl.neutral import LONGEST, neutralise
         ("no\u00a0break", r"no\xa0break"),
         ("tag\U000e0041", r"tag\U000e0041"),
         ("half\ud800", r"half\ud800"),
+        ("::error::x", r"\x3a:error::x"),
+        ("  ::stop-commands::token", r"  \x3a:stop-commands::token"),
+        ("said ##[error]x", r"said #\x23[error]x"),
+        ("::1", "::1"),
+        ("fe80::1 and ::1", "fe80::1 and ::1"),
         ("", ""),
     ],
 )
@@ -42,9 +47,11 @@ def test_what_is_too_long_is_cut_and_says_so() -> None:
 def test_nothing_that_is_shown_steers_anything(text: str) -> None:
     shown = neutralise(text)
     assert all(each == " " or unicodedata.category(each)[0] not in "CZ" for each in shown)
+    assert "##[" not in shown
     assert neutralise(shown) == shown
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("C", "Z")), max_size=LONGEST))
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+    assume("##[" not in text and not text.startswith("::"))
     assert neutralise(text) == text

@@ -93,7 +93,9 @@ def run(argv: Sequence[str]) -> int:
             return 3
         if debug:
             raise
-        print(f"error: a bug in egressctl: {type(bug).__name__}: {bug}", file=sys.stderr)
+        from egressctl.neutral import neutralise
+
+        print(f"error: a bug in egressctl: {type(bug).__name__}: {neutralise(str(bug))}", file=sys.stderr)
         print("hint: run it again with --debug, and report what it prints", file=sys.stderr)
         return 70
 

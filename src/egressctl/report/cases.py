@@ -91,7 +91,7 @@ def _of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Case]:
         return
     if target.action:
         for entry in target.service_entries:
-            yield Case(f"serviceentry/{entry}")
+            yield Case(neutralise(f"serviceentry/{entry}"))
     else:
         yield Case("probes", Fate.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
 

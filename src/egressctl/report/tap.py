@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -14,8 +13,7 @@ from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
 def tap(report: Report) -> str:
     """Return the report as lines of ASCII: the plan, a point for each probe with diagnostics in YAML, and why it stopped.
 
-    Source: the specifications of TAP 13 and 14; Perl's own reader refuses what calls itself 14. Strings of the diagnostics
-    are JSON's, which is YAML's double-quoted form.
+    Source: the specifications of TAP 13 and 14; Perl's own reader refuses what calls itself 14.
     """
     found = [
         (suite, case) for suite in suites(report) if suite.target is not None or report.error is None for case in suite.cases
@@ -58,11 +56,17 @@ def _diagnostics(case: Case) -> Iterator[tuple[str, str]]:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=True)
+    """Write text, which is one line by now, in double quotes; above ASCII in YAML's escapes, which are Python's."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_ascii(escaped)}"'
 
 
 def _plain(text: str) -> str:
-    return neutralise(text).encode("ascii", "backslashreplace").decode("ascii")
+    return _ascii(neutralise(text))
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _described(text: str) -> str:
