@@ -17,8 +17,11 @@ from egressctl.files import replace
 
 
 def folder() -> Path:
-    """Return where lists are kept: `egressctl/published` in XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egressctl" / "published"
+    """Return where lists are kept: `egressctl/published` in XDG_CACHE_HOME, else in ~/.cache; nowhere without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "egressctl" / "published"
+    except RuntimeError:  # an arbitrary user of a container
+        return Path(os.devnull)
 
 
 def current(url: str, kept: Path, *, limits: Limits = LIMITS) -> bytes:
