@@ -97,7 +97,7 @@ class TestAction:
         return done, dict(line.split("=", 1) for line in lines)
 
     def test_it_runs_the_whole_task_and_hands_over_the_reports(self, cli: Cli) -> None:
-        done, found = self.run(cli, target="wikipedia", args="--timeout\n30s\n")
+        done, found = self.run(cli, target="wikipedia")
         assert (done.returncode, found["exit-code"], found["verdict"]) == (0, "0", "open"), done.stderr
         assert json.loads(Path(found["report"]).read_text())["command"] == "run"
         assert len(list(ElementTree.parse(found["junit"]).iter("testcase"))) == 4
@@ -106,10 +106,11 @@ class TestAction:
             assert output["value"] == f"${{{{ steps.egressctl.outputs.{name} }}}}"
 
     def test_it_fails_as_egressctl_does_and_still_hands_over_the_reports(self, cli: Cli) -> None:
-        done, found = self.run(cli, command="verify", target="wikipedia")
+        done, found = self.run(cli, command="verify", target="wikipedia", args="--probe\nhttps://outside.example\n")
         assert (done.returncode, found["exit-code"], found["verdict"]) == (1, "1", "blocked")
-        assert "::error title=wikipedia%3A portal::blocked" in done.stderr
-        assert Path(found["junit"]).exists()
+        assert "::error title=wikipedia%3A outside-example::blocked" in done.stderr
+        [case] = ElementTree.parse(found["junit"]).iter("testcase")
+        assert case.get("name") == "outside-example"
 
     @pytest.mark.parametrize("name", ["command", "target", "args"])
     def test_no_input_is_run(self, cli: Cli, name: str) -> None:
