@@ -87,7 +87,7 @@ def lint(
     return _deliver(session, linted, code)
 
 
-def _is_path(word: str, folders: Sequence[str]) -> bool:
+def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
     from egressctl import catalog
     from egressctl.serviceentry import KIND_NAMES
