@@ -14,6 +14,7 @@ from egressctl.rights import grants
 from egressctl.rules import Clash, Finding
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.surroundings import NAMESPACES, ROOT_NAMESPACE, surroundings
+from egressctl.target import entries_of
 from egressctl.validate import check
 from egressctl.verify import look_up
 
@@ -59,7 +60,7 @@ def planned(targets: Sequence[Target], namespace: str, export_to: Sequence[str] 
     """Return the entries that `create` would make of targets."""
     made = (
         render(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None, export_to=export_to or None)
-        for each in targets
+        for each in entries_of(targets)
     )
     return [read(each) for each in made]
 

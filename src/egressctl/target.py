@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
 from egressctl.errors import InvalidInput, Problem
 from egressctl.findings import Findings
-from egressctl.model import Probe, Target
+from egressctl.model import SUFFIX, Probe, Target
 from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
 from egressctl.probes import probe_name, read_probes, url_fault
 from egressctl.serviceentry import (
@@ -26,12 +26,13 @@ from egressctl.serviceentry import (
     read,
     read_annotation,
 )
-from egressctl.validate import check
+from egressctl.validate import MAX_ITEMS, MOST_ADDRESSES, check
 
 API_VERSION = "egressctl.dev/v1alpha1"
 TARGET_KIND = "EgressTarget"
-SUFFIX = "-ext"
-"""What a target's name gets on the Kubernetes cluster: `wikipedia-ext`."""
+
+LONGEST_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
+"""How long the name of a target of several entries may be: each entry's is a label."""
 
 _ENTRY_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -42,6 +43,20 @@ _SERVER_METADATA = (
 )
 _PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+
+
+def entries_of(targets: Iterable[Target]) -> list[Target]:
+    """Return the targets one a ServiceEntry: what lists more addresses than an entry may hold becomes its parts (split.py)."""
+    found: list[Target] = []
+    for target in targets:
+        if len(target.spec.get("addresses") or ()) <= MAX_ITEMS:
+            found.append(target)
+            continue
+        # Few targets need it.
+        from egressctl.split import parts
+
+        found += parts(target)
+    return found
 
 
 def load(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
@@ -132,7 +147,7 @@ def from_flags(
         spec["exportTo"] = _split(export_to)
     _own_name(found, name, ("TARGET",), Place("TARGET"))
     unread = len(found.problems)
-    problems = check(spec, where=where, any_address=any_address)
+    problems = check(spec, where=where, any_address=any_address, addresses=_most_addresses(name))
     if unread and not spec["ports"]:
         problems = [problem for problem in problems if problem.field != "--port"]
     asked: list[Probe] = []
@@ -166,7 +181,8 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     root: Path = ("spec", "serviceEntry") if own else ("spec",)
     spec = _spec(document.value, found, own)
     if spec is not None:
-        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address)
+        most = _most_addresses(name) if own else MAX_ITEMS
+        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most)
     probes = _probes(document, found, own, allow_internal)
     if not name or not isinstance(spec, dict):
         return None
@@ -177,7 +193,8 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     kept = {k: v for k, v in annotations.items() if k not in ours}
     entry_name = name + SUFFIX if own else name
     return Target(
-        name=name,
+        # One of several entries that were rendered is one of its target's still.
+        name=(not own and read(document.value).part_of) or name,
         entry_name=entry_name,
         namespace=namespace,
         spec=spec,
@@ -226,6 +243,11 @@ def _metadata(
         for m in (metadata.get("labels"), metadata.get("annotations"))
     )
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
+
+
+def _most_addresses(name: str) -> int:
+    """Say how many addresses a target may list: a long name leaves no room for what its parts are called."""
+    return MOST_ADDRESSES if len(name) <= LONGEST_TO_SPLIT else MAX_ITEMS
 
 
 def _own_name(found: Findings, name: str, path: Path, place: Place | None) -> None:

@@ -98,7 +98,7 @@ class Session:
     def finish_interrupted(self, stop: Interrupted) -> int:
         """Print the report of what was found until a signal came, and return the signal's exit code."""
         self.progress.stop()
-        failure = EgressctlError(f"{self.command} was interrupted", hint=_AFTER_A_SIGNAL.get(self.command, ""))
+        failure = EgressctlError(f"{self.command} was interrupted", hint=stop.hint or _AFTER_A_SIGNAL.get(self.command, ""))
         self._print(stop.exit_code, failure)
         tell_failure(failure)
         return stop.exit_code
@@ -128,7 +128,7 @@ class Session:
             from egressctl.report.picture import pictures
 
             for target in self.targets:
-                if target.probes or target.closure:
+                if target.probes or target.closure or target.shaky:
                     print_lines(pictures(target))
 
     def _report(self, code: int, failure: EgressctlError | None) -> Report:
