@@ -62,8 +62,8 @@ def around(
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
         entry = read(each.manifest) if each.manifest else None
-        whose = f"a ServiceEntry of {each.name}" if each.others else str(entry) if entry else "a ServiceEntry"
-        probes = [_told(probe, one, entry, whose) for probe, one in zip(beside.probes, ones, strict=True)]
+        several = f"a ServiceEntry of {each.name}" if each.others else ""
+        probes = [_told(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
         if any(probe.held and probe.verdict is not Verdict.BLOCKED for probe in probes):
             progress.warn(
                 f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
@@ -146,12 +146,13 @@ def _first_free(candidate: int, ranges: Sequence[tuple[int, int]]) -> int:
     return candidate
 
 
-def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, whose: str) -> ProbeResult:
-    """Hold the result against what is to be, and say what it means for the entry."""
+def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
+    """Hold the result against what is to be, and say what it means for the entry; `several` names those of its target."""
     if result.cause and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED):
         return result
     evidence, port = result.evidence, result.probe.port
     carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
+    whose = several or (str(entry) if entry else "a ServiceEntry")
     what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
     if result.verdict is Verdict.BLOCKED and result.cause:
         return replace(result, cause=replace(result.cause, message=f"{what} is not what {whose} lists, and the mesh refused it"))

@@ -146,8 +146,9 @@ def from_flags(
     if export_to:
         spec["exportTo"] = _split(export_to)
     _own_name(found, name, ("TARGET",), Place("TARGET"))
+    _name_of_several(found, name, spec, Place("TARGET"))
     unread = len(found.problems)
-    problems = check(spec, where=where, any_address=any_address, addresses=_most_addresses(name))
+    problems = check(spec, where=where, any_address=any_address, addresses=MOST_ADDRESSES)
     if unread and not spec["ports"]:
         problems = [problem for problem in problems if problem.field != "--port"]
     asked: list[Probe] = []
@@ -181,8 +182,10 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     root: Path = ("spec", "serviceEntry") if own else ("spec",)
     spec = _spec(document.value, found, own)
     if spec is not None:
-        most = _most_addresses(name) if own else MAX_ITEMS
+        most = MOST_ADDRESSES if own else MAX_ITEMS
         found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most)
+        if own:
+            _name_of_several(found, name, spec, found.where(("metadata", "name")))
     probes = _probes(document, found, own, allow_internal)
     if not name or not isinstance(spec, dict):
         return None
@@ -245,9 +248,12 @@ def _metadata(
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
 
 
-def _most_addresses(name: str) -> int:
-    """Say how many addresses a target may list: a long name leaves no room for what its parts are called."""
-    return MOST_ADDRESSES if len(name) <= LONGEST_TO_SPLIT else MAX_ITEMS
+def _name_of_several(found: Findings, name: str, spec: object, at: Place) -> None:
+    """Report a name that leaves no room for those of the target's several entries."""
+    addresses = spec.get("addresses") if isinstance(spec, dict) else None
+    if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_TO_SPLIT:
+        told = f"{shown(name)} is too long for a target of {len(addresses)} addresses, whose several entries are called after it"
+        found.problems.append(Problem(told, at.field, f"at most {LONGEST_TO_SPLIT} characters", at.source, at.line))
 
 
 def _own_name(found: Findings, name: str, path: Path, place: Place | None) -> None:

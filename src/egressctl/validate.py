@@ -77,7 +77,8 @@ def _hosts(found: Findings, entry: Mapping[str, Any]) -> list[str]:
 def _limit(found: Findings, entry: Mapping[str, Any], name: str, most: int) -> None:
     value = entry.get(name)
     if isinstance(value, list) and len(value) > most:
-        found.add((name,), f"{len(value)} {name}, at most {most} are allowed", "split them over several entries")
+        remedy = "split them over several entries" if most == MAX_ITEMS else "list only what is called, or make several targets"
+        found.add((name,), f"{len(value)} {name}, at most {most} are allowed", remedy)
 
 
 def _addresses(found: Findings, entry: Mapping[str, Any], most: int) -> list[Network]:
