@@ -57,9 +57,9 @@ def offline(entries: Sequence[ServiceEntry]) -> Linted:
 
 
 def planned(targets: Sequence[Target], namespace: str, export_to: Sequence[str] = ()) -> list[ServiceEntry]:
-    """Return the entries that `create` would make of targets."""
+    """Return the entries that `create` would make of targets, marked as its own: those of one target do not compete."""
     made = (
-        render(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None, export_to=export_to or None)
+        render(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id="", export_to=export_to or None)
         for each in entries_of(targets)
     )
     return [read(each) for each in made]
