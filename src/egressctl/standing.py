@@ -30,7 +30,8 @@ def standing(
     that they carry. `reading` is what was read of the sidecar just before; where that has no configuration it is read now.
     """
     count = sum(len(each.manifests) for each in wanted if each.split)
-    progress.step(f"looking for {count} ServiceEntries in the sidecar of pod {source.pod}")
+    plural = "ServiceEntry" if count == 1 else "ServiceEntries"
+    progress.step(f"looking for {count} {plural} in the sidecar of pod {source.pod}")
     config, unread = _config(mesh, source, reading)
     return [_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
 

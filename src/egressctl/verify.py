@@ -115,8 +115,10 @@ def _together(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> Wanted
     by_name = {str(each["metadata"]["name"]): each for each in manifests}
     first = next((each for each in manifests if parts.listed(each)), manifests[0])
     wanted = of_manifest(first, asked)
-    # Without the first nobody knows which others there were.
-    listed = parts.listed(first) or (wanted.name + SUFFIX,)
+    listed = parts.listed(first)
+    if not listed:  # the first is gone: it had the probes, and without it nobody knows which others there were
+        listed = (wanted.name + SUFFIX,)
+        wanted = replace(wanted, probes=wanted.probes or derived_probes(read(first)))
     names = tuple(sorted(by_name, key=lambda name: (name != wanted.entry_name, listed.index(name) if name in listed else -1)))
     return replace(
         wanted,

@@ -52,12 +52,18 @@ def _entries(names: Sequence[str]) -> str:
     return (", ".join(names[:_NAMED]) or "no ServiceEntry") + more
 
 
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
 def _parts(target: TargetResult) -> Iterator[Line]:
     """Say of several entries whether the sidecar has what they list: of one that it does not, why."""
     seen = [part for part in target.parts if part.in_force]
     if seen:
         addresses = sum(part.addresses for part in seen)
-        told = f"the sidecar has all {addresses} addresses of {len(seen)} ServiceEntries"
+        told = f"in force in the sidecar: {_many(len(seen), 'ServiceEntry', 'ServiceEntries')}, with " + _many(
+            addresses, "address", "addresses"
+        )
         yield (("", "  "), MARKS[True], ("", f" {told}"))
     for part in target.shaky:
         yield (("", "  "), MARKS[part.in_force], ("", f" {part.name}"))
