@@ -195,10 +195,7 @@ def closure(
     Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
     with a warning that nothing is closed.
     """
-    wanted = [
-        replace(each, entry_name=each.name + SUFFIX if each.split else each.entry_name, manifest=None, others=(), absent=())
-        for each in of_manifests(manifests)
-    ]
+    wanted = [_gone(mesh, each) for each in of_manifests(manifests)]
     results = verify_from(mesh, source, wanted, Asking(limits, expect=Verdict.BLOCKED), progress, reading)
     closed = []
     for each in results:
@@ -209,6 +206,15 @@ def closure(
             warnings.append(f"{each.name}: it has no probe, so nothing shows that it is closed")
         closed.append(replace(each, probes=(), closure=probes, action="deleted"))
     return closed
+
+
+def _gone(mesh: Mesh, wanted: Wanted) -> Wanted:
+    """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may carry."""
+    if not wanted.split:
+        return replace(wanted, manifest=None)
+    left = wanted.absent and any(read(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}"))
+    probes = () if left else wanted.probes
+    return replace(wanted, entry_name=wanted.name + SUFFIX, manifest=None, probes=probes, others=(), absent=())
 
 
 def _held_closed(result: ProbeResult) -> ProbeResult:

@@ -266,12 +266,14 @@ def wanted_of_targets(mesh: Mesh, targets: Sequence[Target], namespace: str, ask
 
 
 def named(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
-    """Return the ServiceEntries that a target's name means, NAME-ext before NAME and with it all of one target; none is empty."""
+    """Return the ServiceEntries that a name means, NAME-ext before NAME, and with one of a target's several all of them."""
     finding = begin(partial(_of_target, mesh, namespace, name))
     there = [each for each in look_up(mesh, [(namespace, name + SUFFIX), (namespace, name)]) if each is not None]
     of_target = finding()
     if not there:
         return of_target
+    if (entry := read(there[0])).is_part and entry.part_of != name:
+        of_target = _of_target(mesh, namespace, entry.part_of)
     return [each for each in of_target if read(each).beside(read(there[0]))] or there[:1]
 
 
