@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _SETTLED = 1.0
 """Seconds after which what a sidecar shows is held to be of after the apply: a push takes 0.1-0.2 s (measured)."""
+_REASONS = 50
+"""So many of what is missing are asked for their reason, each among all filter chains: thousands may be missing. Where all of
+these will not come, the others are asked too."""
 _STANDING = 10.0
 """Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
 
@@ -135,9 +138,12 @@ def why_lacking(
     from egressctl.waiting import summed_up, why_missing
 
     unseen, hidden_by = "; ".join(around.unread), partial(_hidden_by, source, around)
-    return summed_up(
-        [why_missing(config, *each, source.namespace, around.entries, hidden_by=hidden_by, unseen=unseen) for each in missing]
-    )
+    found: list[Delay] = []
+    for each in missing:
+        found.append(why_missing(config, *each, source.namespace, around.entries, hidden_by=hidden_by, unseen=unseen))
+        if len(found) >= _REASONS and not all(delay.certain for delay in found):
+            break
+    return summed_up(found)
 
 
 def _hidden_by(source: Source, around: Surroundings, entry: ServiceEntry, port: int) -> str:

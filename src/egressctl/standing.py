@@ -17,9 +17,6 @@ from egressctl.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.verify import Wanted
 
-_REASONS = 20
-"""So many of what an entry lacks are asked for their reason."""
-
 
 def standing(
     mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress, reading: Reading
@@ -80,7 +77,7 @@ def _why(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], co
     if not exported(entry, source.namespace):
         show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
         return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)
-    delay = why_lacking(source, config, [(entry, each) for each in missing[:_REASONS]], look_around(mesh, source))
+    delay = why_lacking(source, config, [(entry, each) for each in missing], look_around(mesh, source))
     return Cause(delay.code, f"{told}: {delay.reason}", delay.hint)
 
 
