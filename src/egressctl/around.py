@@ -62,7 +62,8 @@ def around(
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
         entry = read(each.manifest) if each.manifest else None
-        probes = [_told(probe, one, entry) for probe, one in zip(beside.probes, ones, strict=True)]
+        several = f"a ServiceEntry of {each.name}" if each.others else ""
+        probes = [_told(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
         if any(probe.held and probe.verdict is not Verdict.BLOCKED for probe in probes):
             progress.warn(
                 f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
@@ -74,8 +75,8 @@ def around(
 
 def refuse_listed(wanted: Sequence[Wanted], address: str) -> None:
     """Raise InvalidInput where an address that is to be refused is one that an entry lists."""
-    for each in wanted:
-        if each.manifest and (entry := read(each.manifest)).addresses and lists(entry, address):
+    for manifest in (manifest for each in wanted for manifest in each.manifests):
+        if (entry := read(manifest)).addresses and lists(entry, address):
             raise InvalidInput(
                 f"--around-address {address}: {entry} lists it, and it is to be one that the entry does not list",
                 hint="leave it out: then egressctl chooses one",
@@ -89,7 +90,7 @@ def _shown_open(result: ProbeResult) -> bool:
 
 def _blocks(mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress) -> list[Network]:
     """Return every block of every ServiceEntry that may be read."""
-    own = [read(each.manifest) for each in wanted if each.manifest]
+    own = [read(manifest) for each in wanted for manifest in each.manifests]
     try:
         entries, whole = mesh.neighbours(source.namespace)
     except CouldNotAsk:
@@ -145,13 +146,13 @@ def _first_free(candidate: int, ranges: Sequence[tuple[int, int]]) -> int:
     return candidate
 
 
-def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None) -> ProbeResult:
-    """Hold the result against what is to be, and say what it means for the entry."""
+def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
+    """Hold the result against what is to be, and say what it means for the entry; `several` names those of its target."""
     if result.cause and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED):
         return result
     evidence, port = result.evidence, result.probe.port
     carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
-    whose = str(entry) if entry else "a ServiceEntry"
+    whose = several or (str(entry) if entry else "a ServiceEntry")
     what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
     if result.verdict is Verdict.BLOCKED and result.cause:
         return replace(result, cause=replace(result.cause, message=f"{what} is not what {whose} lists, and the mesh refused it"))

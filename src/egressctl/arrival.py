@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _SETTLED = 1.0
 """Seconds after which what a sidecar shows is held to be of after the apply: a push takes 0.1-0.2 s (measured)."""
+_REASONS = 50
+"""So many of what is missing are asked for their reason, each among all filter chains: thousands may be missing. Where all of
+these will not come, the others are asked too."""
 _STANDING = 10.0
 """Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
 
@@ -43,6 +46,10 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
             progress.warn(
                 f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
+    if len(expected) > 1:
+        from egressctl.parts import joined
+
+        expected = joined(expected)
     wait = _Wait(mesh, source, expected, progress)
     try:
         reading = until(
@@ -95,23 +102,7 @@ class _Wait:
         return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
 
     def _why(self, config: envoy.ProxyConfig, around: Surroundings) -> Delay:
-        # Only a wait that is in trouble needs it.
-        from egressctl.waiting import summed_up, why_missing
-
-        namespace = self.source.namespace
-        unseen, hidden_by = "; ".join(around.unread), partial(self._hidden_by, around)
-        return summed_up(
-            [why_missing(config, *each, namespace, around.entries, hidden_by=hidden_by, unseen=unseen) for each in self.missing]
-        )
-
-    def _hidden_by(self, around: Surroundings, entry: ServiceEntry, port: int) -> str:
-        """Name the Sidecar resource that keeps the entry, or all but one of its blocks, from the pod."""
-        namespace = self.source.namespace
-        sidecar = governing(around.sidecars, namespace, self.source.labels, around.root)
-        left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
-        if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and len(entry.addresses) < 2):
-            return ""
-        return f"{sidecar['metadata'].get('namespace', namespace)}/{sidecar['metadata']['name']}"
+        return why_lacking(self.source, config, self.missing, around)
 
     @property
     def _lacks(self) -> str:
@@ -128,8 +119,39 @@ class _Wait:
         return self._look_around()
 
     def _look_around(self) -> Surroundings:
-        """Read what may stand in the way; what could not be read is said in it."""
-        try:
-            return surroundings(self.mesh, self.source.namespace, services=False)
-        except CouldNotAsk as failure:
-            return Surroundings(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
+        return look_around(self.mesh, self.source)
+
+
+def look_around(mesh: Mesh, source: Source) -> Surroundings:
+    """Read what may stand in the way of a pod's entries; what could not be read is said in it."""
+    try:
+        return surroundings(mesh, source.namespace, services=False)
+    except CouldNotAsk as failure:
+        return Surroundings(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
+
+
+def why_lacking(
+    source: Source, config: envoy.ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: Surroundings
+) -> Delay:
+    """Say why the pod's sidecar does not have what entries list, each with what `envoy.missing` names of it."""
+    # Only a wait that is in trouble needs it.
+    from egressctl.waiting import summed_up, why_missing
+
+    unseen, hidden_by = "; ".join(around.unread), partial(_hidden_by, source, around)
+    found: list[Delay] = []
+    for each in missing:
+        found.append(why_missing(config, *each, source.namespace, around.entries, hidden_by=hidden_by, unseen=unseen))
+        if len(found) >= _REASONS and not all(delay.certain for delay in found):
+            break
+    return summed_up(found)
+
+
+def _hidden_by(source: Source, around: Surroundings, entry: ServiceEntry, port: int) -> str:
+    """Name the Sidecar resource that keeps the entry, or all but one of its host's blocks, from the pod."""
+    namespace = source.namespace
+    sidecar = governing(around.sidecars, namespace, source.labels, around.root)
+    left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
+    blocks = len(entry.addresses) + sum(len(each.addresses) for each in around.entries if each.beside(entry) and each != entry)
+    if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and blocks < 2):
+        return ""
+    return f"{sidecar['metadata'].get('namespace', namespace)}/{sidecar['metadata']['name']}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source, Surroundings
 from egressctl.rights import EXEC, grant
+from egressctl.serviceentry import LABEL_TARGET
+from egressctl.validate import MAX_ITEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,12 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 f"{probe.host} resolved to {outcome.remote_ip}, and {name} has the address that Istio gave it, "
                 f"{', '.join(entry.allocated)}, with which only the sidecar's own DNS answers",
                 _exec(source, f"nslookup {probe.host}"),
+            )
+        case CauseCode.ADDRESS_NOT_LISTED if entry and len(entry.addresses) > MAX_ITEMS:
+            return (
+                f"{probe.host} resolved to {outcome.remote_ip}, which is in none of the {len(entry.addresses)} blocks of the "
+                f"ServiceEntries of {entry.part_of}",
+                f"kubectl get serviceentry -n {namespace} -l {LABEL_TARGET}={entry.part_of} -o yaml",
             )
         case CauseCode.ADDRESS_NOT_LISTED:
             listed = ", ".join(entry.addresses[:4]) + (", ..." if len(entry.addresses) > 4 else "") if entry else ""

@@ -48,6 +48,8 @@ def _owned_by(
         if to and to.host in entry.hosts and entry is not place.entry:
             found = ask(entry)
             if found.ownership is Ownership.OWNED:
+                if place.entry and entry.beside(place.entry):  # another entry of the target
+                    return entry, found
                 if wanted is None and place.entry_name:
                     wanted = Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
                 return entry, wanted or found

@@ -33,7 +33,7 @@ def rivals(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[Rival, 
     """Name the other entries that some namespace sees beside this one and that compete with it, each with why.
 
     They have a host in common (in any namespace, on any port), list the same or an overlapping block on a port that both
-    have, or catch every address on it.
+    have, or catch every address on it. The entries of one target do not compete.
     """
     found = []
     for other in others:
@@ -52,7 +52,7 @@ def clashes(entry: ServiceEntry, others: Sequence[ServiceEntry], namespace: str)
 
 
 def _between(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[Clash]:
-    if (other.namespace, other.name) == (entry.namespace, entry.name) or not _meet(entry, other):
+    if (other.namespace, other.name) == (entry.namespace, entry.name) or other.beside(entry) or not _meet(entry, other):
         return
     yield from _same_host(entry, other, namespace)
     theirs = {port.number: port for port in other.ports if port.protocol.upper() != "UDP"}

@@ -11,14 +11,14 @@ from egressctl.create import DRY_RUNS, manager_of
 from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
-from egressctl.model import CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
+from egressctl.model import SUFFIX, CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
 from egressctl.parallel import begin, gather
 from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.rights import REMOVE
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
-from egressctl.verify import Asking, of_manifest, verify_from
+from egressctl.verify import Asking, Wanted, of_manifests, verify_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,24 @@ def choose(mesh: Mesh, how: Removal) -> tuple[list[Manifest], list[str]]:
     ours = mesh.entries(how.namespace, OURS)
     if how.names:
         return _named(mesh, ours, how)
-    if len(ours) > 1 and not how.everything:
-        listed = ", ".join(str(each["metadata"]["name"]) for each in ours)
+    if not how.everything and len(targets := by_target(ours)) > 1:
         raise InvalidInput(
-            f"egressctl made {len(ours)} ServiceEntries in namespace {how.namespace}: {listed}",
+            f"egressctl made {len(ours)} ServiceEntries in namespace {how.namespace}: {', '.join(targets)}",
             hint="name the one to remove, or remove them all: egressctl cleanup --all",
         )
     return ours, []
+
+
+def by_target(manifests: Sequence[Manifest]) -> list[str]:
+    """Name the targets of ServiceEntries: each by its entry, or, where it has several, by its own name and how many."""
+    if len(manifests) < 2:
+        return [str(each["metadata"]["name"]) for each in manifests]
+    from egressctl.parts import grouped
+
+    return [
+        str(first["metadata"]["name"]) if not others else f"{read(first).part_of} ({1 + len(others)} entries)"
+        for first, *others in grouped(manifests)
+    ]
 
 
 def _named(mesh: Mesh, ours: Sequence[Manifest], how: Removal) -> tuple[list[Manifest], list[str]]:
@@ -137,9 +148,9 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
                 _prove_closed(mesh, namespace, mine, how, done, progress, counts.get(namespace))
             except CouldNotAsk as failure:
                 done.unasked = failure
-                done.targets += [_unproved(each) for each in mine if not _has(done, each)]
+                done.targets += [_unproved(each) for each in of_manifests(mine) if not _has(done, each)]
         else:
-            done.targets += [_unproved(each) for each in mine]
+            done.targets += map(_unproved, of_manifests(mine))
         _remove_source(mesh, namespace, how, progress)
     return done
 
@@ -148,13 +159,12 @@ def _called(manifest: Manifest) -> str:
     return f"serviceentry.networking.istio.io/{manifest['metadata']['name']}"
 
 
-def _has(done: Removed, manifest: Manifest) -> bool:
-    return any(manifest["metadata"]["name"] in each.service_entries for each in done.targets)
+def _has(done: Removed, wanted: Wanted) -> bool:
+    return any(wanted.entry_name in each.service_entries for each in done.targets)
 
 
-def _unproved(manifest: Manifest) -> TargetResult:
-    wanted = of_manifest(manifest)
-    return TargetResult(wanted.name, wanted.namespace, (wanted.entry_name,), (), action="deleted")
+def _unproved(wanted: Wanted) -> TargetResult:
+    return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, (), action="deleted")
 
 
 def _prove_closed(
@@ -185,7 +195,7 @@ def closure(
     Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
     with a warning that nothing is closed.
     """
-    wanted = [replace(of_manifest(each), manifest=None) for each in manifests]
+    wanted = [_gone(mesh, each) for each in of_manifests(manifests)]
     results = verify_from(mesh, source, wanted, Asking(limits, expect=Verdict.BLOCKED), progress, reading)
     closed = []
     for each in results:
@@ -196,6 +206,15 @@ def closure(
             warnings.append(f"{each.name}: it has no probe, so nothing shows that it is closed")
         closed.append(replace(each, probes=(), closure=probes, action="deleted"))
     return closed
+
+
+def _gone(mesh: Mesh, wanted: Wanted) -> Wanted:
+    """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may carry."""
+    if not wanted.split:
+        return replace(wanted, manifest=None)
+    left = wanted.absent and any(read(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}"))
+    probes = () if left else wanted.probes
+    return replace(wanted, entry_name=wanted.name + SUFFIX, manifest=None, probes=probes, others=(), absent=())
 
 
 def _held_closed(result: ProbeResult) -> ProbeResult:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from egressctl.arrival import await_sidecar
 from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
-from egressctl.model import Manifest, ServiceEntry, Source, Surroundings, Target, TargetResult
+from egressctl.model import SUFFIX, Manifest, PartResult, ServiceEntry, Source, Surroundings, Target, TargetResult
 from egressctl.parallel import begin
 from egressctl.polling import poll
 from egressctl.progress import Progress
-from egressctl.removal import remove_run
+from egressctl.removal import delete_entries, remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.surroundings import NAMESPACES, surroundings
+from egressctl.target import entries_of
 from egressctl.undo import Undo
 from egressctl.verify import look_up
 
@@ -65,20 +67,44 @@ class Created:
     manifest: Manifest
     action: str
 
-    def result(self) -> TargetResult:
-        """Return it as a report has it: nothing asked, and what was done."""
-        metadata = self.manifest["metadata"]
-        return TargetResult(self.target.name, metadata["namespace"], (metadata["name"],), (), action=self.action)
+    @property
+    def part(self) -> PartResult:
+        """The one entry as a report has it."""
+        return PartResult(self.target.entry_name, len(self.target.spec.get("addresses") or ()), self.action)
 
 
 @dataclass(slots=True)
 class Creation:
-    """What `create` did, and the pod that it waited for (None where it did not)."""
+    """What `create` did, one of each ServiceEntry, and the pod that it waited for (None where it did not)."""
 
     created: list[Created] = field(default_factory=list)
+    outdated: list[Manifest] = field(default_factory=list)
+    """What the targets were made of before, and are not any more: it is removed."""
     source: Source | None = None
     reading: Reading = NOTHING
     """The sidecar as it was when the wait was over."""
+
+    def results(self) -> list[TargetResult]:
+        """Return the targets as a report has them: nothing asked, and what was done. Entries of one target stand together."""
+        groups: dict[object, list[Created]] = {}
+        for each in self.created:
+            groups.setdefault(read(each.manifest).family, []).append(each)
+        gone = list(map(read, self.outdated))
+        return [_result(each, [old for old in gone if old.family == family]) for family, each in groups.items()]
+
+
+def _result(created: Sequence[Created], gone: Sequence[ServiceEntry]) -> TargetResult:
+    first = created[0]
+    parts = [each.part for each in created] + [PartResult(each.name, len(each.addresses), "deleted") for each in gone]
+    actions = {each.action for each in parts}
+    return TargetResult(
+        first.target.name,
+        first.manifest["metadata"]["namespace"],
+        tuple(each.target.entry_name for each in created),
+        (),
+        action=first.action if len(actions) == 1 else "configured",
+        parts=tuple(parts) if len(parts) > 1 else (),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +118,19 @@ class _Plan:
 def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, interrupts: Interrupts) -> Creation:
     """Apply every target, all or none, and wait until the sidecar has them.
 
-    Raises Conflict for an object that egressctl did not make, NoSourcePod before anything is applied,
-    TimedOut when the wait runs out (the entries stay).
+    A target of more addresses than one ServiceEntry may hold is applied as several; what it had before and does not have any
+    more is removed once these are in force. Raises Conflict for an object that egressctl did not make, NoSourcePod before
+    anything is applied, TimedOut when the wait runs out (the entries stay), CleanupIncomplete where what was had before is left.
     """
     done = Creation()
     with Undo(interrupts) as undo:
-        source, plans, around = _look(mesh, targets, how, progress, undo, interrupts)
+        source, plans, around = _look(mesh, entries_of(targets), how, progress, undo, interrupts)
+        done.outdated = _outdated(mesh, targets, plans, around, how, progress)
         _warn(plans, around, how, progress)
+        # A target may have dozens of entries, and what takes back one takes back all of the run.
+        back = cache(lambda namespace: remove_run(mesh, namespace, how.run_id, how.choice))
         for plan in plans:
-            done.created.append(created := _apply(mesh, plan, how, undo, interrupts))
+            done.created.append(created := _apply(mesh, plan, how, undo, interrupts, back))
             progress.result(f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUNS[how.dry_run]}")
         done.source = source
         if source is not None and how.dry_run == "none" and how.wait:
@@ -110,7 +140,48 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
                 undo.keep()
                 raise
         undo.keep()
+    _remove(mesh, done.outdated, how, progress)
     return done
+
+
+def _outdated(
+    mesh: Mesh, targets: Sequence[Target], plans: Sequence[_Plan], around: Surroundings, how: How, progress: Progress
+) -> list[Manifest]:
+    """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
+
+    Only of whole targets: a ServiceEntry of a file stands for itself, whatever else its target has.
+    """
+    names = {(target.namespace or how.namespace, target.name) for target in targets if target.entry_name == target.name + SUFFIX}
+    wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
+    unseen = sorted({namespace for namespace, _ in names if not around.saw(PLURAL, namespace)})
+    for namespace in unseen:
+        progress.warn(
+            f"no right to list the ServiceEntries of namespace {namespace}: what the target had there before is not seen"
+        )
+    old = [
+        (entry.namespace, entry.name)
+        for entry in around.entries
+        if entry.owned and (entry.namespace, entry.part_of) in names and (entry.namespace, entry.name) not in wanted
+    ]
+    found = [manifest for manifest in look_up(mesh, old) if manifest is not None]
+    for manifest in found:
+        _refuse_taken_over(mesh, manifest, how)
+    return found
+
+
+def _remove(mesh: Mesh, outdated: Sequence[Manifest], how: How, progress: Progress) -> None:
+    if not outdated:
+        return
+    if how.dry_run == "none":
+        try:
+            delete_entries(mesh, outdated, how.timeout if how.wait else None)
+        except Interrupted as stop:
+            stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
+            raise
+    for each in outdated:
+        if how.dry_run == "server":
+            mesh.delete(each, dry_run=True)
+        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUNS[how.dry_run]}")
 
 
 def _look(
@@ -186,17 +257,31 @@ def _refuse(mesh: Mesh, plan: _Plan, neighbours: tuple[ServiceEntry, ...], how: 
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
             )
-        managers = taken_over_by(plan.live, manager_of(plan.manifest, mesh.field_manager))
-        if managers and not how.force_conflicts:
-            raise Conflict(
-                f"{name} has been taken over by {', '.join(managers)}, who owns a field of its spec",
-                hint=f"kubectl get serviceentry -n {plan.namespace} {plan.target.entry_name} -o yaml --show-managed-fields; "
-                "take it back with --force-conflicts",
-            )
-    if how.lone and (found := rivals(read(plan.manifest), neighbours)):
+        _refuse_taken_over(mesh, plan.live, how, manager_of(plan.manifest, mesh.field_manager))
+    mine = read(plan.manifest)
+    if how.lone and (there := next((each for each in neighbours if each.beside(mine)), None)):
+        raise Conflict(
+            f"serviceentry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
+            "run removes only what it made itself",
+            hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
+        )
+    if how.lone and (found := rivals(mine, neighbours)):
         raise Conflict(
             f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
             hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
+        )
+
+
+def _refuse_taken_over(mesh: Mesh, live: Manifest, how: How, manager: str = "") -> None:
+    """Raise Conflict where another manager has come to own a field of what is ours to change."""
+    metadata = live["metadata"]
+    managers = taken_over_by(live, manager or manager_of(live, mesh.field_manager))
+    if managers and not how.force_conflicts:
+        raise Conflict(
+            f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
+            "who owns a field of its spec",
+            hint=f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "
+            "take it back with --force-conflicts",
         )
 
 
@@ -214,8 +299,12 @@ def _warn(plans: Sequence[_Plan], around: Surroundings, how: How, progress: Prog
         progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
     if others := [plural for plural in around.reach if plural not in (PLURAL, NAMESPACES)]:
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
-    for plan in plans:
-        entry = read(plan.manifest)
+    entries = [read(plan.manifest) for plan in plans]
+    if len(entries) > 1:
+        from egressctl.parts import joined
+
+        entries = joined(entries)
+    for entry in entries:
         if not how.lone:
             _warn_of_others(entry, around, how.namespace, progress)
         if not entry.export_to:
@@ -251,14 +340,14 @@ def _start_source(mesh: Mesh, how: How, progress: Progress, undo: Undo, interrup
     )
 
 
-def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts) -> Created:
+def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]) -> Created:
     if how.dry_run == "client":
         return Created(plan.target, plan.manifest, "configured" if plan.live else "created")
     if plan.live is None and how.dry_run == "none":
         undo.register(
             f"serviceentry {plan.namespace}/{plan.target.entry_name}",
             kubectl_delete(plan.manifest),
-            lambda: remove_run(mesh, plan.namespace, how.run_id, how.choice),
+            partial(back, plan.namespace),
         )
     with interrupts.deferred():
         manager = manager_of(plan.manifest, mesh.field_manager)

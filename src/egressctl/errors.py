@@ -165,7 +165,9 @@ class LabFailed(EgressctlError):
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop; `exit_code` is 130 for SIGINT and 143 for SIGTERM."""
+    """A signal asked to stop; `exit_code` is 130 for SIGINT and 143 for SIGTERM, `hint` what is to be said of where it struck."""
+
+    hint = ""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"signal {signum}")

@@ -116,6 +116,7 @@ _LOOK_AROUND = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
 
 def judged(findings: Findings) -> list[ProbeResult | None]:
     """Judge each probe by what is known of its way; None for one that could not be sent, or whose answer was lost."""
+    findings = _of_parts(findings)
     owners: dict[tuple[object, ...], Owner | None] = {}
     results: list[ProbeResult | None] = []
     for index, (question, each, walk) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
@@ -128,6 +129,29 @@ def judged(findings: Findings) -> list[ProbeResult | None]:
         evidence = _evidence(index, owners[asked], findings)
         results.append(_judged(question, each.outcome, evidence, findings))
     return results
+
+
+def _of_parts(findings: Findings) -> Findings:
+    """Ask, of a target of several entries, after the one that lists the address to which a probe led."""
+    near = findings.near or ()
+    entries = {id(each.entry): each.entry for each in findings.questions if each.entry is not None and each.entry.part_of}
+    beside = {key: [other for other in near if other.beside(entry)] for key, entry in entries.items()}
+    if all(len(each) < 2 for each in beside.values()):
+        return findings
+    # Few targets have several entries.
+    from egressctl.parts import holding
+
+    @cache
+    def asked(index: int, ip: str) -> ServiceEntry:
+        return holding(entries[index], beside[index], ip)
+
+    questions = []
+    for question, sent in zip(findings.questions, findings.sent, strict=True):
+        if sent.outcome is not None and id(question.entry) in entries:
+            entry = asked(id(question.entry), sent.outcome.remote_ip)
+            question = replace(question, entry=entry, entry_name=entry.name)
+        questions.append(question)
+    return replace(findings, questions=questions)
 
 
 def _judged(question: Question, outcome: Outcome, evidence: Evidence, findings: Findings) -> ProbeResult:
@@ -281,6 +305,8 @@ def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner |
         owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
         return next(owned, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"))
     found = whose(entry, findings.near)
+    if found is not None and found.rival is not None and found.rival.beside(entry):
+        found = whose(found.rival, findings.near)  # another entry of the target: the target's all the same
     if found is not None and found.ownership is Ownership.OWNED:
         return found
     around = findings.around()

@@ -13,8 +13,9 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.evidence import Question
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, Source, Surroundings
+from egressctl.model import Manifest, ServiceEntry, Source, Surroundings
 from egressctl.parallel import begin, gather
+from egressctl.parts import holding
 from egressctl.progress import Progress
 from egressctl.resolving import Resolved, given, resolve
 from egressctl.serviceentry import KIND_NAMES, read
@@ -23,7 +24,7 @@ from egressctl.source import SourceChoice
 from egressctl.stations import Path, path, unresolved
 from egressctl.surroundings import surroundings
 from egressctl.target import probe_from_url
-from egressctl.verify import of_manifest, wanted_of_target
+from egressctl.verify import of_manifests, wanted_of_target
 
 _TRIES = 3
 _NAMES_AT_ONCE = 8
@@ -89,9 +90,11 @@ def _of_target(word: str, known: Listed, namespace: str, folders: Sequence[str])
     called = catalog.entry_name(word)
     candidates = [name] if exact else [f"{called}-ext", called]
     near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
+    of_target = [each for each in near.values() if not exact and read(each).part_of == called]
     manifest = next((near[each] for each in candidates if each in near), None)
-    if manifest is not None:
-        wanted = of_manifest(manifest)
+    if manifest is not None or of_target:
+        [wanted, *_] = of_manifests(of_target or [near[name] for name in candidates if name in near][:1])
+        manifest = wanted.manifest
     elif not exact and catalog.has(word, folders):
         wanted = wanted_of_target(catalog.get(word, folders), namespace, None)
     else:
@@ -133,15 +136,13 @@ def explain(
     source = mesh.source(namespace, choice)
     progress.step(f"looking at the way from pod {source.namespace}/{source.pod}; nothing is sent")
     resolved = _resolved(mesh, source, asked, addresses)
+    entries = None if known.manifests is None else tuple(map(read, known.manifests))
     places = [
-        Place(question.probe, ip, name.by, name.note, question.entry_name, question.entry)
-        for question, name in zip(asked, resolved, strict=True)
-        for ip in name.addresses
+        _place(question, ip, name, entries or ()) for question, name in zip(asked, resolved, strict=True) for ip in name.addresses
     ]
     reading, unreadable = _read(mesh, source, {(each.ip, each.probe.port, each.probe.speech) for each in places})
     looked: list[str] = [known.unread] if known.unread else []
     around = cache(partial(_around, mesh, source.namespace, looked))
-    entries = None if known.manifests is None else tuple(map(read, known.manifests))
     seen = Seen(source, reading.config, reading.counts, entries, around, unreadable)
     ways = iter([path(each, seen) for each in places])
     found: list[Path] = []
@@ -150,6 +151,14 @@ def explain(
         if not name.addresses:
             found.append(_without_address(question, name, source))
     return Explanation(source, tuple(found), tuple(dict.fromkeys(looked)))
+
+
+def _place(question: Question, ip: str, name: Resolved, entries: Sequence[ServiceEntry]) -> Place:
+    entry = question.entry
+    if entry is not None and entry.part_of:
+        entry = holding(entry, entries, ip)
+    entry_name = entry.name if entry is not None else question.entry_name
+    return Place(question.probe, ip, name.by, name.note, entry_name, entry)
 
 
 def _resolved(mesh: Mesh, source: Source, asked: Sequence[Question], addresses: Sequence[str]) -> list[Resolved]:

@@ -20,6 +20,7 @@ from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.staleness import Known, known_for, stale
 from egressctl.surroundings import NAMESPACES, surroundings
+from egressctl.target import entries_of
 from egressctl.validate import check
 from egressctl.verify import look_up
 
@@ -56,10 +57,10 @@ def offline(entries: Sequence[ServiceEntry]) -> Linted:
 
 
 def planned(targets: Sequence[Target], namespace: str, export_to: Sequence[str] = ()) -> list[ServiceEntry]:
-    """Return the entries that `create` would make of targets."""
+    """Return the entries that `create` would make of targets, marked as its own: those of one target do not compete."""
     made = (
-        render(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None, export_to=export_to or None)
-        for each in targets
+        render(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id="", export_to=export_to or None)
+        for each in entries_of(targets)
     )
     return [read(each) for each in made]
 

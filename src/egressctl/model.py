@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 Manifest = Mapping[str, Any]
 """A Kubernetes object as JSON: `apiVersion`, `kind`, `metadata`, `spec`."""
 
+SUFFIX = "-ext"
+"""What a target's name gets on the Kubernetes cluster: `wikipedia-ext`; of several entries each gets more after it."""
+
 
 class Verdict(StrEnum):
     """What a probe showed. In the order of a report's worst: the last one present wins."""
@@ -189,6 +192,22 @@ class ServiceEntry:
     """The one control plane that reads it (label `istio.io/rev`); empty for all of them."""
     allocated: tuple[str, ...] = ()
     """The addresses that Istio gave it (`status.addresses`), which only the sidecar's own DNS answers with."""
+    part_of: str = ""
+    """The target that its label and its name (`NAME-ext`, `NAME-ext-...`) say it is an entry of; empty for none."""
+
+    @property
+    def family(self) -> tuple[str, str, bool, bool]:
+        """What the entries of one target have in common: namespace, target, and whether egressctl made them."""
+        return self.namespace, self.part_of or self.name, self.owned, bool(self.part_of)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is one of several entries of a target: only those are called after a part of the address space."""
+        return bool(self.part_of) and self.name != self.part_of + SUFFIX
+
+    def beside(self, other: ServiceEntry) -> bool:
+        """Say whether the two are entries of one target, or one and the same."""
+        return self.family == other.family
 
     @property
     def created_at(self) -> datetime | None:
@@ -449,11 +468,26 @@ class ProbeResult:
     evidence: Evidence | None = None
 
 
+class PartResult(NamedTuple):
+    """One of several ServiceEntries of a target, and how many addresses it lists.
+
+    `in_force` says whether the sidecar had all of them, None where that was not looked at or could not be read; `cause` is why
+    not. `action` is what was done to it, empty for a look.
+    """
+
+    name: str
+    addresses: int
+    action: str = ""
+    in_force: bool | None = None
+    cause: Cause | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TargetResult:
     """A target's probes. `step` is set where a report holds several looks at one target.
 
-    `closure` holds the probes that were sent after the entry was removed (`run`, `cleanup`).
+    `closure` holds the probes that were sent after the entry was removed (`run`, `cleanup`). `parts` is empty for a target of
+    one ServiceEntry.
     """
 
     name: str
@@ -464,6 +498,18 @@ class TargetResult:
     action: str = ""
     """What was done to the entry: `created`, `configured`, `unchanged`, `deleted`; empty for a look."""
     closure: tuple[ProbeResult, ...] = ()
+    parts: tuple[PartResult, ...] = ()
+
+    @property
+    def shaky(self) -> tuple[PartResult, ...]:
+        """The parts that were looked for in the sidecar, and not seen in force."""
+        return tuple(part for part in self.parts if not part.action and not part.in_force)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its probes, of its closure's where there are none: no better than unproven with a part that is shaky."""
+        verdicts = tuple(probe.verdict for probe in self.probes or self.closure)
+        return worst((*verdicts, Verdict.UNPROVEN) if verdicts and self.shaky else verdicts)
 
 
 class KubernetesInfo(NamedTuple):

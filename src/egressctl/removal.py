@@ -66,6 +66,11 @@ def await_sidecar_without(
         return NOTHING
     left: list[str] = []
     hosts = {host for entry in gone for host in entry.hosts}
+    if len(gone) > 1:
+        # Not at every look each of a target's entries for itself: they may be many.
+        from egressctl.parts import joined
+
+        gone = joined(gone)
 
     @cache
     def namesakes() -> list[ServiceEntry]:

@@ -16,7 +16,7 @@ from egressctl.removal import remove_run
 from egressctl.rights import UNDO
 from egressctl.serviceentry import LABEL_RUN_ID
 from egressctl.undo import Undo
-from egressctl.verify import Asking, of_manifest, verify
+from egressctl.verify import Asking, of_manifests, verify
 
 
 @dataclass(slots=True)
@@ -61,9 +61,8 @@ def run(
         choice = how.choice
         if creation.source is not None:  # the very pod whose sidecar was waited for
             choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
-        done.targets = verify(
-            mesh, how.namespace, choice, [of_manifest(each) for each in manifests], asking, progress, creation.reading
-        )
+        wanted = of_manifests(manifests)
+        done.targets = verify(mesh, how.namespace, choice, wanted, asking, progress, creation.reading)
         if not keep:
             done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
             done.targets = _joined(done.targets, done.removed.targets)

@@ -12,7 +12,7 @@ import yaml
 from egressctl.documents import Path, Place, field_name
 from egressctl.errors import InvalidInput
 from egressctl.findings import Findings
-from egressctl.model import Expectation, Manifest, Port, Probe, ServiceEntry, Target
+from egressctl.model import SUFFIX, Expectation, Manifest, Port, Probe, ServiceEntry, Target
 from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
 from egressctl.probes import read_probes, url_fault
 
@@ -31,6 +31,8 @@ LABEL_TARGET = "egressctl.dev/target"
 LABEL_REVISION = "istio.io/rev"
 ANNOTATION_PROBES = "egressctl.dev/probes"
 ANNOTATION_FIELD_MANAGER = "egressctl.dev/field-manager"
+ANNOTATION_PARTS = "egressctl.dev/parts"
+"""On the first of a target's several entries: the names of all of them, so that one that is gone is missed."""
 
 
 def read(manifest: Manifest) -> ServiceEntry:
@@ -53,7 +55,14 @@ def read(manifest: Manifest) -> ServiceEntry:
         owned=owned,
         revision=_text(labels.get(LABEL_REVISION)),
         allocated=_allocated(manifest),
+        part_of=_part_of(_text(labels.get(LABEL_TARGET)), _text(metadata.get("name"))),
     )
+
+
+def _part_of(target: str, name: str) -> str:
+    """Return the target's name where the entry's is one that an entry of it has, else ""."""
+    base = target + SUFFIX
+    return target if target and (name == base or name.startswith(f"{base}-")) else ""
 
 
 def _allocated(manifest: Manifest) -> tuple[str, ...]:
@@ -80,6 +89,8 @@ def render(
     if where := target.namespace or namespace:
         metadata["namespace"] = where
     labels, annotations = dict(target.labels), dict(target.annotations)
+    if target.entry_name.startswith(f"{target.name}{SUFFIX}-"):
+        labels[LABEL_TARGET] = target.name  # by which the entries of one target are found, whoever owns them
     if run_id is not None:
         labels |= {LABEL_MANAGED_BY: MANAGER, LABEL_RUN_ID: run_id, LABEL_TARGET: target.name}
         if field_manager != MANAGER:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
 from egressctl.errors import InvalidInput, Problem
 from egressctl.findings import Findings
-from egressctl.model import Origin, Probe, Target
+from egressctl.model import SUFFIX, Origin, Probe, Target
 from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
 from egressctl.probes import probe_name, read_probes, url_fault
 from egressctl.serviceentry import (
@@ -26,12 +26,13 @@ from egressctl.serviceentry import (
     read,
     read_annotation,
 )
-from egressctl.validate import check
+from egressctl.validate import MAX_ITEMS, MOST_ADDRESSES, check
 
 API_VERSION = "egressctl.dev/v1alpha1"
 TARGET_KIND = "EgressTarget"
-SUFFIX = "-ext"
-"""What a target's name gets on the Kubernetes cluster: `wikipedia-ext`."""
+
+LONGEST_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
+"""How long the name of a target of several entries may be: each entry's is a label."""
 
 _ENTRY_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -42,6 +43,20 @@ _SERVER_METADATA = (
 )
 _PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+
+
+def entries_of(targets: Iterable[Target]) -> list[Target]:
+    """Return the targets one a ServiceEntry: what lists more addresses than an entry may hold becomes its parts (split.py)."""
+    found: list[Target] = []
+    for target in targets:
+        if len(target.spec.get("addresses") or ()) <= MAX_ITEMS:
+            found.append(target)
+            continue
+        # Few targets need it.
+        from egressctl.split import parts
+
+        found += parts(target)
+    return found
 
 
 def load(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
@@ -138,8 +153,9 @@ def from_flags(
     if export_to:
         spec["exportTo"] = _split(export_to)
     _own_name(found, name, ("TARGET",), Place("TARGET"))
+    _name_of_several(found, name, spec, Place("TARGET"))
     unread = len(found.problems)
-    problems = check(spec, where=where, any_address=any_address)
+    problems = check(spec, where=where, any_address=any_address, addresses=MOST_ADDRESSES)
     if unread and not spec["ports"]:
         problems = [problem for problem in problems if problem.field != "--port"]
     asked: list[Probe] = []
@@ -176,7 +192,10 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     # Where what is published cannot be read, it is not known that the entry has no addresses.
     any_address = any_address or len(found.problems) > told
     if spec is not None:
-        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address)
+        most = MOST_ADDRESSES if own else MAX_ITEMS
+        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most)
+        if own:
+            _name_of_several(found, name, spec, found.where(("metadata", "name")))
     probes = _probes(document, found, own, allow_internal)
     if not name or not isinstance(spec, dict):
         return None
@@ -187,7 +206,8 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     kept = {k: v for k, v in annotations.items() if k not in ours}
     entry_name = name + SUFFIX if own else name
     return Target(
-        name=name,
+        # One of several entries that were rendered is one of its target's still.
+        name=(not own and read(document.value).part_of) or name,
         entry_name=entry_name,
         namespace=namespace,
         spec=spec,
@@ -248,6 +268,14 @@ def _metadata(
         for m in (metadata.get("labels"), metadata.get("annotations"))
     )
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
+
+
+def _name_of_several(found: Findings, name: str, spec: object, at: Place) -> None:
+    """Report a name that leaves no room for those of the target's several entries."""
+    addresses = spec.get("addresses") if isinstance(spec, dict) else None
+    if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_TO_SPLIT:
+        told = f"{shown(name)} is too long for a target of {len(addresses)} addresses, whose several entries are called after it"
+        found.problems.append(Problem(told, at.field, f"at most {LONGEST_TO_SPLIT} characters", at.source, at.line))
 
 
 def _own_name(found: Findings, name: str, path: Path, place: Place | None) -> None:

@@ -29,20 +29,26 @@ from egressctl.names import (
 )
 
 MAX_ITEMS = 256
+"""So many hosts, and so many addresses, Istio takes in one ServiceEntry."""
+MOST_ADDRESSES = 16_000
+"""So many a target may list, which becomes several entries: beside 5,000 a push takes istiod half a minute already."""
 
 _SPEC = ("hosts", "addresses", "ports", "location", "resolution", "endpoints", "workloadSelector", "exportTo", "subjectAltNames")
 _PORT = ("number", "protocol", "name", "targetPort")
 _ENDPOINT = ("address", "ports", "labels", "network", "locality", "weight", "serviceAccount")
 
 
-def check(spec: Any, *, where: Where | None = None, any_address: bool = False) -> list[Problem]:
-    """Return every problem of a ServiceEntry's `spec`; `any_address` allows what opens a port to every address."""
+def check(spec: Any, *, where: Where | None = None, any_address: bool = False, addresses: int = MAX_ITEMS) -> list[Problem]:
+    """Return every problem of a ServiceEntry's `spec`; `any_address` allows what opens a port to every address.
+
+    `addresses` is how many there may be: more than MAX_ITEMS for what will become several entries.
+    """
     found = Findings(where) if where else Findings()
     entry = found.mapping(spec, (), _SPEC, "the spec of a ServiceEntry")
     if not isinstance(spec, dict):
         return found.problems
     hosts = _hosts(found, entry)
-    networks = _addresses(found, entry)
+    networks = _addresses(found, entry, addresses)
     ports = _ports(found, entry)
     for name, known in (("resolution", RESOLUTIONS), ("location", LOCATIONS)):
         choice = entry.get(name, known[0])
@@ -61,21 +67,22 @@ def _hosts(found: Findings, entry: Mapping[str, Any]) -> list[str]:
     if entry.get("hosts", []) == []:
         found.add(("hosts",), "there is no host", "name at least one, such as wikipedia.org")
     hosts = found.listed(entry, (), "hosts", str, "DNS names")
-    _limit(found, entry, "hosts")
+    _limit(found, entry, "hosts", MAX_ITEMS)
     for path, host in hosts:
         if fault := host_fault(host):
             found.add(path, *fault)
     return [host for _, host in hosts]
 
 
-def _limit(found: Findings, entry: Mapping[str, Any], name: str) -> None:
+def _limit(found: Findings, entry: Mapping[str, Any], name: str, most: int) -> None:
     value = entry.get(name)
-    if isinstance(value, list) and len(value) > MAX_ITEMS:
-        found.add((name,), f"{len(value)} {name}, at most {MAX_ITEMS} are allowed", "split them over several entries")
+    if isinstance(value, list) and len(value) > most:
+        remedy = "split them over several entries" if most == MAX_ITEMS else "list only what is called, or make several targets"
+        found.add((name,), f"{len(value)} {name}, at most {most} are allowed", remedy)
 
 
-def _addresses(found: Findings, entry: Mapping[str, Any]) -> list[Network]:
-    _limit(found, entry, "addresses")
+def _addresses(found: Findings, entry: Mapping[str, Any], most: int) -> list[Network]:
+    _limit(found, entry, "addresses", most)
     first: dict[Network, str] = {}
     for path, address in found.listed(entry, (), "addresses", str, "addresses, as text"):
         block = network(address)

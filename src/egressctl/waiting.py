@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
-from egressctl.model import ServiceEntry
+from egressctl.model import CauseCode, ServiceEntry
 from egressctl.names import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.ownership import exported
 
@@ -30,6 +30,7 @@ class Delay:
     reason: str
     hint: str
     certain: bool = False
+    code: CauseCode = CauseCode.NOT_PROPAGATED
 
 
 Hiding = Callable[[ServiceEntry, int], str]
@@ -54,7 +55,8 @@ def why_missing(
     port = int(number)
     if refusal := _refusal(config, block, port):
         name, said = refusal
-        return Delay(f"Envoy refused the listener {name}: {said}", _describe(entry), certain=True)
+        told = f"Envoy refused the listener {name}: {said}"
+        return Delay(told, _describe(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
     if port in RESERVED_PORTS:
         return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _describe(entry), certain=True)
     chain = _holding(config, block, port)
@@ -63,7 +65,8 @@ def why_missing(
         return delay
     if sidecar := hidden_by(entry, port):
         namespace, _, name = sidecar.partition("/")
-        return Delay(f"Sidecar {sidecar} hides it from the pod", f"kubectl get sidecar -n {namespace} {name} -o yaml")
+        show = f"kubectl get sidecar -n {namespace} {name} -o yaml"
+        return Delay(f"Sidecar {sidecar} hides it from the pod", show, code=CauseCode.HIDDEN_BY_SIDECAR)
     chains = sum(len(listener.chains) for listener in _on_port(config, port))
     if chains >= CROWDED:
         return Delay(
@@ -78,7 +81,7 @@ def summed_up(delays: Sequence[Delay]) -> Delay:
     """Return one for all that is missing, those that are certain first; it is certain where each of them is."""
     ordered = sorted(dict.fromkeys(delays), key=lambda each: not each.certain)
     told = [each.reason for each in ordered[:2]] + ([f"{len(ordered) - 2} more reasons"] if len(ordered) > 2 else [])
-    return Delay("; ".join(told), ordered[0].hint, all(each.certain for each in delays))
+    return Delay("; ".join(told), ordered[0].hint, all(each.certain for each in delays), ordered[0].code)
 
 
 def _refusal(config: ProxyConfig, block: str, port: int) -> tuple[str, str] | None:
@@ -126,7 +129,8 @@ def _rerouted(chain: FilterChain | None) -> Delay | None:
         return None
     namespace, _, name = chain.route.partition("/")
     to = chain.envoy_cluster or "several Envoy clusters"
-    return Delay(f"VirtualService {chain.route} routes it to {to}", f"kubectl get virtualservice -n {namespace} {name} -o yaml")
+    show = f"kubectl get virtualservice -n {namespace} {name} -o yaml"
+    return Delay(f"VirtualService {chain.route} routes it to {to}", show, code=CauseCode.REROUTED)
 
 
 def _rival(chain: FilterChain | None, entry: ServiceEntry, block: str, port: int, others: Sequence[ServiceEntry]) -> Delay | None:
@@ -139,10 +143,10 @@ def _rival(chain: FilterChain | None, entry: ServiceEntry, block: str, port: int
             continue
         older = _before(other, entry) and ("*" in (other.export_to or "*")) == ("*" in (entry.export_to or "*"))
         why = ", being the older" if older else ""
-        return Delay(
-            f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}", _describe(other), older
-        )
-    return Delay(f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}", "kubectl get serviceentries -A")
+        told = f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}"
+        return Delay(told, _describe(other), older, CauseCode.RIVAL_ENTRY)
+    told = f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}"
+    return Delay(told, "kubectl get serviceentries -A", code=CauseCode.RIVAL_ENTRY)
 
 
 def _displaced(entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry]) -> Delay | None:
@@ -160,6 +164,7 @@ def _displaced(entry: ServiceEntry, pod_namespace: str, others: Sequence[Service
                 f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {first}",
                 _describe(other),
                 certain=bool(other.export_to) or other.namespace == pod_namespace,
+                code=CauseCode.RIVAL_ENTRY,
             )
     return None
 

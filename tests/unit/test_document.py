@@ -26,6 +26,7 @@ from egressctl.model import (
     Outcome,
     Owner,
     Ownership,
+    PartResult,
     Probe,
     ProbeResult,
     Report,
@@ -172,6 +173,46 @@ def test_a_step_an_action_and_a_closure_stand_where_there_is_one() -> None:
     assert list(found) == ["name", "namespace", "serviceEntries", "step", "action", "verdict", "probes", "closure"]
     assert (found["step"], found["action"], found["verdict"]) == ("before", "deleted", "open")
     assert (found["closure"]["verdict"], found["closure"]["held"], len(found["closure"]["probes"])) == ("blocked", False, 2)
+
+
+LACKING = Cause(CauseCode.ENTRY_MISSING, "it is not there", "egressctl create many")
+IN_FORCE, GONE = PartResult("many-ext-0-1", 200, in_force=True), PartResult("many-ext-128-1", 0, in_force=False, cause=LACKING)
+
+
+def test_entries_of_several_stand_with_what_was_seen_or_done() -> None:
+    parts = (IN_FORCE, GONE, PartResult("many-ext-8-8", 7, in_force=None), PartResult("many-ext-9-8", 7, "created"))
+    found = document(replace(REPORT, targets=(replace(TARGET, parts=parts),)))
+    VALIDATOR.validate(found)
+    assert found["targets"][0]["parts"] == [
+        {"serviceEntry": "many-ext-0-1", "addresses": 200, "inForce": True, "cause": None},
+        {
+            "serviceEntry": "many-ext-128-1",
+            "addresses": 0,
+            "inForce": False,
+            "cause": {"code": "entry-missing", "message": "it is not there", "hint": "egressctl create many"},
+        },
+        {"serviceEntry": "many-ext-8-8", "addresses": 7, "inForce": None, "cause": None},
+        {"serviceEntry": "many-ext-9-8", "addresses": 7, "action": "created"},
+    ]
+    assert list(found["targets"][0])[3:] == ["verdict", "parts", "probes"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "probes", "verdict"),
+    [
+        ((IN_FORCE,), (OPEN,), "open"),
+        ((IN_FORCE, GONE), (OPEN,), "unproven"),
+        ((IN_FORCE._replace(in_force=None),), (OPEN,), "unproven"),
+        ((GONE,), (BLOCKED,), "blocked"),
+        ((GONE,), (), "inconclusive"),
+        ((IN_FORCE._replace(in_force=None, action="created"),), (OPEN,), "open"),
+    ],
+)
+def test_a_target_of_which_an_entry_is_not_seen_in_force_is_not_open(
+    parts: tuple[PartResult, ...], probes: tuple[ProbeResult, ...], verdict: str
+) -> None:
+    found = document(replace(REPORT, targets=(replace(TARGET, probes=probes, parts=parts),)))
+    assert (found["targets"][0]["verdict"], found["verdict"]) == (verdict, verdict)
 
 
 def test_a_closure_holds_where_all_of_it_does() -> None:

@@ -431,6 +431,47 @@ def test_an_older_entry_of_the_same_host_and_block_holds_it() -> None:
     assert found[0] is Ownership.OTHERS
 
 
+PART = replace(ENTRY, name="wikipedia-ext-208-8", part_of="wikipedia", owned=True)
+ELSE = replace(PART, name="wikipedia-ext-52-8", addresses=("52.0.0.0/24",))
+
+
+@pytest.mark.parametrize("asked", [PART, ELSE])
+def test_of_several_entries_of_a_target_it_is_the_one_that_lists_the_address(asked: ServiceEntry) -> None:
+    found = owned(Question(PROBE, asked.name, asked), (ELSE, PART))
+    assert found == (Ownership.OWNED, f"default/{PART.name} lists {BLOCK} on port 443 and the host {HOST}")
+
+
+def test_what_the_target_was_before_is_the_targets_as_long_as_it_holds_the_block() -> None:
+    before = replace(PART, name="wikipedia-ext", created="2026-11-23T03:00:00Z")
+    found = owned(Question(PROBE, ELSE.name, ELSE), (ELSE, PART, before))
+    assert found == (Ownership.OWNED, f"default/wikipedia-ext lists {BLOCK} on port 443 and the host {HOST}")
+
+
+@pytest.mark.parametrize("change", [{"owned": False}, {"part_of": "other"}, {"part_of": ""}, {"namespace": "other"}])
+def test_another_entry_of_the_host_is_none_of_the_targets_whatever_its_name(change: dict[str, object]) -> None:
+    stranger = replace(PART, **change)  # type: ignore[arg-type]
+    found = owned(Question(PROBE, ELSE.name, ELSE), (ELSE, stranger))
+    assert found is not None
+    assert found[0] is not Ownership.OWNED
+
+
+def test_an_address_that_none_of_several_entries_lists_is_said_of_all() -> None:
+    many = replace(ELSE, addresses=tuple(f"52.0.{third}.0/24" for third in range(200)))
+    more = replace(many, name="wikipedia-ext-54-8", addresses=tuple(f"54.0.{third}.0/24" for third in range(200)))
+    sent = Sent(REFUSAL, Capture.CAPTURED, (0, 40000))
+    closed = a_config(prefix=False)
+    near = (many, more)
+    found = Findings(
+        SOURCE, [Question(PROBE, many.name, many)], [sent], Reading(closed), Reading(closed), near=near,
+        around=lambda: Surroundings(entries=near),
+    )  # fmt: skip
+    [result] = judged(found)
+    assert result is not None
+    assert result.cause is not None
+    assert result.cause.message.endswith("which is in none of the 400 blocks of the ServiceEntries of wikipedia")
+    assert result.cause.hint == "kubectl get serviceentry -n default -l egressctl.dev/target=wikipedia -o yaml"
+
+
 def test_an_entry_whose_namespace_could_not_be_listed_is_not_known_to_own_anything() -> None:
     """Another entry of that namespace may share the Envoy cluster, and would be older: this would be a false `open`."""
     found = owned(Question(PROBE, "wikipedia-ext", replace(ENTRY, namespace="hidden")), (ENTRY,))

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from egressctl.exitcodes import of_probe, of_results
-from egressctl.model import Expectation, Probe, ProbeResult, TargetResult, Verdict
+from egressctl.model import Expectation, PartResult, Probe, ProbeResult, TargetResult, Verdict
 
 
 def a_probe(verdict: Verdict, held: bool = False, expected: Verdict = Verdict.OPEN) -> ProbeResult:
@@ -84,3 +84,18 @@ def test_unproven_may_be_allowed_for_a_whole_report() -> None:
 
 def test_nothing_asked_is_zero() -> None:
     assert of_results([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "code"),
+    [
+        (PartResult("many-ext-0-1", 200, in_force=True), 0),
+        (PartResult("many-ext-0-1", 200, in_force=False), 1),
+        (PartResult("many-ext-0-1", 200, in_force=None), 4),
+        (PartResult("many-ext-0-1", 200, action="created"), 0),
+    ],
+)
+def test_an_entry_of_several_that_is_not_in_force_is_no_success(part: PartResult, code: int) -> None:
+    target = TargetResult("many", "default", ("many-ext-0-1",), (HELD,), parts=(part,))
+    assert of_results([target]) == code
+    assert of_results([target], allow_unproven=True) == (0 if code == 4 else code)

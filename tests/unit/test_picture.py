@@ -23,6 +23,7 @@ from egressctl.model import (
     Outcome,
     Owner,
     Ownership,
+    PartResult,
     Probe,
     ProbeResult,
     Source,
@@ -284,6 +285,26 @@ def test_a_target_is_drawn_with_its_probes_and_what_came_after() -> None:
 def test_a_target_without_an_entry_says_so() -> None:
     (line, *_) = pictures(TargetResult("url", "web", (), ()))
     assert "".join(text for _, text in line) == "url  no ServiceEntry in namespace web"
+
+
+def test_several_entries_are_counted_and_what_is_not_in_force_is_told() -> None:
+    names = tuple(f"many-ext-{first}-8" for first in range(5))
+    parts = (
+        *(PartResult(name, 200, in_force=True) for name in names[:3]),
+        PartResult(names[3], 1, in_force=False, cause=CAUSE),
+        PartResult(names[4], 1, in_force=None),
+    )
+    drawn = ["".join(text for _, text in line) for line in pictures(TargetResult("many", "web", names, (), parts=parts))]
+    assert drawn == [
+        "many  many-ext-0-8, many-ext-1-8, many-ext-2-8 and 2 more in namespace web",
+        "  ✔ in force in the sidecar: 3 ServiceEntries, with 600 addresses",
+        "  ✘ many-ext-3-8",
+        "    cause  entry-missing: ServiceEntry wikipedia-ext is not there",
+        "    next   egressctl create wikipedia",
+        "  ? many-ext-4-8",
+    ]
+    done = replace(TargetResult("many", "web", names[:1], ()), parts=(PartResult(names[0], 1, "created"),))
+    assert len(list(pictures(done))) == 1, "what was done to each has been told"
 
 
 # Colours

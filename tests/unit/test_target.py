@@ -47,6 +47,31 @@ PORTAL = Probe("portal", "https://www.wikipedia.org")
 DERIVED = Probe("tcp-port", "https://wikipedia.org", Expectation(status=None))
 
 
+MANY = [*(f"1.2.{n}.0/24" for n in range(256)), "1.2.255.7"]
+"""One more than an entry holds."""
+
+
+def listing(text: str, addresses: list[str]) -> str:
+    return text.replace("[208.80.154.224/27]", json.dumps(addresses))
+
+
+def test_a_target_may_list_more_than_an_entry_and_a_plain_entry_no_more_than_istio_takes() -> None:
+    assert only(listing(TARGET, MANY)).spec["addresses"] == MANY
+    assert problems(listing(ENTRY, MANY)) == [
+        "f.yaml:8: spec.addresses: 257 addresses, at most 256 are allowed (split them over several entries)"
+    ]
+    too_many = [f"1.{n // 256}.{n % 256}.0/24" for n in range(16_001)]
+    assert problems(listing(TARGET, too_many)) == [
+        "f.yaml:8: spec.serviceEntry.addresses: 16001 addresses, at most 16000 are allowed "
+        "(list only what is called, or make several targets)"
+    ]
+
+
+def test_the_name_of_a_target_of_several_entries_leaves_room_for_theirs() -> None:
+    long = listing(TARGET, MANY).replace("name: wikipedia\n", f"name: {'w' * 41}\n")
+    assert problems(long)[0].startswith(f'f.yaml:4: metadata.name: "{"w" * 41}" is too long for a target of 257 addresses')
+
+
 def only(text: str, **options: bool) -> Target:
     (found,) = target.load(text, "f.yaml", **options)
     return found
@@ -369,6 +394,22 @@ class TestFromFlags:
             },
             probes=(Probe("tcp-443", "https://wikipedia.org", Expectation(status=None)),),
         )
+
+    def test_more_addresses_than_an_entry_holds_make_several_of_it(self) -> None:
+        found = self.flags(addresses=MANY)
+        assert found.spec["addresses"] == MANY
+        assert [each.entry_name for each in target.entries_of([found, self.flags("one")])] == [
+            *("wiki-ext-1-2-0-17", "wiki-ext-1-2-128-17"),
+            "one-ext",
+        ]
+
+    def test_the_name_of_such_a_target_leaves_room_for_theirs(self) -> None:
+        assert self.flags("w" * 40, addresses=MANY).name == "w" * 40
+        assert self.problems("w" * 41, addresses=MANY) == [
+            f'TARGET: "{"w" * 41}" is too long for a target of 257 addresses, whose several entries are called after it '
+            "(at most 40 characters)"
+        ]
+        assert self.flags("w" * 41, addresses=MANY[1:]).name == "w" * 41
 
     def test_addresses_may_be_repeated_or_stand_with_commas(self) -> None:
         assert self.flags(addresses=["1.2.3.4,5.6.7.8", "9.9.9.9"]).spec["addresses"] == ["1.2.3.4", "5.6.7.8", "9.9.9.9"]

@@ -8,7 +8,7 @@ import pytest
 
 import recordings
 from egressctl.envoy import ProxyConfig, missing, parse_config
-from egressctl.model import ServiceEntry
+from egressctl.model import CauseCode, ServiceEntry
 from egressctl.serviceentry import read
 from egressctl.waiting import CROWDED, NOT_PUSHED, Delay, summed_up, why_missing
 
@@ -47,6 +47,7 @@ SHOW = "kubectl get serviceentry -n default"
                 "ServiceEntry default/rival-ext holds it, being the older: the sidecar leads it to outbound|443||other.example",
                 f"{SHOW} rival-ext -o yaml",
                 certain=True,
+                code=CauseCode.RIVAL_ENTRY,
             ),
         ),
         (
@@ -57,6 +58,7 @@ SHOW = "kubectl get serviceentry -n default"
                 "the sidecar leads it to outbound|443||wikipedia.org",
                 f"{SHOW} wikipedia-ext -o yaml",
                 certain=True,
+                code=CauseCode.RIVAL_ENTRY,
             ),
         ),
         (
@@ -68,6 +70,7 @@ SHOW = "kubectl get serviceentry -n default"
                 "or 'enable_reuse_port' is set to 'false' for the listener",
                 f"{SHOW} bad-ext -o yaml",
                 certain=True,
+                code=CauseCode.REJECTED_BY_PROXY,
             ),
         ),
         (
@@ -78,6 +81,7 @@ SHOW = "kubectl get serviceentry -n default"
                 "the pod's own namespace's",
                 f"{SHOW} wikipedia-ext -o yaml",
                 certain=True,
+                code=CauseCode.RIVAL_ENTRY,
             ),
         ),
         (
@@ -86,6 +90,7 @@ SHOW = "kubectl get serviceentry -n default"
             Delay(
                 "VirtualService default/detour routes it to outbound|443||other.example",
                 "kubectl get virtualservice -n default detour -o yaml",
+                code=CauseCode.REROUTED,
             ),
         ),
         (
@@ -94,6 +99,7 @@ SHOW = "kubectl get serviceentry -n default"
             Delay(
                 "VirtualService default/detour routes it to several Envoy clusters",
                 "kubectl get virtualservice -n default detour -o yaml",
+                code=CauseCode.REROUTED,
             ),
         ),
         ("sidecar-hides", "default/wikipedia-ext", Delay("istiod has not pushed it", NOT_PUSHED)),
@@ -112,7 +118,8 @@ def test_a_port_for_which_a_sidecar_gets_no_listener_is_told() -> None:
 @pytest.mark.parametrize("case", ["sidecar-hides", "sidecar-exact-host"])
 def test_a_sidecar_resource_that_hides_it_is_named(case: str) -> None:
     delay = why(case, "default/wikipedia-ext", hidden_by=lambda entry, port: f"{entry.namespace}/only-{port}")
-    assert delay == Delay("Sidecar default/only-443 hides it from the pod", "kubectl get sidecar -n default only-443 -o yaml")
+    show = "kubectl get sidecar -n default only-443 -o yaml"
+    assert delay == Delay("Sidecar default/only-443 hides it from the pod", show, code=CauseCode.HIDDEN_BY_SIDECAR)
 
 
 def test_what_could_not_be_looked_at_is_said_where_nothing_is_known_to_stand_in_the_way() -> None:

@@ -58,7 +58,7 @@ def cleanup(
     def work(_: Any) -> list[int]:
         from egressctl import curl
         from egressctl.catalog import entry_name
-        from egressctl.cleanup import Removal, choose, remove
+        from egressctl.cleanup import Removal, by_target, choose, remove
 
         how = Removal(
             namespace=None if all_namespaces else session.namespace,
@@ -78,7 +78,7 @@ def cleanup(
             session.progress.result(
                 f"egressctl made nothing in {'any namespace' if all_namespaces else 'namespace ' + session.namespace}"
             )
-        _ask(session, [str(each["metadata"]["name"]) for each in manifests], yes or dry_run != "none")
+        _ask(session, len(manifests), by_target(manifests), yes or dry_run != "none")
         done = remove(session.mesh, manifests, how, session.progress)
         session.targets = done.targets
         session.repeat_by_hand(done.targets, how.limits)
@@ -91,11 +91,11 @@ def cleanup(
     return sessions.conduct(session, work)
 
 
-def _ask(session: sessions.Session, names: list[str], agreed: bool) -> None:
-    """Ask before several entries go, at a terminal only. Raises InvalidInput where the answer is no."""
-    if len(names) < 2 or agreed or not sys.stdin.isatty():
+def _ask(session: sessions.Session, count: int, targets: list[str], agreed: bool) -> None:
+    """Ask before several targets go, at a terminal only. Raises InvalidInput where the answer is no."""
+    if len(targets) < 2 or agreed or not sys.stdin.isatty():
         return
     session.progress.stop()
-    print(f"remove {len(names)} ServiceEntries ({', '.join(names)})? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"remove {count} ServiceEntries ({', '.join(targets)})? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise InvalidInput("nothing was removed", hint="--yes removes without asking")

@@ -71,7 +71,7 @@ def create(
             with_source=apply.with_source,
         )
         done = use_case(session.mesh, targets, how, session.progress, interrupts)
-        session.targets = [each.result() for each in done.created]
+        session.targets = done.results()
         if dry_run != "none":
             # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
             session.print_instead([created.manifest for created in done.created])

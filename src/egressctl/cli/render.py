@@ -45,6 +45,7 @@ def render(
     from egressctl.cli.targets import scopes, wanted_targets
     from egressctl.serviceentry import render as use_case
     from egressctl.serviceentry import to_yaml
+    from egressctl.target import entries_of
 
     if api_version not in VERSIONS:
         raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))
@@ -52,7 +53,7 @@ def render(
         raise InvalidInput(f"--output {output}: render prints yaml or json")
     manifests = [
         use_case(each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=scopes(target) or None)
-        for each in wanted_targets(names or [], target)
+        for each in entries_of(wanted_targets(names or [], target))
     ]
     if output == "json":
         data = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}

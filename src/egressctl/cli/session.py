@@ -110,7 +110,7 @@ class Session:
     def finish_interrupted(self, stop: Interrupted) -> int:
         """Deliver the report of what was found until a signal came, and return the signal's exit code."""
         self.progress.stop()
-        failure = EgressctlError(f"{self.command} was interrupted", hint=_AFTER_A_SIGNAL.get(self.command, ""))
+        failure = EgressctlError(f"{self.command} was interrupted", hint=stop.hint or _AFTER_A_SIGNAL.get(self.command, ""))
         return self._deliver(stop.exit_code, failure)
 
     def finish_broken(self, bug: Exception) -> None:
@@ -186,7 +186,7 @@ class Session:
         from egressctl.report.picture import pictures
 
         for target in self.targets:
-            if target.probes or target.closure:
+            if target.probes or target.closure or target.shaky:
                 yield from pictures(target)
 
     def _report(self, code: int, failure: EgressctlError | None) -> Report:

@@ -12,7 +12,6 @@ from egressctl.errors import InvalidInput
 from egressctl.model import Probe, Verdict
 
 if TYPE_CHECKING:
-    from egressctl.model import Manifest
     from egressctl.verify import Wanted
 
 _HELP = """Send a target's probes from the source pod and prove which Envoy cluster carried them.
@@ -128,25 +127,21 @@ def _wanted(
     from egressctl import catalog
     from egressctl.cli.options import TargetFlags
     from egressctl.cli.targets import wanted_targets
-    from egressctl.verify import bare, look_up, of_manifest, wanted_of_target, wanted_on_server
+    from egressctl.verify import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
 
     namespace = session.namespace
     if filenames:
         targets = wanted_targets(names, TargetFlags(filename=filenames, allow_internal=allow_internal))
         session.remember_origins(targets)
-        places = [(target.namespace or namespace, target.entry_name) for target in targets]
-        live = look_up(session.mesh, places)
-        return [wanted_of_target(each, namespace, manifest, asked) for each, manifest in zip(targets, live, strict=True)]
+        return wanted_of_targets(session.mesh, targets, namespace, asked)
     if not names:
         return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
     found = []
     for name in names:
         short = name.split("/", 1)[1] if name.startswith(("serviceentry/", "se/", "serviceentries/")) else name
         called = catalog.entry_name(short)
-        candidates: list[Manifest | None] = look_up(session.mesh, [(namespace, f"{called}-ext"), (namespace, called)])
-        manifest = next((each for each in candidates if each is not None), None)
-        if manifest is not None:
-            found.append(of_manifest(manifest, asked))
+        if there := named(session.mesh, namespace, called):
+            found += of_manifests(there, asked)
         elif catalog.has(short, folders):
             found.append(wanted_of_target(catalog.get(short, folders), namespace, None, asked))
         elif asked:

@@ -9,6 +9,7 @@ from egressctl.model import (
     Evidence,
     Expectation,
     Outcome,
+    PartResult,
     ProbeResult,
     Report,
     Source,
@@ -29,7 +30,7 @@ def document(report: Report) -> dict[str, Any]:
         "runId": report.run_id,
         "startedAt": report.started_at,
         "duration": round(report.duration, 3),
-        "verdict": str(worst(tuple(probe.verdict for target in report.targets for probe in _decisive(target)))),
+        "verdict": str(worst(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
         "exitCode": report.exit_code,
         "kubernetes": None
         if kubernetes is None
@@ -38,11 +39,6 @@ def document(report: Report) -> dict[str, Any]:
         "warnings": list(report.warnings),
         "error": None if report.error is None else {"message": report.error.message, "hint": report.error.hint},
     }
-
-
-def _decisive(target: TargetResult) -> tuple[ProbeResult, ...]:
-    """The probes that make a target's verdict: those with the entry in place, else those of its closure."""
-    return target.probes or target.closure
 
 
 def _target(target: TargetResult) -> dict[str, Any]:
@@ -55,7 +51,9 @@ def _target(target: TargetResult) -> dict[str, Any]:
         found["step"] = target.step
     if target.action:
         found["action"] = target.action
-    found["verdict"] = str(worst(tuple(probe.verdict for probe in _decisive(target))))
+    found["verdict"] = str(target.verdict)
+    if target.parts:
+        found["parts"] = [_part(part) for part in target.parts]
     found["probes"] = [_probe(probe) for probe in target.probes]
     if target.closure:
         found["closure"] = {
@@ -64,6 +62,13 @@ def _target(target: TargetResult) -> dict[str, Any]:
             "probes": [_probe(probe) for probe in target.closure],
         }
     return found
+
+
+def _part(part: PartResult) -> dict[str, Any]:
+    found: dict[str, Any] = {"serviceEntry": part.name, "addresses": part.addresses}
+    if part.action:
+        return {**found, "action": part.action}
+    return {**found, "inForce": part.in_force, "cause": _cause(part.cause)}
 
 
 def _probe(result: ProbeResult) -> dict[str, Any]:

@@ -5,11 +5,11 @@ Lines are made of spans, a style and a text, so that a terminal may colour them 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.envoy import BLACKHOLE
-from egressctl.model import Capture, CountSource, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
+from egressctl.model import Capture, Cause, CountSource, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
 from egressctl.neutral import neutralise
 
 Span = tuple[str, str]
@@ -23,6 +23,8 @@ STYLES = {
     Verdict.BLOCKED: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
+_NAMED = 3
+"""So many of a target's entries are named; a target of thousands of addresses has dozens."""
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
 
@@ -35,13 +37,38 @@ class _Station:
 
 def pictures(target: TargetResult) -> Iterator[Line]:
     """Draw every probe of a target, those of its closure last."""
-    entries = ", ".join(target.service_entries) or "no ServiceEntry"
+    entries = _entries(target.service_entries)
     step = f"{target.step}: " if target.step else ""
     yield (("bold", neutralise(f"{step}{target.name}")), ("", neutralise(f"  {entries} in namespace {target.namespace}")))
     for probe in target.probes:
         yield from picture(probe)
+    yield from _parts(target)
     for probe in target.closure:
         yield from picture(probe, "after cleanup, ")
+
+
+def _entries(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (", ".join(names[:_NAMED]) or "no ServiceEntry") + more
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
+
+
+def _parts(target: TargetResult) -> Iterator[Line]:
+    """Say of several entries whether the sidecar has what they list: of one that it does not, why."""
+    seen = [part for part in target.parts if part.in_force]
+    if seen:
+        addresses = sum(part.addresses for part in seen)
+        told = f"in force in the sidecar: {_many(len(seen), 'ServiceEntry', 'ServiceEntries')}, with " + _many(
+            addresses, "address", "addresses"
+        )
+        yield (("", "  "), MARKS[True], ("", f" {told}"))
+    for part in target.shaky:
+        yield (("", "  "), MARKS[part.in_force], ("", f" {part.name}"))
+        if part.cause is not None:
+            yield from _cause(part.cause, hint=True)
 
 
 def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
@@ -59,9 +86,13 @@ def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
         edge = "╰─" if index == len(stations) - 1 else "├─"
         yield (("", f"    {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
     if result.cause is not None:
-        yield (("", "    cause  "), ("bold", str(result.cause.code)), ("", f": {neutralise(result.cause.message)}"))
-        if result.cause.hint and not result.held:
-            yield (("", f"    next   {neutralise(result.cause.hint)}"),)
+        yield from _cause(result.cause, hint=not result.held)
+
+
+def _cause(cause: Cause, *, hint: bool) -> Iterator[Line]:
+    yield (("", "    cause  "), ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
+    if cause.hint and hint:
+        yield (("", f"    next   {neutralise(cause.hint)}"),)
 
 
 def _stations(result: ProbeResult) -> Iterator[_Station]:

@@ -1,0 +1,91 @@
+"""Split a target that lists more addresses than one ServiceEntry may hold. Pure.
+
+The address space is halved until no half has more blocks than fit: a part is a range of addresses, and holds the blocks
+that begin in it. So the parts follow from the set of blocks alone, not from their order nor from what was there before,
+and a block more or less changes the part of its range, or divides it in two, or joins two, and no other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from egressctl.model import Target
+from egressctl.names import network
+from egressctl.serviceentry import ANNOTATION_PARTS
+from egressctl.validate import MAX_ITEMS
+
+_BITS = 32
+"""IPv4: targets take no other addresses yet (validate.py)."""
+
+_Listed = tuple[int, str]
+"""A block's first address as a number, and the block as the target writes it."""
+
+
+def parts(target: Target) -> tuple[Target, ...]:
+    """Return the targets of one ServiceEntry each that together are this one, by their addresses; itself where it fits in one.
+
+    A part is called after its range: `aws-ext-52-64-10` holds the blocks that begin in 52.64.0.0/10. Everything else in
+    the spec is the same in each. The first has the target's probes and, in an annotation, the names of all; the others have
+    no probe, so that each is sent once.
+    """
+    addresses = target.spec.get("addresses") or ()
+    if len(addresses) <= MAX_ITEMS:
+        return (target,)
+    ranges = list(ranged(addresses))
+    names = [f"{target.entry_name}-{name}" for name, _ in ranges]
+    listing = {**target.annotations, ANNOTATION_PARTS: ",".join(names)}
+    return tuple(
+        replace(
+            target,
+            entry_name=name,
+            spec=_with_addresses(target.spec, blocks),
+            probes=() if index else target.probes,
+            annotations=target.annotations if index else listing,
+        )
+        for index, (name, (_, blocks)) in enumerate(zip(names, ranges, strict=True))
+    )
+
+
+def ranged(addresses: Sequence[str], most: int = MAX_ITEMS) -> Iterator[tuple[str, list[str]]]:
+    """Divide blocks into ranges of the address space with at most `most` in each, and give the name and the blocks of each.
+
+    Blocks that begin at one address stay together, at most 33 where each stands once. Raises ValueError for what is no IPv4
+    address or block.
+    """
+    listed: list[_Listed] = []
+    for address in addresses:
+        block = network(address)
+        if block is None or block.version != 4:
+            raise ValueError(f"{address} is no IPv4 address or block")
+        listed.append((int(block.network_address), str(block)))
+    # In the order of the addresses, a block before those within it.
+    texts = dict(zip((text for _, text in listed), addresses, strict=True))
+    listed.sort(key=lambda each: (each[0], int(each[1].rpartition("/")[2])))
+    for start, length, inside in _halved(listed, 0, 0, most):
+        yield _name(start, length), [texts[text] for _, text in inside]
+
+
+def _halved(listed: Sequence[_Listed], start: int, length: int, most: int) -> Iterator[tuple[int, int, Sequence[_Listed]]]:
+    """Give start, prefix length and blocks of each range that is not empty, by address."""
+    if not listed:
+        return
+    if len(listed) <= most or length == _BITS:
+        yield start, length, listed
+        return
+    middle = start | 1 << (_BITS - 1 - length)
+    below = bisect_left(listed, (middle, ""))
+    yield from _halved(listed[:below], start, length + 1, most)
+    yield from _halved(listed[below:], middle, length + 1, most)
+
+
+def _name(start: int, length: int) -> str:
+    """Write a range as a name: as many numbers of its address as its prefix reaches into, and its length."""
+    numbers = start.to_bytes(4, "big")[: -(-length // 8)]
+    return "-".join(map(str, (*numbers, length)))
+
+
+def _with_addresses(spec: Mapping[str, Any], addresses: list[str]) -> dict[str, Any]:
+    return {key: addresses if key == "addresses" else value for key, value in spec.items()}
