@@ -12,7 +12,11 @@ PRECEDENCE = (5, 3, 1, 4)
 
 def of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False, also: Iterable[int] = ()) -> int:
     """Return the exit code of these results, and of codes that came about elsewhere."""
-    codes = {of_probe(probe, allow_unproven) for target in targets for probe in (*target.probes, *target.closure)} | set(also)
+    codes = set(also)
+    for target in targets:
+        codes |= {of_probe(probe, allow_unproven) for probe in (*target.probes, *target.closure)}
+        if target.not_probed is not None and not target.not_probed.meant:
+            codes.add(3)
     return next((code for code in PRECEDENCE if code in codes), max(codes, default=0))
 
 

@@ -42,6 +42,8 @@ class Session:
     output: Output
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     targets: list[TargetResult] = field(default_factory=list)
+    planned: int | None = None
+    """How many entries a table of rows is about, which are printed as they come; None where every probe is drawn at the end."""
 
     def __post_init__(self) -> None:
         self.output.check()
@@ -128,8 +130,19 @@ class Session:
             from egressctl.report.picture import pictures
 
             for target in self.targets:
-                if target.probes or target.closure:
+                if self._is_drawn(target):
                     print_lines(pictures(target))
+            if self.planned is not None:
+                from egressctl.report.summary import total
+
+                print_lines([total(self.targets, self.planned)])
+
+    def _is_drawn(self, target: TargetResult) -> bool:
+        if self.planned is None:
+            return bool(target.probes or target.closure)
+        from egressctl.report.summary import is_drawn
+
+        return is_drawn(target, whole=self.output.verbosity > 0)
 
     def _report(self, code: int, failure: EgressctlError | None) -> Report:
         return Report(
@@ -168,11 +181,13 @@ class Session:
 
 def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
     """Return the line of kubectl and curl that repeats a probe."""
-    from egressctl.curl import probe_argv
+    from egressctl.curl import companion_argv, probe_argv
 
     assert result.source is not None
     where = ["kubectl", "exec", "-n", result.source.namespace, result.source.pod, "-c", result.source.container, "--"]
-    return shlex.join([*where, *probe_argv([result.probe], limits)])
+    probe = result.probe
+    argv = companion_argv([(probe.host, probe.port)], limits) if probe.bare else probe_argv([probe], limits)
+    return shlex.join([*where, *argv])
 
 
 def conduct(session: Session, work: Any, **finish: Any) -> int:

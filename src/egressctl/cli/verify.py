@@ -12,17 +12,25 @@ from egressctl.errors import InvalidInput
 from egressctl.model import Probe, Verdict
 
 if TYPE_CHECKING:
-    from egressctl.model import Manifest
-    from egressctl.verify import Wanted
+    from egressctl.model import Manifest, TargetResult
+    from egressctl.source import SourceChoice
+    from egressctl.verify import Asking, Wanted
+
+MOST_AT_ONCE = 100
+"""Probes at the same time that any API server bears."""
 
 _HELP = """Send a target's probes from the source pod and prove which Envoy cluster carried them.
 
-Without a name, every target that egressctl made in the namespace is verified.
+Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
+it, each by the probes of its annotation, else by derived ones.
 
 \b
 Examples:
   egressctl verify
   egressctl verify wikipedia
+  egressctl verify serviceentry/NAME
+  egressctl verify --all -n shop
+  egressctl verify --all -A -o table -o json=report.json
   egressctl verify wikipedia --expect blocked
   egressctl verify --probe https://www.wikipedia.org
   egressctl verify -f targets.yaml -o json
@@ -57,6 +65,21 @@ def verify(
         str, typer.Option("--around-address", metavar="IP", help="Address that --around asks. [default: the next one outside]")
     ] = "",
     retries: Retries = 0,
+    all_of_them: Annotated[
+        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, whoever made it, as a table.")
+    ] = False,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            "--parallel",
+            min=1,
+            max=MOST_AT_ONCE,
+            metavar="N",
+            show_default=False,
+            help="Probes under way at the same time. [default: 16, with --all 10]",
+        ),
+    ] = None,
     *,
     probing: ProbeFlags,
     source: SourceFlags,
@@ -65,6 +88,11 @@ def verify(
 ) -> int:
     """Translate flags into egressctl.verify.verify."""
     expected = expectation(expect)
+    if all_namespaces and not all_of_them:
+        raise InvalidInput("--all-namespaces goes with --all", hint="egressctl verify --all -A")
+    beside = {"a target": names, "--filename": filename, "--probe": probe, "--around": around or around_address}
+    if all_of_them and (given := next((name for name, value in beside.items() if value), None)):
+        raise InvalidInput(f"--all and {given} do not go together: --all asks every ServiceEntry by its own probes")
     address = _address(around_address, allow_internal=allow_internal)
     session = sessions.Session("verify", connection, output)
 
@@ -75,11 +103,13 @@ def verify(
         from egressctl.verify import Asking
         from egressctl.verify import verify as use_case
 
+        limits, choice = curl.Limits(total=probing.probe_timeout), sessions.choice_of(source)
+        if all_of_them:
+            _verify_all(session, choice, Asking(limits, retries, expected, parallel or 0), all_namespaces)
+            return
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
         wanted = _wanted(session, names or [], filename or [], asked, allow_internal)
-        limits = curl.Limits(total=probing.probe_timeout)
-        asking = Asking(limits, retries, expected)
-        choice = sessions.choice_of(source)
+        asking = Asking(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
         if address:
             besides.refuse_listed(wanted, address)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
@@ -88,6 +118,30 @@ def verify(
         session.repeat_by_hand(session.targets, limits)
 
     return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
+
+
+def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool) -> None:
+    from dataclasses import replace
+
+    from egressctl import survey
+    from egressctl.report import summary
+
+    where = "all namespaces" if everywhere else f"namespace {session.namespace}"
+    session.progress.step(f"listing the ServiceEntries of {where}")
+    planned = survey.plan(session.mesh, session.namespace, choice, everywhere=everywhere)
+    session.planned = len(planned.places)
+    widths = summary.columns(planned.places, everywhere=everywhere)
+    shown = session.output.shown == "table"
+
+    def told(result: TargetResult) -> None:
+        session.targets.append(result)
+        if shown:
+            first = [summary.heading(widths)] if len(session.targets) == 1 else []
+            session.progress.lines([*first, summary.row(result, widths)])
+        session.repeat_by_hand([result], asking.limits)
+
+    asking = replace(asking, at_once=asking.at_once or survey.AT_ONCE)
+    survey.carry_out(session.mesh, planned, asking, session.progress, told)
 
 
 def expectation(text: str) -> Verdict | None:
@@ -122,6 +176,7 @@ def _wanted(
     from egressctl import catalog
     from egressctl.cli.options import TargetFlags
     from egressctl.cli.targets import wanted_targets
+    from egressctl.serviceentry import named_exactly
     from egressctl.verify import bare, look_up, of_manifest, wanted_of_target, wanted_on_server
 
     namespace = session.namespace
@@ -134,20 +189,26 @@ def _wanted(
         return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
     found = []
     for name in names:
-        short = name.split("/", 1)[1] if name.startswith(("serviceentry/", "se/", "serviceentries/")) else name
-        candidates: list[Manifest | None] = look_up(session.mesh, [(namespace, f"{short}-ext"), (namespace, short)])
-        manifest = next((each for each in candidates if each is not None), None)
+        exact = named_exactly(name)
+        wanted = [exact] if exact else [f"{name}-ext", name]
+        there: list[Manifest | None] = look_up(session.mesh, [(namespace, each) for each in wanted])
+        manifest = next((each for each in there if each is not None), None)
         if manifest is not None:
-            found.append(of_manifest(manifest, asked))
-        elif short in catalog.names():
-            found.append(wanted_of_target(catalog.get(short), namespace, None, asked))
+            found.append(of_manifest(manifest, asked, bare=True))
+        elif not exact and name in catalog.names():
+            found.append(wanted_of_target(catalog.get(name), namespace, None, asked))
         elif asked:
-            found.append(bare(asked, namespace, f"{short}-ext", short))
-        else:
-            near = get_close_matches(short, catalog.names())
+            found.append(bare(asked, namespace, wanted[0], exact or name))
+        elif exact:
             raise InvalidInput(
-                f"there is no ServiceEntry {short}-ext or {short} in namespace {namespace}, and the catalogue has no {short}"
+                f"there is no ServiceEntry {exact} in namespace {namespace}",
+                hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
+            )
+        else:
+            near = get_close_matches(name, catalog.names())
+            raise InvalidInput(
+                f"there is no ServiceEntry {name}-ext or {name} in namespace {namespace}, and the catalogue has no {name}"
                 + (f": did you mean {' or '.join(near)}?" if near else ""),
-                hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {short} --probe URL",
+                hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {name} --probe URL",
             )
     return found

@@ -56,6 +56,9 @@ def _target(target: TargetResult) -> dict[str, Any]:
     if target.action:
         found["action"] = target.action
     found["verdict"] = str(worst(tuple(probe.verdict for probe in _decisive(target))))
+    if target.not_probed is not None:
+        why = target.not_probed
+        found["notProbed"] = {"reason": why.reason, "hint": why.hint, "meant": why.meant}
     found["probes"] = [_probe(probe) for probe in target.probes]
     if target.closure:
         found["closure"] = {
