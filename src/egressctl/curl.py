@@ -103,7 +103,8 @@ _PORTS_PER_EXEC = 256
 
 def unusual_ports(chance: Callable[[int], int]) -> range:
     """Return a part of UNUSUAL_PORTS for one exec and its companion; `chance` gives a number from 0 below the one given."""
-    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) // (2 * _PORTS_PER_EXEC)) * 2 * _PORTS_PER_EXEC
+    # Anywhere in it: those of the last minutes are to be met as seldom as can be.
+    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) - 2 * _PORTS_PER_EXEC + 1)
     return range(start, start + 2 * _PORTS_PER_EXEC)
 
 
@@ -139,7 +140,7 @@ def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
 
 
 def _alike(probes: Sequence[Probe]) -> bool:
-    return len(probes) > CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
+    return len(probes) >= CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
 
 
 def _place(probe: Probe) -> tuple[str, int]:

@@ -43,7 +43,7 @@ _FLUSH_SECONDS = 1.2
 
 
 class Proved(NamedTuple):
-    """The results of probes, in the questions' order, and what was read of the sidecar after them."""
+    """The results of probes, in the questions' order, and what was read of the sidecar when all of their connections were over."""
 
     results: list[ProbeResult]
     reading: Reading
@@ -82,7 +82,8 @@ def prove(
         found or unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail)
         for question, each, found in zip(questions, sent, results, strict=True)
     ]
-    return Proved(whole, findings.after)
+    # A companion may have been counted since.
+    return Proved(whole, replace(findings.after, counts=None) if findings.companions else findings.after)
 
 
 def unasked(question: Question, source: Source, code: CauseCode, detail: str) -> ProbeResult:

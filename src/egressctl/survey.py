@@ -20,7 +20,7 @@ from egressctl.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.source import SourceChoice
 from egressctl.surroundings import default_export_to
-from egressctl.verify import Asking, Wanted, verify_batch, without_source
+from egressctl.verify import Asking, Wanted, chance, verify_batch, without_source
 
 AT_ONCE = 10
 """Probes under way at the same time, unless the command line says otherwise: the rows of 50 entries come together."""
@@ -130,7 +130,9 @@ def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, tol
         reading = NOTHING
         for batch in batches(wanted, curl.CONNECTIONS_PER_EXEC * asking.at_once):
             progress.advance(done, len(planned.asked), f"asking from pod {source.namespace}/{source.pod}")
-            results, last = verify_batch(mesh, source, batch, asking, progress, reading)
+            # So many connections in a row meet the local ports of earlier ones often enough.
+            own = replace(asking, limits=replace(asking.limits, local_ports=curl.unusual_ports(chance)))
+            results, last = verify_batch(mesh, source, batch, own, progress, reading)
             reading = _handed_on(last)
             done += len(results)
             for result in results:
@@ -145,11 +147,8 @@ def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, tol
 
 
 def _handed_on(reading: Reading) -> Reading:
-    """Return what the next batch may take as read: not the routes, which are those of the last one's hosts.
-
-    Nor the counts: a second connection after a refusal may have been counted after they were read.
-    """
-    return Reading(None if reading.config is None else replace(reading.config, routes=None))
+    """Return what the next batch may take as read: not the routes, which are those of the last one's hosts."""
+    return reading if reading.config is None else replace(reading, config=replace(reading.config, routes=None))
 
 
 def batches(wanted: Iterable[Wanted], size: int) -> Iterator[list[Wanted]]:

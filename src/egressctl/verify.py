@@ -171,7 +171,7 @@ def _again(
 ) -> Reading:
     """Ask some of the questions once more and put their results in place; return what was read of the sidecar after them."""
     places = [index for index, chosen in enumerate(which) if chosen]
-    limits = replace(asking.limits, local_ports=curl.unusual_ports(_chance))
+    limits = replace(asking.limits, local_ports=curl.unusual_ports(chance))
     again = [questions[index] for index in places]
     asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=asking.at_once)
     for index, each in zip(places, asked.results, strict=True):
@@ -179,7 +179,8 @@ def _again(
     return asked.reading
 
 
-def _chance(below: int) -> int:
+def chance(below: int) -> int:
+    """Return a number from 0 below the one given, as chance will have it."""
     return int.from_bytes(os.urandom(4), "big") % below
 
 
