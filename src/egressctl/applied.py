@@ -14,17 +14,17 @@ NOBODY = "~"
 """exportTo of an entry that no namespace sees."""
 
 
-def probes_for(manifest: Manifest, entry: ServiceEntry) -> tuple[Probe, ...] | NotProbed:
+def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool = False) -> tuple[Probe, ...] | NotProbed:
     """Return the probes of an entry that anybody may have made: its annotation's, else derived ones; or why it is given none.
 
     What leads into the mesh is no egress, and is asked only where its annotation says so.
     """
     annotate = f"kubectl annotate serviceentry -n {entry.namespace} {entry.name} {ANNOTATION_PROBES}="
     try:
-        asked = probes_of(manifest)
+        asked = probes_of(manifest, allow_internal=allow_internal)
     except InvalidInput as refused:
         step = f"kubectl edit serviceentry -n {entry.namespace} {entry.name}"
-        return NotProbed(f"its probes cannot be read: {refused}", step, meant=False)
+        return NotProbed(f"its probes cannot be read: {'; '.join(map(str, refused.problems))}", step, meant=False)
     if asked is not None:
         return asked or NotProbed(f"its annotation {ANNOTATION_PROBES} says none")
     if entry.location == MESH_INTERNAL:

@@ -14,7 +14,7 @@ from egressctl import applied, curl
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, NotProbed, ServiceEntry, Source, TargetResult
+from egressctl.model import Manifest, NotProbed, Probe, ServiceEntry, Source, TargetResult
 from egressctl.parallel import gather
 from egressctl.progress import Progress
 from egressctl.serviceentry import read
@@ -43,7 +43,7 @@ class Plan:
         return asked + [(each.namespace, each.name) for each in self.left_out]
 
 
-def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool) -> Plan:
+def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool, allow_internal: bool = False) -> Plan:
     """List the ServiceEntries of a namespace, or with `everywhere` of all, and say what is asked of each, and from where.
 
     An entry of another namespace is asked from a source pod of its own namespace where there is one with a sidecar, else from
@@ -64,7 +64,8 @@ def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool) 
     default = (default_export_to(mesh) if undecided else None) or _EVERYBODY
     asked, left_out = [], []
     for manifest, entry in zip(manifests, entries, strict=True):
-        found = _choose(manifest, entry, pods, default)
+        probes = applied.probes_for(manifest, entry, allow_internal=allow_internal)
+        found = probes if isinstance(probes, NotProbed) else _placed(manifest, entry, probes, pods, default)
         if isinstance(found, NotProbed):
             left_out.append(TargetResult(entry.name, entry.namespace, (entry.name,), (), not_probed=found))
         else:
@@ -72,12 +73,10 @@ def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool) 
     return Plan(tuple(sorted(asked, key=_order)), tuple(sorted(left_out, key=lambda each: (each.namespace, each.name))), missing)
 
 
-def _choose(
-    manifest: Manifest, entry: ServiceEntry, pods: Sequence[Source], default: Sequence[str]
+def _placed(
+    manifest: Manifest, entry: ServiceEntry, probes: tuple[Probe, ...], pods: Sequence[Source], default: Sequence[str]
 ) -> tuple[Source | None, Wanted] | NotProbed:
-    probes = applied.probes_for(manifest, entry)
-    if isinstance(probes, NotProbed):
-        return probes
+    """Say from which of the pods an entry is asked, None where there is no pod at all; or why none sees it."""
     wanted = Wanted(entry.name, entry.namespace, entry.name, manifest, probes)
     if not pods:
         return None, wanted

@@ -105,7 +105,9 @@ def verify(
 
         limits, choice = curl.Limits(total=probing.probe_timeout), sessions.choice_of(source)
         if all_of_them:
-            _verify_all(session, choice, Asking(limits, retries, expected, parallel or 0), all_namespaces)
+            from egressctl.survey import AT_ONCE
+
+            _verify_all(session, choice, Asking(limits, retries, expected, parallel or AT_ONCE), all_namespaces, allow_internal)
             return
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
         wanted = _wanted(session, names or [], filename or [], asked, allow_internal)
@@ -120,15 +122,13 @@ def verify(
     return sessions.conduct(session, work, allow_unproven=probing.allow_unproven)
 
 
-def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool) -> None:
-    from dataclasses import replace
-
+def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool, allow_internal: bool) -> None:
     from egressctl import survey
     from egressctl.report import summary
 
     where = "all namespaces" if everywhere else f"namespace {session.namespace}"
     session.progress.step(f"listing the ServiceEntries of {where}")
-    planned = survey.plan(session.mesh, session.namespace, choice, everywhere=everywhere)
+    planned = survey.plan(session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal)
     session.planned = len(planned.places)
     widths = summary.columns(planned.places, everywhere=everywhere)
     shown = session.output.shown == "table"
@@ -140,7 +140,6 @@ def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking,
             session.progress.lines([*first, summary.row(result, widths)])
         session.repeat_by_hand([result], asking.limits)
 
-    asking = replace(asking, at_once=asking.at_once or survey.AT_ONCE)
     survey.carry_out(session.mesh, planned, asking, session.progress, told)
 
 

@@ -78,4 +78,6 @@ def total(targets: Sequence[TargetResult], planned: int) -> Line:
     line: list[tuple[str, str]] = [("bold", f"{planned} {noun}"), ("", ": ")]
     for index, part in enumerate(parts):
         line += [("", ", "), part] if index else [part]
-    return (*line, ("", f"; {missed} not as expected" if missed else ""))
+    unasked = sum(each.not_probed is not None and not each.not_probed.meant for each in targets)
+    told = [f"{count} {what}" for count, what in ((missed, "not as expected"), (unasked, "could not be asked")) if count]
+    return (*line, ("", f"; {', '.join(told)}" if told else ""))
