@@ -295,7 +295,7 @@ def many_targets(bench: Bench) -> list[Figure]:
 
 
 def every_entry(bench: Bench) -> list[Figure]:
-    """(e) Two hundred entries that kubectl applied, each proved, against a loop of kubectl exec ... curl, which proves nothing."""
+    """(e) Two hundred entries that kubectl applied, each with its proof, against a loop of kubectl exec ... curl without."""
     addresses = {f"entry-{index:03}": f"100.80.{index}.10" for index in range(TARGETS)}
     entries: list[dict[str, Any]] = [
         {

@@ -43,7 +43,7 @@ _FLUSH_SECONDS = 1.2
 
 
 class Proved(NamedTuple):
-    """The results of probes, in the questions' order, and what was read of the sidecar when all of their connections were over."""
+    """The results of probes, in the questions' order, and what was read of the sidecar after all of their connections."""
 
     results: list[ProbeResult]
     reading: Reading
