@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from egressctl.exitcodes import of_probe, of_results
-from egressctl.model import Expectation, Probe, ProbeResult, TargetResult, Verdict
+from egressctl.model import Expectation, NotProbed, Probe, ProbeResult, TargetResult, Verdict
 
 
 def a_probe(verdict: Verdict, held: bool = False, expected: Verdict = Verdict.OPEN) -> ProbeResult:
@@ -84,3 +84,12 @@ def test_unproven_may_be_allowed_for_a_whole_report() -> None:
 
 def test_nothing_asked_is_zero() -> None:
     assert of_results([]) == 0
+
+
+def test_what_is_not_probed_on_purpose_counts_for_nothing_and_what_could_not_be_is_three() -> None:
+    meant, not_meant = (
+        TargetResult("a", "default", ("a",), (), not_probed=NotProbed("why", meant=each)) for each in (True, False)
+    )
+    assert of_results([a_target(HELD), meant]) == 0
+    assert of_results([a_target(HELD), meant, not_meant]) == 3
+    assert of_results([a_target(BY_CODE[1]), not_meant]) == 3
