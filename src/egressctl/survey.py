@@ -23,7 +23,7 @@ from egressctl.surroundings import default_export_to
 from egressctl.verify import Asking, Wanted, chance, verify_batch, without_source
 
 AT_ONCE = 10
-"""Probes under way at the same time, unless the command line says otherwise: the rows of 50 entries come together."""
+"""Probes under way at the same time, unless the command line says otherwise: the rows of 100 entries come together."""
 
 _EVERYBODY = ("*",)
 
@@ -127,7 +127,7 @@ def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, tol
                 told(without_source(each, planned.missing))
             continue
         reading = NOTHING
-        for batch in batches(wanted, curl.CONNECTIONS_PER_EXEC * asking.at_once):
+        for batch in batches(wanted, curl.PLACES_PER_EXEC * asking.at_once):
             progress.advance(done, len(planned.asked), f"asking from pod {source.namespace}/{source.pod}")
             # So many connections in a row meet the local ports of earlier ones often enough.
             own = replace(asking, limits=replace(asking.limits, local_ports=curl.unusual_ports(chance)))

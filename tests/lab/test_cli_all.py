@@ -19,8 +19,8 @@ from labs import Lab, eventually
 
 TLS = [{"number": 443, "name": "tls", "protocol": "TLS"}]
 TCP = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
-MANY = 7
-"""With `--parallel 1` a batch has five: two of them."""
+MANY, BATCH = 12, 10
+"""With `--parallel 1` a batch has ten probes."""
 
 
 def theirs(name: str, namespace: str = "default", probes: str | None = None, **spec: Any) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def test_an_entry_of_another_namespace_is_asked_from_a_pod_of_its_own(cli: Cli, 
 @pytest.fixture
 def many(lab: Lab) -> list[str]:
     """More entries than one batch has; the names of the second batch's."""
-    names = [f"entry-{index}" for index in range(MANY)]
+    names = [f"entry-{index:02}" for index in range(MANY)]
     for index, name in enumerate(names):
         probes = json.dumps([{"name": "x", "url": f"http://100.80.{index}.10:8080"}])
         lab.create(theirs(name, probes=probes, hosts=[f"{name}.example"], addresses=[f"100.80.{index}.0/24"], ports=port(8080)))
@@ -182,7 +182,7 @@ def many(lab: Lab) -> list[str]:
 
 
 def of_the_second_batch(call: Call) -> bool:
-    return call.is_exec and "http://100.80.5.10:8080" in unquote(call.query)
+    return call.is_exec and f"http://100.80.{BATCH}.10:8080" in unquote(call.query)
 
 
 def rows(running: Running) -> list[str]:
@@ -197,7 +197,7 @@ def test_rows_come_before_the_end(cli: Cli, many: list[str], proxy: FaultProxy) 
     running = cli.at(proxy.kubeconfig).start("verify", "--all", "--parallel", "1")
     try:
         # The second batch is not answered before the first one's rows are here.
-        assert eventually(lambda: rows(running) == many[:5])
+        assert eventually(lambda: rows(running) == many[:BATCH])
     finally:
         read.set()
     ran = running.end()
@@ -212,8 +212,8 @@ def test_what_was_found_before_ctrl_c_is_told(cli: Cli, many: list[str], proxy: 
         signum=signal.SIGINT, when=of_the_second_batch, action=lambda pid: Signal(pid.result, signal.SIGINT),
     )  # fmt: skip
     assert ran.code == 130
-    assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("entry-")] == many[:5]
-    assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: 5 open, 2 not come to"
+    assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("entry-")] == many[:BATCH]
+    assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: {BATCH} open, {MANY - BATCH} not come to"
 
 
 def test_nothing_is_read_twice(cli: Cli, many: list[str], proxy: FaultProxy) -> None:
@@ -222,4 +222,4 @@ def test_nothing_is_read_twice(cli: Cli, many: list[str], proxy: FaultProxy) -> 
     asked = [unquote(call.query) for call in proxy.calls if call.is_exec]
     dumps = [query for query in asked if "config_dump?resource=dynamic_listeners&mask=name,active_state,error_state" in query]
     assert len(dumps) == 1
-    assert sum("command=curl" in query for query in asked) == 2
+    assert sum("command=curl" in query for query in asked) == 3
