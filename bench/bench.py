@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured (default {ROUNDS})")
     parser.add_argument(
         "--only",
-        default="lrfabcd",
+        default="lrfabcde",
         metavar="LETTERS",
         help="l lab, r run, f files; on a real API server: " + ", ".join(real.PARTS),
     )

@@ -5,6 +5,7 @@ The probes go through the lab's sidecar, and exec through KWOK's kubelet.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -30,6 +31,7 @@ from cluster.cluster import RealCluster  # noqa: E402
 
 MANY, OTHERS, BLOCKS, TARGETS = 100, 1000, 5, 200
 URL = "https://www.wikipedia.org"
+OTHER = r"other-\d+\.example"
 ENTRIES = "/apis/networking.istio.io/v1/namespaces"
 
 SPEC: dict[str, Any] = {
@@ -244,17 +246,17 @@ def crowd(bench: Bench) -> Iterator[None]:
     ]
     for each in entries:
         bench.real.post(f"{ENTRIES}/other/serviceentries", each)
-    bench.real.until(lambda: crowded(bench) == OTHERS, "the sidecar's configuration of a thousand entries")
+    bench.real.until(lambda: hosts(bench, OTHER) == OTHERS, "the sidecar's configuration of a thousand entries")
     yield
     bench.empty("other")
-    bench.real.until(lambda: crowded(bench) == 0, "the end of the thousand entries")
+    bench.real.until(lambda: hosts(bench, OTHER) == 0, "the end of the thousand entries")
 
 
-def crowded(bench: Bench) -> int:
-    """Return how many of the others' hosts the sidecar has an Envoy cluster for."""
+def hosts(bench: Bench, pattern: str) -> int:
+    """Return for how many hosts of this form the sidecar has an Envoy cluster."""
     ask = ["kubectl", "exec", "sleep", "-c", "istio-proxy", "--", "pilot-agent", "request", "GET", "clusters?format=json"]
     said = subprocess.run(ask, env=bench.environment, capture_output=True, text=True, check=False).stdout
-    return len(set(re.findall(r"other-\d+\.example", said)))
+    return len(set(re.findall(pattern, said)))
 
 
 def many_targets(bench: Bench) -> list[Figure]:
@@ -292,7 +294,47 @@ def many_targets(bench: Bench) -> list[Figure]:
     ]
 
 
-PARTS = {"a the task": the_task, "b many probes": many_probes, "c among others": among_others, "d many targets": many_targets}
+def every_entry(bench: Bench) -> list[Figure]:
+    """(e) Two hundred entries that kubectl applied, each with its proof, against a loop of kubectl exec ... curl without."""
+    addresses = {f"entry-{index:03}": f"100.80.{index}.10" for index in range(TARGETS)}
+    entries: list[dict[str, Any]] = [
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "annotations": {"egressctl.dev/probes": json.dumps([{"name": "x", "url": f"http://{address}:8080"}])},
+            },
+            "spec": {
+                **SPEC,
+                "hosts": [f"{name}.example"],
+                "addresses": [f"{address}/24"],
+                "ports": [{"number": 8080, "name": "tcp-port", "protocol": "TCP"}],
+            },
+        }
+        for name, address in addresses.items()
+    ]
+    bench.do(["kubectl", "apply", "-f", str(bench.write("entries.yaml", entries))])
+    bench.real.until(lambda: hosts(bench, r"entry-\d+\.example") == TARGETS, "the sidecar's configuration of two hundred entries")
+    loop = (
+        f"for i in $(seq 0 {TARGETS - 1}); do kubectl exec sleep -c sleep -- curl -s -o /dev/null http://100.80.$i.10:8080; done"
+    )
+    found = bench.compare(3, verify=bench.egressctl("verify", "--all"), loop=bench.shell(loop))
+    bench.empty("default")
+    return [
+        Figure(f"egressctl verify --all, {TARGETS} entries with their proof", median(found["verify"]), None, "s"),
+        Figure("  / a loop of kubectl exec ... curl", ratio(found["verify"], found["loop"]), 0.1, "x"),
+    ]
+
+
+PARTS = {
+    "a the task": the_task,
+    "b many probes": many_probes,
+    "c among others": among_others,
+    "d many targets": many_targets,
+    "e every entry": every_entry,
+}
 
 
 def measured(rounds: int, only: str) -> list[Figure]:

@@ -13,6 +13,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -83,6 +84,13 @@ class StallInBody:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Keep the request until a test sets the event, and then pass it on as usual."""
+
+    until: threading.Event
+
+
+@dataclass(frozen=True)
 class Signal:
     """Send a signal to a process, and pass the request on as usual.
 
@@ -95,7 +103,7 @@ class Signal:
     when: Literal["before", "after", "later"] = "before"
 
 
-Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Signal
+Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | Signal
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
 
@@ -223,6 +231,8 @@ class FaultProxy:
             writer.write(_answer(action))
             await writer.drain()
         else:
+            if isinstance(action, Hold):
+                await asyncio.to_thread(action.until.wait)
             if isinstance(action, Signal) and action.when == "before":
                 os.kill(action.pid(), action.signum)
             await self._forward(head, action, reader, writer)

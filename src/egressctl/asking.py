@@ -115,7 +115,7 @@ def send(api: Api, source: Source, probes: Sequence[Probe], limits: curl.Limits)
     if not _is_old(api, source, ran):
         answer = curl.parse(probes, ran.stdout, ran.stderr)
         table, lost = socket_table(answer, ran), _lost(source, ran)
-        return [Heard(outcome, table, lost) for outcome in answer.outcomes]
+        return [Heard(outcome, answer.earlier.get(index, table), lost) for index, outcome in enumerate(answer.outcomes)]
     heard = []
     for probe in probes:
         argv = oldcurl.argv(curl.probe_argv([probe], limits))

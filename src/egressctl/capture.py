@@ -103,6 +103,7 @@ def _rows(table: str) -> tuple[Sequence[_Row], bool]:
     return rows, whole and headers == len(_HEADERS)
 
 
+@lru_cache(maxsize=16384)  # the tables of many execs have most of their rows in common
 def _end(text: str) -> _End:
     address, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8))

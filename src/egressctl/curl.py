@@ -1,7 +1,7 @@
 """The command line of curl that a probe is, and what its report means.
 
-The transfers of one exec come one after the other, over five connections at most, and the pod's socket table is read
-last: curl keeps five connections, so each is still there to be seen. Fields go to stderr through `-w`, one
+The transfers of one exec come one after the other, and the pod's socket table is read after every five connections:
+curl keeps five, so each is still there to be seen. Fields go to stderr through `-w`, one
 line a transfer; bodies and the socket table go to stdout, and are cut apart by the sizes that curl
 reports, so that no body can pass for a socket table.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from egressctl.model import CauseCode, Outcome, Probe
@@ -19,12 +19,17 @@ from egressctl.model import CauseCode, Outcome, Probe
 CONNECTIONS_PER_EXEC = 5
 """How many idle connections curl keeps by default (CURLOPT_MAXCONNECTS): the sixth closes the first."""
 
+PLACES_PER_EXEC = 2 * CONNECTIONS_PER_EXEC
+"""Hosts and ports of one exec whose probes are all alike: after each five the socket table is read."""
+
 EXECS_AT_ONCE = 16
 """Execs under way at the same time: enough to hide their latency, few enough for any API server."""
 
 _LONGEST_QUERY = 6400
 """Characters of one exec's probes in the request line, of which some proxies take no more than 8 KiB in all."""
-_FEWEST_SHARED, _EXECS_SHARED = 8, 12
+_NEXT_PART = 800
+"""Characters of the options and the table that come once more with a second part."""
+_FEWEST_SHARED, _EXECS_SHARED = PLACES_PER_EXEC, 12
 """Of many probes, at least so many share an exec, and they take so many execs before one has more."""
 
 BODY_LIMIT = 4 << 20
@@ -103,7 +108,8 @@ _PORTS_PER_EXEC = 256
 
 def unusual_ports(chance: Callable[[int], int]) -> range:
     """Return a part of UNUSUAL_PORTS for one exec and its companion; `chance` gives a number from 0 below the one given."""
-    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) // (2 * _PORTS_PER_EXEC)) * 2 * _PORTS_PER_EXEC
+    # Anywhere in it: those of the last minutes are to be met as seldom as can be.
+    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) - 2 * _PORTS_PER_EXEC + 1)
     return range(start, start + 2 * _PORTS_PER_EXEC)
 
 
@@ -113,33 +119,59 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one exec of curl gave: an outcome a probe (None where its line was lost), and the socket table."""
+    """What one exec of curl gave: an outcome a probe (None where its line was lost), and the socket table that was read last.
+
+    `earlier` has by a probe's index the table that was read right after it, where that is another.
+    """
 
     outcomes: tuple[Outcome | None, ...]
     table: str
+    earlier: Mapping[int, str] = field(default_factory=dict)
 
 
 def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
     """Return the argument vector that sends the probes one after the other and reads the socket table last.
 
-    Of one host and port one connection is made, which its probes share; CONNECTIONS_PER_EXEC places at most.
+    Of one host and port one connection is made, which its probes share; CONNECTIONS_PER_EXEC places at most, or
+    PLACES_PER_EXEC of probes that are alike.
     """
-    if not 0 < len({_place(probe) for probe in probes}) <= CONNECTIONS_PER_EXEC:
-        raise ValueError(f"one exec takes probes of 1 to {CONNECTIONS_PER_EXEC} hosts and ports")
+    most = PLACES_PER_EXEC if _alike(probes) else CONNECTIONS_PER_EXEC
+    if not 0 < len({_place(probe) for probe in probes}) <= most:
+        raise ValueError(f"one exec takes probes of 1 to {most} hosts and ports")
     argv = ["curl", "-q"]
     if _alike(probes):
         # They share one set of options: the whole has to fit into a request line. No body comes to stdout, so the fields
         # may: stderr is not buffered, and each field of each line would travel by itself.
-        argv += _segment("%{urlnum}", limits, stream="")
-        argv += [word for probe in probes for word in (*_options(probes[0]), probe.url)]
-        return (*argv, "--next", *_table_segments())
+        for start, part in _parts(probes):
+            argv += [*(["--next"] if start else []), *_segment(f"{_start(start)}%{{urlnum}}", limits, stream="")]
+            argv += [word for probe in part for word in (*_options(probe), probe.url)]
+            argv += ["--next", *_table_segments()]
+        return tuple(argv)
     for index, probe in enumerate(probes):
         argv += [*_segment(str(index), limits), *_options(probe), probe.url, "--next"]
     return (*argv, *_table_segments())
 
 
 def _alike(probes: Sequence[Probe]) -> bool:
-    return len(probes) > CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
+    return len(probes) >= CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
+
+
+def _parts(probes: Sequence[Probe]) -> list[tuple[int, list[Probe]]]:
+    """Cut probes, in their order, so that each part has no more places than curl keeps connections; each with its start."""
+    found: list[tuple[int, list[Probe]]] = []
+    places = set[tuple[str, int]]()
+    for index, probe in enumerate(probes):
+        places.add(_place(probe))
+        if not found or len(places) > CONNECTIONS_PER_EXEC:
+            found.append((index, []))
+            places = {_place(probe)}
+        found[-1][1].append(probe)
+    return found
+
+
+def _start(start: int) -> str:
+    """What stands before curl's own number in the reports of a part: whether that begins anew there is curl's business."""
+    return f"{start}+" if start else ""
 
 
 def _place(probe: Probe) -> tuple[str, int]:
@@ -197,9 +229,7 @@ def _table_segments() -> list[str]:
 def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
     """Read what `probe_argv`'s command wrote. Never raises: what is missing or ambiguous is None or empty."""
     if _alike(probes):
-        head, mark, last = stdout.rpartition(f"\n{_MARK} ".encode())
-        line, _, stdout = last.partition(b"\n")
-        stderr = head + mark + line
+        return _parse_alike(probes, stdout)
     lines = _report_lines(stderr)
     outcomes: list[Outcome | None] = []
     offset = 0
@@ -218,6 +248,36 @@ def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
     return Answer(tuple(outcomes), _table(stdout[offset:]))
 
 
+def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> Answer:
+    """Read reports and tables by turns: a part's table is what follows its last report, up to the first of the next part."""
+    outcomes: list[Outcome | None] = []
+    earlier: dict[int, str] = {}
+    table = ""
+    parts = _parts(probes)
+    for (start, part), following in zip(parts, [*(begin for begin, _ in parts[1:]), None], strict=True):
+        earlier |= dict.fromkeys(range(len(earlier), start), table)
+        text, mark, stdout = stdout.partition(f"\n{_MARK} {_start(following)}".encode()) if following else (stdout, b"", b"")
+        stdout = mark + stdout
+        fields = _part_of(text, start, len(part))
+        outcomes += [_outcome(each, probe.port, {}, b"") if each else None for probe, each in zip(part, fields, strict=True)]
+        tail = text.rpartition(f"\n{_MARK} ".encode())[2].partition(b"\n")[2]
+        table = _table(tail[max(0, tail.rfind(_TABLE_HEAD)) :])
+        if following and not mark:
+            table = table.rstrip("\n")  # It may have been cut at a line's end.
+    return Answer(tuple(outcomes), table, earlier)
+
+
+def _part_of(text: bytes, start: int, count: int) -> list[dict[str, str] | None]:
+    """Return the fields of a part's reports; none of a later part that lacks one, for where its numbers begin is not known."""
+    head, mark, last = text.rpartition(f"\n{_MARK} ".encode())
+    lines = _report_lines(head + mark + last.partition(b"\n")[0], _start(start))
+    if not start:
+        return [lines.get(index) for index in range(count)]
+    numbers = sorted(lines)
+    whole = len(numbers) == count and numbers[-1] - numbers[0] + 1 == count
+    return [lines[number] for number in numbers] if whole else [None] * count
+
+
 def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> Answer:
     """Read what `companion_argv`'s command wrote for these addresses."""
     lines = _report_lines(stderr)
@@ -234,13 +294,16 @@ def _table(tail: bytes) -> str:
     return tail.decode("ascii", "replace") if tail.startswith(_TABLE_HEAD) else ""
 
 
-def _report_lines(stderr: bytes) -> dict[int, dict[str, str]]:
-    """Map each transfer's index to its fields; an index seen twice is dropped, since one of the two is not curl's."""
+def _report_lines(stderr: bytes, start: str = "") -> dict[int, dict[str, str]]:
+    """Map each transfer's index to its fields; an index seen twice is dropped, since one of the two is not curl's.
+
+    `start` stands before the index in the lines that are meant.
+    """
     found: dict[int, dict[str, str]] = {}
     seen: set[int] = set()
     for line in stderr.decode("utf-8", "replace").split("\n"):
         head, *values = line.split("\t", len(_FIELDS))
-        match = re.fullmatch(rf"{_MARK} (\d{{1,3}})", head)
+        match = re.fullmatch(rf"{_MARK} {re.escape(start)}(\d{{1,3}})", head)
         if not match or len(values) != len(_FIELDS):
             continue
         index = int(match[1])
@@ -331,9 +394,12 @@ def chunks(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[
     places, length = set[tuple[str, int]](), 0
     for options, place, index, probe in ordered:
         query = len(urlencode([("command", word) for word in (*options, probe.url)])) + 1
+        if place not in places and len(places) == CONNECTIONS_PER_EXEC:
+            query += _NEXT_PART
         # Bodies that are kept are few to an exec: each may be long.
         full = len(dealt[-1]) >= (CONNECTIONS_PER_EXEC if probe.extract else size) if dealt else False
-        if options != last or full or len(places | {place}) > CONNECTIONS_PER_EXEC or length + query > _LONGEST_QUERY:
+        most = CONNECTIONS_PER_EXEC if probe.extract else PLACES_PER_EXEC
+        if options != last or full or len(places | {place}) > most or length + query > _LONGEST_QUERY:
             dealt.append([])
             last, places, length = options, set(), 0
         dealt[-1].append((index, probe))

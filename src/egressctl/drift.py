@@ -15,6 +15,7 @@ from egressctl.model import SUFFIX, Manifest, ServiceEntry, Target
 from egressctl.progress import Progress
 from egressctl.publications import Called, lists, published, recorded, resolved
 from egressctl.serviceentry import KIND, LABEL_TARGET, read
+from egressctl.target import read_file
 
 _OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
 """What egressctl calls the entry of a target, or one of its entries where it needs several."""

@@ -16,6 +16,8 @@ def of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False,
     for target in targets:
         codes |= {of_probe(probe, allow_unproven) for probe in (*target.probes, *target.closure)}
         codes |= {of_part(part, allow_unproven) for part in target.shaky}
+        if target.not_probed is not None and not target.not_probed.meant:
+            codes.add(3)
     return next((code for code in PRECEDENCE if code in codes), max(codes, default=0))
 
 

@@ -32,11 +32,11 @@ def judge_failure(at: Situation) -> tuple[Verdict, Cause]:
     if at.source.proxy is None:
         return Verdict.FAILED, explain(code, at)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        return _around_the_sidecar(at, code)
+        return around_the_sidecar(at, code)
     if not at.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
         return _inconclusive(at, CauseCode.SIDECAR_NOT_READY)
     if code is CauseCode.CONNECT_REFUSED:
-        return _judge_no_connection(at)
+        return judge_no_connection(at)
     if evidence.walk is None:
         return _inconclusive(at, CauseCode.PROXY_UNREADABLE)
     if evidence.walk.unknown:
@@ -48,12 +48,12 @@ def judge_failure(at: Situation) -> tuple[Verdict, Cause]:
     return _judge_beyond(at, code)
 
 
-def _around_the_sidecar(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
+def around_the_sidecar(at: Situation, code: CauseCode) -> tuple[Verdict, Cause]:
     told = explain(CauseCode.NOT_CAPTURED, at)
     return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain(code, at).message}")
 
 
-def _judge_no_connection(at: Situation) -> tuple[Verdict, Cause]:
+def judge_no_connection(at: Situation) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
     if not at.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
         return _inconclusive(

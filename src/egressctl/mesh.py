@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
@@ -228,7 +229,8 @@ class Mesh:
 
     def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.EnvoyCluster]:
         """Read those of the sidecar's Envoy clusters that have these names. Raises ProxyUnreadable, Forbidden."""
-        path = _named("config_dump?resource=dynamic_active_clusters", map(re.escape, names))
+        # A dot for whatever a pattern reads otherwise: that is short, and finds at most a few more.
+        path = _named("config_dump?resource=dynamic_active_clusters", (re.sub(r"[^\w-]", ".", name) for name in names))
         return envoy.parse_envoy_clusters(self._ask_proxy(source, path))
 
     def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
@@ -260,7 +262,23 @@ class Mesh:
 
         `alone` gives each probe a connection of its own. The calls never raise CouldNotAsk.
         """
-        return [partial(self._send_chunk, source, chunk, next(self._execs), limits) for chunk in curl.chunks(probes, alone=alone)]
+        numbered = list(probes)
+        silent = [(index, probe) for index, probe in numbered if probe.bare]
+        chunks = curl.chunks(((index, probe) for index, probe in numbered if not probe.bare), alone=alone)
+        # They take longest, so they begin first.
+        calls = [partial(self._open_bare, source, index, probe, next(self._execs), limits) for index, probe in silent]
+        return [*calls, *(partial(self._send_chunk, source, chunk, next(self._execs), limits) for chunk in chunks)]
+
+    def _open_bare(self, source: Source, index: int, probe: Probe, number: int, limits: curl.Limits) -> list[tuple[int, Sent]]:
+        """Open a bare connection and hold it for a while, so that the socket table can be read meanwhile."""
+        try:
+            heard, tables = asking.connect_watched(self.api, source, (probe.connect_ip or probe.host, probe.port), limits)
+        except CouldNotAsk as failure:
+            return [(index, _not_sent(failure))]
+        sent = self._sent(heard, number)
+        if sent.outcome is None or sent.capture is not Capture.UNKNOWN:
+            return [(index, sent)]
+        return [(index, replace(sent, capture=_seen(tables, sent.outcome)))]
 
     def _send_chunk(
         self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.Limits
@@ -268,9 +286,7 @@ class Mesh:
         try:
             heard = asking.send(self.api, source, [probe for _, probe in chunk], limits)
         except CouldNotAsk as failure:
-            code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
-            code = CauseCode.NO_CURL if isinstance(failure, asking.NoCurl) else code
-            return [(index, Sent(None, failure=code, detail=str(failure))) for index, _ in chunk]
+            return [(index, _not_sent(failure)) for index, _ in chunk]
         return [(index, self._sent(each, number)) for (index, _), each in zip(chunk, heard, strict=True)]
 
     @staticmethod
@@ -306,8 +322,7 @@ class Mesh:
             heard, tables = asking.connect_watched(self.api, source, address, limits)
         except CouldNotAsk:
             return Capture.UNKNOWN
-        seen = {captured(table, heard.outcome) for table in tables} if heard.outcome else set()
-        return next((each for each in (Capture.CAPTURED, Capture.NOT_CAPTURED) if each in seen), Capture.UNKNOWN)
+        return _seen(tables, heard.outcome) if heard.outcome else Capture.UNKNOWN
 
     def curl_version(self, source: Source) -> str:
         """Return what the container's curl says of itself. Raises asking.NoCurl, ExecFailed, Forbidden."""
@@ -323,6 +338,17 @@ def _named(path: str, patterns: Iterable[str]) -> str:
     pattern = quote("|".join(sorted(patterns)), safe="")
     # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
     return f"{path}&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else path
+
+
+def _not_sent(failure: CouldNotAsk) -> Sent:
+    code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
+    return Sent(None, failure=CauseCode.NO_CURL if isinstance(failure, asking.NoCurl) else code, detail=str(failure))
+
+
+def _seen(tables: Iterable[str], outcome: Outcome) -> Capture:
+    """Say what the first of several socket tables shows that shows anything."""
+    seen = {captured(table, outcome) for table in tables}
+    return next((each for each in (Capture.CAPTURED, Capture.NOT_CAPTURED) if each in seen), Capture.UNKNOWN)
 
 
 def captured(table: str, outcome: Outcome) -> Capture:

@@ -125,6 +125,10 @@ SILENT = Speech(tls=False)
 """A bare connection, or a protocol in which the server speaks first."""
 
 
+BARE = "tcp://"
+"""The scheme of a probe that only connects: it is derived from an entry, and never asked for by a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One request to send from the source pod. `extract` maps a name to a regular expression with one group."""
@@ -146,8 +150,15 @@ class Probe:
         return parts.port or (443 if parts.scheme == "https" else 80)
 
     @property
+    def bare(self) -> bool:
+        """Whether it opens a connection and sends nothing over it."""
+        return self.url.startswith(BARE)
+
+    @property
     def speech(self) -> Speech:
         """What curl sends: over TLS only the handshake can be seen on the way."""
+        if self.bare:
+            return SILENT
         if self.url.startswith("https://"):
             return _over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
         parts = urlsplit(self.url)
@@ -482,12 +493,23 @@ class PartResult(NamedTuple):
     cause: Cause | None = None
 
 
+class NotProbed(NamedTuple):
+    """Why nothing was sent for a ServiceEntry, in half a sentence, and the next command to type.
+
+    `meant` is False where it ought to have been asked and could not be.
+    """
+
+    reason: str
+    hint: str = ""
+    meant: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class TargetResult:
     """A target's probes. `step` is set where a report holds several looks at one target.
 
     `closure` holds the probes that were sent after the entry was removed (`run`, `cleanup`). `parts` is empty for a target of
-    one ServiceEntry.
+    one ServiceEntry. `not_probed` says why there are no probes where every entry was to be verified.
     """
 
     name: str
@@ -499,6 +521,7 @@ class TargetResult:
     """What was done to the entry: `created`, `configured`, `unchanged`, `deleted`; empty for a look."""
     closure: tuple[ProbeResult, ...] = ()
     parts: tuple[PartResult, ...] = ()
+    not_probed: NotProbed | None = None
 
     @property
     def shaky(self) -> tuple[PartResult, ...]:

@@ -11,6 +11,9 @@ class Progress(Protocol):
     def step(self, text: str) -> None:
         """Say what is being done or waited for now; the next step replaces it."""
 
+    def advance(self, done: int, total: int, text: str) -> None:
+        """Say how many of something long are done, and what is being done now; `done` is `total` at the end."""
+
     def done(self, text: str) -> None:
         """Say what was achieved."""
 
@@ -25,6 +28,9 @@ class Silent:
     """Listen to nothing."""
 
     def step(self, text: str) -> None:
+        pass
+
+    def advance(self, done: int, total: int, text: str) -> None:
         pass
 
     def done(self, text: str) -> None:

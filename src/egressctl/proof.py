@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from typing import NamedTuple
 
 from egressctl import curl
 from egressctl.causes import Situation, explain
@@ -32,13 +33,20 @@ from egressctl.model import (
     Surroundings,
     Verdict,
 )
-from egressctl.parallel import gather
+from egressctl.parallel import begin, gather
 from egressctl.serviceentry import read
 from egressctl.sidecar import Look, look, look_again
 from egressctl.surroundings import surroundings
 
 _FLUSH_SECONDS = 1.2
 """Envoy writes its access log out once a second (pilot-agent's `--file-flush-interval-msec 1000`)."""
+
+
+class Proved(NamedTuple):
+    """The results of probes, in the questions' order, and what was read of the sidecar after all of their connections."""
+
+    results: list[ProbeResult]
+    reading: Reading
 
 
 def prove(
@@ -50,27 +58,32 @@ def prove(
     *,
     alone: bool = False,
     last_resort: bool = False,
-) -> list[ProbeResult]:
-    """Send every probe once, and judge each by what can be known of its way. Results stand in the questions' order.
+    at_once: int = curl.EXECS_AT_ONCE,
+) -> Proved:
+    """Send every probe once, and judge each by what can be known of its way.
 
     `reading` is what was read of the sidecar just before: what it lacks is read now. `alone` gives each probe a connection
     of its own, however many there are; `last_resort` looks into the sidecar's access log for what nothing else lacks than the
-    connection counts. Raises nothing for what could not be asked: that is in the results.
+    connection counts; `at_once` is how many execs, each with one probe after the other, are under way at the same time.
+    Raises nothing for what could not be asked: that is in the results.
     """
-    look_before, near = _look_before(mesh, source, questions, reading)
+    near = _near(mesh, questions)
+    look_before = _look_before(mesh, source, questions, reading)
     began = time.monotonic()
-    sent = _send(mesh, source, [question.probe for question in questions], limits, alone)
+    sent = _send(mesh, source, [question.probe for question in questions], limits, alone, at_once)
     around = cache(partial(_around_or_none, mesh, source.namespace))
-    findings = Findings(source, questions, sent, near=near, around=around)
+    findings = Findings(source, questions, sent, near=near(), around=around)
     if look_before:
         findings = _look_after(mesh, look_before, findings, limits)
     results = judged(findings)
     if last_resort and (logged := _log(mesh, findings, [i for i, each in enumerate(results) if only_uncounted(each)], began)):
         results = judged(replace(findings, logged=logged))
-    return [
+    whole = [
         found or unasked(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail)
         for question, each, found in zip(questions, sent, results, strict=True)
     ]
+    # A companion may have been counted since.
+    return Proved(whole, replace(findings.after, counts=None) if findings.companions else findings.after)
 
 
 def unasked(question: Question, source: Source, code: CauseCode, detail: str) -> ProbeResult:
@@ -80,20 +93,25 @@ def unasked(question: Question, source: Source, code: CauseCode, detail: str) ->
     return ProbeResult(question.probe, source, Verdict.INCONCLUSIVE, expected, explain(code, situation, detail))
 
 
-def _look_before(
-    mesh: Mesh, source: Source, questions: Sequence[Question], known: Reading
-) -> tuple[Look | None, tuple[ServiceEntry, ...] | None]:
-    """Look at the sidecar, and list the ServiceEntries beside those in question: None where they could not be."""
+def _look_before(mesh: Mesh, source: Source, questions: Sequence[Question], known: Reading) -> Look | None:
+    """Look at the sidecar; None where the pod has none."""
     entries = [(question.entry, question.probe.port) for question in questions if question.entry]
     likely = {f"outbound|{port}||{host}" for entry, port in entries for host in entry.hosts}
     speeches = {question.probe.speech for question in questions}
-    looking = look(mesh, source, known, likely, speeches) if source.proxy else None
-    namespaces = {entry.namespace for entry, _ in entries}
-    try:
-        near: tuple[ServiceEntry, ...] | None = tuple(read(each) for name in namespaces for each in mesh.entries(name))
-    except CouldNotAsk:
-        near = None
-    return looking() if looking else None, near
+    return look(mesh, source, known, likely, speeches)() if source.proxy else None
+
+
+def _near(mesh: Mesh, questions: Sequence[Question]) -> Callable[[], tuple[ServiceEntry, ...] | None]:
+    """Begin to list the ServiceEntries beside those in question, and return what waits for them: None where they could not be."""
+    namespaces = sorted({question.entry.namespace for question in questions if question.entry})
+
+    def listed() -> tuple[ServiceEntry, ...] | None:
+        try:
+            return tuple(read(each) for name in namespaces for each in mesh.entries(name))
+        except CouldNotAsk:
+            return None
+
+    return begin(listed)
 
 
 def _around_or_none(mesh: Mesh, namespace: str) -> Surroundings | None:
@@ -103,17 +121,17 @@ def _around_or_none(mesh: Mesh, namespace: str) -> Surroundings | None:
         return None
 
 
-def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits, alone: bool) -> list[Sent]:
-    sent = _gathered(mesh.send(source, enumerate(probes), limits, alone=alone))
+def _send(mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.Limits, alone: bool, at_once: int) -> list[Sent]:
+    sent = _gathered(mesh.send(source, enumerate(probes), limits, alone=alone), at_once)
     # What fails on a connection that others opened says nothing of how its own would have been met.
     spoilt = [index for index, each in sent.items() if each.outcome and each.outcome.reused and each.outcome.curl_exit]
     if spoilt:
-        sent |= _gathered(mesh.send(source, [(index, probes[index]) for index in spoilt], limits, alone=True))
+        sent |= _gathered(mesh.send(source, [(index, probes[index]) for index in spoilt], limits, alone=True), at_once)
     return [sent[index] for index in range(len(probes))]
 
 
-def _gathered(calls: Sequence[Callable[[], list[tuple[int, Sent]]]]) -> dict[int, Sent]:
-    return dict(pair for part in gather(calls, at_most=curl.EXECS_AT_ONCE) for pair in part)
+def _gathered(calls: Sequence[Callable[[], list[tuple[int, Sent]]]], at_once: int) -> dict[int, Sent]:
+    return dict(pair for part in gather(calls, at_most=at_once) for pair in part)
 
 
 def _look_after(mesh: Mesh, look: Look, findings: Findings, limits: curl.Limits) -> Findings:

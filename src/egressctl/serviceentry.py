@@ -12,8 +12,8 @@ import yaml
 from egressctl.documents import Path, Place, field_name
 from egressctl.errors import InvalidInput
 from egressctl.findings import Findings
-from egressctl.model import SUFFIX, Expectation, Manifest, Port, Probe, ServiceEntry, Target
-from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
+from egressctl.model import BARE, SUFFIX, Expectation, Manifest, Port, Probe, ServiceEntry, Target
+from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
 from egressctl.probes import read_probes, url_fault
 
 GROUP = "networking.istio.io"
@@ -21,6 +21,7 @@ PLURAL = "serviceentries"
 KIND = "ServiceEntry"
 KIND_NAMES = ("serviceentry", "serviceentries", "se")
 """What may stand before the name of one on the command line, as with kubectl."""
+_KIND = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
 OFFLINE_VERSION = "networking.istio.io/v1"
 """The API version to write where no Kubernetes cluster says which ones it serves."""
 
@@ -172,6 +173,34 @@ def _scheme(port: Port) -> str:
     if protocol in TLS_PROTOCOLS or (port.number == 443 and protocol != "UDP"):
         return "https"
     return "http" if port.number == 80 and protocol in ("", "TCP") else ""
+
+
+def bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
+    """Derive a bare connection to each port of which no more is known than that it is TCP, for entries that give no URL.
+
+    It leads to the first host that is no wildcard, else to the entry's address where that is a single one: in a block any
+    address may be nobody's.
+    """
+    host = next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
+    single = [block for each in entry.addresses if (block := network(each)) and block.prefixlen == block.max_prefixlen]
+    if host is None and len(single) == len(entry.addresses) == 1:
+        address = str(single[0].network_address)
+        host = f"[{address}]" if ":" in address else address
+    if host is None:
+        return ()
+    ports = [port for port in entry.ports if port.protocol.upper() in OPAQUE_PROTOCOLS]
+    found: dict[str, Probe] = {}
+    for port in ports:
+        name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
+        if url_fault(f"http://{host}:{port.number}") is None:
+            found[name] = Probe(name, f"{BARE}{host}:{port.number}", Expectation(status=None))
+    return tuple(found.values())
+
+
+def named_exactly(word: str) -> str | None:
+    """Return the name in `serviceentry/NAME`, with or without the kind's group, as kubectl takes and prints it; else None."""
+    found = _KIND.fullmatch(word)
+    return found["name"] if found else None
 
 
 def taken_over_by(manifest: Manifest, field_manager: str) -> tuple[str, ...]:

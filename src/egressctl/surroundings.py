@@ -53,7 +53,7 @@ def surroundings(mesh: Mesh, namespace: str, *, services: bool, beside: bool = T
     calls = {plural: partial(_list, mesh, "v1" if plural == SERVICES else istio, plural, places) for plural in plurals}
     if beside:
         calls[NAMESPACES] = partial(_namespaces, mesh, places)
-    configured = begin(partial(_default_export_to, mesh, root)) if beside else lambda: None
+    configured = begin(partial(default_export_to, mesh, root)) if beside else lambda: None
     listed = dict(zip(calls, gather(list(calls.values()), at_most=len(calls)), strict=True))
     namespaces = listed.get(NAMESPACES, empty).items
     return Surroundings(
@@ -70,7 +70,7 @@ def surroundings(mesh: Mesh, namespace: str, *, services: bool, beside: bool = T
     )
 
 
-def _default_export_to(mesh: Mesh, root: str) -> tuple[str, ...] | None:
+def default_export_to(mesh: Mesh, root: str = ROOT_NAMESPACE) -> tuple[str, ...] | None:
     """Read defaultServiceExportTo of the mesh's configuration; None where that may not be read, or is not understood."""
     try:
         data = mesh.api.get(namespaced("v1", root, "configmaps", MESH_CONFIG)).get("data") or {}

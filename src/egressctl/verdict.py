@@ -40,6 +40,11 @@ class Judgement:
 def judge(at: Situation) -> Judgement:
     """Say what a probe showed. Never raises; never says more than the evidence."""
     at = replace(at, evidence=replace(at.evidence, methods=methods(at.evidence), sources=sources(at.evidence)))
+    if at.probe.bare:
+        # Few commands come to this.
+        from egressctl.silence import judge_silence
+
+        return Judgement(*judge_silence(at), at.evidence)
     verdict, cause = _judge_answer(at) if _answered(at) else judge_failure(at)
     return Judgement(verdict, cause, at.evidence)
 

@@ -13,12 +13,12 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Forbidden, NoSourcePod, NotFound
 from egressctl.evidence import Question
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import SUFFIX, CauseCode, Manifest, Probe, ProbeResult, Source, Target, TargetResult, Verdict
+from egressctl.model import SUFFIX, CauseCode, Manifest, Method, Probe, ProbeResult, Source, Target, TargetResult, Verdict
 from egressctl.names import is_label
 from egressctl.parallel import begin, gather
 from egressctl.progress import Progress
-from egressctl.proof import prove, unasked
-from egressctl.serviceentry import LABEL_TARGET, derived_probes, probes_of, read
+from egressctl.proof import Proved, prove, unasked
+from egressctl.serviceentry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
 from egressctl.source import SourceChoice
 from egressctl.target import entries_of
 
@@ -66,45 +66,56 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation."""
+    """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation.
+
+    `at_once` is how many probes are under way at the same time.
+    """
 
     limits: curl.Limits = curl.LIMITS
     retries: int = 0
     expect: Verdict | None = None
+    at_once: int = curl.EXECS_AT_ONCE
 
 
 def wanted_on_server(mesh: Mesh, namespace: str) -> list[Wanted]:
     """Return every target that egressctl made in a namespace. Raises NotFound where there is none."""
-    found = of_manifests(mesh.entries(namespace, OURS))
+    found = of_manifests(mesh.entries(namespace, OURS), bare=True)
     if not found:
         raise NotFound(f"egressctl made no ServiceEntry in namespace {namespace}", hint="egressctl create wikipedia")
     return found
 
 
-def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = ()) -> Wanted:
-    """Return what a ServiceEntry on the Kubernetes cluster asks to be verified: its annotation's probes, else derived ones."""
+def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool = False) -> Wanted:
+    """Return what a ServiceEntry on the Kubernetes cluster asks to be verified: its annotation's probes, else derived ones.
+
+    With `bare`, an entry that gives no URL is asked by bare connections. Raises InvalidInput for probes that cannot be read.
+    """
     metadata = manifest["metadata"]
     name = str((metadata.get("labels") or {}).get(LABEL_TARGET) or metadata["name"])
     probes = asked or probes_of(manifest)
+    if probes is None:
+        entry = read(manifest)
+        probes = derived_probes(entry) or (bare_probes(entry) if bare else ())
     return Wanted(
         name=name,
         namespace=str(metadata.get("namespace", "default")),
         entry_name=str(metadata["name"]),
         manifest=manifest,
-        probes=derived_probes(read(manifest)) if probes is None else probes,
+        probes=probes,
     )
 
 
-def of_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = ()) -> list[Wanted]:
+def of_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *, bare: bool = False) -> list[Wanted]:
     """Return what ServiceEntries ask to be verified, those of one target as one: its first entry has its probes."""
     if len(manifests) == 1 and not read(manifests[0]).is_part:
-        return [of_manifest(manifests[0], asked)]
+        return [of_manifest(manifests[0], asked, bare=bare)]
     # Few targets have several entries.
     from egressctl import parts
 
     groups = parts.grouped(manifests)
     return [
-        of_manifest(each[0], asked) if len(each) == 1 and not read(each[0]).is_part else _together(each, asked) for each in groups
+        _together(each, asked) if len(each) > 1 or read(each[0]).is_part else of_manifest(each[0], asked, bare=bare)
+        for each in groups
     ]
 
 
@@ -145,7 +156,7 @@ def verify(
     try:
         source = mesh.source(namespace, choice)
     except NoSourcePod as missing:
-        return [_without_source(each, missing) for each in wanted]
+        return [without_source(each, missing) for each in wanted]
     results = verify_from(mesh, source, wanted, asking, progress, reading)
     if not any(each.split for each in wanted) or asking.expect not in (None, Verdict.OPEN):
         return results
@@ -160,12 +171,20 @@ def verify_from(
     mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress, reading: Reading = NOTHING
 ) -> list[TargetResult]:
     """Send every target's probes from this pod, and judge them; `reading` is what was read of its sidecar just before."""
+    count = sum(len(each.probes) for each in wanted)
+    plural = "probe" if count == 1 else "probes"
+    progress.step(f"sending {count} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
+    return verify_batch(mesh, source, wanted, asking, progress, reading)[0]
+
+
+def verify_batch(
+    mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress, reading: Reading
+) -> tuple[list[TargetResult], Reading]:
+    """Do as `verify_from` without saying so, and return as well what was read of the sidecar last."""
     questions = [question for each in wanted for question in _questions(each, asking)]
-    plural = "probe" if len(questions) == 1 else "probes"
-    progress.step(f"sending {len(questions)} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
-    results = _ask(mesh, source, questions, asking, progress, reading)
-    parts = iter(results)
-    return [
+    proved = _ask(mesh, source, questions, asking, progress, reading)
+    parts = iter(proved.results)
+    results = [
         TargetResult(
             name=each.name,
             namespace=each.namespace,
@@ -174,6 +193,7 @@ def verify_from(
         )
         for each in wanted
     ]
+    return results, proved.reading
 
 
 def _questions(wanted: Wanted, asking: Asking) -> list[Question]:
@@ -186,11 +206,13 @@ def _questions(wanted: Wanted, asking: Asking) -> list[Question]:
 
 def _ask(
     mesh: Mesh, source: Source, questions: Sequence[Question], asking: Asking, progress: Progress, reading: Reading
-) -> list[ProbeResult]:
-    results = prove(mesh, source, questions, asking.limits, reading)
+) -> Proved:
+    results, last = prove(mesh, source, questions, asking.limits, reading, at_once=asking.at_once)
     for _ in range(_ASK_AGAIN):
-        if not _again(mesh, source, questions, asking, results, [_lost(each) for each in results]):
+        lost = [_lost(each) for each in results]
+        if not any(lost):
             break
+        last = _again(mesh, source, questions, asking, results, lost)
     for attempt in range(asking.retries):
         # An expected denial that did not hold is never asked for again: that would hide an open door.
         missed = [not each.held and each.probe.expect.verdict is Verdict.OPEN for each in results]
@@ -198,8 +220,8 @@ def _ask(
             break
         progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {asking.retries})")
         time.sleep(_RETRY_PAUSE)
-        _again(mesh, source, questions, asking, results, missed)
-    return results
+        last = _again(mesh, source, questions, asking, results, missed)
+    return Proved(results, last)
 
 
 def _again(
@@ -209,18 +231,19 @@ def _again(
     asking: Asking,
     results: list[ProbeResult],
     which: Sequence[bool],
-) -> bool:
-    """Ask some of the questions once more and put their results in place; say whether there were any."""
+) -> Reading:
+    """Ask some of the questions once more and put their results in place; return what was read of the sidecar after them."""
     places = [index for index, chosen in enumerate(which) if chosen]
-    if places:
-        limits = replace(asking.limits, local_ports=curl.unusual_ports(_chance))
-        asked = prove(mesh, source, [questions[i] for i in places], limits, alone=True, last_resort=True)
-        for index, each in zip(places, asked, strict=True):
-            results[index] = each
-    return bool(places)
+    limits = replace(asking.limits, local_ports=curl.unusual_ports(chance))
+    again = [questions[index] for index in places]
+    asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=asking.at_once)
+    for index, each in zip(places, asked.results, strict=True):
+        results[index] = each
+    return asked.reading
 
 
-def _chance(below: int) -> int:
+def chance(below: int) -> int:
+    """Return a number from 0 below the one given, as chance will have it."""
     return int.from_bytes(os.urandom(4), "big") % below
 
 
@@ -228,10 +251,13 @@ def _lost(result: ProbeResult) -> bool:
     """Say whether the judgement lacks only evidence that another try may bring."""
     if result.verdict not in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) or result.cause is None:
         return False
+    if result.probe.bare and result.evidence is not None and Method.CAPTURED in result.evidence.methods:
+        return False  # What it lacks, no bare connection has.
     return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE)
 
 
-def _without_source(wanted: Wanted, missing: NoSourcePod) -> TargetResult:
+def without_source(wanted: Wanted, missing: NoSourcePod) -> TargetResult:
+    """Return the inconclusive result of a target that no pod could be found for."""
     nowhere = Source(wanted.namespace, "", "", None)
     probes = []
     for probe in wanted.probes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -87,10 +87,24 @@ def test_a_companion_is_never_given_longer_than_two_seconds_nor_longer_than_a_pr
         assert argv[argv.index("--max-time") + 1] == given_
 
 
-@pytest.mark.parametrize("count", [0, CONNECTIONS_PER_EXEC + 1])
-def test_more_places_than_curl_keeps_connections_for_are_refused(count: int) -> None:
-    with pytest.raises(ValueError, match="1 to 5 hosts and ports"):
-        probe_argv([Probe("x", f"https://{index}.example") for index in range(count)], Limits())
+def places(count: int) -> list[Probe]:
+    return [Probe("x", f"https://{index}.example") for index in range(count)]
+
+
+def test_more_places_than_curl_keeps_connections_for_are_refused() -> None:
+    for probes, most in (([], 5), ([*places(5), ARTICLES], 5), (places(11), 10)):
+        with pytest.raises(ValueError, match=f"1 to {most} hosts and ports"):
+            probe_argv(probes, Limits())
+
+
+def test_after_each_five_places_the_socket_table_is_read() -> None:
+    limited = ["-gsS", "--connect-timeout", "5", "--max-time", "10", "-w"]
+    table = ["--next", "-gs", "file:///proc/net/tcp", "--next", "-gs", "file:///proc/net/tcp6"]
+    first, second = ([word for each in part for word in ("-o", "/dev/null", each.url)] for part in (places(7)[:5], places(7)[5:]))
+    assert probe_argv(places(7), Limits()) == (
+        "curl", "-q", *limited, rf"\negressctl %{{urlnum}}\t{WRITE_OUT}", *first, *table,
+        "--next", *limited, rf"\negressctl 5+%{{urlnum}}\t{WRITE_OUT}", *second, *table,
+    )  # fmt: skip
 
 
 def test_many_probes_of_one_place_share_their_options() -> None:
@@ -143,6 +157,60 @@ def test_a_report_of_many_that_was_cut_has_neither_what_is_missing_nor_a_table(c
     answer = parse([PORTAL] * 6, told, b"")
     assert answer.outcomes[-1] is None
     assert answer.table == ""
+
+
+# Two parts in one exec, each with its own table
+
+SEVEN = places(7)
+FIRST, SECOND = TABLE, TABLE.replace(b"0100007F:3A99", b"0100007F:3A98")
+
+
+def part(start: int, numbers: Iterable[int], **fields: object) -> bytes:
+    """The reports of a part; each connection has a local port of its own."""
+    mark = f"egressctl {start}+" if start else "egressctl "
+    lines = (report_line(number, local_port=40000 + number, **fields).replace("egressctl ", mark) for number in numbers)
+    return "".join(lines).encode()
+
+
+@pytest.mark.parametrize("numbers", [(7, 8), (0, 1)], ids=["curl counts on", "curl begins anew"])
+def test_each_part_has_its_reports_and_its_table(numbers: tuple[int, int]) -> None:
+    answer = parse(SEVEN, part(0, range(5)) + FIRST + part(5, numbers) + SECOND, b"")
+    assert [each.local_port for each in answer.outcomes if each] == [40000 + number for number in (*range(5), *numbers)]
+    assert answer.table == SECOND.decode() != FIRST.decode()
+    assert answer.earlier == dict.fromkeys(range(5), FIRST.decode())
+
+
+def test_of_a_part_that_lost_a_report_none_is_known() -> None:
+    """Where curl's numbers begin is not known, so which one is lost is not either."""
+    told = part(0, range(5)) + FIRST + part(5, [8]) + SECOND
+    assert [each is not None for each in parse(SEVEN, told, b"").outcomes] == [True] * 5 + [False] * 2
+    told = part(0, [0, 1, 3, 4]) + FIRST + part(5, [7, 8]) + SECOND
+    assert [each is not None for each in parse(SEVEN, told, b"").outcomes] == [True, True, False, *[True] * 4]
+
+
+@pytest.mark.parametrize("forged", [part(5, [7]), part(5, [9]), b"\n" + SECOND, part(0, [6]), SECOND + part(5, [7, 8])])
+def test_a_message_with_lines_in_it_takes_no_place_of_another_part(forged: bytes) -> None:
+    first = part(0, range(4)) + part(0, [4], exitcode=35, errormsg="bad").rstrip(b"\n") + forged + b"\n"
+    answer = parse(SEVEN, first + FIRST + part(5, [7, 8]) + SECOND, b"")
+    assert [each.local_port for each in answer.outcomes[5:] if each] in ([], [40007, 40008])
+    assert answer.table == SECOND.decode()
+    assert set(answer.earlier.values()) <= {FIRST.decode(), ""}
+
+
+@given(st.integers(0, len(part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND)))
+def test_what_was_cut_is_missing_and_nothing_else_changes(cut: int) -> None:
+    whole = part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND
+    answer, complete = parse(SEVEN, whole[:cut], b""), parse(SEVEN, whole, b"")
+    for index, (each, outcome) in enumerate(zip(answer.outcomes, complete.outcomes, strict=True)):
+        # The words at a line's end are curl's, and end where they end.
+        assert each is None or outcome is None or each == outcome or each.error != outcome.error, index
+    assert SECOND.decode().startswith(answer.table)
+    assert FIRST.decode().startswith(answer.earlier[0])
+    # A table that may be cut is never given as whole: from what it lacks something would follow.
+    if not whole[:cut].endswith(SECOND):
+        assert answer.table != SECOND.decode()
+    if b"\negressctl 5+" not in whole[:cut]:
+        assert not answer.earlier[0].endswith("\n")
 
 
 def test_a_whole_report_is_read() -> None:
@@ -471,9 +539,14 @@ def test_many_share_connections_and_no_exec_has_more_than_curl_keeps(urls: Seque
     dealt = chunks(enumerate(probes))
     assert sorted(index for chunk in dealt for index, _ in chunk) == list(range(len(urls)))
     for chunk in dealt:
-        assert len({(probe.host, probe.port) for _, probe in chunk}) <= CONNECTIONS_PER_EXEC
         assert sum(bool(probe.extract) for _, probe in chunk) <= CONNECTIONS_PER_EXEC
-        assert len(probe_argv([probe for _, probe in chunk], Limits())) > 0
+        argv = probe_argv([probe for _, probe in chunk], Limits())
+        assert len(urlencode([("command", word) for word in argv])) < 8000
+        connections = set[tuple[str, int]]()
+        by_url = {probe.url: (probe.host, probe.port) for _, probe in chunk}
+        for word in argv:
+            connections = set() if word == curl.TABLE_URLS[0] else connections | ({by_url[word]} if word in by_url else set())
+            assert len(connections) <= CONNECTIONS_PER_EXEC
     if not extracting:
         assert len(dealt) <= 2 * EXECS_AT_ONCE
 

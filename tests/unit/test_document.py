@@ -23,6 +23,7 @@ from egressctl.model import (
     Failure,
     KubernetesInfo,
     Method,
+    NotProbed,
     Outcome,
     Owner,
     Ownership,
@@ -220,6 +221,13 @@ def test_a_closure_holds_where_all_of_it_does() -> None:
     assert document(replace(REPORT, targets=(target,)))["targets"][0]["closure"]["held"] is True
 
 
+def test_what_was_not_probed_says_why_and_makes_the_report_no_worse() -> None:
+    left_out = replace(TARGET, probes=(), not_probed=NotProbed("its annotation says none", "annotate it", meant=False))
+    found = document(replace(REPORT, targets=(TARGET, left_out)))
+    assert found["targets"][1]["notProbed"] == {"reason": "its annotation says none", "hint": "annotate it", "meant": False}
+    assert (found["verdict"], found["targets"][1]["probes"], "notProbed" in found["targets"][0]) == ("open", [], False)
+
+
 def test_a_failure_is_a_sentence_and_the_next_command() -> None:
     found = document(replace(REPORT, error=Failure("no connection", "egressctl demo"), warnings=("mind",), kubernetes=None))
     assert found["error"] == {"message": "no connection", "hint": "egressctl demo"}
@@ -254,10 +262,13 @@ def test_the_order_of_the_worst() -> None:
 
 def documents() -> list[dict[str, Any]]:
     closed = replace(TARGET, step="after", action="created", closure=(BLOCKED,))
+    left_out = replace(TARGET, probes=(), not_probed=NotProbed("its annotation says none"))
+    bare = replace(UNASKED, probe=Probe("pg", "tcp://203.0.113.20:5432", Expectation(status=None)))
     via = replace(OPEN, probe=replace(PORTAL, expect=Expectation(status=None, via="gateway")))
     return [
         document(REPORT),
         document(replace(REPORT, targets=(closed, replace(TARGET, probes=(UNASKED, via, BLOCKED))))),
+        document(replace(REPORT, targets=(left_out, replace(TARGET, probes=(bare,))))),
         document(replace(REPORT, targets=(), kubernetes=None, exit_code=3, warnings=("mind",), error=Failure("no", ""))),
     ]
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from egressctl.exitcodes import of_probe, of_results
-from egressctl.model import Expectation, PartResult, Probe, ProbeResult, TargetResult, Verdict
+from egressctl.model import Expectation, NotProbed, PartResult, Probe, ProbeResult, TargetResult, Verdict
 
 
 def a_probe(verdict: Verdict, held: bool = False, expected: Verdict = Verdict.OPEN) -> ProbeResult:
@@ -99,3 +99,12 @@ def test_an_entry_of_several_that_is_not_in_force_is_no_success(part: PartResult
     target = TargetResult("many", "default", ("many-ext-0-1",), (HELD,), parts=(part,))
     assert of_results([target]) == code
     assert of_results([target], allow_unproven=True) == (0 if code == 4 else code)
+
+
+def test_what_is_not_probed_on_purpose_counts_for_nothing_and_what_could_not_be_is_three() -> None:
+    meant, not_meant = (
+        TargetResult("a", "default", ("a",), (), not_probed=NotProbed("why", meant=each)) for each in (True, False)
+    )
+    assert of_results([a_target(HELD), meant]) == 0
+    assert of_results([a_target(HELD), meant, not_meant]) == 3
+    assert of_results([a_target(BY_CODE[1]), not_meant]) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -290,6 +290,54 @@ class TestDerivedProbes:
     )
     def test_a_host_that_cannot_or_must_not_be_probed_gets_none(self, host: str) -> None:
         assert se.derived_probes(entry(hosts=[host])) == ()
+
+
+class TestBareProbes:
+    PORTS: ClassVar[list[dict[str, Any]]] = [{"number": 5432, "name": "pg", "protocol": "TCP"}]
+
+    @pytest.mark.parametrize(
+        ("spec", "urls"),
+        [
+            ({"hosts": ["*.a.example", "db.a.example"]}, ["tcp://db.a.example:5432"]),
+            ({"hosts": ["*.a.example"], "addresses": ["192.0.2.1"]}, ["tcp://192.0.2.1:5432"]),
+            ({"hosts": ["*.a.example"], "addresses": ["2001:db8::1/128"]}, ["tcp://[2001:db8::1]:5432"]),
+            ({"hosts": ["*.a.example"], "addresses": ["192.0.2.1", "192.0.2.2"]}, []),
+            ({"hosts": ["*.a.example"], "addresses": ["192.0.2.0/24"]}, []),
+            ({"hosts": ["*.a.example"], "addresses": ["169.254.169.254"]}, []),
+            ({"hosts": ["db.svc.cluster.local"]}, []),
+        ],
+    )
+    def test_it_leads_to_a_host_or_to_the_one_address(self, spec: dict[str, Any], urls: list[str]) -> None:
+        assert [probe.url for probe in se.bare_probes(entry(ports=self.PORTS, **spec))] == urls
+
+    @pytest.mark.parametrize("protocol", ["UDP", "TLS", "HTTPS", "HTTP", "GRPC"])
+    def test_only_a_port_of_which_no_more_is_known_gets_one(self, protocol: str) -> None:
+        assert se.bare_probes(entry(ports=[{"number": 5432, "name": "pg", "protocol": protocol}])) == ()
+        assert se.bare_probes(entry(ports=[{"number": 27017, "name": "m", "protocol": "mongo"}]))
+
+    def test_names_are_unique(self) -> None:
+        ports = [{"number": number, "name": name, "protocol": "TCP"} for number, name in ((1, "a"), (2, "a"), (3, "A_b"))]
+        assert [probe.name for probe in se.bare_probes(entry(ports=ports))] == ["a", "port-2", "port-3"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "se",
+        "serviceentry",
+        "serviceentries",
+        "serviceentry.networking.istio.io",
+        "serviceentries.networking.istio.io",
+        "serviceentries.v1beta1.networking.istio.io",
+    ],
+)
+def test_the_exact_name_is_read_as_kubectl_takes_and_prints_it(kind: str) -> None:
+    assert se.named_exactly(f"{kind}/theirs") == "theirs"
+
+
+@pytest.mark.parametrize("word", ["theirs", "pod/theirs", "se/", "se/a/b", "/theirs", "serviceentry.example.org/theirs", "ase/x"])
+def test_any_other_word_is_no_exact_name(word: str) -> None:
+    assert se.named_exactly(word) is None
 
 
 class TestTakenOverBy:

@@ -12,6 +12,7 @@ from egressctl.errors import EgressctlError, InvalidInput
 from egressctl.neutral import neutralise
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
     from rich.status import Status
 
     from egressctl.report.picture import Line
@@ -81,6 +82,7 @@ class TerminalProgress:
         self._results = results
         self._live = not quiet and sys.stderr.isatty() and coloured(sys.stderr)
         self._status: Status | None = None
+        self._bar: Bar | None = None
         self._last = ""
         self.warnings: list[str] = []
         self.results: list[str] = []
@@ -103,6 +105,25 @@ class TerminalProgress:
             self._status.start()
         self._status.update(neutralise(text).replace("[", r"\["))
 
+    def advance(self, done: int, total: int, text: str) -> None:
+        if self._quiet or not total:
+            return
+        if not self._live:
+            self.step(f"{done} of {total} done" + (f", {text}" if text else ""))
+            return
+        if self._status is not None:
+            self.stop()
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=neutralise(text))
+
     def done(self, text: str) -> None:
         if not self._quiet:
             self.stop()
@@ -111,11 +132,16 @@ class TerminalProgress:
     def result(self, text: str) -> None:
         self.results.append(neutralise(text))
         if self._results:
-            self.stop()
-            try:
-                print(neutralise(text), flush=True)
-            except OSError as error:  # a full disk must not stop a cleanup half-way
-                self.unwritable = error
+            self.lines([(("", neutralise(text)),)])
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Print lines on stdout at once, which are part of the result and not of the progress."""
+        self.stop()
+        try:
+            print_lines(lines)
+            sys.stdout.flush()
+        except OSError as error:  # a full disk must not stop a cleanup half-way
+            self.unwritable = error
 
     def warn(self, text: str) -> None:
         if text in self.warnings:
@@ -126,6 +152,7 @@ class TerminalProgress:
 
     def stop(self) -> None:
         """Take the live line away, before something else is printed."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+        for shown in (self._status, self._bar):
+            if shown is not None:
+                shown.stop()
+        self._status = self._bar = None

@@ -48,6 +48,8 @@ class Session:
     formats: Sequence[str] = Output.FORMATS
     """What `-o` may ask this command for."""
     allow_unproven: bool = False
+    planned: int | None = None
+    """How many entries a table of rows is about, which are printed as they come; None where every probe is drawn at the end."""
 
     def __post_init__(self) -> None:
         self.output.check(self.formats)
@@ -186,8 +188,19 @@ class Session:
         from egressctl.report.picture import pictures
 
         for target in self.targets:
-            if target.probes or target.closure or target.shaky:
+            if self._is_drawn(target):
                 yield from pictures(target)
+        if self.planned is not None:
+            from egressctl.report.summary import total
+
+            yield total(self.targets, self.planned)
+
+    def _is_drawn(self, target: TargetResult) -> bool:
+        if self.planned is None:
+            return bool(target.probes or target.closure or target.shaky)
+        from egressctl.report.summary import is_drawn
+
+        return is_drawn(target, whole=self.output.verbosity > 0)
 
     def _report(self, code: int, failure: EgressctlError | None) -> Report:
         return Report(
@@ -227,11 +240,13 @@ class Session:
 
 def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
     """Return the line of kubectl and curl that repeats a probe."""
-    from egressctl.curl import probe_argv
+    from egressctl.curl import companion_argv, probe_argv
 
     assert result.source is not None
     where = ["kubectl", "exec", "-n", result.source.namespace, result.source.pod, "-c", result.source.container, "--"]
-    return shlex.join([*where, *probe_argv([result.probe], limits)])
+    probe = result.probe
+    argv = companion_argv([(probe.host, probe.port)], limits) if probe.bare else probe_argv([probe], limits)
+    return shlex.join([*where, *argv])
 
 
 def conduct(session: Session, work: Callable[[Interrupts], Sequence[int] | None]) -> int:

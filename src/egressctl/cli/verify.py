@@ -12,16 +12,25 @@ from egressctl.errors import InvalidInput
 from egressctl.model import Probe, Verdict
 
 if TYPE_CHECKING:
-    from egressctl.verify import Wanted
+    from egressctl.model import TargetResult
+    from egressctl.source import SourceChoice
+    from egressctl.verify import Asking, Wanted
+
+MOST_AT_ONCE = 100
+"""Probes at the same time that any API server bears."""
 
 _HELP = """Send a target's probes from the source pod and prove which Envoy cluster carried them.
 
-Without a name, every target that egressctl made in the namespace is verified.
+Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
+it, each by the probes of its annotation, else by derived ones.
 
 \b
 Examples:
   egressctl verify
   egressctl verify wikipedia
+  egressctl verify serviceentry/NAME
+  egressctl verify --all -n shop
+  egressctl verify --all -A -o table -o json=report.json
   egressctl verify wikipedia --expect blocked
   egressctl verify --probe https://www.wikipedia.org
   egressctl verify -f targets.yaml -o json
@@ -57,6 +66,21 @@ def verify(
         str, typer.Option("--around-address", metavar="IP", help="Address that --around asks. [default: the next one outside]")
     ] = "",
     retries: Retries = 0,
+    all_of_them: Annotated[
+        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, whoever made it, as a table.")
+    ] = False,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            "--parallel",
+            min=1,
+            max=MOST_AT_ONCE,
+            metavar="N",
+            show_default=False,
+            help="Probes under way at the same time. [default: 16, with --all 10]",
+        ),
+    ] = None,
     *,
     probing: ProbeFlags,
     source: SourceFlags,
@@ -65,6 +89,11 @@ def verify(
 ) -> int:
     """Translate flags into egressctl.verify.verify."""
     expected = expectation(expect)
+    if all_namespaces and not all_of_them:
+        raise InvalidInput("--all-namespaces goes with --all", hint="egressctl verify --all -A")
+    beside = {"a target": names, "--filename": filename, "--probe": probe, "--around": around or around_address}
+    if all_of_them and (given := next((name for name, value in beside.items() if value), None)):
+        raise InvalidInput(f"--all and {given} do not go together: --all asks every ServiceEntry by its own probes")
     address = _address(around_address, allow_internal=allow_internal)
     session = sessions.Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
@@ -75,11 +104,15 @@ def verify(
         from egressctl.verify import Asking
         from egressctl.verify import verify as use_case
 
+        limits, choice = curl.Limits(total=probing.probe_timeout), sessions.choice_of(source)
+        if all_of_them:
+            from egressctl.survey import AT_ONCE
+
+            _verify_all(session, choice, Asking(limits, retries, expected, parallel or AT_ONCE), all_namespaces, allow_internal)
+            return
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
         wanted = _wanted(session, names or [], filename or [], asked, allow_internal, folders_of(folders))
-        limits = curl.Limits(total=probing.probe_timeout)
-        asking = Asking(limits, retries, expected)
-        choice = sessions.choice_of(source)
+        asking = Asking(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
         if address:
             besides.refuse_listed(wanted, address)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
@@ -88,6 +121,27 @@ def verify(
         session.repeat_by_hand(session.targets, limits)
 
     return sessions.conduct(session, work)
+
+
+def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool, allow_internal: bool) -> None:
+    from egressctl import survey
+    from egressctl.report import summary
+
+    where = "all namespaces" if everywhere else f"namespace {session.namespace}"
+    session.progress.step(f"listing the ServiceEntries of {where}")
+    planned = survey.plan(session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal)
+    session.planned = len(planned.places)
+    widths = summary.columns(planned.places, everywhere=everywhere)
+    shown = session.output.shown == "table"
+
+    def told(result: TargetResult) -> None:
+        session.targets.append(result)
+        if shown:
+            first = [summary.heading(widths)] if len(session.targets) == 1 else []
+            session.progress.lines([*first, summary.row(result, widths)])
+        session.repeat_by_hand([result], asking.limits)
+
+    survey.carry_out(session.mesh, planned, asking, session.progress, told)
 
 
 def expectation(text: str) -> Verdict | None:
@@ -127,7 +181,8 @@ def _wanted(
     from egressctl import catalog
     from egressctl.cli.options import TargetFlags
     from egressctl.cli.targets import wanted_targets
-    from egressctl.verify import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
+    from egressctl.serviceentry import named_exactly
+    from egressctl.verify import bare, look_up, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
 
     namespace = session.namespace
     if filenames:
@@ -138,19 +193,27 @@ def _wanted(
         return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
     found = []
     for name in names:
-        short = name.split("/", 1)[1] if name.startswith(("serviceentry/", "se/", "serviceentries/")) else name
-        called = catalog.entry_name(short)
-        if there := named(session.mesh, namespace, called):
-            found += of_manifests(there, asked)
-        elif catalog.has(short, folders):
-            found.append(wanted_of_target(catalog.get(short, folders), namespace, None, asked))
-        elif asked:
-            found.append(bare(asked, namespace, f"{called}-ext", short))
+        exact, called = named_exactly(name), catalog.entry_name(name)
+        if exact:
+            there = [each for each in look_up(session.mesh, [(namespace, exact)]) if each is not None]
         else:
-            near = get_close_matches(short, catalog.names(folders))
+            there = named(session.mesh, namespace, called)
+        if there:
+            found += of_manifests(there, asked, bare=True)
+        elif not exact and catalog.has(name, folders):
+            found.append(wanted_of_target(catalog.get(name, folders), namespace, None, asked))
+        elif asked:
+            found.append(bare(asked, namespace, exact or f"{called}-ext", exact or name))
+        elif exact:
             raise InvalidInput(
-                f"there is no ServiceEntry {short}-ext or {short} in namespace {namespace}, and the catalogue has no {short}"
+                f"there is no ServiceEntry {exact} in namespace {namespace}",
+                hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
+            )
+        else:
+            near = get_close_matches(name, catalog.names())
+            raise InvalidInput(
+                f"there is no ServiceEntry {name}-ext or {name} in namespace {namespace}, and the catalogue has no {name}"
                 + (f": did you mean {' or '.join(near)}?" if near else ""),
-                hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {short} --probe URL",
+                hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {name} --probe URL",
             )
     return found

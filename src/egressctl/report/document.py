@@ -54,6 +54,9 @@ def _target(target: TargetResult) -> dict[str, Any]:
     found["verdict"] = str(target.verdict)
     if target.parts:
         found["parts"] = [_part(part) for part in target.parts]
+    if target.not_probed is not None:
+        why = target.not_probed
+        found["notProbed"] = {"reason": why.reason, "hint": why.hint, "meant": why.meant}
     found["probes"] = [_probe(probe) for probe in target.probes]
     if target.closure:
         found["closure"] = {

@@ -28,6 +28,10 @@ _NAMED = 3
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
 
+_TIMED_OUT = 28
+"""curl's exit of a transfer that stayed open until its time was up."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Station:
     name: str
@@ -112,11 +116,14 @@ def _stations(result: ProbeResult) -> Iterator[_Station]:
         yield _Station("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
         yield _Station("Envoy cluster", _envoy_cluster(evidence), None if walk.unknown else not refused and _ours(evidence))
         if refused and outcome.http_status == 0:
-            yield _Station("answer", _answer(outcome), False)
+            yield _Station("answer", _silence(outcome) if result.probe.bare else _answer(outcome), False)
             return
     yield _Station(
         "address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip)
     )
+    if result.probe.bare:
+        yield _Station("answer", _silence(outcome), None)
+        return
     yield _Station("answer", _answer(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
 
 
@@ -155,6 +162,14 @@ def _envoy_cluster(evidence: Evidence) -> str:
         )
     name = walk.envoy_cluster or "none: the connection is closed"
     return f"{name} ({'; '.join(notes)})" if notes else name
+
+
+def _silence(outcome: Outcome) -> str:
+    """Say what became of a bare connection, over which nothing was asked."""
+    seconds = f"{outcome.seconds.get('total', 0):.2f} s"
+    if outcome.curl_exit == _TIMED_OUT and outcome.seconds.get("connect", 0) > 0:
+        return f"none asked for: the connection was held open for {seconds}"
+    return f"none asked for: the connection was closed after {seconds}" if outcome.curl_exit == 0 else _answer(outcome)
 
 
 def _answer(outcome: Outcome) -> str:

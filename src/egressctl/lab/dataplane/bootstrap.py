@@ -47,7 +47,13 @@ def bootstrap(*, clusters_file: str, listeners_file: str, admin_socket: str) -> 
             ],
             "stats_matcher": {"inclusion_list": {"patterns": _VISIBLE_STATS}},
         },
-        "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+        # As Istio's own bootstrap: Envoy's own limit of 100 refuses to look for more than a few names at a time.
+        "layered_runtime": {
+            "layers": [
+                {"name": "global config", "static_layer": {"re2.max_program_size.error_level": "32768"}},
+                {"name": "admin", "admin_layer": {}},
+            ]
+        },
         "overload_manager": {
             "resource_monitors": [
                 {

@@ -1,0 +1,62 @@
+"""What of the ServiceEntries on a Kubernetes cluster can be verified, from which pod, and why the rest is not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from egressctl.errors import InvalidInput
+from egressctl.model import Manifest, NotProbed, Probe, ServiceEntry, Source
+from egressctl.ownership import exported
+from egressctl.serviceentry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
+
+MESH_INTERNAL = "MESH_INTERNAL"
+NOBODY = "~"
+"""exportTo of an entry that no namespace sees."""
+
+
+def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool = False) -> tuple[Probe, ...] | NotProbed:
+    """Return the probes of an entry that anybody may have made: its annotation's, else derived ones; or why it is given none.
+
+    What leads into the mesh is no egress, and is asked only where its annotation says so.
+    """
+    annotate = f"kubectl annotate serviceentry -n {entry.namespace} {entry.name} {ANNOTATION_PROBES}="
+    try:
+        asked = probes_of(manifest, allow_internal=allow_internal)
+    except InvalidInput as refused:
+        step = f"kubectl edit serviceentry -n {entry.namespace} {entry.name}"
+        return NotProbed(f"its probes cannot be read: {'; '.join(map(str, refused.problems))}", step, meant=False)
+    if asked is not None:
+        return asked or NotProbed(f"its annotation {ANNOTATION_PROBES} says none")
+    if entry.location == MESH_INTERNAL:
+        return NotProbed(f"its location is {MESH_INTERNAL}: it leads to a part of the mesh, and is no egress")
+    if (manifest.get("spec") or {}).get("workloadSelector"):
+        return NotProbed("it has a workloadSelector: it leads to pods of the mesh, and is no egress")
+    step = f"""{annotate}'[{{"name":"NAME","url":"URL"}}]', or none"""
+    return derived_probes(entry) or bare_probes(entry) or NotProbed(_underivable(entry), step)
+
+
+def _underivable(entry: ServiceEntry) -> str:
+    if entry.ports and all(port.protocol.upper() == "UDP" for port in entry.ports):
+        return "no probe can be derived from it: its ports are UDP"
+    return "no probe can be derived from it: no host without a wildcard, and no single address, on a TCP port"
+
+
+def seen_from(entry: ServiceEntry, sources: Iterable[Source], default: Sequence[str]) -> Source | NotProbed:
+    """Return the first of the source pods to whose namespace an entry is exported; or why none of them sees it.
+
+    `default` is what the mesh makes of an absent exportTo.
+    """
+    pods = list(sources)
+    found = next((each for each in pods if exported(entry, each.namespace, default)), None)
+    if found is not None:
+        return found
+    scopes = entry.export_to or tuple(default)
+    if NOBODY in scopes:
+        return NotProbed("its exportTo is ~: no namespace sees it")
+    asked = " and ".join(sorted({each.namespace for each in pods}))
+    said = f"exportTo is {', '.join(scopes)}" if entry.export_to else f"the mesh exports it to {', '.join(scopes)}"
+    where = entry.namespace if "." in scopes else next((each for each in scopes if each not in ("*", ".")), entry.namespace)
+    return NotProbed(
+        f"{said}, which leaves out the source pod's namespace {asked}",
+        f"egressctl verify --all -A, with a source pod in namespace {where}",
+    )

@@ -1,0 +1,83 @@
+"""Many ServiceEntries as a table, a row each as soon as it is known, and one line that sums them up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from egressctl.model import ProbeResult, TargetResult, Verdict, worst
+from egressctl.neutral import neutralise
+from egressctl.report.picture import STYLES, Line
+
+_NOT_PROBED = "not probed"
+_VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))
+_HEAD = ("NAMESPACE", "NAME", "HELD", "VERDICT", "CAUSE")
+
+
+class Columns(NamedTuple):
+    """How wide the columns of names are; `namespace` 0 is no such column."""
+
+    namespace: int
+    name: int
+
+
+def columns(places: Iterable[tuple[str, str]], *, everywhere: bool) -> Columns:
+    """Make the columns wide enough for these namespaces and names, the first only where every namespace is shown."""
+    known = [(_HEAD[0], _HEAD[1]), *places]
+    namespaces, names = (max(len(neutralise(place[at])) for place in known) for at in (0, 1))
+    return Columns(namespaces if everywhere else 0, names)
+
+
+def heading(widths: Columns) -> Line:
+    """Return the table's first line."""
+    return (("", _cells(widths, *_HEAD[:3]) + f"{_HEAD[3]:<{_VERDICTS}}  {_HEAD[4]}"),)
+
+
+def row(target: TargetResult, widths: Columns) -> Line:
+    """Return an entry's line: of how many probes the expectation held, the verdict, and why where it did not."""
+    name = target.service_entries[0] if target.service_entries else target.name
+    if target.not_probed is not None:
+        start = _cells(widths, target.namespace, name, "-")
+        style = "" if target.not_probed.meant else "yellow"
+        return ("", start), (style, f"{_NOT_PROBED:<{_VERDICTS}}"), ("", f"  {neutralise(target.not_probed.reason)}")
+    missed = [probe for probe in target.probes if not probe.held]
+    start = _cells(widths, target.namespace, name, f"{len(target.probes) - len(missed)}/{len(target.probes)}")
+    verdict = _verdict(target)
+    codes = dict.fromkeys(str(probe.cause.code) for probe in missed if probe.cause)
+    style = STYLES[verdict] if missed else "green"
+    return ("", start), (style, f"{verdict:<{_VERDICTS}}"), ("", f"  {', '.join(codes)}")
+
+
+def _cells(widths: Columns, namespace: str, name: str, held: str) -> str:
+    first = f"{neutralise(namespace):<{widths.namespace}}  " if widths.namespace else ""
+    return f"{first}{neutralise(name):<{widths.name}}  {held:<{len(_HEAD[2])}}  "
+
+
+def _verdict(target: TargetResult) -> Verdict:
+    """The worst of what was not expected, of all where everything was."""
+    missed: Sequence[ProbeResult] = [probe for probe in target.probes if not probe.held]
+    return worst(tuple(probe.verdict for probe in missed or target.probes))
+
+
+def is_drawn(target: TargetResult, *, whole: bool) -> bool:
+    """Say whether the ways of an entry's probes are drawn below the table: where one did not hold, or with `whole` always."""
+    return bool(target.probes) and (whole or not all(probe.held for probe in target.probes))
+
+
+def total(targets: Sequence[TargetResult], planned: int) -> Line:
+    """Sum up: how many entries there are, and of which verdict; and how many of `planned` were not come to."""
+    counted = Counter(_verdict(each) for each in targets if each.not_probed is None)
+    parts = [(STYLES[each], f"{counted[each]} {each}") for each in Verdict if counted[each]]
+    if left_out := sum(each.not_probed is not None for each in targets):
+        parts.append(("", f"{left_out} {_NOT_PROBED}"))
+    if planned > len(targets):
+        parts.append(("yellow", f"{planned - len(targets)} not come to"))
+    missed = sum(not all(probe.held for probe in each.probes) for each in targets)
+    noun = "ServiceEntry" if planned == 1 else "ServiceEntries"
+    line: list[tuple[str, str]] = [("bold", f"{planned} {noun}"), ("", ": ")]
+    for index, part in enumerate(parts):
+        line += [("", ", "), part] if index else [part]
+    unasked = sum(each.not_probed is not None and not each.not_probed.meant for each in targets)
+    told = [f"{count} {what}" for count, what in ((missed, "not as expected"), (unasked, "could not be asked")) if count]
+    return (*line, ("", f"; {', '.join(told)}" if told else ""))
