@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from egressctl.arrival import await_sidecar
@@ -13,11 +14,11 @@ from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotF
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Surroundings, Target, TargetResult
-from egressctl.parallel import begin
+from egressctl.parallel import begin, gather
 from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
-from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by
+from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by, without_managed_fields
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.surroundings import NAMESPACES, surroundings
 from egressctl.undo import Undo
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 _TOLD_OF = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""
+
+_LOOKS = 4
+"""So often an entry is looked at that somebody else keeps changing."""
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
 """Answers of the API server which say for certain that nothing was made."""
@@ -280,5 +284,40 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
             raise
     if plan.live is None:
         return Created(plan.target, applied, "created")
-    same = plan.live["metadata"].get("resourceVersion") == applied["metadata"].get("resourceVersion")
+    # A dry run that changes something leaves the resource version as it was.
+    same = without_managed_fields(plan.live) == without_managed_fields(applied)
     return Created(plan.target, applied, "unchanged" if same else "configured")
+
+
+def rehearse(mesh: Mesh, targets: Sequence[Target], how: How) -> list[tuple[Target, Manifest | None, Manifest]]:
+    """Ask by server-side dry run what `create` would make of each target: what is there now, None for nothing, and what then.
+
+    Only the entries are looked at, not what is around them. Raises what `create` raises where it would not apply, and what
+    the API server refuses.
+    """
+    version = how.api_version or mesh.api_version
+    places = [(target.namespace or how.namespace, target.entry_name) for target in targets]
+    plans = [
+        _plan(target, place[0], live, version, how)
+        for target, place, live in zip(targets, places, look_up(mesh, places), strict=True)
+    ]
+    for plan in plans:
+        _refuse(mesh, plan, (), how)
+    done = gather([partial(_rehearsed, mesh, plan, how) for plan in plans], at_most=8)
+    return [(plan.target, live, applied) for plan, (live, applied) in zip(plans, done, strict=True)]
+
+
+def _rehearsed(mesh: Mesh, plan: _Plan, how: How) -> tuple[Manifest | None, Manifest]:
+    """Apply a plan by dry run; look again where the entry was changed in between, as often as kubectl does."""
+    live = plan.live
+    manager = manager_of(plan.manifest, mesh.field_manager)
+    for _ in range(_LOOKS):
+        _, applied = mesh.apply(plan.manifest, manager=manager, force=how.force_conflicts, dry_run=True)
+        if _version(live) in ("", _version(applied)):
+            break
+        live = mesh.entry(plan.namespace, plan.target.entry_name)
+    return live, applied
+
+
+def _version(manifest: Manifest | None) -> str:
+    return str(manifest["metadata"].get("resourceVersion") or "") if manifest else ""

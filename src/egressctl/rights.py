@@ -44,6 +44,8 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
         Rule(EXEC, ("get", "create")),
     ),
     "list": (Rule(ENTRIES, ("list",)),),
+    # A dry run needs the rights of what it would do.
+    "diff": (Rule(ENTRIES, ("get", "create", "patch")),),
     "lint": (Rule(ENTRIES, ("get", "list")),),
     "explain": (Rule(ENTRIES, ("list",)), *_ASK),
 }

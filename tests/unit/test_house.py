@@ -31,6 +31,7 @@ USE_CASES = {
     "around",
     "resolving",
     "explain",
+    "diff",
 }
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
@@ -125,7 +126,7 @@ def test_only_the_console_knows_rich() -> None:
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
-    "documents", "progress", "envoy", "report", "catalog", "cli.arguments",
+    "documents", "differences", "progress", "compare", "reports", "envoy", "report", "catalog", "cli.arguments",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")
 
