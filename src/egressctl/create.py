@@ -12,6 +12,7 @@ from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
+from egressctl.listing import NAMESPACES
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import Manifest, ServiceEntry, Source, Surroundings, Target, TargetResult
 from egressctl.parallel import begin, gather
@@ -20,7 +21,7 @@ from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by, without_managed_fields
 from egressctl.source import ANY_SOURCE, SourceChoice
-from egressctl.surroundings import NAMESPACES, surroundings
+from egressctl.surroundings import surroundings
 from egressctl.undo import Undo
 from egressctl.verify import look_up
 

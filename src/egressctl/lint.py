@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from egressctl import obstacles
 from egressctl.clashes import clashes
 from egressctl.errors import InvalidInput, NotFound
+from egressctl.listing import NAMESPACES
 from egressctl.mesh import OURS, Mesh
 from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
 from egressctl.rights import grants
 from egressctl.rules import Clash, Finding
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
-from egressctl.surroundings import NAMESPACES, ROOT_NAMESPACE, surroundings
+from egressctl.surroundings import ROOT_NAMESPACE, surroundings
 from egressctl.validate import check
 from egressctl.verify import look_up
 

@@ -32,6 +32,7 @@ USE_CASES = {
     "resolving",
     "explain",
     "diff",
+    "snapshot",
 }
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
@@ -126,7 +127,8 @@ def test_only_the_console_knows_rich() -> None:
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
-    "documents", "differences", "progress", "compare", "reports", "envoy", "report", "catalog", "cli.arguments",
+    "documents", "differences", "progress", "compare", "reports", "listing",
+    "snapshots", "envoy", "report", "catalog", "cli.arguments",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")
 

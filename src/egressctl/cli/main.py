@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "explain", "Tell the way of a URL station by station, without sending anything."),
     ("lint", "lint", "Say what may keep a ServiceEntry from carrying, before it is applied."),
     ("diff", "diff", "Show what create would change, with kubectl's exit codes."),
+    ("snapshot", "snapshot", "Save what stands around ServiceEntries to a folder, for a gate."),
     ("compare", "compare", "Compare two reports by what carried each probe."),
     ("render", "render", "Print a target's ServiceEntry, for GitOps."),
     ("list", "list", "List what egressctl made."),
