@@ -52,3 +52,4 @@ def test_no_kubernetes_cluster_is_asked_and_all_faults_of_both_files_are_told(cl
     assert "nothing.json: cannot be read: no such file or directory" in missing.stderr
     assert nowhere("compare", "-", "-").error == "compare - -: standard input holds one report"
     assert nowhere("compare", old).code == 2
+    assert nowhere("compare", old, new, "-o", f"json={new}.out").error.endswith("compare prints on stdout")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.compare import Change, compare, exit_code
+from egressctl.compare import Change, Compared, compare, exit_code
 from egressctl.errors import InvalidInput
 from egressctl.model import (
     Capture,
@@ -27,7 +29,7 @@ from egressctl.model import (
 )
 from egressctl.report import comparison
 from egressctl.report.document import document
-from egressctl.reports import MAX_BYTES, Recorded, read
+from egressctl.reports import MAX_BYTES, Key, Recorded, read
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 OWN, THEIRS = "outbound|443||wikipedia.org", "outbound|443||mirror.example"
@@ -260,6 +262,14 @@ def test_a_report_is_the_same_as_itself_as_far_as_it_knows_anything(probes: list
     assert {each.change for each in known} <= {Change.SAME}
     unknown = {each.verdict for each in probes} & {Verdict.UNPROVEN, Verdict.INCONCLUSIVE}
     assert (exit_code(compare(report, report)) == 0) is not bool(unknown)
+
+
+def test_the_page_has_every_change_with_its_exit_code_in_the_order_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "compare.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (\d)", page, re.MULTILINE)
+    assert [name for name, _ in rows] == list(Change)
+    found = [Compared(Key("a", "b", "", "c", "d"), Change(name), None, None) for name, _ in rows]
+    assert [exit_code([each]) for each in found] == [int(code) for _, code in rows]
 
 
 def test_the_limit_holds_ten_thousand_probes() -> None:

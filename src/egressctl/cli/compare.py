@@ -48,6 +48,7 @@ def compare(
     from egressctl.report import comparison
 
     output.check()
+    output.to_stdout("compare")
     before, after = _read(old, new)
     found = use_case.compare(before, after)
     code = use_case.exit_code(found, allow_unproven=allow_unproven)

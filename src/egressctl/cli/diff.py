@@ -57,6 +57,7 @@ def diff(
     from egressctl.diff import diff as use_case
 
     session = sessions.Session("diff", connection, output)
+    output.to_stdout("diff")
     targets = wanted_targets(names or [], target)
     how = How(
         namespace=session.namespace,

@@ -45,6 +45,7 @@ def snapshot(
     from egressctl.snapshot import take
 
     session = sessions.Session("snapshot", connection, output)
+    output.to_stdout("snapshot")
     with Interrupts() as interrupts:
         taken = take(session.mesh, folder, session.namespace, session.progress, interrupts)
     session.progress.stop()
