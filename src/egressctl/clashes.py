@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from egressctl.blocks import bits
+from egressctl.documents import Path
 from egressctl.model import Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
 from egressctl.rules import About, Clash
@@ -81,11 +83,20 @@ class _Side:
         """Whether it takes every address on the port."""
         if self.port.protocol.upper() not in OPAQUE_PROTOCOLS:
             return False
-        return not self.entry.addresses or any(str(block) == "0.0.0.0/0" for block in self.blocks)
+        return not self.entry.addresses or any(
+            block.version == 4 and not block.length for block in map(bits, self.entry.addresses) if block
+        )
+
+    @property
+    def path(self) -> Path:
+        return ("spec", "ports", self.entry.ports.index(self.port))
+
+    def path_of(self, block: Network) -> Path:
+        return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
 
 
-def _clash(rule: str, other: ServiceEntry, reason: str, outcome: str) -> Clash:
-    return Clash(rule, About("ServiceEntry", other.namespace, other.name), reason, outcome)
+def _clash(rule: str, other: ServiceEntry, reason: str, outcome: str, path: Path) -> Clash:
+    return Clash(rule, About("ServiceEntry", other.namespace, other.name), reason, outcome, path=path)
 
 
 def _meet(one: ServiceEntry, other: ServiceEntry) -> bool:
@@ -104,12 +115,15 @@ def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iter
     if not common:
         return
     reason = f"it has the same host {', '.join(common)}"
+    path: Path = ("spec", "hosts", [host.lower() for host in entry.hosts].index(common[0].lower()))
     if other.namespace == entry.namespace:
-        yield _clash("same-host", other, reason, "the two share an Envoy cluster, and each address is carried for both")
+        yield _clash("same-host", other, reason, "the two share an Envoy cluster, and each address is carried for both", path)
         return
     chosen, why = _of_namespaces(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
-    yield _clash("same-host", other, f"{reason} in namespace {other.namespace}", f"a sidecar gets only one of the two; {gets}")
+    yield _clash(
+        "same-host", other, f"{reason} in namespace {other.namespace}", f"a sidecar gets only one of the two; {gets}", path
+    )
 
 
 def _of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
@@ -149,7 +163,7 @@ def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | Non
 
 def _on_port(mine: _Side, theirs: _Side) -> Iterator[Clash]:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
-    pairs = [(own, their) for own in mine.blocks for their in theirs.blocks if own.overlaps(their)]
+    pairs = _overlapping(entry.addresses, other.addresses)
     if theirs.whole or mine.whole:
         yield _whole_port(mine, theirs)
     elif pairs:
@@ -164,7 +178,14 @@ def _on_port(mine: _Side, theirs: _Side) -> Iterator[Clash]:
             other,
             f"it declares port {port} as {_declared(theirs)}, and {entry} as {_declared(mine)}",
             "what does not speak as its port is declared falls to the default filter chain; declare one protocol",
+            mine.path,
         )
+
+
+def _overlapping(own: Sequence[str], their: Sequence[str]) -> list[tuple[Network, Network]]:
+    others = [(each, block) for each in their if (block := bits(each))]
+    found = [(one, each) for one in own if (block := bits(one)) for each, other in others if block.overlaps(other)]
+    return [(first, second) for one, each in found if (first := network(one)) and (second := network(each))]
 
 
 def _declared(side: _Side) -> str:
@@ -174,16 +195,18 @@ def _declared(side: _Side) -> str:
 def _whole_port(mine: _Side, theirs: _Side) -> Clash:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if theirs.whole and mine.whole:
-        return _clash("whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {_first(entry, other)}")
+        return _clash(
+            "whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {_first(entry, other)}", mine.path
+        )
     if theirs.whole:
         keeps = "the blocks that it lists" if entry.addresses else f"what its hosts name as {mine.kind}"
         outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"
-        return _clash("whole-port", other, f"it catches every address on port {port}", outcome)
+        return _clash("whole-port", other, f"it catches every address on port {port}", outcome, mine.path)
     reason = f"it names {theirs.kind} hosts on port {port}, where {entry} catches every address"
     if other.addresses:
         reason = f"it lists addresses on port {port}, of which {entry} catches every one"
     outcome = f"what it lists stays its own, and everything else on the port is open through {entry}"
-    return _clash("whole-port", other, reason, outcome)
+    return _clash("whole-port", other, reason, outcome, mine.path)
 
 
 def _blocks(mine: _Side, theirs: _Side, pairs: list[tuple[Network, Network]]) -> Iterator[Clash]:
@@ -193,7 +216,8 @@ def _blocks(mine: _Side, theirs: _Side, pairs: list[tuple[Network, Network]]) ->
     if same and not both_tls:  # of two TLS entries each keeps its own names
         tls = [side.entry for side in (mine, theirs) if side.kind == "TLS"]
         outcome = f"the server names of {tls[0]} go to it, and the rest to the other" if tls else _first(entry, other)
-        yield _clash("same-block", other, f"it lists the same block {same[0]} on port {port}{_more(same)}", outcome)
+        reason = f"it lists the same block {same[0]} on port {port}{_more(same)}"
+        yield _clash("same-block", other, reason, outcome, mine.path_of(same[0]))
         return
     if unequal := [(own, their) for own, their in pairs if own != their]:
         own, their = unequal[0]
@@ -207,7 +231,7 @@ def _blocks(mine: _Side, theirs: _Side, pairs: list[tuple[Network, Network]]) ->
         if winner.kind == "TLS":
             outcome += "; what asks for none of its names there is not handed on to the other"
         reason = f"it lists {their} on port {port}, which overlaps {own}{_more(unequal)}"
-        yield _clash("overlapping-blocks", other, reason, outcome)
+        yield _clash("overlapping-blocks", other, reason, outcome, mine.path_of(own))
 
 
 def _more(found: Sequence[object]) -> str:
@@ -223,6 +247,7 @@ def _behind_block(mine: _Side, theirs: _Side) -> Iterator[Clash]:
             other,
             f"it lists addresses on port {port} as {_declared(theirs)}",
             f"where a host of {entry}, which has none, resolves into them, it carries or refuses the connection",
+            mine.path,
         )
     elif theirs.kind == "TLS" and not other.addresses:
         yield _clash(
@@ -230,6 +255,7 @@ def _behind_block(mine: _Side, theirs: _Side) -> Iterator[Clash]:
             other,
             f"it names TLS hosts on port {port} and has no addresses",
             f"where one of them resolves into the blocks of {entry}, {entry} carries or refuses the connection",
+            mine.path,
         )
 
 
@@ -242,7 +268,7 @@ def _server_names(mine: _Side, theirs: _Side) -> Iterator[Clash]:
                 first = entry if narrow is own else other
                 reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"
                 outcome = f"{narrow} goes to {first}, since it says more than {wide}"
-                yield _clash("same-server-name", other, reason, outcome)
+                yield _clash("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)))
                 return
 
 

@@ -69,6 +69,13 @@ class Document:
         known = next((full[:end] for end in range(len(full), -1, -1) if full[:end] in self.lines), ())
         return Place(field_name(full), self.source, self.lines.get(known))
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The lines on which its first and its last value begin, from 1."""
+        size = len(self.root)
+        lines = [line for path, line in self.lines.items() if path[:size] == self.root]
+        return min(lines), max(lines)
+
 
 class Parsed(NamedTuple):
     """The documents of a text, and the problems that reading alone shows (a duplicate key, a tag)."""
@@ -77,11 +84,11 @@ class Parsed(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def parse(text: str, source: str) -> Parsed:
+def parse(text: str, source: str, *, any_kind: bool = False) -> Parsed:
     """Read every document of a YAML (or JSON) text; unpack Lists; skip empty documents.
 
     `source` names the text in problems. Raises InvalidInput where the text is no YAML, exceeds
-    a limit, or holds no document.
+    a limit, or holds no document. With `any_kind` documents that are no mappings are passed over, and there may be none.
     """
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise _refusal(source, None, "is larger than 1 MiB", "a target file is a few kilobytes")
@@ -92,9 +99,9 @@ def parse(text: str, source: str) -> Parsed:
             continue
         if isinstance(value, dict):
             documents += _unpacked(Document(value, source, lines), problems)
-        else:
+        elif not any_kind:
             problems.append(Problem(f"the document is {kind_of(value)}", "", f"expected {_EXPECTED}", source, lines[()]))
-    if not documents and not problems:
+    if not documents and not problems and not any_kind:
         raise _refusal(source, None, "holds no document", f"expected {_EXPECTED}")
     return Parsed(tuple(documents), tuple(problems))
 

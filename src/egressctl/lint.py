@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from egressctl import obstacles
 from egressctl.clashes import clashes
+from egressctl.crowding import crowds
+from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
 from egressctl.listing import NAMESPACES
 from egressctl.mesh import OURS, Mesh
 from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
+from egressctl.neighbours import Neighbours
 from egressctl.rights import grants
-from egressctl.rules import Clash, Finding
+from egressctl.rules import Clash, Finding, Linted
+from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
-from egressctl.surroundings import ROOT_NAMESPACE, surroundings
+from egressctl.staleness import Known, known_for, stale
+from egressctl.surroundings import surroundings
 from egressctl.validate import check
 from egressctl.verify import look_up
 
 _AT_MOST = 10
 """So many findings of one rule are told of an entry; of the others, how many there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Linted:
-    """What was found, by entry, and one sentence for each kind of object that was not looked at everywhere.
-
-    `hint` is the command that grants the rights to look.
-    """
-
-    findings: tuple[Finding, ...]
-    not_looked_at: tuple[str, ...] = ()
-    hint: str = ""
 
 
 def lint(
@@ -42,18 +36,24 @@ def lint(
     `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster.
     """
     around = surroundings(mesh, namespace, services=True)
+    there = [read(manifest) for manifest in manifests]
+    neighbours, known = Neighbours(around.entries), known_for([*entries, *there])
     found: list[Finding] = []
     for entry in entries:
-        found += findings(entry, around, namespace)
-    for manifest in manifests:
-        entry = read(manifest)
-        found += on_server(manifest) + findings(entry, around, entry.namespace if everywhere else namespace)
-    return Linted(tuple(found), around.unread, grants(["lint", "--causes"], "", "") if around.unread else "")
+        found += findings(entry, around, namespace, neighbours=neighbours, known=known)
+    for manifest, entry in zip(manifests, there, strict=True):
+        where, spec = entry.namespace if everywhere else namespace, manifest.get("spec")
+        found += on_server(manifest) + findings(entry, around, where, spec=spec, neighbours=neighbours, known=known)
+    found += crowded(around.entries, [*entries, *there])
+    hint = grants(["lint", "--causes"], "", "") if around.unread else ""
+    return Linted(tuple(found), around.unread, hint, entries=len(entries) + len(there))
 
 
 def offline(entries: Sequence[ServiceEntry]) -> Linted:
     """Find what can be found without a Kubernetes cluster."""
-    return Linted(tuple(finding for entry in entries for finding in obstacles.own(entry)))
+    known = known_for(entries)
+    found = [finding for entry in entries for finding in (*of_any(entry, None), *stale(entry, known))]
+    return Linted(tuple(found), entries=len(entries))
 
 
 def planned(targets: Sequence[Target], namespace: str, export_to: Sequence[str] = ()) -> list[ServiceEntry]:
@@ -99,28 +99,51 @@ def ours(mesh: Mesh, namespace: str | None) -> list[Manifest]:
     return found
 
 
-def findings(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Finding, ...]:
-    """Return everything that is found about one entry. Pure."""
+def everyones(mesh: Mesh, namespace: str | None) -> list[Manifest]:
+    """Return the ServiceEntries of a namespace, or of all (None), whoever made them. Raises NotFound where there is none."""
+    found = mesh.entries(namespace)
+    if not found:
+        raise NotFound(f"there is no ServiceEntry {f'in namespace {namespace}' if namespace else 'in any namespace'}")
+    return found
+
+
+def findings(
+    entry: ServiceEntry,
+    around: Surroundings,
+    namespace: str,
+    *,
+    spec: Mapping[str, Any] | None = None,
+    neighbours: Neighbours | None = None,
+    known: Sequence[Known] = (),
+) -> tuple[Finding, ...]:
+    """Return everything that is found about one entry; `neighbours` are those of `around`, made once for many. Pure."""
+    compared = (neighbours or Neighbours(around.entries)).compared(entry, namespace, _AT_MOST)
     found = [
-        *obstacles.own(entry),
+        *of_any(entry, spec, obstacles.originating(around.destination_rules)),
+        *stale(entry, known),
         *obstacles.not_exported(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
     ]
-    where = str(entry)
-    counts: dict[str, int] = {}
-    for clash in in_the_way(entry, around, namespace):
-        counts[clash.rule] = counts.get(clash.rule, 0) + 1
-        if counts[clash.rule] <= _AT_MOST:
-            found.append(clash.finding(where))
-    for rule, count in counts.items():
-        if count > _AT_MOST:
-            found.append(Finding(rule, f"{count - _AT_MOST} more of this kind are not told here", where))
+    found += [clash.finding(str(entry)) for clash in (*compared.clashes, *beside(entry, around, namespace))]
+    if compared.more:
+        told = f"{compared.more} more entries compete with it, and are not told here"
+        found.append(Finding(compared.clashes[0].rule, told, str(entry)))
     return tuple(found)
+
+
+def crowded(entries: Sequence[ServiceEntry], linted: Sequence[ServiceEntry]) -> list[Finding]:
+    """Find the ports of linted entries on which all entries together make too many filter chains. Pure."""
+    ports = {port.number for entry in linted for port in entry.ports}
+    return [crowd.finding(entries) for crowd in crowds(entries) if crowd.port in ports]
 
 
 def in_the_way(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
     """Return what other objects do to an entry. Pure."""
+    return (*clashes(entry, around.entries, namespace), *beside(entry, around, namespace))
+
+
+def beside(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
+    """Return what objects that are no ServiceEntries do to an entry. Pure."""
     return (
-        *clashes(entry, around.entries, namespace),
         *obstacles.services_inside(entry, around.services),
         *obstacles.hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
         *obstacles.rerouted(entry, around.virtual_services, namespace),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from egressctl.documents import shown
 
@@ -37,6 +38,7 @@ def is_label(name: object) -> bool:
     return isinstance(name, str) and _LABEL.fullmatch(name) is not None
 
 
+@lru_cache(maxsize=65536)
 def network(address: str) -> Network | None:
     """Read an address or a block, host bits cleared; None where it is neither, as Go's parser judges."""
     if not _BLOCK.fullmatch(address):

@@ -22,17 +22,19 @@ def own(entry: ServiceEntry) -> Iterator[Finding]:
     show = About("ServiceEntry", entry.namespace, entry.name).show
     if not entry.export_to:
         told = "it has no exportTo and opens the egress for every namespace"
-        yield Finding("exported-everywhere", told, where, 'exportTo: ["."] or --export-to . limits it to its own namespace')
+        right = 'exportTo: ["."] or --export-to . limits it to its own namespace'
+        yield Finding("exported-everywhere", told, where, right, path=("spec",))
     every = any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
-    for port in entry.ports:
+    for index, port in enumerate(entry.ports):
+        path = ("spec", "ports", index)
         if port.protocol.upper() in OPAQUE_PROTOCOLS and (every or not entry.addresses):
             because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"
             told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: it is open to every address"
-            yield Finding("opens-whole-port", told, where, "list the addresses that are meant")
+            yield Finding("opens-whole-port", told, where, "list the addresses that are meant", path=path)
         # A plain address gets a listener of its own, which collides with nothing.
         if port.number in RESERVED_PORTS and (not entry.addresses or any("/" in address for address in entry.addresses)):
             told = f"port {port.number} is Istio's own, for {RESERVED_PORTS[port.number]}: the sidecar gets no listener for it"
-            yield Finding("reserved-port", told, where, show)
+            yield Finding("reserved-port", told, where, show, path=path)
 
 
 def not_exported(entry: ServiceEntry, namespace: str, namespaces: Mapping[str, Any], *, all_known: bool) -> Iterator[Finding]:
@@ -142,6 +144,17 @@ def wrapped(entry: ServiceEntry, destination_rules: Sequence[Manifest], namespac
                 outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
                 yield Clash("wrapped-in-tls", _about(each), reason, outcome)
                 break
+
+
+def originating(destination_rules: Sequence[Manifest]) -> tuple[str, ...]:
+    """Return the hosts, wildcards among them, whose connections some DestinationRule wraps in TLS on some port."""
+    found = []
+    for each in destination_rules:
+        policy = _mapping(_spec(each).get("trafficPolicy"))
+        modes = {_mode(policy), *map(_mode, _mappings(policy.get("portLevelSettings")))}
+        if modes - {"", "DISABLE"}:
+            found.append(str(_spec(each).get("host") or ""))
+    return tuple(filter(None, found))
 
 
 def _mode(policy: Mapping[str, Any]) -> str:

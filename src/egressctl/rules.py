@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
+
+from egressctl.documents import Path
+from egressctl.errors import InvalidInput
 
 ORIGIN = "egressctl"
 
@@ -25,6 +29,10 @@ class Rule(NamedTuple):
 
 def _warning(meaning: str) -> Rule:
     return Rule(Severity.WARNING, meaning)
+
+
+def _error(meaning: str) -> Rule:
+    return Rule(Severity.ERROR, meaning)
 
 
 RULES: Mapping[str, Rule] = {
@@ -51,8 +59,28 @@ RULES: Mapping[str, Rule] = {
     "one-block-kept": _warning("a Sidecar resource names the exact host, and keeps only one of several blocks"),
     "rerouted": _warning("a VirtualService sends the host elsewhere"),
     "wrapped-in-tls": _warning("a DestinationRule wraps the host's connections in TLS"),
+    "unreadable-file": _error("the file cannot be read, is no text in UTF-8, or is too large"),
+    "invalid-yaml": _error("the file is no YAML, or says what readers of YAML understand differently, such as a key twice"),
+    "unrendered-template": _warning("the file is a template, which cannot be read before it is rendered"),
+    "duplicate-object": _warning("two documents are one object of the Kubernetes cluster: the one that is applied last stays"),
+    "unknown-ignore": _warning("a comment asks to ignore no rule, or one that does not exist"),
+    "host-bits": _warning("a block has host bits set, which count for nothing"),
+    "duplicate-block": _warning("the entry lists one block twice"),
+    "ipv6-block": _warning("the entry lists IPv6, which the sidecar of a pod with IPv4 alone never carries"),
+    "no-ports": _warning("the entry has no port, and opens nothing"),
+    "udp-port": _warning("a port is UDP, which sidecars do not carry"),
+    "no-endpoints": _warning("the resolution is STATIC, and nothing says where to"),
+    "invalid-probes": _warning("the annotation egressctl.dev/probes cannot be read"),
+    "cleartext-port": _warning("what is sent on the port can be read on the way, passwords included"),
+    "opens-cdn": _warning("a block of a TCP port is of a content delivery network: every site behind it is open"),
+    "broadly-exported": _warning("an entry that every namespace sees opens 65,536 addresses or more"),
+    "stale-blocks": _warning("the entry is for a target of the catalogue, and lists other blocks than are published"),
+    "crowded-port": _warning("so many blocks share the port that every push to the sidecars takes seconds"),
 }
 """By name. A name never changes its meaning."""
+
+UNREAD = frozenset({"unreadable-file", "invalid-yaml", "unrendered-template"})
+"""The rules about files of which nothing else is known."""
 
 
 class About(NamedTuple):
@@ -75,7 +103,7 @@ class About(NamedTuple):
 class Finding(NamedTuple):
     """What a rule found. `where` is the entry, or the place in a file; `hint` is the next command to type or thing to do.
 
-    `file` and `line` (from 1) say where it stands, of what stands in a file.
+    `file` and `line` (from 1) say where it stands, of what stands in a file; `path` is the way to it in a ServiceEntry.
     """
 
     rule: str
@@ -86,6 +114,7 @@ class Finding(NamedTuple):
     origin: str = ORIGIN
     file: str = ""
     line: int | None = None
+    path: Path = ()
 
     @property
     def severity(self) -> Severity:
@@ -95,7 +124,7 @@ class Finding(NamedTuple):
 class Clash(NamedTuple):
     """Why an entry may not do what it says: `reason` is a clause that begins with `it` and is about the other object.
 
-    `outcome` is a clause that says who wins, or what comes of it.
+    `outcome` is a clause that says who wins, or what comes of it; `path` is the way to what competes in the entry's manifest.
     """
 
     rule: str
@@ -103,10 +132,48 @@ class Clash(NamedTuple):
     reason: str
     outcome: str = ""
     hint: str = ""
+    path: Path = ()
 
     def finding(self, where: str) -> Finding:
         """Return it as a finding about the entry `where`."""
         told = f"{self.about} {self.reason.removeprefix('it ')}"
         return Finding(
-            self.rule, f"{told}: {self.outcome}" if self.outcome else told, where, self.hint or self.about.show, self.about
+            self.rule,
+            f"{told}: {self.outcome}" if self.outcome else told,
+            where,
+            self.hint or self.about.show,
+            self.about,
+            path=self.path,
         )
+
+
+class Linted(NamedTuple):
+    """What was found, by entry, and one sentence for each kind of object that was not looked at everywhere.
+
+    `hint` is the command that grants the rights to look; `entries` and `files` count what was looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    not_looked_at: tuple[str, ...] = ()
+    hint: str = ""
+    entries: int = 0
+    files: int = 0
+
+
+def named(words: Sequence[str], flag: str) -> frozenset[str]:
+    """Return the rules that a flag names, given repeatedly or with commas. Raises InvalidInput for one that there is not."""
+    names = [part.strip() for word in words for part in word.split(",") if part.strip()]
+    for name in names:
+        if name not in RULES:
+            near = difflib.get_close_matches(name.lower(), RULES, 3)
+            offer = f"did you mean {' or '.join(near)}?" if near else "docs/rules/index.md lists them"
+            raise InvalidInput(f'{flag}: lint has no rule "{name}"', hint=offer)
+    return frozenset(names)
+
+
+def chosen(findings: Sequence[Finding], select: frozenset[str], ignore: frozenset[str]) -> tuple[Finding, ...]:
+    """Return the findings of the rules that are selected, all where none is, and not ignored.
+
+    What could not be read is told whatever is selected: nothing is known of it.
+    """
+    return tuple(each for each in findings if (not select or each.rule in select | UNREAD) and each.rule not in ignore)

@@ -12,6 +12,9 @@ from typing import Any
 
 from egressctl.model import Manifest, ServiceEntry
 
+ROOT_NAMESPACE = "istio-system"
+"""Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
+
 
 class Sight(StrEnum):
     """How much of a ServiceEntry's host and port a Sidecar resource lets a pod have."""

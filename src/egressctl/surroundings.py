@@ -23,10 +23,8 @@ from egressctl.listing import (
 from egressctl.mesh import Mesh
 from egressctl.model import Manifest, Surroundings
 from egressctl.parallel import begin, gather
+from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import PLURAL
-
-ROOT_NAMESPACE = "istio-system"
-"""Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
 
 MESH_CONFIG = "istio"
 """The ConfigMap in which istiod keeps the mesh's configuration, for a control plane without a revision."""

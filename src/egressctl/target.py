@@ -54,21 +54,28 @@ def load(text: str, source: str, *, any_address: bool = False, allow_internal: b
     targets: list[Target] = []
     first: dict[tuple[str | None, str], int | None] = {}
     for document in parsed.documents:
-        found = Findings(document.place)
-        target = _target(document, found, any_address, allow_internal)
+        target, wrong = read_document(document, any_address=any_address, allow_internal=allow_internal)
+        problems += wrong
         if target:
             targets.append(target)
             place = document.place(("metadata", "name"))
             key = (target.namespace, target.entry_name)
             if key in first:
-                found.add(
-                    ("metadata", "name"), f"the ServiceEntry {target.entry_name} stands here twice, first on line {first[key]}"
-                )
+                twice = f"the ServiceEntry {target.entry_name} stands here twice, first on line {first[key]}"
+                problems.append(Problem(twice, place.field, "", place.source, place.line))
             first.setdefault(key, place.line)
-        problems += found.problems
     if problems:
         raise InvalidInput(problems=sorted(problems, key=lambda problem: problem.line or 0))
     return targets
+
+
+def read_document(
+    document: Document, *, any_address: bool = False, allow_internal: bool = False
+) -> tuple[Target | None, list[Problem]]:
+    """Read one EgressTarget or ServiceEntry, with all its problems; no target where not even its name can be said."""
+    found = Findings(document.place)
+    target = _target(document, found, any_address, allow_internal)
+    return target, found.problems
 
 
 def read_file(path: str) -> str:

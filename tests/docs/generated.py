@@ -7,17 +7,22 @@ import contextlib
 import io
 import os
 import shlex
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import patch
 
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import curl, errors, oldcurl, resolving
+from egressctl import curl, errors, filelint, lint, manifests, oldcurl, resolving, serviceentry
 from egressctl.cli import main
-from egressctl.model import CauseCode, Expectation, Probe
-from egressctl.rules import RULES
+from egressctl.documents import parse
+from egressctl.model import CauseCode, Expectation, Probe, Surroundings
+from egressctl.report import linted
+from egressctl.rules import RULES, UNREAD, Finding, Linted, chosen
+from egressctl.staleness import known_for
 
 SUBCOMMANDS = ("up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down")
 
@@ -81,9 +86,45 @@ def cause_table() -> str:
 
 
 def rules() -> str:
-    """Return the table of lint's rules."""
+    """Return the table of lint's rules, each with its page."""
     rows = ["| rule | severity | what it finds |", "| --- | --- | --- |"]
-    return "\n".join([*rows, *(f"| `{name}` | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())]) + "\n"
+    return (
+        "\n".join([*rows, *(f"| [`{name}`]({name}.md) | {rule.severity} | {rule.meaning} |" for name, rule in RULES.items())])
+        + "\n"
+    )
+
+
+def rule_example(name: str) -> str:
+    """Return what lint says of the example on a rule's page, by that rule."""
+    page = read(ROOT / "docs" / "rules" / f"{name}.md")
+    texts = {block.remark.split()[1]: block.body for block in page.blocks if block.remark.startswith("lint ")}
+    found = Linted(chosen(list(_linted(name, texts)), frozenset({name}), UNREAD - {name}))
+    assert found.findings, f"the example on the page of {name} shows nothing"
+    return _fenced(linted.text(found, "table", 0, "/"))
+
+
+def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
+    """Lint an example as files, or, where a rule needs it, as what is on a Kubernetes cluster."""
+    if name == "unreadable-file":
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "entry.yaml"
+            file.write_bytes(b"kind: ServiceEntry  # caf\xe9")
+            yield from (each._replace(file=file.name, where=file.name) for each in manifests.read([str(file)]).findings)
+        return
+    if name == "crowded-port":
+        [text] = texts.values()
+        blocks = (", ".join(f"10.{entry}.{block}.0/24" for block in range(256)) for entry in range(4))
+        texts = {
+            f"partner-{n}.yaml": text.replace("partner-0", f"partner-{n}").replace("10.0.0.0/24", b) for n, b in enumerate(blocks)
+        }
+    if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
+        yield from filelint.lint(manifests.of(texts), "default", known_for).findings
+        return
+    objects = [document.value for text in texts.values() for document in parse(text, "").documents]
+    [entry] = [each for each in objects if each["kind"] == "ServiceEntry"]
+    around = Surroundings(services=tuple(each for each in objects if each["kind"] == "Service"), namespaces={"default": {}})
+    yield from lint.on_server(entry)
+    yield from lint.findings(serviceentry.read(entry), around, "default")
 
 
 def exec_probe() -> str:
@@ -163,6 +204,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-resolve": exec_resolve,
     "exec-version": exec_version,
     "rules": rules,
+    "lint": rule_example,
     "differences": differences,
 }
 

@@ -12,6 +12,7 @@ from docs.pages import REWRITE, ROOT, Page, pages, read
 from docs.situations import RESULTS
 from egressctl import errors, exitcodes
 from egressctl.model import CauseCode, Method, ProbeResult, Verdict
+from egressctl.rules import ORIGIN, RULES
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]
@@ -47,6 +48,21 @@ def test_every_cause_has_a_page_with_an_example_and_the_next_command(code: Cause
 
 def test_there_is_no_page_of_a_cause_that_does_not_exist() -> None:
     assert {path.stem for path in (DOCS / "causes").glob("*.md")} == {*CauseCode, "index"}
+
+
+OWN_RULES = [name for name, rule in RULES.items() if getattr(rule, "origin", ORIGIN) == ORIGIN]
+
+
+@pytest.mark.parametrize("name", OWN_RULES)
+def test_every_rule_of_lint_has_a_page_with_an_example_and_what_to_do(name: str) -> None:
+    page = read(DOCS / "rules" / f"{name}.md")
+    assert page.text.startswith(f"# {name}\n")
+    assert [generated for generated, *_ in page.generated] in ([f"lint {name}"], [f"found {name}"])
+    assert re.findall(r"^## .*$", page.text, re.MULTILINE) == ["## An example", "## How to mend it"]
+
+
+def test_there_is_no_page_of_a_rule_that_does_not_exist() -> None:
+    assert {path.stem for path in (DOCS / "rules").glob("*.md")} <= {*RULES, "index"}
 
 
 def _rows(page: Page, first: str) -> list[tuple[str, ...]]:

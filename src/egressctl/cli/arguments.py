@@ -24,13 +24,14 @@ def normalise(argv: Sequence[str]) -> list[str]:
     `--wait=false` becomes `--no-wait`, a bare `--dry-run` `--dry-run client`, `-v`, `-v 6` and `-v=6` become
     `--verbosity N` (N is taken only if it is digits), `-n=NAME` becomes `-n NAME`, options before the
     command move behind it, and `apply` is another name of `create`.
-    `--debug`, which is main's own, comes first.
+    `--debug`, which is main's own, comes first. A `--cluster` of lint that no name follows becomes `--every-entry`.
     """
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
     own = _flags(words[:end])
     debug = ["--debug"] if "--debug" in own else []
-    return [*debug, *_command_first([word for word in own if word != "--debug"]), *words[end:]]
+    found = _command_first([word for word in own if word != "--debug"])
+    return [*debug, *(_bare_cluster(found) if found[:1] == ["lint"] else found), *words[end:]]
 
 
 def _flags(words: Sequence[str]) -> list[str]:
@@ -55,6 +56,15 @@ def _flags(words: Sequence[str]) -> list[str]:
         else:
             found.append(word)
     return found
+
+
+def _bare_cluster(words: list[str]) -> list[str]:
+    """Take `--cluster`, last or before a flag, for all that is on the Kubernetes cluster: `--cluster NAME` is kubeconfig's."""
+    following = [*words[1:], "-"]
+    return [
+        "--every-entry" if word == "--cluster" and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _command_first(words: list[str]) -> list[str]:

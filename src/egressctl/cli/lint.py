@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, say
+from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Output, TargetFlags, flat
-from egressctl.errors import InvalidInput
+from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.lint import Linted
     from egressctl.model import Target
-    from egressctl.rules import Finding
+    from egressctl.rules import Linted
 
 _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
 
-Takes targets as create does, and serviceentry/NAME for one that is on the Kubernetes cluster, whoever made it. Without a
-name, every entry that egressctl made in the namespace. It changes nothing and sends nothing. Exit code 1: an error was found.
+FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
+TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
+entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
+nothing and sends nothing. Exit code 1: an error was found.
 
 \b
 Examples:
+  egressctl lint manifests/
+  egressctl lint a.yaml b.yaml --ignore exported-everywhere
+  egressctl lint manifests/ -o table -o sarif=lint.sarif
+  helm template chart | egressctl lint -
   egressctl lint wikipedia
-  egressctl lint -f targets.yaml
   egressctl lint -f targets.yaml --offline
   egressctl lint serviceentry/wikipedia-ext -n shop
-  egressctl lint -A -o json
+  egressctl lint --cluster -A -o json
 """
 
 
@@ -40,75 +45,121 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @flat
 def lint(
-    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
-    all_namespaces: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="What egressctl made in every namespace.")
-    ] = False,
+    names: Annotated[list[str] | None, typer.Argument(metavar="TARGETS|FILES", show_default=False)] = None,
+    select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="The entries of every namespace.")] = False,
+    every_entry: Annotated[bool, typer.Option("--every-entry", hidden=True)] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False,
     *,
     target: TargetFlags,
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.lint.lint."""
-    from egressctl import catalog
-    from egressctl.cli.targets import wanted_targets
+    """Translate flags into egressctl.lint.lint, or egressctl.filelint.lint for files."""
+    from egressctl.report.linted import FORMATS
+    from egressctl.rules import chosen
+    from egressctl.rules import named as rules_named
 
-    session = sessions.Session("lint", connection, output)
+    session = sessions.Session("lint", connection, output, formats=FORMATS)
+    selected, ignored = rules_named(select or [], "--select"), rules_named(ignore or [], "--ignore")
     named = list(names or [])
-    made = bool(target.filename or target.host or target.address or target.port)
-    given = named if made else [name for name in named if name in catalog.names()]
+    paths = [name for name in named if _is_path(name)]
+    code = None
+    try:
+        if paths:
+            linted = _files(
+                session, paths, [*(name for name in named if name not in paths)], target, all_namespaces or every_entry
+            )
+        else:
+            linted = _others(session, named, target, all_namespaces, every_entry, offline)
+    except InvalidInput as refused:
+        if not refused.problems or paths:
+            raise
+        linted, code = _refused(refused), refused.exit_code
+    linted = linted._replace(findings=chosen(linted.findings, selected, ignored))
+    if code is None:
+        code = int(any(each.severity == "error" for each in linted.findings))
+    session.progress.stop()
+    _say_what_was_looked_at(session, linted)
+    return _deliver(session, linted, code)
+
+
+def _is_path(word: str) -> bool:
+    """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
+    from egressctl import catalog
+    from egressctl.serviceentry import KIND_NAMES
+
+    first = word.partition("/")[0]
+    if word in catalog.names() or ("/" in word and first in (*KIND_NAMES, *catalog.names()) and not os.path.exists(word)):
+        return False
+    return word == "-" or "/" in word or "." in word or os.path.exists(word)
+
+
+def _files(session: sessions.Session, paths: list[str], others: list[str], flags: TargetFlags, on_server: bool) -> Linted:
+    from egressctl import filelint, manifests
+    from egressctl.staleness import known_for
+
+    made_of = [flags.filename, flags.host, flags.address, flags.port]
+    if others or on_server or any(made_of):
+        beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
+        raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
+    return filelint.lint(
+        manifests.read(paths),
+        session.connection.namespace or "default",
+        known_for,
+        any_address=flags.any_address,
+        allow_internal=flags.allow_internal,
+    )
+
+
+def _others(
+    session: sessions.Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
+) -> Linted:
+    from egressctl import catalog
+    from egressctl import lint as use_case
+    from egressctl.cli.targets import scopes, wanted_targets
+
+    made = bool(flags.filename or flags.host or flags.address or flags.port)
+    given = named if made else [name for name in named if name.partition("/")[0] in catalog.names()]
     live = [name for name in named if name not in given]
-    if all_namespaces and (named or made or offline):
-        raise InvalidInput("-A looks at what egressctl made in all namespaces: name no target beside it")
+    if (everywhere or every_entry) and (named or made or offline):
+        flag = "-A" if everywhere else "--cluster without a name"
+        raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
     if offline and live:
         catalog.get(live[0])  # which refuses it, and says what there is
     if offline and not (given or made):
-        raise InvalidInput("--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or -f FILE")
-    try:
-        targets = wanted_targets(given, target) if given or made else []
-        linted = _offline(targets, target, connection) if offline else _on_server(session, targets, live, target, all_namespaces)
-    except InvalidInput as refused:
-        if not refused.problems:
-            raise
-        linted, code = _refused(refused), refused.exit_code
-    else:
-        code = int(any(each.severity == "error" for each in linted.findings))
-    session.progress.stop()
-    _print(session, linted, code)
-    return code
+        raise InvalidInput(
+            "--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or egressctl lint FILE"
+        )
+    targets = wanted_targets(given, flags) if given or made else []
+    if offline:
+        return use_case.offline(use_case.planned(targets, session.connection.namespace or "default", scopes(flags)))
+    return _on_server(session, targets, live, flags, everywhere, every_entry)
 
 
-def _offline(targets: list[Target], flags: TargetFlags, connection: Connection) -> Linted:
-    from egressctl import lint as use_case
-    from egressctl.cli.targets import scopes
-
-    return use_case.offline(use_case.planned(targets, connection.namespace or "default", scopes(flags)))
-
-
-def _on_server(session: sessions.Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool) -> Linted:
+def _on_server(
+    session: sessions.Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
+) -> Linted:
     from egressctl import lint as use_case
     from egressctl.cli.targets import scopes
 
     mesh, namespace = session.mesh, session.namespace
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
     entries = use_case.aged(mesh, use_case.planned(targets, namespace, scopes(flags)))
-    manifests = (
-        use_case.named(mesh, live, namespace) if live or targets else use_case.ours(mesh, None if everywhere else namespace)
-    )
+    if live or targets:
+        manifests = use_case.named(mesh, live, namespace)
+    else:
+        manifests = (use_case.everyones if every_entry else use_case.ours)(mesh, None if everywhere else namespace)
     linted = use_case.lint(mesh, entries, manifests, namespace, everywhere=everywhere)
     for warning in mesh.api.warnings:
         session.progress.warn(warning)
-    if not linted.findings:
-        count = len(entries) + len(manifests)
-        session.progress.done(f"{count} ServiceEntr{'y' if count == 1 else 'ies'} looked at, and nothing found")
     return linted
 
 
 def _refused(refused: InvalidInput) -> Linted:
     """Return the problems of an input as findings, each with its place in the file."""
-    from egressctl.lint import Linted
-    from egressctl.rules import Finding
+    from egressctl.rules import Finding, Linted
 
     found = []
     for each in refused.problems:
@@ -118,44 +169,33 @@ def _refused(refused: InvalidInput) -> Linted:
     return Linted(tuple(found))
 
 
-def _print(session: sessions.Session, linted: Linted, code: int) -> None:
+def _say_what_was_looked_at(session: sessions.Session, linted: Linted) -> None:
     for sentence in linted.not_looked_at:
         session.progress.warn(sentence)
     if linted.not_looked_at and not session.output.quiet:
         say("hint: " + neutralise(linted.hint))
-    if session.output.shown in ("json", "yaml"):
-        data = {
-            "apiVersion": "egressctl.dev/v1alpha1",
-            "kind": "LintReport",
-            "exitCode": code,
-            "findings": [_document(each) for each in linted.findings],
-            "notLookedAt": list(linted.not_looked_at),
-        }
-        sessions.print_data(data, session.output.shown)
-    elif session.output.shown == "name":
-        for where in dict.fromkeys(each.where for each in linted.findings):
-            print(neutralise(where))
+    if linted.findings:
+        return
+    files = f" in {linted.files} file{'' if linted.files == 1 else 's'}" if linted.files else ""
+    if linted.entries:
+        session.progress.done(
+            f"{linted.entries} ServiceEntr{'y' if linted.entries == 1 else 'ies'} looked at{files}, and nothing found"
+        )
     else:
-        for each in linted.findings:
-            print(drawable(sys.stdout, neutralise(f"{each.severity:<7}  {each.rule}  {_told(each)}")))
-            if each.hint and not session.output.quiet:
-                print(drawable(sys.stdout, neutralise(f"         {each.hint}")))
+        session.progress.warn(f"there is no ServiceEntry and no EgressTarget{files or ' in what was named'}")
 
 
-def _told(finding: Finding) -> str:
-    return f"{finding.where}: {finding.message}" if finding.where else finding.message
+def _deliver(session: sessions.Session, linted: Linted, code: int) -> int:
+    """Print the findings, write those outputs that go to files, and return the exit code."""
+    from egressctl.report.linted import text
 
-
-def _document(finding: Finding) -> dict[str, Any]:
-    about = finding.about
-    return {
-        "file": finding.file or None,
-        "line": finding.line,
-        "rule": finding.rule,
-        "severity": finding.severity.value,
-        "origin": finding.origin,
-        "where": finding.where,
-        "about": {"kind": about.kind, "namespace": about.namespace, "name": about.name} if about else None,
-        "message": finding.message,
-        "hint": finding.hint or None,
-    }
+    folder, output = os.getcwd(), session.output
+    for form, path in output.files:
+        try:
+            with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text(linted, form, code, folder))
+        except OSError as error:
+            tell_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))
+            code = code or CouldNotAsk.exit_code
+    sys.stdout.write(drawable(sys.stdout, text(linted, output.shown, code, folder, hints=not output.quiet)))
+    return code

@@ -42,9 +42,11 @@ class Session:
     output: Output
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     targets: list[TargetResult] = field(default_factory=list)
+    formats: Sequence[str] = Output.FORMATS
+    """What `-o` may ask this command for."""
 
     def __post_init__(self) -> None:
-        self.output.check()
+        self.output.check(self.formats)
         self.progress = TerminalProgress(quiet=self.output.quiet, results=self.output.shown == "table")
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
