@@ -12,9 +12,10 @@ from egressctl.mesh import Mesh
 from egressctl.parallel import begin
 from egressctl.progress import Progress
 from egressctl.rights import grants
+from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import PLURAL
 from egressctl.snapshots import changes, files
-from egressctl.surroundings import ROOT_NAMESPACE, listings, mesh_settings
+from egressctl.surroundings import listings, mesh_settings
 
 
 class Taken(NamedTuple):
