@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 
+import files
 import own_lab
 import real
 
@@ -26,7 +27,10 @@ def main() -> int:
     parser.add_argument("--kubeconfig", help="measure `run` there instead")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured (default {ROUNDS})")
     parser.add_argument(
-        "--only", default="lrabcd", metavar="LETTERS", help="l lab, r run; on a real API server: " + ", ".join(real.PARTS)
+        "--only",
+        default="lrfabcd",
+        metavar="LETTERS",
+        help="l lab, r run, f files; on a real API server: " + ", ".join(real.PARTS),
     )
     flags = parser.parse_args()
     if flags.rounds < 10:
@@ -45,6 +49,8 @@ def main() -> int:
             if "r" in flags.only:
                 with own_lab.running() as environment:
                     figures += own_lab.run_broken_down(environment, [], flags.rounds)
+            if "f" in flags.only:
+                figures += files.linted(flags.rounds)
             figures += real.measured(flags.rounds, flags.only)
     for figure in figures:
         print(figure)

@@ -182,7 +182,7 @@ def _about_entries(
         found += [clash.finding(str(entry)) for clash in (*compared.clashes, *beside.in_the_way(entry))]
         if compared.more and compared.clashes:
             told = f"{compared.more} more entries compete with it, and are not told here"
-            found.append(Finding(compared.clashes[0].rule, told, str(entry)))
+            found.append(Finding(compared.clashes[0].rule, told, str(entry), path=compared.clashes[-1].path))
         yield from (_offline_hint(each.at(finding), places) for finding in found)
     read_entries = [each.entry for each in entries]
     yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowds(read_entries))

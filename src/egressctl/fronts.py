@@ -73,5 +73,5 @@ def _listed() -> dict[Bits, Front]:
 
 @cache
 def _cut_to(length: int) -> dict[Bits, Front]:
-    """Return the blocks of that length or longer, each under the block of that length that holds it."""
-    return {block.cut(length): front for block, front in _listed().items() if block.length >= length}
+    """Return the blocks of that length or longer, the first of several, each under the block of that length that holds it."""
+    return {block.cut(length): front for block, front in reversed(_listed().items()) if block.length >= length}

@@ -103,7 +103,8 @@ def everyones(mesh: Mesh, namespace: str | None) -> list[Manifest]:
     """Return the ServiceEntries of a namespace, or of all (None), whoever made them. Raises NotFound where there is none."""
     found = mesh.entries(namespace)
     if not found:
-        raise NotFound(f"there is no ServiceEntry {f'in namespace {namespace}' if namespace else 'in any namespace'}")
+        where = f"in namespace {namespace}" if namespace else "in any namespace"
+        raise NotFound(f"there is no ServiceEntry {where}", hint="kubectl get serviceentries.networking.istio.io -A")
     return found
 
 

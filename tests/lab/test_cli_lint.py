@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli import Cli, entry, made, start_object
+from egressctl.serviceentry import to_yaml
 from faults import Call, FaultProxy, Respond
 from labs import Lab
 
@@ -55,7 +58,7 @@ def test_who_wins_depends_on_the_age_of_what_is_there(cli: Cli, lab: Lab) -> Non
 
 
 def test_what_others_made_is_linted_by_its_name(cli: Cli, lab: Lab) -> None:
-    lab.create(entry("theirs", addresses=["208.80.154.230/27"], exportTo=["."]))
+    lab.create(entry("theirs", hosts=["aaa.example"], addresses=["208.80.154.230/27"], exportTo=["."]))
     for name in ("serviceentry/theirs", "theirs"):
         ran = cli("lint", name, "-o", "json")
         assert (ran.code, rules(ran)) == (0, [("questionable-spec", "")])
@@ -77,6 +80,63 @@ def test_without_a_name_what_egressctl_made_is_linted(cli: Cli, lab: Lab) -> Non
     for argv in (("lint",), ("lint", "-A")):
         ran = cli(*argv, "-o", "json")
         assert (ran.code, rules(ran)) == (0, [("exported-everywhere", "")])
+
+
+def test_every_entry_of_the_kubernetes_cluster_is_linted_whoever_made_it(cli: Cli, lab: Lab) -> None:
+    none = cli("lint", "--cluster")
+    assert (none.code, none.error) == (3, "there is no ServiceEntry in namespace default")
+    lab.create(entry("theirs", hosts=["aaa.example"], addresses=["104.16.0.0/24"], exportTo=["."]))
+    for argv in (("--cluster",), ("--cluster", "-A")):
+        ran = cli("lint", "-o", "json", *argv)
+        assert (ran.code, rules(ran)) == (0, [("opens-cdn", "")])
+
+
+def test_files_are_linted_without_a_kubernetes_cluster(cli: Cli) -> None:
+    nowhere, text = cli.at(None), to_yaml(entry("theirs", addresses=["198.51.100.7/28"], exportTo=["."]))
+    cli.file(text)
+    ran = nowhere("lint", "targets.yaml", "-o", "json")
+    assert (ran.code, ran.stderr, rules(ran)) == (0, "", [("host-bits", "")])
+    assert (ran.report["findings"][0]["file"], ran.report["findings"][0]["line"]) == ("targets.yaml", 10)
+    piped = nowhere("lint", "-", "-n", "shop", "-o", "github", stdin=text.replace("TCP", "UDP"))
+    assert [line.partition("::default")[0] for line in piped.stdout.splitlines()] == [
+        "::warning file=stdin,line=10,title=host-bits",
+        "::warning file=stdin,line=12,title=udp-port",
+    ]
+
+
+def test_findings_go_to_a_file_beside_the_table_and_an_error_is_exit_code_1(cli: Cli) -> None:
+    folder = Path(cli.file(to_yaml(entry("odd", ports=[{"number": 15021, "name": "a", "protocol": "TCP"}])))).parent
+    ran = cli.at(None)("lint", ".", "--ignore", "exported-everywhere,stale-blocks", "-o", "sarif=found.sarif", "-o", "table")
+    assert (ran.code, ran.stdout.count("\n")) == (1, 1)
+    log = json.loads((folder / "found.sarif").read_text())
+    assert [each["ruleId"] for each in log["runs"][0]["results"]] == ["reserved-port"]
+    missing = cli.at(None)("lint", ".", "--select", "udp-port", "-o", "sarif=nowhere/found.sarif")
+    assert missing.code == 3
+    assert missing.told("error") == ["the output could not be written to nowhere/found.sarif: no such file or directory"]
+
+
+def test_a_gate_that_looked_at_nothing_says_so(cli: Cli) -> None:
+    cli.file("kind: Deployment\n")
+    ran = cli.at(None)("lint", "targets.yaml")
+    assert (ran.code, ran.told("warning")) == (0, ["there is no ServiceEntry and no EgressTarget in 1 file"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("nowhere.yaml",), "nowhere.yaml: is no file and no folder (check the path)"),
+        (("targets.yaml", "wikipedia"), "targets.yaml is a file, and is linted without wikipedia"),
+        (("targets.yaml", "-A"), "targets.yaml is a file, and is linted without -A and --cluster"),
+        (("targets.yaml", "-f", "targets.yaml"), "targets.yaml is a file, and is linted without --filename"),
+        (("targets.yaml", "--select", "same-blok"), '--select: lint has no rule "same-blok"'),
+        (("targets.yaml", "-o", "xml"), "--output xml: no such format"),
+    ],
+)
+def test_what_cannot_be_meant_of_files_is_refused(cli: Cli, argv: tuple[str, ...], told: str) -> None:
+    cli.file("kind: Deployment\n")
+    ran = cli.at(None)("lint", *argv)
+    assert ran.code == 2
+    assert ran.told("error")[0].startswith(told)
 
 
 def test_one_that_is_not_there(cli: Cli) -> None:

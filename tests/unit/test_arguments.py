@@ -41,6 +41,14 @@ from egressctl.cli.arguments import ALIASES, normalise
         ("create --dry-run none", "create --dry-run none"),
         ("create --dry-run=none", "create --dry-run=none"),
         ("create --dry-run=server", "create --dry-run=server"),
+        # lint's own form of kubeconfig's flag
+        ("lint --cluster", "lint --every-entry"),
+        ("lint --cluster -A", "lint --every-entry -A"),
+        ("lint -n shop --cluster --select same-block", "lint -n shop --every-entry --select same-block"),
+        ("lint --cluster prod", "lint --cluster prod"),
+        ("lint --cluster=prod wikipedia", "lint --cluster=prod wikipedia"),
+        ("--cluster prod lint", "lint --cluster prod"),
+        ("verify --cluster", "verify --cluster"),
         # how much to say
         ("verify -v", "verify --verbosity 1"),
         ("verify -v wikipedia", "verify --verbosity 1 wikipedia"),

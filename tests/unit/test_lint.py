@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl.lint import findings, offline, on_server, planned
-from egressctl.listing import NAMESPACES
+from egressctl.lint import crowded, findings, offline, on_server, planned
 from egressctl.model import Manifest, Port, ServiceEntry, Surroundings, Target
 from egressctl.rules import RULES, Severity
 
@@ -78,7 +77,7 @@ def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_ar
     many = tuple(replace(RIVAL, name=f"rival-{index}") for index in range(25))
     found = findings(ENTRY, Surroundings(entries=many), "default")
     assert len(found) == 11
-    assert found[-1].message == "15 more of this kind are not told here"
+    assert found[-1].message == "15 more entries compete with it, and are not told here"
 
 
 def test_a_target_is_looked_at_as_create_would_make_it() -> None:
@@ -106,6 +105,19 @@ def test_what_is_on_the_kubernetes_cluster_is_held_to_the_rules_for_files() -> N
     assert "spec.addresses[0]: 208.80.154.230/27 has host bits set" in found[0].message
     assert "is no JSON" in found[1].message
     assert {each.severity for each in found} == {Severity.WARNING}
+
+
+def test_what_others_make_of_a_port_together_is_told_where_an_entry_has_it() -> None:
+    blocks = [tuple(f"10.{n}.{block}.0/24" for block in range(250)) for n in range(4)]
+    entries = [replace(ENTRY, name=f"e{n}", addresses=each) for n, each in enumerate(blocks)]
+    assert [each.rule for each in crowded(entries, [ENTRY])] == ["crowded-port"]
+    assert crowded(entries, [replace(ENTRY, ports=(Port(80, "TCP", "p"),))]) == []
+
+
+def test_an_entry_of_the_kubernetes_cluster_is_held_to_the_rules_that_files_are() -> None:
+    fronts = replace(ENTRY, addresses=("104.16.0.0/16",), resolution="STATIC")
+    assert [each.rule for each in findings(fronts, Surroundings(), "default", spec={})] == ["opens-cdn", "no-endpoints"]
+    assert [each.rule for each in offline([fronts]).findings] == ["opens-cdn"]
 
 
 @pytest.mark.parametrize("rule", RULES)

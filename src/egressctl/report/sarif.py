@@ -72,9 +72,8 @@ def _location(finding: Finding, folder: str) -> dict[str, Any]:
 
 def _artifact(file: str, folder: str) -> dict[str, Any]:
     relative = _relative(file, folder)
-    if posixpath.isabs(relative):
-        return {"uri": f"file://{quote(relative)}"}
-    return {"uri": quote(relative), "uriBaseId": _ROOT}
+    uri = quote(relative.encode("utf-8", "surrogateescape"))
+    return {"uri": f"file://{uri}"} if posixpath.isabs(relative) else {"uri": uri, "uriBaseId": _ROOT}
 
 
 def _relative(file: str, folder: str) -> str:
