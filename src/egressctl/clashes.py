@@ -95,8 +95,9 @@ class _Side:
         return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
 
 
-def _clash(rule: str, other: ServiceEntry, reason: str, outcome: str, path: Path) -> Clash:
-    return Clash(rule, About("ServiceEntry", other.namespace, other.name), reason, outcome, path=path)
+def _clash(rule: str, other: ServiceEntry, reason: str, outcome: str, path: Path, winner: ServiceEntry | None = None) -> Clash:
+    about = About("ServiceEntry", other.namespace, other.name)
+    return Clash(rule, about, reason, outcome, path=path, winner=str(winner) if winner else "")
 
 
 def _meet(one: ServiceEntry, other: ServiceEntry) -> bool:
@@ -121,14 +122,20 @@ def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iter
         return
     chosen, why = _of_namespaces(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
+    both = seen_by(entry, namespace) and seen_by(other, namespace)
     yield _clash(
-        "same-host", other, f"{reason} in namespace {other.namespace}", f"a sidecar gets only one of the two; {gets}", path
+        "same-host",
+        other,
+        f"{reason} in namespace {other.namespace}",
+        f"a sidecar gets only one of the two; {gets}",
+        path,
+        chosen if both else None,
     )
 
 
 def _of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
     """Return which of two namespaces' entries of one host a pod gets: its own namespace's, else the older."""
-    seen = [each for each in (entry, other) if _seen_by(each, namespace)]
+    seen = [each for each in (entry, other) if seen_by(each, namespace)]
     if len(seen) == 1:
         return seen[0], "the only one that they see"
     for each in (entry, other):
@@ -137,18 +144,19 @@ def _of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> 
     return _older(entry, other)
 
 
-def _seen_by(entry: ServiceEntry, namespace: str) -> bool:
+def seen_by(entry: ServiceEntry, namespace: str) -> bool:
+    """Say whether pods of a namespace see an entry, an absent exportTo taken as public."""
     exports = entry.export_to or _PUBLIC
     return "*" in exports or namespace in exports or ("." in exports and namespace == entry.namespace)
 
 
-def _first(entry: ServiceEntry, other: ServiceEntry) -> str:
-    """Say which of two entries a block goes to that both list."""
+def _first(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+    """Return which of two entries a block goes to that both list, and say so."""
     private = [each for each in (entry, other) if "*" not in (each.export_to or _PUBLIC)]
     if len(private) == 1:
-        return f"{private[0]} carries it, whose exportTo names fewer namespaces"
+        return private[0], f"{private[0]} carries it, whose exportTo names fewer namespaces"
     chosen, why = _older(entry, other)
-    return f"{chosen} carries it, {why}" if chosen else f"which of them carries it {why}"
+    return chosen, f"{chosen} carries it, {why}" if chosen else f"which of them carries it {why}"
 
 
 def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
@@ -157,7 +165,7 @@ def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | Non
         return None, "cannot be told, since neither says its age"
     mine, theirs = (each.timestamp() if each else float("inf") for each in ages)
     if mine == theirs:
-        return min(entry, other, key=lambda each: each.name), "the first by name of two of the same age"
+        return min(entry, other, key=lambda each: (each.name, each.namespace)), "the first by name of two of the same age"
     return (entry if mine < theirs else other), "the older"
 
 
@@ -195,29 +203,33 @@ def _declared(side: _Side) -> str:
 def _whole_port(mine: _Side, theirs: _Side) -> Clash:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if theirs.whole and mine.whole:
+        first, told = _first(entry, other)
         return _clash(
-            "whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {_first(entry, other)}", mine.path
+            "whole-port", other, f"it catches every address on port {port}", f"so does {entry}; {told}", mine.path, first
         )
     if theirs.whole:
         keeps = "the blocks that it lists" if entry.addresses else f"what its hosts name as {mine.kind}"
         outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"
-        return _clash("whole-port", other, f"it catches every address on port {port}", outcome, mine.path)
+        return _clash("whole-port", other, f"it catches every address on port {port}", outcome, mine.path, entry)
     reason = f"it names {theirs.kind} hosts on port {port}, where {entry} catches every address"
     if other.addresses:
         reason = f"it lists addresses on port {port}, of which {entry} catches every one"
     outcome = f"what it lists stays its own, and everything else on the port is open through {entry}"
-    return _clash("whole-port", other, reason, outcome, mine.path)
+    return _clash("whole-port", other, reason, outcome, mine.path, other)
 
 
 def _blocks(mine: _Side, theirs: _Side, pairs: list[tuple[Network, Network]]) -> Iterator[Clash]:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     both_tls = mine.kind == theirs.kind == "TLS"
     same = [own for own, their in pairs if own == their]
+    longer = any(own.prefixlen > their.prefixlen for own, their in pairs)
     if same and not both_tls:  # of two TLS entries each keeps its own names
         tls = [side.entry for side in (mine, theirs) if side.kind == "TLS"]
-        outcome = f"the server names of {tls[0]} go to it, and the rest to the other" if tls else _first(entry, other)
+        first, outcome = _first(entry, other)
+        if tls:
+            first, outcome = tls[0], f"the server names of {tls[0]} go to it, and the rest to the other"
         reason = f"it lists the same block {same[0]} on port {port}{_more(same)}"
-        yield _clash("same-block", other, reason, outcome, mine.path_of(same[0]))
+        yield _clash("same-block", other, reason, outcome, mine.path_of(same[0]), entry if longer else first)
         return
     if unequal := [(own, their) for own, their in pairs if own != their]:
         own, their = unequal[0]
@@ -231,7 +243,7 @@ def _blocks(mine: _Side, theirs: _Side, pairs: list[tuple[Network, Network]]) ->
         if winner.kind == "TLS":
             outcome += "; what asks for none of its names there is not handed on to the other"
         reason = f"it lists {their} on port {port}, which overlaps {own}{_more(unequal)}"
-        yield _clash("overlapping-blocks", other, reason, outcome, mine.path_of(own))
+        yield _clash("overlapping-blocks", other, reason, outcome, mine.path_of(own), entry if longer else other)
 
 
 def _more(found: Sequence[object]) -> str:
@@ -248,6 +260,7 @@ def _behind_block(mine: _Side, theirs: _Side) -> Iterator[Clash]:
             f"it lists addresses on port {port} as {_declared(theirs)}",
             f"where a host of {entry}, which has none, resolves into them, it carries or refuses the connection",
             mine.path,
+            other,
         )
     elif theirs.kind == "TLS" and not other.addresses:
         yield _clash(
@@ -256,6 +269,7 @@ def _behind_block(mine: _Side, theirs: _Side) -> Iterator[Clash]:
             f"it names TLS hosts on port {port} and has no addresses",
             f"where one of them resolves into the blocks of {entry}, {entry} carries or refuses the connection",
             mine.path,
+            entry,
         )
 
 
@@ -268,7 +282,7 @@ def _server_names(mine: _Side, theirs: _Side) -> Iterator[Clash]:
                 first = entry if narrow is own else other
                 reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"
                 outcome = f"{narrow} goes to {first}, since it says more than {wide}"
-                yield _clash("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)))
+                yield _clash("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first)
                 return
 
 

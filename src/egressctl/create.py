@@ -12,15 +12,16 @@ from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
+from egressctl.listing import NAMESPACES
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import SUFFIX, Manifest, PartResult, ServiceEntry, Source, Surroundings, Target, TargetResult
-from egressctl.parallel import begin
+from egressctl.parallel import begin, gather
 from egressctl.polling import poll
 from egressctl.progress import Progress
 from egressctl.removal import delete_entries, remove_run
-from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by
+from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by, without_managed_fields
 from egressctl.source import ANY_SOURCE, SourceChoice
-from egressctl.surroundings import NAMESPACES, surroundings
+from egressctl.surroundings import surroundings
 from egressctl.target import entries_of
 from egressctl.undo import Undo
 from egressctl.verify import look_up
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _TOLD_OF = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""
+
+_LOOKS = 4
+"""So often an entry is looked at that somebody else keeps changing."""
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
 """Answers of the API server which say for certain that nothing was made."""
@@ -369,5 +373,61 @@ def _apply(mesh: Mesh, plan: _Plan, how: How, undo: Undo, interrupts: Interrupts
             raise
     if plan.live is None:
         return Created(plan.target, applied, "created")
-    same = plan.live["metadata"].get("resourceVersion") == applied["metadata"].get("resourceVersion")
+    # A dry run that changes something leaves the resource version as it was.
+    same = without_managed_fields(plan.live) == without_managed_fields(applied)
     return Created(plan.target, applied, "unchanged" if same else "configured")
+
+
+def rehearse(mesh: Mesh, targets: Sequence[Target], how: How) -> list[tuple[Target, Manifest | None, Manifest | None]]:
+    """Ask by server-side dry run what `create` would make of each entry: what is there now, and what then; None for nothing.
+
+    Only the entries are looked at, not what is around them. Raises what `create` raises where it would not apply, and what
+    the API server refuses.
+    """
+    version = how.api_version or mesh.api_version
+    entries = entries_of(targets)
+    places = [(target.namespace or how.namespace, target.entry_name) for target in entries]
+    plans = [
+        _plan(target, place[0], live, version, how)
+        for target, place, live in zip(entries, places, look_up(mesh, places), strict=True)
+    ]
+    for plan in plans:
+        _refuse(mesh, plan, (), how)
+    done = gather([partial(_rehearsed, mesh, plan, how) for plan in plans], at_most=8)
+    made = [(plan.target, live, applied) for plan, (live, applied) in zip(plans, done, strict=True)]
+    return [*made, *((target, live, None) for target, live in _left_behind(mesh, targets, plans, how))]
+
+
+def _left_behind(mesh: Mesh, targets: Sequence[Target], plans: Sequence[_Plan], how: How) -> list[tuple[Target, Manifest]]:
+    """Return what whole targets had before and would not have any more, as far as their entries name one another."""
+    from egressctl.parts import listed
+
+    wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
+    found = []
+    for target in targets:
+        if target.entry_name != target.name + SUFFIX:
+            continue
+        place = target.namespace or how.namespace
+        named = {name for plan in plans if plan.target.name == target.name and plan.live for name in listed(plan.live)}
+        sought = sorted((place, name) for name in {target.entry_name, *named} if (place, name) not in wanted)
+        for manifest in look_up(mesh, sought):
+            if manifest is not None and (entry := read(manifest)).owned and entry.part_of == target.name:
+                _refuse_taken_over(mesh, manifest, how)
+                found.append((target, manifest))
+    return found
+
+
+def _rehearsed(mesh: Mesh, plan: _Plan, how: How) -> tuple[Manifest | None, Manifest]:
+    """Apply a plan by dry run; look again where the entry was changed in between, as often as kubectl does."""
+    live = plan.live
+    manager = manager_of(plan.manifest, mesh.field_manager)
+    for _ in range(_LOOKS):
+        _, applied = mesh.apply(plan.manifest, manager=manager, force=how.force_conflicts, dry_run=True)
+        if _version(live) in ("", _version(applied)):
+            break
+        live = mesh.entry(plan.namespace, plan.target.entry_name)
+    return live, applied
+
+
+def _version(manifest: Manifest | None) -> str:
+    return str(manifest["metadata"].get("resourceVersion") or "") if manifest else ""

@@ -13,7 +13,7 @@ from egressctl.crowding import crowds
 from egressctl.documents import Document, Path
 from egressctl.ignores import Ignores
 from egressctl.manifests import File, Manifests
-from egressctl.model import Manifest, ServiceEntry
+from egressctl.model import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
 from egressctl.rules import RULES, About, Clash, Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE, egress_hosts
@@ -23,6 +23,14 @@ from egressctl.target import TARGET_KIND, read_document
 
 _AT_MOST = 3
 """So many findings of one rule about other objects are told of an entry."""
+
+
+class Base(NamedTuple):
+    """What files are held against: what stands there, the name of the snapshot, and how to get one that has more."""
+
+    around: Surroundings
+    name: str
+    hint: str = ""
 
 
 class Entry(NamedTuple):
@@ -48,12 +56,15 @@ def lint(
     *,
     any_address: bool = False,
     allow_internal: bool = False,
+    base: Base | None = None,
+    said: Sequence[Finding] | None = None,
 ) -> Linted:
     """Find what is wrong in manifests and between them; `namespace` is that of those that do not say theirs.
 
-    `known_for` gives the targets of the catalogue that entries may be for.
+    `known_for` gives the targets of the catalogue that entries may be for; `base` is what the files are held against; `said` is
+    what an API server said of them, in place of what is known of Istio's rules.
     """
-    found = list(manifests.findings)
+    found = [*manifests.findings, *(said or ())]
     entries: list[Entry] = []
     others: dict[str, list[Manifest]] = defaultdict(list)
     places: dict[About, list[Document]] = defaultdict(list)
@@ -70,12 +81,35 @@ def lint(
             places[_about(others[kind][-1])].append(document)
     for each in entries:
         places[About(KIND, each.entry.namespace, each.entry.name)].append(each.document)
-    found += _istio([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
+    if said is None:
+        found += _istio([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
     found += _twice(places)
     found += _about_entries(entries, others, places, known_for([each.entry for each in entries]))
-    return Linted(
-        tuple(_in_order(_heeded(found, manifests.files), manifests.files)), entries=len(entries), files=manifests.looked_at
-    )
+    if base is not None:
+        found += _changes(entries, others, places, base)
+    told = tuple(_in_order(_heeded(found, manifests.files), manifests.files))
+    unread, hint = (base.around.unread, base.hint) if base else ((), "")
+    return Linted(told, unread, hint, entries=len(entries), files=manifests.looked_at)
+
+
+def _changes(
+    entries: Sequence[Entry],
+    others: Mapping[str, Sequence[Manifest]],
+    places: Mapping[About, Sequence[Document]],
+    base: Base,
+) -> Iterator[Finding]:
+    """Yield what the files change around them, each at its place in a file."""
+    from egressctl.against import changes
+
+    by_name = {About(KIND, each.entry.namespace, each.entry.name): each for each in entries}
+    for about, finding in changes([each.entry for each in entries], others, base.around):
+        if finding.about and finding.about not in places:
+            finding = finding._replace(hint=f"it is in {base.name} as {finding.about.namespace}/{finding.about.name}")
+        if about in by_name:
+            yield _offline_hint(by_name[about].at(finding), places)
+        else:
+            place = places[about][-1].place(("metadata", "name"))
+            yield _offline_hint(finding._replace(file=place.source, line=place.line), places)
 
 
 def _istio(documents: Sequence[Document], namespace: str) -> list[Finding]:

@@ -11,6 +11,7 @@ from egressctl.clashes import clashes
 from egressctl.crowding import crowds
 from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
+from egressctl.listing import NAMESPACES
 from egressctl.mesh import OURS, Mesh
 from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
 from egressctl.neighbours import Neighbours
@@ -19,7 +20,7 @@ from egressctl.rules import Clash, Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.staleness import Known, known_for, stale
-from egressctl.surroundings import NAMESPACES, surroundings
+from egressctl.surroundings import surroundings
 from egressctl.target import entries_of
 from egressctl.validate import check
 from egressctl.verify import look_up

@@ -44,7 +44,10 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
         Rule(EXEC, ("get", "create")),
     ),
     "list": (Rule(ENTRIES, ("list",)),),
+    # A dry run needs the rights of what it would do.
+    "diff": (Rule(ENTRIES, ("get", "create", "patch")),),
     "lint": (Rule(ENTRIES, ("get", "list")),),
+    "snapshot": (Rule(ENTRIES, ("list",)),),
     "explain": (Rule(ENTRIES, ("list",)), *_ASK),
 }
 """What each command asks for, in the namespace of the entry and of the source pod."""
@@ -63,9 +66,9 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
 
-`causes` is what `create` and `lint` look at to name what is in an entry's way, and `verify` and `explain` to name a cause:
-without it they work, and say what they could not look at. `log` is what `verify` reads of a sidecar whose connection counts do
-not show what carried a probe: without it that probe stays `unproven`.
+`causes` is what `create` and `lint` look at to name what is in an entry's way, `snapshot` to save it, and `verify` and
+`explain` to name a cause: without it they work, and say what they could not look at. `log` is what `verify` reads of a
+sidecar whose connection counts do not show what carried a probe: without it that probe stays `unproven`.
 """
 
 REMOVE = Rule(ENTRIES, ("get", "delete"))

@@ -87,6 +87,10 @@ RULES: Mapping[str, Rule] = {
     "opens-cdn": _warning("a block of a TCP port is of a content delivery network: every site behind it is open"),
     "broadly-exported": _warning("an entry that every namespace sees opens 65,536 addresses or more"),
     "stale-blocks": _warning("the entry is for a target of the catalogue, and lists other blocks than are published"),
+    "takes-traffic": _error("with the change, other than now carries traffic that an entry of the mesh carries"),
+    "returns-traffic": _warning("with the change, an entry of the mesh carries traffic that goes elsewhere now"),
+    "refused-by-server": _error("the API server that was asked by dry run refuses the manifest"),
+    "warned-by-server": _warning("the API server that was asked by dry run warns of the manifest"),
     "crowded-port": _warning("so many blocks share the port that every push to the sidecars takes seconds"),
 }
 """By name. A name never changes its meaning."""
@@ -145,6 +149,8 @@ class Clash(NamedTuple):
     outcome: str = ""
     hint: str = ""
     path: Path = ()
+    winner: str = ""
+    """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""
 
     def finding(self, where: str) -> Finding:
         """Return it as a finding about the entry `where`."""

@@ -211,6 +211,12 @@ def taken_over_by(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
     return tuple(sorted(owners - {field_manager}))
 
 
+def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
+    """Return an object without the API server's bookkeeping of who owns which field, as kubectl shows it."""
+    metadata = {key: value for key, value in _mapping(manifest.get("metadata")).items() if key != "managedFields"}
+    return {**manifest, "metadata": metadata}
+
+
 def normalise(address: str) -> str | None:
     """Write an address or a block as a block without host bits; None where it is neither."""
     block = network(address)

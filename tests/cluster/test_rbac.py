@@ -22,7 +22,7 @@ NEEDED = [Rule(rule.resource, (verb,)) for rule in needed(["run"]) for verb in r
 LISTED = Rule("serviceentries.networking.istio.io", ("list",))
 EACH = [
     (command, Rule(rule.resource, (verb,)))
-    for command in ("verify", "cleanup", "create")
+    for command in ("verify", "cleanup", "create", "diff")
     for rule in RIGHTS[command]
     for verb in rule.verbs
     if (command, rule.resource, verb) != ("verify", LISTED.resource, "list")
@@ -106,14 +106,14 @@ class TestTheLeastRole:
     def test_less_one_right_each_command_says_which(
         self, cli: Cli, lab: Lab, real: RealCluster, account: Path, command: str, right: Rule
     ) -> None:
-        if command != "create":
+        if command not in ("create", "diff"):
             assert cli("create", "wikipedia").code == 0
         grant(real, cli("rbac", command).stdout, right)
         rules = [Rule(rule.resource, (verb,)) for rule in RIGHTS[command] for verb in rule.verbs]
         assert eventually(lambda: all(may(real, each) == (each != right) for each in rules))
         told(cli.at(account)(command, "wikipedia"), right)
         if right in [Rule("serviceentries.networking.istio.io", (verb,)) for verb in ("get", "list", "delete")]:
-            assert owned(lab) == ([] if command == "create" else ["serviceentry/wikipedia-ext"])
+            assert owned(lab) == ([] if command in ("create", "diff") else ["serviceentry/wikipedia-ext"])
 
     def test_verify_without_the_list_has_no_proof(self, cli: Cli, real: RealCluster, account: Path) -> None:
         assert cli("create", "wikipedia").code == 0

@@ -19,7 +19,7 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import catalog, curl, errors, filelint, lint, manifests, oldcurl, resolving, serviceentry
+from egressctl import catalog, curl, errors, filelint, lint, manifests, oldcurl, resolving, serverlint, serviceentry
 from egressctl.admission.analyzers import analysed
 from egressctl.admission.refusals import refusals
 from egressctl.catalog.parsers import PARSERS
@@ -27,6 +27,7 @@ from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.documents import parse
+from egressctl.errors import Problem
 from egressctl.model import CauseCode, Expectation, Probe, Surroundings
 from egressctl.report import linted
 from egressctl.rules import RULES, UNREAD, Finding, Linted, chosen
@@ -131,6 +132,19 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
         texts = {
             f"partner-{n}.yaml": text.replace("partner-0", f"partner-{n}").replace("10.0.0.0/24", b) for n, b in enumerate(blocks)
         }
+    if name in ("takes-traffic", "returns-traffic"):
+        there = [serviceentry.read(each.value) for each in parse(texts["snapshot.yaml"], "").documents]
+        base = filelint.Base(Surroundings(entries=tuple(there)), "snapshot")
+        texts = {file: text for file, text in texts.items() if file != "snapshot.yaml"}
+        yield from filelint.lint(manifests.of(texts), "default", known_for, base=base).findings
+        return
+    if name in ("refused-by-server", "warned-by-server"):
+        [document] = parse(texts["entry.yaml"], "entry.yaml").documents
+        refusal = Problem("CIDR addresses are allowed only for NONE/STATIC resolution types", "spec")
+        warning = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled"
+        yield from serverlint.refused(document, [refusal], "default")
+        yield from serverlint.warned(document, [warning], "default")
+        return
     if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
         yield from filelint.lint(manifests.of(texts), "default", known_for).findings
         return

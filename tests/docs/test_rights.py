@@ -24,6 +24,8 @@ _VERBS = {"PATCH": "patch", "DELETE": "delete", "POST": "create", "PUT": "update
 
 COMMANDS = {
     "lint": "egressctl lint wikipedia",
+    "diff": "egressctl diff wikipedia",
+    "snapshot": "egressctl snapshot saved",
     "create": "egressctl create wikipedia",
     "verify": "egressctl verify wikipedia",
     "explain": "egressctl explain https://www.wikipedia.org",

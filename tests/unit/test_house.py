@@ -34,6 +34,8 @@ USE_CASES = {
     "publications",
     "refresh",
     "drift",
+    "diff",
+    "snapshot",
 }
 
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
@@ -128,8 +130,9 @@ def test_only_the_console_knows_rich() -> None:
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
-    "documents", "progress", "envoy", "report", "catalog", "cli.arguments", "rules", "clashes", "obstacles", "blocks", "fronts",
-    "neighbours", "crowding", "staleness", "entryrules", "ignores", "filelint",
+    "documents", "differences", "progress", "compare", "reports", "listing", "snapshots", "envoy", "report", "catalog",
+    "cli.arguments", "rules", "clashes", "obstacles", "blocks", "fronts", "neighbours", "crowding", "staleness", "entryrules",
+    "ignores", "filelint",
 )  # fmt: skip
 NOT_PURE = ("egressctl.catalog.fetch", "egressctl.catalog.remembered")
 """What of the catalogue reaches for the network, and for what came from there before."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from egressctl.lint import crowded, findings, offline, on_server, planned
+from egressctl.listing import NAMESPACES
 from egressctl.model import Manifest, Port, ServiceEntry, Surroundings, Target
 from egressctl.rules import RULES, Severity
-from egressctl.surroundings import NAMESPACES
 
 ENTRY = ServiceEntry(
     name="wikipedia-ext",

@@ -25,14 +25,15 @@ def normalise(argv: Sequence[str]) -> list[str]:
     `--wait=false` becomes `--no-wait`, a bare `--dry-run` `--dry-run client`, `-v`, `-v 6` and `-v=6` become
     `--verbosity N` (N is taken only if it is digits), `-n=NAME` becomes `-n NAME`, options before the
     command move behind it, and `apply` is another name of `create`.
-    `--debug`, which is main's own, comes first. A `--cluster` of lint that no name follows becomes `--every-entry`.
+    `--debug`, which is main's own, comes first. A `--cluster` of lint that no name follows becomes `--every-entry`,
+    and a `--server` that no URL follows `--ask-server`.
     """
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
     own = _flags(words[:end])
     debug = ["--debug"] if "--debug" in own else []
     found = _command_first([word for word in own if word != "--debug"])
-    return [*debug, *(_bare_cluster(found) if found[:1] == ["lint"] else found), *words[end:]]
+    return [*debug, *(_bare_flags(found) if found[:1] == ["lint"] else found), *words[end:]]
 
 
 def _flags(words: Sequence[str]) -> list[str]:
@@ -59,13 +60,21 @@ def _flags(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _bare_cluster(words: list[str]) -> list[str]:
-    """Take `--cluster`, last or before a flag, for all that is on the Kubernetes cluster: `--cluster NAME` is kubeconfig's."""
+def _bare_flags(words: list[str]) -> list[str]:
+    """Take forms of lint's own for what they mean there: with a value, `--cluster NAME` and `--server URL` are kubeconfig's.
+
+    `--cluster`, last or before a flag, is all that is on the Kubernetes cluster; `--server` that no URL follows asks it.
+    """
     following = [*words[1:], "-"]
-    return [
-        "--every-entry" if word == "--cluster" and after.startswith("-") else word
-        for word, after in zip(words, following, strict=True)
-    ]
+    found = []
+    for word, after in zip(words, following, strict=True):
+        if word == "--cluster" and after.startswith("-"):
+            found.append("--every-entry")
+        elif word == "--server" and not after.startswith(("https://", "http://")):
+            found.append("--ask-server")
+        else:
+            found.append(word)
+    return found
 
 
 def _command_first(words: list[str]) -> list[str]:

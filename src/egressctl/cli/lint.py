@@ -16,6 +16,7 @@ from egressctl.errors import InvalidInput
 from egressctl.neutral import neutralise
 
 if TYPE_CHECKING:
+    from egressctl.filelint import Base
     from egressctl.model import Target
     from egressctl.rules import Linted
 
@@ -26,12 +27,17 @@ TARGET is one as create takes it, or serviceentry/NAME for an entry that is on t
 entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
 nothing and sends nothing. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
 
+With --against FOLDER, a snapshot, FILES are held against what stands on a Kubernetes cluster: whose traffic they would take.
+With --server, followed by no URL, a real API server says by dry run what it refuses of FILES, and what it warns of.
+
 \b
 Examples:
   egressctl lint manifests/
   egressctl lint a.yaml b.yaml --ignore exported-everywhere
   egressctl lint manifests/ -o table -o sarif=lint.sarif
   helm template chart | egressctl lint -
+  egressctl lint manifests/ --against snapshot
+  egressctl lint manifests/ --server
   egressctl lint wikipedia
   egressctl lint -f targets.yaml --offline
   egressctl lint serviceentry/wikipedia-ext -n shop
@@ -51,6 +57,10 @@ def lint(
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="The entries of every namespace.")] = False,
     every_entry: Annotated[bool, typer.Option("--every-entry", hidden=True)] = False,
+    against: Annotated[
+        str, typer.Option("--against", metavar="FOLDER", help="Hold FILES against a snapshot: whose traffic would they take?")
+    ] = "",
+    ask_server: Annotated[bool, typer.Option("--ask-server", hidden=True)] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False,
     *,
     target: TargetFlags,
@@ -70,9 +80,11 @@ def lint(
     code = None
     try:
         if paths:
-            linted = _files(
-                session, paths, [*(name for name in named if name not in paths)], target, all_namespaces or every_entry
-            )
+            others = [name for name in named if name not in paths]
+            linted = _files(session, paths, others, target, all_namespaces or every_entry, against, ask_server)
+        elif against or ask_server:
+            flag = "--against FOLDER" if against else "--server, followed by no URL,"
+            raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
         else:
             linted = _others(session, named, target, all_namespaces, every_entry, offline)
     except InvalidInput as refused:
@@ -99,7 +111,15 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     return word == "-" or "/" in word or "." in word or os.path.exists(word)
 
 
-def _files(session: sessions.Session, paths: list[str], others: list[str], flags: TargetFlags, on_server: bool) -> Linted:
+def _files(
+    session: sessions.Session,
+    paths: list[str],
+    others: list[str],
+    flags: TargetFlags,
+    on_server: bool,
+    against: str,
+    ask_server: bool,
+) -> Linted:
     from egressctl import filelint, manifests
     from egressctl.staleness import known_for
 
@@ -107,13 +127,36 @@ def _files(session: sessions.Session, paths: list[str], others: list[str], flags
     if others or on_server or any(made_of):
         beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
+    base = _base(session, against) if against else None
+    read = manifests.read(paths)
+    namespace, said = session.connection.namespace or "default", None
+    if ask_server:
+        from egressctl.serverlint import ask
+
+        namespace = session.namespace
+        session.progress.step("asking the API server about each manifest, by dry run")
+        said = ask(session.mesh, read, namespace)
     return filelint.lint(
-        manifests.read(paths),
-        session.connection.namespace or "default",
+        read,
+        namespace,
         known_for,
         any_address=flags.any_address,
         allow_internal=flags.allow_internal,
+        base=base,
+        said=said,
     )
+
+
+def _base(session: sessions.Session, folder: str) -> Base:
+    """Read the snapshot that files are held against. Raises InvalidInput."""
+    from egressctl.filelint import Base
+    from egressctl.keeping import load
+
+    snapshot = load(folder)
+    about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at a time not told'}"
+    session.progress.step(f"holding it against {folder}: {about}")
+    hint = f"take it with more rights: egressctl snapshot {folder}" if snapshot.around.unread else ""
+    return Base(snapshot.around, folder, hint)
 
 
 def _others(

@@ -206,6 +206,11 @@ class Output:
                 f"--output {plain[0]} and {plain[1]}: only one goes to stdout", hint=f"-o {plain[0]} -o {plain[1]}=FILE"
             )
 
+    def to_stdout(self, command: str) -> None:
+        """Raise InvalidInput where an output of a command that prints on stdout alone is to go to a file."""
+        for form, path in self.files[:1]:
+            raise InvalidInput(f"--output {form}={path}: {command} prints on stdout", hint=f"-o {form} > {path}")
+
 
 def flat(function: Callable[..., int]) -> Callable[..., int]:
     """Spread parameters that are groups of flags out into their fields, so that typer sees one flag a field."""

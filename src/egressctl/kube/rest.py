@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from egressctl.errors import ApiFailure, NotFound
+from egressctl.errors import ApiFailure, Conflict, NotFound
 from egressctl.kube.connection import CONNECT_RETRIES, Broken, Connection, network_failure
 from egressctl.kube.status import ISTIO_GROUP, ISTIO_HINT, Asked, asked, failure, is_input_mistake, mapping, parse, plain
 
@@ -47,6 +47,8 @@ class _Answer:
     headers: Any
     again: bool
     """Whether an earlier try may have been carried out already."""
+    warnings: tuple[str, ...] = ()
+    """What it warned of (`Warning:` headers)."""
 
 
 class Api:
@@ -138,6 +140,18 @@ class Api:
             items += page.get("items") or ()
         return {**first, "items": items}
 
+    def try_out(self, collection: str, name: str, body: Mapping[str, Any], *, field_manager: str) -> tuple[str, ...]:
+        """Create an object by dry run, or apply it where there is one of that name, and return what is warned of.
+
+        Raises Refused for what the API server would not take.
+        """
+        query = {"fieldValidation": "Strict", "fieldManager": field_manager, "dryRun": "All"}
+        try:
+            return self._ask("POST", collection, query, body).warnings
+        except Conflict:
+            path = f"{collection}/{quote(name, safe='')}"
+            return self._ask("PATCH", path, query | {"force": "true"}, body, "application/apply-patch+yaml").warnings
+
     def apply(
         self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = False, dry_run: bool = False
     ) -> tuple[int, dict[str, Any]]:
@@ -210,12 +224,12 @@ class Api:
                     raise
                 resets, again = 1, True
                 continue
-            self._note(headers)
+            warnings = self._note(headers)
             if status == 401 and not renewed and self.renew(connection):
                 renewed = True
                 continue
             if status < 300 or (status == 404 and gone and mapping(parse(content).get("details")).get("name")):
-                return _Answer(status, content, headers, again)
+                return _Answer(status, content, headers, again, warnings)
             retried = status in (RETRIED if method != "POST" else {429}) and not is_input_mistake(status, content)
             if not retried or attempt >= STATUS_RETRIES:
                 raise failure(status, content, what)
@@ -273,11 +287,13 @@ class Api:
             raise ApiFailure(f"{asks}, longer than --request-timeout leaves", status=status, hint="try again later")
         raise failure(status, content, what)
 
-    def _note(self, headers: Any) -> None:
+    def _note(self, headers: Any) -> tuple[str, ...]:
         texts = [text for value in headers.getlist("Warning") for text in _WARNING.findall(value)]
+        found = tuple(plain(re.sub(r"\\(.)", r"\1", text)) for text in texts)
         with self._lock:
             self._date, self._dated = str(headers.get("Date", "")), time.time()
-            self._warnings.update((plain(re.sub(r"\\(.)", r"\1", text)), None) for text in texts)
+            self._warnings.update((each, None) for each in found)
+        return found
 
 
 def _left(ends: float | None) -> float:

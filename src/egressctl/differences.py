@@ -1,0 +1,64 @@
+"""One ServiceEntry as it is and as it would be, and both as the text that kubectl shows. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from egressctl.model import Manifest
+from egressctl.serviceentry import to_yaml
+
+LIVE, MERGED = "LIVE", "MERGED"
+"""The two sides, in kubectl's words: what is there, and what would be there."""
+
+
+class Difference(NamedTuple):
+    """One ServiceEntry: what is there and what would be, None for nothing, both without their managed fields."""
+
+    target: str
+    live: Manifest | None
+    merged: Manifest | None
+
+    @property
+    def changed(self) -> bool:
+        return written(self.live) != written(self.merged)
+
+    @property
+    def action(self) -> str:
+        """What `create` would do, in kubectl's word."""
+        if self.merged is None:
+            return "deleted"
+        return "created" if self.live is None else "configured" if self.changed else "unchanged"
+
+    @property
+    def either(self) -> Manifest:
+        """What would be there, else what is."""
+        return self.merged or self.live or {}
+
+    @property
+    def name(self) -> str:
+        """Group, version, kind, namespace and name, joined by dots: kubectl's name of the file."""
+        manifest, metadata = self.either, self.either["metadata"]
+        parts = (*str(manifest["apiVersion"]).split("/"), manifest["kind"], metadata["namespace"], metadata["name"])
+        return ".".join(map(str, parts))
+
+
+def written(manifest: Manifest | None) -> str:
+    """Write one side as YAML with sorted keys, as kubectl does; empty where there is nothing."""
+    return "" if manifest is None else to_yaml(_sorted(manifest))
+
+
+def unified(difference: Difference) -> list[str]:
+    """Return the lines of a unified diff with three lines of context; none where there is no difference."""
+    if not difference.changed:
+        return []
+    live, merged = (written(each).splitlines() for each in (difference.live, difference.merged))
+    before, after = (f"{side}/{difference.name}" for side in (LIVE, MERGED))
+    return list(difflib.unified_diff(live, merged, before, after, lineterm=""))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value

@@ -1,0 +1,84 @@
+"""What was listed of each kind, and where it could not be: surroundings of ServiceEntries, wherever they were read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from egressctl.model import Manifest, Surroundings
+from egressctl.serviceentry import GROUP, PLURAL, read
+
+SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
+SERVICES, NAMESPACES = "services", "namespaces"
+KINDS = {
+    PLURAL: "ServiceEntry",
+    SIDECARS: "Sidecar",
+    VIRTUAL_SERVICES: "VirtualService",
+    DESTINATION_RULES: "DestinationRule",
+    SERVICES: "Service",
+    NAMESPACES: "Namespace",
+}
+
+
+class Listed(NamedTuple):
+    """The objects of one kind."""
+
+    items: tuple[Manifest, ...] = ()
+    reach: frozenset[str] | None = None
+    """The namespaces that were read, None for all."""
+    why: str = ""
+    """Why not all were."""
+
+
+class MeshSettings(NamedTuple):
+    """What the mesh's configuration says (MeshConfig); None where that was not read, or is not understood."""
+
+    root: str | None = None
+    default_export_to: tuple[str, ...] | None = None
+    outbound_policy: str | None = None
+
+
+def settings(config: Mapping[str, Any]) -> MeshSettings:
+    """Read a MeshConfig, with Istio's defaults."""
+    root = config.get("rootNamespace") or "istio-system"
+    scopes = config.get("defaultServiceExportTo") or ["*"]
+    policy = config.get("outboundTrafficPolicy") or {}
+    mode = (policy.get("mode") or "ALLOW_ANY") if isinstance(policy, Mapping) else None
+    return MeshSettings(
+        root if isinstance(root, str) else None,
+        tuple(map(str, scopes)) if isinstance(scopes, list) else None,
+        mode if isinstance(mode, str) else None,
+    )
+
+
+def assembled(listed: Mapping[str, Listed], root: str, default_export_to: tuple[str, ...] | None) -> Surroundings:
+    """Return what was listed, by plural, as surroundings; a kind that was not asked for has no objects."""
+    empty = Listed()
+    return Surroundings(
+        entries=tuple(map(read, listed.get(PLURAL, empty).items)),
+        sidecars=listed.get(SIDECARS, empty).items,
+        virtual_services=listed.get(VIRTUAL_SERVICES, empty).items,
+        destination_rules=listed.get(DESTINATION_RULES, empty).items,
+        services=listed.get(SERVICES, empty).items,
+        namespaces={
+            each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in listed.get(NAMESPACES, empty).items
+        },
+        root=root,
+        default_export_to=default_export_to,
+        unread=tuple(unread(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),
+        reach={plural: each.reach for plural, each in listed.items() if each.reach is not None},
+    )
+
+
+def unread(plural: str, reach: Iterable[str], why: str) -> str:
+    """Say in one sentence what was not looked at of a kind that was read in some namespaces only."""
+    group = f".{GROUP}" if plural not in (SERVICES, NAMESPACES) else ""
+    where = f"other than {' and '.join(sorted(reach))} " if reach else ""
+    what = (
+        f"namespaces {where}"
+        if plural == NAMESPACES
+        else f"{plural}{group} of namespaces {where}"
+        if where
+        else f"{plural}{group} "
+    )
+    return f"{what}were not looked at: {why}"

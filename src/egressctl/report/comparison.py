@@ -1,0 +1,95 @@
+"""Two reports, compared, as lines for a person and as the JSON document of docs/how-to/compare.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from egressctl.compare import Change, Compared
+from egressctl.neutral import neutralise
+from egressctl.report.document import API_VERSION
+from egressctl.reports import Recorded, Seen
+
+if TYPE_CHECKING:
+    from egressctl.report.picture import Line
+
+_STYLES = {
+    **dict.fromkeys((Change.CHANGED, Change.WORSE, Change.GONE), "red"),
+    **dict.fromkeys((Change.UNKNOWN, Change.UNPROVEN), "yellow"),
+    **dict.fromkeys((Change.BETTER, Change.SAME), "green"),
+}
+_WIDTH = max(map(len, Change))
+
+
+def lines(old: Recorded, new: Recorded, compared: Sequence[Compared], *, everything: bool = False) -> Iterator[Line]:
+    """Tell each probe that is not the same, with what is not, then how many of each there are."""
+    for each in compared:
+        if each.change is Change.SAME and not everything:
+            continue
+        yield (
+            (f"bold {_STYLES.get(each.change, '')}".rstrip(), f"{each.change:<{_WIDTH}}"),
+            ("", f"  {neutralise(str(each.key))}  {neutralise(each.key.url)}"),
+        )
+        for difference in each.differences:
+            told = f"{difference.what:<12}  {difference.old} -> {difference.new}"
+            yield (("", f"{'':<{_WIDTH + 2}}{neutralise(told)}"),)
+    yield (("", f"{_about(old)} -> {_about(new)}"),)
+    counts = [f"{count} {change}" for change in Change if (count := sum(each.change is change for each in compared))]
+    yield (("", f"{len(compared)} probe{'s' * (len(compared) != 1)}: {', '.join(counts)}"),)
+
+
+def _about(report: Recorded) -> str:
+    place = f", Kubernetes {report.version}" if report.version else ""
+    return neutralise(f"{report.source} ({report.command or 'a command'}, {report.started_at or 'at a time not told'}{place})")
+
+
+def document(old: Recorded, new: Recorded, compared: Sequence[Compared], code: int) -> dict[str, Any]:
+    """Return everything that was compared as plain data."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Comparison",
+        "exitCode": code,
+        "old": _report(old),
+        "new": _report(new),
+        "probes": [_probe(each) for each in compared],
+    }
+
+
+def _report(report: Recorded) -> dict[str, Any]:
+    return {
+        "file": report.source,
+        "command": report.command,
+        "startedAt": report.started_at,
+        "context": report.context,
+        "version": report.version,
+        "error": report.error or None,
+    }
+
+
+def _probe(compared: Compared) -> dict[str, Any]:
+    key = compared.key
+    return {
+        "namespace": key.namespace,
+        "target": key.target,
+        **({"step": key.step} if key.step else {}),
+        "name": key.probe,
+        "url": key.url,
+        "change": str(compared.change),
+        "differences": [{"what": each.what, "old": each.old, "new": each.new} for each in compared.differences],
+        "old": _seen(compared.old),
+        "new": _seen(compared.new),
+    }
+
+
+def _seen(seen: Seen | None) -> dict[str, Any] | None:
+    if seen is None:
+        return None
+    return {
+        "verdict": str(seen.verdict),
+        "held": seen.held,
+        "cause": seen.cause or None,
+        "envoyCluster": seen.envoy_cluster,
+        "listener": seen.listener or None,
+        "filterChain": seen.filter_chain or None,
+        "policy": seen.policy or None,
+    }

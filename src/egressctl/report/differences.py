@@ -1,0 +1,50 @@
+"""What `create` would change, as the lines of a unified diff and as the JSON document of docs/how-to/diff.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from egressctl.differences import Difference, unified
+from egressctl.neutral import LONGEST, neutralise
+from egressctl.report.document import API_VERSION
+
+if TYPE_CHECKING:
+    from egressctl.report.picture import Line
+
+_STYLES = (("---", "bold"), ("+++", "bold"), ("@@", "cyan"), ("-", "red"), ("+", "green"))
+
+
+def lines(differences: Sequence[Difference]) -> Iterator[Line]:
+    """Return the unified diff of every entry that would be changed."""
+    for difference in differences:
+        for number, text in enumerate(unified(difference)):
+            # Below its two lines of names, a line that begins with --- is one that goes.
+            styles = _STYLES if number < 2 else _STYLES[2:]
+            style = next((style for start, style in styles if text.startswith(start)), "")
+            yield ((style, _whole(text)),)
+
+
+def _whole(text: str) -> str:
+    """Make a line harmless however long it is: what is cut could be the difference."""
+    return "".join(neutralise(text[start : start + LONGEST]) for start in range(0, len(text), LONGEST))
+
+
+def document(differences: Sequence[Difference], code: int) -> dict[str, Any]:
+    """Return every entry with both sides, as plain data."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Diff",
+        "exitCode": code,
+        "entries": [
+            {
+                "target": each.target,
+                "namespace": each.either["metadata"]["namespace"],
+                "serviceEntry": each.either["metadata"]["name"],
+                "action": each.action,
+                "live": each.live,
+                "merged": each.merged,
+            }
+            for each in differences
+        ],
+    }

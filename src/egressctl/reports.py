@@ -1,0 +1,200 @@
+"""Read a report that `-o json` wrote, as far as it says what carried each probe, within limits, with all its faults told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from egressctl.documents import Path, Place, field_name, kind_of, shown
+from egressctl.errors import InvalidInput, Problem
+from egressctl.findings import Findings
+from egressctl.model import Verdict
+
+API_VERSION, KIND = "egressctl.dev/v1alpha1", "Report"
+MAX_BYTES = 32 << 20
+"""A report has less than 2 KB a probe."""
+MAX_DEPTH = 20
+"""A report's own values are nested ten deep; fields that are new may be a little deeper."""
+_TOLD = 10
+"""So many faults of one file are told."""
+_WRITE_ONE = "write one with: egressctl verify -o json > report.json"
+
+
+class Key(NamedTuple):
+    """Which probe it is. Not by its source pod: an upgrade starts new ones."""
+
+    namespace: str
+    target: str
+    step: str
+    """Which of several looks at the target (`demo`), `closure` after its entry was removed; else empty."""
+    probe: str
+    url: str
+    number: int = 0
+    """Of several that are alike in all that, which one."""
+
+    def __str__(self) -> str:
+        step = f" ({self.step})" if self.step else ""
+        return f"{self.namespace}/{self.target}{step} {self.probe}"
+
+
+class Seen(NamedTuple):
+    """What a report says of one probe. Texts are empty, and `envoy_cluster` None, where it says nothing."""
+
+    verdict: Verdict
+    held: bool
+    cause: str = ""
+    envoy_cluster: str | None = None
+    capture: str = ""
+    listener: str = ""
+    filter_chain: str = ""
+    policy: str = ""
+    evidence: bool = False
+    """Whether there is any evidence of its way."""
+
+
+class Recorded(NamedTuple):
+    """A report: what ran when and where, and its probes in their order. `error` is why it was not finished, else empty."""
+
+    source: str
+    command: str
+    started_at: str
+    context: str
+    version: str
+    error: str
+    probes: Mapping[Key, Seen]
+
+
+def load(path: str) -> Recorded:
+    """Read the report in a file, `-` for stdin. Raises InvalidInput."""
+    source = "standard input" if path == "-" else path
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "a path holds no NUL"
+        raise _refusal(source, f"cannot be read: {reason or error}", _WRITE_ONE) from None
+    if len(data) > MAX_BYTES:
+        raise _refusal(source, f"is larger than {MAX_BYTES >> 20} MiB", "a report has less than 2 KB a probe")
+    return read(data, source)
+
+
+def read(data: bytes, source: str) -> Recorded:
+    """Read a report's JSON; `source` names it in problems. Fields that are not known are passed over. Raises InvalidInput."""
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        where = f": {error.msg} in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise _refusal(source, f"is not JSON{where}", _WRITE_ONE) from None
+    if _deeper(value, MAX_DEPTH):
+        raise _refusal(source, f"is nested deeper than {MAX_DEPTH} levels", _WRITE_ONE)
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        kind = value.get("kind") if isinstance(value, dict) else value
+        raise _refusal(source, f"is no report: its kind is {kind_of(kind)}", _WRITE_ONE)
+    if value.get("apiVersion") != API_VERSION:
+        version = value.get("apiVersion")
+        told = shown(version) if isinstance(version, str) else kind_of(version)
+        raise _refusal(source, f"its schema version is {told}", f"this egressctl reads {API_VERSION}")
+    found = Findings(lambda path: Place(field_name(path), source))
+    kubernetes = _optional(found, value, (), "kubernetes")
+    failure = _optional(found, value, (), "error")
+    recorded = Recorded(
+        source,
+        _text(value.get("command")),
+        _text(value.get("startedAt")),
+        _text(kubernetes.get("context")),
+        _text(kubernetes.get("version")),
+        _text(failure.get("message")),
+        _probes(found, value),
+    )
+    if found.problems:
+        more = len(found.problems) - _TOLD
+        last = [Problem(f"{more} more of this kind", source=source)] if more > 0 else []
+        raise InvalidInput(problems=[*found.problems[:_TOLD], *last])
+    return recorded
+
+
+def _probes(found: Findings, report: Mapping[str, Any]) -> dict[Key, Seen]:
+    probes: dict[Key, Seen] = {}
+    _required(found, report, (), "targets", list, "a list of targets")
+    for at, target in found.listed(report, (), "targets", dict, "targets"):
+        name = _required(found, target, at, "name", str, "text")
+        namespace = _required(found, target, at, "namespace", str, "text")
+        _required(found, target, at, "probes", list, "a list of probes")
+        closure = _optional(found, target, at, "closure")
+        looks = [(_text(target.get("step")), found.listed(target, at, "probes", dict, "probes"))]
+        looks.append(("closure", found.listed(closure, (*at, "closure"), "probes", dict, "probes")))
+        for step, listed in looks:
+            for path, probe in listed:
+                key = Key(
+                    str(namespace),
+                    str(name),
+                    step,
+                    str(_required(found, probe, path, "name", str, "text")),
+                    str(_required(found, probe, path, "url", str, "text")),
+                )
+                while key in probes:
+                    key = key._replace(number=key.number + 1)
+                probes[key] = _seen(found, probe, path)
+    return probes
+
+
+def _seen(found: Findings, probe: Mapping[str, Any], path: Path) -> Seen:
+    verdict = str(_required(found, probe, path, "verdict", str, "text"))
+    held = _required(found, probe, path, "held", bool, "true or false")
+    cause = _optional(found, probe, path, "cause")
+    evidence = _optional(found, probe, path, "evidence")
+    carrier = evidence.get("envoyCluster")
+    if carrier is not None:
+        found.is_a(str, carrier, (*path, "evidence", "envoyCluster"), "text or null")
+    if isinstance(probe.get("verdict"), str) and verdict not in list(Verdict):
+        found.add((*path, "verdict"), f"{shown(verdict)} is no verdict", f"one of {', '.join(Verdict)}")
+    return Seen(
+        Verdict(verdict) if verdict in list(Verdict) else Verdict.INCONCLUSIVE,
+        held is True,
+        _text(cause.get("code")),
+        carrier if isinstance(carrier, str) else None,
+        _text(evidence.get("capture")),
+        _text(evidence.get("listener")),
+        _text(evidence.get("filterChain")),
+        _text(evidence.get("policy")),
+        bool(evidence),
+    )
+
+
+def _required(found: Findings, value: Mapping[str, Any], path: Path, name: str, kind: type, expected: str) -> object:
+    """Return a field's value; report it where it is missing or of another kind."""
+    if name not in value:
+        found.add((*path, name), "is missing", f"expected {expected}")
+    # `listed` reports what is no list.
+    elif kind is not list:
+        found.is_a(kind, value[name], (*path, name), expected)
+    return value.get(name)
+
+
+def _optional(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> Mapping[str, Any]:
+    """Return a mapping that may be absent or null as an empty one; report anything else."""
+    inner = value.get(name)
+    if inner is None or not found.is_a(dict, inner, (*path, name), "a mapping or null"):
+        return {}
+    assert isinstance(inner, dict)
+    return inner
+
+
+def _deeper(value: object, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth == 0 or any(_deeper(each, depth - 1) for each in inner)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _refusal(source: str, message: str, remedy: str) -> InvalidInput:
+    return InvalidInput(problems=[Problem(message, "", remedy, source)])
