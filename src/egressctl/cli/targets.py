@@ -23,7 +23,9 @@ def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
         return [_from_flags(names[0], flags)]
     if not names:
-        raise InvalidInput("no target is named", hint="one of egressctl catalog list, -f FILE, or NAME --host ...")
+        raise InvalidInput(
+            "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
+        )
     folders = folders_of(flags.catalog)
     return [catalog.get(name, folders) for name in names]
 
