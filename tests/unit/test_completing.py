@@ -36,6 +36,28 @@ def test_targets_of_the_catalogue_are_offered_where_a_target_stands() -> None:
         assert "wikipedia" in offered(command, "wik")
 
 
+def test_a_family_of_targets_is_offered_part_by_part() -> None:
+    assert "aws" in offered("create", "aw")
+    assert "aws/s3/eu-west-1" in offered("create", "aws/s3/eu")
+    assert "google" in offered("catalog", "show", "goo")
+
+
+def test_targets_of_a_folder_are_offered_with_those_that_are_built_in(tmp_path: Path) -> None:
+    (tmp_path / "partner.yaml").write_text("")
+    assert offered("create", "--catalog", str(tmp_path), "p")[:1] == ["partner"]
+    assert offered("create", "--catalog", str(tmp_path / "missing"), "p") == []
+
+
+def test_formats_are_those_that_the_command_has() -> None:
+    assert "junit" in offered("verify", "-o", "")
+    assert "sarif" in offered("lint", "-o", "")
+    assert offered("list", "-o", "") == ["table", "json", "yaml", "name"]
+
+
+def test_rules_are_offered_to_be_ignored() -> None:
+    assert offered("lint", "--ignore", "host-b") == ["host-bits"]
+
+
 def test_a_value_is_offered_after_its_flag_and_after_an_equals_sign() -> None:
     assert offered("verify", "--expect", "b") == ["bypassed", "blocked"]
     assert offered("verify", "--expect=b") == ["--expect=bypassed", "--expect=blocked"]

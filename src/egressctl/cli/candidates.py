@@ -18,10 +18,11 @@ class Candidate(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What is known of the line: the command with its subcommand, and the values of its flags by their longest name."""
+    """What is known of the line: the command with its subcommand, flags' values by their longest name, and the unfinished word."""
 
     command: str
     flags: Mapping[str, str]
+    unfinished: str = ""
 
 
 SECONDS = 2.0
@@ -52,10 +53,20 @@ def reach(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     return mesh, flags.get("--namespace") or mesh.api.namespace or "default"
 
 
-def _targets(_: Line) -> Iterable[Candidate]:
+def _targets(line: Line) -> Iterable[Candidate]:
+    """Give the targets of the catalogue; of a family its name with a slash, and its own targets once that is typed."""
     from egressctl import catalog
+    from egressctl.cli.options import folders_of
+    from egressctl.errors import EgressctlError
 
-    return [Candidate(name, "target of the catalogue") for name in catalog.names()]
+    try:
+        folders = folders_of([line.flags["--catalog"]] if line.flags.get("--catalog") else None)
+        family, slash, _ = line.unfinished.partition("/")
+        if slash and (whole := catalog.family(family, folders)) is not None:
+            return [Candidate(f"{family}/{each}", "target of the catalogue") for each in whole.members]
+        return [Candidate(each, "target of the catalogue") for each in catalog.names(folders)]
+    except EgressctlError:
+        return []
 
 
 def _live(look: Callable[[Any, str, Line], Iterable[Candidate]]) -> Callable[[Line], Iterable[Candidate]]:
@@ -133,10 +144,18 @@ def _verdicts(_: Line) -> Iterable[Candidate]:
     return [Candidate(str(each)) for each in Verdict]
 
 
-def _formats(_: Line) -> Iterable[Candidate]:
+def _formats(line: Line) -> Iterable[Candidate]:
     from egressctl.cli.options import Output
+    from egressctl.report.linted import FORMATS
 
-    return [Candidate(each) for each in Output.FORMATS]
+    of_command = {**dict.fromkeys(("create", "verify", "cleanup", "run", "demo"), Output.REPORTS), "lint": FORMATS}
+    return [Candidate(each) for each in of_command.get(line.command, Output.FORMATS)]
+
+
+def _rules(_: Line) -> Iterable[Candidate]:
+    from egressctl.rules import RULES
+
+    return [Candidate(name, rule.meaning) for name, rule in RULES.items()]
 
 
 def _words(*values: str) -> Callable[[Line], Iterable[Candidate]]:
@@ -171,17 +190,20 @@ FLAGS: Mapping[str, Callable[[Line], Iterable[Candidate]]] = {
     "--resolution": _names_of("RESOLUTIONS"),
     "--location": _names_of("LOCATIONS"),
     "--dry-run": _words("none", "client", "server"),
+    "--select": _rules,
+    "--ignore": _rules,
     "--policy": _words("REGISTRY_ONLY", "ALLOW_ANY"),
 }
 """What may be the value of a flag."""
 
-FILE_FLAGS = frozenset({"--filename", "--kubeconfig"})
-"""Flags whose value is a file."""
+FILE_FLAGS = frozenset({"--filename", "--kubeconfig", "--catalog", "--against", "--published"})
+"""Flags whose value is a file or a folder."""
 
 FREE_FLAGS = frozenset({
     "--server", "--token", "--as", "--as-group", "--request-timeout", "--selector", "--revision", "--host", "--address",
     "--port", "--probe", "--probe-timeout", "--timeout", "--retries", "--field-manager", "--api-version", "--around-address",
-    "--verbosity", "--name", "--serviceaccount", "--group", "--exclude-ip-ranges", "--exclude-ports",
+    "--verbosity", "--name", "--serviceaccount", "--group", "--parallel", "--checked",
+    "--exclude-ip-ranges", "--exclude-ports",
 })  # fmt: skip
 """Flags whose value nobody can know before it is typed."""
 
@@ -192,6 +214,10 @@ ARGUMENTS: Mapping[str, tuple[Callable[[Line], Iterable[Candidate]], ...]] = {
     "run": (_targets,),
     "render": (_targets,),
     "lint": (_targets, _entries),
+    "diff": (_targets,),
+    "catalog show": (_targets,),
+    "catalog diff": (_targets,),
+    "catalog refresh": (_targets,),
     "rbac": (_commands,),
     "lab logs": (_words("access", "envoy", "lab"),),
     "lab policy": (_words("REGISTRY_ONLY", "ALLOW_ANY"),),
@@ -199,7 +225,7 @@ ARGUMENTS: Mapping[str, tuple[Callable[[Line], Iterable[Candidate]], ...]] = {
 }
 """What may be the argument of a command."""
 
-FILE_ARGUMENTS: frozenset[str] = frozenset()
+FILE_ARGUMENTS = frozenset({"lint", "snapshot", "compare"})
 """Commands whose argument may be a file."""
 
 FREE_ARGUMENTS = frozenset({"explain", "lab exec"})

@@ -90,8 +90,13 @@ def _within(command: tuple[str, str, str], words: list[str], unfinished: str) ->
             return Answer(())
         path.append(words[at])
         asked = children[words.pop(at)]
-    flags = {name: each for each in asked.params for name in (*each.opts, *each.secondary_opts) if name.startswith("-")}
-    line = Line(" ".join(path), _read(words, flags))
+    flags = {
+        name: each
+        for each in asked.params
+        for name in (*each.opts, *each.secondary_opts)
+        if name.startswith("-") and not getattr(each, "hidden", False)
+    }
+    line = Line(" ".join(path), _read(words, flags), unfinished)
     if "--" not in words:
         name, equals, _ = unfinished.partition("=")
         if equals and name in flags and name.startswith("--"):
