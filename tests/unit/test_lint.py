@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from egressctl.lint import crowded, findings, offline, on_server, planned
+from egressctl.listing import NAMESPACES
 from egressctl.model import Manifest, Port, ServiceEntry, Surroundings, Target
 from egressctl.rules import RULES, Severity
 
