@@ -122,19 +122,36 @@ class _World:
 def _of_sidecars(
     new: Sequence[Manifest], kept: Sequence[ServiceEntry], base: Surroundings, after: Surroundings
 ) -> Iterator[tuple[About, Finding]]:
-    """Yield what Sidecars of the files do to entries that stand there, for the pods that they are for."""
+    """Yield what Sidecars of the files do to entries that stand there, for the pods that they are for.
+
+    The mesh's own is for the pods of every namespace that has none. What it leaves them of an entry depends on whether that is
+    of their own namespace: one other namespace stands for all.
+    """
+    having = {_about(each).namespace for each in after.sidecars if not _selects(each)}
     for sidecar in new:
         me = _about(sidecar)
         if sidecar in base.sidecars:
             continue
-        spec = sidecar.get("spec")
-        general = me.namespace == base.root and not (isinstance(spec, Mapping) and spec.get("workloadSelector"))
-        for namespace in sorted(base.namespaces) if general else [me.namespace]:
-            olds, news = (_for(namespace, each.sidecars, base.root) for each in (base, after))
-            for entry in (each for each in kept if seen_by(each, namespace)):
-                before = _by_text(obstacles.hidden(entry, olds, namespace, base.root))
-                now = _by_text(obstacles.hidden(entry, news, namespace, base.root))
-                yield from _taken(me, entry, before, now)
+        general = me.namespace == base.root and not _selects(sidecar)
+        places = [each for each in sorted(base.namespaces) if each == me.namespace or each not in having] if general else []
+        for entry in kept:
+            for namespace in _standing_for(places, entry) if general else [me.namespace]:
+                if seen_by(entry, namespace):
+                    olds, news = (_for(namespace, each.sidecars, base.root) for each in (base, after))
+                    before = _by_text(obstacles.hidden(entry, olds, namespace, base.root))
+                    now = _by_text(obstacles.hidden(entry, news, namespace, base.root))
+                    yield from _taken(me, entry, before, now)
+
+
+def _standing_for(namespaces: Sequence[str], entry: ServiceEntry) -> list[str]:
+    """Return the entry's own namespace, where it is among them, and one other that sees the entry."""
+    own = [each for each in namespaces if each == entry.namespace]
+    return own + [each for each in namespaces if each != entry.namespace and seen_by(entry, each)][:1]
+
+
+def _selects(sidecar: Manifest) -> bool:
+    spec = sidecar.get("spec")
+    return isinstance(spec, Mapping) and bool(spec.get("workloadSelector"))
 
 
 def _for(namespace: str, sidecars: Sequence[Manifest], root: str) -> list[Manifest]:

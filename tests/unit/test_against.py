@@ -112,6 +112,8 @@ def test_what_an_entry_gives_up_is_returned() -> None:
     there = entry(blocks=("198.51.100.16/28",), created=NEW)
     moved = entry(blocks=("203.0.113.0/24",))
     assert told(moved, base=(BANK, there)) == [("returns-traffic", "shop/new", "payments/bank")]
+    more = entry(blocks=("198.51.100.16/28", "198.51.100.32/28"))
+    assert told(more, base=(BANK, there)) == [("takes-traffic", "shop/new", "payments/bank")]
     loser = entry(blocks=("198.51.0.0/16",), created=NEW)
     assert told(moved, base=(BANK, loser)) == []
 

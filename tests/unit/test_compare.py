@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.compare import Change, Compared, compare, exit_code
@@ -243,6 +243,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from([*GOOD]), JSON)
 def test_whatever_stands_in_a_field_it_is_read_or_refused(name: str, value: Any) -> None:
     try:
@@ -255,6 +256,7 @@ def test_whatever_stands_in_a_field_it_is_read_or_refused(name: str, value: Any)
 RESULTS = st.sampled_from([seen(), seen(carrier=THEIRS), UNPROVEN, BLOCKED, NOT_ASKED, seen(Verdict.FAILED)])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(RESULTS, min_size=1, max_size=5))
 def test_a_report_is_the_same_as_itself_as_far_as_it_knows_anything(probes: list[ProbeResult]) -> None:
     report = recorded(*probes)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.differences import Difference, unified, written
@@ -68,6 +68,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(VALUES, VALUES)
 def test_there_are_lines_where_and_only_where_the_two_differ(one: Any, other: Any) -> None:
     found = Difference("w", manifest(a=one), manifest(a=other))

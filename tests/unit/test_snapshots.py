@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl import keeping, snapshots
@@ -185,6 +185,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["hosts", "addresses", "exportTo", "no", "1"]), VALUES, max_size=4))
 def test_whatever_an_entry_says_it_is_read_back_as_it_was(spec: dict[str, Any]) -> None:
     found = snapshots.read(taken(entries(item(**spec))), "snapshot")
@@ -339,6 +340,7 @@ def test_too_many_files_are_no_snapshot(folder: Path, monkeypatch: pytest.Monkey
         keeping.load(str(folder))
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.sets(st.sampled_from([*"abcdef"])), min_size=1, max_size=4))
 def test_after_any_number_of_snapshots_the_folder_is_the_last(rounds: list[set[str]]) -> None:
     with tempfile.TemporaryDirectory() as place:
