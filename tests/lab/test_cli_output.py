@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shlex
 import shutil
 import subprocess
@@ -75,6 +76,15 @@ class TestColours:
         assert ran.code == 0
         assert ran.stdout.isascii()
         assert "    |- + pod           default/sleep" in ran.stdout
+
+
+def test_a_bar_at_a_terminal_leaves_the_rows_alone(cli: Cli, lab: Lab) -> None:
+    made(lab)
+    shown = at_a_terminal(cli.having(TERM="xterm"), "verify", "--all", "--expect", "open")
+    assert "\N{BOX DRAWINGS HEAVY HORIZONTAL}" in shown
+    assert "0/1" in shown
+    rows = [line for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).splitlines() if line.startswith("wikipedia-ext")]
+    assert [row.split() for row in rows] == [["wikipedia-ext", "2/2", "open"]]
 
 
 def at_a_terminal(cli: Cli, *argv: str) -> str:
