@@ -90,12 +90,8 @@ def _within(command: tuple[str, str, str], words: list[str], unfinished: str) ->
             return Answer(())
         path.append(words[at])
         asked = children[words.pop(at)]
-    flags = {
-        name: each
-        for each in asked.params
-        for name in (*each.opts, *each.secondary_opts)
-        if name.startswith("-") and not getattr(each, "hidden", False)
-    }
+    shown = [each for each in asked.params if not getattr(each, "hidden", False)]
+    flags = {name: each for each in shown for name in (*each.opts, *each.secondary_opts) if name.startswith("-")}
     line = Line(" ".join(path), _read(words, flags), unfinished)
     if "--" not in words:
         name, equals, _ = unfinished.partition("=")
