@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
-import tempfile
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write `data` to a file that may be there: beside it, onto the disk, then in its place; its mode stays, else it is `mode`.
+def replace(path: Path, data: bytes) -> None:
+    """Write `data` to a file that may be there: beside it, onto the disk, then in its place; its mode stays, else umask's.
 
     A link is followed, and stays one. Raises OSError, with the file as it was.
     """
     place = path.resolve()
-    with contextlib.suppress(FileNotFoundError):
-        mode = stat.S_IMODE(place.stat().st_mode)
-    descriptor, beside = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    beside = place.parent / f".egressctl-{secrets.token_hex(6)}"
     try:
-        with open(descriptor, "wb") as file:
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.fchmod(file.fileno(), stat.S_IMODE(place.stat().st_mode))
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(beside, place)
     except BaseException:

@@ -30,15 +30,21 @@ _AT_MOST = 10
 
 
 def lint(
-    mesh: Mesh, entries: Sequence[ServiceEntry], manifests: Sequence[Manifest], namespace: str, *, everywhere: bool = False
+    mesh: Mesh,
+    entries: Sequence[ServiceEntry],
+    manifests: Sequence[Manifest],
+    namespace: str,
+    *,
+    everywhere: bool = False,
+    folders: Sequence[str] = (),
 ) -> Linted:
     """Find what stands in the way of entries, for pods of `namespace`, or each for pods of its own. Changes nothing.
 
-    `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster.
+    `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster; `folders` are the user's catalogues.
     """
     around = surroundings(mesh, namespace, services=True)
     there = [read(manifest) for manifest in manifests]
-    neighbours, known = Neighbours(around.entries), known_for([*entries, *there])
+    neighbours, known = Neighbours(around.entries), known_for([*entries, *there], folders)
     found: list[Finding] = []
     for entry in entries:
         found += findings(entry, around, namespace, neighbours=neighbours, known=known)
@@ -50,9 +56,9 @@ def lint(
     return Linted(tuple(found), around.unread, hint, entries=len(entries) + len(there))
 
 
-def offline(entries: Sequence[ServiceEntry]) -> Linted:
+def offline(entries: Sequence[ServiceEntry], folders: Sequence[str] = ()) -> Linted:
     """Find what can be found without a Kubernetes cluster."""
-    known = known_for(entries)
+    known = known_for(entries, folders)
     found = [finding for entry in entries for finding in (*of_any(entry, None), *stale(entry, known))]
     return Linted(tuple(found), entries=len(entries))
 

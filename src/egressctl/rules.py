@@ -89,8 +89,8 @@ RULES: Mapping[str, Rule] = {
     "stale-blocks": _warning("the entry is for a target of the catalogue, and lists other blocks than are published"),
     "takes-traffic": _error("with the change, other than now carries traffic that an entry of the mesh carries"),
     "returns-traffic": _warning("with the change, an entry of the mesh carries traffic that goes elsewhere now"),
-    "refused-by-server": _error("the API server that was asked by dry run refuses the manifest"),
-    "warned-by-server": _warning("the API server that was asked by dry run warns of the manifest"),
+    "refused-by-server": Rule(Severity.ERROR, "the API server that was asked by dry run refuses the manifest", ISTIO),
+    "warned-by-server": Rule(Severity.WARNING, "the API server that was asked by dry run warns of the manifest", ISTIO),
     "crowded-port": _warning("so many blocks share the port that every push to the sidecars takes seconds"),
 }
 """By name. A name never changes its meaning."""

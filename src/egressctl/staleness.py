@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from egressctl.blocks import Blocks, bits
 from egressctl.errors import InvalidInput
@@ -53,27 +53,25 @@ class Known:
         return Blocks([*(each.address for each in (*self.published, *self.retired)), *self.opened])
 
 
-def known_for(entries: Iterable[ServiceEntry]) -> tuple[Known, ...]:
+def known_for(entries: Iterable[ServiceEntry], folders: Sequence[str] = ()) -> tuple[Known, ...]:
     """Return the targets of the catalogue that name a host or a block of the entries. Those that cannot be read are left out."""
     from egressctl import catalog
 
     words = {word.lower() for entry in entries for word in (*entry.hosts, *entry.addresses)}
     found = []
-    for name in catalog.names() if words else ():
+    for name in catalog.names(folders) if words else ():
         try:
-            if words & set(re.findall(r"[\w.*:/-]+", catalog.text(name).lower())):
-                found.append(_known(name))
+            if words & set(re.findall(r"[\w.*:/-]+", catalog.text(name, folders).lower())):
+                found.append(_known(name, folders))
         except (InvalidInput, OSError):
             continue
     return tuple(found)
 
 
-def _known(name: str) -> Known:
+def _known(name: str, folders: Sequence[str]) -> Known:
     from egressctl import catalog
 
-    target = catalog.get(name)
-    published: Any = getattr(catalog, "sources", None)
-    sources = published(name) if published else ()
+    target, sources = catalog.get(name, folders), catalog.sources(name, folders)
     ranges = [(each.name, each.block) for source in sources for each in source.ranges]
     retired = [(each.name, each.block, each.since) for source in sources for each in source.retired]
     opened = tuple(target.spec.get("addresses", ()))

@@ -152,7 +152,6 @@ class TestHook:
         program, command = HOOK["entry"].split()
         assert (program, command, HOOK["language"]) == ("egressctl", "lint", "python")
 
-    @pytest.mark.xfail(strict=True, reason="egressctl lint does not take the names of files yet")
     def test_it_passes_a_file_that_is_well_and_names_what_is_wrong_in_another(self, cli: Cli) -> None:
         words = HOOK["entry"].split()[1:]
         good = cli.file(cli.at(None)("render", "wikipedia", "--export-to", ".").stdout, "good.yaml")

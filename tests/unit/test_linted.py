@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from egressctl.cli import main
 from egressctl.cli.lint import _is_path
-from egressctl.report.annotations import annotation, lines
+from egressctl.report.annotations import lines
+from egressctl.report.github import command
 from egressctl.report.linted import FORMATS, text
 from egressctl.report.sarif import sarif
 from egressctl.rules import RULES, About, Finding, Linted
@@ -93,14 +94,14 @@ def test_an_annotation_names_file_line_and_rule() -> None:
 
 
 def test_what_would_end_a_property_or_the_line_is_escaped() -> None:
-    assert annotation("error", "100%\r\n::x, y", {"file": "a:b,c%.yaml", "line": None}) == (
+    assert command("error", "100%\r\n::x, y", place=("a:b,c%.yaml", None)) == (
         "::error file=a%3Ab%2Cc%25.yaml::100%25\\x0d%0A::x, y"
     )
 
 
 @given(st.text(), st.text())
 def test_no_text_makes_a_second_command(message: str, file: str) -> None:
-    said = annotation("error", message, {"file": file})
+    said = command("error", message, place=(file, None))
     assert said.splitlines() == [said]
     assert said.startswith("::error")
 

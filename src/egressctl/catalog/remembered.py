@@ -56,4 +56,4 @@ def _keep(url: str, now: Fetched, kept: Path) -> None:
     told["sha256"] = hashlib.sha256(now.data).hexdigest()
     with contextlib.suppress(OSError):
         kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace(_place(url, kept), json.dumps(told).encode() + b"\n" + now.data, mode=0o600)
+        replace(_place(url, kept), json.dumps(told).encode() + b"\n" + now.data)

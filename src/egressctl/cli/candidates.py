@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What is known of the line: the command with its subcommand, flags' values by their longest name, and the unfinished word."""
+    """What is known of the line: the command with its subcommand, flags' values by their longest name, the unfinished word."""
 
     command: str
     flags: Mapping[str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -139,7 +140,7 @@ def _files(
     return filelint.lint(
         read,
         namespace,
-        known_for,
+        partial(known_for, folders=folders_of(flags.catalog)),
         any_address=flags.any_address,
         allow_internal=flags.allow_internal,
         base=base,
@@ -181,7 +182,7 @@ def _others(
         )
     targets = wanted_targets(given, flags) if given or made else []
     if offline:
-        return use_case.offline(use_case.planned(targets, session.connection.namespace or "default", scopes(flags)))
+        return use_case.offline(use_case.planned(targets, session.connection.namespace or "default", scopes(flags)), folders)
     return _on_server(session, targets, live, flags, everywhere, every_entry)
 
 
@@ -198,7 +199,7 @@ def _on_server(
         manifests = use_case.named(mesh, live, namespace)
     else:
         manifests = (use_case.everyones if every_entry else use_case.ours)(mesh, None if everywhere else namespace)
-    linted = use_case.lint(mesh, entries, manifests, namespace, everywhere=everywhere)
+    linted = use_case.lint(mesh, entries, manifests, namespace, everywhere=everywhere, folders=folders_of(flags.catalog))
     for warning in mesh.api.warnings:
         session.progress.warn(warning)
     return linted

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from egressctl.errors import InvalidInput
 
@@ -60,18 +59,9 @@ def write(path: str, text: str) -> None:
         with open(descriptor, "wb") as stream:
             stream.write(data)
         return
-    place = os.path.realpath(path)
-    draft = os.path.join(os.path.dirname(place), f".egressctl-{secrets.token_hex(6)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(data)
-        with contextlib.suppress(FileNotFoundError):  # what replaces a file keeps its mode
-            os.chmod(draft, stat.S_IMODE(os.stat(place).st_mode))
-        os.replace(draft, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
+    from egressctl.files import replace
+
+    replace(Path(path), data)
 
 
 def write_all(files: Sequence[tuple[str, str]], text_of: Callable[[str], str]) -> dict[str, OSError]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl import exitcodes
-from egressctl.model import ProbeResult, Report, TargetResult, Verdict
+from egressctl.model import PartResult, ProbeResult, Report, TargetResult, Verdict
 from egressctl.neutral import neutralise
 from egressctl.report.picture import picture
 
@@ -87,13 +87,29 @@ def _of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Case]:
         yield of_probe(probe, allow_unproven)
     for probe in target.closure:
         yield of_probe(probe, allow_unproven, AFTER_CLEANUP)
-    if target.probes or target.closure:
+    for part in target.parts if not target.action else ():
+        yield _of_part(part, allow_unproven)
+    if target.probes or target.closure or (target.parts and not target.action):
         return
-    if target.action:
+    if (why := target.not_probed) is not None:
+        fate = Fate.SKIPPED if why.meant else Fate.ERROR
+        yield Case("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
+    elif target.action:
         for entry in target.service_entries:
             yield Case(neutralise(f"serviceentry/{entry}"))
     else:
         yield Case("probes", Fate.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
+
+
+def _of_part(part: PartResult, allow_unproven: bool) -> Case:
+    """Return what becomes of one of several entries, which passes where the sidecar was seen to have all that it lists."""
+    name = neutralise(f"serviceentry/{part.name}")
+    if part.in_force:
+        return Case(name)
+    fate = Fate.FAILED if exitcodes.of_part(part, allow_unproven) else Fate.SKIPPED
+    kind = str(part.cause.code) if part.cause else "not-in-force"
+    message = part.cause.message if part.cause else "the sidecar was not seen to have all that it lists"
+    return Case(name, fate, kind, neutralise(message), neutralise(part.cause.hint) if part.cause else "")
 
 
 def of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> Case:
