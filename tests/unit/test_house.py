@@ -27,6 +27,8 @@ USE_CASES = {
     "doctor",
     "sidecar",
     "surroundings",
+    "standing",
+    "outdated",
     "lint",
     "around",
     "resolving",
@@ -125,7 +127,7 @@ def test_only_the_console_knows_rich() -> None:
 PURE = (
     "errors", "model", "neutral", "curl", "capture", "causes", "verdict", "exitcodes", "ownership", "serviceentry", "source",
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
-    "documents", "progress", "envoy", "report", "catalog", "cli.arguments",
+    "documents", "progress", "split", "parts", "envoy", "report", "catalog", "cli.arguments",
 )  # fmt: skip
 IO = ("socket", "ssl", "subprocess", "asyncio", "threading", "http", "urllib.request", "requests", "httpx", "aiohttp", "signal")
 
