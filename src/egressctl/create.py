@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from egressctl.arrival import await_sidecar
 from egressctl.clashes import rivals
 from egressctl.envoy import NOTHING, Reading
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.interrupts import Interrupts
 from egressctl.listing import NAMESPACES
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model import SUFFIX, Manifest, PartResult, ServiceEntry, Source, Surroundings, Target, TargetResult
+from egressctl.outdated import outdated, remove_outdated
 from egressctl.parallel import begin, gather
 from egressctl.polling import poll
 from egressctl.progress import Progress
-from egressctl.removal import delete_entries, remove_run
+from egressctl.removal import remove_run
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, PLURAL, read, render, taken_over_by, without_managed_fields
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.surroundings import surroundings
@@ -129,7 +130,10 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
     done = Creation()
     with Undo(interrupts) as undo:
         source, plans, around = _look(mesh, entries_of(targets), how, progress, undo, interrupts)
-        done.outdated = _outdated(mesh, targets, plans, around, how, progress)
+        wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
+        done.outdated = outdated(mesh, targets, how.namespace, wanted, around, progress)
+        for old in done.outdated:
+            _refuse_taken_over(mesh, old, how)
         _warn(plans, around, how, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, how.run_id, how.choice))
@@ -144,45 +148,16 @@ def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, 
                 undo.keep()
                 raise
         undo.keep()
-    _remove(mesh, done.outdated, how, progress)
+    if done.outdated:
+        _remove(mesh, done.outdated, how, progress)
     return done
 
 
-def _outdated(
-    mesh: Mesh, targets: Sequence[Target], plans: Sequence[_Plan], around: Surroundings, how: How, progress: Progress
-) -> list[Manifest]:
-    """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
-
-    Only of whole targets: a ServiceEntry of a file stands for itself, whatever else its target has.
-    """
-    names = {(target.namespace or how.namespace, target.name) for target in targets if target.entry_name == target.name + SUFFIX}
-    wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
-    unseen = sorted({namespace for namespace, _ in names if not around.saw(PLURAL, namespace)})
-    for namespace in unseen:
-        progress.warn(
-            f"no right to list the ServiceEntries of namespace {namespace}: what the target had there before is not seen"
-        )
-    old = [
-        (entry.namespace, entry.name)
-        for entry in around.entries
-        if entry.owned and (entry.namespace, entry.part_of) in names and (entry.namespace, entry.name) not in wanted
-    ]
-    found = [manifest for manifest in look_up(mesh, old) if manifest is not None]
-    for manifest in found:
-        _refuse_taken_over(mesh, manifest, how)
-    return found
-
-
-def _remove(mesh: Mesh, outdated: Sequence[Manifest], how: How, progress: Progress) -> None:
-    if not outdated:
-        return
+def _remove(mesh: Mesh, manifests: Sequence[Manifest], how: How, progress: Progress) -> None:
     if how.dry_run == "none":
-        try:
-            delete_entries(mesh, outdated, how.timeout if how.wait else None)
-        except Interrupted as stop:
-            stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
-            raise
-    for each in outdated:
+        remove_outdated(mesh, manifests, how.timeout if how.wait else None, progress)
+        return
+    for each in manifests:
         if how.dry_run == "server":
             mesh.delete(each, dry_run=True)
         progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUNS[how.dry_run]}")

@@ -40,7 +40,7 @@ def lint(
 ) -> Linted:
     """Find what stands in the way of entries, for pods of `namespace`, or each for pods of its own. Changes nothing.
 
-    `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster; `folders` are the user's catalogues.
+    `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster; `folders`: the user's catalogues.
     """
     around = surroundings(mesh, namespace, services=True)
     there = [read(manifest) for manifest in manifests]

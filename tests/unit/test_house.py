@@ -27,6 +27,8 @@ USE_CASES = {
     "doctor",
     "sidecar",
     "surroundings",
+    "standing",
+    "outdated",
     "lint",
     "around",
     "resolving",
@@ -132,7 +134,7 @@ PURE = (
     "podspec", "interception", "approach", "claims", "stations", "oldcurl", "waiting", "sample", "target", "validate",
     "documents", "differences", "progress", "compare", "reports", "listing", "snapshots", "envoy", "report", "catalog",
     "cli.arguments", "rules", "clashes", "obstacles", "blocks", "fronts", "neighbours", "crowding", "staleness", "entryrules",
-    "ignores", "filelint",
+    "ignores", "filelint", "split", "parts",
 )  # fmt: skip
 NOT_PURE = ("egressctl.catalog.fetch", "egressctl.catalog.remembered")
 """What of the catalogue reaches for the network, and for what came from there before."""
