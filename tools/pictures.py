@@ -17,6 +17,7 @@ from rich.text import Text
 WIDTH = 132
 _UP, _ERASE_LINE, _CURSOR = "\x1b[1A", "\x1b[2K", re.compile(r"\x1b\[\?25[lh]")
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+ROOT = Path(__file__).parents[1]
 EGRESSCTL = str(Path(sys.executable).with_name("egressctl"))
 
 # In this order, on one lab that begins as a mesh under REGISTRY_ONLY with the sample pod in it.
@@ -25,7 +26,15 @@ SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("create", ("egressctl create wikipedia --export-to .",)),
     ("verify", ("egressctl verify",)),
     ("explain", ("egressctl explain https://www.wikipedia.org",)),
-    ("lint", ("egressctl lint wikipedia",)),
+    ("verify-all", ("egressctl verify --all",)),
+    ("lint", ("egressctl lint tests/manifests/document-of-2018.yaml",)),
+    (
+        "catalog-diff",
+        (
+            "egressctl catalog diff wikipedia --offline --entry tests/manifests/document-of-2018.yaml "
+            "--published tests/data/published/wikimedia-geo-resources-2026",
+        ),
+    ),
     ("cleanup", ("egressctl cleanup",)),
     ("run", ("egressctl run wikipedia",)),
 )
@@ -64,7 +73,13 @@ def typed(words: list[str], environment: dict[str, str]) -> str:
     """Run a command at a terminal of its own, and return all that it wrote there, live lines as they ended."""
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        [EGRESSCTL, *words[1:]], env=environment, stdin=subprocess.DEVNULL, stdout=follower, stderr=follower, close_fds=True
+        [EGRESSCTL, *words[1:]],
+        env=environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+        close_fds=True,
     ) as process:
         os.close(follower)
         shown = bytearray()

@@ -13,7 +13,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 PICTURES = Path(__file__).parents[1] / "build" / "pictures"
-FOLDERS = {"Causes": "causes", "Rules": "rules"}
+FOLDERS = {"Causes": "causes", "Rules of lint": "rules"}
 """Parts of the menu that list a whole folder, whose pages are one an item of the code."""
 
 _PICTURE = re.compile(r"^<!-- picture: ([a-z-]+) -->$", re.MULTILINE)
