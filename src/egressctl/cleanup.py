@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from egressctl import curl, envoy
-from egressctl.create import DRY_RUNS, manager_of
+from egressctl.create import DRY_RUNS
 from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model import SUFFIX, CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
 from egressctl.parallel import begin, gather
+from egressctl.planning import manager_of
 from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.rights import REMOVE

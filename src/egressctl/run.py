@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from egressctl.cleanup import Removal, Removed, remove
-from egressctl.create import Creation, How, create
+from egressctl.create import Creation, create
 from egressctl.interrupts import Interrupts
 from egressctl.mesh import OURS, Mesh
 from egressctl.model import Target, TargetResult
+from egressctl.planning import How
 from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.rights import UNDO

@@ -63,6 +63,8 @@ def test_it_is_created_changed_proved_and_cleaned_up_as_one(cli: Cli, lab: Lab) 
     assert first.told("warning") == [], "its entries are no rivals of one another"
     assert lab.is_open()
 
+    changed = cli("diff", "-f", file(cli, [*MANY, "52.3.1.0/24"]), "-o", "name")
+    assert (changed.code, changed.stdout) == (1, f"serviceentry.networking.istio.io/{PARTS[1]}\n")
     again = made(cli, [*MANY, "52.3.1.0/24"])
     assert again.stdout == lines((PARTS[0], "unchanged"), (PARTS[1], "configured"), (PARTS[2], "unchanged"))
 
@@ -79,7 +81,8 @@ def test_it_is_created_changed_proved_and_cleaned_up_as_one(cli: Cli, lab: Lab) 
     assert "  \u2714 in force in the sidecar: 3 ServiceEntries, with 601 addresses\n" in without_a_name.stdout
     assert "208.80.155.0:443 is not what a ServiceEntry of many lists, and the mesh refused it" in without_a_name.stdout
     assert "leads to default/many-ext-128-1" in cli("explain", "many").stdout
-    assert cli("lint", "-f", file(cli, MANY), "-o", "json").report["findings"] == []
+    linted = {each["rule"] for each in cli("lint", "-f", file(cli, MANY), "-o", "json").report["findings"]}
+    assert linted == {"opens-cdn", "stale-blocks"}, "its entries are no rivals of one another"
 
     cleaned = cli("cleanup", "-o", "json")
     [target] = cleaned.report["targets"]
@@ -92,6 +95,12 @@ def test_what_the_list_was_before_goes_once_what_it_is_now_is_in_force(cli: Cli,
     made(cli, one)
     assert owned(lab) == ["serviceentry/many-ext"]
 
+    wanted = cli("diff", "-f", file(cli, two), "-o", "json").report["entries"]
+    assert {each["serviceEntry"]: each["action"] for each in wanted} == {
+        "many-ext-0-1": "created",
+        "many-ext-128-1": "created",
+        "many-ext": "deleted",
+    }
     grown = cli.at(proxy.kubeconfig)("create", "-f", file(cli, two))
     assert grown.stdout == lines(("many-ext-0-1", "created"), ("many-ext-128-1", "created"), ("many-ext", "deleted"))
     [deleted] = [call.index for call in proxy.calls if call.method == "DELETE"]
@@ -100,6 +109,8 @@ def test_what_the_list_was_before_goes_once_what_it_is_now_is_in_force(cli: Cli,
     assert max(applied) < max(looked) < deleted, "no address is without an entry in between"
     assert lab.is_open()
 
+    unwanted = cli("diff", "-f", file(cli, one), "-o", "json").report["entries"]
+    assert [each["serviceEntry"] for each in unwanted if each["action"] == "deleted"] == ["many-ext-0-1", "many-ext-128-1"]
     shrunk = cli("create", "-f", file(cli, one), "-o", "json")
     [target] = shrunk.report["targets"]
     actions = {each["serviceEntry"]: each["action"] for each in target["parts"]}

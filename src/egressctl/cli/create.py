@@ -54,8 +54,8 @@ def create(
     def work(interrupts: Any) -> None:
         targets = wanted_targets(names or [], target)
         session.remember_origins(targets)
-        from egressctl.create import How
         from egressctl.create import create as use_case
+        from egressctl.planning import How
 
         how = How(
             namespace=session.namespace,

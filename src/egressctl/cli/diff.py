@@ -53,8 +53,8 @@ def diff(
 ) -> int:
     """Translate flags into egressctl.diff.diff."""
     from egressctl.cli.targets import scopes, wanted_targets
-    from egressctl.create import How
     from egressctl.diff import diff as use_case
+    from egressctl.planning import How
 
     session = sessions.Session("diff", connection, output)
     output.to_stdout("diff")

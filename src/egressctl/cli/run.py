@@ -59,7 +59,7 @@ def run(
         session.remember_origins(targets)
         from egressctl import curl
         from egressctl.cleanup import Removal
-        from egressctl.create import How
+        from egressctl.planning import How
         from egressctl.run import run as use_case
         from egressctl.verify import Asking
 

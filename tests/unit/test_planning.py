@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from egressctl.create import manager_of
+from egressctl.planning import manager_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""What is to become of a target on a Kubernetes cluster: the manifest that would be applied, and why it must not be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from egressctl.clashes import rivals
+from egressctl.errors import Conflict
+from egressctl.mesh import Mesh
+from egressctl.model import Manifest, ServiceEntry, Target
+from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
+from egressctl.source import ANY_SOURCE, SourceChoice
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How to create. `timeout` is seconds; `dry_run` is `none`, `client` or `server`.
+
+    `field_manager` is empty where the command line names none: then the one that the object remembers, or ours.
+    `lone` is for a test on a living mesh: rivals, and an entry that is there already, are refused.
+    """
+
+    namespace: str
+    run_id: str
+    choice: SourceChoice = ANY_SOURCE
+    export_to: tuple[str, ...] = ()
+    api_version: str = ""
+    field_manager: str = ""
+    force_conflicts: bool = False
+    dry_run: str = "none"
+    wait: bool = True
+    timeout: float = 60.0
+    with_source: bool = False
+    lone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A ServiceEntry that is wanted: its target, what is there of it (None for nothing), and what would be applied."""
+
+    target: Target
+    namespace: str
+    live: Manifest | None
+    manifest: Manifest
+
+
+def plan_of(target: Target, namespace: str, live: Manifest | None, version: str, how: How) -> Plan:
+    """Return what would be applied of a target in place of what is there."""
+    metadata = (live or {}).get("metadata") or {}
+    remembered = (metadata.get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER)
+    manifest = render(
+        target,
+        namespace=namespace,
+        api_version=version,
+        # A second create keeps the run id that the object has: it is still the same thing.
+        run_id=(read(live).run_id if live else "") or how.run_id,
+        export_to=how.export_to or None,
+        **({"field_manager": how.field_manager or str(remembered)} if how.field_manager or remembered else {}),
+    )
+    return Plan(target, namespace, live, manifest)
+
+
+def refuse(mesh: Mesh, plan: Plan, neighbours: tuple[ServiceEntry, ...], how: How) -> None:
+    """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
+    name = f"serviceentry {plan.namespace}/{plan.target.entry_name}"
+    if plan.live is not None:
+        live = read(plan.live)
+        if not live.owned:
+            raise Conflict(
+                f"{name} is there already, and egressctl did not make it",
+                hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
+            )
+        if how.lone:
+            raise Conflict(
+                f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
+                hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
+            )
+        refuse_taken_over(mesh, plan.live, how, manager_of(plan.manifest, mesh.field_manager))
+    mine = read(plan.manifest)
+    if how.lone and (there := next((each for each in neighbours if each.beside(mine)), None)):
+        raise Conflict(
+            f"serviceentry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
+            "run removes only what it made itself",
+            hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
+        )
+    if how.lone and (found := rivals(mine, neighbours)):
+        raise Conflict(
+            f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
+            hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
+        )
+
+
+def refuse_taken_over(mesh: Mesh, live: Manifest, how: How, manager: str = "") -> None:
+    """Raise Conflict where another manager has come to own a field of what is ours to change."""
+    metadata = live["metadata"]
+    managers = taken_over_by(live, manager or manager_of(live, mesh.field_manager))
+    if managers and not how.force_conflicts:
+        raise Conflict(
+            f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
+            "who owns a field of its spec",
+            hint=f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "
+            "take it back with --force-conflicts",
+        )
+
+
+def manager_of(manifest: Manifest, fallback: str) -> str:
+    """Return the field manager that the object remembers, else the one given."""
+    return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or fallback)
