@@ -123,7 +123,8 @@ def test_the_commands_run_in_pods_are_those_on_the_page(calls: dict[str, list[Ca
 
 
 def _plain(word: str) -> str:
-    """Return an argument without what a page can only name: the URL, and the number of the transfer."""
+    """Return an argument without what a page can only name: the URL, the local ports, and the number of the transfer."""
+    word = re.sub(r"^\d{5}-\d{5}$", "PORTS", word)
     word = re.sub(r"^(https?://.*|URL-\d)$", "URL", word)
     word = re.sub(r"^(www\.wikipedia\.org|HOST)$", "NAME", word)
     word = re.sub(r"^telnet://.*:\d+$", "telnet://ADDRESS:443", word)

@@ -19,7 +19,9 @@ WELL = """\
 ✔ may cleanup      all its rights are there in namespace default
 ✔ may run          all its rights are there in namespace default
 ✔ may list         all its rights are there in namespace default
+✔ may diff         all its rights are there in namespace default
 ✔ may lint         all its rights are there in namespace default
+✔ may snapshot     all its rights are there in namespace default
 ✔ may explain      all its rights are there in namespace default
 ✔ namespace        pods of default get a sidecar (istio-injection=enabled)
 VALIDATION
