@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from egressctl import obstacles
+from egressctl.clash import About, Clash
 from egressctl.clashes import clashes, seen_by
 from egressctl.model import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
-from egressctl.rules import About, Clash, Finding
+from egressctl.rules import Finding
 from egressctl.serviceentry import KIND
 
 _COMPARED = 200

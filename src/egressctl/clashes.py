@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.blocks import bits
+from egressctl.clash import About, Clash
 from egressctl.documents import Path
 from egressctl.model import Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
-from egressctl.rules import About, Clash
 
 _SHARE = frozenset({"same-host", "same-block", "overlapping-blocks", "whole-port"})
 """The rules of clashes in which one entry takes what the other says is its own."""

@@ -27,7 +27,7 @@ from egressctl.undo import Undo
 from egressctl.verify import look_up
 
 if TYPE_CHECKING:
-    from egressctl.rules import Clash
+    from egressctl.clash import Clash
 
 _TOLD_OF = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 from egressctl import entryrules, obstacles
 from egressctl.admission.analyzers import analysed
 from egressctl.admission.refusals import refusals
+from egressctl.clash import About, Clash
 from egressctl.crowding import crowds
 from egressctl.documents import Document, Path
 from egressctl.ignores import Ignores
 from egressctl.manifests import File, Manifests
 from egressctl.model import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
-from egressctl.rules import RULES, About, Clash, Finding, Linted
+from egressctl.rules import RULES, Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE, egress_hosts
 from egressctl.serviceentry import KIND, OFFLINE_VERSION, read, render
 from egressctl.staleness import Known, stale

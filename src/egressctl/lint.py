@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from egressctl import obstacles
+from egressctl.clash import Clash
 from egressctl.clashes import clashes
 from egressctl.crowding import crowds
 from egressctl.entryrules import of_any
@@ -16,7 +17,7 @@ from egressctl.mesh import OURS, Mesh
 from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
 from egressctl.neighbours import Neighbours
 from egressctl.rights import grants
-from egressctl.rules import Clash, Finding, Linted
+from egressctl.rules import Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.staleness import Known, known_for, stale

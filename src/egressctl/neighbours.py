@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from egressctl.blocks import Bits, bits
+from egressctl.clash import Clash
 from egressctl.clashes import clashes
 from egressctl.model import Manifest, Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
-from egressctl.rules import Clash
 
 _ALL = "*"
 _ANYONE = ""

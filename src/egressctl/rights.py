@@ -45,7 +45,7 @@ RIGHTS: dict[str, tuple[Rule, ...]] = {
     ),
     "list": (Rule(ENTRIES, ("list",)),),
     # A dry run needs the rights of what it would do.
-    "diff": (Rule(ENTRIES, ("get", "create", "patch")),),
+    "diff": (Rule(ENTRIES, ("get", "list", "create", "patch")),),
     "lint": (Rule(ENTRIES, ("get", "list")),),
     "snapshot": (Rule(ENTRIES, ("list",)),),
     "explain": (Rule(ENTRIES, ("list",)), *_ASK),

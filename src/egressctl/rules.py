@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl.admission.meanings import REFUSED, WARNED
+from egressctl.clash import About
 from egressctl.documents import Path
 from egressctl.errors import InvalidInput
 
@@ -99,23 +100,6 @@ UNREAD = frozenset({"unreadable-file", "invalid-yaml", "unrendered-template"})
 """The rules about files of which nothing else is known."""
 
 
-class About(NamedTuple):
-    """The other object that a finding is about."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
-
-    @property
-    def show(self) -> str:
-        """The command that shows it."""
-        group = "" if self.kind == "Service" else ".networking.istio.io"
-        return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
-
-
 class Finding(NamedTuple):
     """What a rule found. `where` is the entry, or the place in a file; `hint` is the next command to type or thing to do.
 
@@ -135,34 +119,6 @@ class Finding(NamedTuple):
     @property
     def severity(self) -> Severity:
         return RULES[self.rule].severity
-
-
-class Clash(NamedTuple):
-    """Why an entry may not do what it says: `reason` is a clause that begins with `it` and is about the other object.
-
-    `outcome` is a clause that says who wins, or what comes of it; `path` is the way to what competes in the entry's manifest.
-    """
-
-    rule: str
-    about: About
-    reason: str
-    outcome: str = ""
-    hint: str = ""
-    path: Path = ()
-    winner: str = ""
-    """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""
-
-    def finding(self, where: str) -> Finding:
-        """Return it as a finding about the entry `where`."""
-        told = f"{self.about} {self.reason.removeprefix('it ')}"
-        return Finding(
-            self.rule,
-            f"{told}: {self.outcome}" if self.outcome else told,
-            where,
-            self.hint or self.about.show,
-            self.about,
-            path=self.path,
-        )
 
 
 class Linted(NamedTuple):

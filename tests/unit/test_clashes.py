@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egressctl.clash import Clash
 from egressctl.clashes import Rival, clashes, covers, rivals
 from egressctl.model import Port, ServiceEntry
-from egressctl.rules import RULES, Clash
+from egressctl.rules import RULES
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
 TCP, TLS, HTTP = Port(443, "TCP", "tcp-port"), Port(443, "TLS", "tls"), Port(443, "HTTP", "http")

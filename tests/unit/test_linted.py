@@ -13,13 +13,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egressctl.clash import About
 from egressctl.cli import main
 from egressctl.cli.lint import _is_path
 from egressctl.report.annotations import lines
 from egressctl.report.github import command
 from egressctl.report.linted import FORMATS, text
 from egressctl.report.sarif import sarif
-from egressctl.rules import RULES, About, Finding, Linted
+from egressctl.rules import RULES, Finding, Linted
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(lzma.decompress((ROOT / "tests/data/sarif-2.1.0-rtm.5.json.xz").read_bytes()))

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.admission.refusals import is_service_entry
+from egressctl.clash import About
 from egressctl.documents import Document, Path
-from egressctl.rules import About, Finding
+from egressctl.rules import Finding
 
 ADVISED, DIFFER = "addresses-advised", "protocols-differ"
 _EVERYWHERE = "*"

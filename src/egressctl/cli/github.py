@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from egressctl.report.github import Place
 
 
-def runs_this() -> bool:
-    """Say whether GitHub Actions runs the command."""
-    return os.environ.get("GITHUB_ACTIONS") == "true"
-
-
 def tell(report: Report, origins: Mapping[tuple[str | None, str], Origin], problems: Sequence[Problem] = ()) -> None:
     """Print annotations and append to the summary. That GitHub's file cannot be written to changes nothing.
 

@@ -7,11 +7,14 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from egressctl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from egressctl.model import Verdict
 
 
 def seconds(text: str | float) -> float:
@@ -27,6 +30,18 @@ def seconds(text: str | float) -> float:
     if found < 0:
         raise typer.BadParameter(f"{text!r} is a negative duration; write it as 30s, 1m30s or 500ms")
     return found
+
+
+def expectation(text: str) -> Verdict | None:
+    """Read --expect. Raises InvalidInput."""
+    from egressctl.model import Verdict
+
+    if not text:
+        return None
+    try:
+        return Verdict(text)
+    except ValueError:
+        raise InvalidInput(f"--expect {text}: no such verdict", hint="one of " + ", ".join(Verdict)) from None
 
 
 Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")]

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import ApplyFlags, Connection, Output, ProbeFlags, Retries, SourceFlags, TargetFlags, WaitFlags, flat
+from egressctl.cli.options import (
+    ApplyFlags,
+    Connection,
+    Output,
+    ProbeFlags,
+    Retries,
+    SourceFlags,
+    TargetFlags,
+    WaitFlags,
+    expectation,
+    flat,
+)
 
 _HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
 
@@ -49,7 +60,6 @@ def run(
 ) -> int:
     """Translate flags into egressctl.run.run."""
     from egressctl.cli.targets import scopes, wanted_targets
-    from egressctl.cli.verify import expectation
 
     expected = expectation(expect)
     session = sessions.Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from egressctl import __version__, exitcodes
-from egressctl.cli import github, outputs
 from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
 from egressctl.cli.options import Connection, Output, SourceFlags
 from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
@@ -53,7 +52,10 @@ class Session:
 
     def __post_init__(self) -> None:
         self.output.check(self.formats)
-        outputs.refuse_unwritable(self.output.files)
+        if self.output.files:
+            from egressctl.cli import outputs
+
+            outputs.refuse_unwritable(self.output.files)
         self.progress = TerminalProgress(quiet=self.output.quiet, results=self.output.shown == "table")
         self._started = datetime.now(UTC)
         self._clock = time.monotonic()
@@ -126,7 +128,9 @@ class Session:
         """Write, annotate and print the report, tell the failure, and return the exit code."""
         with self.interrupts.deferred():
             code = self.publish(lambda form, code: self._text(form, code, failure), code)
-            if github.runs_this():
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                from egressctl.cli import github
+
                 problems = failure.problems if isinstance(failure, InvalidInput) else ()
                 github.tell(self._report(code, failure), self._origins, problems)
         self.printing = True
@@ -142,6 +146,10 @@ class Session:
 
         Return the exit code of the command: 3 where it was 0 and a file could not be written, which never hides another.
         """
+        if not self.output.files:
+            return code
+        from egressctl.cli import outputs
+
         unwritten = outputs.write_all(self.output.files, lambda form: text_of(form, code))
         for path, error in unwritten.items():
             tell_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))

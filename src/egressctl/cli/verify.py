@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Folders, Output, ProbeFlags, Retries, SourceFlags, flat, folders_of
+from egressctl.cli.options import Connection, Folders, Output, ProbeFlags, Retries, SourceFlags, expectation, flat, folders_of
 from egressctl.errors import InvalidInput
-from egressctl.model import Probe, Verdict
+from egressctl.model import Probe
 
 if TYPE_CHECKING:
     from egressctl.model import TargetResult
@@ -142,16 +142,6 @@ def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking,
         session.repeat_by_hand([result], asking.limits)
 
     survey.carry_out(session.mesh, planned, asking, session.progress, told)
-
-
-def expectation(text: str) -> Verdict | None:
-    """Read --expect. Raises InvalidInput."""
-    if not text:
-        return None
-    try:
-        return Verdict(text)
-    except ValueError:
-        raise InvalidInput(f"--expect {text}: no such verdict", hint="one of " + ", ".join(Verdict)) from None
 
 
 def _address(text: str, *, allow_internal: bool) -> str:

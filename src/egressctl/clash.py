@@ -1,0 +1,58 @@
+"""What another object of the mesh does to a ServiceEntry: the object, why, and who wins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from egressctl.documents import Path
+
+if TYPE_CHECKING:
+    from egressctl.rules import Finding
+
+
+class About(NamedTuple):
+    """The other object that a finding is about."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def show(self) -> str:
+        """The command that shows it."""
+        group = "" if self.kind == "Service" else ".networking.istio.io"
+        return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
+
+
+class Clash(NamedTuple):
+    """Why an entry may not do what it says: `reason` is a clause that begins with `it` and is about the other object.
+
+    `outcome` is a clause that says who wins, or what comes of it; `path` is the way to what competes in the entry's manifest.
+    """
+
+    rule: str
+    about: About
+    reason: str
+    outcome: str = ""
+    hint: str = ""
+    path: Path = ()
+    winner: str = ""
+    """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""
+
+    def finding(self, where: str) -> Finding:
+        """Return it as a finding about the entry `where`."""
+        # What only waits for an entry, or proves it, has no use for the rules.
+        from egressctl.rules import Finding
+
+        told = f"{self.about} {self.reason.removeprefix('it ')}"
+        return Finding(
+            self.rule,
+            f"{told}: {self.outcome}" if self.outcome else told,
+            where,
+            self.hint or self.about.show,
+            self.about,
+            path=self.path,
+        )
