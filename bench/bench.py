@@ -13,8 +13,10 @@ import argparse
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 import files
+import others
 import own_lab
 import real
 
@@ -30,7 +32,7 @@ def main() -> int:
         "--only",
         default="lrfabcde",
         metavar="LETTERS",
-        help="l lab, r run, f files; on a real API server: " + ", ".join(real.PARTS),
+        help="l lab, r run, f files, e; on a real API server: " + ", ".join(real.PARTS),
     )
     flags = parser.parse_args()
     if flags.rounds < 10:
@@ -49,6 +51,9 @@ def main() -> int:
             if "r" in flags.only:
                 with own_lab.running() as environment:
                     figures += own_lab.run_broken_down(environment, [], flags.rounds)
+            if "e" in flags.only:
+                with own_lab.running() as environment:
+                    figures += others.every_entry(environment, Path(home), "on the lab", others.LIMIT)
             if "f" in flags.only:
                 figures += files.linted(flags.rounds)
             figures += real.measured(flags.rounds, flags.only)
