@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from egressctl.differences import Difference
-from egressctl.mesh import Mesh
+from egressctl.mesh import OURS, Mesh
 from egressctl.model import SUFFIX, Manifest, Target
 from egressctl.parallel import gather
 from egressctl.planning import How, Plan, manager_of, plan_of, refuse, refuse_taken_over
 from egressctl.serviceentry import read, without_managed_fields
 from egressctl.target import entries_of
-from egressctl.verify import look_up, named
+from egressctl.verify import look_up
 
 _LOOKS = 4
 """So often an entry is looked at that somebody else keeps changing."""
@@ -55,14 +55,15 @@ def _rehearse(mesh: Mesh, targets: Sequence[Target], how: How) -> list[tuple[Tar
 
 
 def _left_behind(mesh: Mesh, targets: Sequence[Target], plans: Sequence[Plan], how: How) -> list[tuple[Target, Manifest]]:
-    """Return what whole targets had before and would not have any more, as far as the entries may be listed."""
+    """Return what whole targets had before and would not have any more. Raises Forbidden where that may not be listed."""
     wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
+    whole = [(each.namespace or how.namespace, each) for each in targets if each.entry_name == each.name + SUFFIX]
+    there = {place: mesh.entries(place, OURS) for place in dict.fromkeys(place for place, _ in whole)}
     found = []
-    for target in targets:
-        place = target.namespace or how.namespace
-        for manifest in named(mesh, place, target.name) if target.entry_name == target.name + SUFFIX else ():
+    for place, target in whole:
+        for manifest in there[place]:
             entry = read(manifest)
-            if (place, entry.name) not in wanted and entry.owned and entry.part_of == target.name:
+            if entry.part_of == target.name and (place, entry.name) not in wanted:
                 refuse_taken_over(mesh, manifest, how)
                 found.append((target, manifest))
     return found
