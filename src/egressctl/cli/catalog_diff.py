@@ -11,9 +11,10 @@ import typer
 from egressctl import catalog
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
-from egressctl.cli.options import Connection, Folders, Output, flat, folders_of
+from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.neutral import neutralise
+from egressctl.report.columns import aligned
 
 if TYPE_CHECKING:
     from egressctl.catalog.published import Source
@@ -56,12 +57,9 @@ def diff(
         list[str] | None,
         typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
     ] = None,
-    published: Annotated[
-        list[str] | None,
-        typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
-    ] = None,
+    published: Published = None,
     no_entry: Annotated[bool, typer.Option("--no-entry", help="Ask no Kubernetes cluster.")] = False,
-    no_dns: Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")] = False,
+    no_dns: NoDns = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network at all: --entry and --published only.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Entries of every namespace.")] = False,
     *,
@@ -200,10 +198,8 @@ def _table(each: Drift) -> list[str]:
     sides = [name for name in ("catalogue", "entry", "published", "dns") if name in each.asked]
     table = [["NAME", "STATE", "BLOCK", *(name.upper() for name in sides)]]
     table += [[row.name or "-", row.state, row.text, *(_cell(row, name) for name in sides)] for row in shown]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
     more = len(same) - _MOST
-    return lines + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
+    return aligned(table) + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
 
 
 def _cell(row: Row, side: str) -> str:

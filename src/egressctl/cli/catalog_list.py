@@ -13,6 +13,7 @@ from egressctl.cli.session import print_data
 from egressctl.errors import InvalidInput
 from egressctl.findings import Findings
 from egressctl.neutral import neutralise
+from egressctl.report.columns import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,10 +104,7 @@ def _table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
             _first([url.removeprefix("https://") for url in each["sources"]]) or "-",
             *((each["folder"] or "(built in)",) if foreign else ()),
         ))  # fmt: skip
-    clean = [tuple(neutralise(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in clean) for column in range(len(rows[0]))]
-    for row in clean:
-        line = "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for line in aligned([[neutralise(cell) for cell in row] for row in rows]):
         print(drawable(sys.stdout, line))
 
 

@@ -12,7 +12,7 @@ import typer
 from egressctl import catalog
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
-from egressctl.cli.options import Connection, Folders, Output, flat, folders_of
+from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
 from egressctl.errors import InvalidInput
 from egressctl.neutral import neutralise
 
@@ -52,14 +52,11 @@ def register(group: typer.Typer) -> None:
 def refresh(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
     folders: Folders = None,
-    published: Annotated[
-        list[str] | None,
-        typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
-    ] = None,
+    published: Published = None,
     checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The day of the lists. [default: today]")] = "",
     accept: Annotated[bool, typer.Option("--accept", help="Refresh although the new list alarms.")] = False,
     dry_run: Annotated[str, typer.Option("--dry-run", metavar="none|client", help="Write nothing, print the change.")] = "none",
-    no_dns: Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")] = False,
+    no_dns: NoDns = False,
     *,
     output: Output,
 ) -> int:

@@ -12,6 +12,7 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable
 from egressctl.cli.options import Connection, Output, flat
 from egressctl.neutral import neutralise
+from egressctl.report.columns import aligned
 
 if TYPE_CHECKING:
     from egressctl.inventory import Item
@@ -84,11 +85,7 @@ def _table(items: list[Item]) -> str:
         entry = each.entry
         ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
         rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age(each.age)))
-    clean = [tuple(neutralise(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in clean) for column in range(len(rows[0]))]
-    return "".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in clean
-    )
+    return "".join(f"{line}\n" for line in aligned([[neutralise(cell) for cell in row] for row in rows]))
 
 
 def age(seconds: float) -> str:

@@ -54,6 +54,13 @@ Folders = Annotated[
 ]
 """The user's folders of targets, which come before what is built in."""
 
+Published = Annotated[
+    list[str] | None,
+    typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
+]
+NoDns = Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")]
+"""Flags of the commands that hold the catalogue against what is published."""
+
 
 def folders_of(flag: list[str] | None) -> list[str]:
     """Return the folders that are meant: those of the flag, else those of EGRESSCTL_CATALOG."""
