@@ -6,23 +6,32 @@ from typing import Any
 
 import pytest
 
+from egressctl.admission import istiod
 from egressctl.admission.analyzers import ADVISED, DIFFER, addresses_advised, analysed, protocols_differ
 from egressctl.documents import Document
 from egressctl.rules import ORIGIN, RULES, Severity
 
 
-def document(name: str = "it", namespace: str = "shop", protocol: str | None = "TLS", **spec: Any) -> Document:
+def document(
+    name: str = "it",
+    namespace: str = "shop",
+    protocol: str | None = "TLS",
+    labels: dict[str, str] | None = None,
+    status: dict[str, Any] | None = None,
+    **spec: Any,
+) -> Document:
     port = {"number": 443, "name": "p", **({} if protocol is None else {"protocol": protocol})}
     value = {
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
-        "metadata": {"name": name, **({"namespace": namespace} if namespace else {})},
+        "metadata": {"name": name, "labels": labels or {}, **({"namespace": namespace} if namespace else {})},
         "spec": {"hosts": ["wikipedia.org"], "ports": [port], "resolution": "DNS", **spec},
+        "status": status or {},
     }
     return Document(value, f"{name}.yaml", {(): 1, ("spec", "ports", 0): 7})
 
 
-@pytest.mark.parametrize("protocol", ["TCP", "", None])
+@pytest.mark.parametrize("protocol", ["TCP", "tcp", "", None])
 def test_a_tcp_port_without_addresses_is_advised_to_have_some(protocol: str | None) -> None:
     [found] = addresses_advised(document(protocol=protocol))
     assert (found.rule, found.file, found.line, found.where) == (ADVISED, "it.yaml", 7, "spec.ports[0]")
@@ -33,15 +42,21 @@ def test_a_tcp_port_without_addresses_is_advised_to_have_some(protocol: str | No
     "other",
     [
         document(protocol="TLS"),
-        document(protocol="tcp"),
         document(protocol="TCP", addresses=["192.0.2.1"]),
+        document(protocol="TCP", status={"addresses": [{"value": "240.240.0.1"}]}),
         document(protocol="TCP", resolution="NONE"),
+        document(protocol="TCP", labels={istiod.NO_ALLOCATION: "False"}),
         Document({"spec": "nonsense"}, "", {}),
     ],
-    ids=["tls", "lower-case", "addresses", "the-api-server-warns-itself", "no-spec"],
+    ids=["tls", "addresses", "addresses-of-istio", "the-api-server-warns-itself", "as-well-without-allocation", "no-spec"],
 )
 def test_nothing_else_is(other: Document) -> None:
     assert addresses_advised(other) == []
+
+
+def test_a_port_of_which_the_api_server_does_not_warn_is_advised_without_an_allocation_too() -> None:
+    [found] = addresses_advised(document(protocol="tcp", resolution="NONE"))
+    assert found.where == "spec.ports[0]"
 
 
 def test_what_cannot_be_read_is_nobodys_port() -> None:

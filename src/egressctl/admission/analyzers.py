@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from egressctl.admission import istiod
 from egressctl.admission.refusals import is_service_entry
 from egressctl.clash import About
 from egressctl.documents import Document, Path
@@ -37,13 +38,15 @@ def analysed(documents: Sequence[Document], namespace: str = "") -> list[Finding
 
 
 def addresses_advised(document: Document) -> list[Finding]:
-    """Return IST0134 of an entry with resolution other than NONE: a TCP port, or one of no protocol, without addresses."""
-    spec = _mapping(document.value.get("spec"))
-    if _list(spec, "addresses") or spec.get("resolution") in (None, "NONE"):
+    """Return IST0134 of an entry without addresses of its own or of Istio's: one for each TCP port or port of no protocol."""
+    spec, metadata = _mapping(document.value.get("spec")), _mapping(document.value.get("metadata"))
+    if _list(spec, "addresses") or _list(_mapping(document.value.get("status")), "addresses"):
         return []
+    warned = () if istiod.has_allocation(spec, _mapping(metadata.get("labels"))) else istiod.WITHOUT_ADDRESSES
     found = []
     for index, port in enumerate(_list(spec, "ports")):
-        if _mapping(port).get("protocol") in (None, "", "TCP"):
+        protocol = str(_mapping(port).get("protocol") or "")
+        if protocol.upper() in istiod.WITHOUT_ADDRESSES and protocol not in warned:
             message = "a TCP port without addresses: its listener takes the port of every address (IST0134 of istioctl analyze)"
             found.append(_finding(document, ADVISED, message, ("spec", "ports", index), "list the addresses"))
     return found

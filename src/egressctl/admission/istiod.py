@@ -19,6 +19,8 @@ _Object = Mapping[str, Any]
 
 ALWAYS_REJECT, DRY_RUN = "internal.istio.io/webhook-always-reject", "istio.io/dry-run"
 NO_ALLOCATION, WAYPOINT = "networking.istio.io/enable-autoallocate-ip", "istio.io/use-waypoint"
+WITHOUT_ADDRESSES = ("", "TCP")
+"""Protocols that need addresses."""
 _BY_DNS = ("DNS", "DNS_ROUND_ROBIN")
 _DYNAMIC_PROTOCOLS = ("http", "tls", "grpc", "http2")
 _CONTRADICTIONS = {
@@ -83,6 +85,11 @@ def judged(manifest: _Object, namespace: str = "") -> Judged:
     return Judged(tuple(_errors(entry)), tuple(_warnings(entry)))
 
 
+def has_allocation(spec: _Object, labels: _Object) -> bool:
+    """Say whether Istio gives an entry an address of its own: `ShouldV2AutoAllocateIPFromConfig`."""
+    return spec.get("resolution") not in (None, "NONE") and str(labels.get(NO_ALLOCATION, "")).lower() != "false"
+
+
 def _errors(entry: _Entry) -> Iterator[Told]:
     for index, host in enumerate(entry.hosts):
         if fault := words.wildcard_host_fault(host):
@@ -115,9 +122,9 @@ def _warnings(entry: _Entry) -> Iterator[Told]:
         for index, host in enumerate(entry.hosts):
             if "*" in host and not host.startswith("*."):
                 yield Told(f"partial wildcard {quoted(host)} not allowed", ("spec", "hosts", index), "partial-wildcard")
-    if not entry.addresses and not _allocated(entry):
+    if not entry.addresses and not has_allocation(entry.spec, entry.labels):
         for index, port in enumerate(entry.ports):
-            if port.get("protocol", "") in ("", "TCP"):
+            if port.get("protocol", "") in WITHOUT_ADDRESSES:
                 message = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled"
                 yield Told(message, ("spec", "ports", index), "addresses-required")
     if selector is not None and entry.resolution == "NONE":
@@ -138,11 +145,6 @@ def _warnings(entry: _Entry) -> Iterator[Told]:
 
 def _protocol(port: _Object) -> str:
     return str(port.get("protocol", "")).lower()
-
-
-def _allocated(entry: _Entry) -> bool:
-    """Say whether Istio gives the entry an address of its own: `ShouldV2AutoAllocateIPFromConfig`."""
-    return entry.resolution != "NONE" and entry.labels.get(NO_ALLOCATION, "").lower() != "false"
 
 
 def _selector_errors(spec: _Object) -> Iterator[Told]:
