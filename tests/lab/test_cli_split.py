@@ -162,7 +162,7 @@ def test_what_git_applied_is_one_target_as_well(cli: Cli, lab: Lab) -> None:
     assert (ran.code, ran.judged) == (0, [("open", None)])
     assert in_force(ran) == dict.fromkeys(PARTS, (True, None))
     refused = cli("run", "-f", file(cli, MANY))
-    assert (refused.code, owned(lab)) == (1, [])
+    assert (refused.code, owned(lab)) == (1, []), refused.stderr
     assert "egressctl did not make it" in refused.error
 
 
