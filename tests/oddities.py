@@ -50,6 +50,34 @@ def manifest(random: Random) -> Manifest:
     return entry
 
 
+def side_by_side(random: Random) -> list[Manifest]:
+    """Return a few sound ServiceEntries that share hosts, ports and namespaces, and differ in what istioctl's analyzers read."""
+    return [_sound(random, f"entry{number}") for number in range(random.choice((1, 2, 2, 3)))]
+
+
+def _sound(random: Random, name: str) -> Manifest:
+    protocols = ("TCP", "tcp", "Tcp", "HTTP", "http", "TLS", "")
+    numbers = random.sample((80, 443), random.choice((0, 1, 1, 2)))
+    ports: list[Manifest] = [{"number": number, "name": f"p{number}"} for number in numbers]
+    for port in ports:
+        if random.random() < 0.8:
+            port["protocol"] = random.choice(protocols)
+    spec: Manifest = {"hosts": [random.choice(HOSTS)], "ports": ports}
+    if random.random() < 0.8:
+        spec["resolution"] = random.choice(("NONE", "STATIC", "DNS"))
+    if random.random() < 0.4:
+        spec["addresses"] = random.choice(([], ["10.0.0.1"], None))
+    if random.random() < 0.5:
+        spec["exportTo"] = random.choice(([], ["*"], ["."], ["default"], ["other"], ["default", "other"], [".", "ns"]))
+    metadata: Manifest = {"name": name, "namespace": random.choice(("default", "other"))}
+    if random.random() < 0.3:
+        metadata["labels"] = {"networking.istio.io/enable-autoallocate-ip": random.choice(("true", "false", "False"))}
+    entry = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
+    if random.random() < 0.3:
+        entry["status"] = random.choice(({}, {"addresses": []}, {"addresses": [{"value": "240.240.0.1"}]}))
+    return entry
+
+
 def _of(random: Random, good: Sequence[Any], odd: Sequence[Any], chance: float = 0.1) -> Any:
     return random.choice(odd if random.random() < chance else good)
 

@@ -1,4 +1,4 @@
-"""The programs of a real control plane: found, or built from the pinned modules beside this file.
+"""The programs of a real control plane: found, or built from the pinned modules beside this file and in tests/istiod.
 
 `python tests/cluster/binaries.py` builds what is missing. The programs lie in a folder per user, outside any checkout, so
 that only a new machine pays for them. `KUBEBUILDER_ASSETS` names a folder with kube-apiserver and etcd, as for envtest.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+ISTIOD = HERE.parent / "istiod"
 PROGRAMS = {
     "kube-apiserver": ("k8s.io/kubernetes/cmd/kube-apiserver", "-X k8s.io/component-base/version.gitVersion=v1.37.2"),
     "etcd": ("go.etcd.io/etcd/server/v3", ""),
@@ -33,12 +34,13 @@ class Binaries:
     apiserver: Path
     etcd: Path
     kwok: Path
+    istiod: Path
     definitions: Path
 
 
-def cache() -> Path:
-    """Return the folder of what was built from these very go.mod files."""
-    pinned = b"".join(path.read_bytes() for path in sorted(HERE.glob("*/go.*")))
+def cache(sources: Path = HERE) -> Path:
+    """Return the folder of what was built from these very go.mod files and programs of our own."""
+    pinned = b"".join(path.read_bytes() for path in sorted([*sources.rglob("go.*"), *sources.rglob("*.go")]))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16]
 
@@ -47,7 +49,7 @@ def find() -> Binaries | str:
     """Return the programs, or the sentence that says what is missing."""
     assets, built = os.environ.get("KUBEBUILDER_ASSETS"), cache()
     theirs = Path(assets) if assets else built
-    found = Binaries(theirs / "kube-apiserver", theirs / "etcd", built / "kwok", built / DEFINITIONS)
+    found = Binaries(theirs / "kube-apiserver", theirs / "etcd", built / "kwok", cache(ISTIOD) / "istiod", built / DEFINITIONS)
     missing = [path.name for path in vars(found).values() if not path.exists()]
     if missing:
         return f"no real control plane: {', '.join(missing)} not built (make test-cluster builds them; takes Go and 10 minutes)"
@@ -60,11 +62,9 @@ def build() -> Binaries:
     folder.mkdir(parents=True, exist_ok=True)
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     for program, (package, flags) in PROGRAMS.items():
-        if not (folder / program).exists() and not (assets and (Path(assets) / program).exists()):
-            print(f"building {program}, once on this machine", flush=True)
-            command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {flags}"]
-            _go([*command, "-o", str(folder / f"{program}.new"), package], HERE / program)
-            (folder / f"{program}.new").rename(folder / program)
+        if not (assets and (Path(assets) / program).exists()):
+            _build(folder / program, package, HERE / program, flags)
+    _build(cache(ISTIOD) / "istiod", ".", ISTIOD)
     if not (folder / DEFINITIONS).exists():
         _go(["go", "mod", "download", _ISTIO], HERE / "istio-api")
         module = _go(["go", "list", "-m", "-f", "{{.Dir}}", _ISTIO], HERE / "istio-api").strip()
@@ -73,6 +73,17 @@ def build() -> Binaries:
     found = find()
     assert isinstance(found, Binaries), found
     return found
+
+
+def _build(program: Path, package: str, module: Path, flags: str = "") -> None:
+    if program.exists():
+        return
+    print(f"building {program.name}, once on this machine", flush=True)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {flags}"]
+    new = program.with_suffix(".new")
+    _go([*command, "-o", str(new), package], module)
+    new.rename(program)
 
 
 def _go(command: list[str], folder: Path) -> str:

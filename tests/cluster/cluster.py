@@ -1,6 +1,6 @@
 """A real control plane on this machine: etcd, kube-apiserver with Istio's CRDs, and KWOK as the kubelet of the lab's pod.
 
-    with RealCluster(folder, binaries) as real:      # the API server, with two namespaces and the webhooks
+    with RealCluster(folder, binaries) as real:      # the API server, with two namespaces, and istiod's webhook
         with real.data_plane("lab-name") as lab:     # a lab whose sidecar is fed from it, and whose pod KWOK enters
 
 No root, no Docker. Every process is killed with the one that started it.
@@ -56,6 +56,7 @@ class RealCluster:
     istio: bool = True
     api_flags: Sequence[str] = ()
     port: int = 0
+    judge: int = 0
     kubeconfig: Path = Path()
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -118,7 +119,10 @@ class RealCluster:
         hooks = webhooks.start(chain, lambda name: dict(self.api("GET", f"/api/v1/namespaces/{name}")[1]))
         self._undo.callback(hooks.server_close)
         self._undo.callback(hooks.shutdown)
-        for plural, each in webhooks.configurations(hooks.server_address[1], self.authority.certificate).items():
+        self.judge = free_port()
+        self.start("istiod", self.binaries.istiod, f"{HOST}:{self.judge}", crt, key)
+        self.until(self._judge_answers, "istiod's webhook")
+        for plural, each in webhooks.configurations(hooks.server_address[1], self.judge, self.authority.certificate).items():
             if self.istio or plural.startswith("mutating"):
                 self.post(f"/apis/admissionregistration.k8s.io/v1/{plural}", each)
         self.post("/api/v1/nodes", {"metadata": {"name": NODE}})
@@ -129,6 +133,12 @@ class RealCluster:
             return self.api("GET", "/readyz?verbose")[0] == 200
         except json.JSONDecodeError:
             return True
+        except OSError:
+            return False
+
+    def _judge_answers(self) -> bool:
+        try:
+            return self.analyzed([]) == []
         except OSError:
             return False
 
@@ -182,9 +192,17 @@ class RealCluster:
 
     def api(self, method: str, path: str, body: object = None, media_type: str = "application/json") -> tuple[int, Any]:
         """Ask as an administrator; return status and JSON."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": media_type}
+        return self._ask(self.port, method, path, body, {"Authorization": f"Bearer {self.token}", "Content-Type": media_type})
+
+    def analyzed(self, entries: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+        """Return the code and the NAMESPACE/NAME of what istioctl's analyzers say of these ServiceEntries, side by side."""
+        status, answer = self._ask(self.judge, "POST", "/analyze", entries, {})
+        assert status == 200, answer
+        return list(answer)
+
+    def _ask(self, port: int, method: str, path: str, body: object, headers: Mapping[str, str]) -> tuple[int, Any]:
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"https://{HOST}:{self.port}{path}", data, headers, method=method)
+        request = urllib.request.Request(f"https://{HOST}:{port}{path}", data, dict(headers), method=method)
         tls = ssl.create_default_context(cadata=self.authority.certificate)
         try:
             with urllib.request.urlopen(request, context=tls, timeout=30) as response:

@@ -1,7 +1,6 @@
 """Istio's webhooks, as the API server calls them: one puts the sidecar into a pod, one validates ServiceEntries.
 
-The first also schedules the pod. The second says what egressctl says that istiod's would: what is held against istiod itself
-are the recordings of tests/unit/test_refusals.py.
+The first is served here, and schedules the pod as well. The second is istiod's own, served by the program of tests/istiod.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from egressctl.admission import istiod
 from egressctl.lab.api import pods
 
 
@@ -26,8 +24,7 @@ def start(chain: Path, namespace_of: Callable[[str], dict[str, Any]]) -> Threadi
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = review["request"]
-            answer = _validated(request) if self.path.startswith("/validate") else _injected(request, namespace_of)
-            answer = {"uid": request["uid"], **answer}
+            answer = {"uid": request["uid"], **_injected(request, namespace_of)}
             body = json.dumps({"apiVersion": review["apiVersion"], "kind": review["kind"], "response": answer}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -62,21 +59,11 @@ def _injected(request: dict[str, Any], namespace_of: Callable[[str], dict[str, A
     return {"allowed": True, "patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
 
 
-def _validated(request: dict[str, Any]) -> dict[str, Any]:
-    judged = istiod.judged(request["object"], request["namespace"])
-    if not judged.errors:
-        return {"allowed": True, "warnings": [each.message for each in judged.warnings]}
-    told = [each.message for each in judged.errors]
-    listed = f"{len(told)} errors occurred:\n" + "".join(f"\t* {each}\n" for each in told) + "\n"
-    message = f"configuration is invalid: {told[0] if len(told) == 1 else listed}"
-    return {"allowed": False, "status": {"code": 400, "message": message}}
+def configurations(inject: int, validate: int, authority: str) -> dict[str, dict[str, Any]]:
+    """Return the two configurations that lead to these ports, by their plural."""
 
-
-def configurations(port: int, authority: str) -> dict[str, dict[str, Any]]:
-    """Return the two configurations that lead there, by their plural."""
-
-    def hook(kind: str, name: str, hook: str, rule: dict[str, Any]) -> dict[str, Any]:
-        client = {"url": f"https://127.0.0.1:{port}/{kind}", "caBundle": base64.b64encode(authority.encode()).decode()}
+    def hook(path: str, name: str, hook: str, rule: dict[str, Any]) -> dict[str, Any]:
+        client = {"url": f"https://127.0.0.1:{path}", "caBundle": base64.b64encode(authority.encode()).decode()}
         rest = {"failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"]}
         return {
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -91,7 +78,6 @@ def configurations(port: int, authority: str) -> dict[str, dict[str, Any]]:
         "operations": ["CREATE", "UPDATE"],
         "resources": ["serviceentries"],
     }
-    return {
-        "mutatingwebhookconfigurations": hook("inject", "istio-sidecar-injector", "namespace.sidecar-injector.istio.io", created),
-        "validatingwebhookconfigurations": hook("validate", "istio-validator-istio-system", "rev.validation.istio.io", changed),
-    }
+    injector = hook(f"{inject}/inject", "istio-sidecar-injector", "namespace.sidecar-injector.istio.io", created)
+    validator = hook(f"{validate}/validate", "istio-validator-istio-system", "rev.validation.istio.io", changed)
+    return {"mutatingwebhookconfigurations": injector, "validatingwebhookconfigurations": validator}
