@@ -122,7 +122,10 @@ def _makes(entry: ServiceEntry, port: Port, walk: Walk, to: Destination) -> bool
     if walk.server_name:
         named = bool(walk.virtual_service) or matches_host(to.host, walk.server_name)
         return (protocol in TLS_PROTOCOLS or not protocol) and named and holds_block(entry, walk.prefix)
-    return protocol in OPAQUE_PROTOCOLS and holds_block(entry, walk.prefix)
+    # The listener of a plain address asks for no server name.
+    block = network(walk.prefix) if walk.prefix else None
+    plain = block is not None and block.prefixlen == block.max_prefixlen
+    return (protocol in OPAQUE_PROTOCOLS or (plain and protocol in TLS_PROTOCOLS)) and holds_block(entry, walk.prefix)
 
 
 def holds_block(entry: ServiceEntry, prefix: str) -> bool:

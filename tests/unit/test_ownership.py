@@ -155,6 +155,14 @@ def test_a_listener_of_the_address_is_the_plain_addresss(prefix: str) -> None:
     assert ask(replace(WAY, prefix=prefix)).ownership is Ownership.UNKNOWN
 
 
+def test_a_plain_address_of_a_tls_port_asks_for_no_server_name() -> None:
+    tls = (Port(443, "TLS", "tls"),)
+    plain = replace(WAY, prefix="208.80.154.224")
+    assert ask(plain, entry=an_entry(addresses=("208.80.154.224",), ports=tls)).ownership is Ownership.OWNED
+    # A block's chain without a server name is that of a TCP port.
+    assert ask(entry=an_entry(ports=tls)).ownership is Ownership.UNKNOWN
+
+
 @pytest.mark.parametrize("addresses", [(), ("0.0.0.0/0",)])
 def test_a_filter_chain_without_a_block_is_the_entrys_without_addresses(addresses: tuple[str, ...]) -> None:
     assert ask(replace(WAY, prefix=""), entry=an_entry(addresses=addresses)).ownership is Ownership.OWNED
