@@ -368,3 +368,29 @@ def test_the_lab_leads_the_recorded_probe_to_the_recorded_truth(case: str) -> No
     end = walk(parse_config(as_dump(given(case))), ip, int(port), Probe("p", truth["probe"]).speech)
     assert not end.unknown
     assert truth["envoy_cluster"] in (["-"] if end.absent or end.direct_status else led_to(end))
+
+
+def test_of_one_host_the_first_has_the_envoy_clusters() -> None:
+    def clusters(*entries: dict[str, Any]) -> list[str]:
+        return [name for name in resources(entries).clusters if name.startswith("outbound")]
+
+    more = [{"number": 80, "name": "tcp", "protocol": "TCP"}]
+    first, second = entry("a", hosts=["one.example"]), entry("b", "default", 1, hosts=["one.example"], ports=more)
+    both = ["outbound|443||one.example", "outbound|80||one.example"]
+    assert clusters(first, second) == both
+    # Ports are merged only where both are alike (appendSidecarServices of istio's pilot/pkg/model/sidecar.go).
+    labelled = {**second, "metadata": {**second["metadata"], "labels": {"team": "a"}}}
+    assert clusters(first, labelled) == both[:1]
+    private = {**second, "spec": {**second["spec"], "exportTo": ["."]}}
+    assert clusters(first, private) == both[1:]
+    assert "0.0.0.0_443" in resources([first, private]).listeners
+    assert clusters(entry("a", "other", hosts=["one.example"]), second) == both[1:]
+
+
+def test_a_host_that_the_last_entry_does_not_declare_as_http_has_no_route() -> None:
+    http, tcp = ([{"number": 80, "name": "port", "protocol": protocol}] for protocol in ("HTTP", "TCP"))
+    first = entry("a", hosts=["one.example"], ports=http)
+    found = resources([first, entry("b", "default", 1, hosts=["one.example"], ports=tcp)])
+    assert [host["domains"] for host in found.routes["80"]["virtual_hosts"]] == [["*"]]
+    found = resources([entry("b", hosts=["one.example"], ports=tcp), {**first, "metadata": entry("a", "default", 1)["metadata"]}])
+    assert len(found.routes["80"]["virtual_hosts"]) == 2

@@ -14,7 +14,7 @@ from egressctl.lab.dataplane.layout import Outside, Resource, by_name, envoy_clu
 from egressctl.lab.dataplane.names import POLICIES
 from egressctl.lab.dataplane.objects import Objects, Workload
 from egressctl.lab.dataplane.scope import scope
-from egressctl.lab.dataplane.services import Registry, Service, in_scope, registry
+from egressctl.lab.dataplane.services import Registry, Service, in_scope, merged, registry
 from egressctl.lab.dataplane.virtual_services import Destination, VirtualService
 
 
@@ -46,7 +46,7 @@ def resources(objects: Objects, policy: str, workload: Workload, outside: Outsid
         return envoy_cluster(destination.host, port, destination.subset)
 
     clusters = [*policy_clusters(outside)]
-    for service in (*known.services, *_behind(routes, known, public, workload)):
+    for service in merged((*known.services, *_behind(routes, known, public, workload))):
         clusters += service_clusters(service, rule_of(service, objects.destinationrules, workload), outside)
     listeners = [virtual_outbound(fallback, outside), virtual_inbound()]
     listeners += service_listeners(known.services, routes, workload, fallback, named, outside)

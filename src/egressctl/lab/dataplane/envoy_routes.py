@@ -26,16 +26,22 @@ def route_configurations(
     fallback: str,
     envoy_cluster_of: Named,
 ) -> Iterator[Resource]:
-    """Yield one a port of HTTP services; `fallback` is the Envoy cluster of what none of them names."""
-    hosts: dict[int, dict[str, Service]] = {}
+    """Yield one a port of HTTP services; `fallback` is the Envoy cluster of what none of them names.
+
+    Of several services of one host the last that has the port counts: where it is not HTTP there, the host has no route.
+    """
+    last: dict[int, dict[str, tuple[Service, Speaks]]] = {}
+    spoken = set()
     for service in services:
         for port in service.ports:
+            last.setdefault(port.number, {})[service.host] = service, port.speaks
             if port.speaks is Speaks.HTTP:
-                hosts.setdefault(port.number, {}).setdefault(service.host, service)
-    for number, found in hosts.items():
+                spoken.add(port.number)
+    for number in (each for each in last if each in spoken):
         ours = [
             _virtual_host(service, number, of_host(virtual_services, service.host), workload, envoy_cluster_of)
-            for service in found.values()
+            for service, speaks in last[number].values()
+            if speaks is Speaks.HTTP
         ]
         yield {
             "@type": f"{TYPE}config.route.v3.RouteConfiguration",

@@ -83,6 +83,8 @@ class Service:
     """0 for private to the pod's namespace, 1 for exported to it by name, 2 for public."""
     entry: str
     uid: str
+    attributes: tuple[object, ...] = ()
+    """What two services of one host and namespace must have in common for their ports to be merged."""
 
     @property
     def order(self) -> tuple[int, str, str, str, str]:
@@ -115,6 +117,21 @@ def in_scope(known: Registry, scope: Scope, namespace: str) -> Registry:
     for service in sorted(kept, key=lambda service: (service.namespace != namespace, service.created, service.order)):
         winner.setdefault(service.host, service.namespace)
     return Registry(tuple(service for service in kept if service.namespace == winner[service.host]), known.notes)
+
+
+def merged(services: Iterable[Service]) -> tuple[Service, ...]:
+    """Return the services that get Envoy clusters, one a host: `appendSidecarServices` of istio's `pilot/pkg/model/sidecar.go`.
+
+    It is the first of the host, with its own ports; those that only another has come to them where the two are alike.
+    """
+    first: dict[str, Service] = {}
+    for service in services:
+        found = first.setdefault(service.host, service)
+        if (found.namespace, found.attributes) == (service.namespace, service.attributes):
+            numbers = {port.number for port in found.ports}
+            more = tuple(port for port in service.ports if port.number not in numbers)
+            first[service.host] = replace(found, ports=found.ports + more)
+    return tuple(first.values())
 
 
 def _imported(services: tuple[Service, ...], scope: Scope) -> tuple[Service, ...]:
@@ -158,10 +175,12 @@ def _services(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[Ser
         return
     if spec.get("workloadSelector"):
         notes.append(f"{where}: the lab does not know workloadSelector, and gives it no endpoints")
+    labels = mapping(mapping(entry.get("metadata")).get("labels"))
+    attributes = (said, frozenset(labels.items()), frozenset(export_to))
     for host in dict.fromkeys(strings(spec.get("hosts"))):
         notes_of_ports = notes if host == strings(spec.get("hosts"))[0] else []
         if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
-            yield Service(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid)
+            yield Service(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid, attributes)
 
 
 def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Network]:
