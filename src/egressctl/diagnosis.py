@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from egressctl import precedence
 from egressctl.causes import Situation, explain
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH, destination
 from egressctl.model import Cause, CauseCode, Manifest, Ownership, ServiceEntry, Surroundings
@@ -136,7 +137,7 @@ def _rival(at: Situation, entry: ServiceEntry) -> Cause | None:
     carried = walk.envoy_cluster if walk else None
     to = destination(carried or "")
     if walk and walk.absent and to and to.host in entry.hosts:
-        return None  # Its own Envoy cluster, on its way in or out.
+        return _without_its_port(at, entry, to.host)  # Else it is its own Envoy cluster, on its way in or out.
     if carried not in (None, BLACKHOLE, PASSTHROUGH) or (owner and owner.rival):
         return explain(CauseCode.RIVAL_ENTRY, at)
     other = _displacing(at, entry)
@@ -144,6 +145,24 @@ def _rival(at: Situation, entry: ServiceEntry) -> Cause | None:
         return None
     said = f"ServiceEntry {other} has the same host, and a sidecar gets only one namespace's: not that of {entry}; {_led(at)}"
     return explain(CauseCode.RIVAL_ENTRY, at, said, _show("serviceentry", str(other)))
+
+
+def _without_its_port(at: Situation, entry: ServiceEntry, host: str) -> Cause | None:
+    """Name the entry of the same namespace and host that comes first, and gives the sidecar the Envoy clusters of its ports."""
+    number = at.probe.port
+    for other in at.around.entries if at.around else ():
+        beside = other.namespace == entry.namespace and other.name != entry.name and exported(other, at.source.namespace)
+        if not beside or host not in other.hosts or any(port.number == number for port in other.ports):
+            continue
+        chosen, why = precedence.first(entry, other)
+        if chosen is other and precedence.alike(entry) != precedence.alike(other):
+            said = (
+                f"ServiceEntry {other} has the same host {host}, comes first, {why}, and has no port {number}: "
+                f"the sidecar gets no Envoy cluster for port {number} of {entry}"
+            )
+            hint = "put both into one entry, or give both the same labels, exportTo and resolution; "
+            return explain(CauseCode.RIVAL_ENTRY, at, said, hint + _show("serviceentry", str(other)))
+    return None
 
 
 def _displacing(at: Situation, entry: ServiceEntry) -> ServiceEntry | None:

@@ -205,6 +205,7 @@ class ServiceEntry:
     """The addresses that Istio gave it (`status.addresses`), which only the sidecar's own DNS answers with."""
     part_of: str = ""
     """The target that its label and its name (`NAME-ext`, `NAME-ext-...`) say it is an entry of; empty for none."""
+    labels: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def family(self) -> tuple[str, str, bool, bool]:

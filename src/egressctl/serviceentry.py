@@ -57,6 +57,7 @@ def read(manifest: Manifest) -> ServiceEntry:
         revision=_text(labels.get(LABEL_REVISION)),
         allocated=_allocated(manifest),
         part_of=_part_of(_text(labels.get(LABEL_TARGET)), _text(metadata.get("name"))),
+        labels=frozenset((name, _text(value)) for name, value in labels.items()),
     )
 
 

@@ -71,6 +71,13 @@ def test_by_server_name(asking: Asking) -> None:
     assert "names the host www.wikipedia.org on port 443" in message
 
 
+def test_by_a_plain_address_whatever_the_server_name(asking: Asking) -> None:
+    asking.lab.create(
+        entry(hosts=["en.wikipedia.org", "www.wikipedia.org"], addresses=["208.80.154.224"], ports=port(443, "TLS"))
+    )
+    asking.comes(PORTAL, OPEN)
+
+
 def test_by_http_host(asking: Asking) -> None:
     asking.lab.create(entry(hosts=["outside.example"], addresses=[], ports=port(80, "HTTP")))
     asking.comes("http://outside.example", OPEN)
@@ -97,6 +104,18 @@ def test_a_port_that_envoy_refuses(asking: Asking) -> None:
 
 
 # What other objects do
+
+
+def test_a_port_that_the_first_entry_of_the_host_does_not_have(asking: Asking) -> None:
+    first = entry("first-ext", ports=port(8443, "TCP"), exportTo=["."])
+    asking.lab.create(entry())
+    asking.comes(PORTAL, OPEN)
+    asking.lab.create(first)
+    message = asking.comes(PORTAL, ("blocked", "rival-entry"))
+    assert message == (
+        "ServiceEntry default/first-ext has the same host wikipedia.org, comes first, whose exportTo names fewer namespaces, and "
+        "has no port 443: the sidecar gets no Envoy cluster for port 443 of default/wikipedia-ext"
+    )
 
 
 def test_a_route_to_another_host(asking: Asking) -> None:

@@ -1,0 +1,71 @@
+"""Which of two ServiceEntries a sidecar is given first, and which pods see both. Pure.
+
+The order is istiod's: `servicesExportedToNamespace` and `appendSidecarServices` of istio/istio (August 2026).
+"""
+
+from __future__ import annotations
+
+from egressctl.model import ServiceEntry
+
+_PUBLIC = ("*",)
+
+
+def seen_by(entry: ServiceEntry, namespace: str) -> bool:
+    """Say whether pods of a namespace see an entry, an absent exportTo taken as public."""
+    exports = entry.export_to or _PUBLIC
+    return "*" in exports or namespace in exports or ("." in exports and namespace == entry.namespace)
+
+
+def places(entry: ServiceEntry, other: ServiceEntry) -> list[str]:
+    """Return the namespaces whose pods see both, an absent exportTo taken as public; "" stands for all that nobody names."""
+    if "~" in (*entry.export_to, *other.export_to):
+        return []
+    named = {entry.namespace, other.namespace, "", *entry.export_to, *other.export_to} - {".", "*"}
+    return [each for each in sorted(named) if seen_by(entry, each) and seen_by(other, each)]
+
+
+def first(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+    """Return which of two entries a sidecar is given first, and why."""
+    private = [each for each in (entry, other) if "*" not in (each.export_to or _PUBLIC)]
+    if len(private) == 1:
+        return private[0], "whose exportTo names fewer namespaces"
+    return _older(entry, other)
+
+
+def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+    ages = [each.created_at for each in (entry, other)]
+    if ages == [None, None]:
+        return None, "cannot be told, since neither says its age"
+    mine, theirs = (each.timestamp() if each else float("inf") for each in ages)
+    if mine == theirs:
+        return min(entry, other, key=lambda each: (each.name, each.namespace)), "the first by name of two of the same age"
+    return (entry if mine < theirs else other), "the older"
+
+
+def of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
+    """Return which of two namespaces' entries of one host a pod gets: its own namespace's, else the older."""
+    seen = [each for each in (entry, other) if seen_by(each, namespace)]
+    if len(seen) == 1:
+        return seen[0], "the only one that they see"
+    for each in (entry, other):
+        if each.namespace == namespace:
+            return each, "their own namespace's"
+    return _older(entry, other)
+
+
+def both_in(entry: ServiceEntry, other: ServiceEntry, place: str) -> bool:
+    """Say whether pods of a namespace that sees both get something of both: of one host they get one namespace's."""
+    common = names(entry) & names(other)
+    if entry.namespace == other.namespace or not common:
+        return True
+    chosen, _ = of_namespaces(entry, other, place)
+    return chosen is None or bool(names(other if chosen is entry else entry) - common)
+
+
+def alike(entry: ServiceEntry) -> tuple[object, ...]:
+    """Return what two entries of one host and namespace must have in common for their ports to be merged."""
+    return entry.resolution, entry.labels, frozenset(entry.export_to)
+
+
+def names(entry: ServiceEntry) -> set[str]:
+    return {host.lower() for host in entry.hosts}
