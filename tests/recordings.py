@@ -1,8 +1,9 @@
-"""What a real sidecar, a real pod and a real API server said, read from tests/data/recordings.tar.xz."""
+"""What a real sidecar, a real pod, a real API server and istiod's generator said, read from tests/data."""
 
 from __future__ import annotations
 
 import json
+import lzma
 import tarfile
 from dataclasses import dataclass
 from functools import cache
@@ -96,3 +97,8 @@ def socket_table(name: str) -> str:
 def verdicts() -> list[dict[str, Any]]:
     """Return what the API server said of 400 ServiceEntries: `manifest`, `status`, `message` (or None), `warnings`."""
     return [json.loads(line) for line in _files()["verdicts/serviceentries.jsonl"].splitlines()]
+
+
+def carriers() -> list[dict[str, Any]]:
+    """Return 400 pairs of ServiceEntries, `old` and `new`, and whether `new` takes traffic of `old` (tests/data/README.md)."""
+    return [json.loads(line) for line in lzma.decompress((ARCHIVE.parent / "carriers.jsonl.xz").read_bytes()).splitlines()]

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from egressctl import obstacles
 from egressctl.clash import About, Clash
-from egressctl.clashes import clashes, seen_by
+from egressctl.clashes import clashes
 from egressctl.model import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
+from egressctl.precedence import seen_by
 from egressctl.rules import Finding
 from egressctl.serviceentry import KIND
 

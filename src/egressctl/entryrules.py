@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from egressctl import obstacles
-from egressctl.clashes import covers
 from egressctl.documents import Path
 from egressctl.errors import InvalidInput
 from egressctl.fronts import front_of
 from egressctl.model import Manifest, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, network
+from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, covers, network
 from egressctl.rules import Finding
 from egressctl.serviceentry import ANNOTATION_PROBES, probes_of
 

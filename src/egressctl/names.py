@@ -94,3 +94,11 @@ def punycode(host: str) -> str:
         return f"write it as {host.encode('idna').decode()}"
     except UnicodeError:
         return "write it in punycode (xn--...)"
+
+
+def covers(wide: str, host: str) -> bool:
+    """Say whether a host, perhaps with a wildcard as its first label, names everything that another names."""
+    wide, host = wide.lower(), host.lower()
+    if not wide.startswith("*"):
+        return wide == host
+    return host == wide or (len(host) > len(wide) - 1 and host.removeprefix("*").endswith(wide[1:]))

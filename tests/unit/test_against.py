@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import recordings
 from egressctl.against import changes
 from egressctl.model import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.serviceentry import read
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-11-01T00:00:00Z"
 
@@ -197,3 +200,28 @@ def test_what_is_taken_from_one_is_returned_to_it_when_the_change_is_taken_back(
     taken = {f.about for _, f in changes([new], {}, Surroundings(entries=(*rest, gone))) if f.rule == "takes-traffic"}
     back = {f.about for _, f in changes([gone], {}, Surroundings(entries=(*rest, new))) if f.rule == "returns-traffic"}
     assert taken == back
+
+
+class TestAgainstIstiodsOwnConfiguration:
+    """Pairs of entries, and whether something that the older carries alone goes elsewhere beside the new one."""
+
+    @staticmethod
+    def takes(old: ServiceEntry, new: ServiceEntry) -> bool:
+        around = Surroundings(entries=(old,), namespaces={"default": {}, "other": {}, "third": {}})
+        return any(found.rule == "takes-traffic" for _, found in changes([replace(new, created="")], {}, around))
+
+    def test_no_traffic_is_taken_in_silence(self) -> None:
+        pairs = [(read(each["old"]), read(each["new"])) for each in recordings.carriers() if each["taken"]]
+        assert [(str(old), str(new)) for old, new in pairs if not self.takes(old, new)] == []
+        assert len(pairs) > 100
+
+    def test_none_is_said_to_be_taken_that_stays(self) -> None:
+        pairs = [(read(each["old"]), read(each["new"])) for each in recordings.carriers() if not each["taken"]]
+        # What two of one host take of their one Envoy cluster, or of that of another host of the same entry, is not told exactly.
+        apart = [
+            (old, new)
+            for old, new in pairs
+            if not set(old.hosts) & set(new.hosts) or (old.namespace != new.namespace and len(old.hosts) == 1)
+        ]
+        assert [(str(old), str(new)) for old, new in apart if self.takes(old, new)] == []
+        assert len(apart) > 150

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.clash import Clash
-from egressctl.clashes import Rival, clashes, covers, rivals
+from egressctl.clashes import Rival, clashes, rivals
 from egressctl.model import Port, ServiceEntry
+from egressctl.names import covers
 from egressctl.rules import RULES
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
@@ -124,6 +125,49 @@ def test_of_one_host_in_one_namespace_both_share_an_envoy_cluster() -> None:
     assert "share an Envoy cluster" in found.outcome
 
 
+@pytest.mark.parametrize(
+    ("rival", "why"),
+    [
+        (other(created=OLDER, resolution="STATIC"), "the older"),
+        (other(created=OLDER, labels=frozenset({("team", "a")})), "the older"),
+        (other(created=YOUNGER, export_to=(".",)), "whose exportTo names fewer namespaces"),
+    ],
+    ids=["resolution", "labels", "exportTo"],
+)
+def test_of_one_host_in_one_namespace_only_the_ports_of_the_first_have_envoy_clusters(rival: ServiceEntry, why: str) -> None:
+    found = compare(ENTRY, replace(rival, hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),)))
+    assert (found.rule, found.winner) == ("same-host", "default/other-ext")
+    closed = "connections to port 443 of default/wikipedia-ext are closed"
+    assert found.outcome == f"default/other-ext comes first, {why}, and has the Envoy clusters: {closed}"
+    assert found.hint.endswith("then their ports are merged")
+
+
+def test_whose_ports_are_closed_is_not_told_where_neither_says_its_age() -> None:
+    rival = other(hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),), created="", resolution="STATIC")
+    found = compare(an_entry(created=""), rival)
+    assert found.outcome.startswith(
+        "which of them comes first cannot be told, since neither says its age, and connections to the"
+    )
+    assert found.winner == ""
+
+
+def test_ports_are_merged_where_labels_exports_and_resolution_are_the_same() -> None:
+    alike = frozenset({("team", "a")})
+    rival = other(hosts=(HOST,), addresses=("192.0.2.0/24",), ports=(Port(80, "TCP", "tcp"),), labels=alike, created=OLDER)
+    assert "each address is carried for both" in compare(an_entry(labels=alike), rival).outcome
+
+
+def test_what_the_first_has_too_is_shared_whatever_else_differs() -> None:
+    rival = other(hosts=(HOST,), addresses=("192.0.2.0/24",), ports=(TCP, Port(80, "TCP", "b")), export_to=(".",))
+    assert "each address is carried for both" in compare(ENTRY, rival).outcome
+
+
+def test_entries_of_one_host_of_which_no_pod_gets_both_do_not_meet_on_a_port() -> None:
+    private = an_entry(export_to=(".",))
+    found = compare(private, other(hosts=(HOST,), namespace="other", addresses=("208.80.154.0/24",)))
+    assert found.rule == "same-host"
+
+
 @pytest.mark.parametrize("theirs", [(), ("0.0.0.0/0",)])
 def test_an_entry_that_catches_the_whole_port_leaves_blocks_alone(theirs: tuple[str, ...]) -> None:
     found = compare(ENTRY, other(addresses=theirs, created=OLDER))
@@ -141,7 +185,47 @@ def test_an_entry_without_addresses_takes_the_rest_of_the_port() -> None:
     assert both.outcome == "so does default/wikipedia-ext; default/other-ext carries it, the older"
 
 
+def test_the_blocks_of_an_entry_that_catches_the_whole_port_count_as_well() -> None:
+    wide = other(addresses=("0.0.0.0/0", "208.80.154.230"), created=OLDER)
+    found = {each.rule: each for each in clashes(ENTRY, [wide], "default")}
+    assert found["overlapping-blocks"].winner == "default/other-ext"
+    assert found["whole-port"].winner == "default/wikipedia-ext"
+    # What both list is nobody's beside the whole port.
+    [same] = clashes(an_entry(addresses=("208.80.154.230",)), [wide], "default")
+    assert (same.rule, same.winner) == ("same-block", "default/other-ext")
+    [both] = clashes(an_entry(addresses=("0.0.0.0/0", "192.0.2.1")), [other(addresses=(), created=OLDER)], "default")
+    assert both.outcome.endswith("the older; default/wikipedia-ext keeps the addresses that it lists besides")
+    assert both.winner == "default/wikipedia-ext"
+
+
+def test_a_block_that_both_list_is_not_taken_from_a_wider_one_of_either() -> None:
+    wide = other(addresses=("208.80.154.0/24", BLOCK), created=OLDER)
+    found = compare(ENTRY, wide)
+    assert (found.rule, found.winner) == ("same-block", "default/other-ext")
+
+
 # TLS
+
+
+@pytest.mark.parametrize("mine", [TCP, TLS])
+@pytest.mark.parametrize("theirs", [TCP, TLS])
+def test_a_plain_address_goes_to_one_whatever_the_server_name(mine: Port, theirs: Port) -> None:
+    found = compare(
+        an_entry(ports=(mine,), addresses=("208.80.154.224",)),
+        other(ports=(theirs,), addresses=("208.80.154.224/32",), created=OLDER),
+    )
+    assert (found.rule, found.winner) == ("same-block", "default/other-ext")
+    assert found.outcome.endswith("asks for no server name") is (TLS in (mine, theirs))
+
+
+def test_a_longer_plain_address_takes_every_name() -> None:
+    found = compare(ENTRY, other(ports=(TLS,), addresses=("208.80.154.224",)))
+    assert found.outcome.endswith("since a plain address goes before every block")
+
+
+def test_tls_on_every_address_is_behind_blocks_too() -> None:
+    found = {each.rule: each.winner for each in clashes(an_entry(ports=(TLS,), addresses=("0.0.0.0/0",)), [other()], "default")}
+    assert found == {"tls-behind-block": "default/other-ext"}
 
 
 def test_a_tls_entry_with_the_same_block_takes_its_names_from_the_tcp_entry() -> None:
@@ -190,6 +274,24 @@ def test_a_port_that_one_declares_http_and_another_not(theirs: Port) -> None:
     mine = an_entry(addresses=(), ports=(HTTP,))
     found = [each for each in clashes(mine, [other(ports=(theirs,))], "default") if each.rule == "protocol-conflict"]
     assert [each.reason for each in found] == [f"it declares port 443 as {theirs.protocol}, and default/wikipedia-ext as HTTP"]
+
+
+def test_http_loses_its_hosts_within_the_addresses_of_another_protocol() -> None:
+    http = an_entry(addresses=(), ports=(HTTP,))
+    found = compare(http, other())
+    assert (found.rule, found.winner) == ("protocol-conflict", "default/other-ext")
+    assert found.outcome.startswith("where a host of default/wikipedia-ext resolves into the addresses of default/other-ext")
+
+
+def test_http_has_no_route_to_a_host_that_a_later_entry_declares_otherwise() -> None:
+    later = other(hosts=(HOST,), addresses=("192.0.2.0/24",), created=YOUNGER)
+    found = {each.rule: each for each in clashes(an_entry(addresses=(), ports=(HTTP,)), [later], "default")}
+    assert found["protocol-conflict"].winner == "default/other-ext"
+    assert f"with it HTTP has no route to {HOST} on the port" in found["protocol-conflict"].outcome
+
+
+def test_http_entries_do_not_compete_for_addresses() -> None:
+    assert clashes(an_entry(ports=(HTTP,)), [other(ports=(HTTP,))], "default") == ()
 
 
 def test_protocols_do_not_conflict_where_addresses_do_not_meet() -> None:
