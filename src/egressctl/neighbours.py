@@ -89,7 +89,8 @@ class Neighbours:
             yield "host", host.lower()
         for port in _ports(entry):
             number, kind = port.number, _kind(port)
-            yield "kind", number, kind, not entry.addresses
+            for bare in _bare(entry, kind):
+                yield "kind", number, kind, bare
             yield "readable", number, kind, not _blocks(entry)
             if _whole(entry, port):
                 yield "whole", number
@@ -107,7 +108,7 @@ class Neighbours:
         """Yield the keys under which those stand that compete with an entry: one list for each way to compete."""
         yield [("host", host.lower()) for host in entry.hosts]
         for port in _ports(entry):
-            number, kind, bare = port.number, _kind(port), not entry.addresses
+            number, kind = port.number, _kind(port)
             every: list[Key] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
             whole: list[Key] = [("whole", number)]
             yield every if _whole(entry, port) else whole
@@ -117,8 +118,9 @@ class Neighbours:
                 lengths = (length for version, length in self._lengths[number] if version == block.version)
                 blocks += [("block", number, block.cut(length)) for length in lengths if length < block.length]
             yield blocks
-            # A TLS entry and one of another kind, of which one alone has addresses.
-            yield [("kind", number, each, not bare) for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)]
+            # A TLS entry that names its hosts at any address, and one of any kind that has some.
+            kinds = [each for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)]
+            yield [("kind", number, each, not bare) for each in kinds for bare in _bare(entry, kind)]
             if kind == "TLS":
                 names: list[Key] = [("name", number, _ANY_ENDING)]
                 for host in map(str.lower, entry.hosts):
@@ -173,6 +175,12 @@ def _whole(entry: ServiceEntry, port: Port) -> bool:
     if port.protocol.upper() not in OPAQUE_PROTOCOLS:
         return False
     return not entry.addresses or any(block.version == 4 and not block.length for block in _blocks(entry))
+
+
+def _bare(entry: ServiceEntry, kind: str) -> set[bool]:
+    """Say whether an entry has no addresses; a TLS entry that lists every one beside others is filed as both."""
+    everything = kind == "TLS" and any(block.version == 4 and not block.length for block in _blocks(entry))
+    return {not entry.addresses, everything or not entry.addresses}
 
 
 def _blocks(entry: ServiceEntry) -> list[Bits]:

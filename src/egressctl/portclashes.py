@@ -75,7 +75,8 @@ def on_port(mine: Side, theirs: Side) -> Iterator[Clash]:
     claimed = _overlapping(mine.claims, theirs.claims)
     if theirs.whole or mine.whole:
         yield from _whole_port(mine, theirs)
-    yield from _blocks(mine, theirs, claimed)
+    if claimed:
+        yield from _blocks(mine, theirs, claimed)
     if "TLS" in (mine.kind, theirs.kind) and "HTTP" not in (mine.kind, theirs.kind):
         yield from _behind_block(mine, theirs)
     if mine.kind == theirs.kind == "TLS" and (claimed or not (mine.claims or theirs.claims)):
