@@ -108,7 +108,7 @@ def _in_one_namespace(entry: ServiceEntry, other: ServiceEntry, reason: str, pat
     if first:
         outcome = f"{first} comes first, {why}, and has the Envoy clusters: connections to port {ports} of {second} are closed"
     else:
-        outcome = f"which of them comes first {why}, and connections to the ports that only the other has ({ports}) are closed"
+        outcome = f"which of them comes first {why}: connections to those of the ports {ports} that only the other has are closed"
     hint = "put both into one entry, or give both the same labels, exportTo and resolution: then their ports are merged"
     return clash_with("same-host", other, reason, outcome, path, first)._replace(hint=hint)
 

@@ -145,9 +145,7 @@ def test_of_one_host_in_one_namespace_only_the_ports_of_the_first_have_envoy_clu
 def test_whose_ports_are_closed_is_not_told_where_neither_says_its_age() -> None:
     rival = other(hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),), created="", resolution="STATIC")
     found = compare(an_entry(created=""), rival)
-    assert found.outcome.startswith(
-        "which of them comes first cannot be told, since neither says its age, and connections to the"
-    )
+    assert found.outcome.startswith("which of them comes first cannot be told, since neither says its age: connections to")
     assert found.winner == ""
 
 
