@@ -146,6 +146,9 @@ def _unpacked(document: Document, problems: list[Problem]) -> list[Document]:
     return found
 
 
+_TOO_DEEP = (f"the document is nested deeper than {MAX_DEPTH} levels", "a target needs six")
+
+
 def _refusal(source: str, line: int | None, message: str, remedy: str = "") -> InvalidInput:
     return InvalidInput(problems=[Problem(message, "", remedy, source, line)])
 
@@ -209,7 +212,7 @@ class _Reader:
             limit = f"at most {MAX_NODES} values and 1 MiB of text, with aliases written out"
             raise self.fail(line, "the document grows too large", limit)
         if len(self.stack) + node.height > MAX_DEPTH:
-            raise self.fail(line, f"the document is nested deeper than {MAX_DEPTH} levels", "a target needs six")
+            raise self.fail(line, *_TOO_DEEP)
 
     def open(self, value: dict[str, Any] | list[Any], anchor: str | None, line: int) -> None:
         if self.awaits_key():
@@ -331,6 +334,9 @@ def _values(text: str, source: str, problems: list[Problem]) -> Iterator[tuple[A
                     reader.close()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "nesting depth" in str(error.problem):
+            # Newer releases of PyYAML have a limit of their own, and read ahead to it.
+            raise _refusal(source, line, *_TOO_DEEP) from None
         raise _refusal(source, mark.line + 1 if mark else line, f"is not YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, UnicodeError):
         raise _refusal(source, None, "is not text: it holds characters that YAML does not allow") from None
