@@ -14,7 +14,7 @@ from egressctl.clash import About, Clash
 from egressctl.clashes import clashes
 from egressctl.model import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
-from egressctl.precedence import seen_by
+from egressctl.precedence import exported
 from egressctl.rules import Finding
 from egressctl.serviceentry import KIND
 
@@ -138,7 +138,7 @@ def _of_sidecars(
         places = [each for each in sorted(base.namespaces) if each == me.namespace or each not in having] if general else []
         for entry in kept:
             for namespace in _standing_for(places, entry) if general else [me.namespace]:
-                if seen_by(entry, namespace):
+                if exported(entry, namespace):
                     olds, news = (_for(namespace, each.sidecars, base.root) for each in (base, after))
                     before = _by_text(obstacles.hidden(entry, olds, namespace, base.root))
                     now = _by_text(obstacles.hidden(entry, news, namespace, base.root))
@@ -148,7 +148,7 @@ def _of_sidecars(
 def _standing_for(namespaces: Sequence[str], entry: ServiceEntry) -> list[str]:
     """Return the entry's own namespace, where it is among them, and one other that sees the entry."""
     own = [each for each in namespaces if each == entry.namespace]
-    return own + [each for each in namespaces if each != entry.namespace and seen_by(entry, each)][:1]
+    return own + [each for each in namespaces if each != entry.namespace and exported(entry, each)][:1]
 
 
 def _selects(sidecar: Manifest) -> bool:

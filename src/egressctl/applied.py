@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from egressctl.errors import InvalidInput
 from egressctl.model import Manifest, NotProbed, Probe, ServiceEntry, Source
-from egressctl.ownership import exported
+from egressctl.precedence import exported
 from egressctl.serviceentry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
 
 MESH_INTERNAL = "MESH_INTERNAL"

@@ -14,8 +14,9 @@ from egressctl.envoy import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.mesh import Mesh
 from egressctl.model import Cause, CauseCode, Expectation, Probe, ProbeResult, ServiceEntry, Source, TargetResult, Verdict
-from egressctl.names import OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
+from egressctl.names import TLS_PROTOCOLS, Network, network
 from egressctl.ownership import lists
+from egressctl.portclashes import Side
 from egressctl.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.verify import Asking, Wanted, verify_from
@@ -171,5 +172,4 @@ def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, severa
 
 
 def _takes_whole_port(entry: ServiceEntry, port: int) -> bool:
-    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
-    return opaque and (not entry.addresses or any(str(network(each)) == "0.0.0.0/0" for each in entry.addresses))
+    return any(each.number == port and Side(entry, each).whole for each in entry.ports)

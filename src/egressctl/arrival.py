@@ -12,7 +12,7 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.mesh import Mesh
 from egressctl.model import ServiceEntry, Source, Surroundings
-from egressctl.ownership import exported
+from egressctl.precedence import exported
 from egressctl.progress import Progress
 from egressctl.scope import Sight, governing, sight
 from egressctl.sidecar import until

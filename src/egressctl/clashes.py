@@ -76,7 +76,7 @@ def _leads_alike(clash: Clash, mine: Side, its: Side) -> bool:
 
 def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[Clash]:
     names = {host.lower(): host for host in other.hosts}
-    common = sorted(names[host] for host in {host.lower() for host in entry.hosts} & names.keys())
+    common = sorted(names[host] for host in precedence.names(entry) & names.keys())
     if not common:
         return
     reason = f"it has the same host {', '.join(common)}"
@@ -86,7 +86,7 @@ def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iter
         return
     chosen, why = precedence.of_namespaces(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
-    both = precedence.seen_by(entry, namespace) and precedence.seen_by(other, namespace)
+    both = precedence.exported(entry, namespace) and precedence.exported(other, namespace)
     yield clash_with(
         "same-host",
         other,

@@ -14,7 +14,8 @@ from egressctl.causes import Situation, explain
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH, destination
 from egressctl.model import Cause, CauseCode, Manifest, Ownership, ServiceEntry, Surroundings
 from egressctl.names import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
-from egressctl.ownership import exported, lists
+from egressctl.ownership import lists
+from egressctl.precedence import exported
 from egressctl.scope import Sight, egress_hosts, governing, sight
 
 SIDECARS = "sidecars"

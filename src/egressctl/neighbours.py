@@ -14,7 +14,7 @@ from egressctl.blocks import Bits, bits
 from egressctl.clash import Clash
 from egressctl.clashes import clashes
 from egressctl.model import Manifest, Port, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.portclashes import Side
 
 _ALL = "*"
 _ANYONE = ""
@@ -88,11 +88,12 @@ class Neighbours:
         for host in entry.hosts:
             yield "host", host.lower()
         for port in _ports(entry):
-            number, kind = port.number, _kind(port)
-            for bare in _bare(entry, kind):
+            side = Side(entry, port)
+            number, kind = port.number, side.kind
+            for bare in _bare(side):
                 yield "kind", number, kind, bare
             yield "readable", number, kind, not _blocks(entry)
-            if _whole(entry, port):
+            if side.whole:
                 yield "whole", number
             for block in _blocks(entry):
                 yield "block", number, block
@@ -108,10 +109,11 @@ class Neighbours:
         """Yield the keys under which those stand that compete with an entry: one list for each way to compete."""
         yield [("host", host.lower()) for host in entry.hosts]
         for port in _ports(entry):
-            number, kind = port.number, _kind(port)
+            side = Side(entry, port)
+            number, kind = port.number, side.kind
             every: list[Key] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
             whole: list[Key] = [("whole", number)]
-            yield every if _whole(entry, port) else whole
+            yield every if side.whole else whole
             blocks: list[Key] = []
             for block in _blocks(entry):
                 blocks += [("block", number, block), ("inside", number, block)]
@@ -120,7 +122,7 @@ class Neighbours:
             yield blocks
             # A TLS entry that names its hosts at any address, and one of any kind that has some.
             kinds = [each for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)]
-            yield [("kind", number, each, not bare) for each in kinds for bare in _bare(entry, kind)]
+            yield [("kind", number, each, not bare) for each in kinds for bare in _bare(side)]
             if kind == "TLS":
                 names: list[Key] = [("name", number, _ANY_ENDING)]
                 for host in map(str.lower, entry.hosts):
@@ -166,21 +168,9 @@ def _scopes(entry: ServiceEntry) -> set[str]:
     return {_ALL} if _ALL in exports else {entry.namespace if each == "." else each for each in exports}
 
 
-def _kind(port: Port) -> str:
-    protocol = port.protocol.upper()
-    return "TLS" if protocol in TLS_PROTOCOLS else "HTTP" if protocol in HTTP_PROTOCOLS else "TCP"
-
-
-def _whole(entry: ServiceEntry, port: Port) -> bool:
-    if port.protocol.upper() not in OPAQUE_PROTOCOLS:
-        return False
-    return not entry.addresses or any(block.version == 4 and not block.length for block in _blocks(entry))
-
-
-def _bare(entry: ServiceEntry, kind: str) -> set[bool]:
+def _bare(side: Side) -> set[bool]:
     """Say whether an entry has no addresses; a TLS entry that lists every one beside others is filed as both."""
-    everything = kind == "TLS" and any(block.version == 4 and not block.length for block in _blocks(entry))
-    return {not entry.addresses, everything or not entry.addresses}
+    return {not side.entry.addresses, not side.entry.addresses or (side.kind == "TLS" and side.by_name)}
 
 
 def _blocks(entry: ServiceEntry) -> list[Bits]:

@@ -20,6 +20,7 @@ from egressctl.envoy import (
 )
 from egressctl.model import Owner, Ownership, Port, ServiceEntry, Walk
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, auto_allocated, matches_host, network
+from egressctl.precedence import exported
 
 
 def owner(
@@ -153,12 +154,6 @@ def lists(entry: ServiceEntry, ip: str) -> bool:
     if address is None or address.prefixlen != address.max_prefixlen:
         return False
     return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
-
-
-def exported(entry: ServiceEntry, namespace: str, default: Sequence[str] = ("*",)) -> bool:
-    """Say whether the entry's exportTo reaches a namespace; `default` is what the mesh makes of an absent one."""
-    scopes = entry.export_to or default
-    return any(scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in scopes)
 
 
 def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:

@@ -5,15 +5,17 @@ The order is istiod's: `servicesExportedToNamespace` and `appendSidecarServices`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from egressctl.model import ServiceEntry
 
 _PUBLIC = ("*",)
 
 
-def seen_by(entry: ServiceEntry, namespace: str) -> bool:
-    """Say whether pods of a namespace see an entry, an absent exportTo taken as public."""
-    exports = entry.export_to or _PUBLIC
-    return "*" in exports or namespace in exports or ("." in exports and namespace == entry.namespace)
+def exported(entry: ServiceEntry, namespace: str, default: Sequence[str] = _PUBLIC) -> bool:
+    """Say whether the entry's exportTo reaches a namespace; `default` is what the mesh makes of an absent one."""
+    scopes = entry.export_to or default
+    return any(scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in scopes)
 
 
 def places(entry: ServiceEntry, other: ServiceEntry) -> list[str]:
@@ -21,7 +23,7 @@ def places(entry: ServiceEntry, other: ServiceEntry) -> list[str]:
     if "~" in (*entry.export_to, *other.export_to):
         return []
     named = {entry.namespace, other.namespace, "", *entry.export_to, *other.export_to} - {".", "*"}
-    return [each for each in sorted(named) if seen_by(entry, each) and seen_by(other, each)]
+    return [each for each in sorted(named) if exported(entry, each) and exported(other, each)]
 
 
 def first(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
@@ -44,7 +46,7 @@ def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | Non
 
 def of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
     """Return which of two namespaces' entries of one host a pod gets: its own namespace's, else the older."""
-    seen = [each for each in (entry, other) if seen_by(each, namespace)]
+    seen = [each for each in (entry, other) if exported(each, namespace)]
     if len(seen) == 1:
         return seen[0], "the only one that they see"
     for each in (entry, other):

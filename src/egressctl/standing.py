@@ -11,8 +11,8 @@ from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh
 from egressctl.model import SUFFIX, Cause, CauseCode, PartResult, ServiceEntry, Source
 from egressctl.names import network
-from egressctl.ownership import exported
 from egressctl.parts import joined
+from egressctl.precedence import exported
 from egressctl.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.verify import Wanted

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
 from egressctl.model import CauseCode, ServiceEntry
 from egressctl.names import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
-from egressctl.ownership import exported
+from egressctl.precedence import exported
 
 CROWDED = 1000
 """Filter chains on one port from which on istiod takes seconds to add some: 0.4 s beside 500, 5 s beside 2,000, 24-39 s

@@ -38,7 +38,8 @@ from egressctl.model import (
     Verdict,
     Walk,
 )
-from egressctl.ownership import exported, lists
+from egressctl.ownership import lists
+from egressctl.precedence import exported
 from egressctl.serviceentry import read
 from egressctl.verdict import Judgement, judge, methods, result
 
