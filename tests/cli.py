@@ -22,7 +22,7 @@ from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.state import locate
 from egressctl.mesh import Mesh
-from egressctl.model import Target
+from egressctl.model.probe import Target
 from egressctl.serviceentry import render
 from endpoint import TestEndpoint
 from faults import Action, Call, FaultProxy

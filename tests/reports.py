@@ -7,23 +7,10 @@ from dataclasses import replace
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from egressctl.model import (
-    Capture,
-    Cause,
-    CauseCode,
-    Evidence,
-    Expectation,
-    Failure,
-    KubernetesInfo,
-    Outcome,
-    Probe,
-    ProbeResult,
-    Report,
-    Source,
-    TargetResult,
-    Verdict,
-    Walk,
-)
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, Evidence, Outcome, Source, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl.model import Logged
+from egressctl.model.evidence import Logged
 
 # Quoted fields with a quote in them are not understood: what a client wrote there could pass for the fields that follow.
 _TEXT = re.compile(

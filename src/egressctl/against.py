@@ -12,7 +12,7 @@ from typing import NamedTuple
 from egressctl import obstacles
 from egressctl.clash import About, Clash
 from egressctl.clashes import clashes
-from egressctl.model import Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
 from egressctl.precedence import exported
 from egressctl.rules import Finding

@@ -13,11 +13,15 @@ from ipaddress import ip_address, ip_network
 from egressctl.envoy import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.mesh import Mesh
-from egressctl.model import Cause, CauseCode, Expectation, Probe, ProbeResult, ServiceEntry, Source, TargetResult, Verdict
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.names import TLS_PROTOCOLS, Network, network
 from egressctl.ownership import lists
 from egressctl.portclashes import Side
-from egressctl.progress import Progress
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.verify import Asking, Wanted, verify_from
 

@@ -11,9 +11,10 @@ from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import ServiceEntry, Source, Surroundings
+from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
 from egressctl.precedence import exported
-from egressctl.progress import Progress
+from egressctl.runtime.progress import Progress
 from egressctl.scope import Sight, governing, sight
 from egressctl.sidecar import until
 from egressctl.surroundings import surroundings

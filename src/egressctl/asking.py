@@ -16,9 +16,10 @@ from egressctl.errors import CouldNotAsk, ExecFailed, ProxyUnreadable
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.exec import ExecResult
 from egressctl.kube.rest import Api
-from egressctl.model import Outcome, Probe, Source
-from egressctl.parallel import begin
+from egressctl.model.evidence import Outcome, Source
+from egressctl.model.probe import Probe
 from egressctl.podspec import ADMIN_PORT
+from egressctl.runtime.concurrency import begin
 
 _PROXY_TIMEOUT = 30.0
 _PROXY_LIMIT, _CURL_LIMIT = 64 << 20, 8 << 20

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from egressctl.model import Capture
+from egressctl.model.evidence import Capture
 
 SIDECAR_PORT = 15001
 """Where virtualOutbound listens; a mesh that moved it (proxyListenPort) gives UNKNOWN."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from egressctl.model import Cause, CauseCode, Evidence, Outcome, Probe, ServiceEntry, Source, Surroundings
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.model.evidence import Evidence, Outcome, Source
+from egressctl.model.probe import Probe
 from egressctl.rights import EXEC, grant
 from egressctl.serviceentry import LABEL_TARGET
 from egressctl.validate import MAX_ITEMS

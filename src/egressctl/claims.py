@@ -10,7 +10,9 @@ from egressctl.approach import Place, Seen
 from egressctl.causes import Situation, explain
 from egressctl.diagnosis import why_not_ours, wraps
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
-from egressctl.model import Cause, CauseCode, Evidence, Outcome, Owner, Ownership, ServiceEntry, Walk
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Evidence, Outcome, Owner, Ownership, Walk
 
 
 def claimant(place: Place, walk: Walk, config: envoy.ProxyConfig, seen: Seen) -> tuple[ServiceEntry | None, Owner | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from egressctl import precedence
 from egressctl.clash import Clash
 from egressctl.documents import Path
-from egressctl.model import ServiceEntry
+from egressctl.model.entry import ServiceEntry
 from egressctl.portclashes import Side, clash_with, on_port
 
 _SHARE = frozenset({"same-host", "same-block", "overlapping-blocks", "whole-port"})

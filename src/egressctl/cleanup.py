@@ -11,12 +11,16 @@ from egressctl.create import DRY_RUNS
 from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.mesh import OURS, Mesh, kubectl_delete
-from egressctl.model import SUFFIX, CauseCode, Manifest, ProbeResult, Source, TargetResult, Verdict
-from egressctl.parallel import begin, gather
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import SUFFIX, Manifest
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.planning import manager_of
-from egressctl.progress import Progress
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.rights import REMOVE
+from egressctl.runtime.concurrency import begin, gather
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verify import Asking, Wanted, of_manifests, verify_from

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from egressctl.errors import InvalidInput
 from egressctl.exitcodes import PRECEDENCE
-from egressctl.model import Capture, Verdict
+from egressctl.model.evidence import Capture
+from egressctl.model.probe import Verdict
 from egressctl.reports import Key, Recorded, Seen
 
 PAST_THE_SIDECAR = "nothing of the mesh: past the sidecar"

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 from egressctl.arrival import await_sidecar
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
-from egressctl.interrupts import Interrupts
 from egressctl.listing import NAMESPACES
 from egressctl.mesh import Mesh, kubectl_delete
-from egressctl.model import Manifest, PartResult, ServiceEntry, Source, Surroundings, Target, TargetResult
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Target
+from egressctl.model.result import PartResult, TargetResult
 from egressctl.outdated import outdated, remove_outdated
-from egressctl.parallel import begin
 from egressctl.planning import How, Plan, manager_of, plan_of, refuse, refuse_taken_over
-from egressctl.polling import poll
-from egressctl.progress import Progress
 from egressctl.removal import remove_run
+from egressctl.runtime.concurrency import begin
+from egressctl.runtime.poll import poll
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.signals import Interrupts
+from egressctl.runtime.undo import Undo
 from egressctl.serviceentry import PLURAL, read, taken_over_by, without_managed_fields
 from egressctl.surroundings import surroundings
 from egressctl.target import entries_of
-from egressctl.undo import Undo
 from egressctl.verify import look_up
 
 if TYPE_CHECKING:

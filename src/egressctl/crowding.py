@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from egressctl.blocks import bits
-from egressctl.model import ServiceEntry
+from egressctl.model.entry import ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.rules import Finding
 

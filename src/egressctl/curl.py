@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from egressctl.model import CauseCode, Outcome, Probe
+from egressctl.model.cause import CauseCode
+from egressctl.model.evidence import Outcome
+from egressctl.model.probe import Probe
 
 CONNECTIONS_PER_EXEC = 5
 """How many idle connections curl keeps by default (CURLOPT_MAXCONNECTS): the sixth closes the first."""

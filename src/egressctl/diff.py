@@ -7,9 +7,10 @@ from functools import partial
 
 from egressctl.differences import Difference
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import SUFFIX, Manifest, Target
-from egressctl.parallel import gather
+from egressctl.model.entry import SUFFIX, Manifest
+from egressctl.model.probe import Target
 from egressctl.planning import How, Plan, manager_of, plan_of, refuse, refuse_taken_over
+from egressctl.runtime.concurrency import gather
 from egressctl.serviceentry import read, without_managed_fields
 from egressctl.target import entries_of
 from egressctl.verify import look_up

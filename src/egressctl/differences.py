@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 from egressctl.serviceentry import to_yaml
 
 LIVE, MERGED = "LIVE", "MERGED"

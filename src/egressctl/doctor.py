@@ -23,7 +23,8 @@ from egressctl.errors import (
     Unreachable,
 )
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, Source
+from egressctl.model.entry import Manifest
+from egressctl.model.evidence import Source
 from egressctl.rights import RIGHTS, grants, needed
 from egressctl.serviceentry import GROUP, PLURAL
 from egressctl.source import SourceChoice

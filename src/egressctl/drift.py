@@ -11,9 +11,10 @@ from egressctl.catalog.published import Source
 from egressctl.catalog.sides import DIFFERENT, Row, Sides, rows
 from egressctl.documents import parse
 from egressctl.errors import EgressctlError, InvalidInput
-from egressctl.model import SUFFIX, Manifest, ServiceEntry, Target
-from egressctl.progress import Progress
+from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
+from egressctl.model.probe import Target
 from egressctl.publications import Called, lists, published, recorded, resolved
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import KIND, LABEL_TARGET, read
 from egressctl.target import read_file
 

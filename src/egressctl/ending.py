@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from egressctl.causes import Situation
 from egressctl.envoy import BLACKHOLE
-from egressctl.model import Capture
+from egressctl.model.evidence import Capture
 
 GATEWAY_STATUS = (502, 503, 504)
 """What Envoy answers by itself where nothing came from beyond; a server may answer so as well."""

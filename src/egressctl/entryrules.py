@@ -11,7 +11,7 @@ from egressctl import obstacles
 from egressctl.documents import Path
 from egressctl.errors import InvalidInput
 from egressctl.fronts import front_of
-from egressctl.model import Manifest, ServiceEntry
+from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, covers, network
 from egressctl.rules import Finding
 from egressctl.serviceentry import ANNOTATION_PROBES, probes_of

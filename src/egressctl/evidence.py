@@ -12,25 +12,10 @@ from egressctl import envoy, ownership
 from egressctl.causes import Situation
 from egressctl.curl import looks_reset
 from egressctl.envoy import BLACKHOLE, NOTHING, Reading
-from egressctl.model import (
-    Capture,
-    Counts,
-    Evidence,
-    Logged,
-    Method,
-    Outcome,
-    Owner,
-    Ownership,
-    Probe,
-    ProbeResult,
-    Sent,
-    ServiceEntry,
-    Source,
-    Speech,
-    Surroundings,
-    Verdict,
-    Walk,
-)
+from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Method, Outcome, Owner, Ownership, Sent, Source, Walk
+from egressctl.model.probe import Probe, Speech, Verdict
+from egressctl.model.result import ProbeResult
 from egressctl.verdict import result
 
 if TYPE_CHECKING:

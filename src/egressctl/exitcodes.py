@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from egressctl.model import PartResult, ProbeResult, TargetResult, Verdict
+from egressctl.model.probe import Verdict
+from egressctl.model.result import PartResult, ProbeResult, TargetResult
 
 PRECEDENCE = (5, 3, 1, 4)
 """Several at once: the first of these that is present wins (2, 70, 130 and 143 end a command by themselves)."""

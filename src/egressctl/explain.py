@@ -13,11 +13,12 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.evidence import Question
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, ServiceEntry, Source, Surroundings
-from egressctl.parallel import begin, gather
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
 from egressctl.parts import holding
-from egressctl.progress import Progress
 from egressctl.resolving import Resolved, given, resolve
+from egressctl.runtime.concurrency import begin, gather
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import KIND_NAMES, read
 from egressctl.sidecar import Place as Led
 from egressctl.source import SourceChoice

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from egressctl.differences import LIVE, MERGED, Difference, written
 from egressctl.errors import InvalidInput
-from egressctl.interrupts import Interrupts
+from egressctl.runtime.signals import Interrupts
 
 VARIABLE = "KUBECTL_EXTERNAL_DIFF"
 _ARGUMENT = re.compile(r"[a-zA-Z0-9=-]+")

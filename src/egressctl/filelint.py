@@ -14,7 +14,7 @@ from egressctl.crowding import crowds
 from egressctl.documents import Document, Path
 from egressctl.ignores import Ignores
 from egressctl.manifests import File, Manifests
-from egressctl.model import Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
 from egressctl.rules import RULES, Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE, egress_hosts

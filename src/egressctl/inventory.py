@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import ServiceEntry
+from egressctl.model.entry import ServiceEntry
 from egressctl.serviceentry import LABEL_TARGET, read
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from egressctl.documents import MAX_BYTES
 from egressctl.errors import EgressctlError, InvalidInput, Problem
-from egressctl.interrupts import Interrupts
+from egressctl.runtime.signals import Interrupts
 from egressctl.snapshots import INDEX, MARK, Snapshot, is_index, is_object, read
 
 MAX_FILES = 100_000

@@ -14,7 +14,8 @@ from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
 from egressctl.listing import NAMESPACES
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import Manifest, ServiceEntry, Surroundings, Target
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.probe import Target
 from egressctl.neighbours import Neighbours
 from egressctl.rights import grants
 from egressctl.rules import Finding, Linted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from egressctl.model import Manifest, Surroundings
+from egressctl.model.entry import Manifest, Surroundings
 from egressctl.serviceentry import GROUP, PLURAL, read
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"

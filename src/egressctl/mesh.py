@@ -13,9 +13,13 @@ from urllib.parse import quote
 from egressctl import asking, capture, curl, envoy, sample
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound, ProxyUnreadable, Refused
 from egressctl.kube.rest import Api, namespaced
-from egressctl.model import Capture, CauseCode, KubernetesInfo, Manifest, Outcome, Probe, Sent, ServiceEntry, Source
-from egressctl.parallel import gather
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.evidence import Capture, Outcome, Sent, Source
+from egressctl.model.probe import Probe
+from egressctl.model.result import KubernetesInfo
 from egressctl.rights import Rule, grant
+from egressctl.runtime.concurrency import gather
 from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
 from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from egressctl.blocks import Bits, bits
 from egressctl.clash import Clash
 from egressctl.clashes import clashes
-from egressctl.model import Manifest, Port, ServiceEntry
+from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.portclashes import Side
 
 _ALL = "*"

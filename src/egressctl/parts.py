@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from egressctl.model import Manifest, ServiceEntry
+from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.names import network
 from egressctl.serviceentry import ANNOTATION_PARTS, read
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from egressctl.clashes import rivals
 from egressctl.errors import Conflict
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, ServiceEntry, Target
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.probe import Target
 from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from egressctl.interception import JUDGED, PREFIX
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 PROXY = "istio-proxy"
 ADMIN_PORT = 15000

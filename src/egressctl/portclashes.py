@@ -13,7 +13,7 @@ from egressctl import precedence
 from egressctl.blocks import bits
 from egressctl.clash import About, Clash
 from egressctl.documents import Path
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers, network
 
 

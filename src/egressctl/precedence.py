@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egressctl.model import ServiceEntry
+from egressctl.model.entry import ServiceEntry
 
 _PUBLIC = ("*",)
 

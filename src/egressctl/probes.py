@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from egressctl.documents import Path, kind_of, shown
 from egressctl.findings import Findings
-from egressctl.model import Expectation, Probe, Verdict
+from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.names import host_fault, is_label, punycode
 
 MAX_URL = 2048

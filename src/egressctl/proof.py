@@ -19,21 +19,12 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.evidence import Findings, Question, judged, left_no_row, only_uncounted, refused_here, sought, without_end
 from egressctl.mesh import Mesh
-from egressctl.model import (
-    Capture,
-    CauseCode,
-    Evidence,
-    Logged,
-    Outcome,
-    Probe,
-    ProbeResult,
-    Sent,
-    ServiceEntry,
-    Source,
-    Surroundings,
-    Verdict,
-)
-from egressctl.parallel import begin, gather
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.model.evidence import Capture, Evidence, Logged, Outcome, Sent, Source
+from egressctl.model.probe import Probe, Verdict
+from egressctl.model.result import ProbeResult
+from egressctl.runtime.concurrency import begin, gather
 from egressctl.serviceentry import read
 from egressctl.sidecar import Look, look, look_again
 from egressctl.surroundings import surroundings

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from egressctl.catalog.published import PAGE, Range, Source
 from egressctl.errors import EgressctlError, FetchFailed, InvalidInput, Problem
-from egressctl.model import Probe
-from egressctl.parallel import gather
-from egressctl.progress import Progress
+from egressctl.model.probe import Probe
+from egressctl.runtime.concurrency import gather
+from egressctl.runtime.progress import Progress
 
 _AT_ONCE = 6
 _LARGEST = 16 * 1024 * 1024

@@ -14,10 +14,10 @@ from egressctl.catalog.rewriting import rewritten, sources_of, writes_addresses
 from egressctl.catalog.upkeep import Alarm, Change, alarms, changes, unlisted
 from egressctl.documents import parse
 from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
-from egressctl.files import replace
-from egressctl.model import Probe
-from egressctl.progress import Progress
+from egressctl.model.probe import Probe
 from egressctl.publications import Answers, Called, lists, published, recorded, resolved
+from egressctl.runtime.atomic_write import replace
+from egressctl.runtime.progress import Progress
 from egressctl.target import load
 
 

@@ -11,11 +11,12 @@ from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.mesh import OURS, Mesh, kubectl_delete
-from egressctl.model import Manifest, ServiceEntry, Source
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.evidence import Source
 from egressctl.names import HTTP_PROTOCOLS
-from egressctl.parallel import gather
-from egressctl.polling import poll
-from egressctl.progress import Progress, Silent
+from egressctl.runtime.concurrency import gather
+from egressctl.runtime.poll import poll
+from egressctl.runtime.progress import Progress, Silent
 from egressctl.serviceentry import LABEL_RUN_ID, read
 from egressctl.sidecar import until
 from egressctl.source import SourceChoice

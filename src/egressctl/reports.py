@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from egressctl.documents import Path, Place, field_name, kind_of, shown
 from egressctl.errors import InvalidInput, Problem
 from egressctl.findings import Findings
-from egressctl.model import Verdict
+from egressctl.model.probe import Verdict
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Report"
 MAX_BYTES = 32 << 20

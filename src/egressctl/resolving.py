@@ -12,8 +12,8 @@ from egressctl.asking import lacks
 from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.rest import Api
-from egressctl.model import Source
-from egressctl.parallel import within
+from egressctl.model.evidence import Source
+from egressctl.runtime.concurrency import within
 
 _POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
 _LIMIT = 1 << 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl.errors import InvalidInput
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "pods/exec", "serviceaccounts"
 DEPLOYMENTS = "deployments.apps"

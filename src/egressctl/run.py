@@ -8,15 +8,16 @@ from functools import partial
 
 from egressctl.cleanup import Removal, Removed, remove
 from egressctl.create import Creation, create
-from egressctl.interrupts import Interrupts
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import Target, TargetResult
+from egressctl.model.probe import Target
+from egressctl.model.result import TargetResult
 from egressctl.planning import How
-from egressctl.progress import Progress
 from egressctl.removal import remove_run
 from egressctl.rights import UNDO
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.signals import Interrupts
+from egressctl.runtime.undo import Undo
 from egressctl.serviceentry import LABEL_RUN_ID
-from egressctl.undo import Undo
 from egressctl.verify import Asking, of_manifests, verify
 
 

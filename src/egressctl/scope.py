@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from egressctl.model import Manifest, ServiceEntry
+from egressctl.model.entry import Manifest, ServiceEntry
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""

@@ -13,8 +13,8 @@ from egressctl.kube.rest import namespaced
 from egressctl.listing import KINDS
 from egressctl.manifests import Manifests
 from egressctl.mesh import Mesh
-from egressctl.parallel import gather
 from egressctl.rules import Finding
+from egressctl.runtime.concurrency import gather
 from egressctl.serviceentry import GROUP, OFFLINE_VERSION, render
 from egressctl.target import TARGET_KIND, read_document
 

@@ -12,7 +12,8 @@ import yaml
 from egressctl.documents import Path, Place, field_name
 from egressctl.errors import InvalidInput
 from egressctl.findings import Findings
-from egressctl.model import BARE, SUFFIX, Expectation, Manifest, Port, Probe, ServiceEntry, Target
+from egressctl.model.entry import SUFFIX, Manifest, Port, ServiceEntry
+from egressctl.model.probe import BARE, Expectation, Probe, Target
 from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
 from egressctl.probes import read_probes, url_fault
 

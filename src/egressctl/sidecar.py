@@ -15,10 +15,12 @@ from egressctl import envoy
 from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh
-from egressctl.model import ServiceEntry, Source, Speech
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Speech
 from egressctl.names import HTTP_PROTOCOLS
-from egressctl.parallel import begin
-from egressctl.polling import poll
+from egressctl.runtime.concurrency import begin
+from egressctl.runtime.poll import poll
 
 T = TypeVar("T")
 

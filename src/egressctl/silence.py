@@ -12,7 +12,9 @@ from egressctl.diagnosis import why_not_ours
 from egressctl.ending import leads_nowhere, nowhere
 from egressctl.envoy import PASSTHROUGH
 from egressctl.failures import around_the_sidecar, judge_no_connection
-from egressctl.model import Capture, Cause, CauseCode, Ownership, Verdict
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, Ownership
+from egressctl.model.probe import Verdict
 
 _CLOSED, _HELD_OPEN, _RESET = 0, 28, 56
 """curl's exits of a telnet transfer whose other end closed it, that stayed open until its time was up, and that was reset."""

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from egressctl import keeping
-from egressctl.interrupts import Interrupts
 from egressctl.listing import Listed, unread
 from egressctl.mesh import Mesh
-from egressctl.parallel import begin
-from egressctl.progress import Progress
 from egressctl.rights import grants
+from egressctl.runtime.concurrency import begin
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.signals import Interrupts
 from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import PLURAL
 from egressctl.snapshots import changes, files

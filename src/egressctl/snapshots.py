@@ -24,7 +24,8 @@ from egressctl.listing import (
     MeshSettings,
     assembled,
 )
-from egressctl.model import KubernetesInfo, Manifest, Surroundings
+from egressctl.model.entry import Manifest, Surroundings
+from egressctl.model.result import KubernetesInfo
 from egressctl.names import is_label
 from egressctl.serviceentry import PLURAL, to_yaml
 

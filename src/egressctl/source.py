@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from egressctl import podspec
 from egressctl.errors import InvalidInput, NoSourcePod
-from egressctl.model import Manifest, Source
+from egressctl.model.entry import Manifest
+from egressctl.model.evidence import Source
 
 DEFAULT_SELECTOR = "app in (sleep,curl)"
 """Istio's two samples for sending requests by hand: `sleep` of the document, and `curl` that followed it."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl.model import Target
+from egressctl.model.probe import Target
 from egressctl.names import network
 from egressctl.serviceentry import ANNOTATION_PARTS
 from egressctl.validate import MAX_ITEMS

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from egressctl.blocks import Blocks, bits
 from egressctl.errors import InvalidInput
-from egressctl.model import ServiceEntry
+from egressctl.model.entry import ServiceEntry
 from egressctl.rules import Finding
 
 _NEAR = 24

@@ -9,11 +9,14 @@ from egressctl.arrival import look_around, why_lacking
 from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.mesh import Mesh
-from egressctl.model import SUFFIX, Cause, CauseCode, PartResult, ServiceEntry, Source
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import SUFFIX, ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.result import PartResult
 from egressctl.names import network
 from egressctl.parts import joined
 from egressctl.precedence import exported
-from egressctl.progress import Progress
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.verify import Wanted
 

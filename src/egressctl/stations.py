@@ -16,17 +16,10 @@ from egressctl.claims import claimant, situation, why_not
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.envoy.trace import Passed, trace
 from egressctl.envoy.trace import Station as TracedStation
-from egressctl.model import (
-    Cause,
-    CauseCode,
-    Evidence,
-    Owner,
-    Ownership,
-    Probe,
-    ServiceEntry,
-    Source,
-    Walk,
-)
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
+from egressctl.model.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from egressctl.listing import (
     settings,
 )
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, Surroundings
-from egressctl.parallel import begin, gather
+from egressctl.model.entry import Manifest, Surroundings
+from egressctl.runtime.concurrency import begin, gather
 from egressctl.scope import ROOT_NAMESPACE
 from egressctl.serviceentry import PLURAL
 

@@ -14,9 +14,12 @@ from egressctl import applied, curl
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, NotProbed, Probe, ServiceEntry, Source, TargetResult
-from egressctl.parallel import gather
-from egressctl.progress import Progress
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Probe
+from egressctl.model.result import NotProbed, TargetResult
+from egressctl.runtime.concurrency import gather
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import read
 from egressctl.source import SourceChoice
 from egressctl.surroundings import default_export_to

@@ -10,7 +10,8 @@ from typing import Any
 from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
 from egressctl.errors import InvalidInput, Problem
 from egressctl.findings import Findings
-from egressctl.model import SUFFIX, Origin, Probe, Target
+from egressctl.model.entry import SUFFIX
+from egressctl.model.probe import Origin, Probe, Target
 from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
 from egressctl.probes import probe_name, read_probes, url_fault
 from egressctl.serviceentry import (

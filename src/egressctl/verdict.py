@@ -15,17 +15,10 @@ from egressctl.diagnosis import why_not_ours
 from egressctl.ending import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, nowhere
 from egressctl.envoy import PASSTHROUGH
 from egressctl.failures import judge_failure
-from egressctl.model import (
-    Capture,
-    Cause,
-    CauseCode,
-    CountSource,
-    Evidence,
-    Method,
-    Ownership,
-    ProbeResult,
-    Verdict,
-)
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Ownership
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,15 @@ from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Forbidden, NoSourcePod, NotFound
 from egressctl.evidence import Question
 from egressctl.mesh import OURS, Mesh
-from egressctl.model import SUFFIX, CauseCode, Manifest, Method, Probe, ProbeResult, Source, Target, TargetResult, Verdict
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import SUFFIX, Manifest
+from egressctl.model.evidence import Method, Source
+from egressctl.model.probe import Probe, Target, Verdict
+from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.names import is_label
-from egressctl.parallel import begin, gather
-from egressctl.progress import Progress
 from egressctl.proof import Proved, prove, unasked
+from egressctl.runtime.concurrency import begin, gather
+from egressctl.runtime.progress import Progress
 from egressctl.serviceentry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
 from egressctl.source import SourceChoice
 from egressctl.target import entries_of

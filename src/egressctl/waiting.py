@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
-from egressctl.model import CauseCode, ServiceEntry
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import ServiceEntry
 from egressctl.names import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.precedence import exported
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 import json
@@ -28,7 +27,9 @@ from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.documents import parse
 from egressctl.errors import Problem
-from egressctl.model import CauseCode, Expectation, Probe, Surroundings
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import Surroundings
+from egressctl.model.probe import Expectation, Probe
 from egressctl.report import linted
 from egressctl.rules import RULES, UNREAD, Finding, Linted, chosen
 from egressctl.staleness import known_for
@@ -67,23 +68,6 @@ def exceptions() -> str:
     """Return the tree of exceptions as errors.py draws it."""
     text = (errors.__doc__ or "").split("\n\n")
     return _fenced("\n\n".join(text[1:]))
-
-
-def modules() -> str:
-    """Return the tree of src/egressctl, each module with the first sentence of its docstring."""
-    return _fenced("\n".join(_tree()))
-
-
-def _tree() -> Iterator[str]:
-    source = ROOT / "src" / "egressctl"
-    folder = ""
-    for path in sorted(source.rglob("*.py"), key=lambda each: (each.parent.parts, each.name)):
-        inside = path.relative_to(source)
-        if str(inside.parent) != folder and str(inside.parent) != ".":
-            folder = str(inside.parent)
-        told = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0].split())
-        if told:
-            yield f"{inside!s:<34} {told}"
 
 
 def cause_example(code: str) -> str:
@@ -301,7 +285,6 @@ def exec_table() -> str:
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "commands": commands,
     "exceptions": exceptions,
-    "modules": modules,
     "cause": cause_example,
     "causes": cause_table,
     "exec-probe": exec_probe,

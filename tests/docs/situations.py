@@ -8,23 +8,11 @@ from dataclasses import replace
 from egressctl import catalog
 from egressctl.causes import Situation
 from egressctl.evidence import Question
-from egressctl.model import (
-    Capture,
-    CauseCode,
-    Counts,
-    Evidence,
-    Manifest,
-    Outcome,
-    Owner,
-    Ownership,
-    Port,
-    Probe,
-    ProbeResult,
-    ServiceEntry,
-    Source,
-    Surroundings,
-    Walk,
-)
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.probe import Probe
+from egressctl.model.result import ProbeResult
 from egressctl.proof import unasked
 from egressctl.report.picture import picture
 from egressctl.serviceentry import OFFLINE_VERSION, read, render

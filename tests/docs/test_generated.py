@@ -14,7 +14,10 @@ from egressctl import errors, exitcodes
 from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
 from egressctl.admission.refusals import refusals
 from egressctl.documents import parse
-from egressctl.model import CauseCode, Method, ProbeResult, Verdict
+from egressctl.model.cause import CauseCode
+from egressctl.model.evidence import Method
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult
 from egressctl.rules import ISTIO_RULES, RULES
 
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ from egressctl.errors import Conflict, ExecFailed, NotFound, Refused, Unauthoriz
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.kube.rest import Api, namespaced
-from egressctl.parallel import gather
+from egressctl.runtime.concurrency import gather
 from endpoint import TestEndpoint
 
 GROUP_VERSION = "networking.istio.io/v1"

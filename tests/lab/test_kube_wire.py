@@ -36,7 +36,7 @@ from egressctl.kube import exec as kube_exec
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.kube.rest import Api, namespaced
 from egressctl.lab.certificates import Authority
-from egressctl.parallel import gather
+from egressctl.runtime.concurrency import gather
 
 TOKEN = "hunter2-hunter2-hunter2"
 ENTRIES = namespaced("networking.istio.io/v1", "default", "serviceentries")

@@ -22,7 +22,7 @@ from egressctl.errors import LabFailed
 from egressctl.lab.certificates import Authority
 from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.lab.dataplane.watcher import watch
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 GROUP = "/apis/networking.istio.io"
 State = list[str]

@@ -17,8 +17,8 @@ from egressctl.curl import LIMITS
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.mesh import Mesh
-from egressctl.model import Verdict
-from egressctl.progress import Silent
+from egressctl.model.probe import Verdict
+from egressctl.runtime.progress import Silent
 from egressctl.source import ANY_SOURCE
 from egressctl.target import probe_from_url
 from egressctl.verify import Asking, Wanted, verify_from

@@ -10,7 +10,7 @@ from cli import entry
 from egressctl.envoy import BLACKHOLE, missing, refusal
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.mesh import Mesh
-from egressctl.model import Source
+from egressctl.model.evidence import Source
 from egressctl.serviceentry import read
 from egressctl.source import ANY_SOURCE
 from labs import Lab, eventually

@@ -22,7 +22,8 @@ import pytest
 
 from egressctl.envoy import ProxyConfig, parse_config, parse_versions, walk
 from egressctl.lab import control
-from egressctl.model import SILENT, Speech, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import SILENT, Speech
 from labs import Lab, eventually
 
 ROUNDS = int(os.environ.get("EGRESSCTL_TEST_WALKS", "14"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.accesslog import Connection, find
-from egressctl.model import Logged
+from egressctl.model.evidence import Logged
 
 NAME = "outbound|443||wikipedia.org"
 AT = Connection("10.244.0.5", 40000, "208.80.154.224", 443)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.against import changes
-from egressctl.model import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.serviceentry import read
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-11-01T00:00:00Z"

@@ -15,8 +15,9 @@ from egressctl.envoy import ProxyConfig, Versions, parse_config
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import Forbidden, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import Manifest, ServiceEntry, Source, Surroundings
-from egressctl.progress import Silent
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
+from egressctl.runtime.progress import Silent
 from egressctl.serviceentry import read
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

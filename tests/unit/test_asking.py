@@ -14,7 +14,7 @@ from egressctl.asking import after_warnings, lacks, proxy_answer, socket_table
 from egressctl.errors import ProxyUnreadable
 from egressctl.kube.exec import ExecResult
 from egressctl.mesh import captured
-from egressctl.model import Capture, Outcome, Source
+from egressctl.model.evidence import Capture, Outcome, Source
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 PATH = "clusters?format=json"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.capture import captured
-from egressctl.model import Capture
+from egressctl.model.evidence import Capture
 
 POD, SITE = "10.244.0.5", "208.80.154.224"
 ESTABLISHED, SYN_SENT, FIN_WAIT1, TIME_WAIT, CLOSE_WAIT, LISTEN = 0x01, 0x02, 0x04, 0x06, 0x08, 0x0A

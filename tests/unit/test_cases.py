@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 
 from egressctl import exitcodes
-from egressctl.model import ProbeResult, Report, TargetResult, Verdict
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.cases import Fate, suites
 from reports import BLOCKED, CLOSED, OPEN, REPORT, REPORTS, STILL_OPEN, STOPPED, TARGET, UNASKED, UNPROVEN, of, some
 

@@ -11,7 +11,7 @@ import pytest
 
 from egressctl import catalog, lint
 from egressctl.errors import InvalidInput
-from egressctl.model import Expectation, Probe
+from egressctl.model.probe import Expectation, Probe
 from egressctl.serviceentry import OFFLINE_VERSION, normalise, read, render
 from egressctl.target import load
 

@@ -8,7 +8,8 @@ import pytest
 
 from egressctl.catalog.published import Range, Retired, Source, addresses
 from egressctl.catalog.sides import DIFFERENT, MEANINGS, Sides, State, rows
-from egressctl.model import Port, ServiceEntry, Target
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.probe import Target
 
 SITES = (
     Range("codfw", "208.80.153.224/27"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from egressctl.clash import Clash
 from egressctl.clashes import Rival, clashes, rivals
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.names import covers
 from egressctl.rules import RULES
 

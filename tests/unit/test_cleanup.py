@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 
 from egressctl.cleanup import _held_closed, names_of
-from egressctl.model import Capture, Cause, CauseCode, Evidence, Expectation, Probe, ProbeResult, Verdict, Walk
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, Evidence, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import ProbeResult
 
 PROBE = Probe("portal", "https://www.wikipedia.org", Expectation(Verdict.BLOCKED))
 LET_OUT = Evidence(Capture.CAPTURED, walk=Walk("virtualOutbound", "", "PassthroughCluster"), policy="ALLOW_ANY")

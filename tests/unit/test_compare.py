@@ -14,19 +14,10 @@ from hypothesis import strategies as st
 
 from egressctl.compare import Change, Compared, compare, exit_code
 from egressctl.errors import InvalidInput
-from egressctl.model import (
-    Capture,
-    Cause,
-    CauseCode,
-    Evidence,
-    Failure,
-    Probe,
-    ProbeResult,
-    Report,
-    TargetResult,
-    Verdict,
-    Walk,
-)
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, Evidence, Walk
+from egressctl.model.probe import Probe, Verdict
+from egressctl.model.result import Failure, ProbeResult, Report, TargetResult
 from egressctl.report import comparison
 from egressctl.report.document import document
 from egressctl.reports import MAX_BYTES, Key, Recorded, read

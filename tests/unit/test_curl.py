@@ -28,7 +28,9 @@ from egressctl.curl import (
     probe_argv,
 )
 from egressctl.mesh import captured
-from egressctl.model import Capture, CauseCode, Expectation, Outcome, Probe
+from egressctl.model.cause import CauseCode
+from egressctl.model.evidence import Capture, Outcome
+from egressctl.model.probe import Expectation, Probe
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 ARTICLES = Probe("articles", "https://en.wikipedia.org/wiki/Main_Page", extract={"articles": r"([0-9,]+) articles"})

@@ -11,7 +11,7 @@ from egressctl import doctor, envoy
 from egressctl.doctor import Check, Status
 from egressctl.errors import EgressctlError, NoConfiguration, ProxyUnreadable
 from egressctl.mesh import Mesh
-from egressctl.model import Source
+from egressctl.model.evidence import Source
 from egressctl.source import SourceChoice
 
 SOURCE = Source(namespace="shop", pod="cart", container="cart", proxy="istio-proxy")

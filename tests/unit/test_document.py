@@ -13,30 +13,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from egressctl.causes import Situation
-from egressctl.model import (
-    Capture,
-    Cause,
-    CauseCode,
-    CountSource,
-    Evidence,
-    Expectation,
-    Failure,
-    KubernetesInfo,
-    Method,
-    NotProbed,
-    Outcome,
-    Owner,
-    Ownership,
-    PartResult,
-    Probe,
-    ProbeResult,
-    Report,
-    Source,
-    TargetResult,
-    Verdict,
-    Walk,
-    worst,
-)
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict, worst
+from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.document import document
 from egressctl.verdict import result
 

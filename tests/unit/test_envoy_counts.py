@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy import moved, parse_clusters
 from egressctl.errors import ProxyUnreadable
-from egressctl.model import Counts
+from egressctl.model.evidence import Counts
 
 NAME = "outbound|443||wikipedia.org"
 IP, PORT = "208.80.154.224", 443

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.envoy import ProxyConfig, parse_config, walk
-from egressctl.model import SILENT, Speech, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import SILENT, Speech
 from sidecars import BOTH, HTTP_INSPECTOR, TLS_INSPECTOR, chain, dump, host, http_chain, sidecar, weighted_chain
 
 IP = "192.0.2.1"

@@ -9,7 +9,7 @@ import recordings
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, missing, parse_config, present, refusal
 from egressctl.envoy.config import Block
 from egressctl.errors import ProxyUnreadable
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.serviceentry import read
 
 SEED_BLOCKS = ("91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27")

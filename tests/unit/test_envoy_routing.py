@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy import ProxyConfig, parse_config, parse_routes, route_names, walk
-from egressctl.model import Probe, Speech, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import Probe, Speech
 from sidecars import ABORT, FAULT, HTTP_INSPECTOR, ROUTER, chain, host, http_chain, route, sidecar
 
 IP = "192.0.2.1"

@@ -10,7 +10,7 @@ import pytest
 import recordings
 from egressctl.envoy import ProxyConfig, parse_config, walk
 from egressctl.envoy.trace import Station, Trace, trace
-from egressctl.model import SILENT, Probe, Speech
+from egressctl.model.probe import SILENT, Probe, Speech
 from sidecars import BOTH, HTTP_INSPECTOR, chain, host, http_chain, route, sidecar
 
 DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy import ProxyConfig, outbound_policy, parse_config, walk
-from egressctl.model import Probe, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import Probe
 from sidecars import chain, sidecar
 
 DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)

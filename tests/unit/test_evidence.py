@@ -27,24 +27,10 @@ from egressctl.evidence import (
     way,
     without_end,
 )
-from egressctl.model import (
-    Capture,
-    Counts,
-    Evidence,
-    Expectation,
-    Logged,
-    Outcome,
-    Ownership,
-    Port,
-    Probe,
-    ProbeResult,
-    Sent,
-    ServiceEntry,
-    Source,
-    Surroundings,
-    Verdict,
-    Walk,
-)
+from egressctl.model.entry import Port, ServiceEntry, Surroundings
+from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Outcome, Ownership, Sent, Source, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import ProbeResult
 
 IP, PORT = "208.80.154.224", 443
 HOST, NAME = "wikipedia.org", "outbound|443||wikipedia.org"

@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from egressctl.exitcodes import of_probe, of_results
-from egressctl.model import Expectation, NotProbed, PartResult, Probe, ProbeResult, TargetResult, Verdict
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import NotProbed, PartResult, ProbeResult, TargetResult
 
 
 def a_probe(verdict: Verdict, held: bool = False, expected: Verdict = Verdict.OPEN) -> ProbeResult:

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from egressctl.cli.github import in_repository
 from egressctl.errors import Problem
-from egressctl.model import ProbeResult, Report, TargetResult
+from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.cases import suites
 from egressctl.report.github import Place, command, notes, summary
 from reports import BLOCKED, OPEN, REPORT, REPORTS, STOPPED, TARGET, TEXTS, UNASKED, UNPROVEN, of, some

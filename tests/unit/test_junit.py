@@ -10,7 +10,7 @@ import pytest
 import xmlschema
 from hypothesis import given
 
-from egressctl.model import Report
+from egressctl.model.result import Report
 from egressctl.report.cases import suites
 from egressctl.report.junit import junit
 from reports import BLOCKED, CLOSED, OPEN, REPORT, REPORTS, STOPPED, UNASKED, UNPROVEN, of, some

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from egressctl.parallel import gather, within
+from egressctl.runtime.concurrency import gather, within
 
 
 def test_results_come_in_the_order_of_the_calls_whatever_ends_first() -> None:
@@ -69,7 +69,7 @@ def test_an_interruption_leaves_at_once_and_begins_nothing_more(monkeypatch: pyt
 
     queues = iter([queue.SimpleQueue(), Interrupting()])
     before = set(threading.enumerate())
-    monkeypatch.setattr("egressctl.parallel.queue.SimpleQueue", lambda: next(queues))
+    monkeypatch.setattr("egressctl.runtime.concurrency.queue.SimpleQueue", lambda: next(queues))
     with pytest.raises(KeyboardInterrupt):
         gather([held] * 9, at_most=2)
     workers = set(threading.enumerate()) - before

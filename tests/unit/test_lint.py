@@ -8,7 +8,8 @@ import pytest
 
 from egressctl.lint import crowded, findings, offline, on_server, planned
 from egressctl.listing import NAMESPACES
-from egressctl.model import Manifest, Port, ServiceEntry, Surroundings, Target
+from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.model.probe import Target
 from egressctl.rules import RULES, Severity
 
 ENTRY = ServiceEntry(

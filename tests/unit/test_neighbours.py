@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.clashes import clashes
-from egressctl.model import Manifest, Port, ServiceEntry
+from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.neighbours import ByHost, Neighbours
 
 HOSTS = ["a.org", "A.org", "b.a.org", "c.b.a.org", "z.net", "*.a.org", "*.b.a.org", "*.org", "*rg", "*a.org"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl import obstacles
-from egressctl.model import Manifest, Port, ServiceEntry
+from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.rules import RULES
 
 ENTRY = ServiceEntry(

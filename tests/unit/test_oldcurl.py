@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from egressctl import curl, oldcurl
 from egressctl.curl import LIMITS, companion_argv, parse, parse_companion, probe_argv
-from egressctl.model import Outcome, Probe
+from egressctl.model.evidence import Outcome
+from egressctl.model.probe import Probe
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 MIDDLE = "200\t000\t208.80.154.224\t443\t10.244.0.5\t40001\t5\t1\t0.001\t0.002\t0.010\t0.020"

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
-from egressctl.model import Owner, Ownership, Port, Probe, ServiceEntry, Walk
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.evidence import Owner, Ownership, Walk
+from egressctl.model.probe import Probe
 from egressctl.ownership import meant, owner
 from egressctl.serviceentry import read
 

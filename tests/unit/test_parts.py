@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from egressctl.clashes import clashes, rivals
 from egressctl.cleanup import by_target
-from egressctl.model import Manifest, Probe, ServiceEntry, Target
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.probe import Probe, Target
 from egressctl.parts import grouped, holding, joined, listed
 from egressctl.serviceentry import read, render
 from egressctl.split import parts

@@ -12,7 +12,9 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from egressctl.approach import Station
 from egressctl.envoy.trace import Passed
-from egressctl.model import Cause, CauseCode, Port, ServiceEntry, Source, Walk
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.evidence import Source, Walk
 from egressctl.report.path import document, picture
 from egressctl.stations import Path as Way
 

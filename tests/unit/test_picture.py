@@ -10,27 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.model import (
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import (
     Capture,
-    Cause,
-    CauseCode,
     Counts,
     CountSource,
     Evidence,
-    Expectation,
     Logged,
     Method,
     Outcome,
     Owner,
     Ownership,
-    PartResult,
-    Probe,
-    ProbeResult,
     Source,
-    TargetResult,
-    Verdict,
     Walk,
 )
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import PartResult, ProbeResult, TargetResult
 from egressctl.report.picture import STYLES, picture, pictures
 
 PROBE = Probe("portal", "https://www.wikipedia.org")

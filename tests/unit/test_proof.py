@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from egressctl.evidence import Question
-from egressctl.model import Cause, CauseCode, Expectation, Probe, Source, Verdict
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.proof import unasked
 
 PROBE = Probe("portal", "https://www.wikipedia.org")

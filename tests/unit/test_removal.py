@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from egressctl.envoy.counts import HostCounts
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.removal import still_open
 
 GONE = ServiceEntry(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.model import Manifest, Port, ServiceEntry
+from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.scope import Sight, egress_hosts, governing, sight
 
 ENTRY = ServiceEntry("wikipedia-ext", "default", ("wikipedia.org",), (), (Port(443, "TCP", "tcp"),), "NONE", "MESH_EXTERNAL", ())

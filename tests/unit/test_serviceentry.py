@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from egressctl import serviceentry as se
 from egressctl.documents import parse
 from egressctl.errors import InvalidInput
-from egressctl.model import Expectation, Port, Probe, ServiceEntry, Target, Verdict
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.probe import Expectation, Probe, Target, Verdict
 
 DOCUMENT = """
 apiVersion: networking.istio.io/v1alpha3

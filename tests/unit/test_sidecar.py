@@ -13,7 +13,8 @@ from egressctl.envoy import BLACKHOLE, NOTHING, ProxyConfig, Reading, RouteConfi
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.mesh import Mesh
-from egressctl.model import SILENT, Probe, Source, Walk
+from egressctl.model.evidence import Source, Walk
+from egressctl.model.probe import SILENT, Probe
 from egressctl.serviceentry import read
 from egressctl.sidecar import Place, look, look_again, until
 

@@ -11,24 +11,10 @@ from hypothesis import strategies as st
 from egressctl.causes import Situation
 from egressctl.curl import LIMITS, companion_argv
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
-from egressctl.model import (
-    SILENT,
-    Capture,
-    CauseCode,
-    Counts,
-    Evidence,
-    Expectation,
-    Method,
-    Outcome,
-    Owner,
-    Ownership,
-    Port,
-    Probe,
-    ServiceEntry,
-    Source,
-    Verdict,
-    Walk,
-)
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.evidence import Capture, Counts, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.probe import SILENT, Expectation, Probe, Verdict
 from egressctl.report.picture import picture
 from egressctl.verdict import judge, result
 

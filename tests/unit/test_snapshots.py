@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from egressctl import keeping, snapshots
 from egressctl.errors import ApiFailure, InvalidInput
-from egressctl.interrupts import Interrupts
 from egressctl.listing import Listed, MeshSettings
-from egressctl.model import KubernetesInfo, Manifest
+from egressctl.model.entry import Manifest
+from egressctl.model.result import KubernetesInfo
+from egressctl.runtime.signals import Interrupts
 from egressctl.serviceentry import read
 from egressctl.snapshots import INDEX, files
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from egressctl.errors import InvalidInput, NoSourcePod
-from egressctl.model import Source
+from egressctl.model.evidence import Source
 from egressctl.source import ANY_SOURCE, SourceChoice, choose, is_ready
 
 READY = {"phase": "Running", "conditions": [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": "True"}]}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.model import Probe, Target
+from egressctl.model.probe import Probe, Target
 from egressctl.names import is_label
 from egressctl.serviceentry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read, render
 from egressctl.split import parts, ranged

@@ -9,7 +9,7 @@ import pytest
 
 from egressctl import catalog
 from egressctl.errors import InvalidInput
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.serviceentry import OFFLINE_VERSION, read, render
 from egressctl.staleness import Block, Known, known_for, stale
 

@@ -12,7 +12,9 @@ import recordings
 from egressctl import envoy
 from egressctl.approach import Place, Seen, Station
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
-from egressctl.model import Expectation, Probe, ServiceEntry, Source, Surroundings
+from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Expectation, Probe
 from egressctl.serviceentry import read
 from egressctl.stations import Path, path, unresolved
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.model import Cause, CauseCode, NotProbed, Probe, ProbeResult, TargetResult, Verdict
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.probe import Probe, Verdict
+from egressctl.model.result import NotProbed, ProbeResult, TargetResult
 from egressctl.report.picture import Line
 from egressctl.report.summary import columns, heading, is_drawn, row, total
 

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.model import Probe
+from egressctl.model.probe import Probe
 from egressctl.survey import batches
 from egressctl.verify import Wanted
 

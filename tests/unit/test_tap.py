@@ -9,7 +9,7 @@ from typing import NamedTuple
 import yaml
 from hypothesis import given
 
-from egressctl.model import Report
+from egressctl.model.result import Report
 from egressctl.report.cases import Fate, suites
 from egressctl.report.tap import tap
 from reports import BLOCKED, OPEN, REPORTS, STOPPED, TARGET, UNPROVEN, of, some

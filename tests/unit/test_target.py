@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from egressctl import serviceentry as se
 from egressctl import target
 from egressctl.errors import InvalidInput
-from egressctl.model import Expectation, Probe, Target
+from egressctl.model.probe import Expectation, Probe, Target
 
 TARGET = """\
 apiVersion: egressctl.dev/v1alpha1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.findings import Findings
-from egressctl.model import Expectation, Probe, Verdict
+from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.probes import pattern_fault, probe_name, read_probes, url_fault
 from egressctl.validate import check
 

@@ -17,27 +17,23 @@ from egressctl.curl import looks_reset
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.evidence import Findings, Question
 from egressctl.evidence import judged as judged_all
-from egressctl.model import (
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import Port, ServiceEntry, Surroundings
+from egressctl.model.evidence import (
     Capture,
-    CauseCode,
     Counts,
     CountSource,
     Evidence,
-    Expectation,
     Logged,
     Method,
     Outcome,
     Owner,
     Ownership,
-    Port,
-    Probe,
     Sent,
-    ServiceEntry,
     Source,
-    Surroundings,
-    Verdict,
     Walk,
 )
+from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.ownership import lists
 from egressctl.precedence import exported
 from egressctl.serviceentry import read

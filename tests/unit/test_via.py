@@ -9,7 +9,9 @@ import pytest
 from egressctl.causes import Situation
 from egressctl.envoy import ClusterCounts, moved, parse_clusters
 from egressctl.errors import InvalidInput
-from egressctl.model import Capture, Evidence, Expectation, Outcome, Port, Probe, ServiceEntry, Source, Verdict, Walk
+from egressctl.model.entry import Port, ServiceEntry
+from egressctl.model.evidence import Capture, Evidence, Outcome, Source, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.ownership import meant
 from egressctl.target import load
 from egressctl.verdict import result

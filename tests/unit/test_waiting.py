@@ -8,7 +8,8 @@ import pytest
 
 import recordings
 from egressctl.envoy import ProxyConfig, missing, parse_config
-from egressctl.model import CauseCode, ServiceEntry
+from egressctl.model.cause import CauseCode
+from egressctl.model.entry import ServiceEntry
 from egressctl.serviceentry import read
 from egressctl.waiting import CROWDED, NOT_PUSHED, Delay, summed_up, why_missing
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli import Cli
-from egressctl import catalog, files
+from egressctl import catalog
+from egressctl.runtime import atomic_write
 from forked import Forks
 from publisher import Asked, Publisher, in_turn, status
 
@@ -258,5 +259,5 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, small_disk
     path = tmp_path / "outside.yaml"
     path.write_text("old")
     with pytest.raises(OSError, match="File too large"):
-        files.replace(path, b"x" * (small_disk + 1))
+        atomic_write.replace(path, b"x" * (small_disk + 1))
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["outside.yaml"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.model import Target
+from egressctl.model.probe import Target
 from egressctl.names import is_label
 from egressctl.target import load, read_file
 

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from egressctl import __version__
 from egressctl.errors import FetchFailed
-from egressctl.neutral import neutralise
-from egressctl.parallel import within
+from egressctl.runtime.concurrency import within
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     import ssl

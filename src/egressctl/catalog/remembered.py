@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from egressctl.catalog.fetch import LIMITS, NOTHING, Fetched, Limits, Validators, fetch
-from egressctl.files import replace
+from egressctl.runtime.atomic_write import replace
 
 
 def folder() -> Path:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from egressctl.catalog.cover import Cover, Share
 from egressctl.catalog.published import Range, Source
 from egressctl.catalog.upkeep import moves
-from egressctl.model import ServiceEntry, Target
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.probe import Target
 
 
 class State(StrEnum):

@@ -139,7 +139,7 @@ def _of_kubeconfig(kind: str) -> Callable[[Line], Iterable[Candidate]]:
 
 
 def _verdicts(_: Line) -> Iterable[Candidate]:
-    from egressctl.model import Verdict
+    from egressctl.model.probe import Verdict
 
     return [Candidate(str(each)) for each in Verdict]
 

@@ -13,14 +13,15 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.neutral import neutralise
 from egressctl.report.columns import aligned
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.catalog.published import Source
     from egressctl.catalog.sides import Row
     from egressctl.drift import Drift, Subject
-    from egressctl.model import Manifest, Target
+    from egressctl.model.entry import Manifest
+    from egressctl.model.probe import Target
 
 _HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
 

@@ -12,8 +12,8 @@ from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.cli.session import print_data
 from egressctl.errors import InvalidInput
 from egressctl.findings import Findings
-from egressctl.neutral import neutralise
 from egressctl.report.columns import aligned
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

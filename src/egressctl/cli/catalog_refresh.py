@@ -14,7 +14,7 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
 from egressctl.errors import InvalidInput
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.refresh import Item, Refreshed

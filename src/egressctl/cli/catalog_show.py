@@ -12,14 +12,14 @@ from egressctl.catalog.published import PAGE
 from egressctl.cli.console import drawable
 from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.cli.session import print_data
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from egressctl.catalog.families import Family
     from egressctl.catalog.published import Source
-    from egressctl.model import Target
+    from egressctl.model.probe import Target
 
 _HELP = """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
 

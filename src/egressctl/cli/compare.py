@@ -44,8 +44,8 @@ def compare(
     from egressctl import compare as use_case
     from egressctl.cli.console import print_lines, say
     from egressctl.cli.session import print_data
-    from egressctl.neutral import neutralise
     from egressctl.report import comparison
+    from egressctl.runtime.sanitize import neutralise
 
     output.check()
     output.to_stdout("compare")

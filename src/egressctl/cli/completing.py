@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from egressctl.cli import main
 from egressctl.cli.arguments import ALIASES, VALUES_BEFORE_COMMAND
 from egressctl.cli.candidates import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, Candidate, Line
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 FILES, NO_FILES = 0, 4
 

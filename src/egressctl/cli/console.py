@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from egressctl.errors import EgressctlError, InvalidInput
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

@@ -60,7 +60,7 @@ def _tour(session: sessions.Session, interrupts: Any) -> None:
     from egressctl import catalog
     from egressctl.cleanup import Removal, remove
     from egressctl.create import create
-    from egressctl.model import Verdict
+    from egressctl.model.probe import Verdict
     from egressctl.planning import How
     from egressctl.source import SourceChoice
     from egressctl.verify import Asking, of_manifest, verify, wanted_of_target

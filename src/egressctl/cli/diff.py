@@ -12,7 +12,7 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import print_lines, tell_failure
 from egressctl.cli.options import Connection, Output, TargetFlags, flat
 from egressctl.errors import Conflict
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.differences import Difference
@@ -99,7 +99,7 @@ def _show(found: list[Difference], output: Output) -> int:
 def _run(external: str, found: list[Difference]) -> int:
     from egressctl import externaldiff
     from egressctl.cli.console import say
-    from egressctl.interrupts import Interrupts
+    from egressctl.runtime.signals import Interrupts
 
     wanted = externaldiff.program(external)
     if wanted.left_out:

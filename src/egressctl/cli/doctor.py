@@ -11,7 +11,7 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import plain, print_lines
 from egressctl.cli.options import Connection, Output, SourceFlags, flat
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.doctor import Check

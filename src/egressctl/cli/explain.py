@@ -11,7 +11,7 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, plain, print_lines, tell_failure
 from egressctl.cli.options import Connection, Folders, Output, SourceFlags, flat, folders_of
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.explain import Explanation

@@ -11,7 +11,8 @@ from egressctl.cli.console import say
 from egressctl.errors import Problem
 
 if TYPE_CHECKING:
-    from egressctl.model import Origin, ProbeResult, Report, TargetResult
+    from egressctl.model.probe import Origin
+    from egressctl.model.result import ProbeResult, Report, TargetResult
     from egressctl.report.github import Place
 
 

@@ -114,7 +114,7 @@ def logs(
     `access` is Envoy's access log, `envoy` Envoy's own, `lab` the lab's.
     """
     from egressctl.lab import control
-    from egressctl.neutral import neutralise
+    from egressctl.runtime.sanitize import neutralise
 
     found = control.logs(name)
     if which not in found:

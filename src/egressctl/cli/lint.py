@@ -14,11 +14,11 @@ from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say
 from egressctl.cli.options import Connection, Output, TargetFlags, flat, folders_of
 from egressctl.errors import InvalidInput
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.filelint import Base
-    from egressctl.model import Target
+    from egressctl.model.probe import Target
     from egressctl.rules import Linted
 
 _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.

@@ -11,8 +11,8 @@ import typer
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable
 from egressctl.cli.options import Connection, Output, flat
-from egressctl.neutral import neutralise
 from egressctl.report.columns import aligned
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.inventory import Item

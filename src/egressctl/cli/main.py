@@ -99,7 +99,7 @@ def run(argv: Sequence[str]) -> int:
             return 3
         if debug:
             raise
-        from egressctl.neutral import neutralise
+        from egressctl.runtime.sanitize import neutralise
 
         print(f"error: a bug in egressctl: {type(bug).__name__}: {neutralise(str(bug))}", file=sys.stderr)
         print("hint: run it again with --debug, and report what it prints", file=sys.stderr)

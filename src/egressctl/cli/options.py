@@ -14,7 +14,7 @@ import typer
 from egressctl.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from egressctl.model import Verdict
+    from egressctl.model.probe import Verdict
 
 
 def seconds(text: str | float) -> float:
@@ -34,7 +34,7 @@ def seconds(text: str | float) -> float:
 
 def expectation(text: str) -> Verdict | None:
     """Read --expect. Raises InvalidInput."""
-    from egressctl.model import Verdict
+    from egressctl.model.probe import Verdict
 
     if not text:
         return None

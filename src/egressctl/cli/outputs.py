@@ -59,7 +59,7 @@ def write(path: str, text: str) -> None:
         with open(descriptor, "wb") as stream:
             stream.write(data)
         return
-    from egressctl.files import replace
+    from egressctl.runtime.atomic_write import replace
 
     replace(Path(path), data)
 

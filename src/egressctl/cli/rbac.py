@@ -9,7 +9,7 @@ import typer
 from egressctl.errors import InvalidInput, NoConfiguration
 
 if TYPE_CHECKING:
-    from egressctl.model import Manifest
+    from egressctl.model.entry import Manifest
 
 _HELP = """Print the least Role and RoleBinding that create, verify, cleanup and run need, or only the commands named.
 

@@ -17,9 +17,11 @@ from egressctl import __version__, exitcodes
 from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
 from egressctl.cli.options import Connection, Output, SourceFlags
 from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
-from egressctl.interrupts import Interrupts
-from egressctl.model import Failure, KubernetesInfo, Manifest, Origin, ProbeResult, Report, Target, TargetResult
-from egressctl.neutral import neutralise
+from egressctl.model.entry import Manifest
+from egressctl.model.probe import Origin, Target
+from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
+from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.signals import Interrupts
 from egressctl.source import SourceChoice
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 from egressctl.cli import session as sessions
 from egressctl.cli.console import say
 from egressctl.cli.options import Connection, Output, flat
-from egressctl.neutral import neutralise
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.snapshot import Taken
@@ -41,7 +41,7 @@ def snapshot(
     output: Output,
 ) -> int:
     """Translate flags into egressctl.snapshot.take."""
-    from egressctl.interrupts import Interrupts
+    from egressctl.runtime.signals import Interrupts
     from egressctl.snapshot import take
 
     session = sessions.Session("snapshot", connection, output)

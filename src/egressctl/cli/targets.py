@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from egressctl import catalog
 from egressctl.cli.options import TargetFlags, folders_of
 from egressctl.errors import InvalidInput, Problem
-from egressctl.model import Target
+from egressctl.model.probe import Target
 from egressctl.target import from_flags, load, read_file
 
 

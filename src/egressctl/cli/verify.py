@@ -9,10 +9,10 @@ import typer
 from egressctl.cli import session as sessions
 from egressctl.cli.options import Connection, Folders, Output, ProbeFlags, Retries, SourceFlags, expectation, flat, folders_of
 from egressctl.errors import InvalidInput
-from egressctl.model import Probe
+from egressctl.model.probe import Probe
 
 if TYPE_CHECKING:
-    from egressctl.model import TargetResult
+    from egressctl.model.result import TargetResult
     from egressctl.source import SourceChoice
     from egressctl.verify import Asking, Wanted
 

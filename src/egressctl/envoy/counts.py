@@ -12,7 +12,7 @@ from typing import Any
 
 from egressctl.envoy.admin import as_address, as_list, as_number, as_object, as_text, read_json
 from egressctl.errors import ProxyUnreadable
-from egressctl.model import Counts
+from egressctl.model.evidence import Counts
 
 Address = tuple[str, int]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from egressctl.envoy.admin import IPAddress
 from egressctl.envoy.config import Block, FilterChain, Group, Listener
-from egressctl.model import SILENT, Speech
+from egressctl.model.probe import SILENT, Speech
 
 # Criteria that come after all that are read here; others, of which nothing is known, may come before them.
 _LATE = {"direct_source_prefix_ranges", "source_type", "source_prefix_ranges", "source_ports"}

@@ -18,7 +18,7 @@ from egressctl.envoy.config import (
     destination,
 )
 from egressctl.errors import ProxyUnreadable
-from egressctl.model import Port, ServiceEntry
+from egressctl.model.entry import Port, ServiceEntry
 from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
 
 _ANY = "any address"

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from egressctl.envoy.routes import HeaderMatch, Route, RouteConfig, TextMatch, VirtualHost
-from egressctl.model import Speech
+from egressctl.model.probe import Speech
 
 # Headers that curl sends, or a sidecar adds, with values that are not known here.
 _NOT_KNOWN = re.compile(

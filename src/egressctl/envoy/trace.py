@@ -14,7 +14,8 @@ from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Block, FilterChain, L
 from egressctl.envoy.matching import Choice, Step
 from egressctl.envoy.routes import Route
 from egressctl.envoy.walk import Way, follow, led_to
-from egressctl.model import SILENT, Speech, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import SILENT, Speech
 
 _MOST = 5
 _ALL = (Block(4, 0, 0), Block(6, 0, 0))

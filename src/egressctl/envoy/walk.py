@@ -26,7 +26,8 @@ from egressctl.envoy.config import (
 from egressctl.envoy.matching import Choice, Sight, choose, sights
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 from egressctl.envoy.routing import Routing, find_route
-from egressctl.model import SILENT, Speech, Walk
+from egressctl.model.evidence import Walk
+from egressctl.model.probe import SILENT, Speech
 
 # Listeners of the sidecar's bootstrap; a dump of the dynamic listeners does not show them.
 _BOOTSTRAP_PORTS = {15021, 15090}

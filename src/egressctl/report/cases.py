@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl import exitcodes
-from egressctl.model import PartResult, ProbeResult, Report, TargetResult, Verdict
-from egressctl.neutral import neutralise
+from egressctl.model.probe import Verdict
+from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.picture import picture
+from egressctl.runtime.sanitize import neutralise
 
 AFTER_CLEANUP = "after cleanup, "
 """What the names of cases begin with whose probes were sent after the entry was removed."""

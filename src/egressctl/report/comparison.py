@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from egressctl.compare import Change, Compared
-from egressctl.neutral import neutralise
 from egressctl.report.document import API_VERSION
 from egressctl.reports import Recorded, Seen
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.report.picture import Line

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from egressctl.differences import Difference, unified
-from egressctl.neutral import LONGEST, neutralise
 from egressctl.report.document import API_VERSION
+from egressctl.runtime.sanitize import LONGEST, neutralise
 
 if TYPE_CHECKING:
     from egressctl.report.picture import Line

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from egressctl.model import (
-    Cause,
-    Evidence,
-    Expectation,
-    Outcome,
-    PartResult,
-    ProbeResult,
-    Report,
-    Source,
-    TargetResult,
-    worst,
-)
+from egressctl.model.cause import Cause
+from egressctl.model.evidence import Evidence, Outcome, Source
+from egressctl.model.probe import Expectation, worst
+from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 
 API_VERSION = "egressctl.dev/v1alpha1"
 

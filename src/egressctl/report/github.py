@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from egressctl.errors import Problem
-from egressctl.model import ProbeResult, Report, TargetResult
-from egressctl.neutral import neutralise
+from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.runtime.sanitize import neutralise
 
 Place = tuple[str, int | None]
 """A file, as a path from the repository's root, and a line in it."""

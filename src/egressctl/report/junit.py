@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from egressctl.model import Report
-from egressctl.neutral import neutralise
+from egressctl.model.result import Report
 from egressctl.report.cases import Case, Fate, Suite, suites
+from egressctl.runtime.sanitize import neutralise
 
 _CHILDREN = {Fate.FAILED: "failure", Fate.ERROR: "error", Fate.SKIPPED: "skipped"}
 

@@ -8,10 +8,10 @@ from typing import Any
 from egressctl.approach import Station
 from egressctl.envoy import led_to
 from egressctl.envoy.trace import Passed
-from egressctl.model import Source
-from egressctl.neutral import neutralise
+from egressctl.model.evidence import Source
 from egressctl.report.document import API_VERSION
 from egressctl.report.picture import MARKS, Line
+from egressctl.runtime.sanitize import neutralise
 from egressctl.stations import Path
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}

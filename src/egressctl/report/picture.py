@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.envoy import BLACKHOLE
-from egressctl.model import Capture, Cause, CountSource, Evidence, Method, Outcome, ProbeResult, TargetResult, Verdict
-from egressctl.neutral import neutralise
+from egressctl.model.cause import Cause
+from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult, TargetResult
+from egressctl.runtime.sanitize import neutralise
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]

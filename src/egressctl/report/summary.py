@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from egressctl.model import ProbeResult, TargetResult, Verdict, worst
-from egressctl.neutral import neutralise
+from egressctl.model.probe import Verdict, worst
+from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report.picture import STYLES, Line
+from egressctl.runtime.sanitize import neutralise
 
 _NOT_PROBED = "not probed"
 _VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))

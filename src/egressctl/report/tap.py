@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from egressctl.model import Report
-from egressctl.neutral import neutralise
+from egressctl.model.result import Report
 from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.runtime.sanitize import neutralise
 
 
 def tap(report: Report) -> str:

@@ -15,7 +15,7 @@ from egressctl.lab.dataplane.envoy_config import resources as translated
 from egressctl.lab.dataplane.layout import Outside
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP, Objects, objects
-from egressctl.model import Probe
+from egressctl.model.probe import Probe
 
 OUTSIDE = Outside("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
 

@@ -13,7 +13,7 @@ from typing import Any
 from egressctl.lab.dataplane.names import ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import Named, Workload, exported_to, is_subset, mapping, mappings, named, strings
 from egressctl.lab.dataplane.services import Service
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from egressctl.lab.dataplane.layout import Outside
 from egressctl.lab.dataplane.objects import PLURALS, SLEEP, Objects
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.lab.dataplane.xds import Files
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from egressctl.lab.dataplane.names import NAMESPACE, POD_LABELS
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 
 @dataclass(frozen=True, slots=True)

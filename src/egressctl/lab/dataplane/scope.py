@@ -8,7 +8,7 @@ from enum import Enum
 
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY, ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import Named, Workload, is_subset, mapping, mappings, named, overlap, strings
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 
 class Shown(Enum):

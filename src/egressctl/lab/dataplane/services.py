@@ -16,7 +16,7 @@ from typing import Any
 
 from egressctl.lab.dataplane.objects import exported_to, mapping, mappings, named, strings
 from egressctl.lab.dataplane.scope import Scope, Shown
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -13,7 +13,7 @@ from typing import Any
 from egressctl.lab.dataplane.objects import Named, Workload, exported_to, mapping, mappings, named, overlap, strings
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.lab.dataplane.services import Network
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 MESH = "mesh"
 """The gateway that stands for all sidecars."""

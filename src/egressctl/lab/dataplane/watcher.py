@@ -19,7 +19,7 @@ import yaml
 
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.objects import PLURALS
-from egressctl.model import Manifest
+from egressctl.model.entry import Manifest
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.model import Expectation, Probe, Speech
+from egressctl.model.probe import Expectation, Probe, Speech
 
 
 def speech(url: str, status: int | None = 200) -> Speech:

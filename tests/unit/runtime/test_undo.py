@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from egressctl.errors import CleanupIncomplete, Interrupted, TimedOut, Unreachable
-from egressctl.interrupts import Interrupts
-from egressctl.undo import Undo
+from egressctl.runtime.signals import Interrupts
+from egressctl.runtime.undo import Undo
 
 
 class Log(list[str]):

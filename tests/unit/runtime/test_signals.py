@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from egressctl.errors import Interrupted
-from egressctl.interrupts import Interrupts
+from egressctl.runtime.signals import Interrupts
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 

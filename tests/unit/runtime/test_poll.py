@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from egressctl import polling
 from egressctl.errors import TimedOut
-from egressctl.polling import poll
+from egressctl.runtime import poll as polling
+from egressctl.runtime.poll import poll
 
 
 class Clock:

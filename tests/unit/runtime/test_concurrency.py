@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from egressctl.parallel import begin
+from egressctl.runtime.concurrency import begin
 
 
 def test_the_result_is_there_where_it_is_asked_for() -> None:

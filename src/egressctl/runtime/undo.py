@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from egressctl.errors import CleanupIncomplete, Interrupted
-from egressctl.interrupts import Interrupts
+from egressctl.runtime.signals import Interrupts
 
 
 @dataclass(frozen=True, slots=True)

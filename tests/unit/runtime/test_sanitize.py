@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from egressctl.neutral import LONGEST, neutralise
+from egressctl.runtime.sanitize import LONGEST, neutralise
 
 
 @pytest.mark.parametrize(
