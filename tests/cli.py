@@ -21,9 +21,9 @@ from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.state import locate
+from egressctl.manifests.service_entry import render
 from egressctl.mesh import Mesh
 from egressctl.model.probe import Target
-from egressctl.serviceentry import render
 from endpoint import TestEndpoint
 from faults import Action, Call, FaultProxy
 from forked import Forks

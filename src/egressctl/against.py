@@ -12,11 +12,11 @@ from typing import NamedTuple
 from egressctl import obstacles
 from egressctl.clash import About, Clash
 from egressctl.clashes import clashes
+from egressctl.manifests.service_entry import KIND
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
 from egressctl.precedence import exported
 from egressctl.rules import Finding
-from egressctl.serviceentry import KIND
 
 _COMPARED = 200
 """With so many others an entry is compared for each way to compete."""

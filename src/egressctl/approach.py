@@ -9,10 +9,10 @@ from ipaddress import ip_address
 from egressctl import envoy
 from egressctl.envoy import VIRTUAL_OUTBOUND
 from egressctl.interception import JUDGED, left_out
+from egressctl.manifests.formats import auto_allocated, matches_host, network
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
-from egressctl.names import auto_allocated, matches_host, network
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ from ipaddress import ip_address, ip_network
 
 from egressctl.envoy import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.names import TLS_PROTOCOLS, Network, network
 from egressctl.ownership import lists
 from egressctl.portclashes import Side
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import read
 from egressctl.verify import Asking, Wanted, verify_from
 
 OTHER_NAME = "around.invalid"

@@ -48,7 +48,7 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
                 f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
     if len(expected) > 1:
-        from egressctl.parts import joined
+        from egressctl.manifests.split_entries import joined
 
         expected = joined(expected)
     wait = _Wait(mesh, source, expected, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from egressctl.documents import Path
+from egressctl.manifests.yaml_reader import Path
 
 if TYPE_CHECKING:
     from egressctl.rules import Finding

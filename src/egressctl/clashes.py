@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from egressctl import precedence
 from egressctl.clash import Clash
-from egressctl.documents import Path
+from egressctl.manifests.yaml_reader import Path
 from egressctl.model.entry import ServiceEntry
 from egressctl.portclashes import Side, clash_with, on_port
 

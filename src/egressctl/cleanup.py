@@ -10,6 +10,7 @@ from egressctl import curl, envoy
 from egressctl.create import DRY_RUNS
 from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
+from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
@@ -21,7 +22,6 @@ from egressctl.removal import await_sidecar_without, count, delete_entries, dele
 from egressctl.rights import REMOVE
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verify import Asking, Wanted, of_manifests, verify_from
 
@@ -77,7 +77,7 @@ def by_target(manifests: Sequence[Manifest]) -> list[str]:
     """Name the targets of ServiceEntries: each by its entry, or, where it has several, by its own name and how many."""
     if len(manifests) < 2:
         return [str(each["metadata"]["name"]) for each in manifests]
-    from egressctl.parts import grouped
+    from egressctl.manifests.split_entries import grouped
 
     return [
         str(first["metadata"]["name"]) if not others else f"{read(first).part_of} ({1 + len(others)} entries)"

@@ -11,6 +11,8 @@ from egressctl.arrival import await_sidecar
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.listing import NAMESPACES
+from egressctl.manifests.egress_target import entries_of
+from egressctl.manifests.service_entry import PLURAL, read, taken_over_by, without_managed_fields
 from egressctl.mesh import Mesh, kubectl_delete
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
@@ -24,9 +26,7 @@ from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
-from egressctl.serviceentry import PLURAL, read, taken_over_by, without_managed_fields
 from egressctl.surroundings import surroundings
-from egressctl.target import entries_of
 from egressctl.verify import look_up
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _warn(plans: Sequence[Plan], around: Surroundings, how: How, progress: Progr
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
     entries = [read(plan.manifest) for plan in plans]
     if len(entries) > 1:
-        from egressctl.parts import joined
+        from egressctl.manifests.split_entries import joined
 
         entries = joined(entries)
     for entry in entries:
@@ -200,7 +200,7 @@ def _warn(plans: Sequence[Plan], around: Surroundings, how: How, progress: Progr
 
 def _warn_of_others(entry: ServiceEntry, around: Surroundings, namespace: str, progress: Progress) -> None:
     # A test does without it.
-    from egressctl.lint import in_the_way
+    from egressctl.lint.live import in_the_way
 
     told: dict[str, list[Clash]] = {}
     for clash in in_the_way(entry, around, namespace):

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from egressctl.blocks import bits
+from egressctl.manifests.cidr import bits
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.entry import ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.rules import Finding
 
 LIMIT = 1000

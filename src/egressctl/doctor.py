@@ -22,11 +22,11 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
+from egressctl.manifests.service_entry import GROUP, PLURAL
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
 from egressctl.rights import RIGHTS, grants, needed
-from egressctl.serviceentry import GROUP, PLURAL
 from egressctl.source import SourceChoice
 
 CLOCK_SECONDS = 30.0

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from egressctl.catalog.published import Source
 from egressctl.catalog.sides import DIFFERENT, Row, Sides, rows
-from egressctl.documents import parse
 from egressctl.errors import EgressctlError, InvalidInput
+from egressctl.manifests.egress_target import read_file
+from egressctl.manifests.published import Source
+from egressctl.manifests.service_entry import KIND, LABEL_TARGET, read
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
 from egressctl.publications import Called, lists, published, recorded, resolved
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import KIND, LABEL_TARGET, read
-from egressctl.target import read_file
 
 _OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
 """What egressctl calls the entry of a target, or one of its entries where it needs several."""

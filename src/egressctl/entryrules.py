@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from egressctl import obstacles
-from egressctl.documents import Path
 from egressctl.errors import InvalidInput
 from egressctl.fronts import front_of
+from egressctl.manifests.formats import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, covers, network
+from egressctl.manifests.service_entry import ANNOTATION_PROBES, probes_of
+from egressctl.manifests.yaml_reader import Path
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, covers, network
 from egressctl.rules import Finding
-from egressctl.serviceentry import ANNOTATION_PROBES, probes_of
 
 BROAD = 65_536
 """So many addresses make an entry a broad one: a /16."""

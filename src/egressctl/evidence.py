@@ -124,7 +124,7 @@ def _of_parts(findings: Findings) -> Findings:
     if all(len(each) < 2 for each in beside.values()):
         return findings
     # Few targets have several entries.
-    from egressctl.parts import holding
+    from egressctl.manifests.split_entries import holding
 
     @cache
     def asked(index: int, ip: str) -> ServiceEntry:

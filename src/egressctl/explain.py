@@ -12,19 +12,19 @@ from egressctl.approach import Place, Seen
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.evidence import Question
+from egressctl.manifests.egress_target import probe_from_url
+from egressctl.manifests.service_entry import KIND_NAMES, read
+from egressctl.manifests.split_entries import holding
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
-from egressctl.parts import holding
 from egressctl.resolving import Resolved, given, resolve
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import KIND_NAMES, read
 from egressctl.sidecar import Place as Led
 from egressctl.source import SourceChoice
 from egressctl.stations import Path, path, unresolved
 from egressctl.surroundings import surroundings
-from egressctl.target import probe_from_url
 from egressctl.verify import of_manifests, wanted_of_target
 
 _TRIES = 3

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from egressctl.differences import LIVE, MERGED, Difference, written
 from egressctl.errors import InvalidInput
+from egressctl.manifests.diff_text import LIVE, MERGED, Difference, written
 from egressctl.runtime.signals import Interrupts
 
 VARIABLE = "KUBECTL_EXTERNAL_DIFF"

@@ -11,16 +11,16 @@ from egressctl.admission.analyzers import analysed
 from egressctl.admission.refusals import refusals
 from egressctl.clash import About, Clash
 from egressctl.crowding import crowds
-from egressctl.documents import Document, Path
 from egressctl.ignores import Ignores
-from egressctl.manifests import File, Manifests
+from egressctl.lint.manifest_files import File, Manifests
+from egressctl.manifests.egress_target import TARGET_KIND, read_document
+from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read, render
+from egressctl.manifests.yaml_reader import Document, Path
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.neighbours import ByHost, Neighbours
 from egressctl.rules import RULES, Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE, egress_hosts
-from egressctl.serviceentry import KIND, OFFLINE_VERSION, read, render
 from egressctl.staleness import Known, stale
-from egressctl.target import TARGET_KIND, read_document
 
 _AT_MOST = 3
 """So many findings of one rule about other objects are told of an entry."""

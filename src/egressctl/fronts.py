@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from egressctl.blocks import Bits, bits
+from egressctl.manifests.cidr import Bits, bits
 
 SMALLEST = 24
 """The prefix length from which on a block is a service's own rather than a piece of a network."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from egressctl.documents import Document, shown
-from egressctl.manifests import File
+from egressctl.lint.manifest_files import File
+from egressctl.manifests.yaml_reader import Document, shown
 from egressctl.rules import Finding
 
 _COMMENT = re.compile(r"#[ \t]*egressctl:[ \t]*(?P<text>[^\r\n]*)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
-from egressctl.names import Network, network
+from egressctl.manifests.formats import Network, network
 
 PREFIX = "traffic.sidecar.istio.io/"
 JUDGED = ("excludeOutboundPorts", "excludeOutboundIPRanges", "includeOutboundPorts", "includeOutboundIPRanges")

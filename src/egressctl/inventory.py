@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from egressctl.manifests.service_entry import LABEL_TARGET, read
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.entry import ServiceEntry
-from egressctl.serviceentry import LABEL_TARGET, read
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from egressctl.documents import MAX_BYTES
 from egressctl.errors import EgressctlError, InvalidInput, Problem
+from egressctl.manifests.yaml_reader import MAX_BYTES
 from egressctl.runtime.signals import Interrupts
 from egressctl.snapshots import INDEX, MARK, Snapshot, is_index, is_object, read
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from egressctl.manifests.service_entry import GROUP, PLURAL, read
 from egressctl.model.entry import Manifest, Surroundings
-from egressctl.serviceentry import GROUP, PLURAL, read
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"

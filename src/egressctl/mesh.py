@@ -13,6 +13,7 @@ from urllib.parse import quote
 from egressctl import asking, capture, curl, envoy, sample
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound, ProxyUnreadable, Refused
 from egressctl.kube.rest import Api, namespaced
+from egressctl.manifests.service_entry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Capture, Outcome, Sent, Source
@@ -20,7 +21,6 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import KubernetesInfo
 from egressctl.rights import Rule, grant
 from egressctl.runtime.concurrency import gather
-from egressctl.serviceentry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
 from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 
 OURS = f"{LABEL_MANAGED_BY}={MANAGER}"

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from egressctl.blocks import Bits, bits
 from egressctl.clash import Clash
 from egressctl.clashes import clashes
+from egressctl.manifests.cidr import Bits, bits
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.portclashes import Side
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from egressctl.clash import About, Clash
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, covers, network
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, covers, network
 from egressctl.rules import Finding
 from egressctl.scope import Sight, egress_hosts, sight
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from egressctl.errors import Interrupted
+from egressctl.manifests.service_entry import PLURAL, read
 from egressctl.mesh import Mesh
 from egressctl.model.entry import SUFFIX, Manifest, Surroundings
 from egressctl.model.probe import Target
 from egressctl.removal import delete_entries
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import PLURAL, read
 from egressctl.verify import look_up
 
 

@@ -18,9 +18,17 @@ from egressctl.envoy import (
     ProxyConfig,
     destination,
 )
+from egressctl.manifests.formats import (
+    HTTP_PROTOCOLS,
+    OPAQUE_PROTOCOLS,
+    TLS_PROTOCOLS,
+    Network,
+    auto_allocated,
+    matches_host,
+    network,
+)
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, auto_allocated, matches_host, network
 from egressctl.precedence import exported
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from egressctl.clashes import rivals
 from egressctl.errors import Conflict
+from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Target
-from egressctl.serviceentry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
 from egressctl.source import ANY_SOURCE, SourceChoice
 
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl import precedence
-from egressctl.blocks import bits
 from egressctl.clash import About, Clash
-from egressctl.documents import Path
+from egressctl.manifests.cidr import bits
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers, network
+from egressctl.manifests.yaml_reader import Path
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers, network
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from egressctl.causes import Situation, explain
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.evidence import Findings, Question, judged, left_no_row, only_uncounted, refused_here, sought, without_end
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry, Surroundings
@@ -25,7 +26,6 @@ from egressctl.model.evidence import Capture, Evidence, Logged, Outcome, Sent, S
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.runtime.concurrency import begin, gather
-from egressctl.serviceentry import read
 from egressctl.sidecar import Look, look, look_again
 from egressctl.surroundings import surroundings
 

@@ -10,8 +10,8 @@ from threading import Lock
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from egressctl.catalog.published import PAGE, Range, Source
 from egressctl.errors import EgressctlError, FetchFailed, InvalidInput, Problem
+from egressctl.manifests.published import PAGE, Range, Source
 from egressctl.model.probe import Probe
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress

@@ -9,16 +9,16 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from egressctl.catalog.families import is_family
-from egressctl.catalog.published import PAGE, Source
 from egressctl.catalog.rewriting import rewritten, sources_of, writes_addresses
 from egressctl.catalog.upkeep import Alarm, Change, alarms, changes, unlisted
-from egressctl.documents import parse
 from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
+from egressctl.manifests.egress_target import load
+from egressctl.manifests.published import PAGE, Source
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.probe import Probe
 from egressctl.publications import Answers, Called, lists, published, recorded, resolved
 from egressctl.runtime.atomic_write import replace
 from egressctl.runtime.progress import Progress
-from egressctl.target import load
 
 
 class Item(NamedTuple):

@@ -10,14 +10,14 @@ from functools import cache, partial
 from egressctl import envoy
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
+from egressctl.manifests.formats import HTTP_PROTOCOLS
+from egressctl.manifests.service_entry import LABEL_RUN_ID, read
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
-from egressctl.names import HTTP_PROTOCOLS
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress, Silent
-from egressctl.serviceentry import LABEL_RUN_ID, read
 from egressctl.sidecar import until
 from egressctl.source import SourceChoice
 
@@ -69,7 +69,7 @@ def await_sidecar_without(
     hosts = {host for entry in gone for host in entry.hosts}
     if len(gone) > 1:
         # Not at every look each of a target's entries for itself: they may be many.
-        from egressctl.parts import joined
+        from egressctl.manifests.split_entries import joined
 
         gone = joined(gone)
 

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from egressctl.documents import Path, Place, field_name, kind_of, shown
 from egressctl.errors import InvalidInput, Problem
-from egressctl.findings import Findings
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.yaml_reader import Path, Place, field_name, kind_of, shown
 from egressctl.model.probe import Verdict
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Report"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from egressctl.admission.meanings import REFUSED, WARNED
 from egressctl.clash import About
-from egressctl.documents import Path
 from egressctl.errors import InvalidInput
+from egressctl.manifests.yaml_reader import Path
 
 ORIGIN, ISTIO = "egressctl", "istio"
 """Whose rule it is: ours, or one that a real API server with Istio has itself."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from egressctl.cleanup import Removal, Removed, remove
 from egressctl.create import Creation, create
+from egressctl.manifests.service_entry import LABEL_RUN_ID
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
@@ -17,7 +18,6 @@ from egressctl.rights import UNDO
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
-from egressctl.serviceentry import LABEL_RUN_ID
 from egressctl.verify import Asking, of_manifests, verify
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from egressctl.serviceentry import LABEL_MANAGED_BY, LABEL_RUN_ID, MANAGER
+from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, MANAGER
 
 NAME = "sleep"
 IMAGE = "curlimages/curl"

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from egressctl.documents import Document, Path
 from egressctl.errors import Problem, Refused
 from egressctl.kube.rest import namespaced
+from egressctl.lint.manifest_files import Manifests
 from egressctl.listing import KINDS
-from egressctl.manifests import Manifests
+from egressctl.manifests.egress_target import TARGET_KIND, read_document
+from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render
+from egressctl.manifests.yaml_reader import Document, Path
 from egressctl.mesh import Mesh
 from egressctl.rules import Finding
 from egressctl.runtime.concurrency import gather
-from egressctl.serviceentry import GROUP, OFFLINE_VERSION, render
-from egressctl.target import TARGET_KIND, read_document
 
 ORIGIN = "istio"
 _MANAGER = "egressctl-lint"

@@ -14,11 +14,11 @@ from typing import TypeVar
 from egressctl import envoy
 from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
+from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.mesh import Mesh
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Speech
-from egressctl.names import HTTP_PROTOCOLS
 from egressctl.runtime.concurrency import begin
 from egressctl.runtime.poll import poll
 

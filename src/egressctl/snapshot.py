@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from egressctl import keeping
 from egressctl.listing import Listed, unread
+from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh import Mesh
 from egressctl.rights import grants
 from egressctl.runtime.concurrency import begin
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.scope import ROOT_NAMESPACE
-from egressctl.serviceentry import PLURAL
 from egressctl.snapshots import changes, files
 from egressctl.surroundings import listings, mesh_settings
 

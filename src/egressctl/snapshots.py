@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from egressctl.documents import parse
 from egressctl.errors import ApiFailure, InvalidInput, Problem
 from egressctl.listing import (
     DESTINATION_RULES,
@@ -24,10 +23,11 @@ from egressctl.listing import (
     MeshSettings,
     assembled,
 )
+from egressctl.manifests.formats import is_label
+from egressctl.manifests.service_entry import PLURAL, to_yaml
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.entry import Manifest, Surroundings
 from egressctl.model.result import KubernetesInfo
-from egressctl.names import is_label
-from egressctl.serviceentry import PLURAL, to_yaml
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Snapshot"
 INDEX = "snapshot.yaml"

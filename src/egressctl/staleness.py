@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from egressctl.blocks import Blocks, bits
 from egressctl.errors import InvalidInput
+from egressctl.manifests.cidr import Blocks, bits
 from egressctl.model.entry import ServiceEntry
 from egressctl.rules import Finding
 

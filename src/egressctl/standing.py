@@ -8,16 +8,16 @@ from egressctl import envoy
 from egressctl.arrival import look_around, why_lacking
 from egressctl.envoy import Reading
 from egressctl.errors import CouldNotAsk
+from egressctl.manifests.formats import network
+from egressctl.manifests.service_entry import read
+from egressctl.manifests.split_entries import joined
 from egressctl.mesh import Mesh
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
-from egressctl.names import network
-from egressctl.parts import joined
 from egressctl.precedence import exported
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import read
 from egressctl.verify import Wanted
 
 

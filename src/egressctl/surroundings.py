@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from egressctl.documents import parse
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, NotFound
 from egressctl.kube.rest import namespaced
 from egressctl.listing import (
@@ -20,11 +19,12 @@ from egressctl.listing import (
     assembled,
     settings,
 )
+from egressctl.manifests.service_entry import PLURAL
+from egressctl.manifests.yaml_reader import parse
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, Surroundings
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.scope import ROOT_NAMESPACE
-from egressctl.serviceentry import PLURAL
 
 MESH_CONFIG = "istio"
 """The ConfigMap in which istiod keeps the mesh's configuration, for a control plane without a revision."""

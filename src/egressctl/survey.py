@@ -13,6 +13,7 @@ from itertools import groupby
 from egressctl import applied, curl
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
@@ -20,7 +21,6 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed, TargetResult
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import read
 from egressctl.source import SourceChoice
 from egressctl.surroundings import default_export_to
 from egressctl.verify import Asking, Wanted, chance, verify_batch, without_source

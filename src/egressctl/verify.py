@@ -12,19 +12,19 @@ from egressctl import curl
 from egressctl.envoy import NOTHING, Reading
 from egressctl.errors import Forbidden, NoSourcePod, NotFound
 from egressctl.evidence import Question
+from egressctl.manifests.egress_target import entries_of
+from egressctl.manifests.formats import is_label
+from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Probe, Target, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.names import is_label
 from egressctl.proof import Proved, prove, unasked
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.serviceentry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
 from egressctl.source import SourceChoice
-from egressctl.target import entries_of
 
 _RETRY_PAUSE = 1.0
 """Seconds between two tries that the person asked for."""
@@ -114,7 +114,7 @@ def of_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *
     if len(manifests) == 1 and not read(manifests[0]).is_part:
         return [of_manifest(manifests[0], asked, bare=bare)]
     # Few targets have several entries.
-    from egressctl import parts
+    from egressctl.manifests import split_entries as parts
 
     groups = parts.grouped(manifests)
     return [
@@ -125,7 +125,7 @@ def of_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *
 
 def _together(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> Wanted:
     """Return the wish to verify a target of several entries, in the order in which the first of them names all."""
-    from egressctl import parts
+    from egressctl.manifests import split_entries as parts
 
     by_name = {str(each["metadata"]["name"]): each for each in manifests}
     first = next((each for each in manifests if parts.listed(each)), manifests[0])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
+from egressctl.manifests.formats import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
-from egressctl.names import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.precedence import exported
 
 CROWDED = 1000

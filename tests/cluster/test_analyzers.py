@@ -15,7 +15,7 @@ from typing import Any
 from cluster.cluster import RealCluster
 from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
 from egressctl.admission.refusals import refusals
-from egressctl.documents import Document
+from egressctl.manifests.yaml_reader import Document
 from oddities import side_by_side
 
 COUNT = int(os.environ.get("EGRESSCTL_TEST_REFUSALS", "200"))

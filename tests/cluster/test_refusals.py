@@ -21,7 +21,7 @@ from cluster.cluster import HOST, RealCluster
 from docs.pages import ROOT, read
 from egressctl.admission.meanings import REFUSED, WARNED
 from egressctl.admission.refusals import refusals
-from egressctl.documents import Document
+from egressctl.manifests.yaml_reader import Document
 from egressctl.rules import Finding, Severity
 from oddities import manifest
 

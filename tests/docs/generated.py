@@ -18,15 +18,17 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import catalog, curl, errors, filelint, lint, manifests, oldcurl, resolving, serverlint, serviceentry
+from egressctl import catalog, curl, errors, filelint, oldcurl, resolving, serverlint
 from egressctl.admission.analyzers import analysed
 from egressctl.admission.refusals import refusals
 from egressctl.catalog.parsers import PARSERS
 from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
-from egressctl.documents import parse
 from egressctl.errors import Problem
+from egressctl.lint import live, manifest_files
+from egressctl.manifests import service_entry
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Surroundings
 from egressctl.model.probe import Expectation, Probe
@@ -108,7 +110,7 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "entry.yaml"
             file.write_bytes(b"kind: ServiceEntry  # caf\xe9")
-            yield from (each._replace(file=file.name, where=file.name) for each in manifests.read([str(file)]).findings)
+            yield from (each._replace(file=file.name, where=file.name) for each in manifest_files.read([str(file)]).findings)
         return
     if name == "crowded-port":
         [text] = texts.values()
@@ -117,10 +119,10 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
             f"partner-{n}.yaml": text.replace("partner-0", f"partner-{n}").replace("10.0.0.0/24", b) for n, b in enumerate(blocks)
         }
     if name in ("takes-traffic", "returns-traffic"):
-        there = [serviceentry.read(each.value) for each in parse(texts["snapshot.yaml"], "").documents]
+        there = [service_entry.read(each.value) for each in parse(texts["snapshot.yaml"], "").documents]
         base = filelint.Base(Surroundings(entries=tuple(there)), "snapshot")
         texts = {file: text for file, text in texts.items() if file != "snapshot.yaml"}
-        yield from filelint.lint(manifests.of(texts), "default", known_for, base=base).findings
+        yield from filelint.lint(manifest_files.of(texts), "default", known_for, base=base).findings
         return
     if name in ("refused-by-server", "warned-by-server"):
         [document] = parse(texts["entry.yaml"], "entry.yaml").documents
@@ -130,13 +132,13 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
         yield from serverlint.warned(document, [warning], "default")
         return
     if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
-        yield from filelint.lint(manifests.of(texts), "default", known_for).findings
+        yield from filelint.lint(manifest_files.of(texts), "default", known_for).findings
         return
     objects = [document.value for text in texts.values() for document in parse(text, "").documents]
     [entry] = [each for each in objects if each["kind"] == "ServiceEntry"]
     around = Surroundings(services=tuple(each for each in objects if each["kind"] == "Service"), namespaces={"default": {}})
-    yield from lint.on_server(entry)
-    yield from lint.findings(serviceentry.read(entry), around, "default")
+    yield from live.on_server(entry)
+    yield from live.findings(service_entry.read(entry), around, "default")
 
 
 def found(rule: str) -> str:

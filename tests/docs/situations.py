@@ -8,6 +8,7 @@ from dataclasses import replace
 from egressctl import catalog
 from egressctl.causes import Situation
 from egressctl.evidence import Question
+from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
@@ -15,7 +16,6 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
 from egressctl.proof import unasked
 from egressctl.report.picture import picture
-from egressctl.serviceentry import OFFLINE_VERSION, read, render
 from egressctl.verdict import result
 
 IP, OUTSIDE = "208.80.154.224", "192.0.2.10"

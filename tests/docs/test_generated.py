@@ -13,7 +13,7 @@ from docs.situations import RESULTS
 from egressctl import errors, exitcodes
 from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
 from egressctl.admission.refusals import refusals
-from egressctl.documents import parse
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method
 from egressctl.model.probe import Verdict

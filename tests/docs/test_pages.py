@@ -12,9 +12,9 @@ from docs.pages import ROOT, Block, Page, pages, read
 from egressctl.catalog import families
 from egressctl.cli import main
 from egressctl.cli.arguments import normalise
-from egressctl.documents import parse
 from egressctl.errors import InvalidInput
-from egressctl.target import load
+from egressctl.manifests.egress_target import load
+from egressctl.manifests.yaml_reader import parse
 
 PAGES = pages()
 LANGUAGES = {"console", "text", "yaml", "json"}

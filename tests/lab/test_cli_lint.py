@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli import Cli, entry, made, start_object
-from egressctl.serviceentry import to_yaml
+from egressctl.manifests.service_entry import to_yaml
 from faults import Call, FaultProxy, Respond
 from labs import Lab
 

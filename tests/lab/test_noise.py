@@ -16,11 +16,11 @@ from egressctl import catalog
 from egressctl.curl import LIMITS
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
+from egressctl.manifests.egress_target import probe_from_url
 from egressctl.mesh import Mesh
 from egressctl.model.probe import Verdict
 from egressctl.runtime.progress import Silent
 from egressctl.source import ANY_SOURCE
-from egressctl.target import probe_from_url
 from egressctl.verify import Asking, Wanted, verify_from
 from labs import Lab
 

@@ -9,9 +9,9 @@ import pytest
 from cli import entry
 from egressctl.envoy import BLACKHOLE, missing, refusal
 from egressctl.kube.config import ConnectOptions, connect
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.evidence import Source
-from egressctl.serviceentry import read
 from egressctl.source import ANY_SOURCE
 from labs import Lab, eventually
 

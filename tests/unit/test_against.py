@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.against import changes
+from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
-from egressctl.serviceentry import read
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-11-01T00:00:00Z"
 

@@ -8,7 +8,7 @@ import pytest
 
 from egressctl.admission import istiod
 from egressctl.admission.analyzers import ADVISED, DIFFER, addresses_advised, analysed, protocols_differ
-from egressctl.documents import Document
+from egressctl.manifests.yaml_reader import Document
 from egressctl.rules import ORIGIN, RULES, Severity
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.applied import probes_for, seen_from
+from egressctl.manifests.service_entry import read
 from egressctl.model.evidence import Source
 from egressctl.model.result import NotProbed
-from egressctl.serviceentry import read
 
 ANNOTATION = "egressctl.dev/probes"
 

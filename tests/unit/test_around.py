@@ -14,13 +14,13 @@ from egressctl.causes import Situation
 from egressctl.curl import Limits, chunks, probe_argv
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
 from egressctl.errors import InvalidInput
+from egressctl.manifests.formats import network
+from egressctl.manifests.service_entry import read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.names import network
-from egressctl.serviceentry import read
 from egressctl.verdict import result
 from egressctl.verify import Wanted
 

@@ -14,11 +14,11 @@ from egressctl.arrival import await_sidecar
 from egressctl.envoy import ProxyConfig, Versions, parse_config
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import Forbidden, TimedOut
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
 from egressctl.runtime.progress import Silent
-from egressctl.serviceentry import read
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 WORDS = "error adding listener"

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from egressctl import catalog, lint
+from egressctl import catalog
 from egressctl.errors import InvalidInput
+from egressctl.lint import live
+from egressctl.manifests.egress_target import load
+from egressctl.manifests.service_entry import OFFLINE_VERSION, normalise, read, render
 from egressctl.model.probe import Expectation, Probe
-from egressctl.serviceentry import OFFLINE_VERSION, normalise, read, render
-from egressctl.target import load
 
 DOCUMENT = {"91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"}
 LATER = {"185.15.59.224/27", "198.35.26.224/27", "185.15.58.224/27", "195.200.68.224/27"}
@@ -57,7 +58,7 @@ def test_every_block_has_its_source_and_date(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_target_stands_before_the_rules_of_lint_and_is_rendered(name: str) -> None:
     target = catalog.get(name)
-    found = lint.offline(lint.planned([target], "default", (".",))).findings
+    found = live.offline(live.planned([target], "default", (".",))).findings
     assert not [each for each in found if each.severity == "error"]
     entry = read(render(target, namespace="default", api_version=OFFLINE_VERSION, run_id=None))
     assert entry.hosts == tuple(target.spec["hosts"])

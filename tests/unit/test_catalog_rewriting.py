@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.catalog.published import Range, Source
 from egressctl.catalog.rewriting import rewritten, sources_of, writes_addresses
 from egressctl.errors import InvalidInput
+from egressctl.manifests.published import Range, Source
 
 FILE = """\
 # Ours, and written by hand: é

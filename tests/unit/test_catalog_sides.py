@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl.catalog.published import Range, Retired, Source, addresses
 from egressctl.catalog.sides import DIFFERENT, MEANINGS, Sides, State, rows
+from egressctl.manifests.published import Range, Retired, Source, addresses
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Target
 

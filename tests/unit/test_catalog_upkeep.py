@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.catalog.cover import Cover, Share
-from egressctl.catalog.published import Range, Retired, Source
 from egressctl.catalog.upkeep import ALARMS, Alarm, Change, Kind, alarms, changes, unlisted
+from egressctl.manifests.published import Range, Retired, Source
 
 SITES = [
     Range("codfw", "208.80.153.224/27"),

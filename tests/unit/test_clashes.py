@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from egressctl.clash import Clash
 from egressctl.clashes import Rival, clashes, rivals
+from egressctl.manifests.formats import covers
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.names import covers
 from egressctl.rules import RULES
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"

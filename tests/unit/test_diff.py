@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.differences import Difference, unified, written
 from egressctl.errors import InvalidInput
 from egressctl.externaldiff import program
+from egressctl.manifests.diff_text import Difference, unified, written
 from egressctl.report.differences import lines
 
 

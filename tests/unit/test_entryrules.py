@@ -10,8 +10,8 @@ import pytest
 from egressctl.crowding import crowds
 from egressctl.entryrules import of_any, of_file
 from egressctl.fronts import _LISTS, front_of
+from egressctl.manifests.formats import network
 from egressctl.model.entry import Manifest, Port, ServiceEntry
-from egressctl.names import network
 from egressctl.rules import Severity
 
 ENTRY = ServiceEntry(

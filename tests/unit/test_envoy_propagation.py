@@ -9,8 +9,8 @@ import recordings
 from egressctl.envoy import FilterChain, Listener, ProxyConfig, missing, parse_config, present, refusal
 from egressctl.envoy.config import Block
 from egressctl.errors import ProxyUnreadable
+from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.serviceentry import read
 
 SEED_BLOCKS = ("91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27")
 ALL_OF_SEED = tuple(f"{block}:443" for block in SEED_BLOCKS)

@@ -8,7 +8,7 @@ import pytest
 
 from egressctl.errors import InvalidInput
 from egressctl.filelint import lint
-from egressctl.manifests import of
+from egressctl.lint.manifest_files import of
 from egressctl.rules import Finding, Linted, chosen, named
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from egressctl import catalog
 from egressctl.catalog.formats import MAX_BYTES, Listed, parse
 from egressctl.catalog.parsers import PARSERS
-from egressctl.catalog.published import FORMATS, Range, Source
 from egressctl.errors import InvalidInput
+from egressctl.manifests.published import FORMATS, Range, Source
 
 RECORDED = Path(__file__).parents[1] / "data" / "published"
 

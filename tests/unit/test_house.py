@@ -184,8 +184,8 @@ def test_no_command_imports_the_client_the_labs_server_or_rich_before_it_is_run(
 
 def test_reading_what_is_imported_at_once_sees_through_a_chain() -> None:
     """Else the two tests above could not fail."""
-    assert "yaml" in reachable("egressctl.target")
-    assert "yaml" not in imports("egressctl.target")
+    assert "yaml" in reachable("egressctl.manifests.egress_target")
+    assert "yaml" not in imports("egressctl.manifests.egress_target")
     assert "urllib3" in imports("egressctl.kube.connection")
     assert "urllib3" not in reachable("egressctl.kube.connection")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.ignores import Ignores
-from egressctl.manifests import of
+from egressctl.lint.manifest_files import of
 from egressctl.rules import RULES, Finding
 
 LINES = [

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
+from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
 from egressctl.model.probe import Probe
 from egressctl.ownership import meant, owner
-from egressctl.serviceentry import read
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
 NAME = f"outbound|443||{HOST}"

@@ -15,7 +15,7 @@ import oddities
 import recordings
 from egressctl.admission import istiod
 from egressctl.admission.refusals import is_service_entry, refusals
-from egressctl.documents import Document, parse
+from egressctl.manifests.yaml_reader import Document, parse
 from egressctl.rules import ISTIO, ISTIO_RULES, RULES, Finding, Severity
 
 Manifest = dict[str, Any]

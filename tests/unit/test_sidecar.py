@@ -12,10 +12,10 @@ import recordings
 from egressctl.envoy import BLACKHOLE, NOTHING, ProxyConfig, Reading, RouteConfig, Versions, parse_config, walk
 from egressctl.envoy.config import ListenerVersion
 from egressctl.errors import ProxyUnreadable, TimedOut
+from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
 from egressctl.model.evidence import Source, Walk
 from egressctl.model.probe import SILENT, Probe
-from egressctl.serviceentry import read
 from egressctl.sidecar import Place, look, look_again, until
 
 OURS = "outbound|443||wikipedia.org"

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from egressctl import keeping, snapshots
 from egressctl.errors import ApiFailure, InvalidInput
 from egressctl.listing import Listed, MeshSettings
+from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Manifest
 from egressctl.model.result import KubernetesInfo
 from egressctl.runtime.signals import Interrupts
-from egressctl.serviceentry import read
 from egressctl.snapshots import INDEX, files
 
 KUBERNETES = KubernetesInfo("production", "https://203.0.113.7:6443", "v1.33.0")

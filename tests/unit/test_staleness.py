@@ -9,8 +9,8 @@ import pytest
 
 from egressctl import catalog
 from egressctl.errors import InvalidInput
+from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.serviceentry import OFFLINE_VERSION, read, render
 from egressctl.staleness import Block, Known, known_for, stale
 
 OF_2018 = ("91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27")

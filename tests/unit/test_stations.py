@@ -12,10 +12,10 @@ import recordings
 from egressctl import envoy
 from egressctl.approach import Place, Seen, Station
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH
+from egressctl.manifests.service_entry import read
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe
-from egressctl.serviceentry import read
 from egressctl.stations import Path, path, unresolved
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

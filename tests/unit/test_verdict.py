@@ -17,6 +17,7 @@ from egressctl.curl import looks_reset
 from egressctl.envoy import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.evidence import Findings, Question
 from egressctl.evidence import judged as judged_all
+from egressctl.manifests.service_entry import read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry, Surroundings
 from egressctl.model.evidence import (
@@ -36,7 +37,6 @@ from egressctl.model.evidence import (
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.ownership import lists
 from egressctl.precedence import exported
-from egressctl.serviceentry import read
 from egressctl.verdict import Judgement, judge, methods, result
 
 NAME = "outbound|443||wikipedia.org"

@@ -9,11 +9,11 @@ import pytest
 from egressctl.causes import Situation
 from egressctl.envoy import ClusterCounts, moved, parse_clusters
 from egressctl.errors import InvalidInput
+from egressctl.manifests.egress_target import load
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, Evidence, Outcome, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.ownership import meant
-from egressctl.target import load
 from egressctl.verdict import result
 
 GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"

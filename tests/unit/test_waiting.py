@@ -8,9 +8,9 @@ import pytest
 
 import recordings
 from egressctl.envoy import ProxyConfig, missing, parse_config
+from egressctl.manifests.service_entry import read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
-from egressctl.serviceentry import read
 from egressctl.waiting import CROWDED, NOT_PUSHED, Delay, summed_up, why_missing
 
 BLOCK = "208.80.154.224/27:443"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from egressctl.admission import istiod
 from egressctl.admission.refusals import is_service_entry
 from egressctl.clash import About
-from egressctl.documents import Document, Path
+from egressctl.manifests.yaml_reader import Document, Path
 from egressctl.rules import Finding
 
 ADVISED, DIFFER = "addresses-advised", "protocols-differ"

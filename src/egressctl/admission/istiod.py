@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from egressctl.admission import words
 from egressctl.admission.crd import UNIX
 from egressctl.admission.structure import quoted
-from egressctl.documents import Path
+from egressctl.manifests.yaml_reader import Path
 
 _Object = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from egressctl.admission.schema import ANY, METADATA, Schema
 from egressctl.admission.structure import DUPLICATE, INVALID, LONG, REQUIRED, TYPE, Fault, quoted, type_faults
-from egressctl.documents import Path
+from egressctl.manifests.yaml_reader import Path
 
 RULE, LOOSE = "invalid-metadata", "loose-metadata"
 _MOST_OF_ANNOTATIONS = 256 * 1024

@@ -14,7 +14,7 @@ from egressctl.admission import crd, istiod, metadata, structure
 from egressctl.admission.istiod import Told
 from egressctl.admission.meanings import REFUSED, WARNED
 from egressctl.admission.schema import Schema
-from egressctl.documents import Document, Path, shown
+from egressctl.manifests.yaml_reader import Document, Path, shown
 from egressctl.rules import ISTIO, Finding
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from egressctl.admission.schema import ANY, Schema
-from egressctl.documents import Path
+from egressctl.manifests.yaml_reader import Path
 
 TYPE, ENUM, REQUIRED = "FieldValueTypeInvalid", "FieldValueNotSupported", "FieldValueRequired"
 LONG, MANY, DUPLICATE, INVALID = "FieldValueTooLong", "FieldValueTooMany", "FieldValueDuplicate", "FieldValueInvalid"

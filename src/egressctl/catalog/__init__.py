@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
+from egressctl.manifests.egress_target import load, read_file
+from egressctl.manifests.formats import is_label
 from egressctl.model.probe import Target
-from egressctl.names import is_label
-from egressctl.target import load, read_file
 
 if TYPE_CHECKING:
     from egressctl.catalog.families import Family
-    from egressctl.catalog.published import Source
-    from egressctl.documents import Document
+    from egressctl.manifests.published import Source
+    from egressctl.manifests.yaml_reader import Document
 
 _SUFFIXES = (".yaml", ".yml")
 _MANY = 6
@@ -131,8 +131,8 @@ def family(name: str, folders: Sequence[str] = ()) -> Family | None:
 
 def sources(name: str, folders: Sequence[str] = ()) -> tuple[Source, ...]:
     """Return where the blocks of a target, or of a family, come from. Raises InvalidInput."""
-    from egressctl.catalog.published import read
-    from egressctl.findings import Findings
+    from egressctl.manifests.problems import Findings
+    from egressctl.manifests.published import read
 
     if (whole := family(name, folders)) is not None:
         return whole.sources
@@ -157,7 +157,7 @@ def entry_name(name: str) -> str:
 
 
 def _document(whole: str, source: str) -> Document:
-    from egressctl.documents import parse
+    from egressctl.manifests.yaml_reader import parse
 
     parsed = parse(whole, source)
     problems = list(parsed.problems)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from ipaddress import IPv4Network, collapse_addresses
 
-from egressctl.names import network
+from egressctl.manifests.formats import network
 
 
 class Share(StrEnum):

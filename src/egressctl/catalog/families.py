@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from egressctl.catalog import published
-from egressctl.catalog.published import Source
-from egressctl.documents import Document, Path
 from egressctl.errors import InvalidInput, Problem
-from egressctl.findings import Findings
-from egressctl.names import is_label
-from egressctl.serviceentry import to_yaml
-from egressctl.target import API_VERSION, TARGET_KIND
+from egressctl.manifests import published
+from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
+from egressctl.manifests.formats import is_label
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.published import Source
+from egressctl.manifests.service_entry import to_yaml
+from egressctl.manifests.yaml_reader import Document, Path
 
 KIND = "EgressTargetFamily"
 _TEMPLATE = ("for", "serviceEntry", "probes")

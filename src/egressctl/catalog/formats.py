@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from egressctl.catalog.parsers import PARSERS, Item, as_word, refusal
-from egressctl.catalog.published import Range, Source
-from egressctl.documents import kind_of, shown
 from egressctl.errors import InvalidInput, Problem
-from egressctl.names import network
+from egressctl.manifests.formats import network
+from egressctl.manifests.published import Range, Source
+from egressctl.manifests.yaml_reader import kind_of, shown
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_RANGES = 100_000

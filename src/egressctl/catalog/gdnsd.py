@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from egressctl.documents import shown
 from egressctl.errors import InvalidInput, Problem
+from egressctl.manifests.yaml_reader import shown
 
 _TOKEN = re.compile(r'(?P<gap>\s+|#[^\n]*|,)|(?P<sign>=>|[{}\[\]])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s{}\[\],"#=]+)')
 _MAX_DEPTH = 20

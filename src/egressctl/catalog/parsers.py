@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from egressctl.catalog.gdnsd import addresses_of
-from egressctl.catalog.published import Source
-from egressctl.documents import Path, field_name, kind_of
 from egressctl.errors import InvalidInput, Problem
-from egressctl.names import network
+from egressctl.manifests.formats import network
+from egressctl.manifests.published import Source
+from egressctl.manifests.yaml_reader import Path, field_name, kind_of
 
 _WIKIMEDIA_SITE = 27
 """The list has one address a site, the first of a /27 that is the site's (Wikipedia_Zero/IP_Addresses of mediawiki.org)."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from egressctl.catalog.published import Source, as_data, grouped, read
-from egressctl.documents import parse
 from egressctl.errors import InvalidInput, Problem
-from egressctl.findings import Findings
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.published import Source, as_data, grouped, read
+from egressctl.manifests.yaml_reader import parse
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl.catalog.cover import Cover, Share
-from egressctl.catalog.published import Range, Source
 from egressctl.catalog.upkeep import moves
+from egressctl.manifests.published import Range, Source
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Target
 

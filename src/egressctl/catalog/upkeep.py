@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from egressctl.catalog.cover import Cover
-from egressctl.catalog.published import Range, Source, addresses
+from egressctl.manifests.published import Range, Source, addresses
 
 _SITE = 24
 """A block that moves stays within this prefix; what appears farther away is another place, whatever its name."""

@@ -88,8 +88,8 @@ def _everywhere(line: Line) -> bool:
 
 @_live
 def _made(mesh: Any, namespace: str, line: Line) -> Iterable[Candidate]:
+    from egressctl.manifests.service_entry import LABEL_TARGET, read
     from egressctl.mesh import OURS
-    from egressctl.serviceentry import LABEL_TARGET, read
 
     for manifest in mesh.entries(None if _everywhere(line) else namespace, OURS):
         entry = read(manifest)
@@ -99,7 +99,7 @@ def _made(mesh: Any, namespace: str, line: Line) -> Iterable[Candidate]:
 
 @_live
 def _entries(mesh: Any, namespace: str, _: Line) -> Iterable[Candidate]:
-    from egressctl.serviceentry import read
+    from egressctl.manifests.service_entry import read
 
     for entry in map(read, mesh.entries(namespace)):
         yield Candidate(f"serviceentry/{entry.name}", ", ".join(entry.hosts))
@@ -164,9 +164,9 @@ def _words(*values: str) -> Callable[[Line], Iterable[Candidate]]:
 
 def _names_of(attribute: str) -> Callable[[Line], Iterable[Candidate]]:
     def source(_: Line) -> Iterable[Candidate]:
-        from egressctl import names
+        from egressctl.manifests import formats
 
-        return [Candidate(each) for each in getattr(names, attribute)]
+        return [Candidate(each) for each in getattr(formats, attribute)]
 
     return source
 

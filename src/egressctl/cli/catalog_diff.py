@@ -17,9 +17,9 @@ from egressctl.report.columns import aligned
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.catalog.published import Source
     from egressctl.catalog.sides import Row
     from egressctl.drift import Drift, Subject
+    from egressctl.manifests.published import Source
     from egressctl.model.entry import Manifest
     from egressctl.model.probe import Target
 

@@ -11,7 +11,7 @@ from egressctl.cli.console import drawable, tell_failure
 from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.cli.session import print_data
 from egressctl.errors import InvalidInput
-from egressctl.findings import Findings
+from egressctl.manifests.problems import Findings
 from egressctl.report.columns import aligned
 from egressctl.runtime.sanitize import neutralise
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.catalog.published import PAGE
 from egressctl.cli.console import drawable
 from egressctl.cli.options import Folders, Output, flat, folders_of
 from egressctl.cli.session import print_data
+from egressctl.manifests.published import PAGE
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from egressctl.catalog.families import Family
-    from egressctl.catalog.published import Source
+    from egressctl.manifests.published import Source
     from egressctl.model.probe import Target
 
 _HELP = """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
@@ -73,7 +73,7 @@ def show(
 
 def _document(text: str, target: Target | None) -> dict[str, Any]:
     """Return a file as data, with the addresses that it opens."""
-    from egressctl.documents import parse
+    from egressctl.manifests.yaml_reader import parse
 
     value: dict[str, Any] = dict(parse(text, "").documents[0].value)
     if target is not None:

@@ -15,7 +15,7 @@ from egressctl.errors import Conflict
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.differences import Difference
+    from egressctl.manifests.diff_text import Difference
 
 _HELP = """Show what create would change, by server-side dry run: a unified diff of what is there and what would be there.
 

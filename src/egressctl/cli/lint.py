@@ -68,7 +68,7 @@ def lint(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.lint.lint, or egressctl.filelint.lint for files."""
+    """Translate flags into egressctl.lint.live.lint, or egressctl.filelint.lint for files."""
     from egressctl.report.linted import FORMATS
     from egressctl.rules import chosen
     from egressctl.rules import named as rules_named
@@ -103,7 +103,7 @@ def lint(
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
     from egressctl import catalog
-    from egressctl.serviceentry import KIND_NAMES
+    from egressctl.manifests.service_entry import KIND_NAMES
 
     first = word.partition("/")[0]
     named = word in catalog.names(folders) or ("/" in word and (first in KIND_NAMES or catalog.has(word, folders)))
@@ -121,7 +121,8 @@ def _files(
     against: str,
     ask_server: bool,
 ) -> Linted:
-    from egressctl import filelint, manifests
+    from egressctl import filelint
+    from egressctl.lint import manifest_files as manifests
     from egressctl.staleness import known_for
 
     made_of = [flags.filename, flags.host, flags.address, flags.port]
@@ -164,8 +165,8 @@ def _others(
     session: sessions.Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
 ) -> Linted:
     from egressctl import catalog
-    from egressctl import lint as use_case
     from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.lint import live as use_case
 
     made = bool(flags.filename or flags.host or flags.address or flags.port)
     folders = folders_of(flags.catalog)
@@ -189,8 +190,8 @@ def _others(
 def _on_server(
     session: sessions.Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
 ) -> Linted:
-    from egressctl import lint as use_case
     from egressctl.cli.targets import scopes
+    from egressctl.lint import live as use_case
 
     mesh, namespace = session.mesh, session.namespace
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")

@@ -50,7 +50,7 @@ def rbac(
 ) -> int:
     """Translate flags into egressctl.rights.role."""
     from egressctl import rights
-    from egressctl.names import is_label
+    from egressctl.manifests.formats import is_label
 
     if output not in ("yaml", "json"):
         raise InvalidInput(f"--output {output}: rbac prints yaml or json")

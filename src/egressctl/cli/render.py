@@ -39,13 +39,13 @@ def render(
     *,
     target: TargetFlags,
 ) -> int:
-    """Translate flags into egressctl.serviceentry.render."""
+    """Translate flags into egressctl.manifests.service_entry.render."""
     import json
 
     from egressctl.cli.targets import scopes, wanted_targets
-    from egressctl.serviceentry import render as use_case
-    from egressctl.serviceentry import to_yaml
-    from egressctl.target import entries_of
+    from egressctl.manifests.egress_target import entries_of
+    from egressctl.manifests.service_entry import render as use_case
+    from egressctl.manifests.service_entry import to_yaml
 
     if api_version not in VERSIONS:
         raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))

@@ -71,6 +71,6 @@ def _print(folder: str, taken: Taken, output: Output) -> None:
 
 
 def _about(taken: Taken) -> dict[str, Any]:
-    from egressctl.documents import parse
+    from egressctl.manifests.yaml_reader import parse
 
     return dict(parse(taken.about, "snapshot.yaml").documents[0].value)

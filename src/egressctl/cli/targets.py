@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from egressctl import catalog
 from egressctl.cli.options import TargetFlags, folders_of
 from egressctl.errors import InvalidInput, Problem
+from egressctl.manifests.egress_target import from_flags, load, read_file
 from egressctl.model.probe import Target
-from egressctl.target import from_flags, load, read_file
 
 
 def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:

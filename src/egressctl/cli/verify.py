@@ -100,7 +100,7 @@ def verify(
     def work(_: Any) -> None:
         from egressctl import around as besides
         from egressctl import curl
-        from egressctl.target import probe_from_url
+        from egressctl.manifests.egress_target import probe_from_url
         from egressctl.verify import Asking
         from egressctl.verify import verify as use_case
 
@@ -146,8 +146,8 @@ def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking,
 
 def _address(text: str, *, allow_internal: bool) -> str:
     """Read --around-address. Raises InvalidInput."""
-    from egressctl.names import network
-    from egressctl.probes import url_fault
+    from egressctl.manifests.formats import network
+    from egressctl.manifests.probes import url_fault
 
     block = network(text) if text and "/" not in text else None
     if text and block is None:
@@ -171,7 +171,7 @@ def _wanted(
     from egressctl import catalog
     from egressctl.cli.options import TargetFlags
     from egressctl.cli.targets import wanted_targets
-    from egressctl.serviceentry import named_exactly
+    from egressctl.manifests.service_entry import named_exactly
     from egressctl.verify import bare, look_up, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
 
     namespace = session.namespace

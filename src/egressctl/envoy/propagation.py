@@ -18,8 +18,8 @@ from egressctl.envoy.config import (
     destination,
 )
 from egressctl.errors import ProxyUnreadable
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.names import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
 
 _ANY = "any address"
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program

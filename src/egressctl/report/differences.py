@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from egressctl.differences import Difference, unified
+from egressctl.manifests.diff_text import Difference, unified
 from egressctl.report.document import API_VERSION
 from egressctl.runtime.sanitize import LONGEST, neutralise
 

@@ -9,13 +9,22 @@ from typing import Any
 
 import yaml
 
-from egressctl.documents import Path, Place, field_name
 from egressctl.errors import InvalidInput
-from egressctl.findings import Findings
+from egressctl.manifests.formats import (
+    HTTP_PROTOCOLS,
+    LOCATIONS,
+    OPAQUE_PROTOCOLS,
+    RESOLUTIONS,
+    TLS_PROTOCOLS,
+    host_fault,
+    is_label,
+    network,
+)
+from egressctl.manifests.probes import read_probes, url_fault
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.yaml_reader import Path, Place, field_name
 from egressctl.model.entry import SUFFIX, Manifest, Port, ServiceEntry
 from egressctl.model.probe import BARE, Expectation, Probe, Target
-from egressctl.names import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, RESOLUTIONS, TLS_PROTOCOLS, host_fault, is_label, network
-from egressctl.probes import read_probes, url_fault
 
 GROUP = "networking.istio.io"
 PLURAL = "serviceentries"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.documents import MAX_BYTES
 from egressctl.errors import InvalidInput
-from egressctl.manifests import Manifests, of, read
+from egressctl.lint.manifest_files import Manifests, of, read
+from egressctl.manifests.yaml_reader import MAX_BYTES
 
 ENTRY = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [a.example]}\n"
 FOREIGN = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"

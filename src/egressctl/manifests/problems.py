@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from egressctl.documents import Path, Place, field_name, kind_of
 from egressctl.errors import Problem
+from egressctl.manifests.yaml_reader import Path, Place, field_name, kind_of
 
 Where = Callable[[Path], Place]
 """Says where a path of the checked value stands in what the user wrote."""

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.catalog import published
-from egressctl.catalog.published import Range, Retired, Source, addresses, as_data, grouped
 from egressctl.errors import InvalidInput
-from egressctl.findings import Findings
-from egressctl.target import load
+from egressctl.manifests import published
+from egressctl.manifests.egress_target import load
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.published import Range, Retired, Source, addresses, as_data, grouped
 
 FILE = """\
 apiVersion: egressctl.dev/v1alpha1
@@ -39,7 +39,7 @@ spec:
 
 
 def sources(text: str = FILE) -> tuple[Source, ...]:
-    from egressctl.documents import parse
+    from egressctl.manifests.yaml_reader import parse
 
     found = Findings()
     read = published.read(found, parse(text, "a file").documents[0].value["spec"]["published"], ())

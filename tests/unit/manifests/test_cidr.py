@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.blocks import Blocks, bits
+from egressctl.manifests.cidr import Blocks, bits
 
 SMALL = st.builds("10.{}.{}.{}/{}".format, *(st.integers(0, 3),) * 3, st.integers(6, 32))
 ANY = st.one_of(SMALL, st.builds(str, st.ip_addresses()), st.builds("2001:db8::/{}".format, st.integers(20, 64)))

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from egressctl.documents import Path, kind_of, shown
-from egressctl.findings import Findings
+from egressctl.manifests.formats import host_fault, is_label, punycode
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.yaml_reader import Path, kind_of, shown
 from egressctl.model.probe import Expectation, Probe, Verdict
-from egressctl.names import host_fault, is_label, punycode
 
 MAX_URL = 2048
 MAX_PATTERN = 500

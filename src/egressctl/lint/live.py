@@ -13,6 +13,9 @@ from egressctl.crowding import crowds
 from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
 from egressctl.listing import NAMESPACES
+from egressctl.manifests.egress_target import entries_of
+from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
+from egressctl.manifests.validation import check
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
@@ -20,11 +23,8 @@ from egressctl.neighbours import Neighbours
 from egressctl.rights import grants
 from egressctl.rules import Finding, Linted
 from egressctl.scope import ROOT_NAMESPACE
-from egressctl.serviceentry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.staleness import Known, known_for, stale
 from egressctl.surroundings import surroundings
-from egressctl.target import entries_of
-from egressctl.validate import check
 from egressctl.verify import look_up
 
 _AT_MOST = 10

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from egressctl import documents
-from egressctl.documents import MAX_BYTES, MAX_DEPTH, MAX_NODES, field_name, parse
 from egressctl.errors import InvalidInput
+from egressctl.manifests import yaml_reader
+from egressctl.manifests.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, field_name, parse
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Zl", "Zp")), max_size=12)
 """Without U+2028 and U+2029, which break lines in YAML 1.1 and do not in JSON."""
@@ -22,7 +22,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def only(text: str) -> documents.Document:
+def only(text: str) -> yaml_reader.Document:
     parsed = parse(text, "f.yaml")
     assert parsed.problems == ()
     (document,) = parsed.documents
@@ -114,7 +114,7 @@ def test_a_second_document_keeps_the_lines_of_the_file() -> None:
         (("\x1b[31m",), "[\\x1b[31m]"),
     ],
 )
-def test_fields_are_named_as_kubernetes_names_them(path: documents.Path, name: str) -> None:
+def test_fields_are_named_as_kubernetes_names_them(path: yaml_reader.Path, name: str) -> None:
     assert field_name(path) == name
 
 

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from egressctl.manifests.service_entry import to_yaml
 from egressctl.model.entry import Manifest
-from egressctl.serviceentry import to_yaml
 
 LIVE, MERGED = "LIVE", "MERGED"
 """The two sides, in kubectl's words: what is there, and what would be there."""

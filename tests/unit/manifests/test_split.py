@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from egressctl.manifests.egress_target import entries_of, load
+from egressctl.manifests.formats import is_label
+from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read, render
+from egressctl.manifests.split import parts, ranged
+from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Probe, Target
-from egressctl.names import is_label
-from egressctl.serviceentry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read, render
-from egressctl.split import parts, ranged
-from egressctl.target import entries_of, load
-from egressctl.validate import MAX_ITEMS
 
 MOST = 5
 """A limit that small sets meet as well; of these blocks no more than three begin at one address."""

@@ -11,10 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from egressctl.documents import Path, shown
 from egressctl.errors import Problem
-from egressctl.findings import Findings, Where
-from egressctl.names import (
+from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
     LOCATIONS,
     OPAQUE_PROTOCOLS,
@@ -27,6 +25,8 @@ from egressctl.names import (
     is_label,
     network,
 )
+from egressctl.manifests.problems import Findings, Where
+from egressctl.manifests.yaml_reader import Path, shown
 
 MAX_ITEMS = 256
 """So many hosts, and so many addresses, Istio takes in one ServiceEntry."""

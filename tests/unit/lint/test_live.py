@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl.lint import crowded, findings, offline, on_server, planned
+from egressctl.lint.live import crowded, findings, offline, on_server, planned
 from egressctl.listing import NAMESPACES
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.probe import Target

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from egressctl.manifests.formats import network
+from egressctl.manifests.service_entry import ANNOTATION_PARTS
+from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Target
-from egressctl.names import network
-from egressctl.serviceentry import ANNOTATION_PARTS
-from egressctl.validate import MAX_ITEMS
 
 _BITS = 32
 """IPv4: targets take no other addresses yet (validate.py)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from egressctl.names import Network, network
+from egressctl.manifests.formats import Network, network
 
 
 class Bits(NamedTuple):

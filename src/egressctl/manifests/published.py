@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
-from egressctl.documents import Path, shown
-from egressctl.findings import Findings
-from egressctl.names import network
+from egressctl.manifests.formats import network
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.yaml_reader import Path, shown
 
 PAGE = "page"
 """The format of a source that people read, and that holds no list: it says which hosts are called."""

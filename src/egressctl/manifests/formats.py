@@ -6,7 +6,7 @@ import ipaddress
 import re
 from functools import lru_cache
 
-from egressctl.documents import shown
+from egressctl.manifests.yaml_reader import shown
 
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")

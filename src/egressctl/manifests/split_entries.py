@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from egressctl.manifests.formats import network
+from egressctl.manifests.service_entry import ANNOTATION_PARTS, read
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.names import network
-from egressctl.serviceentry import ANNOTATION_PARTS, read
 
 
 def grouped(manifests: Iterable[Manifest]) -> list[list[Manifest]]:

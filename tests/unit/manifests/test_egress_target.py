@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl import serviceentry as se
-from egressctl import target
 from egressctl.errors import InvalidInput
+from egressctl.manifests import egress_target
+from egressctl.manifests import service_entry as se
 from egressctl.model.probe import Expectation, Probe, Target
 
 TARGET = """\
@@ -73,13 +73,13 @@ def test_the_name_of_a_target_of_several_entries_leaves_room_for_theirs() -> Non
 
 
 def only(text: str, **options: bool) -> Target:
-    (found,) = target.load(text, "f.yaml", **options)
+    (found,) = egress_target.load(text, "f.yaml", **options)
     return found
 
 
 def problems(text: str, **options: bool) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        target.load(text, "f.yaml", **options)
+        egress_target.load(text, "f.yaml", **options)
     assert str(caught.value) == "\n".join(map(str, caught.value.problems))
     return [str(problem) for problem in caught.value.problems]
 
@@ -261,12 +261,15 @@ class TestPlainServiceEntry:
 
 class TestSeveralDocuments:
     def test_both_kinds_can_stand_in_one_file(self) -> None:
-        assert [t.entry_name for t in target.load(f"{TARGET}---\n# nothing\n---\n{ENTRY}", "f.yaml")] == ["wikipedia-ext", "wiki"]
+        assert [t.entry_name for t in egress_target.load(f"{TARGET}---\n# nothing\n---\n{ENTRY}", "f.yaml")] == [
+            "wikipedia-ext",
+            "wiki",
+        ]
 
     def test_a_list_of_entries_is_read(self) -> None:
         items = [yaml.safe_load(ENTRY), yaml.safe_load(edited(ENTRY, ("name: wiki\n", "name: other\n")))]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {}})
-        assert [t.name for t in target.load(text, "f.yaml")] == ["wiki", "other"]
+        assert [t.name for t in egress_target.load(text, "f.yaml")] == ["wiki", "other"]
 
     def test_all_problems_of_all_documents_are_told_at_once_in_their_order(self) -> None:
         text = "---\n".join(
@@ -292,7 +295,7 @@ class TestSeveralDocuments:
         ]
 
     def test_one_name_in_two_namespaces_is_two_objects(self) -> None:
-        assert len(target.load(f"{ENTRY}---\n{edited(ENTRY, ('apps', 'more'))}", "f.yaml")) == 2
+        assert len(egress_target.load(f"{ENTRY}---\n{edited(ENTRY, ('apps', 'more'))}", "f.yaml")) == 2
 
     @pytest.mark.parametrize(
         "text",
@@ -318,7 +321,7 @@ class TestSeveralDocuments:
     )
     def test_any_arrangement_of_lines_gives_targets_or_invalid_input(self, text: str) -> None:
         try:
-            found = target.load(text, "f.yaml")
+            found = egress_target.load(text, "f.yaml")
         except InvalidInput:
             return
         assert all(t.name and t.spec["hosts"] for t in found)
@@ -327,17 +330,17 @@ class TestSeveralDocuments:
 class TestReadFile:
     def refused(self, path: object) -> str:
         with pytest.raises(InvalidInput) as caught:
-            target.read_file(str(path))
+            egress_target.read_file(str(path))
         return str(caught.value)
 
     def test_a_file_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "t.yaml"
         path.write_bytes(b"\xef\xbb\xbf# \xc3\xa4\n")
-        assert target.read_file(str(path)) == "# ä\n"
+        assert egress_target.read_file(str(path)) == "# ä\n"
 
     def test_a_dash_is_stdin(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: b\n")))
-        assert target.read_file("-") == "a: b\n"
+        assert egress_target.read_file("-") == "a: b\n"
 
     def test_what_comes_by_stdin_is_called_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
@@ -372,7 +375,7 @@ class TestReadFile:
 class TestFromFlags:
     def flags(self, name: str = "wiki", **changes: Any) -> Target:
         given: dict[str, Any] = {"hosts": ["wikipedia.org"], "addresses": ["208.80.154.224/27"], "ports": ["443"]}
-        return target.from_flags(name, **(given | changes))
+        return egress_target.from_flags(name, **(given | changes))
 
     def problems(self, name: str = "wiki", **changes: Any) -> list[str]:
         with pytest.raises(InvalidInput) as caught:
@@ -398,7 +401,7 @@ class TestFromFlags:
     def test_more_addresses_than_an_entry_holds_make_several_of_it(self) -> None:
         found = self.flags(addresses=MANY)
         assert found.spec["addresses"] == MANY
-        assert [each.entry_name for each in target.entries_of([found, self.flags("one")])] == [
+        assert [each.entry_name for each in egress_target.entries_of([found, self.flags("one")])] == [
             *("wiki-ext-1-2-0-17", "wiki-ext-1-2-128-17"),
             "one-ext",
         ]
@@ -479,12 +482,12 @@ class TestFromFlags:
 
 class TestProbeFromUrl:
     def test_it_expects_200_and_is_named_after_its_host(self) -> None:
-        assert target.probe_from_url("https://www.a.example/x") == Probe(
+        assert egress_target.probe_from_url("https://www.a.example/x") == Probe(
             "www-a-example", "https://www.a.example/x", Expectation()
         )
-        assert target.probe_from_url("https://a.example", name="n").name == "n"
+        assert egress_target.probe_from_url("https://a.example", name="n").name == "n"
 
     def test_what_is_ruled_out_names_the_flag(self) -> None:
         with pytest.raises(InvalidInput, match=r"^--probe: .*--allow-internal"):
-            target.probe_from_url("http://127.0.0.1")
-        assert target.probe_from_url("http://127.0.0.1", allow_internal=True).host == "127.0.0.1"
+            egress_target.probe_from_url("http://127.0.0.1")
+        assert egress_target.probe_from_url("http://127.0.0.1", allow_internal=True).host == "127.0.0.1"

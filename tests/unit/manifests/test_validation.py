@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.findings import Findings
+from egressctl.manifests.probes import pattern_fault, probe_name, read_probes, url_fault
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.validation import check
 from egressctl.model.probe import Expectation, Probe, Verdict
-from egressctl.probes import pattern_fault, probe_name, read_probes, url_fault
-from egressctl.validate import check
 
 TCP = {"number": 443, "name": "tcp-443", "protocol": "TCP"}
 TLS = {"number": 443, "name": "tls-443", "protocol": "TLS"}

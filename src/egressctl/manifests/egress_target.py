@@ -7,14 +7,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from egressctl.documents import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
 from egressctl.errors import InvalidInput, Problem
-from egressctl.findings import Findings
-from egressctl.model.entry import SUFFIX
-from egressctl.model.probe import Origin, Probe, Target
-from egressctl.names import LOCATIONS, RESOLUTIONS, is_label
-from egressctl.probes import probe_name, read_probes, url_fault
-from egressctl.serviceentry import (
+from egressctl.manifests.formats import LOCATIONS, RESOLUTIONS, is_label
+from egressctl.manifests.probes import probe_name, read_probes, url_fault
+from egressctl.manifests.problems import Findings
+from egressctl.manifests.service_entry import (
     ANNOTATION_FIELD_MANAGER,
     ANNOTATION_PROBES,
     GROUP,
@@ -27,7 +24,10 @@ from egressctl.serviceentry import (
     read,
     read_annotation,
 )
-from egressctl.validate import MAX_ITEMS, MOST_ADDRESSES, check
+from egressctl.manifests.validation import MAX_ITEMS, MOST_ADDRESSES, check
+from egressctl.manifests.yaml_reader import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
+from egressctl.model.entry import SUFFIX
+from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
 TARGET_KIND = "EgressTarget"
@@ -54,7 +54,7 @@ def entries_of(targets: Iterable[Target]) -> list[Target]:
             found.append(target)
             continue
         # Few targets need it.
-        from egressctl.split import parts
+        from egressctl.manifests.split import parts
 
         found += parts(target)
     return found
@@ -314,7 +314,7 @@ def _spec(value: Mapping[str, Any], found: Findings, own: bool) -> Any:
 
 def _filled(found: Findings, spec: Mapping[str, Any]) -> Any:
     """Give the ServiceEntry's spec, with the published blocks as its addresses where it names none of its own."""
-    from egressctl.catalog import published
+    from egressctl.manifests import published
 
     sources = published.read(found, spec["published"], ("spec", "published"))
     entry = spec.get("serviceEntry")

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from egressctl import serviceentry as se
-from egressctl.documents import parse
 from egressctl.errors import InvalidInput
+from egressctl.manifests import service_entry as se
+from egressctl.manifests.yaml_reader import parse
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Target, Verdict
 

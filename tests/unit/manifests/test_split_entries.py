@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from egressctl.clashes import clashes, rivals
 from egressctl.cleanup import by_target
+from egressctl.manifests.service_entry import read, render
+from egressctl.manifests.split import parts
+from egressctl.manifests.split_entries import grouped, holding, joined, listed
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Probe, Target
-from egressctl.parts import grouped, holding, joined, listed
-from egressctl.serviceentry import read, render
-from egressctl.split import parts
 from egressctl.verify import of_manifests
 
 ADDRESSES = [f"{first}.0.{third}.0/24" for first in (23, 52, 151) for third in range(200)]
