@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from egressctl.envoy import ProxyConfig, parse_config
+from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.dump import parse_config
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 TLS_INSPECTOR = {"name": "tls", "typed_config": {"@type": f"{_EXTENSIONS}.listener.tls_inspector.v3.TlsInspector"}}

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from egressctl import obstacles
-from egressctl.clash import About, Clash
-from egressctl.clashes import clashes
+from egressctl.istio import interference
+from egressctl.istio.conflict import About, Clash
+from egressctl.istio.conflict_index import ByHost, Neighbours
+from egressctl.istio.conflicts import clashes
+from egressctl.istio.precedence import exported
 from egressctl.manifests.service_entry import KIND
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
-from egressctl.neighbours import ByHost, Neighbours
-from egressctl.precedence import exported
 from egressctl.rules import Finding
 
 _COMPARED = 200
@@ -115,10 +115,10 @@ class _World:
             if clash.rule == "same-host" and clash.about.namespace != here:
                 other = self._by_name[clash.about.namespace, clash.about.name]
                 yield from (each for each in clashes(entry, [other], other.namespace) if each.rule == "same-host")
-        yield from obstacles.services_inside(entry, self._around.services)
-        yield from obstacles.hidden(entry, self._around.sidecars, here, self._around.root)
-        yield from obstacles.rerouted(entry, self._routes.of(entry), here)
-        yield from obstacles.wrapped(entry, self._rules.of(entry), here)
+        yield from interference.services_inside(entry, self._around.services)
+        yield from interference.hidden(entry, self._around.sidecars, here, self._around.root)
+        yield from interference.rerouted(entry, self._routes.of(entry), here)
+        yield from interference.wrapped(entry, self._rules.of(entry), here)
 
 
 def _of_sidecars(
@@ -140,8 +140,8 @@ def _of_sidecars(
             for namespace in _standing_for(places, entry) if general else [me.namespace]:
                 if exported(entry, namespace):
                     olds, news = (_for(namespace, each.sidecars, base.root) for each in (base, after))
-                    before = _by_text(obstacles.hidden(entry, olds, namespace, base.root))
-                    now = _by_text(obstacles.hidden(entry, news, namespace, base.root))
+                    before = _by_text(interference.hidden(entry, olds, namespace, base.root))
+                    now = _by_text(interference.hidden(entry, news, namespace, base.root))
                     yield from _taken(me, entry, before, now)
 
 
@@ -165,8 +165,8 @@ def _of_routes(
 ) -> Iterator[tuple[About, Finding]]:
     """Yield what VirtualServices and DestinationRules of the files do to entries that stand there."""
     for kind, there, acting in (
-        ("VirtualService", base.virtual_services, obstacles.rerouted),
-        ("DestinationRule", base.destination_rules, obstacles.wrapped),
+        ("VirtualService", base.virtual_services, interference.rerouted),
+        ("DestinationRule", base.destination_rules, interference.wrapped),
     ):
         olds = {_about(each): each for each in there}
         for manifest in others.get(kind, ()):

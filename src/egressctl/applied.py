@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from egressctl.errors import InvalidInput
+from egressctl.istio.precedence import exported
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed
-from egressctl.precedence import exported
 
 MESH_INTERNAL = "MESH_INTERNAL"
 NOBODY = "~"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl import envoy
-from egressctl.envoy import VIRTUAL_OUTBOUND
+from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
+from egressctl.envoy.counts import ClusterCounts
 from egressctl.interception import JUDGED, left_out
 from egressctl.manifests.formats import auto_allocated, matches_host, network
 from egressctl.model.entry import ServiceEntry, Surroundings
@@ -52,8 +52,8 @@ class Seen:
     """
 
     source: Source
-    config: envoy.ProxyConfig | None = None
-    counts: envoy.ClusterCounts | None = None
+    config: ProxyConfig | None = None
+    counts: ClusterCounts | None = None
     entries: Sequence[ServiceEntry] | None = None
     around: Callable[[], Surroundings | None] = lambda: None
     unreadable: str = ""

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
-from egressctl.envoy import PASSTHROUGH
+from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.istio.port_conflicts import Side
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
 from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh
@@ -21,7 +22,6 @@ from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.ownership import lists
-from egressctl.portclashes import Side
 from egressctl.runtime.progress import Progress
 from egressctl.verify import Asking, Wanted, verify_from
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from egressctl import envoy
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, ProxyConfig, Reading
+from egressctl.envoy.propagation import missing
 from egressctl.errors import CouldNotAsk, TimedOut
+from egressctl.istio.precedence import exported
+from egressctl.istio.sidecar_scope import Sight, governing, sight
 from egressctl.mesh import Mesh
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
-from egressctl.precedence import exported
 from egressctl.runtime.progress import Progress
-from egressctl.scope import Sight, governing, sight
 from egressctl.sidecar import until
 from egressctl.surroundings import surroundings
 
@@ -70,12 +70,12 @@ class _Wait:
         self.mesh, self.source, self.entries, self.progress = mesh, source, entries, progress
         self.begun = time.monotonic()
         self.missing: list[tuple[ServiceEntry, str]] = []
-        self.first: envoy.ProxyConfig | None = None
-        self.last: envoy.ProxyConfig | None = None
+        self.first: ProxyConfig | None = None
+        self.last: ProxyConfig | None = None
         self.hint = ""
 
-    def arrived(self, config: envoy.ProxyConfig) -> bool:
-        self.missing = [(entry, each) for entry in self.entries for each in envoy.missing(config, entry)]
+    def arrived(self, config: ProxyConfig) -> bool:
+        self.missing = [(entry, each) for entry in self.entries for each in missing(config, entry)]
         self.first, self.last = self.first or config, config
         if self.missing:
             what = f"{len(self.missing)} missing, first {self.missing[0][1]}"
@@ -83,7 +83,7 @@ class _Wait:
             self.give_up(config)
         return not self.missing
 
-    def give_up(self, config: envoy.ProxyConfig) -> None:
+    def give_up(self, config: ProxyConfig) -> None:
         """Raise TimedOut where all that is missing will not come."""
         waited = time.monotonic() - self.begun
         stale = self.first is not None and bool(self.first.errors.items() & config.errors.items())
@@ -102,7 +102,7 @@ class _Wait:
             reason, self.hint = f": {delay.reason}", self._then(delay)
         return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
 
-    def _why(self, config: envoy.ProxyConfig, around: Surroundings) -> Delay:
+    def _why(self, config: ProxyConfig, around: Surroundings) -> Delay:
         return why_lacking(self.source, config, self.missing, around)
 
     @property
@@ -131,9 +131,7 @@ def look_around(mesh: Mesh, source: Source) -> Surroundings:
         return Surroundings(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
 
 
-def why_lacking(
-    source: Source, config: envoy.ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: Surroundings
-) -> Delay:
+def why_lacking(source: Source, config: ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: Surroundings) -> Delay:
     """Say why the pod's sidecar does not have what entries list, each with what `envoy.missing` names of it."""
     # Only a wait that is in trouble needs it.
     from egressctl.waiting import summed_up, why_missing

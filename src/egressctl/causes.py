@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from egressctl.kube.rbac import EXEC, grant
 from egressctl.manifests.service_entry import LABEL_TARGET
 from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Evidence, Outcome, Source
 from egressctl.model.probe import Probe
-from egressctl.rights import EXEC, grant
 
 
 @dataclass(frozen=True, slots=True)

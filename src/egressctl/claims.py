@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from egressctl import envoy, ownership
+from egressctl import ownership
 from egressctl.approach import Place, Seen
 from egressctl.causes import Situation, explain
 from egressctl.diagnosis import why_not_ours, wraps
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, destination
+from egressctl.envoy.propagation import refusal
+from egressctl.envoy.walk import led_to, outbound_policy
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Outcome, Owner, Ownership, Walk
 
 
-def claimant(place: Place, walk: Walk, config: envoy.ProxyConfig, seen: Seen) -> tuple[ServiceEntry | None, Owner | None]:
+def claimant(place: Place, walk: Walk, config: ProxyConfig, seen: Seen) -> tuple[ServiceEntry | None, Owner | None]:
     """Return the ServiceEntry whose Envoy cluster it is, and whether that is the wanted one's; for a bare URL, whose it is."""
-    names = envoy.led_to(walk)
+    names = led_to(walk)
     if not names or names[0] in (BLACKHOLE, PASSTHROUGH):
         own = None if not place.entry_name else Owner(Ownership.OTHERS, "the way leads to no ServiceEntry's Envoy cluster")
         return None, own
@@ -36,7 +38,7 @@ def claimant(place: Place, walk: Walk, config: envoy.ProxyConfig, seen: Seen) ->
 
 
 def _owned_by(
-    place: Place, walk: Walk, config: envoy.ProxyConfig, entries: Sequence[ServiceEntry], pod_namespace: str
+    place: Place, walk: Walk, config: ProxyConfig, entries: Sequence[ServiceEntry], pod_namespace: str
 ) -> tuple[ServiceEntry | None, Owner | None]:
     def ask(entry: ServiceEntry) -> Owner:
         others = [each for each in entries if (each.namespace, each.name) != (entry.namespace, entry.name)]
@@ -45,7 +47,7 @@ def _owned_by(
     wanted = ask(place.entry) if place.entry else None
     if place.entry and wanted and wanted.ownership is Ownership.OWNED:
         return place.entry, wanted
-    to = envoy.destination(walk.envoy_cluster or "")
+    to = destination(walk.envoy_cluster or "")
     for entry in entries:
         if to and to.host in entry.hosts and entry is not place.entry:
             found = ask(entry)
@@ -61,7 +63,7 @@ def _owned_by(
 def why_not(
     place: Place,
     seen: Seen,
-    config: envoy.ProxyConfig,
+    config: ProxyConfig,
     walk: Walk,
     owner: Owner | None,
     hosts: Sequence[str] | None,
@@ -71,8 +73,8 @@ def why_not(
     evidence = Evidence(
         walk=walk,
         owner=owner,
-        policy=envoy.outbound_policy(config),
-        refused=envoy.refusal(config, place.entry) if place.entry else "",
+        policy=outbound_policy(config),
+        refused=refusal(config, place.entry) if place.entry else "",
         destination_rule=known.destination_rule if known and known.tls and not place.probe.expect.via else "",
         endpoints=len(hosts) if hosts is not None and known and known.type != "ORIGINAL_DST" else None,
     )

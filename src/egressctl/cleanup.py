@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from egressctl import curl, envoy
+from egressctl import curl
 from egressctl.create import DRY_RUNS
-from egressctl.envoy import NOTHING, PASSTHROUGH, Reading
+from egressctl.envoy.config import NOTHING, PASSTHROUGH, Reading
+from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
+from egressctl.kube.rbac import REMOVE
 from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
 from egressctl.mesh import OURS, Mesh, kubectl_delete
 from egressctl.model.cause import CauseCode
@@ -19,7 +21,6 @@ from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.planning import manager_of
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
-from egressctl.rights import REMOVE
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
 from egressctl.source import ANY_SOURCE, SourceChoice
@@ -134,7 +135,7 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
             progress.result(f"{_called(each)} deleted{DRY_RUNS[how.dry_run]}")
         return done
     namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
-    counts: dict[str, envoy.ClusterCounts | None] = {}
+    counts: dict[str, ClusterCounts | None] = {}
     if not how.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
         # With its Envoy cluster the counts of what is still open go, and the connections stay.
         asked = namespaces if how.verify and how.wait else []
@@ -179,7 +180,7 @@ def _prove_closed(
     how: Removal,
     done: Removed,
     progress: Progress,
-    counts: envoy.ClusterCounts | None,
+    counts: ClusterCounts | None,
 ) -> None:
     source = mesh.source(namespace, how.choice)
     reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], how.timeout, progress, counts)

@@ -8,9 +8,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from egressctl.arrival import await_sidecar
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
-from egressctl.listing import NAMESPACES
+from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import PLURAL, read, taken_over_by, without_managed_fields
 from egressctl.mesh import Mesh, kubectl_delete
@@ -30,7 +30,7 @@ from egressctl.surroundings import surroundings
 from egressctl.verify import look_up
 
 if TYPE_CHECKING:
-    from egressctl.clash import Clash
+    from egressctl.istio.conflict import Clash
 
 _TOLD_OF = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""

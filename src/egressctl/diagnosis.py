@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from egressctl import precedence
 from egressctl.causes import Situation, explain
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH, destination
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, destination
+from egressctl.istio import precedence
+from egressctl.istio.precedence import exported
+from egressctl.istio.sidecar_scope import Sight, egress_hosts, governing, sight
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Ownership
 from egressctl.ownership import lists
-from egressctl.precedence import exported
-from egressctl.scope import Sight, egress_hosts, governing, sight
 
 SIDECARS = "sidecars"
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from egressctl import curl, envoy, oldcurl
+from egressctl import curl, oldcurl
 from egressctl.asking import NoCurl
+from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.info import ProxyInfo
+from egressctl.envoy.walk import outbound_policy
 from egressctl.errors import (
     EgressctlError,
     Forbidden,
@@ -22,11 +25,11 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
+from egressctl.kube.rbac import RIGHTS, grants, needed
 from egressctl.manifests.service_entry import GROUP, PLURAL
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
-from egressctl.rights import RIGHTS, grants, needed
 from egressctl.source import SourceChoice
 
 CLOCK_SECONDS = 30.0
@@ -257,7 +260,7 @@ def _sidecar(mesh: Mesh, source: Source) -> Check:
     return sidecar(source, mesh.proxy_info(source))
 
 
-def sidecar(source: Source, info: envoy.ProxyInfo) -> Check:
+def sidecar(source: Source, info: ProxyInfo) -> Check:
     """Judge what the sidecar says of itself."""
     versions = f"Envoy {info.envoy or 'of unknown version'}" + (f", Istio {info.istio}" if info.istio else "")
     if info.state != "LIVE":
@@ -266,9 +269,9 @@ def sidecar(source: Source, info: envoy.ProxyInfo) -> Check:
     return _ok("sidecar", f"{versions}, LIVE")
 
 
-def policy(config: envoy.ProxyConfig) -> Check:
+def policy(config: ProxyConfig) -> Check:
     """Judge the outbound traffic policy that the sidecar has in force."""
-    match envoy.outbound_policy(config):
+    match outbound_policy(config):
         case "REGISTRY_ONLY":
             return _ok("outbound-policy", "REGISTRY_ONLY: what no ServiceEntry lists is refused")
         case "ALLOW_ANY":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from egressctl.causes import Situation
-from egressctl.envoy import BLACKHOLE
+from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.evidence import Capture
 
 GATEWAY_STATUS = (502, 503, 504)

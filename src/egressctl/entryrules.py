@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl import obstacles
 from egressctl.errors import InvalidInput
 from egressctl.fronts import front_of
+from egressctl.istio import interference
 from egressctl.manifests.formats import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, Network, covers, network
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, probes_of
 from egressctl.manifests.yaml_reader import Path
@@ -41,7 +41,7 @@ def of_any(entry: ServiceEntry, spec: Mapping[str, Any] | None, originating: Seq
     DestinationRule wraps in TLS: to them nothing goes in the clear.
     """
     broad = tuple(_broadly_exported(entry))
-    yield from (each for each in obstacles.own(entry) if not (broad and each.rule == "exported-everywhere"))
+    yield from (each for each in interference.own(entry) if not (broad and each.rule == "exported-everywhere"))
     yield from broad
     yield from _on_fronts(entry)
     if not all(any(covers(wide, host) for wide in originating) for host in entry.hosts):

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from egressctl import envoy, ownership
+from egressctl import ownership
 from egressctl.causes import Situation
 from egressctl.curl import looks_reset
-from egressctl.envoy import BLACKHOLE, NOTHING, Reading
+from egressctl.envoy.config import BLACKHOLE, NOTHING, EnvoyCluster, ProxyConfig, Reading, destination
+from egressctl.envoy.counts import moved
+from egressctl.envoy.propagation import refusal
+from egressctl.envoy.walk import outbound_policy, walk
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Method, Outcome, Owner, Ownership, Sent, Source, Walk
 from egressctl.model.probe import Probe, Speech, Verdict
@@ -19,7 +22,7 @@ from egressctl.model.result import ProbeResult
 from egressctl.verdict import result
 
 if TYPE_CHECKING:
-    from egressctl import accesslog
+    from egressctl.envoy import access_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,12 @@ class Findings:
     def moved(self) -> Callable[[tuple[str, str, int]], Counts]:
         """How the counts of an Envoy cluster and address moved between the readings, which must both have counts."""
         before, after = self.before.counts or {}, self.after.counts or {}
-        return cache(lambda at: envoy.moved(before, after, *at))
+        return cache(lambda at: moved(before, after, *at))
 
     @cached_property
     def policy(self) -> str:
         """The outbound traffic policy, "" where it could not be read."""
-        return envoy.outbound_policy(self.after.config) if self.after.config else ""
+        return outbound_policy(self.after.config) if self.after.config else ""
 
     @cached_property
     def expected(self) -> Counter[tuple[str, str, int]]:
@@ -104,13 +107,13 @@ def judged(findings: Findings) -> list[ProbeResult | None]:
     findings = _of_parts(findings)
     owners: dict[tuple[object, ...], Owner | None] = {}
     results: list[ProbeResult | None] = []
-    for index, (question, each, walk) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
+    for index, (question, each, led) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
         if each.outcome is None or each.failure:
             results.append(None)
             continue
-        asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, walk)
+        asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, led)
         if asked not in owners:
-            owners[asked] = _owner(question, walk, findings)
+            owners[asked] = _owner(question, led, findings)
         evidence = _evidence(index, owners[asked], findings)
         results.append(_judged(question, each.outcome, evidence, findings))
     return results
@@ -162,15 +165,15 @@ def way(before: Reading, after: Reading, place: Place) -> Walk | None:
     """
     if before.config is None or after.config is None or not place.ip:
         return None
-    first, last = (envoy.walk(config, *place) for config in (before.config, after.config))
+    first, last = (walk(config, *place) for config in (before.config, after.config))
     # Whether an Envoy cluster exists is read once, after.
     if not last.unknown and replace(first, absent=last.absent, direct_status=last.direct_status) != last:
         changed = "the sidecar's configuration changed while the probe was under way"
         return replace(last, envoy_cluster=None, choices=(), unknown=changed)
     if not last.choices or last.unknown or before.counts is None or after.counts is None:
         return last
-    moved = [name for name in last.choices if envoy.moved(before.counts, after.counts, name, place.ip, place.port).requests]
-    return replace(last, envoy_cluster=moved[0]) if len(moved) == 1 else last
+    used = [name for name in last.choices if moved(before.counts, after.counts, name, place.ip, place.port).requests]
+    return replace(last, envoy_cluster=used[0]) if len(used) == 1 else last
 
 
 def left_no_row(sent: Sent) -> bool:
@@ -179,15 +182,15 @@ def left_no_row(sent: Sent) -> bool:
     return outcome is not None and bool(outcome.remote_ip) and sent.capture is Capture.UNKNOWN and looks_reset(outcome)
 
 
-def refused_here(config: envoy.ProxyConfig | None, sent: Sent, place: Place) -> bool:
+def refused_here(config: ProxyConfig | None, sent: Sent, place: Place) -> bool:
     """Say whether a probe was refused, without a row, where the configuration leads to BlackHoleCluster or to nothing.
 
     A bare connection hangs where the egress is open, and proves nothing where nothing was refused.
     """
     if config is None or not left_no_row(sent):
         return False
-    walk = envoy.walk(config, *place)
-    return not walk.unknown and not walk.choices and walk.envoy_cluster in (None, BLACKHOLE)
+    led = walk(config, *place)
+    return not led.unknown and not led.choices and led.envoy_cluster in (None, BLACKHOLE)
 
 
 def only_uncounted(result: ProbeResult | None) -> bool:
@@ -197,13 +200,13 @@ def only_uncounted(result: ProbeResult | None) -> bool:
     return result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
 
 
-def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[accesslog.Connection, int]]:
+def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[access_log.Connection, int]]:
     """Return by a question's index which connection the access log is to show, and in how many lines at least.
 
     Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
     """
     # Few commands come to this.
-    from egressctl import accesslog
+    from egressctl.envoy import access_log
 
     sharing = Counter(each.connection for each in findings.sent)
     found = {}
@@ -211,23 +214,23 @@ def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[access
         sent, walk = findings.sent[index], findings.walks[index]
         if sent.outcome is not None:
             at = sent.outcome
-            connection = accesslog.Connection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
+            connection = access_log.Connection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
             found[index] = connection, sharing[sent.connection] if walk and walk.http_route else 1
     return found
 
 
 def without_end(place: Place, before: Reading, after: Reading) -> bool:
     """Say whether the way leads to an Envoy cluster that the sidecar does not have, or that has no hosts."""
-    walk = envoy.walk(after.config, *place) if after.config else None
-    return walk is not None and not walk.unknown and (walk.absent or _endpoints(_envoy_cluster(walk, after), before, after) == 0)
+    led = walk(after.config, *place) if after.config else None
+    return led is not None and not led.unknown and (led.absent or _endpoints(_envoy_cluster(led, after), before, after) == 0)
 
 
-def _envoy_cluster(walk: Walk | None, after: Reading) -> envoy.EnvoyCluster | None:
+def _envoy_cluster(walk: Walk | None, after: Reading) -> EnvoyCluster | None:
     known = after.config.envoy_clusters if after.config else None
     return (known or {}).get(walk.envoy_cluster or "") if walk else None
 
 
-def _endpoints(of: envoy.EnvoyCluster | None, before: Reading, after: Reading) -> int | None:
+def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int | None:
     """Count the hosts of an Envoy cluster that has hosts of its own; the more of two readings, for they come and go."""
     if of is None or of.type in ("", "ORIGINAL_DST") or before.counts is None or after.counts is None:
         return None
@@ -248,7 +251,7 @@ def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
         walk=walk,
         owner=owner,
         policy=findings.policy,
-        refused=envoy.refusal(after.config, question.entry) if after.config and question.entry else "",
+        refused=refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         endpoints=_endpoints(leads_to, before, after),
     )
@@ -284,7 +287,7 @@ def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner |
         return None
     whose = partial(_whose, port=question.probe.port, walk=walk, config=config, pod_namespace=findings.source.namespace)
     if entry is None:
-        around, to = findings.around(), envoy.destination(walk.envoy_cluster or "")
+        around, to = findings.around(), destination(walk.envoy_cluster or "")
         entries = around.entries if around else ()
         claims = (whose(each, entries) for each in entries if to and to.host in each.hosts)
         owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
@@ -305,7 +308,7 @@ def _whose(
     *,
     port: int,
     walk: Walk,
-    config: envoy.ProxyConfig,
+    config: ProxyConfig,
     pod_namespace: str,
 ) -> Owner | None:
     """Ask whose Envoy cluster it is, among these entries; None where the entry is not among them.

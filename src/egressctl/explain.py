@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache, partial
 
-from egressctl import catalog, envoy
+from egressctl import catalog
 from egressctl.approach import Place, Seen
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, EnvoyCluster, ProxyConfig, Reading
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.walk import led_to, route_names, walk
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.evidence import Question
 from egressctl.manifests.egress_target import probe_from_url
@@ -207,17 +209,17 @@ def _read(mesh: Mesh, source: Source, places: Collection[Led]) -> tuple[Reading,
     return NOTHING, f"the configuration of the sidecar of {source.pod} changes while it is read"
 
 
-def _config(mesh: Mesh, source: Source, places: Collection[Led]) -> envoy.ProxyConfig:
+def _config(mesh: Mesh, source: Source, places: Collection[Led]) -> ProxyConfig:
     config = mesh.proxy_config(source)
-    if names := {name for place in places for name in envoy.route_names(config, *place)}:
+    if names := {name for place in places for name in route_names(config, *place)}:
         config = replace(config, routes=mesh.routes(source, names))
-    led = {name for place in places for name in envoy.led_to(envoy.walk(config, *place))}
-    found: Mapping[str, envoy.EnvoyCluster] = mesh.envoy_clusters(source, led) if led else {}
+    led = {name for place in places for name in led_to(walk(config, *place))}
+    found: Mapping[str, EnvoyCluster] = mesh.envoy_clusters(source, led) if led else {}
     return replace(config, envoy_clusters=found)
 
 
-def _or_none(call: Callable[[], envoy.ClusterCounts]) -> Callable[[], envoy.ClusterCounts | None]:
-    def ask() -> envoy.ClusterCounts | None:
+def _or_none(call: Callable[[], ClusterCounts]) -> Callable[[], ClusterCounts | None]:
+    def ask() -> ClusterCounts | None:
         try:
             return call()
         except CouldNotAsk:

@@ -6,20 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from egressctl import entryrules, obstacles
-from egressctl.admission.analyzers import analysed
-from egressctl.admission.refusals import refusals
-from egressctl.clash import About, Clash
+from egressctl import entryrules
 from egressctl.crowding import crowds
 from egressctl.ignores import Ignores
+from egressctl.istio import interference
+from egressctl.istio.conflict import About, Clash
+from egressctl.istio.conflict_index import ByHost, Neighbours
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
+from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.checks.istioctl_analyze import analysed
 from egressctl.lint.manifest_files import File, Manifests
 from egressctl.manifests.egress_target import TARGET_KIND, read_document
 from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read, render
 from egressctl.manifests.yaml_reader import Document, Path
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
-from egressctl.neighbours import ByHost, Neighbours
 from egressctl.rules import RULES, Finding, Linted
-from egressctl.scope import ROOT_NAMESPACE, egress_hosts
 from egressctl.staleness import Known, stale
 
 _AT_MOST = 3
@@ -190,7 +191,7 @@ class _Beside:
 
     def __init__(self, others: Mapping[str, Sequence[Manifest]]) -> None:
         self.sidecars = others.get("Sidecar", ())
-        self.originating = obstacles.originating(others.get("DestinationRule", ()))
+        self.originating = interference.originating(others.get("DestinationRule", ()))
         self._routes = ByHost(others.get("VirtualService", ()), lambda each: _texts(_spec(each).get("hosts")))
         self._rules = ByHost(others.get("DestinationRule", ()), lambda each: _texts([_spec(each).get("host")]))
         self._exact = ByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
@@ -198,12 +199,12 @@ class _Beside:
     def in_the_way(self, entry: ServiceEntry) -> Iterator[Clash]:
         """Yield what they do to an entry for pods of its own namespace; where one keeps one block of it, for any pods."""
         here = entry.namespace
-        yield from obstacles.hidden(entry, self.sidecars, here, ROOT_NAMESPACE)
+        yield from interference.hidden(entry, self.sidecars, here, ROOT_NAMESPACE)
         for namespace in sorted({_about(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
-            found = obstacles.hidden(entry, self.sidecars, namespace, ROOT_NAMESPACE)
+            found = interference.hidden(entry, self.sidecars, namespace, ROOT_NAMESPACE)
             yield from (each for each in found if each.rule == "one-block-kept")
-        yield from obstacles.rerouted(entry, self._routes.of(entry), here)
-        yield from obstacles.wrapped(entry, self._rules.of(entry), here)
+        yield from interference.rerouted(entry, self._routes.of(entry), here)
+        yield from interference.wrapped(entry, self._rules.of(entry), here)
 
 
 def _spec(manifest: Manifest) -> Mapping[str, Any]:

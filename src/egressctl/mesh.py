@@ -10,8 +10,14 @@ from functools import cached_property, partial
 from typing import Any
 from urllib.parse import quote
 
-from egressctl import asking, capture, curl, envoy, sample
+from egressctl import asking, capture, curl, sample
+from egressctl.envoy.config import EnvoyCluster, ProxyConfig, Versions
+from egressctl.envoy.counts import ClusterCounts, parse_clusters
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
+from egressctl.envoy.info import ProxyInfo, parse_info
+from egressctl.envoy.routes import RouteConfig
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound, ProxyUnreadable, Refused
+from egressctl.kube.rbac import Rule, grant
 from egressctl.kube.rest import Api, namespaced
 from egressctl.manifests.service_entry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read
 from egressctl.model.cause import CauseCode
@@ -19,7 +25,6 @@ from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Capture, Outcome, Sent, Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import KubernetesInfo
-from egressctl.rights import Rule, grant
 from egressctl.runtime.concurrency import gather
 from egressctl.source import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
 
@@ -203,47 +208,47 @@ class Mesh:
 
     # The sidecar
 
-    def proxy_config(self, source: Source) -> envoy.ProxyConfig:
+    def proxy_config(self, source: Source) -> ProxyConfig:
         """Read the sidecar's listeners. Raises ProxyUnreadable, Forbidden."""
         # Not what was refused: where Envoy does not know a type in it, it writes no JSON at all, whichever names are asked for.
-        return envoy.parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,active_state,error_state.details"))
+        return parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,active_state,error_state.details"))
 
     def listener_errors(self, source: Source) -> Mapping[str, str]:
         """Read by listener name what Envoy said when it refused an update. Raises ProxyUnreadable, Forbidden."""
-        return envoy.parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,error_state.details")).errors
+        return parse_config(self._ask_proxy(source, f"{_LISTENERS}&mask=name,error_state.details")).errors
 
-    def listener_versions(self, source: Source) -> envoy.Versions:
+    def listener_versions(self, source: Source) -> Versions:
         """Read which version of each listener the sidecar has in force. Raises ProxyUnreadable, Forbidden."""
         fields = "name,active_state.version_info,active_state.last_updated,error_state.details"
-        return envoy.parse_versions(self._ask_proxy(source, f"{_LISTENERS}&mask={fields}"))
+        return parse_versions(self._ask_proxy(source, f"{_LISTENERS}&mask={fields}"))
 
     def route_versions(self, source: Source) -> Mapping[str, str]:
         """Read by name which version of each route configuration the sidecar has. Raises ProxyUnreadable, Forbidden."""
         answer = self._ask_proxy(source, f"{_ROUTES}&mask=version_info,last_updated,route_config.name")
-        return {name: each.version for name, each in envoy.parse_routes(answer).items()}
+        return {name: each.version for name, each in parse_routes(answer).items()}
 
-    def routes(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.RouteConfig]:
+    def routes(self, source: Source, names: Iterable[str]) -> Mapping[str, RouteConfig]:
         """Read those of the sidecar's route configurations that have these names. Raises ProxyUnreadable, Forbidden."""
-        return envoy.parse_routes(self._ask_proxy(source, _named(_ROUTES, map(re.escape, names))))
+        return parse_routes(self._ask_proxy(source, _named(_ROUTES, map(re.escape, names))))
 
-    def routes_of_ports(self, source: Source, ports: Iterable[int]) -> Mapping[str, envoy.RouteConfig]:
+    def routes_of_ports(self, source: Source, ports: Iterable[int]) -> Mapping[str, RouteConfig]:
         """Read the route configurations that istiod makes for these ports. Raises ProxyUnreadable, Forbidden."""
         # `80`, and `HOST:80` for a listener of an address.
-        return envoy.parse_routes(self._ask_proxy(source, _named(_ROUTES, (f"(.*:)?{port}" for port in ports))))
+        return parse_routes(self._ask_proxy(source, _named(_ROUTES, (f"(.*:)?{port}" for port in ports))))
 
-    def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, envoy.EnvoyCluster]:
+    def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, EnvoyCluster]:
         """Read those of the sidecar's Envoy clusters that have these names. Raises ProxyUnreadable, Forbidden."""
         # A dot for whatever a pattern reads otherwise: that is short, and finds at most a few more.
         path = _named("config_dump?resource=dynamic_active_clusters", (re.sub(r"[^\w-]", ".", name) for name in names))
-        return envoy.parse_envoy_clusters(self._ask_proxy(source, path))
+        return parse_envoy_clusters(self._ask_proxy(source, path))
 
-    def proxy_counts(self, source: Source) -> envoy.ClusterCounts:
+    def proxy_counts(self, source: Source) -> ClusterCounts:
         """Read the sidecar's connection counts by Envoy cluster and host. Raises ProxyUnreadable, Forbidden."""
-        return envoy.parse_clusters(self._ask_proxy(source, "clusters?format=json"))
+        return parse_clusters(self._ask_proxy(source, "clusters?format=json"))
 
-    def proxy_info(self, source: Source) -> envoy.ProxyInfo:
+    def proxy_info(self, source: Source) -> ProxyInfo:
         """Read which Envoy and which Istio the sidecar is. Raises ProxyUnreadable, Forbidden."""
-        return envoy.parse_info(self._ask_proxy(source, "server_info"))
+        return parse_info(self._ask_proxy(source, "server_info"))
 
     def proxy_log(self, source: Source, seconds: int) -> str:
         """Read what the sidecar has logged in the last seconds, the newest lines of it. Raises CouldNotAsk."""

@@ -9,15 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from egressctl.envoy import (
-    BLACKHOLE,
-    CATCH_ALL,
-    PASSTHROUGH,
-    PASSTHROUGH_CHAIN,
-    Destination,
-    ProxyConfig,
-    destination,
-)
+from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, PASSTHROUGH_CHAIN, Destination, ProxyConfig, destination
+from egressctl.istio.precedence import exported
 from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
     OPAQUE_PROTOCOLS,
@@ -29,7 +22,6 @@ from egressctl.manifests.formats import (
 )
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
-from egressctl.precedence import exported
 
 
 def owner(

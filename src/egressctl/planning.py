@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from egressctl.clashes import rivals
 from egressctl.errors import Conflict
+from egressctl.istio.conflicts import rivals
 from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, ServiceEntry

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from egressctl import curl
 from egressctl.causes import Situation, explain
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.evidence import Findings, Question, judged, left_no_row, only_uncounted, refused_here, sought, without_end
 from egressctl.manifests.service_entry import read
@@ -146,7 +146,7 @@ def _look_after(mesh: Mesh, look: Look, findings: Findings, limits: curl.Limits)
 def _log(mesh: Mesh, findings: Findings, indices: Sequence[int], since: float) -> dict[int, Logged]:
     """Look for connections in the sidecar's access log; a second time where one is not there yet."""
     # Few commands come to this.
-    from egressctl import accesslog
+    from egressctl.envoy import access_log
 
     wanted, found = sought(findings, indices), dict[int, Logged]()
     for pause in (0.0, _FLUSH_SECONDS) if wanted else ():
@@ -156,7 +156,7 @@ def _log(mesh: Mesh, findings: Findings, indices: Sequence[int], since: float) -
             text = mesh.proxy_log(findings.source, math.ceil(time.monotonic() - since) + 1)
         except CouldNotAsk:
             break
-        told = {index: accesslog.find(text, *connection) for index, connection in wanted.items()}
+        told = {index: access_log.find(text, *connection) for index, connection in wanted.items()}
         found = {index: each for index, each in told.items() if each is not None}
         if len(found) == len(wanted):
             break

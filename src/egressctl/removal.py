@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
-from egressctl import envoy
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, ProxyConfig, Reading, destination
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.propagation import present
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, read
@@ -56,7 +57,7 @@ def await_sidecar_without(
     gone: Sequence[ServiceEntry],
     timeout: float,
     progress: Progress,
-    counts: envoy.ClusterCounts | None = None,
+    counts: ClusterCounts | None = None,
 ) -> Reading:
     """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut.
 
@@ -77,10 +78,10 @@ def await_sidecar_without(
     def namesakes() -> list[ServiceEntry]:
         return [other for other in mesh.neighbours(source.namespace)[0] if hosts & set(other.hosts)]
 
-    def absent(config: envoy.ProxyConfig) -> bool:
-        left[:] = [each for entry in gone for each in envoy.present(config, entry)]
+    def absent(config: ProxyConfig) -> bool:
+        left[:] = [each for entry in gone for each in present(config, entry)]
         if left:
-            kept = {each for other in namesakes() for each in envoy.present(config, other)}
+            kept = {each for other in namesakes() for each in present(config, other)}
             left[:] = [each for each in left if each not in kept]
         if left:
             progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
@@ -113,13 +114,13 @@ def _warn_of(held: int, progress: Progress) -> None:
         )
 
 
-def still_open(counts: envoy.ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
+def still_open(counts: ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
     """Return how many connections are open in the Envoy clusters of these entries and of no other's.
 
     Those of HTTP ports are left out: what is open there is the sidecar's own store of idle connections.
     """
     mine, theirs = _places(gone), _places(others)
-    places = {name: (to.host, to.port) for name in counts if (to := envoy.destination(name))}
+    places = {name: (to.host, to.port) for name in counts if (to := destination(name))}
     return sum(counts[name].active for name, place in places.items() if place in mine and place not in theirs)
 
 
@@ -128,7 +129,7 @@ def _places(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
     return {(host, port.number) for entry, port in ports for host in entry.hosts}
 
 
-def count(mesh: Mesh, namespace: str, choice: SourceChoice) -> envoy.ClusterCounts | None:
+def count(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
     """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
     try:
         source = mesh.source(namespace, choice)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from egressctl.admission.meanings import REFUSED, WARNED
-from egressctl.clash import About
 from egressctl.errors import InvalidInput
+from egressctl.istio.conflict import About
+from egressctl.lint.api_server_rules import REFUSED, WARNED
 from egressctl.manifests.yaml_reader import Path
 
 ORIGIN, ISTIO = "egressctl", "istio"

@@ -8,13 +8,13 @@ from functools import partial
 
 from egressctl.cleanup import Removal, Removed, remove
 from egressctl.create import Creation, create
+from egressctl.kube.rbac import UNDO
 from egressctl.manifests.service_entry import LABEL_RUN_ID
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.planning import How
 from egressctl.removal import remove_run
-from egressctl.rights import UNDO
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from egressctl.errors import Problem, Refused
+from egressctl.istio.mesh_objects import KINDS
 from egressctl.kube.rest import namespaced
 from egressctl.lint.manifest_files import Manifests
-from egressctl.listing import KINDS
 from egressctl.manifests.egress_target import TARGET_KIND, read_document
 from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render
 from egressctl.manifests.yaml_reader import Document, Path

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
-from egressctl import envoy
-from egressctl.envoy import Reading
+from egressctl.envoy.config import EnvoyCluster, ProxyConfig, Reading, Versions
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.routes import RouteConfig
+from egressctl.envoy.walk import led_to, route_names, walk
 from egressctl.errors import CouldNotAsk
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.mesh import Mesh
@@ -36,11 +38,11 @@ class Look:
     `envoy_clusters` may still be on their way, and be of a later moment.
     """
 
-    versions: envoy.Versions | None
-    counts: envoy.ClusterCounts | None
+    versions: Versions | None
+    counts: ClusterCounts | None
     routes: Mapping[str, str] | None
-    config: Callable[[], envoy.ProxyConfig | None]
-    envoy_clusters: Callable[[], Mapping[str, envoy.EnvoyCluster] | None]
+    config: Callable[[], ProxyConfig | None]
+    envoy_clusters: Callable[[], Mapping[str, EnvoyCluster] | None]
 
 
 def look(
@@ -64,9 +66,7 @@ def look(
     return wait
 
 
-def _route_versions(
-    mesh: Mesh, source: Source, known: envoy.ProxyConfig | None, speeches: Collection[Speech]
-) -> Mapping[str, str]:
+def _route_versions(mesh: Mesh, source: Source, known: ProxyConfig | None, speeches: Collection[Speech]) -> Mapping[str, str]:
     """Return the versions of all routes, or none where no way of the probes can need them."""
     if not any(each.authority and not each.tls for each in speeches):
         return {}
@@ -103,13 +103,13 @@ def look_again(mesh: Mesh, source: Source, before: Look, places: Collection[Plac
     return wait
 
 
-def _route_names(configs: Collection[envoy.ProxyConfig], places: Collection[Place]) -> set[str]:
-    return {name for config in configs for place in places for name in envoy.route_names(config, *place)}
+def _route_names(configs: Collection[ProxyConfig], places: Collection[Place]) -> set[str]:
+    return {name for config in configs for place in places for name in route_names(config, *place)}
 
 
 def _unchanged(
-    before: Mapping[str, str] | None, now: Mapping[str, envoy.RouteConfig] | None, names: Collection[str]
-) -> Mapping[str, envoy.RouteConfig] | None:
+    before: Mapping[str, str] | None, now: Mapping[str, RouteConfig] | None, names: Collection[str]
+) -> Mapping[str, RouteConfig] | None:
     """Return the routes of now where they are those of before; None where one has changed, or is not known."""
     if before is None or now is None:
         return None
@@ -120,13 +120,13 @@ def _unchanged(
 def _with_envoy_clusters(
     mesh: Mesh,
     source: Source,
-    config: envoy.ProxyConfig,
-    found: Mapping[str, envoy.EnvoyCluster] | None,
+    config: ProxyConfig,
+    found: Mapping[str, EnvoyCluster] | None,
     places: Collection[Place],
-) -> envoy.ProxyConfig | None:
+) -> ProxyConfig | None:
     if found is None:
         return None
-    led = {name for place in places for name in envoy.led_to(envoy.walk(config, *place))} - set(found)
+    led = {name for place in places for name in led_to(walk(config, *place))} - set(found)
     more = _or_none(lambda: mesh.envoy_clusters(source, led))() if led else {}
     return None if more is None else replace(config, envoy_clusters={**found, **more})
 
@@ -134,11 +134,11 @@ def _with_envoy_clusters(
 def until(
     mesh: Mesh,
     source: Source,
-    holds: Callable[[envoy.ProxyConfig], bool],
+    holds: Callable[[ProxyConfig], bool],
     timeout: float,
     told: Callable[[], str],
     hint: str,
-    unchanged: Callable[[envoy.ProxyConfig], None] = lambda _: None,
+    unchanged: Callable[[ProxyConfig], None] = lambda _: None,
     entries: Collection[ServiceEntry] = (),
 ) -> Reading:
     """Read the sidecar's listeners until they are as they should be, and return that reading.
@@ -149,7 +149,7 @@ def until(
     the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
     Raises TimedOut, ProxyUnreadable, Forbidden.
     """
-    last: envoy.ProxyConfig | None = None
+    last: ProxyConfig | None = None
     ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
 
     def once() -> Reading | None:

@@ -10,7 +10,7 @@ from egressctl.causes import Situation, explain
 from egressctl.curl import cause_of
 from egressctl.diagnosis import why_not_ours
 from egressctl.ending import leads_nowhere, nowhere
-from egressctl.envoy import PASSTHROUGH
+from egressctl.envoy.config import PASSTHROUGH
 from egressctl.failures import around_the_sidecar, judge_no_connection
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from egressctl import keeping
-from egressctl.listing import Listed, unread
+from egressctl.istio.mesh_objects import Listed, unread
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
+from egressctl.kube.rbac import grants
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh import Mesh
-from egressctl.rights import grants
 from egressctl.runtime.concurrency import begin
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
-from egressctl.scope import ROOT_NAMESPACE
 from egressctl.snapshots import changes, files
 from egressctl.surroundings import listings, mesh_settings
 

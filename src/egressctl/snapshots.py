@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.errors import ApiFailure, InvalidInput, Problem
-from egressctl.listing import (
+from egressctl.istio.mesh_objects import (
     DESTINATION_RULES,
     KINDS,
     NAMESPACES,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egressctl import envoy
 from egressctl.arrival import look_around, why_lacking
-from egressctl.envoy import Reading
+from egressctl.envoy.config import ProxyConfig, Reading
+from egressctl.envoy.propagation import missing
 from egressctl.errors import CouldNotAsk
+from egressctl.istio.precedence import exported
 from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read
 from egressctl.manifests.split_entries import joined
@@ -16,7 +17,6 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
-from egressctl.precedence import exported
 from egressctl.runtime.progress import Progress
 from egressctl.verify import Wanted
 
@@ -36,7 +36,7 @@ def standing(
     return [_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
 
 
-def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[envoy.ProxyConfig | None, Cause | None]:
+def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig | None, Cause | None]:
     """Read the sidecar's listeners, or say why not: without a sidecar, what the probes show says it all."""
     if source.proxy is None:
         return None, None
@@ -50,31 +50,31 @@ def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[envoy.ProxyCo
 
 
 def _of_target(
-    mesh: Mesh, source: Source, wanted: Wanted, config: envoy.ProxyConfig | None, unread: Cause | None
+    mesh: Mesh, source: Source, wanted: Wanted, config: ProxyConfig | None, unread: Cause | None
 ) -> tuple[PartResult, ...]:
     entries = [read(each) for each in wanted.manifests]
     found = []
     # What they lack is asked for once: a sidecar may have thousands of filter chains.
-    lacking = {each for entry in joined(entries) for each in envoy.missing(config, entry)} if config else set()
+    lacking = {each for entry in joined(entries) for each in missing(config, entry)} if config else set()
     for entry in entries:
         if config is None:
             found.append(PartResult(entry.name, len(entry.addresses), in_force=None, cause=unread))
             continue
-        missing = [each for each in _places(entry) if each in lacking]
-        cause = _why(mesh, source, entry, missing, config) if missing else None
-        found.append(PartResult(entry.name, len(entry.addresses), in_force=not missing, cause=cause))
+        absent = [each for each in _places(entry) if each in lacking]
+        cause = _why(mesh, source, entry, absent, config) if absent else None
+        found.append(PartResult(entry.name, len(entry.addresses), in_force=not absent, cause=cause))
     for name in wanted.absent:
         found.append(PartResult(name, 0, in_force=False, cause=_absent(name, wanted)))
     return tuple(found)
 
 
 def _places(entry: ServiceEntry) -> list[str]:
-    """Name what the entry lists as `envoy.missing` does."""
+    """Name what the entry lists as `propagation.missing` does."""
     blocks = dict.fromkeys(str(network(address) or address) for address in entry.addresses)
     return [f"{block}:{port.number}" for port in entry.ports for block in blocks]
 
 
-def _why(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: envoy.ProxyConfig) -> Cause:
+def _why(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
     named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     told = f"the sidecar of pod {source.pod} lacks {named} of {entry}"
     if not exported(entry, source.namespace):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl import envoy
 from egressctl.approach import Place, Seen, Station, approach, capture, pod
 from egressctl.causes import explain
 from egressctl.claims import claimant, situation, why_not
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
+from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.trace import Passed, trace
 from egressctl.envoy.trace import Station as TracedStation
+from egressctl.envoy.walk import led_to
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
@@ -96,7 +97,7 @@ def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: Caus
     )
 
 
-def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -> Path:
+def _through(start: Path, place: Place, seen: Seen, config: ProxyConfig) -> Path:
     """Go on where the sidecar takes the connection."""
     traced = trace(config, place.ip, place.probe.port, place.probe.speech)
     walk = traced.walk
@@ -118,7 +119,7 @@ def _through(start: Path, place: Place, seen: Seen, config: envoy.ProxyConfig) -
     cause = why_not(place, seen, config, walk, owner, hosts)
     if walk.virtual_service:
         told.append(Station("VirtualService", f"{walk.virtual_service} routes it", True))
-    if envoy.led_to(walk):
+    if led_to(walk):
         told.append(_service_entry(place, walk, carrier, owner, reached, seen.source))
     then, goes_out = _next(walk, config, hosts, place)
     return replace(
@@ -150,7 +151,7 @@ def _of_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | None) -
     return Station("Envoy cluster", text, not dead)
 
 
-def _hosts(walk: Walk, config: envoy.ProxyConfig, counts: envoy.ClusterCounts | None, place: Place) -> tuple[str, ...] | None:
+def _hosts(walk: Walk, config: ProxyConfig, counts: ClusterCounts | None, place: Place) -> tuple[str, ...] | None:
     """Name the hosts that the Envoy cluster connects to: the address itself, or its own; None where they are not known."""
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
     if walk.envoy_cluster == PASSTHROUGH or (known is not None and known.type == "ORIGINAL_DST"):
@@ -163,7 +164,7 @@ def _hosts(walk: Walk, config: envoy.ProxyConfig, counts: envoy.ClusterCounts | 
 def _reached(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
     if not place.entry_name:
         return None
-    if not envoy.led_to(walk) or walk.absent:
+    if not led_to(walk) or walk.absent:
         return False
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         return None
@@ -192,7 +193,7 @@ def _target(place: Place, source: Source) -> str:
     return str(place.entry) if place.entry else f"{source.namespace}/{place.entry_name}"
 
 
-def _next(walk: Walk, config: envoy.ProxyConfig, hosts: Sequence[str] | None, place: Place) -> tuple[str, bool | None]:
+def _next(walk: Walk, config: ProxyConfig, hosts: Sequence[str] | None, place: Place) -> tuple[str, bool | None]:
     """Say in half a sentence what becomes of the connection, and whether it leaves the pod."""
     tls = place.probe.speech.tls
     closes = "the sidecar closes the connection" + (" before the TLS handshake" if tls else "")

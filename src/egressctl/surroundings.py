@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, NotFound
-from egressctl.kube.rest import namespaced
-from egressctl.listing import (
+from egressctl.istio.mesh_objects import (
     DESTINATION_RULES,
     KINDS,
     NAMESPACES,
@@ -19,12 +18,13 @@ from egressctl.listing import (
     assembled,
     settings,
 )
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
+from egressctl.kube.rest import namespaced
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.manifests.yaml_reader import parse
 from egressctl.mesh import Mesh
 from egressctl.model.entry import Manifest, Surroundings
 from egressctl.runtime.concurrency import begin, gather
-from egressctl.scope import ROOT_NAMESPACE
 
 MESH_CONFIG = "istio"
 """The ConfigMap in which istiod keeps the mesh's configuration, for a control plane without a revision."""

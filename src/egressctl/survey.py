@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 
 from egressctl import applied, curl
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from egressctl.causes import Situation, explain
 from egressctl.diagnosis import why_not_ours
 from egressctl.ending import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, nowhere
-from egressctl.envoy import PASSTHROUGH
+from egressctl.envoy.config import PASSTHROUGH
 from egressctl.failures import judge_failure
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Ownership

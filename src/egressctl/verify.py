@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from egressctl import curl
-from egressctl.envoy import NOTHING, Reading
+from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import Forbidden, NoSourcePod, NotFound
 from egressctl.evidence import Question
 from egressctl.manifests.egress_target import entries_of

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl.envoy import FilterChain, Listener, ProxyConfig, destination
+from egressctl.envoy.config import FilterChain, Listener, ProxyConfig, destination
+from egressctl.istio.precedence import exported
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
-from egressctl.precedence import exported
 
 CROWDED = 1000
 """Filter chains on one port from which on istiod takes seconds to add some: 0.4 s beside 500, 5 s beside 2,000, 24-39 s

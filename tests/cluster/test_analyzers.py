@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.cluster import RealCluster
-from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
-from egressctl.admission.refusals import refusals
+from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
 from egressctl.manifests.yaml_reader import Document
 from oddities import side_by_side
 

@@ -12,7 +12,7 @@ import yaml
 
 from cli import Cli, Ran, owned
 from cluster.cluster import RealCluster
-from egressctl.rights import RIGHTS, Rule, needed
+from egressctl.kube.rbac import RIGHTS, Rule, needed
 from labs import Lab, eventually
 
 pytestmark = pytest.mark.parametrize("lab", ["kubernetes"], indirect=True)

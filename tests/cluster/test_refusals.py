@@ -19,8 +19,8 @@ import yaml
 
 from cluster.cluster import HOST, RealCluster
 from docs.pages import ROOT, read
-from egressctl.admission.meanings import REFUSED, WARNED
-from egressctl.admission.refusals import refusals
+from egressctl.lint.api_server_rules import REFUSED, WARNED
+from egressctl.lint.checks.api_server import refusals
 from egressctl.manifests.yaml_reader import Document
 from egressctl.rules import Finding, Severity
 from oddities import manifest

@@ -19,14 +19,14 @@ from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import catalog, curl, errors, filelint, oldcurl, resolving, serverlint
-from egressctl.admission.analyzers import analysed
-from egressctl.admission.refusals import refusals
 from egressctl.catalog.parsers import PARSERS
 from egressctl.catalog.sides import MEANINGS
 from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.errors import Problem
 from egressctl.lint import live, manifest_files
+from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.checks.istioctl_analyze import analysed
 from egressctl.manifests import service_entry
 from egressctl.manifests.yaml_reader import parse
 from egressctl.model.cause import CauseCode

@@ -11,8 +11,8 @@ from docs.generated import GROUPS, subcommands, text_of
 from docs.pages import REWRITE, ROOT, Page, pages, read
 from docs.situations import RESULTS
 from egressctl import errors, exitcodes
-from egressctl.admission.analyzers import ADVISED, DIFFER, analysed
-from egressctl.admission.refusals import refusals
+from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
 from egressctl.manifests.yaml_reader import parse
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method

@@ -12,7 +12,7 @@ import pytest
 
 from docs.pages import ROOT, read
 from docs.shell import Reader, a_reader
-from egressctl.rights import EXTRAS
+from egressctl.kube.rbac import EXTRAS
 from faults import Call, FaultProxy
 
 Right = tuple[str, str]

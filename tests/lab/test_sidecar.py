@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from cli import entry
-from egressctl.envoy import BLACKHOLE, missing, refusal
+from egressctl.envoy.config import BLACKHOLE
+from egressctl.envoy.propagation import missing, refusal
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh

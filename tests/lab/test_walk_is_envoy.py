@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
-from egressctl.envoy import ProxyConfig, parse_config, parse_versions, walk
+from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.dump import parse_config, parse_versions
+from egressctl.envoy.walk import walk
 from egressctl.lab import control
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech

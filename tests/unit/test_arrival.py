@@ -11,8 +11,8 @@ import pytest
 import recordings
 from egressctl import arrival
 from egressctl.arrival import await_sidecar
-from egressctl.envoy import ProxyConfig, Versions, parse_config
-from egressctl.envoy.config import ListenerVersion
+from egressctl.envoy.config import ListenerVersion, ProxyConfig, Versions
+from egressctl.envoy.dump import parse_config
 from egressctl.errors import Forbidden, TimedOut
 from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from egressctl import doctor, envoy
+from egressctl import doctor
 from egressctl.doctor import Check, Status
+from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.errors import EgressctlError, NoConfiguration, ProxyUnreadable
 from egressctl.mesh import Mesh
 from egressctl.model.evidence import Source
@@ -123,8 +125,8 @@ def test_validation_is_as_strict_as_the_strictest_webhook(webhooks: list[Any], s
 
 
 def test_a_sidecar_that_is_not_live_is_warned_of() -> None:
-    assert doctor.sidecar(SOURCE, envoy.ProxyInfo("1.34.1", "1.31.1", "LIVE")).message == "Envoy 1.34.1, Istio 1.31.1, LIVE"
-    found = doctor.sidecar(SOURCE, envoy.ProxyInfo("1.34.1", "1.31.1", "DRAINING"))
+    assert doctor.sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "LIVE")).message == "Envoy 1.34.1, Istio 1.31.1, LIVE"
+    found = doctor.sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "DRAINING"))
     assert (found.status, found.hint) == (Status.WARNING, "kubectl logs -n shop cart -c istio-proxy")
 
 
@@ -132,14 +134,14 @@ def test_server_info_of_envoy_is_read() -> None:
     text = (
         '{"version": "c0ffee/1.34.1/Clean/RELEASE/BoringSSL", "state": "LIVE", "node": {"metadata": {"ISTIO_VERSION": "1.31.1"}}}'
     )
-    assert envoy.parse_info(text) == envoy.ProxyInfo("1.34.1", "1.31.1", "LIVE")
-    assert envoy.parse_info("{}") == envoy.ProxyInfo("", "", "")
+    assert parse_info(text) == ProxyInfo("1.34.1", "1.31.1", "LIVE")
+    assert parse_info("{}") == ProxyInfo("", "", "")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"node": 7}', '{"node": {"metadata": [7]}}', "<html>", "[" * 100_000])
 def test_server_info_that_is_none_is_unreadable(text: str) -> None:
     with pytest.raises(ProxyUnreadable):
-        envoy.parse_info(text)
+        parse_info(text)
 
 
 @pytest.mark.parametrize(
@@ -161,5 +163,5 @@ def test_curl_is_judged_by_its_version(text: str, status: str, words: str) -> No
 
 
 def test_the_policy_is_the_sidecars() -> None:
-    found = doctor.policy(envoy.ProxyConfig((), None))
+    found = doctor.policy(ProxyConfig((), None))
     assert (found.status, "Sidecar resource" in found.message) == (Status.WARNING, True)

@@ -9,9 +9,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from egressctl.accesslog import Connection
-from egressctl.envoy import BLACKHOLE, CATCH_ALL, EnvoyCluster, FilterChain, Listener, ProxyConfig, Reading, Service
-from egressctl.envoy.config import Block
+from egressctl.envoy.access_log import Connection
+from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, Block, EnvoyCluster, FilterChain, Listener, ProxyConfig, Reading, Service
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
 from egressctl.evidence import (

@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.clash import About
 from egressctl.cli import main
 from egressctl.cli.lint import _is_path
+from egressctl.istio.conflict import About
 from egressctl.report.annotations import lines
 from egressctl.report.github import command
 from egressctl.report.linted import FORMATS, text

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service, parse_config, walk
+from egressctl.envoy.config import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.walk import walk
 from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk

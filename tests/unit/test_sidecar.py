@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy import BLACKHOLE, NOTHING, ProxyConfig, Reading, RouteConfig, Versions, parse_config, walk
-from egressctl.envoy.config import ListenerVersion
+from egressctl.envoy.config import BLACKHOLE, NOTHING, ListenerVersion, ProxyConfig, Reading, Versions
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.routes import RouteConfig
+from egressctl.envoy.walk import walk
 from egressctl.errors import ProxyUnreadable, TimedOut
 from egressctl.manifests.service_entry import read
 from egressctl.mesh import Mesh

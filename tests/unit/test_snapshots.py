@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from egressctl import keeping, snapshots
 from egressctl.errors import ApiFailure, InvalidInput
-from egressctl.listing import Listed, MeshSettings
+from egressctl.istio.mesh_objects import Listed, MeshSettings
 from egressctl.manifests.service_entry import read
 from egressctl.model.entry import Manifest
 from egressctl.model.result import KubernetesInfo

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import recordings
-from egressctl import envoy
 from egressctl.approach import Place, Seen, Station
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
+from egressctl.envoy.counts import HostCounts, parse_clusters
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes
 from egressctl.manifests.service_entry import read
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
@@ -42,8 +43,8 @@ def around(case: str) -> Surroundings:
 def seen(case: str, **changes: Any) -> Seen:
     recording = recordings.load(case)
     dump = recording.config_dump or ""
-    config = replace(envoy.parse_config(dump), envoy_clusters=envoy.parse_envoy_clusters(dump), routes=envoy.parse_routes(dump))
-    counts = envoy.parse_clusters(recording.clusters_before)
+    config = replace(parse_config(dump), envoy_clusters=parse_envoy_clusters(dump), routes=parse_routes(dump))
+    counts = parse_clusters(recording.clusters_before)
     return replace(Seen(SOURCE, config, counts, entries_of(case), lambda: around(case)), **changes)
 
 
@@ -152,7 +153,7 @@ def test_an_envoy_cluster_with_hosts_of_its_own_is_told_with_them() -> None:
 
 
 def test_one_without_hosts_closes_the_connection() -> None:
-    counts = {OURS: envoy.HostCounts({}, original=False)}
+    counts = {OURS: HostCounts({}, original=False)}
     found = told("static-endpoint", "wikipedia-ext", counts=counts)
     assert (found.goes_out, found.reached, found.cause and str(found.cause.code)) == (False, True, "no-endpoints")
     assert found.next == "the sidecar closes the connection before the TLS handshake: its Envoy cluster has no hosts"
@@ -221,7 +222,7 @@ def test_an_unreadable_sidecar_leaves_the_stations_before_it() -> None:
 
 
 def test_a_way_that_is_not_understood_is_not_explained() -> None:
-    found = told("seed", config=envoy.ProxyConfig((), {}))
+    found = told("seed", config=ProxyConfig((), {}))
     assert found.unknown == "the sidecar has no listener virtualOutbound"
     assert (found.goes_out, found.next) == (None, f"what happens is not known: {found.unknown}")
     assert (found.reached, found.cause) == (None, None)

@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recordings
-from egressctl import envoy, mesh, proof, verify
+from egressctl import mesh, proof, verify
 from egressctl.causes import Situation, explain
 from egressctl.curl import looks_reset
-from egressctl.envoy import BLACKHOLE, PASSTHROUGH, Reading
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
+from egressctl.envoy.counts import parse_clusters
+from egressctl.envoy.dump import parse_config
 from egressctl.evidence import Findings, Question
 from egressctl.evidence import judged as judged_all
+from egressctl.istio.precedence import exported
 from egressctl.manifests.service_entry import read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry, Surroundings
@@ -36,7 +39,6 @@ from egressctl.model.evidence import (
 )
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.ownership import lists
-from egressctl.precedence import exported
 from egressctl.verdict import Judgement, judge, methods, result
 
 NAME = "outbound|443||wikipedia.org"
@@ -718,9 +720,9 @@ def recorded(case: str) -> tuple[Situation, Judgement]:
         seconds={"connect": seen["time_connect"], "tls": seen["time_appconnect"], "total": seen["time_total"]},
     )  # fmt: skip
     sent = Sent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
-    config = envoy.parse_config(recording.config_dump) if recording.config_dump else None
-    before = Reading(config, envoy.parse_clusters(recording.clusters_before))
-    after = Reading(config, envoy.parse_clusters(recording.clusters))
+    config = parse_config(recording.config_dump) if recording.config_dump else None
+    before = Reading(config, parse_clusters(recording.clusters_before))
+    after = Reading(config, parse_clusters(recording.clusters))
     question = Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
     sidecars = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "Sidecar")
     routes = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "VirtualService")

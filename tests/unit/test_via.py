@@ -7,7 +7,7 @@ import json
 import pytest
 
 from egressctl.causes import Situation
-from egressctl.envoy import ClusterCounts, moved, parse_clusters
+from egressctl.envoy.counts import ClusterCounts, moved, parse_clusters
 from egressctl.errors import InvalidInput
 from egressctl.manifests.egress_target import load
 from egressctl.model.entry import Port, ServiceEntry

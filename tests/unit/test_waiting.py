@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 import recordings
-from egressctl.envoy import ProxyConfig, missing, parse_config
+from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.propagation import missing
 from egressctl.manifests.service_entry import read
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry

@@ -172,7 +172,7 @@ def _names_of(attribute: str) -> Callable[[Line], Iterable[Candidate]]:
 
 
 def _commands(_: Line) -> Iterable[Candidate]:
-    from egressctl.rights import RIGHTS
+    from egressctl.kube.rbac import RIGHTS
 
     return [Candidate(each) for each in RIGHTS]
 

@@ -48,8 +48,8 @@ def rbac(
     log: Annotated[bool, typer.Option("--log", help="With the right to read the sidecar's access log.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
-    """Translate flags into egressctl.rights.role."""
-    from egressctl import rights
+    """Translate flags into egressctl.kube.rbac.role."""
+    from egressctl.kube import rbac as rights
     from egressctl.manifests.formats import is_label
 
     if output not in ("yaml", "json"):

@@ -13,6 +13,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
+from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
@@ -220,3 +221,14 @@ def destination(envoy_cluster: str) -> Destination | None:
         return None
     port = parts[1]
     return Destination(int(port), parts[2], parts[3]) if port.isascii() and port.isdigit() and len(port) <= 5 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a sidecar; None is what was not, or could not be."""
+
+    config: ProxyConfig | None = None
+    counts: ClusterCounts | None = None
+
+
+NOTHING = Reading()

@@ -20,7 +20,7 @@ from egressctl.errors import (
     Refused,
     Unauthorized,
 )
-from egressctl.rights import grant
+from egressctl.kube.rbac import grant
 
 ISTIO_GROUP = "networking.istio.io"
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"

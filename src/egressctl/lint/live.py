@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl import obstacles
-from egressctl.clash import Clash
-from egressctl.clashes import clashes
 from egressctl.crowding import crowds
 from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
-from egressctl.listing import NAMESPACES
+from egressctl.istio import interference
+from egressctl.istio.conflict import Clash
+from egressctl.istio.conflict_index import Neighbours
+from egressctl.istio.conflicts import clashes
+from egressctl.istio.mesh_objects import NAMESPACES
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
+from egressctl.kube.rbac import grants
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.manifests.validation import check
 from egressctl.mesh import OURS, Mesh
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
-from egressctl.neighbours import Neighbours
-from egressctl.rights import grants
 from egressctl.rules import Finding, Linted
-from egressctl.scope import ROOT_NAMESPACE
 from egressctl.staleness import Known, known_for, stale
 from egressctl.surroundings import surroundings
 from egressctl.verify import look_up
@@ -129,9 +129,9 @@ def findings(
     """Return everything that is found about one entry; `neighbours` are those of `around`, made once for many. Pure."""
     compared = (neighbours or Neighbours(around.entries)).compared(entry, namespace, _AT_MOST)
     found = [
-        *of_any(entry, spec, obstacles.originating(around.destination_rules)),
+        *of_any(entry, spec, interference.originating(around.destination_rules)),
         *stale(entry, known),
-        *obstacles.not_exported(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
+        *interference.not_exported(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
     ]
     found += [clash.finding(str(entry)) for clash in (*compared.clashes, *beside(entry, around, namespace))]
     if compared.more:
@@ -154,10 +154,10 @@ def in_the_way(entry: ServiceEntry, around: Surroundings, namespace: str) -> tup
 def beside(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
     """Return what objects that are no ServiceEntries do to an entry. Pure."""
     return (
-        *obstacles.services_inside(entry, around.services),
-        *obstacles.hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
-        *obstacles.rerouted(entry, around.virtual_services, namespace),
-        *obstacles.wrapped(entry, around.destination_rules, namespace),
+        *interference.services_inside(entry, around.services),
+        *interference.hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
+        *interference.rerouted(entry, around.virtual_services, namespace),
+        *interference.wrapped(entry, around.destination_rules, namespace),
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from egressctl.approach import Station
-from egressctl.envoy import led_to
 from egressctl.envoy.trace import Passed
+from egressctl.envoy.walk import led_to
 from egressctl.model.evidence import Source
 from egressctl.report.document import API_VERSION
 from egressctl.report.picture import MARKS, Line

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from egressctl.envoy import BLACKHOLE
+from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.cause import Cause
 from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome
 from egressctl.model.probe import Verdict

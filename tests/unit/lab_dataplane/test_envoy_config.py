@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import recordings
-from egressctl.envoy import led_to, parse_config, walk
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.walk import led_to, walk
 from egressctl.lab.dataplane.envoy_config import Resources
 from egressctl.lab.dataplane.envoy_config import resources as translated
 from egressctl.lab.dataplane.layout import Outside

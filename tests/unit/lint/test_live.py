@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.lint.live import crowded, findings, offline, on_server, planned
-from egressctl.listing import NAMESPACES
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
 from egressctl.rules import RULES, Severity

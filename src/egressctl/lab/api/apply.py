@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from egressctl.admission.schema import ANY, Schema
-from egressctl.admission.structure import type_of
+from egressctl.istio.admission.schema import ANY, Schema
+from egressctl.istio.admission.structural import type_of
 from egressctl.lab.api import fields
 from egressctl.lab.api.fields import Fields, Path
 from egressctl.lab.api.status import ApiError, Cause, Object, apply_conflict, unexplained

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from egressctl.admission.schema import METADATA
-from egressctl.admission.structure import pruned
+from egressctl.istio.admission.schema import METADATA
+from egressctl.istio.admission.structural import pruned
 from egressctl.lab.api.apply import Writer
 from egressctl.lab.api.paths import Location
 from egressctl.lab.api.resources import Resource

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from egressctl.admission.schema import ANY, Schema
+from egressctl.istio.admission.schema import ANY, Schema
 from egressctl.lab.api.status import Object
 
 Path = tuple[str, ...]

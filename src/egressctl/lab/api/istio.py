@@ -5,9 +5,9 @@ Sidecar's has the one field that the lab reads; the others keep whatever they ar
 
 from __future__ import annotations
 
-from egressctl.admission.crd import SERVICE_ENTRY
-from egressctl.admission.istiod import judged
-from egressctl.admission.schema import OPEN, STRING_MAP, Schema, kind, record
+from egressctl.istio.admission.crd import SERVICE_ENTRY
+from egressctl.istio.admission.schema import OPEN, STRING_MAP, Schema, kind, record
+from egressctl.istio.admission.webhook import judged
 from egressctl.lab.api.status import Object
 
 SERVICE_ENTRY_KIND = SERVICE_ENTRY

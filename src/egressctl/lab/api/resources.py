@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from egressctl.admission.schema import OPEN, STRING, Schema, kind
+from egressctl.istio.admission.schema import OPEN, STRING, Schema, kind
 from egressctl.lab.api import istio
 from egressctl.lab.api.status import Object, not_served
 

@@ -1,0 +1,236 @@
+"""The schema of Istio's CustomResourceDefinition for ServiceEntries, as data, with its CEL rules as functions.
+
+From `kubernetes/customresourcedefinitions.gen.yaml` of istio/api 1.31, the same for v1, v1beta1 and v1alpha3. Versions
+before 1.28 lack DYNAMIC_DNS; else what they refuse is refused here as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from egressctl.istio.admission.schema import STRING, STRINGS, Rule, Schema, kind, record
+
+GROUP = "networking.istio.io"
+VERSIONS = ("v1", "v1beta1", "v1alpha3")
+KIND = "ServiceEntry"
+UINT32 = 4294967295
+UNIX = "unix://"
+
+_Object = Mapping[str, Any]
+_PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
+
+
+def _text(limit: int) -> Schema:
+    return Schema("string", max_length=limit)
+
+
+def _unique_numbers(ports: Sequence[_Object]) -> bool:
+    numbers = [port.get("number") for port in ports]
+    return len(numbers) == len(set(numbers))
+
+
+def _socket_is_a_path(address: str) -> bool:
+    return not address.startswith(UNIX) or address[7:8] in ("/", "@")
+
+
+def _socket_is_no_folder(address: str) -> bool:
+    return not (address.startswith(UNIX) and address.endswith("/"))
+
+
+def _port_names(ports: _Object) -> bool:
+    return all(len(name) < 63 and _PORT_NAME.fullmatch(name) for name in ports)
+
+
+def _socket_without_ports(endpoint: _Object) -> bool:
+    return not (endpoint.get("address", "").startswith(UNIX) and "ports" in endpoint)
+
+
+def _resolution(spec: _Object) -> str:
+    return str(spec.get("resolution", "NONE"))
+
+
+def _cidr_fits(spec: _Object) -> bool:
+    return _resolution(spec) in ("NONE", "STATIC") or not any("/" in address for address in spec.get("addresses", ()))
+
+
+_PORT_NUMBER = Schema(
+    "integer",
+    minimum=0,
+    maximum=UINT32,
+    rules=(
+        Rule(
+            "port must be between 1-65535",
+            lambda number: bool(0 < number <= 65535),
+            "0 < self && self <= 65535",
+            "invalid-port-number",
+        ),
+    ),
+)
+
+_ENDPOINT = record(
+    {
+        "address": Schema(
+            "string",
+            max_length=256,
+            rules=(
+                Rule(
+                    "UDS must be an absolute path or abstract socket",
+                    _socket_is_a_path,
+                    'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
+                    "invalid-endpoint",
+                ),
+                Rule(
+                    "UDS may not be a dir",
+                    _socket_is_no_folder,
+                    'self.startsWith("unix://") ? !self.endsWith("/") : true',
+                    "invalid-endpoint",
+                ),
+            ),
+        ),
+        "labels": Schema("object", additional=STRING, max_properties=256),
+        "locality": _text(2048),
+        "network": _text(2048),
+        "ports": Schema(
+            "object",
+            additional=_PORT_NUMBER,
+            max_properties=128,
+            rules=(
+                Rule(
+                    "port name must be valid",
+                    _port_names,
+                    'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
+                    "invalid-port-name",
+                ),
+            ),
+        ),
+        "serviceAccount": _text(253),
+        "weight": Schema("integer", minimum=0, maximum=UINT32),
+    },
+    rules=(
+        Rule(
+            "Address is required",
+            lambda endpoint: "address" in endpoint or "network" in endpoint,
+            "has(self.address) || has(self.network)",
+            "invalid-endpoint",
+        ),
+        Rule(
+            "UDS may not include ports",
+            _socket_without_ports,
+            '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
+            "invalid-endpoint",
+        ),
+    ),
+)
+
+SPEC = record(
+    {
+        "addresses": Schema("array", items=_text(64), max_items=256),
+        "endpoints": Schema("array", items=_ENDPOINT, max_items=4096),
+        "exportTo": STRINGS,
+        "hosts": Schema(
+            "array",
+            items=Schema(
+                "string",
+                rules=(Rule("hostname cannot be wildcard", lambda host: bool(host != "*"), 'self != "*"', "invalid-host"),),
+            ),
+            min_items=1,
+            max_items=256,
+        ),
+        "location": Schema("string", enum=("MESH_EXTERNAL", "MESH_INTERNAL")),
+        "ports": Schema(
+            "array",
+            items=record(
+                {"name": _text(256), "number": _PORT_NUMBER, "protocol": _text(256), "targetPort": _PORT_NUMBER},
+                required=("number", "name"),
+            ),
+            keys=("name",),
+            max_items=256,
+            rules=(
+                Rule(
+                    "port number cannot be duplicated",
+                    _unique_numbers,
+                    "self.all(l1, self.exists_one(l2, l1.number == l2.number))",
+                    "duplicate-port",
+                ),
+            ),
+        ),
+        "resolution": Schema("string", enum=("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
+        "subjectAltNames": STRINGS,
+        "workloadSelector": record(
+            {
+                "labels": Schema(
+                    "object",
+                    additional=Schema(
+                        "string",
+                        max_length=63,
+                        rules=(
+                            Rule(
+                                "wildcard is not supported in selector",
+                                lambda label: "*" not in label,
+                                '!self.contains("*")',
+                                "invalid-selector",
+                            ),
+                        ),
+                    ),
+                    max_properties=256,
+                )
+            }
+        ),
+    },
+    required=("hosts",),
+    rules=(
+        Rule(
+            "only one of WorkloadSelector or Endpoints can be set",
+            lambda spec: not ("workloadSelector" in spec and "endpoints" in spec),
+            "(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1",
+            "selector-and-endpoints",
+        ),
+        Rule(
+            "CIDR addresses are allowed only for NONE/STATIC resolution types",
+            _cidr_fits,
+            '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/")) && '
+            '!((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
+            "cidr-with-resolution",
+        ),
+        Rule(
+            "NONE mode cannot set endpoints",
+            lambda spec: _resolution(spec) != "NONE" or "endpoints" not in spec,
+            '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true',
+            "endpoints-with-resolution",
+        ),
+        Rule(
+            "DNS_ROUND_ROBIN mode cannot have multiple endpoints",
+            lambda spec: _resolution(spec) != "DNS_ROUND_ROBIN" or len(spec.get("endpoints", ())) <= 1,
+            '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN") ? '
+            "((has(self.endpoints) ? self.endpoints : []).size() <= 1) : true",
+            "endpoints-with-resolution",
+        ),
+    ),
+)
+
+_STATUS = Schema(
+    "object",
+    open=True,
+    properties={
+        "conditions": Schema(
+            "array",
+            items=record(
+                {
+                    **dict.fromkeys(("lastProbeTime", "lastTransitionTime", "message", "reason", "status", "type"), STRING),
+                    "observedGeneration": STRING,
+                }
+            ),
+        ),
+        "observedGeneration": STRING,
+        "validationMessages": Schema(
+            "array",
+            items=record({"documentationUrl": STRING, "level": STRING, "type": record({"code": STRING, "name": STRING})}),
+        ),
+    },
+)
+"""Only which fields there are: what a client sends as status is dropped before anything else is asked of it."""
+
+SERVICE_ENTRY = kind(SPEC, status=_STATUS, spec_required=True)
+"""The whole object."""

@@ -1,0 +1,212 @@
+"""Find what else than another ServiceEntry can keep an entry from carrying: Sidecars, routes, TLS settings, Services, exportTo.
+
+Pure. What these objects mean is Istio's reference of each kind; what an exact host in a Sidecar does to an entry of several
+blocks was measured. What is not understood of an object is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from egressctl.istio.conflict import About, Clash
+from egressctl.istio.sidecar_scope import Sight, egress_hosts, sight
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, covers, network
+from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.rules import Finding
+
+
+def own(entry: ServiceEntry) -> Iterator[Finding]:
+    """Find what an entry says that may not be meant, without a look at anything else."""
+    where = str(entry)
+    show = About("ServiceEntry", entry.namespace, entry.name).show
+    if not entry.export_to:
+        told = "it has no exportTo and opens the egress for every namespace"
+        right = 'exportTo: ["."] or --export-to . limits it to its own namespace'
+        yield Finding("exported-everywhere", told, where, right, path=("spec",))
+    every = any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
+    for index, port in enumerate(entry.ports):
+        path = ("spec", "ports", index)
+        if port.protocol.upper() in OPAQUE_PROTOCOLS and (every or not entry.addresses):
+            because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"
+            told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: it is open to every address"
+            yield Finding("opens-whole-port", told, where, "list the addresses that are meant", path=path)
+        # A plain address gets a listener of its own, which collides with nothing.
+        if port.number in RESERVED_PORTS and (not entry.addresses or any("/" in address for address in entry.addresses)):
+            told = f"port {port.number} is Istio's own, for {RESERVED_PORTS[port.number]}: the sidecar gets no listener for it"
+            yield Finding("reserved-port", told, where, show, path=path)
+
+
+def not_exported(entry: ServiceEntry, namespace: str, namespaces: Mapping[str, Any], *, all_known: bool) -> Iterator[Finding]:
+    """Find what exportTo keeps the entry from: the namespace of the source pod, and those that are not there."""
+    show = About("ServiceEntry", entry.namespace, entry.name).show
+    exports = entry.export_to or ("*",)
+    if not {"*", namespace} & set(exports) and not ("." in exports and namespace == entry.namespace):
+        told = f"exportTo is {', '.join(exports)}, which leaves out namespace {namespace}"
+        yield Finding("not-exported", told, str(entry), show)
+    for each in exports:
+        if all_known and each not in (".", "*", "~") and each not in namespaces:
+            yield Finding("unknown-namespace", f"exportTo names namespace {each}, which is not there", str(entry), show)
+
+
+def hidden(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, root: str) -> Iterator[Clash]:
+    """Find the Sidecars that leave the entry out for pods of `namespace`, or keep one of its blocks.
+
+    One with a workloadSelector is for the pods that it selects; else the namespace's own goes before the mesh's (`root`).
+    """
+    own_ones = [each for each in sidecars if _namespace(each) == namespace]
+    selecting = [each for each in own_ones if _spec(each).get("workloadSelector")]
+    general = [each for each in own_ones if each not in selecting]
+    if not general:
+        general = [each for each in sidecars if _namespace(each) == root and not _spec(each).get("workloadSelector")]
+    for each in [*general, *(each for each in selecting if each not in general)]:
+        left = {sight(each, entry, port.number, namespace) for port in entry.ports}
+        hosts = egress_hosts(each)
+        whose = (
+            f"the pods that it selects in namespace {namespace}" if each in selecting else f"the pods of namespace {namespace}"
+        )
+        if Sight.NOTHING in left:
+            listed = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
+            reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
+            yield Clash("hidden-by-sidecar", _about(each), reason, hint=f"add {_wanted(entry)} to its egress hosts")
+        elif Sight.ONE_BLOCK in left and len(entry.addresses) > 1:
+            names = [host.lower() for host in entry.hosts]
+            exact = next(host for host in hosts if host.partition("/")[2].lower() in names)
+            reason = f"it names the host exactly, {exact}, for {whose}"
+            outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
+            hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
+            yield Clash("one-block-kept", _about(each), reason, outcome, hint)
+
+
+def _wanted(entry: ServiceEntry) -> str:
+    return f'"{entry.namespace}/*"'
+
+
+def rerouted(entry: ServiceEntry, virtual_services: Sequence[Manifest], namespace: str) -> Iterator[Clash]:
+    """Find the VirtualServices that send a host of the entry somewhere else than to one of its hosts."""
+    kinds = _kinds(entry)
+    for each in virtual_services:
+        spec = _spec(each)
+        gateways = _texts(spec.get("gateways"))
+        if not (_reaches(each, namespace) and (not gateways or "mesh" in gateways)):
+            continue
+        host = next((host for host in entry.hosts if any(covers(wide, host) for wide in _texts(spec.get("hosts")))), None)
+        if host is None:
+            continue
+        for kind in ("tcp", "tls", "http"):
+            elsewhere = [to for to in _destinations(spec, kind, entry) if to.lower() not in {h.lower() for h in entry.hosts}]
+            if elsewhere and kind in kinds:
+                reason = f"it sends {host} to {', '.join(dict.fromkeys(elsewhere))} (a {kind} route)"
+                yield Clash("rerouted", _about(each), reason, "that Envoy cluster carries, not the entry's")
+
+
+def _destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
+    for route in _mappings(spec.get(kind)):
+        names = [name for match in _mappings(route.get("match")) for name in _texts(match.get("sniHosts"))]
+        # A tls route for another server name has no effect on this host's connections.
+        if kind == "tls" and not any(covers(name, host) or covers(host, name) for name in names for host in entry.hosts):
+            continue
+        for to in _mappings(route.get("route")):
+            host = _mapping(to.get("destination")).get("host")
+            if isinstance(host, str):
+                yield host
+
+
+def _kinds(entry: ServiceEntry) -> set[str]:
+    """Return which kinds of route concern the entry's ports."""
+    found = set()
+    for port in entry.ports:
+        protocol = port.protocol.upper()
+        kind = "http" if protocol in HTTP_PROTOCOLS else "tls" if protocol in TLS_PROTOCOLS else "tcp"
+        found |= {kind} if kind == "http" else {kind, "tcp"}
+    return found
+
+
+def wrapped(entry: ServiceEntry, destination_rules: Sequence[Manifest], namespace: str) -> Iterator[Clash]:
+    """Find the DestinationRules that wrap in TLS what is spoken on a TCP or TLS port of the entry.
+
+    On an HTTP port that is TLS origination, and meant.
+    """
+    ports = {port.number for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS | {"UDP"}}
+    for each in destination_rules:
+        spec = _spec(each)
+        host = next((host for host in entry.hosts if covers(str(spec.get("host") or ""), host)), None)
+        if host is None or not ports or not _reaches(each, namespace):
+            continue
+        policy = _mapping(spec.get("trafficPolicy"))
+        for port in sorted(ports):
+            levels = [
+                each for each in _mappings(policy.get("portLevelSettings")) if _mapping(each.get("port")).get("number") == port
+            ]
+            mode = next(filter(None, map(_mode, levels)), "") or _mode(policy)
+            if mode not in ("", "DISABLE"):
+                reason = f"it wraps connections to {host} in TLS ({mode})"
+                outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
+                yield Clash("wrapped-in-tls", _about(each), reason, outcome)
+                break
+
+
+def originating(destination_rules: Sequence[Manifest]) -> tuple[str, ...]:
+    """Return the hosts, wildcards among them, whose connections some DestinationRule wraps in TLS on some port."""
+    found = []
+    for each in destination_rules:
+        policy = _mapping(_spec(each).get("trafficPolicy"))
+        modes = {_mode(policy), *map(_mode, _mappings(policy.get("portLevelSettings")))}
+        if modes - {"", "DISABLE"}:
+            found.append(str(_spec(each).get("host") or ""))
+    return tuple(filter(None, found))
+
+
+def _mode(policy: Mapping[str, Any]) -> str:
+    return str(_mapping(policy.get("tls")).get("mode") or "")
+
+
+def services_inside(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[Clash]:
+    """Find the Services whose address is inside a block of the entry, on the same port."""
+    ports = {port.number for port in entry.ports if port.protocol.upper() != "UDP"}
+    blocks = [block for address in entry.addresses if (block := network(address)) and block.prefixlen]
+    for each in services:
+        spec = _spec(each)
+        tcp = [port.get("port") for port in _mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
+        common = [number for number in sorted(ports) if number in tcp]
+        texts = [*_texts(spec.get("clusterIPs")), *_texts([spec.get("clusterIP")])]
+        addresses = [ip for text in texts if "/" not in text and (ip := network(text))]
+        held = next(((ip, block) for ip in addresses for block in blocks if ip.overlaps(block)), None)
+        if not (common and held):
+            continue
+        ip, block = held
+        if ip == block:
+            outcome = "of two listeners for one address and port a sidecar gets one"
+        else:
+            outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
+        reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"
+        yield Clash("service-address", _about(each), reason, outcome)
+
+
+def _reaches(manifest: Manifest, namespace: str) -> bool:
+    exports = _texts(_spec(manifest).get("exportTo")) or ("*",)
+    return "*" in exports or namespace in exports or ("." in exports and namespace == _namespace(manifest))
+
+
+def _about(manifest: Manifest) -> About:
+    return About(str(manifest.get("kind")), _namespace(manifest), str(_mapping(manifest.get("metadata")).get("name") or ""))
+
+
+def _namespace(manifest: Manifest) -> str:
+    return str(_mapping(manifest.get("metadata")).get("namespace") or "")
+
+
+def _spec(manifest: Manifest) -> Mapping[str, Any]:
+    return _mapping(manifest.get("spec"))
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

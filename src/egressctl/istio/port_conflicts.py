@@ -1,0 +1,222 @@
+"""Compare two ServiceEntries on a port that both have: what each claims of it, and which of them the traffic goes to. Pure.
+
+Who wins is what was measured with istiod, and Envoy's order of matching: a listener of the address itself, the longest prefix,
+then the server name; a chain that matched the address is not left again for one that does not name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from egressctl.istio import precedence
+from egressctl.istio.conflict import About, Clash
+from egressctl.manifests.cidr import bits
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers, network
+from egressctl.manifests.yaml_reader import Path
+from egressctl.model.entry import Port, ServiceEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two entries that name the same port."""
+
+    entry: ServiceEntry
+    port: Port
+
+    @property
+    def kind(self) -> str:
+        """TCP, TLS or HTTP: what a sidecar looks at."""
+        protocol = self.port.protocol.upper()
+        return "TLS" if protocol in TLS_PROTOCOLS else "HTTP" if protocol in HTTP_PROTOCOLS else "TCP"
+
+    @property
+    def claims(self) -> list[str]:
+        """The addresses that get a filter chain or a listener of their own: none of HTTP, which goes by the host alone."""
+        return [] if self.kind == "HTTP" else [each for each in self.entry.addresses if not _is_everything(each)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it takes every address on the port."""
+        if self.port.protocol.upper() not in OPAQUE_PROTOCOLS:
+            return False
+        return not self.entry.addresses or any(map(_is_everything, self.entry.addresses))
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the names in the traffic lead to it at any address."""
+        if self.kind == "TLS":
+            return not self.claims or any(map(_is_everything, self.entry.addresses))
+        return self.kind == "HTTP"
+
+    @property
+    def path(self) -> Path:
+        return ("spec", "ports", self.entry.ports.index(self.port))
+
+    def path_of(self, block: Network) -> Path:
+        return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
+
+
+def _is_everything(address: str) -> bool:
+    block = bits(address)
+    return bool(block and block.version == 4 and not block.length)
+
+
+def clash_with(
+    rule: str, other: ServiceEntry, reason: str, outcome: str, path: Path, winner: ServiceEntry | None = None
+) -> Clash:
+    """Return a clash with another entry."""
+    about = About("ServiceEntry", other.namespace, other.name)
+    return Clash(rule, about, reason, outcome, path=path, winner=str(winner) if winner else "")
+
+
+def on_port(mine: Side, theirs: Side) -> Iterator[Clash]:
+    """Yield what the second of two entries does to the first on a port of both."""
+    claimed = _overlapping(mine.claims, theirs.claims)
+    if theirs.whole or mine.whole:
+        yield from _whole_port(mine, theirs)
+    if claimed:
+        yield from _blocks(mine, theirs, claimed)
+    if "TLS" in (mine.kind, theirs.kind) and "HTTP" not in (mine.kind, theirs.kind):
+        yield from _behind_block(mine, theirs)
+    if mine.kind == theirs.kind == "TLS" and (claimed or not (mine.claims or theirs.claims)):
+        yield from _server_names(mine, theirs)
+    own, their = mine.entry.addresses, theirs.entry.addresses
+    meet = not (any(map(bits, own)) and any(map(bits, their))) or _overlapping(own, their)
+    if mine.kind != theirs.kind and "HTTP" in (mine.kind, theirs.kind) and meet:
+        yield _other_protocol(mine, theirs)
+
+
+def _whole_port(mine: Side, theirs: Side) -> Iterator[Clash]:
+    entry, other, port = mine.entry, theirs.entry, mine.port.number
+    if theirs.whole and mine.whole:
+        first, told = _carrier(entry, other)
+        keeping = [side.entry for side in (mine, theirs) if _apart(side, theirs if side is mine else mine)]
+        kept = "".join(f"; {each} keeps the addresses that it lists besides" for each in keeping)
+        reason, outcome = f"it catches every address on port {port}", f"so does {entry}; {told}{kept}"
+        yield clash_with("whole-port", other, reason, outcome, mine.path, entry if entry in keeping else first)
+    elif theirs.whole and (mine.by_name or _apart(mine, theirs)):
+        keeps = f"what its hosts name as {mine.kind}" if mine.by_name else "the blocks that it lists"
+        outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"
+        yield clash_with("whole-port", other, f"it catches every address on port {port}", outcome, mine.path, entry)
+    elif mine.whole and (theirs.by_name or _apart(theirs, mine)):
+        reason = f"it lists addresses on port {port}, of which {entry} catches every one"
+        if theirs.by_name:
+            reason = f"it names {theirs.kind} hosts on port {port}, where {entry} catches every address"
+        outcome = f"what it lists stays its own, and everything else on the port is open through {entry}"
+        yield clash_with("whole-port", other, reason, outcome, mine.path, other)
+
+
+def _apart(side: Side, whole: Side) -> list[str]:
+    """Return the addresses that one claims and that one which takes the whole port does not list besides."""
+    return [each for each in side.claims if each not in whole.claims]
+
+
+def _blocks(mine: Side, theirs: Side, pairs: list[tuple[Network, Network]]) -> Iterator[Clash]:
+    entry, other, port = mine.entry, theirs.entry, mine.port.number
+    own_blocks, their_blocks = {network(each) for each in mine.claims}, {network(each) for each in theirs.claims}
+    # A block that both list is nobody's for being longer than another block of one of them.
+    unequal = [
+        (own, their)
+        for own, their in pairs
+        if own != their and not (own in their_blocks if own.prefixlen > their.prefixlen else their in own_blocks)
+    ]
+    longer = any(own.prefixlen > their.prefixlen for own, their in unequal)
+    same = [own for own, their in pairs if own == their]
+    plain = [own for own in same if own.prefixlen == own.max_prefixlen]
+    # Of two TLS entries each keeps its own names of a block.
+    shared = [] if mine.kind == theirs.kind == "TLS" else [own for own in same if own not in plain]
+    for alike in (plain, shared):
+        if not alike:
+            continue
+        first, outcome = _carrier(entry, other)
+        if tls := [side.entry for side in (mine, theirs) if side.kind == "TLS"]:
+            if alike is shared:
+                first, outcome = tls[0], f"the server names of {tls[0]} go to it, and the rest to the other"
+            else:
+                outcome += "; the listener of a plain address asks for no server name"
+        reason = f"it lists the same block {alike[0]} on port {port}{_more(alike)}"
+        yield clash_with("same-block", other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
+    if unequal and not plain and not shared:
+        own, their = unequal[0]
+        winner, block = (mine, own) if own.prefixlen > their.prefixlen else (theirs, their)
+        is_plain = block.prefixlen == block.max_prefixlen
+        why = "a plain address goes before every block" if is_plain else "the longest prefix goes first"
+        outcome = f"{winner.entry} takes {block}, since {why}"
+        if winner.kind == "TLS" and not is_plain:
+            outcome += "; what asks for none of its names there is not handed on to the other"
+        reason = f"it lists {their} on port {port}, which overlaps {own}{_more(unequal)}"
+        yield clash_with("overlapping-blocks", other, reason, outcome, mine.path_of(own), entry if longer else other)
+
+
+def _carrier(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+    """Return which of two entries has what both claim alike, and say so."""
+    chosen, why = precedence.first(entry, other)
+    return chosen, f"{chosen} carries it, {why}" if chosen else f"which of them carries it {why}"
+
+
+def _more(found: Sequence[object]) -> str:
+    return f" and {len(found) - 1} more" if len(found) > 1 else ""
+
+
+def _behind_block(mine: Side, theirs: Side) -> Iterator[Clash]:
+    """Tell of a TLS entry without addresses beside one that has some: the address is looked at before the server name."""
+    entry, other, port = mine.entry, theirs.entry, mine.port.number
+    if mine.by_name and theirs.claims:
+        yield clash_with(
+            "tls-behind-block",
+            other,
+            f"it lists addresses on port {port} as {_declared(theirs)}",
+            f"where a host of {entry} resolves into them, it carries or refuses the connection",
+            mine.path,
+            other,
+        )
+    if theirs.by_name and mine.claims:
+        yield clash_with(
+            "tls-behind-block",
+            other,
+            f"it names TLS hosts on port {port} at any address",
+            f"where one of them resolves into the blocks of {entry}, {entry} carries or refuses the connection",
+            mine.path,
+            entry,
+        )
+
+
+def _server_names(mine: Side, theirs: Side) -> Iterator[Clash]:
+    entry, other = mine.entry, theirs.entry
+    for own in entry.hosts:
+        for their in other.hosts:
+            if own.lower() != their.lower() and (covers(own, their) or covers(their, own)):
+                wide, narrow = (own, their) if covers(own, their) else (their, own)
+                first = entry if narrow is own else other
+                reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"
+                outcome = f"{narrow} goes to {first}, since it says more than {wide}"
+                yield clash_with("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first)
+                return
+
+
+def _other_protocol(mine: Side, theirs: Side) -> Clash:
+    entry, other, port = mine.entry, theirs.entry, mine.port.number
+    reason = f"it declares port {port} as {_declared(theirs)}, and {entry} as {_declared(mine)}"
+    http, rest = (mine, theirs) if mine.kind == "HTTP" else (theirs, mine)
+    shared = precedence.names(entry) & precedence.names(other) if entry.namespace == other.namespace else ()
+    winner, outcome = None, "what does not speak as its port is declared falls to the default filter chain"
+    if shared and precedence.first(entry, other)[0] is http.entry:
+        winner = rest.entry
+        outcome = f"{rest.entry} comes after {http.entry}, and with it HTTP has no route to {min(shared)} on the port"
+    elif rest.claims:
+        winner = rest.entry
+        outcome = (
+            f"where a host of {http.entry} resolves into the addresses of {winner}, {winner} carries or refuses the connection"
+        )
+    return clash_with("protocol-conflict", other, reason, f"{outcome}; declare one protocol", mine.path, winner)
+
+
+def _declared(side: Side) -> str:
+    return side.port.protocol.upper() or "TCP"
+
+
+def _overlapping(own: Sequence[str], their: Sequence[str]) -> list[tuple[Network, Network]]:
+    others = [(each, block) for each in their if (block := bits(each))]
+    found = [(one, each) for one in own if (block := bits(one)) for each, other in others if block.overlaps(other)]
+    return [(first, second) for one, each in found if (first := network(one)) and (second := network(each))]

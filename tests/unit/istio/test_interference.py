@@ -1,0 +1,246 @@
+"""What else than another entry can keep an entry from carrying, read from Istio's other objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egressctl.istio import interference
+from egressctl.model.entry import Manifest, Port, ServiceEntry
+from egressctl.rules import RULES
+
+ENTRY = ServiceEntry(
+    name="wikipedia-ext",
+    namespace="default",
+    hosts=("wikipedia.org",),
+    addresses=("208.80.154.224/27", "91.198.174.192/27"),
+    ports=(Port(443, "TCP", "tcp-port"),),
+    resolution="NONE",
+    location="MESH_EXTERNAL",
+    export_to=(".",),
+)
+TLS, HTTP = Port(443, "TLS", "tls"), Port(80, "HTTP", "http")
+
+
+def an_object(kind: str, spec: Any, namespace: str = "default", name: str = "it") -> Manifest:
+    return {"kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+# What the entry itself says
+
+
+@pytest.mark.parametrize(
+    ("entry", "rules"),
+    [
+        (ENTRY, []),
+        (replace(ENTRY, export_to=()), ["exported-everywhere"]),
+        (replace(ENTRY, addresses=()), ["opens-whole-port"]),
+        (replace(ENTRY, addresses=("0.0.0.0/0",)), ["opens-whole-port"]),
+        (replace(ENTRY, addresses=(), ports=(TLS,)), []),
+        (replace(ENTRY, ports=(Port(15001, "TCP", "a"),)), ["reserved-port"]),
+        (replace(ENTRY, ports=(Port(15021, "TCP", "a"),), addresses=("192.0.2.1",)), []),
+    ],
+)
+def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
+    assert [each.rule for each in interference.own(entry)] == rules
+
+
+@pytest.mark.parametrize(
+    ("exports", "namespace", "rules"),
+    [
+        ((".",), "default", []),
+        ((), "other", []),
+        (("*",), "other", []),
+        ((".",), "other", ["not-exported"]),
+        (("~",), "default", ["not-exported"]),
+        (("other",), "other", []),
+        (("shop", "default"), "default", ["unknown-namespace"]),
+    ],
+)
+def test_export_to(exports: tuple[str, ...], namespace: str, rules: list[str]) -> None:
+    entry = replace(ENTRY, export_to=exports)
+    found = list(interference.not_exported(entry, namespace, {"default": {}, "other": {}}, all_known=True))
+    assert [each.rule for each in found] == rules
+
+
+def test_a_namespace_is_not_called_absent_where_they_could_not_be_listed() -> None:
+    entry = replace(ENTRY, export_to=("default", "shop"))
+    assert list(interference.not_exported(entry, "default", {}, all_known=False)) == []
+
+
+# Sidecars
+
+
+def a_sidecar(*hosts: str, namespace: str = "default", **spec: Any) -> Manifest:
+    return an_object("Sidecar", {"egress": [{"hosts": list(hosts)}], **spec}, namespace)
+
+
+def sidecars(*found: Manifest, entry: ServiceEntry = ENTRY, namespace: str = "default") -> list[str]:
+    return [each.rule for each in interference.hidden(entry, found, namespace, "istio-system")]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "rules"),
+    [
+        (("istio-system/*",), ["hidden-by-sidecar"]),
+        (("./other.example",), ["hidden-by-sidecar"]),
+        (("other/*", "~/*"), ["hidden-by-sidecar"]),
+        (("*/*",), []),
+        (("./*",), []),
+        (("default/*",), []),
+        (("./*.org",), []),
+        (("*/wikipedia.org",), []),
+        (("./wikipedia.org",), ["one-block-kept"]),
+        (("default/Wikipedia.org",), ["one-block-kept"]),
+        (("./wikipedia.org", "istio-system/*"), ["one-block-kept"]),
+        (("./wikipedia.org", "./*"), []),
+        (("wikipedia.org",), []),
+    ],
+)
+def test_what_a_sidecar_imports(hosts: tuple[str, ...], rules: list[str]) -> None:
+    assert sidecars(a_sidecar(*hosts)) == rules
+
+
+def test_an_exact_host_keeps_an_entry_of_one_block_whole() -> None:
+    assert sidecars(a_sidecar("./wikipedia.org"), entry=replace(ENTRY, addresses=("192.0.2.0/24",))) == []
+
+
+def test_a_dot_is_the_namespace_of_the_pod() -> None:
+    entry = replace(ENTRY, namespace="other", export_to=("*",))
+    assert sidecars(a_sidecar("./*"), entry=entry) == ["hidden-by-sidecar"]
+
+
+def test_the_namespaces_own_sidecar_goes_before_the_meshs() -> None:
+    root = a_sidecar("istio-system/*", namespace="istio-system")
+    assert sidecars(root) == ["hidden-by-sidecar"]
+    assert sidecars(root, a_sidecar("*/*")) == []
+    assert sidecars(a_sidecar("istio-system/*", namespace="other")) == []
+
+
+def test_a_sidecar_with_a_selector_is_for_the_pods_that_it_selects() -> None:
+    selecting = a_sidecar("istio-system/*", workloadSelector={"labels": {"app": "sleep"}})
+    (found,) = interference.hidden(ENTRY, [selecting, a_sidecar("*/*")], "default", "istio-system")
+    assert "the pods that it selects" in found.reason
+    elsewhere = a_sidecar("istio-system/*", namespace="istio-system", workloadSelector={"labels": {"app": "sleep"}})
+    assert sidecars(elsewhere) == []
+
+
+@pytest.mark.parametrize("egress", [None, [], "odd", [{"hosts": None}], [5]])
+def test_a_sidecar_that_sets_no_hosts_hides_nothing(egress: Any) -> None:
+    assert sidecars(an_object("Sidecar", {"egress": egress})) == []
+
+
+# VirtualServices
+
+
+def a_route(host: str, kind: str = "tcp", **spec: Any) -> Manifest:
+    match = {"match": [{"sniHosts": ["wikipedia.org"], "port": 443}]} if kind == "tls" else {}
+    routes = [{**match, "route": [{"destination": {"host": host}}]}]
+    return an_object("VirtualService", {"hosts": ["wikipedia.org"], kind: routes, **spec})
+
+
+def reroutes(found: Manifest, entry: ServiceEntry = ENTRY, namespace: str = "default") -> list[str]:
+    return [each.reason for each in interference.rerouted(entry, [found], namespace)]
+
+
+def test_a_virtualservice_that_sends_the_host_elsewhere() -> None:
+    assert reroutes(a_route("other.example")) == ["it sends wikipedia.org to other.example (a tcp route)"]
+
+
+def test_a_virtualservice_that_has_nothing_to_do_with_it() -> None:
+    assert reroutes(a_route("Wikipedia.org")) == []
+    assert reroutes(a_route("other.example", hosts=["other.example"])) == []
+    assert reroutes(a_route("other.example", gateways=["istio-system/ingress"])) == []
+    assert reroutes(a_route("other.example", gateways=["mesh", "istio-system/ingress"])) != []
+    assert reroutes(a_route("other.example", exportTo=["."]), namespace="other") == []
+    assert reroutes(a_route("other.example", "http")) == []
+
+
+def test_which_routes_concern_which_ports() -> None:
+    assert reroutes(a_route("other.example", "http"), replace(ENTRY, ports=(HTTP,))) != []
+    assert reroutes(a_route("other.example", "tls"), replace(ENTRY, ports=(TLS,))) != []
+    assert reroutes(a_route("other.example", "tls"), replace(ENTRY, ports=(TLS,), hosts=("www.wikipedia.org",))) == []
+
+
+# DestinationRules
+
+
+def wraps(policy: Any, entry: ServiceEntry = ENTRY, host: str = "wikipedia.org") -> bool:
+    rule = an_object("DestinationRule", {"host": host, "trafficPolicy": policy})
+    return bool(list(interference.wrapped(entry, [rule], "default")))
+
+
+def test_a_destinationrule_that_wraps_in_tls() -> None:
+    assert wraps({"tls": {"mode": "SIMPLE"}})
+    assert wraps({"tls": {"mode": "MUTUAL"}}, host="*.org")
+    assert wraps({"portLevelSettings": [{"port": {"number": 443}, "tls": {"mode": "SIMPLE"}}]})
+
+
+def test_a_destinationrule_that_leaves_it_as_it_is() -> None:
+    assert not wraps({})
+    assert not wraps(None)
+    assert not wraps({"tls": {"mode": "DISABLE"}})
+    assert not wraps({"tls": {"mode": "SIMPLE"}}, host="other.example")
+    assert not wraps({"portLevelSettings": [{"port": {"number": 80}, "tls": {"mode": "SIMPLE"}}]})
+    assert not wraps({"tls": {"mode": "SIMPLE"}, "portLevelSettings": [{"port": {"number": 443}, "tls": {"mode": "DISABLE"}}]})
+
+
+def test_tls_origination_on_an_http_port_is_meant() -> None:
+    assert not wraps({"tls": {"mode": "SIMPLE"}}, replace(ENTRY, ports=(HTTP,)))
+
+
+# Services
+
+
+def inside(port: int = 443, entry: ServiceEntry = ENTRY, **spec: Any) -> list[str]:
+    service = an_object("Service", {"ports": [{"port": port}], **spec}, "shop", "db")
+    return [each.outcome for each in interference.services_inside(entry, [service])]
+
+
+def test_a_service_inside_a_block() -> None:
+    assert len(inside(clusterIP="208.80.154.230", clusterIPs=["208.80.154.230"])) == 1
+    assert len(inside(clusterIP="208.80.154.230")) == 1
+    single = replace(ENTRY, addresses=("208.80.154.230",))
+    assert inside(entry=single, clusterIP="208.80.154.230") == ["of two listeners for one address and port a sidecar gets one"]
+
+
+def test_a_service_elsewhere() -> None:
+    assert inside(clusterIP="10.96.0.1") == []
+    assert inside(80, clusterIP="208.80.154.230") == []
+    assert inside(clusterIP="None", clusterIPs=["None"]) == []
+    assert inside(clusterIPs=["2620:0:860::1"]) == []
+    assert inside(clusterIP="208.80.154.230", ports=[{"port": 443, "protocol": "UDP"}]) == []
+    assert inside(entry=replace(ENTRY, addresses=("0.0.0.0/0",)), clusterIP="10.96.0.1") == []
+
+
+# Whatever the objects
+
+FIELDS = """hosts egress tcp tls http route match destination host trafficPolicy mode ports port number clusterIP clusterIPs
+    exportTo gateways portLevelSettings"""
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["*", ".", "mesh", "wikipedia.org", "./wikipedia.org", "~/*"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(FIELDS.split()),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.builds(an_object, st.just("Odd"), ODD))
+def test_what_is_not_understood_is_passed_over(manifest: Manifest) -> None:
+    found = [
+        *interference.hidden(ENTRY, [manifest], "default", "istio-system"),
+        *interference.rerouted(ENTRY, [manifest], "default"),
+        *interference.wrapped(ENTRY, [manifest], "default"),
+        *interference.services_inside(ENTRY, [manifest]),
+    ]
+    assert {each.rule for each in found} <= RULES.keys()
