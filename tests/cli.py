@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import IO, Any
 
 import egressctl
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.state import locate
 from egressctl.manifests.service_entry import render
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
 from egressctl.model.probe import Target
 from endpoint import TestEndpoint
 from faults import Action, Call, FaultProxy
@@ -235,7 +235,7 @@ def entry(name: str = "wikipedia-ext", **spec: Any) -> dict[str, Any]:
 
 def made(lab: Lab, target: Target | None = None, run_id: str = "0badcafe") -> dict[str, Any]:
     """Apply a target as `create` does, in this process, and return it once the lab's sidecar has it."""
-    target = target or catalog.get("wikipedia")
+    target = target or lookup.get("wikipedia")
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
     manifest = render(target, namespace="default", api_version=mesh.api_version, run_id=run_id)
     _, applied = mesh.apply(manifest, manager=mesh.field_manager)

@@ -25,7 +25,7 @@ from typing import Any, Self
 _COMMANDS = ("catalog", "cleanup", "create", "lab", "list", "main", "render", "run", "session", "targets", "verify")
 _IMPORTED = (
     *(f"egressctl.cli.{name}" for name in _COMMANDS),
-    *("egressctl.inventory", "egressctl.kube.config", "egressctl.run", "egressctl.refresh", "egressctl.drift"),
+    *("egressctl.inventory", "egressctl.kube.config", "egressctl.run", "egressctl.catalog.refresh", "egressctl.catalog.diff"),
     *("kubernetes.client", "kubernetes.config", "websocket", "httpx", "egressctl.catalog.formats"),
 )
 _MESSAGE = 1 << 20

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 
 from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.interception import JUDGED, left_out
 from egressctl.manifests.formats import auto_allocated, matches_host, network
+from egressctl.mesh.traffic_annotations import JUDGED, left_out
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe

@@ -15,7 +15,7 @@ from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.istio.port_conflicts import Side
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
 from egressctl.manifests.service_entry import read
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Source

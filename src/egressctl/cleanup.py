@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from egressctl import curl
 from egressctl.create import DRY_RUNS
 from egressctl.envoy.config import NOTHING, PASSTHROUGH, Reading
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.kube.rbac import REMOVE
 from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
-from egressctl.mesh import OURS, Mesh, kubectl_delete
+from egressctl.mesh import curl
+from egressctl.mesh.client import OURS, Mesh, kubectl_delete
+from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.evidence import Source
@@ -23,7 +24,6 @@ from egressctl.planning import manager_of
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.source import ANY_SOURCE, SourceChoice
 from egressctl.verify import Asking, Wanted, of_manifests, verify_from
 
 

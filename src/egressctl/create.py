@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from egressctl.arrival import await_sidecar
 from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import PLURAL, read, taken_over_by, without_managed_fields
-from egressctl.mesh import Mesh, kubectl_delete
+from egressctl.mesh.client import Mesh, kubectl_delete, look_up
+from egressctl.mesh.read_objects import surroundings
+from egressctl.mesh.wait_for_sidecar import await_sidecar
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
@@ -26,8 +27,6 @@ from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
-from egressctl.surroundings import surroundings
-from egressctl.verify import look_up
 
 if TYPE_CHECKING:
     from egressctl.istio.conflict import Clash

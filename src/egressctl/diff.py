@@ -8,12 +8,11 @@ from functools import partial
 from egressctl.manifests.diff_text import Difference
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import read, without_managed_fields
-from egressctl.mesh import OURS, Mesh
+from egressctl.mesh.client import OURS, Mesh, look_up
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Target
 from egressctl.planning import How, Plan, manager_of, plan_of, refuse, refuse_taken_over
 from egressctl.runtime.concurrency import gather
-from egressctl.verify import look_up
 
 _LOOKS = 4
 """So often an entry is looked at that somebody else keeps changing."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from egressctl import curl, oldcurl
-from egressctl.asking import NoCurl
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.info import ProxyInfo
 from egressctl.envoy.walk import outbound_policy
@@ -27,10 +25,12 @@ from egressctl.errors import (
 )
 from egressctl.kube.rbac import RIGHTS, grants, needed
 from egressctl.manifests.service_entry import GROUP, PLURAL
-from egressctl.mesh import Mesh
+from egressctl.mesh import curl, old_curl
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.send_probes import NoCurl
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
-from egressctl.source import SourceChoice
 
 CLOCK_SECONDS = 30.0
 """A clock that is further off than this is warned of: the Date header counts whole seconds, and an answer takes its time."""
@@ -287,9 +287,9 @@ def curl_of(source: Source, text: str) -> Check:
     if not found:
         hint = f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- curl --version"
         return Check("curl", Status.ERROR, f"container {source.container} did not print a version of curl", hint)
-    if found < oldcurl.OLDEST:
+    if found < old_curl.OLDEST:
         what = f"curl {_dotted(found)} in container {source.container} reports too little for a proof"
-        hint = f"name a container with curl {_dotted(oldcurl.OLDEST)} or newer: --pod NAME, -c NAME"
+        hint = f"name a container with curl {_dotted(old_curl.OLDEST)} or newer: --pod NAME, -c NAME"
         return Check("curl", Status.ERROR, what, hint)
     if found < curl.OLDEST:
         what = f"curl {_dotted(found)} in container {source.container} is asked twice for each probe, in two forms"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl import ownership
 from egressctl.causes import Situation
-from egressctl.curl import looks_reset
 from egressctl.envoy.config import BLACKHOLE, NOTHING, EnvoyCluster, ProxyConfig, Reading, destination
 from egressctl.envoy.counts import moved
 from egressctl.envoy.propagation import refusal
 from egressctl.envoy.walk import outbound_policy, walk
+from egressctl.mesh.curl import looks_reset
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Method, Outcome, Owner, Ownership, Sent, Source, Walk
 from egressctl.model.probe import Probe, Speech, Verdict

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache, partial
 
-from egressctl import catalog
 from egressctl.approach import Place, Seen
+from egressctl.catalog import lookup
 from egressctl.envoy.config import NOTHING, EnvoyCluster, ProxyConfig, Reading
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.walk import led_to, route_names, walk
@@ -17,16 +17,16 @@ from egressctl.evidence import Question
 from egressctl.manifests.egress_target import probe_from_url
 from egressctl.manifests.service_entry import KIND_NAMES, read
 from egressctl.manifests.split_entries import holding
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.dns import Resolved, given, resolve
+from egressctl.mesh.read_objects import surroundings
+from egressctl.mesh.sidecar import Place as Led
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.evidence import Source
-from egressctl.resolving import Resolved, given, resolve
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.sidecar import Place as Led
-from egressctl.source import SourceChoice
 from egressctl.stations import Path, path, unresolved
-from egressctl.surroundings import surroundings
 from egressctl.verify import of_manifests, wanted_of_target
 
 _TRIES = 3
@@ -90,7 +90,7 @@ def questions(words: Sequence[str], known: Listed, namespace: str, folders: Sequ
 def _of_target(word: str, known: Listed, namespace: str, folders: Sequence[str]) -> list[Question]:
     kind, slash, name = word.rpartition("/")
     exact = bool(slash) and kind in KIND_NAMES
-    called = catalog.entry_name(word)
+    called = lookup.entry_name(word)
     candidates = [name] if exact else [f"{called}-ext", called]
     near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
     of_target = [each for each in near.values() if not exact and read(each).part_of == called]
@@ -98,8 +98,8 @@ def _of_target(word: str, known: Listed, namespace: str, folders: Sequence[str])
     if manifest is not None or of_target:
         [wanted, *_] = of_manifests(of_target or [near[name] for name in candidates if name in near][:1])
         manifest = wanted.manifest
-    elif not exact and catalog.has(word, folders):
-        wanted = wanted_of_target(catalog.get(word, folders), namespace, None)
+    elif not exact and lookup.has(word, folders):
+        wanted = wanted_of_target(lookup.get(word, folders), namespace, None)
     else:
         raise _unknown(word, candidates, known, namespace, folders)
     if not wanted.probes:
@@ -110,7 +110,7 @@ def _of_target(word: str, known: Listed, namespace: str, folders: Sequence[str])
 
 def _unknown(word: str, candidates: Sequence[str], known: Listed, namespace: str, folders: Sequence[str]) -> InvalidInput:
     unread = " that may be read" if known.manifests is None else ""
-    near = get_close_matches(word, catalog.names(folders))
+    near = get_close_matches(word, lookup.names(folders))
     guess = f": did you mean {' or '.join(near)}?" if near else ""
     return InvalidInput(
         f"{word} is no URL, and there is no ServiceEntry {' or '.join(candidates)}{unread} in namespace {namespace}{guess}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from egressctl.causes import Situation, explain
-from egressctl.curl import cause_of, looks_reset
 from egressctl.diagnosis import foreign, routing, speaks_otherwise, why_not_ours, wraps
 from egressctl.ending import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, mistaken_for_http2, nowhere
 from egressctl.envoy.config import PASSTHROUGH
+from egressctl.mesh.curl import cause_of, looks_reset
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict

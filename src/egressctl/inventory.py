@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from egressctl.manifests.service_entry import LABEL_TARGET, read
-from egressctl.mesh import OURS, Mesh
+from egressctl.mesh.client import OURS, Mesh
 from egressctl.model.entry import ServiceEntry
 
 

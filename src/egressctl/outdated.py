@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 
 from egressctl.errors import Interrupted
 from egressctl.manifests.service_entry import PLURAL, read
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh, look_up
 from egressctl.model.entry import SUFFIX, Manifest, Surroundings
 from egressctl.model.probe import Target
 from egressctl.removal import delete_entries
 from egressctl.runtime.progress import Progress
-from egressctl.verify import look_up
 
 
 def outdated(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from egressctl.errors import Conflict
 from egressctl.istio.conflicts import rivals
 from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Target
-from egressctl.source import ANY_SOURCE, SourceChoice
 
 
 @dataclass(frozen=True, slots=True)

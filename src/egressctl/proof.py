@@ -13,21 +13,21 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import NamedTuple
 
-from egressctl import curl
 from egressctl.causes import Situation, explain
 from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.evidence import Findings, Question, judged, left_no_row, only_uncounted, refused_here, sought, without_end
 from egressctl.manifests.service_entry import read
-from egressctl.mesh import Mesh
+from egressctl.mesh import curl
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.read_objects import surroundings
+from egressctl.mesh.sidecar import Look, look, look_again
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Evidence, Logged, Outcome, Sent, Source
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.runtime.concurrency import begin, gather
-from egressctl.sidecar import Look, look, look_again
-from egressctl.surroundings import surroundings
 
 _FLUSH_SECONDS = 1.2
 """Envoy writes its access log out once a second (pilot-agent's `--file-flush-interval-msec 1000`)."""

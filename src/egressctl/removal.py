@@ -13,14 +13,14 @@ from egressctl.envoy.propagation import present
 from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, read
-from egressctl.mesh import OURS, Mesh, kubectl_delete
+from egressctl.mesh.client import OURS, Mesh, kubectl_delete
+from egressctl.mesh.sidecar import until
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress, Silent
-from egressctl.sidecar import until
-from egressctl.source import SourceChoice
 
 _UNDO_TIMEOUT = 20.0
 """Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""

@@ -10,7 +10,7 @@ from egressctl.cleanup import Removal, Removed, remove
 from egressctl.create import Creation, create
 from egressctl.kube.rbac import UNDO
 from egressctl.manifests.service_entry import LABEL_RUN_ID
-from egressctl.mesh import OURS, Mesh
+from egressctl.mesh.client import OURS, Mesh
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.planning import How

@@ -14,7 +14,7 @@ from egressctl.lint.manifest_files import Manifests
 from egressctl.manifests.egress_target import TARGET_KIND, read_document
 from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render
 from egressctl.manifests.yaml_reader import Document, Path
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
 from egressctl.rules import Finding
 from egressctl.runtime.concurrency import gather
 

@@ -7,11 +7,11 @@ a probe is never `open`. It is `blocked` only where it was captured, the walk le
 from __future__ import annotations
 
 from egressctl.causes import Situation, explain
-from egressctl.curl import cause_of
 from egressctl.diagnosis import why_not_ours
 from egressctl.ending import leads_nowhere, nowhere
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.failures import around_the_sidecar, judge_no_connection
+from egressctl.mesh.curl import cause_of
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict

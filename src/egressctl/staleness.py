@@ -55,13 +55,13 @@ class Known:
 
 def known_for(entries: Iterable[ServiceEntry], folders: Sequence[str] = ()) -> tuple[Known, ...]:
     """Return the targets of the catalogue that name a host or a block of the entries. Those that cannot be read are left out."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
 
     words = {word.lower() for entry in entries for word in (*entry.hosts, *entry.addresses)}
     found = []
-    for name in catalog.names(folders) if words else ():
+    for name in lookup.names(folders) if words else ():
         try:
-            if words & set(re.findall(r"[\w.*:/-]+", catalog.text(name, folders).lower())):
+            if words & set(re.findall(r"[\w.*:/-]+", lookup.text(name, folders).lower())):
                 found.append(_known(name, folders))
         except (InvalidInput, OSError):
             continue
@@ -69,9 +69,9 @@ def known_for(entries: Iterable[ServiceEntry], folders: Sequence[str] = ()) -> t
 
 
 def _known(name: str, folders: Sequence[str]) -> Known:
-    from egressctl import catalog
+    from egressctl.catalog import lookup
 
-    target, sources = catalog.get(name, folders), catalog.sources(name, folders)
+    target, sources = lookup.get(name, folders), lookup.sources(name, folders)
     ranges = [(each.name, each.block) for source in sources for each in source.ranges]
     retired = [(each.name, each.block, each.since) for source in sources for each in source.retired]
     opened = tuple(target.spec.get("addresses", ()))

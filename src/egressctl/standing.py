@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egressctl.arrival import look_around, why_lacking
 from egressctl.envoy.config import ProxyConfig, Reading
 from egressctl.envoy.propagation import missing
 from egressctl.errors import CouldNotAsk
@@ -12,7 +11,8 @@ from egressctl.istio.precedence import exported
 from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read
 from egressctl.manifests.split_entries import joined
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.wait_for_sidecar import look_around, why_lacking
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source

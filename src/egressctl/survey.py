@@ -10,19 +10,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from egressctl import applied, curl
+from egressctl import applied
 from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.manifests.service_entry import read
-from egressctl.mesh import Mesh
+from egressctl.mesh import curl
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.read_objects import default_export_to
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed, TargetResult
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
-from egressctl.source import SourceChoice
-from egressctl.surroundings import default_export_to
 from egressctl.verify import Asking, Wanted, chance, verify_batch, without_source
 
 AT_ONCE = 10

@@ -8,23 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from egressctl import curl
 from egressctl.envoy.config import NOTHING, Reading
 from egressctl.errors import Forbidden, NoSourcePod, NotFound
 from egressctl.evidence import Question
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
-from egressctl.mesh import OURS, Mesh
+from egressctl.mesh import curl
+from egressctl.mesh.client import OURS, Mesh, look_up
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Probe, Target, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.proof import Proved, prove, unasked
-from egressctl.runtime.concurrency import begin, gather
+from egressctl.runtime.concurrency import begin
 from egressctl.runtime.progress import Progress
-from egressctl.source import SourceChoice
 
 _RETRY_PAUSE = 1.0
 """Seconds between two tries that the person asked for."""
@@ -320,8 +320,3 @@ def _of_target(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
 def bare(probes: tuple[Probe, ...], namespace: str, entry_name: str = "", name: str = "") -> Wanted:
     """Return the wish to verify URLs: with no entry's name, any one ServiceEntry may carry them."""
     return Wanted(name or "url", namespace, entry_name, None, probes)
-
-
-def look_up(mesh: Mesh, places: Sequence[tuple[str, str]]) -> list[Manifest | None]:
-    """Read several ServiceEntries, by namespace and name, at the same time."""
-    return gather([partial(mesh.entry, *place) for place in places], at_most=8)

@@ -17,7 +17,7 @@ from cluster.cluster import HOST, RealCluster
 from egressctl.errors import Refused
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
 from faults import Call, FaultProxy
 from labs import Lab, eventually
 

@@ -18,10 +18,11 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import catalog, curl, errors, filelint, oldcurl, resolving, serverlint
+from egressctl import errors, filelint, serverlint
+from egressctl.catalog import lookup
+from egressctl.catalog.diff_rows import MEANINGS
+from egressctl.catalog.list_changes import ALARMS
 from egressctl.catalog.parsers import PARSERS
-from egressctl.catalog.sides import MEANINGS
-from egressctl.catalog.upkeep import ALARMS
 from egressctl.cli import main
 from egressctl.errors import Problem
 from egressctl.lint import live, manifest_files
@@ -29,6 +30,7 @@ from egressctl.lint.checks.api_server import refusals
 from egressctl.lint.checks.istioctl_analyze import analysed
 from egressctl.manifests import service_entry
 from egressctl.manifests.yaml_reader import parse
+from egressctl.mesh import curl, dns, old_curl
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Surroundings
 from egressctl.model.probe import Expectation, Probe
@@ -203,13 +205,13 @@ def alarms() -> str:
 def catalogue() -> str:
     """Return the table of the built-in targets: what of a list is called, what only calls in, the list and its day."""
     rows = ["| target | called | only calls in | from | of |", "| --- | --- | --- | --- | --- |"]
-    for name in catalog.names():
-        family = catalog.family(name)
+    for name in lookup.names():
+        family = lookup.family(name)
         shown = "/".join((name, *(part.upper() for part in family.parts))) if family else name
-        for source in catalog.sources(name):
+        for source in lookup.sources(name):
             called = [f"{part} {', '.join(f'`{each}`' for each in names)}" for part, names in source.select]
             called = called or (
-                ["all of the list"] if source.ranges else [f"`{host}`" for host in catalog.get(name).spec["hosts"]]
+                ["all of the list"] if source.ranges else [f"`{host}`" for host in lookup.get(name).spec["hosts"]]
             )
             calls_in = ", ".join(f"`{each}`" for each in source.calls_in)
             rows.append(f"| `{shown}` | {', '.join(called)} | {calls_in} | <{source.url}> | {source.checked} |")
@@ -259,12 +261,12 @@ def exec_companion() -> str:
 
 def exec_old() -> str:
     """Return the command line of a probe for a curl before 7.75."""
-    return _fenced(shlex.join(oldcurl.argv(curl.probe_argv([Probe("portal", "URL-1")], curl.LIMITS))))
+    return _fenced(shlex.join(old_curl.argv(curl.probe_argv([Probe("portal", "URL-1")], curl.LIMITS))))
 
 
 def exec_resolve() -> str:
     """Return the command line that resolves a name."""
-    return _fenced(shlex.join(resolving.argv("HOST")))
+    return _fenced(shlex.join(dns.argv("HOST")))
 
 
 def exec_version() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.causes import Situation
 from egressctl.evidence import Question
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
@@ -20,7 +20,7 @@ from egressctl.verdict import result
 
 IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
-TARGET = catalog.get("wikipedia")
+TARGET = lookup.get("wikipedia")
 PORTAL, ARTICLES = TARGET.probes
 ENTRY = read(render(TARGET, namespace="default", api_version=OFFLINE_VERSION, run_id="5f0c3a1e"))
 OWN = Walk("0.0.0.0_443", "outbound|443||wikipedia.org", "outbound|443||wikipedia.org", "208.80.154.224/27")

@@ -12,7 +12,7 @@ import yaml
 
 from cli import CREATED, ENTRIES, Cli, Ran, entry, made, owned, pod, start_pod
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
 from endpoint import self_signed, write_kubeconfig
 from forked import Forks
 from labs import Lab
@@ -250,7 +250,9 @@ def test_an_entry_that_the_schema_refuses_is_wrong_input(cli: Cli, lab: Lab, tmp
 
 
 def test_a_bug_is_told_in_one_sentence_and_with_debug_in_full(alone: Cli) -> None:
-    broken = "import egressctl.catalog, egressctl.cli.main as m\negressctl.catalog.get = lambda *given: 1 / 0\nm.main()"
+    broken = (
+        "import egressctl.catalog.lookup, egressctl.cli.main as m\negressctl.catalog.lookup.get = lambda *given: 1 / 0\nm.main()"
+    )
 
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", broken, *argv]

@@ -7,7 +7,7 @@ from collections import Counter
 import yaml
 
 from cli import Cli, entry, made, sidecar_has
-from egressctl.curl import EXECS_AT_ONCE
+from egressctl.mesh.curl import EXECS_AT_ONCE
 from faults import FaultProxy
 from labs import Lab, eventually
 

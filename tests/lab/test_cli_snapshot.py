@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli import EXITS, SIGNALS, Cli, entry, interrupted, start_object
-from egressctl import keeping
+from egressctl.mesh.snapshot import folder as keeping
 from faults import FaultProxy, Respond, Signal
 from labs import Lab
 

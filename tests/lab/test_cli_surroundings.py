@@ -6,8 +6,8 @@ import pytest
 
 from cli import entry, put_right, start_object
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.mesh import Mesh
-from egressctl.surroundings import surroundings
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.read_objects import surroundings
 from faults import FaultProxy, Respond
 from labs import Lab
 

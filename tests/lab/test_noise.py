@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from cli import made, put_right
-from egressctl import catalog
-from egressctl.curl import LIMITS
+from egressctl.catalog import lookup
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.manifests.egress_target import probe_from_url
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.curl import LIMITS
+from egressctl.mesh.source_pod import ANY_SOURCE
 from egressctl.model.probe import Verdict
 from egressctl.runtime.progress import Silent
-from egressctl.source import ANY_SOURCE
 from egressctl.verify import Asking, Wanted, verify_from
 from labs import Lab
 
@@ -29,7 +29,7 @@ TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if os.environ.get("E
 NOISE = Path(__file__).with_name("noise.py")
 ELSEWHERE = ("203.0.113.10:443", "203.0.113.10:80", "203.0.113.10:8443")
 """What no entry lists: BlackHoleCluster under REGISTRY_ONLY, PassthroughCluster under ALLOW_ANY."""
-TARGET = catalog.get("wikipedia")
+TARGET = lookup.get("wikipedia")
 
 
 @contextmanager

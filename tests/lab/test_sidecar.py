@@ -11,9 +11,9 @@ from egressctl.envoy.config import BLACKHOLE
 from egressctl.envoy.propagation import missing, refusal
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.manifests.service_entry import read
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.source_pod import ANY_SOURCE
 from egressctl.model.evidence import Source
-from egressctl.source import ANY_SOURCE
 from labs import Lab, eventually
 
 PORT = {"number": 8443, "name": "tcp-other", "protocol": "TCP"}

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from egressctl.around import OTHER_NAME, _Asked, _beside, _told, outside, refuse_listed
 from egressctl.causes import Situation
-from egressctl.curl import Limits, chunks, probe_argv
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
 from egressctl.errors import InvalidInput
 from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read
+from egressctl.mesh.curl import Limits, chunks, probe_argv
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk

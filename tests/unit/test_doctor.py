@@ -12,9 +12,9 @@ from egressctl.doctor import Check, Status
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.errors import EgressctlError, NoConfiguration, ProxyUnreadable
-from egressctl.mesh import Mesh
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.evidence import Source
-from egressctl.source import SourceChoice
 
 SOURCE = Source(namespace="shop", pod="cart", container="cart", proxy="istio-proxy")
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.causes import Situation
-from egressctl.curl import LIMITS, companion_argv
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
+from egressctl.mesh.curl import LIMITS, companion_argv
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, Evidence, Method, Outcome, Owner, Ownership, Source, Walk

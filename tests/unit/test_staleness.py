@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.errors import InvalidInput
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
 from egressctl.model.entry import Port, ServiceEntry
@@ -71,9 +71,9 @@ def test_what_has_moved_is_told_at_the_line_of_the_old_block_and_what_is_missing
 
 def test_the_catalogue_s_own_entries_are_not_stale() -> None:
     looked_at = []
-    for name in catalog.names():
+    for name in lookup.names():
         with contextlib.suppress(InvalidInput):  # a name that stands for several targets
-            entry = read(render(catalog.get(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None))
+            entry = read(render(lookup.get(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None))
             assert list(stale(entry, known_for([entry]))) == [], name
             looked_at.append(name)
     assert "wikipedia" in looked_at

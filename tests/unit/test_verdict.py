@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recordings
-from egressctl import mesh, proof, verify
+from egressctl import proof, verify
 from egressctl.causes import Situation, explain
-from egressctl.curl import looks_reset
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
@@ -21,6 +20,8 @@ from egressctl.evidence import Findings, Question
 from egressctl.evidence import judged as judged_all
 from egressctl.istio.precedence import exported
 from egressctl.manifests.service_entry import read
+from egressctl.mesh import client
+from egressctl.mesh.curl import looks_reset
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry, Surroundings
 from egressctl.model.evidence import (
@@ -370,7 +371,7 @@ def test_every_verdict_has_its_examples() -> None:
 def test_every_cause_is_some_situations() -> None:
     judged = {example.cause for example in EXAMPLES if example.cause}
     # What could not be sent is judged by nobody: those who tried to send it name the cause.
-    tried = "".join(map(inspect.getsource, (mesh, verify)))
+    tried = "".join(map(inspect.getsource, (client, verify)))
     unsent = {CauseCode[name] for name in re.findall(r"CauseCode\.([A-Z_]+)", tried)}
     assert {C.NO_SOURCE_POD, C.NO_CURL, C.EXEC_FORBIDDEN, C.EXEC_FAILED} <= unsent
     assert judged | unsent == set(CauseCode)

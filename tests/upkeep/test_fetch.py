@@ -12,7 +12,7 @@ import pytest
 
 from egressctl import __version__
 from egressctl.catalog.fetch import Fetched, Limits, Validators, fetch
-from egressctl.catalog.remembered import current
+from egressctl.catalog.http_cache import current
 from egressctl.errors import FetchFailed
 from egressctl.lab.certificates import Authority
 from publisher import Answer, Asked, Proxy, Publisher, in_turn, served, status, tls

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import Cli
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.runtime import atomic_write
 from forked import Forks
 from publisher import Asked, Publisher, in_turn, status
@@ -71,7 +71,7 @@ def test_a_file_is_brought_up_to_what_is_published_and_otherwise_stays(folder: F
     assert (ran.code, ran.stdout) == (0, "outside refreshed\n  added    list  203.0.113.64/26\n")
     expected = before.replace("2026-08-21  # a Friday", "2026-11-26  # a Friday")
     assert path.read_text() == expected.replace("[203.0.113.0/27]", "[203.0.113.0/27, 203.0.113.64/26]")
-    assert catalog.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27", "203.0.113.64/26"]
+    assert lookup.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27", "203.0.113.64/26"]
     assert [each.name for each in folder.path.iterdir()] == ["outside.yaml"]
     again = folder.cli("catalog", "refresh", *DAY)
     assert (again.code, again.stdout) == (0, "outside unchanged\n")
@@ -93,7 +93,7 @@ def test_a_file_without_ranges_is_filled(folder: Folder) -> None:
     path.write_text(path.read_text().partition("    ranges:")[0])
     ran = folder.cli("catalog", "refresh", "outside", *DAY)
     assert (ran.code, ran.stdout.splitlines()[0]) == (0, "outside refreshed")
-    assert catalog.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27"]
+    assert lookup.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_programs_read(folder: Folder) -> None:
 
 def test_a_built_in_target_is_shown_and_not_written(folder: Folder, tmp_path: Path) -> None:
     recorded = tmp_path / "list"
-    recorded.write_bytes(lines(*(each.block for each in catalog.sources("cloudflare")[0].ranges), "203.0.113.0/24"))
+    recorded.write_bytes(lines(*(each.block for each in lookup.sources("cloudflare")[0].ranges), "203.0.113.0/24"))
     ran = folder.cli("catalog", "refresh", "cloudflare", "--published", str(recorded), "--no-dns", *DAY)
     assert ran.code == 0
     assert "\n+        - 203.0.113.0/24\n" in ran.stdout

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from egressctl.mesh import Mesh
+    from egressctl.mesh.client import Mesh
 
 
 class Candidate(NamedTuple):
@@ -32,7 +32,7 @@ SECONDS = 2.0
 def reach(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     """Return the mesh and the namespace that the flags, by their long names, lead to. Raises what connect raises."""
     from egressctl.kube.config import ConnectOptions, connect
-    from egressctl.mesh import Mesh
+    from egressctl.mesh.client import Mesh
 
     kubeconfig = flags.get("--kubeconfig") or None
     if "--lab" in flags:
@@ -55,16 +55,16 @@ def reach(flags: Mapping[str, str]) -> tuple[Mesh, str]:
 
 def _targets(line: Line) -> Iterable[Candidate]:
     """Give the targets of the catalogue; of a family its name with a slash, and its own targets once that is typed."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
     from egressctl.cli.options import folders_of
     from egressctl.errors import EgressctlError
 
     try:
         folders = folders_of([line.flags["--catalog"]] if line.flags.get("--catalog") else None)
         family, slash, _ = line.unfinished.partition("/")
-        if slash and (whole := catalog.family(family, folders)) is not None:
+        if slash and (whole := lookup.family(family, folders)) is not None:
             return [Candidate(f"{family}/{each}", "target of the catalogue") for each in whole.members]
-        return [Candidate(each, "target of the catalogue") for each in catalog.names(folders)]
+        return [Candidate(each, "target of the catalogue") for each in lookup.names(folders)]
     except EgressctlError:
         return []
 
@@ -89,7 +89,7 @@ def _everywhere(line: Line) -> bool:
 @_live
 def _made(mesh: Any, namespace: str, line: Line) -> Iterable[Candidate]:
     from egressctl.manifests.service_entry import LABEL_TARGET, read
-    from egressctl.mesh import OURS
+    from egressctl.mesh.client import OURS
 
     for manifest in mesh.entries(None if _everywhere(line) else namespace, OURS):
         entry = read(manifest)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
@@ -17,8 +17,8 @@ from egressctl.report.columns import aligned
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.catalog.sides import Row
-    from egressctl.drift import Drift, Subject
+    from egressctl.catalog.diff import Drift, Subject
+    from egressctl.catalog.diff_rows import Row
     from egressctl.manifests.published import Source
     from egressctl.model.entry import Manifest
     from egressctl.model.probe import Target
@@ -67,9 +67,9 @@ def diff(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.drift.drift."""
+    """Translate flags into egressctl.catalog.diff.drift."""
     from egressctl import exitcodes
-    from egressctl.drift import Wishes, drift
+    from egressctl.catalog.diff import Wishes, drift
 
     session = sessions.Session("catalog diff", connection, output)
     if offline and not (entry or published):
@@ -110,8 +110,8 @@ class _Wanted(NamedTuple):
 
 def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
     """Find the targets and their entries; raise CouldNotAsk where there are none."""
-    from egressctl.drift import Subject, in_files, in_namespaces, manifests_of
-    from egressctl.publications import lists
+    from egressctl.catalog.diff import Subject, in_files, in_namespaces, manifests_of
+    from egressctl.catalog.fetch_all import lists
 
     if wanted.files:
         manifests = [manifest for file in wanted.files for manifest in manifests_of(file)]
@@ -143,18 +143,18 @@ def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
 
 def _targets(wanted: _Wanted, manifests: Sequence[Manifest]) -> list[tuple[Target, tuple[Source, ...]]]:
     """Return the targets that are named, else those of the catalogue; of a family, those that entries say they are of."""
-    from egressctl.drift import targets_named
+    from egressctl.catalog.diff import targets_named
 
     if wanted.names:
-        return [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in wanted.names]
+        return [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in wanted.names]
     claimed = {name for each in manifests for name in targets_named(each)}
     found = []
-    for file in catalog.files(wanted.folders):
+    for file in lookup.files(wanted.folders):
         try:
-            family = catalog.family(file.name, wanted.folders)
+            family = lookup.family(file.name, wanted.folders)
             members = [f"{file.name}/{each}" for each in family.members] if family else []
-            names = [each for each in members if catalog.entry_name(each) in claimed] if family else [file.name]
-            found += [(catalog.get(name, wanted.folders), catalog.sources(name, wanted.folders)) for name in names]
+            names = [each for each in members if lookup.entry_name(each) in claimed] if family else [file.name]
+            found += [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in names]
         except InvalidInput as refused:
             wanted.broken.append(refused)
     return found

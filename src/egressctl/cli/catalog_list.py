@@ -18,7 +18,7 @@ from egressctl.runtime.sanitize import neutralise
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from egressctl.catalog import File
+    from egressctl.catalog.lookup import File
 
 _HELP = """List the targets of the catalogue: built in, and in the folders of --catalog or EGRESSCTL_CATALOG, which come first.
 
@@ -41,12 +41,12 @@ def register(group: typer.Typer) -> None:
 @flat
 def list_targets(folders: Folders = None, *, output: Output) -> int:
     """Print a line for each file of the catalogue."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
 
     output.check()
     where = folders_of(folders)
     found, code = [], 0
-    for file in catalog.files(where):
+    for file in lookup.files(where):
         try:
             found.append(document(file, where))
         except InvalidInput as refused:
@@ -64,15 +64,15 @@ def list_targets(folders: Folders = None, *, output: Output) -> int:
 
 def document(file: File, folders: Sequence[str]) -> dict[str, Any]:
     """Return what a line of the list says, as data. Raises InvalidInput where the file is broken."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
 
-    whole = catalog.family(file.name, folders)
+    whole = lookup.family(file.name, folders)
     specs = (
         [template.spec["serviceEntry"] for template in reversed(whole.templates)]
         if whole
-        else [catalog.get(file.name, folders).spec]
+        else [lookup.get(file.name, folders).spec]
     )
-    sources = catalog.sources(file.name, folders)
+    sources = lookup.sources(file.name, folders)
     return {
         "name": file.name,
         "family": list(whole.parts) if whole else None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.cli import session as sessions
 from egressctl.cli.console import drawable, say, tell_failure
 from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
@@ -17,7 +17,7 @@ from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.refresh import Item, Refreshed
+    from egressctl.catalog.refresh import Item, Refreshed
 
 _HELP = """Bring targets up to what their providers publish now.
 
@@ -60,10 +60,10 @@ def refresh(
     *,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.refresh.refresh."""
+    """Translate flags into egressctl.catalog.refresh.refresh."""
     from egressctl import exitcodes
-    from egressctl.refresh import Wishes
-    from egressctl.refresh import refresh as use_case
+    from egressctl.catalog.refresh import Wishes
+    from egressctl.catalog.refresh import refresh as use_case
 
     if dry_run not in _DRY_RUNS:
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(_DRY_RUNS))
@@ -99,17 +99,17 @@ def _day(text: str) -> str:
 
 def _items(names: Sequence[str], folders: Sequence[str]) -> list[Item]:
     """Return the files of these targets; without names those of the user's folders, else those that are built in."""
-    from egressctl.refresh import Item
+    from egressctl.catalog.refresh import Item
 
-    files = {file.name: file for file in catalog.files(folders)}
+    files = {file.name: file for file in lookup.files(folders)}
     if names:
         for name in names:
-            catalog.has(name, folders) or catalog.get(name, folders)  # which says what there is
+            lookup.has(name, folders) or lookup.get(name, folders)  # which says what there is
         wanted = [files[name.partition("/")[0]] for name in names]
     else:
         wanted = [file for file in files.values() if file.folder or not folders]
     return [
-        Item(file.name, file.source, catalog.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)
+        Item(file.name, file.source, lookup.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)
     ]
 
 

@@ -49,13 +49,13 @@ def show(
     output: Output,
 ) -> int:
     """Print one target, or one family."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
 
     output.check()
     where = folders_of(folders)
-    whole = catalog.family(name, where)
-    target = None if whole else catalog.get(name, where)
-    text = catalog.text(name, where)
+    whole = lookup.family(name, where)
+    target = None if whole else lookup.get(name, where)
+    text = lookup.text(name, where)
     if output.shown == "yaml":
         print("\n".join(map(neutralise, text.splitlines())))
     elif output.shown == "json":
@@ -64,7 +64,7 @@ def show(
         for each in [f"{name}/{member}" for member in whole.members] if whole else [name]:
             print(neutralise(each))
     else:
-        sources = catalog.sources(name, where)
+        sources = lookup.sources(name, where)
         lines = _of_family(whole) if whole else _of_target(name, target) if target else ()
         for line in (*_told(text), *lines, *_of_sources(sources, ranges=whole is None)):
             print(drawable(sys.stdout, neutralise(line).rstrip()))

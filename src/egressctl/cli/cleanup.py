@@ -56,9 +56,9 @@ def cleanup(
     session = sessions.Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> list[int]:
-        from egressctl import curl
-        from egressctl.catalog import entry_name
+        from egressctl.catalog.lookup import entry_name
         from egressctl.cleanup import Removal, by_target, choose, remove
+        from egressctl.mesh import curl
 
         how = Removal(
             namespace=None if all_namespaces else session.namespace,

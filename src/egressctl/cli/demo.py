@@ -57,15 +57,15 @@ def demo(*, output: Output) -> int:
 
 
 def _tour(session: sessions.Session, interrupts: Any) -> None:
-    from egressctl import catalog
+    from egressctl.catalog import lookup
     from egressctl.cleanup import Removal, remove
     from egressctl.create import create
+    from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.probe import Verdict
     from egressctl.planning import How
-    from egressctl.source import SourceChoice
     from egressctl.verify import Asking, of_manifest, verify, wanted_of_target
 
-    mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, catalog.get(TARGET)
+    mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get(TARGET)
     absent = wanted_of_target(target, namespace, None)
     before = verify(mesh, namespace, SourceChoice(), [absent], Asking(expect=Verdict.BLOCKED), progress)
     session.targets += [replace(each, step="before") for each in before]

@@ -102,11 +102,11 @@ def lint(
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
-    from egressctl import catalog
+    from egressctl.catalog import lookup
     from egressctl.manifests.service_entry import KIND_NAMES
 
     first = word.partition("/")[0]
-    named = word in catalog.names(folders) or ("/" in word and (first in KIND_NAMES or catalog.has(word, folders)))
+    named = word in lookup.names(folders) or ("/" in word and (first in KIND_NAMES or lookup.has(word, folders)))
     if named and ("/" not in word or not os.path.exists(word)):
         return False
     return word == "-" or "/" in word or "." in word or os.path.exists(word)
@@ -152,7 +152,7 @@ def _files(
 def _base(session: sessions.Session, folder: str) -> Base:
     """Read the snapshot that files are held against. Raises InvalidInput."""
     from egressctl.filelint import Base
-    from egressctl.keeping import load
+    from egressctl.mesh.snapshot.folder import load
 
     snapshot = load(folder)
     about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at a time not told'}"
@@ -164,19 +164,19 @@ def _base(session: sessions.Session, folder: str) -> Base:
 def _others(
     session: sessions.Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
 ) -> Linted:
-    from egressctl import catalog
+    from egressctl.catalog import lookup
     from egressctl.cli.targets import scopes, wanted_targets
     from egressctl.lint import live as use_case
 
     made = bool(flags.filename or flags.host or flags.address or flags.port)
     folders = folders_of(flags.catalog)
-    given = named if made else [name for name in named if catalog.has(name, folders)]
+    given = named if made else [name for name in named if lookup.has(name, folders)]
     live = [name for name in named if name not in given]
     if (everywhere or every_entry) and (named or made or offline):
         flag = "-A" if everywhere else "--cluster without a name"
         raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
     if offline and live:
-        catalog.get(live[0], folders)  # which refuses it, and says what there is
+        lookup.get(live[0], folders)  # which refuses it, and says what there is
     if offline and not (given or made):
         raise InvalidInput(
             "--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or egressctl lint FILE"

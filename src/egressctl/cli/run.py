@@ -67,8 +67,8 @@ def run(
     def work(interrupts: Any) -> list[int]:
         targets = wanted_targets(names or [], target)
         session.remember_origins(targets)
-        from egressctl import curl
         from egressctl.cleanup import Removal
+        from egressctl.mesh import curl
         from egressctl.planning import How
         from egressctl.run import run as use_case
         from egressctl.verify import Asking

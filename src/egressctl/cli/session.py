@@ -17,16 +17,16 @@ from egressctl import __version__, exitcodes
 from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
 from egressctl.cli.options import Connection, Output, SourceFlags
 from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
+from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest
 from egressctl.model.probe import Origin, Target
 from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
 from egressctl.runtime.sanitize import neutralise
 from egressctl.runtime.signals import Interrupts
-from egressctl.source import SourceChoice
 
 if TYPE_CHECKING:
-    from egressctl import curl
-    from egressctl.mesh import Mesh
+    from egressctl.mesh import curl
+    from egressctl.mesh.client import Mesh
     from egressctl.report.picture import Line
 
 
@@ -74,7 +74,7 @@ class Session:
         """Connect at the first use. Raises what kube.config.connect raises, and LabFailed for --lab."""
         if self._mesh is None:
             from egressctl.kube.config import ConnectOptions, connect
-            from egressctl.mesh import Mesh
+            from egressctl.mesh.client import Mesh
 
             flags = self.connection
             options = ConnectOptions(
@@ -250,7 +250,7 @@ class Session:
 
 def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
     """Return the line of kubectl and curl that repeats a probe."""
-    from egressctl.curl import companion_argv, probe_argv
+    from egressctl.mesh.curl import companion_argv, probe_argv
 
     assert result.source is not None
     where = ["kubectl", "exec", "-n", result.source.namespace, result.source.pod, "-c", result.source.container, "--"]

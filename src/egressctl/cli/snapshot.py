@@ -12,7 +12,7 @@ from egressctl.cli.options import Connection, Output, flat
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.snapshot import Taken
+    from egressctl.mesh.snapshot.take import Taken
 
 _HELP = """Save the ServiceEntries, Sidecars, VirtualServices, DestinationRules and Services' addresses to a folder, for Git.
 
@@ -40,9 +40,9 @@ def snapshot(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.snapshot.take."""
+    """Translate flags into egressctl.mesh.snapshot.take.take."""
+    from egressctl.mesh.snapshot.take import take
     from egressctl.runtime.signals import Interrupts
-    from egressctl.snapshot import take
 
     session = sessions.Session("snapshot", connection, output)
     output.to_stdout("snapshot")

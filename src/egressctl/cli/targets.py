@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egressctl import catalog
+from egressctl.catalog import lookup
 from egressctl.cli.options import TargetFlags, folders_of
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import from_flags, load, read_file
@@ -27,7 +27,7 @@ def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
             "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
         )
     folders = folders_of(flags.catalog)
-    return [catalog.get(name, folders) for name in names]
+    return [lookup.get(name, folders) for name in names]
 
 
 def _from_files(flags: TargetFlags) -> list[Target]:

@@ -12,8 +12,8 @@ from egressctl.errors import InvalidInput
 from egressctl.model.probe import Probe
 
 if TYPE_CHECKING:
+    from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.result import TargetResult
-    from egressctl.source import SourceChoice
     from egressctl.verify import Asking, Wanted
 
 MOST_AT_ONCE = 100
@@ -99,8 +99,8 @@ def verify(
 
     def work(_: Any) -> None:
         from egressctl import around as besides
-        from egressctl import curl
         from egressctl.manifests.egress_target import probe_from_url
+        from egressctl.mesh import curl
         from egressctl.verify import Asking
         from egressctl.verify import verify as use_case
 
@@ -168,11 +168,12 @@ def _wanted(
 ) -> list[Wanted]:
     from difflib import get_close_matches
 
-    from egressctl import catalog
+    from egressctl.catalog import lookup
     from egressctl.cli.options import TargetFlags
     from egressctl.cli.targets import wanted_targets
     from egressctl.manifests.service_entry import named_exactly
-    from egressctl.verify import bare, look_up, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
+    from egressctl.mesh.client import look_up
+    from egressctl.verify import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
 
     namespace = session.namespace
     if filenames:
@@ -183,15 +184,15 @@ def _wanted(
         return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
     found = []
     for name in names:
-        exact, called = named_exactly(name), catalog.entry_name(name)
+        exact, called = named_exactly(name), lookup.entry_name(name)
         if exact:
             there = [each for each in look_up(session.mesh, [(namespace, exact)]) if each is not None]
         else:
             there = named(session.mesh, namespace, called)
         if there:
             found += of_manifests(there, asked, bare=True)
-        elif not exact and catalog.has(name, folders):
-            found.append(wanted_of_target(catalog.get(name, folders), namespace, None, asked))
+        elif not exact and lookup.has(name, folders):
+            found.append(wanted_of_target(lookup.get(name, folders), namespace, None, asked))
         elif asked:
             found.append(bare(asked, namespace, exact or f"{called}-ext", exact or name))
         elif exact:
@@ -200,7 +201,7 @@ def _wanted(
                 hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
             )
         else:
-            near = get_close_matches(name, catalog.names())
+            near = get_close_matches(name, lookup.names())
             raise InvalidInput(
                 f"there is no ServiceEntry {name}-ext or {name} in namespace {namespace}, and the catalogue has no {name}"
                 + (f": did you mean {' or '.join(near)}?" if near else ""),

@@ -15,6 +15,11 @@ from egressctl.kube.connection import Connection, network_failure
 from egressctl.kube.rest import Api, namespaced
 from egressctl.kube.status import Asked, failure, mapping, parse, plain
 
+_NEVER_RAN = (None, 126, 127)
+"""Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
+_WORDS = 4000
+"""So many bytes of a stream are searched for a sentence."""
+
 PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
 _EXIT_STATUS = re.compile(r"exit status (\d+)$")
@@ -184,3 +189,26 @@ def _refusal(code: int, body: bytes, what: Asked) -> EgressctlError:
     if code == 403:
         error.hint = f"exec needs get and create on pods/exec; {error.hint}"
     return error
+
+
+def lacks(ran: ExecResult, program: str) -> bool:
+    """Say whether a command was never run because the container has no such program.
+
+    containerd and CRI-O say it in the status, others on the command's own streams with exit code 126 or 127.
+    """
+    if ran.code not in _NEVER_RAN:
+        return False
+    streams = (ran.stderr[:_WORDS] + b"\n" + ran.stdout[:_WORDS]).decode("utf-8", "replace") if ran.code else ""
+    words = f"{ran.error}\n{streams}".replace("`", '"')
+    name = re.escape(program)
+    return bool(
+        re.search(
+            rf'executable file (?:"{name}" )?not found in \$PATH'
+            rf'|executable "{name}" in PATH'
+            rf'|exec: "?(?:/\S*/)?{name}"?: [^\n]*no such file or directory'
+            rf"|stat (?:/\S*/)?{name}: no such file or directory"
+            rf"|\b{name}: (?:command |applet )?not found",
+            words,
+            re.IGNORECASE,
+        )
+    )

@@ -19,13 +19,12 @@ from egressctl.kube.rbac import grants
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.manifests.validation import check
-from egressctl.mesh import OURS, Mesh
+from egressctl.mesh.client import OURS, Mesh, look_up
+from egressctl.mesh.read_objects import surroundings
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
 from egressctl.rules import Finding, Linted
 from egressctl.staleness import Known, known_for, stale
-from egressctl.surroundings import surroundings
-from egressctl.verify import look_up
 
 _AT_MOST = 10
 """So many findings of one rule are told of an entry; of the others, how many there are."""

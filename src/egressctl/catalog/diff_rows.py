@@ -1,0 +1,186 @@
+"""Lay the catalogue, the entry, the published list and DNS side by side, a row a block. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from egressctl.catalog.coverage import Cover, Share
+from egressctl.catalog.list_changes import moves
+from egressctl.manifests.published import Range, Source
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.probe import Target
+
+
+class State(StrEnum):
+    """What the sides say of a block, in the order in which rows are shown."""
+
+    MISSING = "missing"
+    MOVED = "moved"
+    EXTRA = "extra"
+    OUTSIDE = "outside"
+    RETIRED = "retired"
+    SAME = "same"
+
+
+MEANINGS = {
+    State.MISSING: "it is published, and a side does not have it: what goes there is not let out",
+    State.MOVED: "the name has another block now, in the same network, and a side has the old one",
+    State.EXTRA: "a side has it, or a part of it, and it is not published",
+    State.OUTSIDE: "a probe's host resolves to it, and no side has it",
+    State.RETIRED: "it was published once, as the catalogue's file says, and a side keeps it",
+    State.SAME: "every side has it",
+}
+DIFFERENT = frozenset({State.MISSING, State.MOVED, State.EXTRA, State.OUTSIDE})
+
+
+class Row(NamedTuple):
+    """A block, host or port, and what each side says of it: yes, no, part, old; None where the side was not asked.
+
+    `was` is the block that a moved one has come in place of. `dns` has the addresses in it that names resolve to.
+    """
+
+    name: str
+    state: State
+    what: str
+    catalogue: str
+    entry: str | None = None
+    published: str | None = None
+    dns: tuple[str, ...] | None = None
+    was: str = ""
+
+    @property
+    def text(self) -> str:
+        """What the row is of, in words."""
+        return f"{self.was} -> {self.what}" if self.was else self.what
+
+
+class Sides(NamedTuple):
+    """What each side says, None where it was not asked: the catalogue's target, the entries, the published blocks, DNS."""
+
+    target: Target
+    sources: Sequence[Source] = ()
+    entries: Sequence[ServiceEntry] | None = None
+    published: Sequence[Range] | None = None
+    answers: Sequence[tuple[str, str]] | None = None
+
+
+def rows(sides: Sides) -> list[Row]:
+    """Return a row for each block, and for each host and port that is not the same; the worst states come first."""
+    found = [*_blocks(sides), *_words(sides)]
+    order = list(State)
+    return sorted(found, key=lambda row: (order.index(row.state), row.name))
+
+
+def _blocks(sides: Sides) -> list[Row]:
+    opened = [str(each) for each in sides.target.spec.get("addresses") or ()]
+    named = [each for source in sides.sources for each in source.ranges]
+    if not opened and not sides.published and not any(each.addresses for each in sides.entries or ()):
+        return []
+    listed = _all_named(opened, named, sides.sources)
+    entry = None if sides.entries is None else [block for each in sides.entries for block in each.addresses if ":" not in block]
+    reference = list(dict.fromkeys(listed if sides.published is None else sides.published))
+    look = _Look(sides, Cover(opened), None if entry is None else Cover(entry), Cover(each.block for each in reference))
+    retired = [each for source in sides.sources for each in source.retired]
+    once = [Range(each.name, each.block) for each in retired]
+    kept = [Range(each.name, each.block) for each in retired if each.kept]
+    left = _left([*listed, *kept], entry or (), look.reference, [*named, *once])
+    lacking = dict.fromkeys(each for each in reference if look.lacks(each.block))
+    # A block that is in use until now goes before one that was given up before.
+    pairs = moves(lacking, [each for each in left if each not in once])
+    pairs |= moves([each for each in lacking if each not in pairs], [each for each in left if each in once])
+    found = [look.row(each, State.MOVED if each in pairs else State.MISSING, pairs.get(each)) for each in lacking]
+    found += [look.row(each, State.SAME) for each in reference if each not in lacking]
+    old = Cover(each.block for each in retired)
+    replaced = set(pairs.values())
+    gone = [each for each in left if each not in replaced]
+    found += [look.row(each, State.RETIRED if old.holds(each.block) else State.EXTRA) for each in gone]
+    return [*found, *look.outside()]
+
+
+def _all_named(opened: Sequence[str], named: Sequence[Range], sources: Sequence[Source]) -> list[Range]:
+    """Return what the catalogue holds to be in use: its ranges by name, and what it opens besides without having a name."""
+    once = [each.block for source in sources for each in source.retired]
+    known = Cover([*(each.block for each in named), *once])
+    return [*named, *(Range("", block) for block in opened if not known.holds(block))]
+
+
+def _left(listed: Iterable[Range], entry: Iterable[str], reference: Cover, named: Sequence[Range]) -> list[Range]:
+    """Return the blocks of catalogue and entry that the reference does not hold whole, by the names that are known for them."""
+    names = {each.block: each.name for each in named}
+    blocks = [*(each.block for each in listed), *entry]
+    return [Range(names.get(_block(block), ""), block) for block in dict.fromkeys(blocks) if not reference.holds(block)]
+
+
+def _block(text: str) -> str:
+    return text if "/" in text else f"{text}/32"
+
+
+class _Look(NamedTuple):
+    """What the sides hold, ready to be asked."""
+
+    sides: Sides
+    catalogue: Cover
+    entry: Cover | None
+    reference: Cover
+
+    def lacks(self, block: str) -> bool:
+        return not self.catalogue.holds(block) or (self.entry is not None and not self.entry.holds(block))
+
+    def row(self, each: Range, state: State, was: Range | None = None) -> Row:
+        old = was.block if was else ""
+        return Row(
+            name=each.name,
+            state=state,
+            what=each.block,
+            catalogue=_cell(self.catalogue, each.block, old),
+            entry=None if self.entry is None else _cell(self.entry, each.block, old),
+            published=None if self.sides.published is None else self.reference.share(each.block),
+            dns=self.resolved(each.block, old),
+            was=old,
+        )
+
+    def resolved(self, *blocks: str) -> tuple[str, ...] | None:
+        if self.sides.answers is None:
+            return None
+        inside = Cover(blocks)
+        return tuple(dict.fromkeys(address for _, address in self.sides.answers if inside.holds(address)))
+
+    def outside(self) -> list[Row]:
+        """Return a row for each address that a name resolves to and that no side has."""
+        held = [cover for cover in (self.catalogue, self.entry, self.reference) if cover is not None]
+        answers = dict.fromkeys(each for each in self.sides.answers or () if "." in each[1])
+        entry = None if self.entry is None else str(Share.NONE)
+        published = None if self.sides.published is None else str(Share.NONE)
+        return [
+            Row(host, State.OUTSIDE, address, Share.NONE, entry, published, (address,))
+            for host, address in answers
+            if not any(cover.holds(address) for cover in held)
+        ]
+
+
+def _cell(cover: Cover, block: str, was: str) -> str:
+    share = cover.share(block)
+    return "old" if share is Share.NONE and was and cover.holds(was) else share
+
+
+def _words(sides: Sides) -> list[Row]:
+    """Return a row for each host and port that only one of catalogue and entry names."""
+    if not sides.entries:
+        return []
+    spec = sides.target.spec
+    ports = [f"{each.get('number')}/{each.get('protocol')}" for each in spec.get("ports") or ()]
+    theirs = [f"{port.number}/{port.protocol}" for each in sides.entries for port in each.ports]
+    hosts = [str(each) for each in spec.get("hosts") or ()]
+    return [
+        *_compared("host", hosts, [host for each in sides.entries for host in each.hosts]),
+        *_compared("port", ports, theirs),
+    ]
+
+
+def _compared(name: str, ours: Sequence[str], theirs: Sequence[str]) -> list[Row]:
+    return [
+        *(Row(name, State.MISSING, each, Share.ALL, Share.NONE) for each in dict.fromkeys(ours) if each not in theirs),
+        *(Row(name, State.EXTRA, each, Share.NONE, Share.ALL) for each in dict.fromkeys(theirs) if each not in ours),
+    ]

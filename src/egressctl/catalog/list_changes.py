@@ -1,0 +1,127 @@
+"""What has become of a published list since a target was made of it, and what of that should alarm. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from ipaddress import IPv4Network
+from typing import NamedTuple
+
+from egressctl.catalog.coverage import Cover
+from egressctl.manifests.published import Range, Source, addresses
+
+_SITE = 24
+"""A block that moves stays within this prefix; what appears farther away is another place, whatever its name."""
+_SHORTEST = 8
+_TOLD = 3
+"""How many blocks an alarm names."""
+
+_SPECIAL = tuple(
+    map(
+        IPv4Network,
+        (
+            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+            *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+        ),
+    )
+)
+"""What no service on the internet has (IANA's IPv4 special-purpose registry), without the blocks for documentation."""
+
+
+class Kind(StrEnum):
+    """What became of a block of the list."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MOVED = "moved"
+
+
+class Change(NamedTuple):
+    """One block that is in the published list and not in the file, or the other way round; `was` where it has moved."""
+
+    kind: Kind
+    name: str
+    block: str
+    was: str = ""
+
+
+class Alarm(NamedTuple):
+    """Why a list should not be taken over unseen: one of ALARMS, and a sentence."""
+
+    code: str
+    message: str
+
+
+ALARMS = {
+    "vanished": "a range of the file is not in the published list any more",
+    "halved": "the published list holds less than half of the addresses that the file has",
+    "broad": "a published range is shorter than /8",
+    "reserved": "a published range holds private or reserved addresses",
+    "dns-outside": "the name of a probe resolves to an address outside of the published ranges",
+    "addresses-written-out": "the file writes its addresses out, and refreshing what is published does not change them",
+}
+
+
+def changes(before: Sequence[Range], now: Sequence[Range]) -> list[Change]:
+    """Return what is different between two lists, by the addresses that they hold: another cut alone is no difference."""
+    held, published = Cover(each.block for each in before), Cover(each.block for each in now)
+    new = [each for each in now if not held.holds(each.block)]
+    gone = [each for each in before if not published.holds(each.block)]
+    pairs = moves(new, gone)
+    moved = [Change(Kind.MOVED, each.name, each.block, pairs[each].block) for each in new if each in pairs]
+    added = [Change(Kind.ADDED, *each) for each in new if each not in pairs]
+    left = set(pairs.values())
+    return [*moved, *added, *(Change(Kind.REMOVED, *each) for each in gone if each not in left)]
+
+
+def moves(new: Iterable[Range], gone: Iterable[Range]) -> dict[Range, Range]:
+    """Pair each new block with the one that it has come in place of: the only ones of their name, in the same /24."""
+    new, gone = list(new), list(gone)
+    once = Counter(each.name for each in new)
+    before = Counter(each.name for each in gone)
+    old = {each.name: each for each in gone if before[each.name] == 1}
+    return {
+        each: old[each.name]
+        for each in new
+        if each.name and once[each.name] == 1 and each.name in old and _near(each.block, old[each.name].block)
+    }
+
+
+def _near(one: str, other: str) -> bool:
+    sites = {
+        block.supernet(new_prefix=_SITE) if block.prefixlen > _SITE else block for block in (IPv4Network(one), IPv4Network(other))
+    }
+    return len(sites) == 1
+
+
+def alarms(before: Sequence[Range], now: Sequence[Range]) -> list[Alarm]:
+    """Return what should stop a list from being taken over unseen."""
+    found = []
+    gone = [f"{each.name} {each.was or each.block}".strip() for each in changes(before, now) if each.kind is not Kind.ADDED]
+    if gone:
+        found.append(Alarm("vanished", f"no longer published: {_few(gone)}"))
+    had, has = Cover(each.block for each in before).size, Cover(each.block for each in now).size
+    if 2 * has < had:
+        found.append(Alarm("halved", f"the list shrinks from {had} addresses to {has}"))
+    blocks = {each.block: IPv4Network(each.block) for each in now}
+    if broad := [text for text, block in blocks.items() if block.prefixlen < _SHORTEST]:
+        found.append(Alarm("broad", f"shorter than /{_SHORTEST}: {_few(broad)}"))
+    if special := [text for text, block in blocks.items() if any(block.overlaps(each) for each in _SPECIAL)]:
+        found.append(Alarm("reserved", f"private or reserved: {_few(special)}"))
+    return found
+
+
+def unlisted(sources: Iterable[Source], answers: Iterable[tuple[str, str]]) -> list[Alarm]:
+    """Return an alarm for each host of which an address, as resolved, is in none of the sources' ranges; IPv4 alone counts."""
+    cover = Cover(addresses(sources))
+    outside: dict[str, list[str]] = {}
+    for host, address in answers:
+        if "." in address and not cover.holds(address):
+            outside.setdefault(host, []).append(address)
+    return [Alarm("dns-outside", f"{host} resolves to {_few(found)}, which is not published") for host, found in outside.items()]
+
+
+def _few(texts: Sequence[str]) -> str:
+    more = len(texts) - _TOLD
+    return ", ".join(texts[:_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,232 @@
+"""The catalogue: targets by name, one YAML file each, built in or in folders of the user's, which come first.
+
+`folders` are the user's, the first of them first. A name is a file's, or NAME/WORD/WORD for a target of a family.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from egressctl.errors import InvalidInput, Problem
+from egressctl.manifests.egress_target import load, read_file
+from egressctl.manifests.formats import is_label
+from egressctl.model.probe import Target
+
+if TYPE_CHECKING:
+    from egressctl.catalog.families import Family
+    from egressctl.manifests.published import Source
+    from egressctl.manifests.yaml_reader import Document
+
+_SUFFIXES = (".yaml", ".yml")
+_MANY = 6
+"""So many names an error lists; beyond, it says how to see them."""
+
+
+class File(NamedTuple):
+    """A file of the catalogue: its name, the folder that it is in ("" for what is built in), and its path there."""
+
+    name: str
+    folder: str
+    path: str
+
+    @property
+    def source(self) -> str:
+        """What problems call the file."""
+        return self.path if self.folder else f"catalogue: {self.name}"
+
+
+def files(folders: Sequence[str] = ()) -> tuple[File, ...]:
+    """Return the files of the catalogue, by name, the first of each name. Raises InvalidInput for what is no folder."""
+    found: dict[str, File] = {}
+    for file in (*(file for folder in folders for file in _in_folder(folder)), *_built_in()):
+        found.setdefault(file.name, file)
+    return tuple(found[name] for name in sorted(found))
+
+
+@cache
+def _built_in() -> tuple[File, ...]:
+    listed = (Path(file.name) for file in resources.files(__package__).iterdir())
+    return tuple(File(path.stem, "", path.name) for path in listed if path.suffix in _SUFFIXES)
+
+
+def _in_folder(folder: str) -> list[File]:
+    try:
+        paths = sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a path holds no NUL"
+        hint = "--catalog and EGRESSCTL_CATALOG name folders with a file for each target"
+        raise InvalidInput(f"the catalogue {folder} cannot be read: {reason}", hint=hint) from None
+    return [File(path.stem, folder, str(path)) for path in paths]
+
+
+def names(folders: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of the catalogue's files, sorted: of targets, and of families of targets."""
+    return tuple(file.name for file in files(folders))
+
+
+def has(name: str, folders: Sequence[str] = ()) -> bool:
+    """Say whether there is a target or a family of this name, or a family that it could be a target of."""
+    return name.partition("/")[0] in names(folders)
+
+
+def get(name: str, folders: Sequence[str] = ()) -> Target:
+    """Return a target; raise InvalidInput that names the nearest ones where there is none of the name, or its file is broken."""
+    return _get(name) if not folders else _target(name, folders)
+
+
+@cache
+def _get(name: str) -> Target:
+    return _target(name, ())
+
+
+def _target(name: str, folders: Sequence[str]) -> Target:
+    file = _file(name, folders)
+    whole = text(name, folders)
+    if (several := _family(file, whole)) is not None:
+        _member(several, "")
+    found = load(whole, file.source)
+    expected = entry_name(name)
+    if len(found) != 1 or found[0].name != expected:
+        place = _document(whole, file.source).place(("metadata", "name"))
+        raise InvalidInput(problems=[Problem(f"is not {expected}, as the file is", place.field, "", place.source, place.line)])
+    return found[0]
+
+
+def text(name: str, folders: Sequence[str] = ()) -> str:
+    """Return the file of a target or a family as it stands, or what that of a family's target would be. Raises InvalidInput."""
+    file = _file(name, folders)
+    whole = file_text(file)
+    words = name.partition("/")[2]
+    family = _family(file, whole)
+    if family is None:
+        if words:
+            raise InvalidInput(f"{file.name} is one target, and has no {words}", hint=f"egressctl catalog show {file.name}")
+        return whole
+    if not words:
+        return whole
+    from egressctl.catalog.families import target_text
+
+    return target_text(family, _member(family, words))
+
+
+def file_text(file: File) -> str:
+    """Return what is in a file of the catalogue. Raises InvalidInput."""
+    if file.folder:
+        return read_file(file.path)
+    return resources.files(__package__).joinpath(file.path).read_text(encoding="utf-8")
+
+
+def family(name: str, folders: Sequence[str] = ()) -> Family | None:
+    """Return a family of targets by its name; None where the name is a target's. Raises InvalidInput."""
+    if "/" in name:
+        return None
+    file = _file(name, folders)
+    return _family(file, file_text(file))
+
+
+def sources(name: str, folders: Sequence[str] = ()) -> tuple[Source, ...]:
+    """Return where the blocks of a target, or of a family, come from. Raises InvalidInput."""
+    from egressctl.manifests.problems import Findings
+    from egressctl.manifests.published import read
+
+    if (whole := family(name, folders)) is not None:
+        return whole.sources
+    document = _document(text(name, folders), _file(name, folders).source)
+    found = Findings(document.place)
+    spec = document.value.get("spec")
+    listed = read(found, spec["published"], ("spec", "published")) if isinstance(spec, dict) and "published" in spec else ()
+    if found.problems:
+        raise InvalidInput(problems=found.problems)
+    return listed
+
+
+def targets(name: str, folders: Sequence[str] = ()) -> tuple[Target, ...]:
+    """Return the target of this name, or all of the family of this name. Raises InvalidInput."""
+    whole = family(name, folders)
+    return (get(name, folders),) if whole is None else tuple(get(f"{name}/{each}", folders) for each in whole.members)
+
+
+def entry_name(name: str) -> str:
+    """Return what a target of the catalogue is called on the Kubernetes cluster, but for the suffix: aws-s3-eu-west-1."""
+    return name.replace("/", "-")
+
+
+def _document(whole: str, source: str) -> Document:
+    from egressctl.manifests.yaml_reader import parse
+
+    parsed = parse(whole, source)
+    problems = list(parsed.problems)
+    if len(parsed.documents) > 1:
+        problems.append(Problem("holds more than one target", "", "one file a target", source))
+    if problems:
+        raise InvalidInput(problems=problems)
+    return parsed.documents[0]
+
+
+@lru_cache(maxsize=4)
+def _family(file: File, whole: str) -> Family | None:
+    # Most are targets, which need not be read twice.
+    if "EgressTargetFamily" not in whole:
+        return None
+    from egressctl.catalog.families import is_family, read
+
+    document = _document(whole, file.source)
+    if not is_family(document):
+        return None
+    found = read(document)
+    if found.name != file.name:
+        place = document.place(("metadata", "name"))
+        raise InvalidInput(problems=[Problem(f"is not {file.name}, as the file is", place.field, "", place.source, place.line)])
+    return found
+
+
+def _file(name: str, folders: Sequence[str]) -> File:
+    first = name.partition("/")[0]
+    listed = files(folders)
+    if is_label(first) and (found := next((file for file in listed if file.name == first), None)):
+        return found
+    known = [file.name for file in listed]
+    near = difflib.get_close_matches(first.lower(), known, 3, 0.5)
+    raise InvalidInput(
+        f'the catalogue has no target "{name}": {f"did you mean {_either(near)}?" if near else f"there is {some(known)}"}',
+        hint="make one of your own: -f FILE, or --host HOST --address BLOCK --port 443",
+    )
+
+
+def _member(family: Family, words: str) -> str:
+    """Return the words that name one of a family's targets. Raises InvalidInput that says which there are."""
+    if words in family.members:
+        return words
+    form = "/".join((family.name, *(part.upper() for part in family.parts)))
+    hint = f"egressctl catalog show {family.name}"
+    given = words.split("/") if words else []
+    rest = [each.split("/") for each in family.members]
+    for position, word in enumerate(given[: len(family.parts)]):
+        known = sorted({each[position] for each in rest})
+        if word not in known:
+            near = difflib.get_close_matches(word.lower(), known, 3, 0.5)
+            offer = f"did you mean {_either(near)}?" if near else f"there is {some(known)}"
+            where = "/".join((family.name, *given[:position]))
+            raise InvalidInput(f'{where} has no {family.parts[position]} "{word}": {offer}', hint=hint)
+        rest = [each for each in rest if each[position] == word]
+    if len(given) > len(family.parts):
+        raise InvalidInput(f"{family.name}/{words} has too many words: a target is {form}", hint=hint)
+    missing = family.parts[len(given)]
+    known = sorted({each[len(given)] for each in rest})
+    raise InvalidInput(
+        f"{'/'.join((family.name, *given))} is several targets, {form}: name the {missing}, {some(known)}", hint=hint
+    )
+
+
+def _either(near: Sequence[str]) -> str:
+    return " or ".join(near)
+
+
+def some(known: Sequence[str]) -> str:
+    """List names for a sentence: all of a few, and of many the first."""
+    return ", ".join(known) if len(known) <= _MANY else f"{', '.join(known[:_MANY])} and {len(known) - _MANY} more"

@@ -1,0 +1,104 @@
+"""Resolve the name of a URL without sending a request: in the source pod where that can be, else on this machine."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from egressctl.errors import CouldNotAsk
+from egressctl.kube import exec as kube_exec
+from egressctl.kube.exec import lacks
+from egressctl.kube.rest import Api
+from egressctl.model.evidence import Source
+from egressctl.runtime.concurrency import within
+
+_POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
+_LIMIT = 1 << 20
+_NOT_FOUND = 2
+"""getent's exit code where the name is not known (getent(1), of glibc and of musl)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The addresses of a host in the order in which a client tries them, and who said so.
+
+    Without `addresses`, `missing` says in half a sentence why; `certain` where the source pod itself cannot resolve the name.
+    """
+
+    addresses: tuple[str, ...]
+    by: str
+    missing: str = ""
+    certain: bool = False
+    note: str = ""
+    """Half a sentence: why it was not the source pod that was asked; empty where it was, or needed not be."""
+
+
+def given(host: str, addresses: Sequence[str]) -> Resolved | None:
+    """Return what needs no question: the addresses that were named, or the host where it is one; None for a name."""
+    if addresses:
+        return Resolved(tuple(addresses), "--address")
+    try:
+        return Resolved((str(ip_address(host)),), "the URL")
+    except ValueError:
+        return None
+
+
+def resolve(api: Api, source: Source, host: str) -> Resolved:
+    """Resolve a name with `getent` in the source pod's container, or on this machine where that cannot be run.
+
+    Raises nothing for what could not be asked: that is in the result.
+    """
+    where = f"pod {source.namespace}/{source.pod}"
+    try:
+        ran = kube_exec.run(api, source.namespace, source.pod, source.container, argv(host), timeout=_POD_SECONDS, limit=_LIMIT)
+    except CouldNotAsk as failure:
+        return here(host, str(failure))
+    if found := addresses_in(ran.stdout.decode("utf-8", "replace")):
+        return Resolved(found, where)
+    if ran.code == _NOT_FOUND:
+        return Resolved((), where, f"{where} cannot resolve {host}", certain=True)
+    if lacks(ran, "getent"):
+        return here(host, f"container {source.container} of {where} has no getent")
+    return here(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
+
+
+def argv(host: str) -> tuple[str, ...]:
+    """Return the command line that resolves a name as programs of the container do."""
+    return ("getent", "ahosts", host)
+
+
+def addresses_in(text: str) -> tuple[str, ...]:
+    """Read the addresses that `getent ahosts` printed, each once, in its order; what is no address is passed over."""
+    found: dict[str, None] = {}
+    for line in text.splitlines():
+        word = line.split()[:1]
+        if word and re.fullmatch(r"[0-9a-fA-F.:]+", word[0]):
+            try:
+                address = ip_address(word[0])
+            except ValueError:
+                continue
+            plain = getattr(address, "ipv4_mapped", None) or address
+            found[str(plain)] = None
+    return tuple(found)
+
+
+def here(host: str, why: str = "") -> Resolved:
+    """Resolve a name on this machine, within a limit: its resolver may take minutes, and cannot be stopped.
+
+    `why` says in half a sentence why it was not the source pod that was asked. Raises nothing, as `resolve`.
+    """
+
+    def ask() -> tuple[str, ...]:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos))
+
+    try:
+        return Resolved(within(_OWN_SECONDS, ask), "this machine", note=why)
+    except TimeoutError:
+        missing = f"this machine did not resolve {host} within {_OWN_SECONDS:g} s"
+    except (OSError, UnicodeError) as failure:
+        missing = f"this machine cannot resolve {host}: {failure}"
+    return Resolved((), "this machine", missing, note=why)

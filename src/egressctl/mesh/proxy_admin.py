@@ -1,0 +1,71 @@
+"""Ask a sidecar's admin interface by `pilot-agent request`, and read what comes back of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from egressctl.errors import ProxyUnreadable
+from egressctl.kube import exec as kube_exec
+from egressctl.kube.exec import ExecResult, lacks
+from egressctl.kube.rest import Api
+from egressctl.mesh.pod_spec import ADMIN_PORT
+from egressctl.model.evidence import Source
+
+_TIMEOUT = 30.0
+_LIMIT = 64 << 20
+
+
+def ask_proxy(api: Api, source: Source, path: str) -> str:
+    """Return what the sidecar's admin interface answers to `GET path`. Raises ProxyUnreadable and what `exec` raises."""
+    if source.proxy is None:
+        raise ProxyUnreadable(f"pod {source.namespace}/{source.pod} has no sidecar")
+    port = ("--debug-port", str(source.admin_port)) if source.admin_port else ()
+    ran = _run_proxy(api, source, ("pilot-agent", "request", *port, "GET", path))
+    if port and ran.code and re.search(rb"not in allowed list|unknown flag", ran.stderr):
+        # Where pilot-agent takes Istio's own ports only, it knows by itself a socket that leads there.
+        ran = _run_proxy(api, source, ("pilot-agent", "request", "GET", path))
+    return proxy_answer(source, path, ran)
+
+
+def _run_proxy(api: Api, source: Source, argv: Sequence[str]) -> ExecResult:
+    def run() -> ExecResult:
+        return kube_exec.run(api, source.namespace, source.pod, source.proxy or "", argv, timeout=_TIMEOUT, limit=_LIMIT)
+
+    ran = run()
+    whole = ran.code == 0 and bool(ran.stdout.strip())
+    # A short exec loses its streams once in some hundreds; asking a second time costs nothing.
+    return ran if whole or ran.truncated or lacks(ran, "pilot-agent") else run()
+
+
+def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
+    """Return the JSON that `pilot-agent request` printed. Raises ProxyUnreadable, saying why there is none."""
+    who = f"the sidecar of {source.pod}"
+    if lacks(ran, "pilot-agent"):
+        raise ProxyUnreadable(
+            f"container {source.proxy} of pod {source.namespace}/{source.pod} has no pilot-agent, by which the sidecar is read"
+        )
+    if ran.truncated:
+        raise ProxyUnreadable(f"{who} answered {path} with more than {_LIMIT >> 20} MiB, which is not read")
+    if ran.timed_out:
+        raise ProxyUnreadable(f"{who} did not answer {path} within {_TIMEOUT:g} s")
+    if ran.code not in (0, None) or not ran.stdout.strip():
+        said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [ran.error or "nothing"]
+        unready = f" (it is not ready: {source.proxy_state})" if source.proxy_state else ""
+        port = f", asked at port {source.admin_port} as the pod says" if source.admin_port not in (0, ADMIN_PORT) else ""
+        raise ProxyUnreadable(f"{who} did not answer {path}{port}: {said[0]}{unready}")
+    return after_warnings(ran.stdout.decode("utf-8", "replace"))
+
+
+def after_warnings(text: str) -> str:
+    """Leave out the lines that pilot-agent logged before the JSON; where there is no JSON, return the text as it is."""
+    start = 0
+    while start < len(text):
+        if text.startswith("{", start) and not _LOGGED.match(text, start):
+            return text[start:] if start else text
+        start = text.find("\n", start) + 1 or len(text)
+    return text
+
+
+_LOGGED = re.compile(r'\{"(?:level|severity|time)":"[^\n]*\}[ \r]*(?=\n)')
+"""A line of a log in JSON."""

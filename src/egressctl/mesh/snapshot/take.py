@@ -1,0 +1,54 @@
+"""Save what stands around the ServiceEntries of a Kubernetes cluster to a folder, for a gate that has no rights in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from egressctl.istio.mesh_objects import Listed, unread
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
+from egressctl.kube.rbac import grants
+from egressctl.manifests.service_entry import PLURAL
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.read_objects import listings, mesh_settings
+from egressctl.mesh.snapshot import folder as keeping
+from egressctl.mesh.snapshot.format import changes, files
+from egressctl.runtime.concurrency import begin
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.signals import Interrupts
+
+
+class Taken(NamedTuple):
+    """What was saved: how many objects, and the paths that are new, changed and gone."""
+
+    about: str
+    """The snapshot's index, as YAML."""
+    objects: int
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    not_read: tuple[str, ...]
+    """One sentence for each kind that could not be read everywhere."""
+    hint: str = ""
+
+
+def take(mesh: Mesh, folder: str, namespace: str, progress: Progress, interrupts: Interrupts) -> Taken:
+    """Read every kind in all namespaces, or where that may not be in `namespace` and the root namespace, and save it.
+
+    Raises InvalidInput for a folder that holds something else, Forbidden where not even the ServiceEntries of `namespace` may be
+    listed, and keeping.NotWritten. In each case the folder is as it was.
+    """
+    old = keeping.prepare(folder)
+    progress.step("reading what stands around the ServiceEntries")
+    configured, told = begin(lambda: mesh_settings(mesh, ROOT_NAMESPACE)), begin(mesh.info)
+    listed = listings(mesh, namespace, services=True, beside=True)
+    entries = listed[PLURAL]
+    if entries.reach is not None and namespace not in entries.reach:
+        listed[PLURAL] = Listed(tuple(mesh.entries(namespace)), frozenset({namespace}), entries.why)
+    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    new = files(listed, configured(), told(), at)
+    keeping.store(folder, old, new, interrupts)
+    not_read = tuple(unread(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None)
+    hint = grants(["snapshot", "--causes"], "", "") if not_read else ""
+    *_, index = new.values()
+    return Taken(index, len(new) - 1, *changes(old, new), not_read, hint)

@@ -1,0 +1,137 @@
+"""Choose the pod and the container that a probe is sent from. Pure: pods in, Source out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from egressctl.errors import InvalidInput, NoSourcePod
+from egressctl.mesh import pod_spec
+from egressctl.model.entry import Manifest
+from egressctl.model.evidence import Source
+
+DEFAULT_SELECTOR = "app in (sleep,curl)"
+"""Istio's two samples for sending requests by hand: `sleep` of the document, and `curl` that followed it."""
+
+POD_KINDS = ("pod", "pods", "po")
+"""What kubectl takes before the slash of a pod's name."""
+
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+_REVISION_LABEL = "istio.io/rev"
+_REVISION_ANNOTATION = "istio.io/rev"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChoice:
+    """What the command line says of the source pod: `pod` is NAME, pod/NAME or deploy/NAME; empty is no wish."""
+
+    pod: str = ""
+    selector: str = ""
+    container: str = ""
+    revision: str = ""
+
+
+ANY_SOURCE = SourceChoice()
+"""No wish: the newest ready pod of the samples."""
+
+
+def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:
+    """Return the newest ready pod of the revision asked for, and its container.
+
+    A pod that was named serves also while its sidecar is not ready: what can be said then is `sidecar-not-ready`.
+    Raises NoSourcePod where none is ready, and InvalidInput where the container asked for is not
+    there or is the sidecar itself, whose own traffic is not captured.
+    """
+    matching = [pod for pod in pods if not choice.revision or _revision(pod) == choice.revision]
+    ready = [pod for pod in matching if is_ready(pod)]
+    usable = ready or [pod for pod in matching if _is_named(choice) and _lacks_only_its_sidecar(pod, choice)]
+    if not usable:
+        raise NoSourcePod(_none_ready(matching, choice, namespace), hint=_start_one(namespace))
+    pod = max(usable, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), str(each["metadata"]["name"])))
+    metadata, proxy = pod["metadata"], pod_spec.sidecar(pod)
+    container = _container(pod, choice.container)
+    lacking = pod_spec.not_ready(pod, proxy) if proxy else ""
+    return Source(
+        namespace=str(metadata.get("namespace", namespace)),
+        pod=str(metadata["name"]),
+        container=container,
+        proxy=proxy,
+        chosen_of=len(usable),
+        ambient=pod_spec.in_ambient(pod),
+        proxy_ready=not lacking,
+        proxy_state=lacking,
+        admin_port=pod_spec.admin_port(pod, proxy) if proxy else 0,
+        others=tuple(name for name in pod_spec.running(pod) if name not in (container, proxy)),
+        hints=pod_spec.hindrances(pod, container),
+        interception=pod_spec.interception(pod),
+        labels={str(key): str(value) for key, value in (metadata.get("labels") or {}).items()},
+        revision=_revision(pod),
+    )
+
+
+def _is_named(choice: SourceChoice) -> bool:
+    kind, _, name = choice.pod.rpartition("/")
+    return bool(name) and kind in ("", *POD_KINDS)
+
+
+def _lacks_only_its_sidecar(pod: Manifest, choice: SourceChoice) -> bool:
+    """Say whether commands can be run in the pod, and its sidecar is what keeps it from being ready."""
+    proxy = pod_spec.sidecar(pod)
+    runs = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+    return bool(runs and proxy and pod_spec.not_ready(pod, proxy) and pod_spec.is_running(pod, _container(pod, choice.container)))
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Say whether a pod runs, is ready, and is not going away."""
+    status = pod.get("status") or {}
+    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or []}
+    going = pod["metadata"].get("deletionTimestamp")
+    return status.get("phase") == "Running" and conditions.get("Ready") == "True" and not going
+
+
+def _start_one(namespace: str) -> str:
+    return f"start one with: egressctl create TARGET -n {namespace} --with-source, or name a pod: --pod NAME"
+
+
+def _none_ready(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> str:
+    wish = f"pod {choice.pod}" if choice.pod else f"pod with labels {choice.selector or DEFAULT_SELECTOR}"
+    revision = f" of revision {choice.revision}" if choice.revision else ""
+    if not pods:
+        return f"there is no {wish}{revision} in namespace {namespace}"
+    told = ", ".join(f"{pod['metadata']['name']} ({_state(pod)})" for pod in pods[:3])
+    return f"no {wish}{revision} in namespace {namespace} is ready: {told}"
+
+
+def _state(pod: Manifest) -> str:
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    reasons = [str(each["message"]) for each in status.get("conditions") or [] if each.get("message")]
+    return ": ".join([str(status.get("phase", "unknown")), *reasons[:1]])
+
+
+def _revision(pod: Manifest) -> str:
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get(_REVISION_LABEL) or pod_spec.annotations_of(pod).get(_REVISION_ANNOTATION) or "")
+
+
+def _container(pod: Manifest, wanted: str) -> str:
+    name, proxy = pod["metadata"]["name"], pod_spec.sidecar(pod)
+    names = [each for each in pod_spec.running(pod) if each not in (proxy, pod_spec.PROXY)]
+    if wanted and wanted in (proxy, pod_spec.PROXY):
+        raise InvalidInput(
+            f"--container {wanted}: the sidecar's own traffic is not captured, so a probe from it proves nothing",
+            hint="name the application's container: " + ", ".join(names),
+        )
+    if not names:
+        raise InvalidInput(
+            f"pod {name} has no container but the sidecar, whose own traffic is not captured",
+            hint="name a pod with an application: --pod NAME",
+        )
+    if wanted:
+        if wanted not in names:
+            raise InvalidInput(f"pod {name} has no container {wanted}", hint="it has: " + ", ".join(names))
+        return wanted
+    labels = pod["metadata"].get("labels") or {}
+    preferred = (pod_spec.annotations_of(pod).get(_DEFAULT_CONTAINER), labels.get("app"), "curl", "sleep")
+    return next((each for each in preferred if each in names), names[0])

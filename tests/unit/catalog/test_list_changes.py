@@ -1,0 +1,166 @@
+"""What has become of a published list, and what of that should alarm."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egressctl.catalog.coverage import Cover, Share
+from egressctl.catalog.list_changes import ALARMS, Alarm, Change, Kind, alarms, changes, unlisted
+from egressctl.manifests.published import Range, Retired, Source
+
+SITES = [
+    Range("codfw", "208.80.153.224/27"),
+    Range("eqiad", "208.80.154.224/27"),
+    Range("ulsfo", "198.35.26.96/27"),
+]
+BLOCKS = st.builds(
+    lambda offset, length: str(IPv4Network((0x08080000 + offset, length), strict=False)), st.integers(0, 63), st.integers(26, 32)
+)
+
+
+def ranges(*blocks: str) -> list[Range]:
+    return [Range("", block) for block in blocks]
+
+
+def numbers(blocks: list[str]) -> set[int]:
+    return {int(address) for block in blocks for address in IPv4Network(block)}
+
+
+# What blocks hold together
+
+
+@given(st.lists(BLOCKS), BLOCKS)
+def test_a_share_is_what_counting_addresses_gives(blocks: list[str], asked: str) -> None:
+    held, wanted = numbers(blocks), numbers([asked])
+    expected = Share.ALL if wanted <= held else Share.PART if wanted & held else Share.NONE
+    cover = Cover(blocks)
+    assert cover.share(asked) is expected
+    assert cover.holds(asked) is (expected is Share.ALL)
+    assert cover.size == len(held)
+    assert bool(cover) is bool(held)
+
+
+def test_a_plain_address_is_a_block_and_what_is_none_is_not_held() -> None:
+    cover = Cover(["8.8.8.8", "8.8.4.0/24", "nonsense", "2001:db8::/32"])
+    assert cover.size == 257
+    assert cover.holds("8.8.8.8/32")
+    assert cover.holds("8.8.4.4")
+    assert not cover.holds("2001:db8::1")
+    assert not cover.holds("nonsense")
+
+
+# What has changed
+
+
+def test_a_list_that_is_the_same_has_no_changes() -> None:
+    assert changes(SITES, [*reversed(SITES)]) == []
+    assert alarms(SITES, SITES) == []
+
+
+def test_another_cut_of_the_same_addresses_is_no_change() -> None:
+    assert changes(ranges("8.8.8.0/25", "8.8.8.128/25"), ranges("8.8.8.0/24")) == []
+    assert changes(ranges("8.8.8.0/24"), ranges("8.8.8.0/25", "8.8.8.128/26", "8.8.8.192/26")) == []
+
+
+def test_what_is_new_what_is_gone_and_what_has_moved() -> None:
+    now = [SITES[0], Range("drmrs", "185.15.58.224/27"), Range("ulsfo", "198.35.26.224/27")]
+    assert changes(SITES, now) == [
+        Change(Kind.MOVED, "ulsfo", "198.35.26.224/27", "198.35.26.96/27"),
+        Change(Kind.ADDED, "drmrs", "185.15.58.224/27"),
+        Change(Kind.REMOVED, "eqiad", "208.80.154.224/27"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param([Range("ulsfo", "185.15.59.224/27")], id="another network is another place"),
+        pytest.param([Range("ulsfo", "198.35.26.0/27"), Range("ulsfo", "198.35.26.224/27")], id="which of the two is not known"),
+        pytest.param([Range("other", "198.35.26.224/27")], id="another name"),
+    ],
+)
+def test_what_has_not_moved_is_gone_and_new(now: list[Range]) -> None:
+    kinds = [each.kind for each in changes([SITES[2]], now)]
+    assert kinds == [Kind.ADDED] * len(now) + [Kind.REMOVED]
+
+
+def test_blocks_without_a_name_never_move() -> None:
+    assert [each.kind for each in changes(ranges("8.8.8.0/27"), ranges("8.8.8.64/27"))] == [Kind.ADDED, Kind.REMOVED]
+
+
+@given(st.lists(BLOCKS), st.lists(BLOCKS))
+def test_changes_account_for_every_address(before: list[str], now: list[str]) -> None:
+    found = changes(ranges(*before), ranges(*now))
+    added = numbers([each.block for each in found if each.kind is Kind.ADDED])
+    removed = numbers([each.block for each in found if each.kind is Kind.REMOVED])
+    assert numbers(now) - numbers(before) <= added <= numbers(now)
+    assert numbers(before) - numbers(now) <= removed <= numbers(before)
+    assert bool(found) is (numbers(before) != numbers(now))
+
+
+# What alarms
+
+
+def codes(before: list[Range], now: list[Range]) -> list[str]:
+    return [each.code for each in alarms(before, now)]
+
+
+def test_what_is_added_alone_does_not_alarm() -> None:
+    assert alarms(SITES, [*SITES, Range("drmrs", "185.15.58.224/27")]) == []
+
+
+def test_a_range_that_vanished_or_moved_or_shrank_alarms() -> None:
+    assert alarms(SITES, [*SITES[:2], Range("ulsfo", "198.35.26.224/27")]) == [
+        Alarm("vanished", "no longer published: ulsfo 198.35.26.96/27")
+    ]
+    assert alarms(SITES, SITES[:2]) == [Alarm("vanished", "no longer published: ulsfo 198.35.26.96/27")]
+    assert alarms(ranges("8.8.8.0/24"), ranges("8.8.8.0/25")) == [Alarm("vanished", "no longer published: 8.8.8.0/24")]
+
+
+def test_many_that_vanished_are_counted() -> None:
+    gone = [f"8.8.{number}.0/24" for number in range(1, 6)]
+    [alarm] = alarms(ranges("9.9.0.0/16", *gone), ranges("9.9.0.0/16"))
+    assert alarm.message == "no longer published: 8.8.1.0/24, 8.8.2.0/24, 8.8.3.0/24 and 2 more"
+
+
+def test_a_list_that_shrinks_by_more_than_half_alarms() -> None:
+    assert codes(ranges("8.8.8.0/24"), ranges("8.8.8.0/25")) == ["vanished"]
+    assert alarms(ranges("8.8.8.0/24", "9.9.9.9/32"), ranges("8.8.8.0/25"))[1:] == [
+        Alarm("halved", "the list shrinks from 257 addresses to 128")
+    ]
+
+
+@pytest.mark.parametrize(("block", "broad"), [("8.0.0.0/8", False), ("8.0.0.0/7", True), ("0.0.0.0/0", True)])
+def test_a_range_shorter_than_8_alarms(block: str, broad: bool) -> None:
+    assert ("broad" in codes([], ranges(block))) is broad
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["10.1.0.0/16", "127.0.0.1/32", "169.254.169.254/32", "172.16.0.0/12", "192.168.1.0/24", "192.0.0.0/8", "224.0.0.1/32"],
+)
+def test_private_and_reserved_addresses_alarm(block: str) -> None:
+    assert codes([], ranges(block)) == ["reserved"]
+
+
+def test_an_answer_outside_of_what_is_published_alarms() -> None:
+    source = Source("https://x.example/", "lines", "2026-08-21", ranges=tuple(SITES))
+    kept = source._replace(retired=(Retired("esams", "91.198.174.192/27", "2026-08-21", kept=True),))
+    answers = [
+        ("www.wikipedia.org", "91.198.174.192"),
+        ("www.wikipedia.org", "2620:0:861:ed1a::1"),
+        ("a.example", "208.80.154.224"),
+    ]
+    assert unlisted([source], answers) == [
+        Alarm("dns-outside", "www.wikipedia.org resolves to 91.198.174.192, which is not published")
+    ]
+    assert unlisted([kept], answers) == []
+
+
+def test_every_alarm_is_explained() -> None:
+    found = {*codes(ranges("9.9.9.0/24"), ranges("0.0.0.0/0", "10.0.0.0/32")), *codes(SITES, [SITES[0]])}
+    assert found | {"dns-outside", "addresses-written-out"} == set(ALARMS)

@@ -1,0 +1,167 @@
+"""What comes back of a command in a container: the answer, or why there is none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import recordings
+from egressctl.errors import ProxyUnreadable
+from egressctl.kube.exec import ExecResult, lacks
+from egressctl.mesh import curl
+from egressctl.mesh.client import captured
+from egressctl.mesh.proxy_admin import after_warnings, proxy_answer
+from egressctl.mesh.send_probes import socket_table
+from egressctl.model.evidence import Capture, Outcome, Source
+
+SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
+PATH = "clusters?format=json"
+JSON = '{"cluster_statuses": [\n {}\n]}'
+
+
+# A program that is not there
+
+RUNC = (
+    "Internal error occurred: error executing command in container: failed to exec in container: OCI runtime exec failed: "
+    'exec failed: unable to start container process: exec: "curl": {}: unknown'
+)
+
+
+@pytest.mark.parametrize(
+    "ran",
+    [
+        ExecResult(None, b"", b"", RUNC.format("executable file not found in $PATH")),
+        ExecResult(None, b"", b"", RUNC.format("stat /usr/bin/curl: no such file or directory")),
+        ExecResult(None, b"", b"", "executable file `curl` not found in $PATH: No such file or directory"),
+        ExecResult(None, b"", b"", 'executable file "curl" not found in $PATH: No such file or directory'),
+        ExecResult(126, RUNC.format("executable file not found in $PATH").encode(), b"", "exit code 126"),
+        ExecResult(127, b"", b"time=x level=error msg=exec failed: executable file `curl` not found in $PATH", "exit code 127"),
+        ExecResult(127, b"", b"sh: curl: not found\n"),
+        ExecResult(127, b"", b"bash: line 1: curl: command not found\n"),
+        ExecResult(127, b"", b"curl: applet not found\n"),
+        ExecResult(None, b"", b"", 'error finding executable "curl" in PATH [/bin]: no such file or directory'),
+    ],
+)
+def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResult) -> None:
+    assert lacks(ran, "curl")
+
+
+@pytest.mark.parametrize(
+    "ran",
+    [
+        ExecResult(0, b"", b""),
+        ExecResult(6, b"", b"curl: (6) Could not resolve host: executable file not found in $PATH"),
+        ExecResult(None, b"executable file not found in $PATH", b"", "the connection was lost before the command ended"),
+        ExecResult(None, b"", b"", 'container not found ("sleep")'),
+        ExecResult(None, b"", b"", RUNC.format("permission denied")),
+        ExecResult(None, b"", b"", "executable file `wget` not found in $PATH: No such file or directory"),
+        ExecResult(127, b"", b"error while loading shared libraries: libcurl.so.4: cannot open shared object file"),
+    ],
+)
+def test_what_else_goes_wrong_is_not_held_for_that(ran: ExecResult) -> None:
+    assert not lacks(ran, "curl")
+
+
+# The socket table
+
+
+@pytest.mark.parametrize(
+    ("ran", "capture"),
+    [
+        (ExecResult(0, b"", b""), Capture.NOT_CAPTURED),
+        (ExecResult(37, b"", b""), Capture.NOT_CAPTURED),
+        (ExecResult(None, b"", b"", "the connection was lost before the command ended"), Capture.UNKNOWN),
+        (ExecResult(None, b"", b"", "the output is longer than 8 bytes", truncated=True), Capture.UNKNOWN),
+    ],
+)
+def test_a_table_that_may_be_cut_shows_what_it_has_and_not_what_it_lacks(ran: ExecResult, capture: Capture) -> None:
+    line, _, table = recordings.socket_table("not-captured").partition("\n")
+    fields = line.split("\t")
+    outcome = Outcome(0, remote_ip=fields[3], remote_port=int(fields[4]), local_ip=fields[5], local_port=int(fields[6]))
+    assert captured(socket_table(curl.Answer((outcome,), table), ran), outcome) is capture
+
+
+# pilot-agent's answer
+
+
+@pytest.mark.parametrize(
+    "ran",
+    [
+        ExecResult(0, JSON.encode(), b""),
+        ExecResult(0, JSON.encode(), b"ERROR failed to set GOMEMLIMIT: cannot read cgroup\n"),
+        ExecResult(None, JSON.encode(), b"", "the command's status cannot be read"),
+    ],
+    ids=["as it should be", "errors on stderr", "without an exit code"],
+)
+def test_what_stands_on_stdout_is_the_answer(ran: ExecResult) -> None:
+    assert proxy_answer(SOURCE, PATH, ran) == JSON
+
+
+@pytest.mark.parametrize(
+    ("ran", "says"),
+    [
+        (
+            ExecResult(255, b"", b"x\nError: unsuccessful status code 400\n"),
+            f"the sidecar of sleep did not answer {PATH}: Error: ",
+        ),
+        (ExecResult(0, b" \n", b""), f"the sidecar of sleep did not answer {PATH}: nothing"),
+        (
+            ExecResult(None, b"", b"", "the connection was lost"),
+            f"the sidecar of sleep did not answer {PATH}: the connection was",
+        ),
+        (ExecResult(None, b"{", b"", "", truncated=True), f"the sidecar of sleep answered {PATH} with more than 64 MiB"),
+        (ExecResult(None, b"", b"", "", timed_out=True), f"the sidecar of sleep did not answer {PATH} within 30 s"),
+        (
+            ExecResult(None, b"", b"", RUNC.replace("curl", "pilot-agent").format("executable file not found in $PATH")),
+            "container istio-proxy of pod default/sleep has no pilot-agent, by which the sidecar is read",
+        ),
+    ],
+)
+def test_where_there_is_no_answer_it_is_said_why(ran: ExecResult, says: str) -> None:
+    with pytest.raises(ProxyUnreadable) as unreadable:
+        proxy_answer(SOURCE, PATH, ran)
+    assert str(unreadable.value).startswith(says)
+
+
+def test_a_sidecar_that_is_not_ready_is_said_to_be() -> None:
+    source = Source("default", "sleep", "sleep", "istio-proxy", proxy_ready=False, proxy_state="ended with exit code 1 (Error)")
+    with pytest.raises(ProxyUnreadable, match=r"\(it is not ready: ended with exit code 1 \(Error\)\)$"):
+        proxy_answer(source, PATH, ExecResult(255, b"", b"connection refused"))
+
+
+def test_an_admin_port_of_its_own_is_named() -> None:
+    source = Source("default", "sleep", "sleep", "istio-proxy", admin_port=15100)
+    with pytest.raises(ProxyUnreadable, match="asked at port 15100 as the pod says: connection refused"):
+        proxy_answer(source, PATH, ExecResult(255, b"", b"connection refused"))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "\n",
+        "2026-11-23T04:00:00.1Z\twarn\tsomething odd\n",
+        "warn one\nwarn {two}\n\r\n",
+        '{"level":"warn","time":"2026-11-23T04:00:00Z","msg":"odd"}\n',
+        '{"level":"warn","msg":"odd"}\nwarn two\n{"severity":"WARNING"}\n',
+    ],
+)
+def test_lines_that_were_logged_before_the_json_are_left_out(before: str) -> None:
+    assert json.loads(after_warnings(before + JSON)) == json.loads(JSON)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "Failed to convert protobuf message to JSON string: x", "warn\nwarn", "warn {}"])
+def test_where_there_is_no_json_the_words_stay(text: str) -> None:
+    assert after_warnings(text) == text
+
+
+def test_a_log_alone_is_no_answer() -> None:
+    assert after_warnings('{"level":"warn","msg":"odd"}\n') == '{"level":"warn","msg":"odd"}\n'
+
+
+@given(st.lists(st.text().filter(lambda line: not line.startswith("{") and line == "".join(line.splitlines()))))
+def test_whatever_was_logged_the_json_is_found(lines: list[str]) -> None:
+    assert after_warnings("".join(f"{line}\n" for line in lines) + JSON) == JSON

@@ -1,0 +1,263 @@
+"""One dump between two looks at the versions: when it is the configuration that was in force, and when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+import recordings
+from egressctl.envoy.config import BLACKHOLE, NOTHING, ListenerVersion, ProxyConfig, Reading, Versions
+from egressctl.envoy.dump import parse_config
+from egressctl.envoy.routes import RouteConfig
+from egressctl.envoy.walk import walk
+from egressctl.errors import ProxyUnreadable, TimedOut
+from egressctl.manifests.service_entry import read
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.sidecar import Place, look, look_again, until
+from egressctl.model.evidence import Source, Walk
+from egressctl.model.probe import SILENT, Probe
+
+OURS = "outbound|443||wikipedia.org"
+PLACE = ("208.80.154.224", 443, SILENT)
+SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
+
+
+def of(moment: int) -> Versions:
+    return frozenset({ListenerVersion("0.0.0.0_443", str(moment), f"2026-11-24T15:36:{moment:02}Z", "")})
+
+
+WHOLE = parse_config(recordings.load("seed").config_dump or "")
+
+
+def at(moment: int, whole: ProxyConfig = WHOLE) -> ProxyConfig:
+    """The listeners as they were read at that moment."""
+    return replace(whole, envoy_clusters=None, routes=None, versions=of(moment))
+
+
+class Sidecar:
+    """Answers each kind of question from its own list, in turn; None is a question that failed."""
+
+    def __init__(
+        self,
+        versions: Sequence[int | None] = (),
+        dumps: Sequence[int | None] = (),
+        envoy_clusters: Sequence[bool] = (True, True),
+        routes: Sequence[int | None] = (),
+        whole: ProxyConfig = WHOLE,
+    ) -> None:
+        self.versions, self.dumps, self.clusters, self.routing = iter(versions), iter(dumps), iter(envoy_clusters), iter(routes)
+        self.whole = whole
+        self.named: list[set[str]] = []
+
+    @staticmethod
+    def _next(answers: Iterator[int | None]) -> int:
+        answer = next(answers)
+        if answer is None:
+            raise ProxyUnreadable("it did not answer")
+        return answer
+
+    def listener_versions(self, _: Source) -> Versions:
+        return of(self._next(self.versions))
+
+    def proxy_config(self, _: Source) -> ProxyConfig:
+        return at(self._next(self.dumps), self.whole)
+
+    def route_versions(self, _: Source) -> Mapping[str, str]:
+        return {name: str(self._next(self.routing)) for name in self.whole.routes or ()}
+
+    def routes(self, _: Source, names: Collection[str]) -> Mapping[str, RouteConfig]:
+        self.named.append(set(names))
+        moment = self._next(self.routing)
+        return {name: (self.whole.routes or {})[name]._replace(version=str(moment)) for name in names}
+
+    def routes_of_ports(self, source: Source, ports: Collection[int]) -> Mapping[str, RouteConfig]:
+        return self.routes(source, {str(port) for port in ports})
+
+    def proxy_counts(self, _: Source) -> Mapping[str, Any]:
+        return {}
+
+    def envoy_clusters(self, _: Source, names: Collection[str]) -> Mapping[str, Any]:
+        self.named.append(set(names))
+        if not next(self.clusters):
+            raise ProxyUnreadable("it did not answer")
+        known = self.whole.envoy_clusters or {}
+        return {name: known[name] for name in names if name in known}
+
+    @property
+    def unasked(self) -> tuple[list[int | None], list[int | None]]:
+        return list(self.versions), list(self.dumps)
+
+
+def both(sidecar: Sidecar, known: Reading = NOTHING, likely: Collection[str] = (OURS,)) -> tuple[Reading, Reading]:
+    mesh = cast("Mesh", sidecar)
+    return look_again(mesh, SOURCE, look(mesh, SOURCE, known, likely)(), {PLACE})()
+
+
+def moments(readings: tuple[Reading, Reading]) -> list[Versions | None]:
+    return [each.config.versions if each.config else None for each in readings]
+
+
+def test_where_nothing_changed_one_dump_is_the_configuration_of_before_and_after() -> None:
+    sidecar = Sidecar(versions=[1, 1], dumps=[1, 9])
+    assert moments(both(sidecar)) == [of(1), of(1)]
+    assert sidecar.unasked == ([], [9])
+
+
+def test_a_known_configuration_is_not_read_again() -> None:
+    sidecar = Sidecar(versions=[1, 9], dumps=[9])
+    assert moments(both(sidecar, Reading(at(1)))) == [of(1), of(1)]
+    assert sidecar.unasked == ([9], [9])
+
+
+def test_a_change_after_the_dump_is_read() -> None:
+    assert moments(both(Sidecar(versions=[1, 2], dumps=[1, 2]))) == [of(1), of(2)]
+
+
+def test_a_change_between_the_first_look_and_the_dump_leaves_the_configuration_of_before_unknown() -> None:
+    """It may have been in force when the probes were sent, or come after them."""
+    assert moments(both(Sidecar(versions=[1, 2], dumps=[2, 2]))) == [None, of(2)]
+
+
+def test_a_dump_that_is_older_than_the_first_look_is_not_taken_for_it() -> None:
+    assert moments(both(Sidecar(versions=[2, 2], dumps=[1, 2]))) == [of(2), of(2)]
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "found"),
+    [
+        (Sidecar(versions=[None, 1], dumps=[1, 1]), [None, of(1)]),
+        (Sidecar(versions=[1, None], dumps=[1, 1]), [of(1), of(1)]),
+        (Sidecar(versions=[1, 1], dumps=[None, 1]), [of(1), of(1)]),
+        (Sidecar(versions=[1, 1], dumps=[None, None]), [None, None]),
+        (Sidecar(versions=[1, 2], dumps=[1, None]), [of(1), None]),
+    ],
+    ids=["no versions before", "no versions after", "no dump at first", "no dump at all", "no dump after a change"],
+)
+def test_what_could_not_be_read_is_read_again_or_unknown(sidecar: Sidecar, found: list[Versions | None]) -> None:
+    assert moments(both(sidecar)) == found
+
+
+def test_the_likely_envoy_clusters_are_asked_for_at_once_and_no_others() -> None:
+    sidecar = Sidecar(versions=[1, 1], dumps=[1])
+    _, after = both(sidecar)
+    assert after.config is not None
+    assert after.config.envoy_clusters is not None
+    assert set(after.config.envoy_clusters) == {OURS}
+    assert sidecar.named == [{OURS}]
+
+
+def test_an_envoy_cluster_that_the_way_leads_to_is_asked_for_as_well() -> None:
+    sidecar = Sidecar(versions=[1, 1], dumps=[1])
+    _, after = both(sidecar, likely=(BLACKHOLE,))
+    assert after.config is not None
+    assert after.config.envoy_clusters is not None
+    assert set(after.config.envoy_clusters) == {BLACKHOLE, OURS}
+    assert sidecar.named == [{BLACKHOLE}, {OURS}]
+
+
+@pytest.mark.parametrize(("answers", "likely"), [((False,), (OURS,)), ((True, False), (BLACKHOLE,))])
+def test_without_its_envoy_clusters_the_configuration_is_unknown(answers: Sequence[bool], likely: Collection[str]) -> None:
+    """Else one that the sidecar lacks, and so resets the connection, would be taken for one that it has."""
+    _, after = both(Sidecar(versions=[1, 1], dumps=[1], envoy_clusters=answers), likely=likely)
+    assert after.config is None
+
+
+# Routes
+
+HTTP = parse_config(recordings.load("http-80").config_dump or "")
+REQUEST = Probe("p", "http://www.wikipedia.org/")
+HTTP_PLACE = ("208.80.154.224", 80, REQUEST.speech)
+HTTP_CLUSTER = "outbound|80||www.wikipedia.org"
+
+
+def asked(sidecar: Sidecar, known: Reading = NOTHING, place: Place = HTTP_PLACE) -> list[Walk | None]:
+    """Return the ways of before and after that one connection has."""
+    mesh = cast("Mesh", sidecar)
+    looking = look(mesh, SOURCE, known, (), {place[2]})()
+    readings = look_again(mesh, SOURCE, looking, {place})()
+    return [walk(each.config, *place) if each.config else None for each in readings]
+
+
+def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
+    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1], whole=HTTP)
+    ways = asked(sidecar)
+    assert [way and (way.envoy_cluster, way.unknown) for way in ways] == [(HTTP_CLUSTER, ""), (HTTP_CLUSTER, "")]
+    assert sidecar.named == [{"80"}, {HTTP_CLUSTER}], "and the Envoy cluster behind them is asked for as well"
+
+
+@pytest.mark.parametrize("routes", [[1, 2], [None, 1]], ids=["changed", "unread before"])
+def test_routes_that_changed_under_way_are_unknown_of_before(routes: list[int | None]) -> None:
+    first, last = asked(Sidecar(versions=[1, 1], dumps=[1], routes=routes, whole=HTTP))
+    assert first
+    assert last
+    assert ("was not read" in first.unknown, last.envoy_cluster) == (True, HTTP_CLUSTER)
+
+
+def test_routes_that_cannot_be_read_are_unknown() -> None:
+    for way in asked(Sidecar(versions=[1, 1], dumps=[1], routes=[1, None], whole=HTTP)):
+        assert way
+        assert "was not read" in way.unknown
+
+
+def test_routes_that_are_known_are_not_read_before() -> None:
+    known = {name: each._replace(version="1") for name, each in (HTTP.routes or {}).items()}
+    sidecar = Sidecar(versions=[1], dumps=[], routes=[1], whole=HTTP)
+    ways = asked(sidecar, Reading(replace(at(1, HTTP), routes=known)))
+    assert [way and way.envoy_cluster for way in ways] == [HTTP_CLUSTER, HTTP_CLUSTER]
+
+
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        (("208.80.154.224", 80, Probe("p", "https://www.wikipedia.org:80/").speech), NOTHING),
+        (PLACE, NOTHING),
+        (HTTP_PLACE, Reading(at(1))),
+    ],
+    ids=["TLS", "nothing said", "no listener has routes"],
+)
+def test_routes_are_not_asked_for_where_no_way_can_need_them(place: Place, known: Reading) -> None:
+    whole = WHOLE if known is not NOTHING else HTTP
+    asked(Sidecar(versions=[1, 1], dumps=[1], routes=[], whole=whole), known, place)
+
+
+# Waiting
+
+
+def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
+    def holds(config: ProxyConfig) -> bool:
+        return config.versions == of(moment)
+
+    return until(cast("Mesh", sidecar), SOURCE, holds, timeout, lambda: "it never came", hint="")
+
+
+def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
+    sidecar = Sidecar(versions=[1, 1, 2], dumps=[1, 2])
+    assert moments((wait_for(2, sidecar), NOTHING)) == [of(2), None]
+    assert sidecar.unasked == ([], [])
+
+
+def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None:
+    """They change without a listener."""
+    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1, 2], whole=HTTP)
+    entry = read(next(each for each in recordings.load("http-80").manifests if each["kind"] == "ServiceEntry"))
+    looks: list[ProxyConfig] = []
+
+    def holds(config: ProxyConfig) -> bool:
+        looks.append(config)
+        return (config.routes or {})["80"].version == "2"
+
+    found = until(cast("Mesh", sidecar), SOURCE, holds, 60, lambda: "it never came", hint="", entries=[entry])
+    assert found.config is looks[-1]
+    assert len(looks) == 2, "and nothing is judged again where neither has changed"
+
+
+def test_while_waiting_versions_that_cannot_be_read_are_no_reason_to_stop() -> None:
+    assert moments((wait_for(2, Sidecar(versions=[None], dumps=[1, 2])), NOTHING)) == [of(2), None]
+
+
+def test_the_wait_ends() -> None:
+    with pytest.raises(TimedOut, match="it never came"):
+        wait_for(2, Sidecar(dumps=[1]), timeout=0)
