@@ -24,7 +24,8 @@ from egressctl.planning import manager_of
 from egressctl.removal import await_sidecar_without, count, delete_entries, delete_source
 from egressctl.runtime.concurrency import begin, gather
 from egressctl.runtime.progress import Progress
-from egressctl.verify import Asking, Wanted, of_manifests, verify_from
+from egressctl.verify.select import Wanted, of_manifests
+from egressctl.verify.verify import Asking, verify_from
 
 
 @dataclass(frozen=True, slots=True)

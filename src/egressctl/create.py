@@ -199,7 +199,7 @@ def _warn(plans: Sequence[Plan], around: Surroundings, how: How, progress: Progr
 
 def _warn_of_others(entry: ServiceEntry, around: Surroundings, namespace: str, progress: Progress) -> None:
     # A test does without it.
-    from egressctl.lint.live import in_the_way
+    from egressctl.istio.interference import in_the_way
 
     told: dict[str, list[Clash]] = {}
     for clash in in_the_way(entry, around, namespace):

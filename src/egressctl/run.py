@@ -18,7 +18,8 @@ from egressctl.removal import remove_run
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
-from egressctl.verify import Asking, of_manifests, verify
+from egressctl.verify.select import of_manifests
+from egressctl.verify.verify import Asking, verify
 
 
 @dataclass(slots=True)

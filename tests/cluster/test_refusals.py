@@ -21,8 +21,8 @@ from cluster.cluster import HOST, RealCluster
 from docs.pages import ROOT, read
 from egressctl.lint.api_server_rules import REFUSED, WARNED
 from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.rules import Finding, Severity
 from egressctl.manifests.yaml_reader import Document
-from egressctl.rules import Finding, Severity
 from oddities import manifest
 
 COUNT = int(os.environ.get("EGRESSCTL_TEST_REFUSALS", "400"))

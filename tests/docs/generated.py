@@ -18,16 +18,18 @@ from unittest.mock import patch
 from differences import DIFFERENCES
 from docs import situations
 from docs.pages import ROOT, read
-from egressctl import errors, filelint, serverlint
+from egressctl import errors
 from egressctl.catalog import lookup
 from egressctl.catalog.diff_rows import MEANINGS
 from egressctl.catalog.list_changes import ALARMS
 from egressctl.catalog.parsers import PARSERS
 from egressctl.cli import main
 from egressctl.errors import Problem
-from egressctl.lint import live, manifest_files
+from egressctl.lint import dry_run, files, live, manifest_files
 from egressctl.lint.checks.api_server import refusals
 from egressctl.lint.checks.istioctl_analyze import analysed
+from egressctl.lint.checks.stale_blocks import known_for
+from egressctl.lint.rules import RULES, UNREAD, Finding, Linted, chosen
 from egressctl.manifests import service_entry
 from egressctl.manifests.yaml_reader import parse
 from egressctl.mesh import curl, dns, old_curl
@@ -35,8 +37,6 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Surroundings
 from egressctl.model.probe import Expectation, Probe
 from egressctl.report import linted
-from egressctl.rules import RULES, UNREAD, Finding, Linted, chosen
-from egressctl.staleness import known_for
 
 GROUPS = ("lab", "catalog")
 """The commands that have commands of their own."""
@@ -122,19 +122,19 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
         }
     if name in ("takes-traffic", "returns-traffic"):
         there = [service_entry.read(each.value) for each in parse(texts["snapshot.yaml"], "").documents]
-        base = filelint.Base(Surroundings(entries=tuple(there)), "snapshot")
+        base = files.Base(Surroundings(entries=tuple(there)), "snapshot")
         texts = {file: text for file, text in texts.items() if file != "snapshot.yaml"}
-        yield from filelint.lint(manifest_files.of(texts), "default", known_for, base=base).findings
+        yield from files.lint(manifest_files.of(texts), "default", known_for, base=base).findings
         return
     if name in ("refused-by-server", "warned-by-server"):
         [document] = parse(texts["entry.yaml"], "entry.yaml").documents
         refusal = Problem("CIDR addresses are allowed only for NONE/STATIC resolution types", "spec")
         warning = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled"
-        yield from serverlint.refused(document, [refusal], "default")
-        yield from serverlint.warned(document, [warning], "default")
+        yield from dry_run.refused(document, [refusal], "default")
+        yield from dry_run.warned(document, [warning], "default")
         return
     if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
-        yield from filelint.lint(manifest_files.of(texts), "default", known_for).findings
+        yield from files.lint(manifest_files.of(texts), "default", known_for).findings
         return
     objects = [document.value for text in texts.values() for document in parse(text, "").documents]
     [entry] = [each for each in objects if each["kind"] == "ServiceEntry"]

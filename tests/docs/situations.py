@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from egressctl.catalog import lookup
-from egressctl.causes import Situation
-from egressctl.evidence import Question
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
-from egressctl.proof import unasked
 from egressctl.report.picture import picture
-from egressctl.verdict import result
+from egressctl.verify.causes import Situation
+from egressctl.verify.collect import unasked
+from egressctl.verify.evidence import Question
+from egressctl.verify.verdict import result
 
 IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

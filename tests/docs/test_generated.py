@@ -13,12 +13,12 @@ from docs.situations import RESULTS
 from egressctl import errors, exitcodes
 from egressctl.lint.checks.api_server import refusals
 from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
+from egressctl.lint.rules import ISTIO_RULES, RULES
 from egressctl.manifests.yaml_reader import parse
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult
-from egressctl.rules import ISTIO_RULES, RULES
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]

@@ -21,7 +21,8 @@ from egressctl.mesh.curl import LIMITS
 from egressctl.mesh.source_pod import ANY_SOURCE
 from egressctl.model.probe import Verdict
 from egressctl.runtime.progress import Silent
-from egressctl.verify import Asking, Wanted, verify_from
+from egressctl.verify.select import Wanted
+from egressctl.verify.verify import Asking, verify_from
 from labs import Lab
 
 TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if os.environ.get("EGRESSCTL_TEST_ALL") else "5"))

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
-from egressctl.causes import Situation
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict, worst
 from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.document import document
-from egressctl.verdict import result
+from egressctl.verify.causes import Situation
+from egressctl.verify.verdict import result
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)

@@ -207,7 +207,7 @@ def test_every_module_with_something_in_it_says_what_it_is_for() -> None:
     assert not [module for module, tree in modules().items() if tree.body and not ast.get_docstring(tree)]
 
 
-@pytest.mark.parametrize("module", ["egressctl.causes", "egressctl.verdict", "egressctl.proof"])
+@pytest.mark.parametrize("module", ["egressctl.verify.causes", "egressctl.verify.verdict", "egressctl.verify.collect"])
 def test_no_sentence_says_cluster_without_saying_whose(module: str) -> None:
     tree = modules()[module]
     docs = {

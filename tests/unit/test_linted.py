@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from egressctl.cli import main
 from egressctl.cli.lint import _is_path
 from egressctl.istio.conflict import About
+from egressctl.lint.rules import RULES, Finding, Linted
 from egressctl.report.annotations import lines
 from egressctl.report.github import command
 from egressctl.report.linted import FORMATS, text
 from egressctl.report.sarif import sarif
-from egressctl.rules import RULES, Finding, Linted
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads(lzma.decompress((ROOT / "tests/data/sarif-2.1.0-rtm.5.json.xz").read_bytes()))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from egressctl.approach import Station
 from egressctl.envoy.trace import Passed
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Source, Walk
 from egressctl.report.path import document, picture
-from egressctl.stations import Path as Way
+from egressctl.verify.explain.approach import Station
+from egressctl.verify.explain.path import Path as Way
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "explanation.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)

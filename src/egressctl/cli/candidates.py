@@ -153,7 +153,7 @@ def _formats(line: Line) -> Iterable[Candidate]:
 
 
 def _rules(_: Line) -> Iterable[Candidate]:
-    from egressctl.rules import RULES
+    from egressctl.lint.rules import RULES
 
     return [Candidate(name, rule.meaning) for name, rule in RULES.items()]
 

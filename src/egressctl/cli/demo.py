@@ -63,7 +63,8 @@ def _tour(session: sessions.Session, interrupts: Any) -> None:
     from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.probe import Verdict
     from egressctl.planning import How
-    from egressctl.verify import Asking, of_manifest, verify, wanted_of_target
+    from egressctl.verify.select import of_manifest, wanted_of_target
+    from egressctl.verify.verify import Asking, verify
 
     mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get(TARGET)
     absent = wanted_of_target(target, namespace, None)

@@ -14,8 +14,8 @@ from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.doctor import Check
     from egressctl.report.picture import Line
+    from egressctl.verify.doctor import Check
 
 _HELP = """Say what is missing on the way to a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
 
@@ -40,8 +40,8 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @flat
 def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> int:
-    """Translate flags into egressctl.doctor.examine."""
-    from egressctl.doctor import Status, examine
+    """Translate flags into egressctl.verify.doctor.examine."""
+    from egressctl.verify.doctor import Status, examine
 
     if "name" in output.wanted:
         raise InvalidInput("--output name: doctor prints table, json or yaml")

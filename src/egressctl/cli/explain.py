@@ -14,7 +14,7 @@ from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.explain import Explanation
+    from egressctl.verify.explain.explain import Explanation
 
 _HELP = """Tell the way of a URL from the source pod, station by station, without sending anything.
 
@@ -51,8 +51,8 @@ def explain(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.explain.explain."""
-    from egressctl import explain as use_case
+    """Translate flags into egressctl.verify.explain.explain.explain."""
+    from egressctl.verify.explain import explain as use_case
 
     addresses = [_address(text) for text in address or ()]
     if not words:

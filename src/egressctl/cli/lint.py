@@ -17,9 +17,9 @@ from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.filelint import Base
+    from egressctl.lint.files import Base
+    from egressctl.lint.rules import Linted
     from egressctl.model.probe import Target
-    from egressctl.rules import Linted
 
 _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
 
@@ -68,10 +68,10 @@ def lint(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.lint.live.lint, or egressctl.filelint.lint for files."""
+    """Translate flags into egressctl.lint.live.lint, or egressctl.lint.files.lint for files."""
+    from egressctl.lint.rules import chosen
+    from egressctl.lint.rules import named as rules_named
     from egressctl.report.linted import FORMATS
-    from egressctl.rules import chosen
-    from egressctl.rules import named as rules_named
 
     session = sessions.Session("lint", connection, output, formats=FORMATS)
     selected, ignored = rules_named(select or [], "--select"), rules_named(ignore or [], "--ignore")
@@ -121,9 +121,9 @@ def _files(
     against: str,
     ask_server: bool,
 ) -> Linted:
-    from egressctl import filelint
+    from egressctl.lint import files as filelint
     from egressctl.lint import manifest_files as manifests
-    from egressctl.staleness import known_for
+    from egressctl.lint.checks.stale_blocks import known_for
 
     made_of = [flags.filename, flags.host, flags.address, flags.port]
     if others or on_server or any(made_of):
@@ -133,7 +133,7 @@ def _files(
     read = manifests.read(paths)
     namespace, said = session.connection.namespace or "default", None
     if ask_server:
-        from egressctl.serverlint import ask
+        from egressctl.lint.dry_run import ask
 
         namespace = session.namespace
         session.progress.step("asking the API server about each manifest, by dry run")
@@ -151,7 +151,7 @@ def _files(
 
 def _base(session: sessions.Session, folder: str) -> Base:
     """Read the snapshot that files are held against. Raises InvalidInput."""
-    from egressctl.filelint import Base
+    from egressctl.lint.files import Base
     from egressctl.mesh.snapshot.folder import load
 
     snapshot = load(folder)
@@ -208,7 +208,7 @@ def _on_server(
 
 def _refused(refused: InvalidInput) -> Linted:
     """Return the problems of an input as findings, each with its place in the file."""
-    from egressctl.rules import Finding, Linted
+    from egressctl.lint.rules import Finding, Linted
 
     found = []
     for each in refused.problems:

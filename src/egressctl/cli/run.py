@@ -71,7 +71,7 @@ def run(
         from egressctl.mesh import curl
         from egressctl.planning import How
         from egressctl.run import run as use_case
-        from egressctl.verify import Asking
+        from egressctl.verify.verify import Asking
 
         limits = curl.Limits(total=probing.probe_timeout)
         choice = sessions.choice_of(source)

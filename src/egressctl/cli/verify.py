@@ -14,7 +14,8 @@ from egressctl.model.probe import Probe
 if TYPE_CHECKING:
     from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.result import TargetResult
-    from egressctl.verify import Asking, Wanted
+    from egressctl.verify.select import Wanted
+    from egressctl.verify.verify import Asking
 
 MOST_AT_ONCE = 100
 """Probes at the same time that any API server bears."""
@@ -87,7 +88,7 @@ def verify(
     connection: Connection,
     output: Output,
 ) -> int:
-    """Translate flags into egressctl.verify.verify."""
+    """Translate flags into egressctl.verify.verify.verify."""
     expected = expectation(expect)
     if all_namespaces and not all_of_them:
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl verify --all -A")
@@ -98,15 +99,15 @@ def verify(
     session = sessions.Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> None:
-        from egressctl import around as besides
         from egressctl.manifests.egress_target import probe_from_url
         from egressctl.mesh import curl
-        from egressctl.verify import Asking
-        from egressctl.verify import verify as use_case
+        from egressctl.verify import boundary as besides
+        from egressctl.verify.verify import Asking
+        from egressctl.verify.verify import verify as use_case
 
         limits, choice = curl.Limits(total=probing.probe_timeout), sessions.choice_of(source)
         if all_of_them:
-            from egressctl.survey import AT_ONCE
+            from egressctl.verify.all_entries import AT_ONCE
 
             _verify_all(session, choice, Asking(limits, retries, expected, parallel or AT_ONCE), all_namespaces, allow_internal)
             return
@@ -124,12 +125,12 @@ def verify(
 
 
 def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool, allow_internal: bool) -> None:
-    from egressctl import survey
     from egressctl.report import summary
+    from egressctl.verify import all_entries
 
     where = "all namespaces" if everywhere else f"namespace {session.namespace}"
     session.progress.step(f"listing the ServiceEntries of {where}")
-    planned = survey.plan(session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal)
+    planned = all_entries.plan(session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal)
     session.planned = len(planned.places)
     widths = summary.columns(planned.places, everywhere=everywhere)
     shown = session.output.shown == "table"
@@ -141,7 +142,7 @@ def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking,
             session.progress.lines([*first, summary.row(result, widths)])
         session.repeat_by_hand([result], asking.limits)
 
-    survey.carry_out(session.mesh, planned, asking, session.progress, told)
+    all_entries.carry_out(session.mesh, planned, asking, session.progress, told)
 
 
 def _address(text: str, *, allow_internal: bool) -> str:
@@ -173,7 +174,7 @@ def _wanted(
     from egressctl.cli.targets import wanted_targets
     from egressctl.manifests.service_entry import named_exactly
     from egressctl.mesh.client import look_up
-    from egressctl.verify import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
+    from egressctl.verify.select import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
 
     namespace = session.namespace
     if filenames:

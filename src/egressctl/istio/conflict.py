@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from egressctl.manifests.yaml_reader import Path
-
-if TYPE_CHECKING:
-    from egressctl.rules import Finding
 
 
 class About(NamedTuple):
@@ -41,18 +38,3 @@ class Clash(NamedTuple):
     path: Path = ()
     winner: str = ""
     """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""
-
-    def finding(self, where: str) -> Finding:
-        """Return it as a finding about the entry `where`."""
-        # What only waits for an entry, or proves it, has no use for the rules.
-        from egressctl.rules import Finding
-
-        told = f"{self.about} {self.reason.removeprefix('it ')}"
-        return Finding(
-            self.rule,
-            f"{told}: {self.outcome}" if self.outcome else told,
-            where,
-            self.hint or self.about.show,
-            self.about,
-            path=self.path,
-        )

@@ -10,43 +10,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from egressctl.istio.conflict import About, Clash
-from egressctl.istio.sidecar_scope import Sight, egress_hosts, sight
-from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, covers, network
-from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.rules import Finding
+from egressctl.istio.conflicts import clashes
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, Sight, egress_hosts, sight
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers, network
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 
 
-def own(entry: ServiceEntry) -> Iterator[Finding]:
-    """Find what an entry says that may not be meant, without a look at anything else."""
-    where = str(entry)
-    show = About("ServiceEntry", entry.namespace, entry.name).show
-    if not entry.export_to:
-        told = "it has no exportTo and opens the egress for every namespace"
-        right = 'exportTo: ["."] or --export-to . limits it to its own namespace'
-        yield Finding("exported-everywhere", told, where, right, path=("spec",))
-    every = any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
-    for index, port in enumerate(entry.ports):
-        path = ("spec", "ports", index)
-        if port.protocol.upper() in OPAQUE_PROTOCOLS and (every or not entry.addresses):
-            because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"
-            told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: it is open to every address"
-            yield Finding("opens-whole-port", told, where, "list the addresses that are meant", path=path)
-        # A plain address gets a listener of its own, which collides with nothing.
-        if port.number in RESERVED_PORTS and (not entry.addresses or any("/" in address for address in entry.addresses)):
-            told = f"port {port.number} is Istio's own, for {RESERVED_PORTS[port.number]}: the sidecar gets no listener for it"
-            yield Finding("reserved-port", told, where, show, path=path)
+def in_the_way(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
+    """Return what other objects do to an entry. Pure."""
+    return (*clashes(entry, around.entries, namespace), *beside(entry, around, namespace))
 
 
-def not_exported(entry: ServiceEntry, namespace: str, namespaces: Mapping[str, Any], *, all_known: bool) -> Iterator[Finding]:
-    """Find what exportTo keeps the entry from: the namespace of the source pod, and those that are not there."""
-    show = About("ServiceEntry", entry.namespace, entry.name).show
-    exports = entry.export_to or ("*",)
-    if not {"*", namespace} & set(exports) and not ("." in exports and namespace == entry.namespace):
-        told = f"exportTo is {', '.join(exports)}, which leaves out namespace {namespace}"
-        yield Finding("not-exported", told, str(entry), show)
-    for each in exports:
-        if all_known and each not in (".", "*", "~") and each not in namespaces:
-            yield Finding("unknown-namespace", f"exportTo names namespace {each}, which is not there", str(entry), show)
+def beside(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
+    """Return what objects that are no ServiceEntries do to an entry. Pure."""
+    return (
+        *services_inside(entry, around.services),
+        *hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
+        *rerouted(entry, around.virtual_services, namespace),
+        *wrapped(entry, around.destination_rules, namespace),
+    )
 
 
 def hidden(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, root: str) -> Iterator[Clash]:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl.crowding import crowds
-from egressctl.entryrules import of_any
 from egressctl.errors import InvalidInput, NotFound
 from egressctl.istio import interference
-from egressctl.istio.conflict import Clash
 from egressctl.istio.conflict_index import Neighbours
-from egressctl.istio.conflicts import clashes
+from egressctl.istio.interference import beside
 from egressctl.istio.mesh_objects import NAMESPACES
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
 from egressctl.kube.rbac import grants
+from egressctl.lint.checks.entry import not_exported, of_any
+from egressctl.lint.checks.filter_chain_count import crowds
+from egressctl.lint.checks.stale_blocks import Known, known_for, stale
+from egressctl.lint.rules import Finding, Linted, of_clash
 from egressctl.manifests.egress_target import entries_of
 from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, probes_of, read, render
 from egressctl.manifests.validation import check
@@ -23,8 +23,6 @@ from egressctl.mesh.client import OURS, Mesh, look_up
 from egressctl.mesh.read_objects import surroundings
 from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
-from egressctl.rules import Finding, Linted
-from egressctl.staleness import Known, known_for, stale
 
 _AT_MOST = 10
 """So many findings of one rule are told of an entry; of the others, how many there are."""
@@ -130,9 +128,9 @@ def findings(
     found = [
         *of_any(entry, spec, interference.originating(around.destination_rules)),
         *stale(entry, known),
-        *interference.not_exported(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
+        *not_exported(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
     ]
-    found += [clash.finding(str(entry)) for clash in (*compared.clashes, *beside(entry, around, namespace))]
+    found += [of_clash(clash, str(entry)) for clash in (*compared.clashes, *beside(entry, around, namespace))]
     if compared.more:
         told = f"{compared.more} more entries compete with it, and are not told here"
         found.append(Finding(compared.clashes[0].rule, told, str(entry)))
@@ -143,21 +141,6 @@ def crowded(entries: Sequence[ServiceEntry], linted: Sequence[ServiceEntry]) -> 
     """Find the ports of linted entries on which all entries together make too many filter chains. Pure."""
     ports = {port.number for entry in linted for port in entry.ports}
     return [crowd.finding(entries) for crowd in crowds(entries) if crowd.port in ports]
-
-
-def in_the_way(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
-    """Return what other objects do to an entry. Pure."""
-    return (*clashes(entry, around.entries, namespace), *beside(entry, around, namespace))
-
-
-def beside(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
-    """Return what objects that are no ServiceEntries do to an entry. Pure."""
-    return (
-        *interference.services_inside(entry, around.services),
-        *interference.hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
-        *interference.rerouted(entry, around.virtual_services, namespace),
-        *interference.wrapped(entry, around.destination_rules, namespace),
-    )
 
 
 def on_server(manifest: Manifest) -> tuple[Finding, ...]:

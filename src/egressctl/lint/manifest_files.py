@@ -11,10 +11,10 @@ from typing import NamedTuple
 import yaml
 
 from egressctl.errors import InvalidInput, Problem
+from egressctl.lint.rules import Finding
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.service_entry import GROUP, KIND
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, parse
-from egressctl.rules import Finding
 
 STDIN = "stdin"
 """What standard input is called in findings."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from egressctl.lint.rules import Finding
 from egressctl.report.github import command
-from egressctl.rules import Finding
 
 
 def lines(findings: Iterable[Finding]) -> str:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from egressctl.lint.rules import Finding, Linted
 from egressctl.report.annotations import lines as annotation_lines
 from egressctl.report.sarif import sarif
-from egressctl.rules import Finding, Linted
 from egressctl.runtime.sanitize import neutralise
 
 FORMATS = ("table", "json", "yaml", "name", "sarif", "github")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from egressctl.approach import Station
 from egressctl.envoy.trace import Passed
 from egressctl.envoy.walk import led_to
 from egressctl.model.evidence import Source
 from egressctl.report.document import API_VERSION
 from egressctl.report.picture import MARKS, Line
 from egressctl.runtime.sanitize import neutralise
-from egressctl.stations import Path
+from egressctl.verify.explain.approach import Station
+from egressctl.verify.explain.path import Path
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}
 _REACHED = {

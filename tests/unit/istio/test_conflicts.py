@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from egressctl.istio.conflict import Clash
 from egressctl.istio.conflicts import Rival, clashes, rivals
+from egressctl.lint.rules import RULES
 from egressctl.manifests.formats import covers
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.rules import RULES
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
 TCP, TLS, HTTP = Port(443, "TCP", "tcp-port"), Port(443, "TLS", "tls"), Port(443, "HTTP", "http")

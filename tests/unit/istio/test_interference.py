@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio import interference
+from egressctl.lint.checks.entry import not_exported, own
+from egressctl.lint.rules import RULES
 from egressctl.model.entry import Manifest, Port, ServiceEntry
-from egressctl.rules import RULES
 
 ENTRY = ServiceEntry(
     name="wikipedia-ext",
@@ -46,7 +47,7 @@ def an_object(kind: str, spec: Any, namespace: str = "default", name: str = "it"
     ],
 )
 def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
-    assert [each.rule for each in interference.own(entry)] == rules
+    assert [each.rule for each in own(entry)] == rules
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,13 @@ def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
 )
 def test_export_to(exports: tuple[str, ...], namespace: str, rules: list[str]) -> None:
     entry = replace(ENTRY, export_to=exports)
-    found = list(interference.not_exported(entry, namespace, {"default": {}, "other": {}}, all_known=True))
+    found = list(not_exported(entry, namespace, {"default": {}, "other": {}}, all_known=True))
     assert [each.rule for each in found] == rules
 
 
 def test_a_namespace_is_not_called_absent_where_they_could_not_be_listed() -> None:
     entry = replace(ENTRY, export_to=("default", "shop"))
-    assert list(interference.not_exported(entry, "default", {}, all_known=False)) == []
+    assert list(not_exported(entry, "default", {}, all_known=False)) == []
 
 
 # Sidecars

@@ -8,9 +8,9 @@ import pytest
 
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.lint.live import crowded, findings, offline, on_server, planned
+from egressctl.lint.rules import RULES, Severity
 from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.probe import Target
-from egressctl.rules import RULES, Severity
 
 ENTRY = ServiceEntry(
     name="wikipedia-ext",

@@ -18,7 +18,7 @@ from egressctl.manifests.split import parts
 from egressctl.manifests.split_entries import grouped, holding, joined, listed
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Probe, Target
-from egressctl.verify import of_manifests
+from egressctl.verify.select import of_manifests
 
 ADDRESSES = [f"{first}.0.{third}.0/24" for first in (23, 52, 151) for third in range(200)]
 PORT = {"number": 443, "name": "tcp-port", "protocol": "TCP"}

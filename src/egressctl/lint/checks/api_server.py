@@ -14,8 +14,8 @@ from egressctl.istio.admission import crd, object_meta, structural, webhook
 from egressctl.istio.admission.schema import Schema
 from egressctl.istio.admission.webhook import Told
 from egressctl.lint.api_server_rules import REFUSED, WARNED
+from egressctl.lint.rules import ISTIO, Finding
 from egressctl.manifests.yaml_reader import Document, Path, shown
-from egressctl.rules import ISTIO, Finding
 
 
 def is_service_entry(document: Document) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from egressctl.istio.admission import webhook
 from egressctl.istio.conflict import About
 from egressctl.lint.checks.api_server import is_service_entry
+from egressctl.lint.rules import Finding
 from egressctl.manifests.yaml_reader import Document, Path
-from egressctl.rules import Finding
 
 ADVISED, DIFFER = "addresses-advised", "protocols-differ"
 _EVERYWHERE = "*"

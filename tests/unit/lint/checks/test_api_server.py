@@ -15,8 +15,8 @@ import oddities
 import recordings
 from egressctl.istio.admission import webhook
 from egressctl.lint.checks.api_server import is_service_entry, refusals
+from egressctl.lint.rules import ISTIO, ISTIO_RULES, RULES, Finding, Severity
 from egressctl.manifests.yaml_reader import Document, parse
-from egressctl.rules import ISTIO, ISTIO_RULES, RULES, Finding, Severity
 
 Manifest = dict[str, Any]
 

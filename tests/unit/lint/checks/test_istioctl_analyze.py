@@ -8,8 +8,8 @@ import pytest
 
 from egressctl.istio.admission import webhook
 from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, addresses_advised, analysed, protocols_differ
+from egressctl.lint.rules import ORIGIN, RULES, Severity
 from egressctl.manifests.yaml_reader import Document
-from egressctl.rules import ORIGIN, RULES, Severity
 
 
 def document(

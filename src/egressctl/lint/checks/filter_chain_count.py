@@ -1,0 +1,72 @@
+"""Count the filter chains that ServiceEntries make on one port of a sidecar: past some number every push takes seconds. Pure.
+
+Measured with istiod of August 2026 and Envoy 1.40: with 1,000 blocks on a port a sidecar had a new entry after 1 to 13
+seconds, with 5,000 after 14 to 30. A plain address gets a listener of its own, and does not count.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+from egressctl.lint.rules import Finding
+from egressctl.manifests.cidr import bits
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.model.entry import ServiceEntry
+
+LIMIT = 1000
+"""So many filter chains on a port are told."""
+
+_EVERYONE = "*"
+_PLAIN = {4: 32, 6: 128}
+
+
+class Crowd(NamedTuple):
+    """A port with very many filter chains: how many a pod sees, of how many entries, and the index of the one with the most."""
+
+    port: int
+    chains: int
+    entries: int
+    biggest: int
+
+    def finding(self, entries: Sequence[ServiceEntry]) -> Finding:
+        """Return it as a finding about the entry with the most."""
+        entry = entries[self.biggest]
+        told = (
+            f"{self.entries} entries make {self.chains:,} filter chains on port {self.port}: "
+            "each push to the sidecars takes seconds, in which a new entry does not carry yet"
+        )
+        right = "limit exportTo, collapse the blocks, or name hosts on ports of protocol TLS"
+        path = ("spec", "ports", [port.number for port in entry.ports].index(self.port))
+        return Finding("crowded-port", told, str(entry), right, path=path)
+
+
+def crowds(entries: Sequence[ServiceEntry], limit: int = LIMIT) -> Iterator[Crowd]:
+    """Yield the ports on which some namespace's pods get `limit` filter chains or more."""
+    chains: dict[int, dict[str, set[Hashable]]] = defaultdict(lambda: defaultdict(set))
+    made: dict[int, dict[int, int]] = defaultdict(dict)
+    for index, entry in enumerate(entries):
+        scopes = {entry.namespace if each == "." else each for each in entry.export_to or (_EVERYONE,)} - {"~"}
+        for port in entry.ports:
+            own = set(_chains(entry, port.protocol.upper()))
+            made[port.number][index] = len(own)
+            for scope in {_EVERYONE} if _EVERYONE in scopes else scopes:
+                chains[port.number][scope] |= own
+    for port_number, by_scope in sorted(chains.items()):
+        public = by_scope.get(_EVERYONE, set())
+        most = max(len(public | each) for each in by_scope.values())
+        if most >= limit:
+            sizes = made[port_number]
+            yield Crowd(port_number, most, len(sizes), max(sizes, key=lambda index: sizes[index]))
+
+
+def _chains(entry: ServiceEntry, protocol: str) -> Iterator[Hashable]:
+    blocks = [block for address in entry.addresses if (block := bits(address)) and block.length < _PLAIN[block.version]]
+    if protocol in TLS_PROTOCOLS:
+        for host in map(str.lower, entry.hosts):
+            yield from ((host, block) for block in blocks) if entry.addresses else [(host, None)]
+    elif entry.addresses:
+        yield from blocks
+    elif protocol not in HTTP_PROTOCOLS | {"UDP"}:
+        yield None

@@ -1,0 +1,239 @@
+"""Hold manifests of files against the rules and against each other, without a Kubernetes cluster. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from egressctl.istio import interference
+from egressctl.istio.conflict import About, Clash
+from egressctl.istio.conflict_index import ByHost, Neighbours
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
+from egressctl.lint.checks import entry as entryrules
+from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.checks.filter_chain_count import crowds
+from egressctl.lint.checks.istioctl_analyze import analysed
+from egressctl.lint.checks.stale_blocks import Known, stale
+from egressctl.lint.ignore_comments import Ignores
+from egressctl.lint.manifest_files import File, Manifests
+from egressctl.lint.rules import RULES, Finding, Linted, of_clash
+from egressctl.manifests.egress_target import TARGET_KIND, read_document
+from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read, render
+from egressctl.manifests.yaml_reader import Document, Path
+from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+
+_AT_MOST = 3
+"""So many findings of one rule about other objects are told of an entry."""
+
+
+class Base(NamedTuple):
+    """What files are held against: what stands there, the name of the snapshot, and how to get one that has more."""
+
+    around: Surroundings
+    name: str
+    hint: str = ""
+
+
+class Entry(NamedTuple):
+    """A ServiceEntry, or what an EgressTarget makes of one, with the document that says it."""
+
+    entry: ServiceEntry
+    manifest: Manifest
+    document: Document
+
+    def at(self, finding: Finding) -> Finding:
+        """Give a finding its place in the file; its path is that of a ServiceEntry."""
+        path: Path = finding.path or ("metadata", "name")
+        if self.document.value.get("kind") == TARGET_KIND and path[0] == "spec":
+            path = ("spec", "serviceEntry", *path[1:])
+        place = self.document.place(path)
+        return finding._replace(file=place.source, line=place.line)
+
+
+def lint(
+    manifests: Manifests,
+    namespace: str,
+    known_for: Callable[[Sequence[ServiceEntry]], Sequence[Known]],
+    *,
+    any_address: bool = False,
+    allow_internal: bool = False,
+    base: Base | None = None,
+    said: Sequence[Finding] | None = None,
+) -> Linted:
+    """Find what is wrong in manifests and between them; `namespace` is that of those that do not say theirs.
+
+    `known_for` gives the targets of the catalogue that entries may be for; `base` is what the files are held against; `said` is
+    what an API server said of them, in place of what is known of Istio's rules.
+    """
+    found = [*manifests.findings, *(said or ())]
+    entries: list[Entry] = []
+    others: dict[str, list[Manifest]] = defaultdict(list)
+    places: dict[About, list[Document]] = defaultdict(list)
+    for document in (document for file in manifests.files for document in file.documents):
+        kind = str(document.value["kind"])
+        if kind == KIND:
+            entries.append(_written(document, namespace))
+        elif kind == TARGET_KIND:
+            entry, problems = _target(document, namespace, any_address, allow_internal)
+            found += problems
+            entries += [entry] if entry else []
+        else:
+            others[kind].append(_placed(document.value, namespace))
+            places[_about(others[kind][-1])].append(document)
+    for each in entries:
+        places[About(KIND, each.entry.namespace, each.entry.name)].append(each.document)
+    if said is None:
+        found += _istio([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
+    found += _twice(places)
+    found += _about_entries(entries, others, places, known_for([each.entry for each in entries]))
+    if base is not None:
+        found += _changes(entries, others, places, base)
+    told = tuple(_in_order(_heeded(found, manifests.files), manifests.files))
+    unread, hint = (base.around.unread, base.hint) if base else ((), "")
+    return Linted(told, unread, hint, entries=len(entries), files=manifests.looked_at)
+
+
+def _changes(
+    entries: Sequence[Entry],
+    others: Mapping[str, Sequence[Manifest]],
+    places: Mapping[About, Sequence[Document]],
+    base: Base,
+) -> Iterator[Finding]:
+    """Yield what the files change around them, each at its place in a file."""
+    from egressctl.lint.snapshot_changes import changes
+
+    by_name = {About(KIND, each.entry.namespace, each.entry.name): each for each in entries}
+    for about, finding in changes([each.entry for each in entries], others, base.around):
+        if finding.about and finding.about not in places:
+            finding = finding._replace(hint=f"it is in {base.name} as {finding.about.namespace}/{finding.about.name}")
+        if about in by_name:
+            yield _offline_hint(by_name[about].at(finding), places)
+        else:
+            place = places[about][-1].place(("metadata", "name"))
+            yield _offline_hint(finding._replace(file=place.source, line=place.line), places)
+
+
+def _istio(documents: Sequence[Document], namespace: str) -> list[Finding]:
+    """Return what a real API server with Istio refuses in ServiceEntries, or warns of, and what istioctl's analyzers say."""
+    return [*(finding for each in documents for finding in refusals(each, namespace)), *analysed(documents, namespace)]
+
+
+def _placed(value: Mapping[str, Any], namespace: str) -> Manifest:
+    metadata = value.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
+
+
+def _written(document: Document, namespace: str) -> Entry:
+    manifest = _placed(document.value, namespace)
+    return Entry(read(manifest), manifest, document)
+
+
+def _target(document: Document, namespace: str, any_address: bool, allow_internal: bool) -> tuple[Entry | None, list[Finding]]:
+    """Read an EgressTarget as `create` would; one with a problem takes no part in what is said of entries."""
+    target, problems = read_document(document, any_address=any_address, allow_internal=allow_internal)
+    if target is None or problems:
+        return None, [
+            Finding(
+                "invalid-input",
+                f"{each.field}: {each.message}" if each.field else each.message,
+                f"{each.source}:{each.line}",
+                each.remedy,
+                file=each.source,
+                line=each.line,
+            )
+            for each in problems
+        ]
+    manifest = render(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
+    return Entry(read(manifest), manifest, document), []
+
+
+def _about(manifest: Manifest) -> About:
+    metadata = manifest["metadata"]
+    return About(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
+
+
+def _twice(places: Mapping[About, Sequence[Document]]) -> Iterator[Finding]:
+    for about, documents in places.items():
+        for each in documents[1:] if about.name else ():
+            place, first = each.place(("metadata", "name")), documents[0].place(("metadata", "name"))
+            told = f"{about} stands at {first.source}:{first.line} as well: the one that is applied last stays"
+            yield Finding("duplicate-object", told, f"{about.namespace}/{about.name}", file=place.source, line=place.line)
+
+
+def _about_entries(
+    entries: Sequence[Entry],
+    others: Mapping[str, Sequence[Manifest]],
+    places: Mapping[About, Sequence[Document]],
+    known: Sequence[Known],
+) -> Iterator[Finding]:
+    neighbours = Neighbours([each.entry for each in entries])
+    beside = _Beside(others)
+    for each in entries:
+        entry, spec = each.entry, each.manifest.get("spec")
+        found = list(entryrules.of_any(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
+        if each.document.value.get("kind") == KIND:
+            found += entryrules.of_file(entry, each.manifest)
+        found += stale(entry, known)
+        compared = neighbours.compared(entry, entry.namespace, _AT_MOST)
+        found += [of_clash(clash, str(entry)) for clash in (*compared.clashes, *beside.in_the_way(entry))]
+        if compared.more and compared.clashes:
+            told = f"{compared.more} more entries compete with it, and are not told here"
+            found.append(Finding(compared.clashes[0].rule, told, str(entry), path=compared.clashes[-1].path))
+        yield from (_offline_hint(each.at(finding), places) for finding in found)
+    read_entries = [each.entry for each in entries]
+    yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowds(read_entries))
+
+
+class _Beside:
+    """The other objects of the files, filed under the hosts that they name."""
+
+    def __init__(self, others: Mapping[str, Sequence[Manifest]]) -> None:
+        self.sidecars = others.get("Sidecar", ())
+        self.originating = interference.originating(others.get("DestinationRule", ()))
+        self._routes = ByHost(others.get("VirtualService", ()), lambda each: _texts(_spec(each).get("hosts")))
+        self._rules = ByHost(others.get("DestinationRule", ()), lambda each: _texts([_spec(each).get("host")]))
+        self._exact = ByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
+
+    def in_the_way(self, entry: ServiceEntry) -> Iterator[Clash]:
+        """Yield what they do to an entry for pods of its own namespace; where one keeps one block of it, for any pods."""
+        here = entry.namespace
+        yield from interference.hidden(entry, self.sidecars, here, ROOT_NAMESPACE)
+        for namespace in sorted({_about(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
+            found = interference.hidden(entry, self.sidecars, namespace, ROOT_NAMESPACE)
+            yield from (each for each in found if each.rule == "one-block-kept")
+        yield from interference.rerouted(entry, self._routes.of(entry), here)
+        yield from interference.wrapped(entry, self._rules.of(entry), here)
+
+
+def _spec(manifest: Manifest) -> Mapping[str, Any]:
+    spec = manifest.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _offline_hint(finding: Finding, places: Mapping[About, Sequence[Document]]) -> Finding:
+    """Say where in the files another object stands, in place of a command that shows it on a Kubernetes cluster."""
+    hint = "" if finding.hint.startswith("kubectl ") else finding.hint
+    if finding.about and (there := places.get(finding.about)):
+        place = there[0].place(("metadata", "name"))
+        hint = f"{hint}: " * bool(hint) + f"it is at {place.source}:{place.line}"
+    return finding._replace(hint=hint)
+
+
+def _heeded(found: Sequence[Finding], files: Sequence[File]) -> Iterator[Finding]:
+    """Yield what no comment of its file asks to pass over, and the comments that ask for nothing."""
+    ignores = {file.name: Ignores(file, RULES) for file in files}
+    yield from (each for each in found if each.file not in ignores or not ignores[each.file].cover(each))
+    for each in ignores.values():
+        yield from each.findings
+
+
+def _in_order(found: Iterator[Finding], files: Sequence[File]) -> list[Finding]:
+    """Sort findings by file, in the order of the files, and line."""
+    order = {file.name: index for index, file in enumerate(files)}
+    return sorted(found, key=lambda each: (order.get(each.file, -1), each.file, each.line or 0))

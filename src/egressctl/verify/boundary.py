@@ -1,0 +1,180 @@
+"""The other half of the proof: that what an entry does not list is not open beside what it opens.
+
+For each probe that was open: an address on the same port that no entry lists, and, where the entry's port is TLS, another
+server name on the same address. Under REGISTRY_ONLY both are refused; under ALLOW_ANY they are let out, which is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+
+from egressctl.envoy.config import PASSTHROUGH
+from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.istio.port_conflicts import Side
+from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
+from egressctl.manifests.service_entry import read
+from egressctl.mesh.client import Mesh
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.result import ProbeResult, TargetResult
+from egressctl.runtime.progress import Progress
+from egressctl.verify.ownership import lists
+from egressctl.verify.select import Wanted
+from egressctl.verify.verify import Asking, verify_from
+
+OTHER_NAME = "around.invalid"
+"""A server name that no entry can mean and no DNS answers for (RFC 6761, section 6.4)."""
+
+_SPECIAL = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
+    192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3
+    ::/3 2001::/23 2001:db8::/32 2002::/16 3fff::/20 4000::/2 8000::/1"""
+_NOT_PUBLIC = tuple(map(ip_network, _SPECIAL.split()))
+"""IANA's special-purpose address registries, and for IPv6 what is not global unicast."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A probe beside one that was open, of the same target."""
+
+    probe: Probe
+    name: str
+    """The server name that is asked for instead, empty where it is the address that is another."""
+
+
+def around(
+    mesh: Mesh,
+    wanted: Sequence[Wanted],
+    results: Sequence[TargetResult],
+    asking: Asking,
+    progress: Progress,
+    address: str = "",
+) -> list[TargetResult]:
+    """Send the probes beside those that were open, and return the targets with these results added.
+
+    `results` are those of `wanted`, in its order. `address` is asked in place of the first one that no entry lists. They
+    are expected to be blocked, and sent once.
+    """
+    source = next((probe.source for target in results for probe in target.probes if _shown_open(probe)), None)
+    if source is None:
+        return list(results)
+    blocks = _blocks(mesh, source, wanted, progress)
+    asked = [list(_beside(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
+    questions = [replace(each, probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
+    found = verify_from(mesh, source, questions, Asking(asking.limits), progress)
+    added = []
+    for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
+        entry = read(each.manifest) if each.manifest else None
+        several = f"a ServiceEntry of {each.name}" if each.others else ""
+        probes = [_told(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
+        if any(probe.held and probe.verdict is not Verdict.BLOCKED for probe in probes):
+            progress.warn(
+                f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
+                "nothing around it is closed"
+            )
+        added.append(replace(result, probes=(*result.probes, *probes)))
+    return added
+
+
+def refuse_listed(wanted: Sequence[Wanted], address: str) -> None:
+    """Raise InvalidInput where an address that is to be refused is one that an entry lists."""
+    for manifest in (manifest for each in wanted for manifest in each.manifests):
+        if (entry := read(manifest)).addresses and lists(entry, address):
+            raise InvalidInput(
+                f"--around-address {address}: {entry} lists it, and it is to be one that the entry does not list",
+                hint="leave it out: then egressctl chooses one",
+            )
+
+
+def _shown_open(result: ProbeResult) -> bool:
+    expected = result.verdict is result.probe.expect.verdict is Verdict.OPEN
+    return expected and result.source is not None and result.outcome is not None
+
+
+def _blocks(mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress) -> list[Network]:
+    """Return every block of every ServiceEntry that may be read."""
+    own = [read(manifest) for each in wanted for manifest in each.manifests]
+    try:
+        entries, whole = mesh.neighbours(source.namespace)
+    except CouldNotAsk:
+        entries, whole = (), False
+    if not whole:
+        progress.warn("no right to list the ServiceEntries of all namespaces: one of them may list the address that is asked")
+    return [block for entry in (*own, *entries) for address in entry.addresses if (block := network(address))]
+
+
+def _beside(wanted: Wanted, result: TargetResult, blocks: Sequence[Network], address: str) -> Iterable[_Asked]:
+    entry = read(wanted.manifest) if wanted.manifest else None
+    for probe in filter(_shown_open, result.probes):
+        assert probe.outcome is not None
+        expect = Expectation(Verdict.BLOCKED, status=None)
+        prefix = probe.evidence.walk.prefix if probe.evidence and probe.evidence.walk else ""
+        # Without addresses, a TLS or HTTP port is opened for the entry's names at whatever address.
+        by_name = entry is not None and not entry.addresses and not _takes_whole_port(entry, probe.probe.port)
+        if not by_name and (ip := address or outside(probe.outcome.remote_ip, prefix, blocks)):
+            name = f"{probe.probe.name}, around: address"
+            yield _Asked(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
+        if entry and any(port.number == probe.probe.port and port.protocol.upper() in TLS_PROTOCOLS for port in entry.ports):
+            port = "" if probe.probe.port == 443 else f":{probe.probe.port}"
+            url = f"https://{OTHER_NAME}{port}"
+            name = f"{probe.probe.name}, around: name"
+            yield _Asked(Probe(name, url, expect, connect_ip=probe.outcome.remote_ip), OTHER_NAME)
+
+
+def outside(ip: str, prefix: str, blocks: Iterable[Network]) -> str:
+    """Return the first public address after a block (or an address) that none of the blocks holds; empty where there is none.
+
+    A block that holds every address is passed over: what it opens is what is to be shown. Behind the last address comes
+    the first.
+    """
+    own = network(prefix) if prefix else None
+    start = own if own and own.prefixlen else network(ip)
+    if start is None:
+        return ""
+    taken = [block for block in (*blocks, *_NOT_PUBLIC, start) if block.version == start.version and block.prefixlen]
+    ranges = sorted((int(block.network_address), int(block.broadcast_address)) for block in taken)
+    last = (1 << start.max_prefixlen) - 1
+    for candidate in (int(start.broadcast_address) + 1, 0):
+        free = _first_free(candidate, ranges)
+        if free <= last:
+            return str(ip_address(free) if start.version == 4 else ip_address(free.to_bytes(16, "big")))
+    return ""
+
+
+def _first_free(candidate: int, ranges: Sequence[tuple[int, int]]) -> int:
+    """Return the first number from `candidate` on that is in none of the ranges, which are sorted by their beginnings."""
+    for first, last in ranges:
+        if first <= candidate <= last:
+            candidate = last + 1
+    return candidate
+
+
+def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
+    """Hold the result against what is to be, and say what it means for the entry; `several` names those of its target."""
+    if result.cause and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED):
+        return result
+    evidence, port = result.evidence, result.probe.port
+    carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
+    whose = several or (str(entry) if entry else "a ServiceEntry")
+    what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
+    if result.verdict is Verdict.BLOCKED and result.cause:
+        return replace(result, cause=replace(result.cause, message=f"{what} is not what {whose} lists, and the mesh refused it"))
+    let_out = result.verdict in (Verdict.BYPASSED, Verdict.FAILED) and evidence is not None and carried == PASSTHROUGH
+    if let_out and result.cause and evidence and evidence.policy == "ALLOW_ANY":
+        told = f"{what} is not what {whose} lists, and the outbound traffic policy ALLOW_ANY let it out"
+        return replace(result, held=True, cause=Cause(CauseCode.PASSTHROUGH, told, result.cause.hint))
+    if result.verdict not in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED) or carried is None:
+        return result
+    told = f"{what} is not what {whose} lists, and {carried} let it out"
+    if entry and not asked.name and _takes_whole_port(entry, port):
+        told = f"{whose} takes the whole port {port}: {what} is open through {carried} as well"
+    code = CauseCode.HOST_NOT_LISTED if asked.name else CauseCode.ADDRESS_NOT_LISTED
+    hint = f"egressctl lint serviceentry/{entry.name} -n {entry.namespace}" if entry else ""
+    return replace(result, held=False, cause=Cause(code, told, hint))
+
+
+def _takes_whole_port(entry: ServiceEntry, port: int) -> bool:
+    return any(each.number == port and Side(entry, each).whole for each in entry.ports)

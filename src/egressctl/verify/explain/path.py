@@ -1,0 +1,228 @@
+"""Tell the way of a URL from a pod station by station, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
+
+Whether a connection really goes through the sidecar, only one that is sent can show; from the station `capture` on, the
+stations are those of a connection that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.trace import Passed, trace
+from egressctl.envoy.trace import Station as TracedStation
+from egressctl.envoy.walk import led_to
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
+from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
+from egressctl.model.probe import Probe
+from egressctl.verify.causes import explain
+from egressctl.verify.explain.approach import Place, Seen, Station, approach, capture, pod
+from egressctl.verify.explain.owner import claimant, situation, why_not
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The way of one URL to one of its addresses, as far as it can be told without sending anything.
+
+    `carrier` is the ServiceEntry whose Envoy cluster it leads to. `target` names the one that should carry it, empty for a
+    bare URL; `reached` says whether it does (None: not known), and `cause` why not. `next` is half a sentence: what becomes
+    of the connection. `unknown` says what could not be explained, in half a sentence.
+    """
+
+    url: str
+    ip: str
+    address: str
+    resolved_by: str
+    stations: tuple[Station, ...]
+    next: str
+    goes_out: bool | None
+    walk: Walk | None = None
+    losers: tuple[Passed, ...] = ()
+    more_losers: int = 0
+    carrier: ServiceEntry | None = None
+    target: str = ""
+    reached: bool | None = None
+    cause: Cause | None = None
+    unknown: str = ""
+    hint: str = ""
+    """The next command to type where something is unknown."""
+
+
+def unresolved(probe: Probe, source: Source, by: str, why: str, *, certain: bool, target: str = "") -> Path:
+    """Return the way of a URL whose name has no address: it ends at once where the pod itself has none (`certain`)."""
+    stations = (pod(source), Station("name", why, None if not certain else False))
+    then = f"nothing is sent: {why}" if certain else "what happens is not known without an address (--address IP)"
+    goes_out = False if certain else None
+    blank = Path(probe.url, "", "", by, stations, then, goes_out, target=target)
+    return blank if certain else replace(blank, unknown=why, hint=f"name an address: egressctl explain {probe.url} --address IP")
+
+
+def path(place: Place, seen: Seen) -> Path:
+    """Tell the way to one address, station by station."""
+    source = seen.source
+    start = list(approach(place, source, seen.entries))
+    blank = Path(place.probe.url, place.ip, place.address, place.by, tuple(start), "", None, target=_target(place, source))
+    if source.ambient:
+        return _without_sidecar(blank, place, seen, "ztunnel, not a sidecar, takes the pod's connections", CauseCode.AMBIENT)
+    if source.proxy is None:
+        return _without_sidecar(blank, place, seen, "the pod has no sidecar", CauseCode.NO_SIDECAR)
+    start.append(capture(place, seen))
+    if seen.config is None:
+        start.append(Station("sidecar", seen.unreadable or "it was not read", None))
+        told = seen.unreadable or "the sidecar was not read"
+        then = "what the sidecar does is not known"
+        return replace(blank, stations=tuple(start), next=then, unknown=told, hint=_doctor(source))
+    return _through(replace(blank, stations=tuple(start)), place, seen, seen.config)
+
+
+def _doctor(source: Source) -> str:
+    return f"egressctl doctor -n {source.namespace} --pod {source.pod}"
+
+
+def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: CauseCode) -> Path:
+    ambient = code is CauseCode.AMBIENT
+    cause = explain(code, situation(place, seen, Evidence())) if place.entry_name or ambient else None
+    return replace(
+        blank,
+        stations=(*blank.stations, Station("capture", why, None if ambient else False)),
+        next=f"which way it takes is not known: {why}" if ambient else f"it goes to {place.address} itself: {why}",
+        goes_out=None if ambient else True,
+        reached=None if ambient or not place.entry_name else False,
+        cause=cause,
+        unknown=why if ambient else "",
+        hint=cause.hint if cause and ambient else "",
+    )
+
+
+def _through(start: Path, place: Place, seen: Seen, config: ProxyConfig) -> Path:
+    """Go on where the sidecar takes the connection."""
+    traced = trace(config, place.ip, place.probe.port, place.probe.speech)
+    walk = traced.walk
+    hosts = _hosts(walk, config, seen.counts, place)
+    told = list(start.stations)
+    losers: tuple[Passed, ...] = ()
+    more = 0
+    for each in traced.stations:
+        told.append(_of_trace(each, walk, hosts))
+        if each.kind == "filter-chain":
+            losers, more = each.passed, each.more
+    found = replace(start, walk=walk, losers=losers, more_losers=more, unknown=walk.unknown)
+    if walk.unknown:
+        told.append(Station("Envoy cluster", f"not known: {walk.unknown}", None))
+        hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
+        return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
+    carrier, owner = claimant(place, walk, config, seen)
+    reached = _reached(place, owner, walk)
+    cause = why_not(place, seen, config, walk, owner, hosts)
+    if walk.virtual_service:
+        told.append(Station("VirtualService", f"{walk.virtual_service} routes it", True))
+    if led_to(walk):
+        told.append(_service_entry(place, walk, carrier, owner, reached, seen.source))
+    then, goes_out = _next(walk, config, hosts, place)
+    return replace(
+        found,
+        stations=tuple(told),
+        next=then,
+        goes_out=goes_out,
+        carrier=carrier,
+        reached=reached,
+        cause=cause,
+    )
+
+
+def _of_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | None) -> Station:
+    text = f"{station.what}: {station.why}" if station.why else station.what
+    if station.kind == "filter-chain":
+        return Station("filter chain", text, None if walk.unknown and not walk.filter_chain else station.what != "none")
+    if station.kind == "route":
+        return Station("HTTP route", text, None if walk.unknown else not walk.direct_status or walk.absent)
+    if station.kind != "envoy-cluster":
+        return Station(station.kind, text, True)
+    if walk.choices:
+        return Station("Envoy cluster", f"perhaps {text}", None)
+    dead = station.what == BLACKHOLE or walk.absent or hosts == ()
+    if hosts and not station.why.startswith("ORIGINAL_DST") and station.what != PASSTHROUGH:
+        text = f"{text}, with the host{'s' if len(hosts) > 1 else ''} {_listed(hosts)}"
+    elif hosts == () and not walk.absent and station.what != BLACKHOLE:
+        text = f"{text}, and has no hosts"
+    return Station("Envoy cluster", text, not dead)
+
+
+def _hosts(walk: Walk, config: ProxyConfig, counts: ClusterCounts | None, place: Place) -> tuple[str, ...] | None:
+    """Name the hosts that the Envoy cluster connects to: the address itself, or its own; None where they are not known."""
+    known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
+    if walk.envoy_cluster == PASSTHROUGH or (known is not None and known.type == "ORIGINAL_DST"):
+        return (place.address,)
+    if known is None or not known.type or counts is None or known.name not in counts:
+        return None
+    return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in counts[known.name].hosts)
+
+
+def _reached(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
+    if not place.entry_name:
+        return None
+    if not led_to(walk) or walk.absent:
+        return False
+    if owner is None or owner.ownership is Ownership.UNKNOWN:
+        return None
+    return owner.ownership is Ownership.OWNED
+
+
+def _service_entry(
+    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, reached: bool | None, source: Source
+) -> Station:
+    """Say whose way it is: True for the wanted entry's, or, for a bare URL, any one's."""
+    if walk.envoy_cluster in (BLACKHOLE, PASSTHROUGH):
+        return Station("ServiceEntry", "none: the outbound traffic policy decides", False)
+    reason = owner.reason if owner else ""
+    if place.probe.expect.via:
+        return Station("meant way", reason, reached)
+    whose = str(carrier) if carrier else "none that is known"
+    instead = f", not {_target(place, source)}" if place.entry_name and reached is False else ""
+    passed = reached if place.entry_name else True if carrier else None
+    text = reason if reason.startswith(f"{whose} ") and not instead else f"{whose}{instead}: {reason}"
+    return Station("ServiceEntry", text, passed)
+
+
+def _target(place: Place, source: Source) -> str:
+    if not place.entry_name:
+        return ""
+    return str(place.entry) if place.entry else f"{source.namespace}/{place.entry_name}"
+
+
+def _next(walk: Walk, config: ProxyConfig, hosts: Sequence[str] | None, place: Place) -> tuple[str, bool | None]:
+    """Say in half a sentence what becomes of the connection, and whether it leaves the pod."""
+    tls = place.probe.speech.tls
+    closes = "the sidecar closes the connection" + (" before the TLS handshake" if tls else "")
+    if walk.direct_status:
+        why = f", since the Envoy cluster {walk.envoy_cluster} does not exist" if walk.absent else ""
+        return f"the sidecar answers with HTTP {walk.direct_status} by itself{why}", False
+    if walk.absent:
+        return f"{closes}: the Envoy cluster {walk.envoy_cluster} does not exist", False
+    if walk.choices:
+        return f"chance decides between {' and '.join(walk.choices)}", None
+    if walk.envoy_cluster is None:
+        return f"{closes}: no filter chain takes it", False
+    if walk.envoy_cluster == BLACKHOLE:
+        return f"{closes}: the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry takes it", False
+    if walk.envoy_cluster == PASSTHROUGH:
+        return f"the sidecar lets it out to {place.address} itself: the outbound traffic policy is ALLOW_ANY", True
+    if hosts == ():
+        return (f"{closes}: its Envoy cluster has no hosts" if not walk.http_route else _NO_HOSTS), False
+    known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
+    wrapped = " in TLS of its own" if known and known.tls else ""
+    inside = ", so that what is TLS already arrives as TLS inside TLS" if wrapped and tls else ""
+    to = _listed(hosts) if hosts else f"a host of {walk.envoy_cluster}"
+    return f"the sidecar connects to {to}{wrapped}{inside}", True
+
+
+_NO_HOSTS = "the sidecar answers with HTTP 503 by itself: its Envoy cluster has no hosts"
+_MOST = 3
+
+
+def _listed(hosts: Sequence[str]) -> str:
+    more = f" or {len(hosts) - _MOST} more" if len(hosts) > _MOST else ""
+    return " or ".join(hosts[:_MOST]) + more

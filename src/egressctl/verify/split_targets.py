@@ -1,0 +1,92 @@
+"""See whether each of a target's several ServiceEntries is there, and whether a pod's sidecar has what it lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from egressctl.envoy.config import ProxyConfig, Reading
+from egressctl.envoy.propagation import missing
+from egressctl.errors import CouldNotAsk
+from egressctl.istio.precedence import exported
+from egressctl.manifests.formats import network
+from egressctl.manifests.service_entry import read
+from egressctl.manifests.split_entries import joined
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.wait_for_sidecar import look_around, why_lacking
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import SUFFIX, ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.result import PartResult
+from egressctl.runtime.progress import Progress
+from egressctl.verify.select import Wanted
+
+
+def standing(
+    mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress, reading: Reading
+) -> list[tuple[PartResult, ...]]:
+    """Return, for each of `wanted`, what is to be said of its entries beside its probes: nothing of one that has only one.
+
+    The probes are sent once, and lead to one address each: of all other blocks it is shown that the sidecar has them, not
+    that they carry. `reading` is what was read of the sidecar just before; where that has no configuration it is read now.
+    """
+    count = sum(len(each.manifests) for each in wanted if each.split)
+    plural = "ServiceEntry" if count == 1 else "ServiceEntries"
+    progress.step(f"looking for {count} {plural} in the sidecar of pod {source.pod}")
+    config, unread = _config(mesh, source, reading)
+    return [_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
+
+
+def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig | None, Cause | None]:
+    """Read the sidecar's listeners, or say why not: without a sidecar, what the probes show says it all."""
+    if source.proxy is None:
+        return None, None
+    if reading.config is not None:
+        return reading.config, None
+    try:
+        return mesh.proxy_config(source), None
+    except CouldNotAsk as failure:
+        hint = failure.hint or f"kubectl describe pod -n {source.namespace} {source.pod}"
+        return None, Cause(CauseCode.PROXY_UNREADABLE, f"the sidecar of pod {source.pod} could not be read: {failure}", hint)
+
+
+def _of_target(
+    mesh: Mesh, source: Source, wanted: Wanted, config: ProxyConfig | None, unread: Cause | None
+) -> tuple[PartResult, ...]:
+    entries = [read(each) for each in wanted.manifests]
+    found = []
+    # What they lack is asked for once: a sidecar may have thousands of filter chains.
+    lacking = {each for entry in joined(entries) for each in missing(config, entry)} if config else set()
+    for entry in entries:
+        if config is None:
+            found.append(PartResult(entry.name, len(entry.addresses), in_force=None, cause=unread))
+            continue
+        absent = [each for each in _places(entry) if each in lacking]
+        cause = _why(mesh, source, entry, absent, config) if absent else None
+        found.append(PartResult(entry.name, len(entry.addresses), in_force=not absent, cause=cause))
+    for name in wanted.absent:
+        found.append(PartResult(name, 0, in_force=False, cause=_absent(name, wanted)))
+    return tuple(found)
+
+
+def _places(entry: ServiceEntry) -> list[str]:
+    """Name what the entry lists as `propagation.missing` does."""
+    blocks = dict.fromkeys(str(network(address) or address) for address in entry.addresses)
+    return [f"{block}:{port.number}" for port in entry.ports for block in blocks]
+
+
+def _why(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
+    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    told = f"the sidecar of pod {source.pod} lacks {named} of {entry}"
+    if not exported(entry, source.namespace):
+        show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
+        return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)
+    delay = why_lacking(source, config, [(entry, each) for each in missing], look_around(mesh, source))
+    return Cause(delay.code, f"{told}: {delay.reason}", delay.hint)
+
+
+def _absent(name: str, wanted: Wanted) -> Cause:
+    again = f"apply it again: egressctl create {wanted.name} -n {wanted.namespace}, or create -f FILE"
+    if name == wanted.name + SUFFIX:
+        told = f"the first of the ServiceEntries of {wanted.name}, which names the others, is not in namespace {wanted.namespace}"
+        return Cause(CauseCode.ENTRY_MISSING, told, again)
+    return Cause(CauseCode.ENTRY_MISSING, f"ServiceEntry {name} is not in namespace {wanted.namespace}", again)

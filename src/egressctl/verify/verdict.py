@@ -1,0 +1,153 @@
+"""Judge: expectation, outcome and evidence in, verdict with cause out. A pure function.
+
+`open` needs all four of captured, static, owned and counted, and no source that disagrees; `blocked` a refusal, a walk that
+leads to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no capture. What
+lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the sidecar itself may
+have given is none that came from beyond it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from egressctl.envoy.config import PASSTHROUGH
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Ownership
+from egressctl.model.probe import Verdict
+from egressctl.model.result import ProbeResult
+from egressctl.verify.causes import Situation, explain
+from egressctl.verify.diagnosis import why_not_ours
+from egressctl.verify.sidecar_answers import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, nowhere
+from egressctl.verify.verdict_no_answer import judge_failure
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, its cause where it is not `open`, and the evidence with the methods that hold in it."""
+
+    verdict: Verdict
+    cause: Cause | None
+    evidence: Evidence
+
+
+def judge(at: Situation) -> Judgement:
+    """Say what a probe showed. Never raises; never says more than the evidence."""
+    at = replace(at, evidence=replace(at.evidence, methods=methods(at.evidence), sources=sources(at.evidence)))
+    if at.probe.bare:
+        # Few commands come to this.
+        from egressctl.verify.verdict_tcp import judge_silence
+
+        return Judgement(*judge_silence(at), at.evidence)
+    verdict, cause = _judge_answer(at) if _answered(at) else judge_failure(at)
+    return Judgement(verdict, cause, at.evidence)
+
+
+def result(at: Situation) -> ProbeResult:
+    """Judge and hold the judgement against the probe's expectation."""
+    judged = judge(at)
+    held = judged.verdict is at.probe.expect.verdict
+    return ProbeResult(at.probe, at.source, judged.verdict, held, judged.cause, at.outcome, judged.evidence)
+
+
+def methods(evidence: Evidence) -> tuple[Method, ...]:
+    """List which of the four pieces of evidence hold."""
+    walk, owner = evidence.walk, evidence.owner
+    held = {
+        Method.CAPTURED: evidence.capture is Capture.CAPTURED,
+        Method.STATIC: walk is not None and not walk.unknown and walk.envoy_cluster is not None,
+        Method.OWNED: owner is not None and owner.ownership is Ownership.OWNED,
+        Method.COUNTED: bool(sources(evidence)),
+    }
+    return tuple(method for method, holds in held.items() if holds)
+
+
+def sources(evidence: Evidence) -> tuple[CountSource, ...]:
+    """List what shows that the Envoy cluster carried the connection; nothing does where the access log says another."""
+    if _logged_elsewhere(evidence):
+        return ()
+    held = {CountSource.CLUSTERS: evidence.counted is True, CountSource.ACCESS_LOG: evidence.logged is not None}
+    return tuple(source for source, holds in held.items() if holds)
+
+
+def _logged_elsewhere(evidence: Evidence) -> bool:
+    walk = evidence.walk
+    return evidence.logged is not None and not evidence.logged.carried_by(walk.envoy_cluster if walk else None)
+
+
+def _answered(at: Situation) -> bool:
+    """Say whether the expected answer came: curl content, the status expected, every extraction found."""
+    outcome, status = at.outcome, at.probe.expect.status
+    came = outcome.curl_exit == 0 and outcome.http_status > 0 and status in (None, outcome.http_status) and not outcome.unmatched
+    return came and not by_the_sidecar(at)
+
+
+def _unproven(at: Situation, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
+    return Verdict.UNPROVEN, explain(code, at, detail)
+
+
+def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
+    evidence, walk = at.evidence, at.evidence.walk
+    if at.source.ambient:
+        return _unproven(at, CauseCode.AMBIENT)
+    if at.source.proxy is None:
+        return Verdict.BYPASSED, explain(CauseCode.NO_SIDECAR, at)
+    if at.outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
+        return Verdict.BYPASSED, explain(CauseCode.NOT_CAPTURED, at)
+    if evidence.capture is not Capture.CAPTURED:
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {at.address}",
+        )
+    if walk is None:
+        return _unproven(at, CauseCode.PROXY_UNREADABLE)
+    if walk.unknown or (walk.choices and walk.envoy_cluster is None):
+        return _unproven(
+            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the way through the sidecar is not understood: {_obscure(at)}"
+        )
+    if leads_nowhere(at):
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came, and the sidecar's configuration leads {at.address} to {nowhere(at)}: the two do not fit together",
+        )
+    if walk.http_route and at.outcome.http_status in GATEWAY_STATUS:
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"HTTP {at.outcome.http_status} may be the sidecar's own answer, and then nothing came from {at.address}",
+        )
+    if _logged_elsewhere(evidence):
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came, and the sources disagree: the sidecar's configuration leads {at.address} to "
+            f"{walk.envoy_cluster}, and its access log says {evidence.logged}",
+        )
+    if walk.envoy_cluster == PASSTHROUGH:
+        return Verdict.BYPASSED, why_not_ours(at)
+    owner = evidence.owner
+    if at.entry is None and at.entry_name:
+        return Verdict.BYPASSED, explain(CauseCode.ENTRY_MISSING, at)
+    if owner is None or owner.ownership is Ownership.UNKNOWN:
+        reason = owner.reason if owner else "no ServiceEntry could be read"
+        return _unproven(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came through {walk.envoy_cluster}, and whose that is could not be told: {reason}",
+        )
+    if owner.ownership is Ownership.OTHERS:
+        return Verdict.BYPASSED, why_not_ours(at)
+    if not evidence.sources:
+        told = "did not move" if evidence.counted is False else "could not be read"
+        return _unproven(
+            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
+        )
+    return Verdict.OPEN, None
+
+
+def _obscure(at: Situation) -> str:
+    walk = at.evidence.walk
+    if walk is None or walk.unknown:
+        return walk.unknown if walk else "it was not read"
+    return f"chance decides between {', '.join(walk.choices)}, and the connection counts do not tell them apart"

@@ -1,0 +1,118 @@
+"""Which ServiceEntries of a Kubernetes cluster are verified, by which probes and from where, and why the others are not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egressctl.manifests.service_entry import read
+from egressctl.model.evidence import Source
+from egressctl.model.result import NotProbed
+from egressctl.verify.probes_for_entry import probes_for, seen_from
+
+ANNOTATION = "egressctl.dev/probes"
+
+
+def entry(*, probes: str | None = None, name: str = "theirs", namespace: str = "default", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": name, "namespace": namespace, "annotations": {} if probes is None else {ANNOTATION: probes}},
+        "spec": {"hosts": ["a.example"], "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}], **spec},
+    }
+
+
+def pod(namespace: str) -> Source:
+    return Source(namespace, "sleep", "sleep", "istio-proxy")
+
+
+def urls(manifest: dict[str, Any]) -> list[str] | NotProbed:
+    found = probes_for(manifest, read(manifest))
+    return found if isinstance(found, NotProbed) else [probe.url for probe in found]
+
+
+def left_out(manifest: dict[str, Any]) -> NotProbed:
+    found = probes_for(manifest, read(manifest))
+    assert isinstance(found, NotProbed)
+    return found
+
+
+POSTGRES = [{"number": 5432, "name": "pg", "protocol": "TCP"}]
+
+
+class TestProbes:
+    def test_the_annotations_go_before_derived_ones(self) -> None:
+        asked = json.dumps([{"name": "x", "url": "https://a.example/health"}])
+        assert urls(entry(probes=asked)) == ["https://a.example/health"]
+        assert urls(entry()) == ["https://a.example"]
+
+    def test_an_entry_that_gives_no_url_is_asked_by_bare_connections(self) -> None:
+        assert urls(entry(ports=POSTGRES)) == ["tcp://a.example:5432"]
+        assert urls(entry(ports=[*POSTGRES, {"number": 443, "name": "tls", "protocol": "TLS"}])) == ["https://a.example"]
+
+    def test_none_is_none(self) -> None:
+        assert left_out(entry(probes="none")) == NotProbed("its annotation egressctl.dev/probes says none")
+
+    @pytest.mark.parametrize("text", ["{", "[]x", '[{"name": "x", "url": "ftp://a.example"}]', '[{"url": "http://127.0.0.1"}]'])
+    def test_probes_that_cannot_be_read_ought_to_be(self, text: str) -> None:
+        found = left_out(entry(probes=text))
+        assert not found.meant
+        assert found.reason.startswith("its probes cannot be read: ServiceEntry default/theirs: ")
+        assert "\n" not in found.reason
+        assert found.hint == "kubectl edit serviceentry -n default theirs"
+
+    def test_what_leads_into_the_mesh_is_no_egress_unless_its_annotation_asks(self) -> None:
+        for spec in ({"location": "MESH_INTERNAL"}, {"workloadSelector": {"labels": {"app": "vm"}}}):
+            found = left_out(entry(**spec))
+            assert found.meant
+            assert "is no egress" in found.reason
+            assert urls(entry(probes='[{"name": "x", "url": "https://a.example"}]', **spec)) == ["https://a.example"]
+
+    @pytest.mark.parametrize(
+        ("spec", "reason"),
+        [
+            ({"ports": [{"number": 53, "name": "dns", "protocol": "UDP"}]}, "its ports are UDP"),
+            ({"hosts": ["*.a.example"]}, "no host without a wildcard, and no single address"),
+            ({"hosts": ["*.a.example"], "ports": POSTGRES, "addresses": ["192.0.2.0/24"]}, "no single address"),
+            ({"hosts": ["db.svc.cluster.local"], "ports": POSTGRES}, "no probe can be derived"),
+        ],
+    )
+    def test_where_none_can_be_derived_the_hint_is_to_annotate(self, spec: dict[str, Any], reason: str) -> None:
+        found = left_out(entry(**spec))
+        assert found.meant
+        assert reason in found.reason
+        assert found.hint.startswith("kubectl annotate serviceentry -n default theirs egressctl.dev/probes=")
+
+    @given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.lists(st.text())), max_size=4), st.text())
+    def test_whatever_others_have_written_is_no_traceback(self, spec: dict[str, Any], probes: str) -> None:
+        manifest = {"metadata": {"name": "x", "namespace": "y", "annotations": {ANNOTATION: probes}}, "spec": spec}
+        assert probes_for(manifest, read(manifest))
+
+
+class TestFromWhere:
+    def test_from_the_first_pod_whose_namespace_sees_it(self) -> None:
+        pods = [pod("default"), pod("shop")]
+        assert seen_from(read(entry(exportTo=["shop"])), pods, ["*"]) == pods[1]
+        assert seen_from(read(entry(exportTo=["."])), pods, ["*"]) == pods[0]
+        assert seen_from(read(entry()), pods, ["*"]) == pods[0]
+
+    def test_without_exportTo_it_is_what_the_mesh_makes_of_it(self) -> None:
+        assert seen_from(read(entry(namespace="shop")), [pod("default")], ["*"]) == pod("default")
+        found = seen_from(read(entry(namespace="shop")), [pod("default")], ["."])
+        assert found == NotProbed(
+            "the mesh exports it to ., which leaves out the source pod's namespace default",
+            "egressctl verify --all -A, with a source pod in namespace shop",
+        )
+
+    def test_what_none_of_them_sees_is_left_out_with_the_reason(self) -> None:
+        found = seen_from(read(entry(exportTo=["shop"])), [pod("default"), pod("other")], ["*"])
+        assert isinstance(found, NotProbed)
+        assert found.reason == "exportTo is shop, which leaves out the source pod's namespace default and other"
+        assert found.hint.endswith("with a source pod in namespace shop")
+        assert seen_from(read(entry(exportTo=["~"])), [pod("default")], ["*"]) == NotProbed(
+            "its exportTo is ~: no namespace sees it"
+        )
