@@ -19,7 +19,7 @@ import egressctl
 from egressctl.catalog import lookup
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab.api.settings import Container, EnterPlan
-from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate
 from egressctl.manifests.service_entry import render
 from egressctl.mesh.client import Mesh

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
@@ -22,12 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_COMMANDS = ("catalog", "cleanup", "create", "lab", "list", "main", "render", "run", "session", "targets", "verify")
-_IMPORTED = (
-    *(f"egressctl.cli.{name}" for name in _COMMANDS),
-    *("egressctl.inventory", "egressctl.kube.config", "egressctl.run", "egressctl.catalog.refresh", "egressctl.catalog.diff"),
-    *("kubernetes.client", "kubernetes.config", "websocket", "httpx", "egressctl.catalog.formats"),
-)
+import egressctl
+
+_LIBRARIES = ("kubernetes.client", "kubernetes.config", "websocket", "httpx")
 _MESSAGE = 1 << 20
 _PATIENCE_SECONDS = 90
 
@@ -117,8 +115,11 @@ class Program:
 
 def serve(control: socket.socket) -> None:
     """Fork until the other side has gone."""
-    for name in _IMPORTED:
-        importlib.import_module(name)
+    for module in pkgutil.walk_packages(egressctl.__path__, "egressctl."):
+        if not module.name.startswith(("egressctl.lab", "egressctl.__main__")):
+            importlib.import_module(module.name)
+    for library in _LIBRARIES:
+        importlib.import_module(library)
     while True:
         message, streams, _, _ = socket.recv_fds(control, _MESSAGE, 3)
         if not message:

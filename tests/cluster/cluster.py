@@ -33,7 +33,7 @@ from cluster.binaries import Binaries
 from egressctl.lab import control
 from egressctl.lab.api.pods import NODE, PROXY
 from egressctl.lab.certificates import Authority
-from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate, write_private
 from labs import Lab
 

@@ -24,6 +24,7 @@ from egressctl.catalog.diff_rows import MEANINGS
 from egressctl.catalog.list_changes import ALARMS
 from egressctl.catalog.parsers import PARSERS
 from egressctl.cli import main
+from egressctl.cli.registry import COMMANDS
 from egressctl.errors import Problem
 from egressctl.lint import dry_run, files, live, manifest_files
 from egressctl.lint.checks.api_server import refusals
@@ -36,7 +37,7 @@ from egressctl.mesh import curl, dns, old_curl
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Surroundings
 from egressctl.model.probe import Expectation, Probe
-from egressctl.report import linted
+from egressctl.report import lint_formats
 
 GROUPS = ("lab", "catalog")
 """The commands that have commands of their own."""
@@ -62,7 +63,7 @@ def subcommands(group: str) -> list[str]:
 def commands() -> str:
     """Return the help of every command under a heading of its own."""
     lines: list[tuple[str, ...]] = [()]
-    for name, _, _ in main.COMMANDS:
+    for name, _, _ in COMMANDS:
         lines.append((name,))
         lines += [(name, each) for each in subcommands(name)] if name in GROUPS else []
     return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
@@ -103,7 +104,7 @@ def rule_example(name: str) -> str:
     texts = {block.remark.split()[1]: block.body for block in page.blocks if block.remark.startswith("lint ")}
     found = Linted(chosen(list(_linted(name, texts)), frozenset({name}), UNREAD - {name}))
     assert found.findings, f"the example on the page of {name} shows nothing"
-    return _fenced(linted.text(found, "table", 0, "/"))
+    return _fenced(lint_formats.text(found, "table", 0, "/"))
 
 
 def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
 from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
-from egressctl.report.picture import picture
+from egressctl.report.tree import picture
 from egressctl.verify.causes import Situation
 from egressctl.verify.collect import unasked
 from egressctl.verify.evidence import Question

@@ -10,7 +10,7 @@ import pytest
 from docs.generated import GROUPS, subcommands, text_of
 from docs.pages import REWRITE, ROOT, Page, pages, read
 from docs.situations import RESULTS
-from egressctl import errors, exitcodes
+from egressctl import errors
 from egressctl.lint.checks.api_server import refusals
 from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
 from egressctl.lint.rules import ISTIO_RULES, RULES
@@ -19,6 +19,7 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult
+from egressctl.report import exit_codes
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]
@@ -99,7 +100,7 @@ def _rows(page: Page, first: str) -> list[tuple[str, ...]]:
 def _exit_codes() -> set[int]:
     own = {0, 70} | {128 + number for number in (signal.SIGINT, signal.SIGTERM)}
     classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.EgressctlError)]
-    return own | {each.exit_code for each in classes} | {exitcodes.of_probe(each, False) for each in RESULTS.values()}
+    return own | {each.exit_code for each in classes} | {exit_codes.of_probe(each, False) for each in RESULTS.values()}
 
 
 def test_the_readme_has_the_table_of_exit_codes_that_the_reference_has() -> None:
@@ -109,7 +110,7 @@ def test_the_readme_has_the_table_of_exit_codes_that_the_reference_has() -> None
 
 
 def test_several_exit_codes_at_once_are_ordered_as_the_reference_says() -> None:
-    order = ", ".join(map(str, exitcodes.PRECEDENCE))
+    order = ", ".join(map(str, exit_codes.PRECEDENCE))
     assert f"in the order {order}" in read(DOCS / "reference" / "exit-codes.md").text
 
 

@@ -10,8 +10,8 @@ import typer
 
 from docs.pages import ROOT, Block, Page, pages, read
 from egressctl.catalog import families
-from egressctl.cli import main
-from egressctl.cli.arguments import normalise
+from egressctl.cli.kubectl_flags import normalise
+from egressctl.cli.registry import COMMANDS, app_of
 from egressctl.errors import InvalidInput
 from egressctl.manifests.egress_target import load
 from egressctl.manifests.yaml_reader import parse
@@ -80,8 +80,8 @@ IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"
 @pytest.mark.parametrize("line", IN_PROSE)
 def test_command_lines_in_the_prose_can_be_typed(line: str) -> None:
     words = normalise(shlex.split(line.removeprefix("kubectl ").partition(" | ")[0])[1:])
-    command = next(each for each in main.COMMANDS if each[0] == words[0])
-    group = typer.main.get_command(main.app_of(*command))
+    command = next(each for each in COMMANDS if each[0] == words[0])
+    group = typer.main.get_command(app_of(*command))
     context = group.make_context("egressctl", list(words[:1]), resilient_parsing=True)
     while hasattr(group, "resolve_command"):
         name, found, words = group.resolve_command(context, words)

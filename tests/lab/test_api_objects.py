@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.api import watch
-from egressctl.lab.api.calls import Answer, Call
 from egressctl.lab.api.objects import Objects
 from egressctl.lab.api.paths import locate
+from egressctl.lab.api.request import Answer, Call
 from egressctl.lab.api.resources import PODS, SERVICE_ENTRIES, Resource
 from egressctl.lab.api.seed import seed
 from egressctl.lab.api.status import ApiError

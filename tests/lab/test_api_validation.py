@@ -9,9 +9,9 @@ import pytest
 
 import recordings
 from egressctl.lab.api import istio
-from egressctl.lab.api.calls import Call
 from egressctl.lab.api.objects import Objects
 from egressctl.lab.api.paths import locate
+from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import SERVICE_ENTRIES
 from egressctl.lab.api.seed import seed
 from egressctl.lab.api.status import ApiError

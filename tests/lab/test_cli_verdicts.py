@@ -16,7 +16,7 @@ from cli import PODS, Cli, Odd, entry, instead, made, nothing_is_left, pod, side
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.lab.api.settings import Container, EnterPlan
-from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate
 from faults import Call, FaultProxy, Reset, ResetDuringExec, Respond, faults
 from labs import Lab, eventually

@@ -14,7 +14,7 @@ import pytest
 from cli import entry
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control
-from egressctl.lab.dataplane.excluded import Excluded, excluded
+from egressctl.lab.dataplane.exclusions import Excluded, excluded
 from labs import Lab, eventually
 
 ISTIO = "/apis/networking.istio.io/v1/namespaces"

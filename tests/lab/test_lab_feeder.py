@@ -11,7 +11,7 @@ import pytest
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.envoy_config import Resources
 from egressctl.lab.dataplane.feeder import Feeder
-from egressctl.lab.dataplane.layout import Outside
+from egressctl.lab.dataplane.istiod_layout import Outside
 from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.lab.dataplane.xds import Files
 

@@ -17,7 +17,7 @@ import pytest
 from cli import entry
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control, state
-from egressctl.lab.dataplane.enter import entrance
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.dataplane.processes import start_time
 from labs import Lab, eventually
 

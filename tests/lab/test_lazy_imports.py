@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from egressctl.cli.main import COMMANDS
+from egressctl.cli.registry import COMMANDS
 from labs import Lab
 
 SCRIPT = """

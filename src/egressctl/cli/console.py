@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.status import Status
 
-    from egressctl.report.picture import Line
+    from egressctl.report.tree import Line
 
 _ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-", "│": "|"})
 

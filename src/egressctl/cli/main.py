@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import errno
 import gc
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from egressctl import __version__
-from egressctl.cli.arguments import normalise
+from egressctl.cli.kubectl_flags import normalise
+from egressctl.cli.registry import COMMANDS, app_of
 
 if TYPE_CHECKING:
-    from typer import Typer
+    pass
 
-# Name, module, and the line of `egressctl --help`. A module is imported only when its command is asked for.
-COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("create", "create", "Apply a target's ServiceEntry and wait until the sidecar has it."),
-    ("verify", "verify", "Prove which Envoy cluster carries a target's probes."),
-    ("cleanup", "cleanup", "Remove what egressctl made, and prove it closed."),
-    ("run", "run", "Create, verify and clean up as one, for CI."),
-    ("explain", "explain", "Tell the way of a URL station by station, without sending anything."),
-    ("lint", "lint", "Say what may keep a ServiceEntry from carrying, before it is applied."),
-    ("diff", "diff", "Show what create would change, with kubectl's exit codes."),
-    ("snapshot", "snapshot", "Save what stands around ServiceEntries to a folder, for a gate."),
-    ("compare", "compare", "Compare two reports by what carried each probe."),
-    ("render", "render", "Print a target's ServiceEntry, for GitOps."),
-    ("catalog", "catalog", "List the targets that egressctl knows, and keep them up to date."),
-    ("list", "list", "List what egressctl made."),
-    ("doctor", "doctor", "Say what is missing on the way to a proof, and what to type."),
-    ("rbac", "rbac", "Print the least Role that the commands need."),
-    ("demo", "demo", "Show the whole task on a local lab with a real Envoy."),
-    ("lab", "lab", "Start, inspect and stop the local lab."),
-    ("completion", "completion", "Print what a shell must load to complete the command line."),
-    ("version", "version", "Print the version."),
-)
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
 
@@ -107,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _complete(words: Sequence[str]) -> int:
-    from egressctl.cli.completing import complete, words_of
+    from egressctl.cli.completion_engine import complete, words_of
 
     print(complete(words_of(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
     return 0
@@ -164,22 +143,3 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return int(code or 0)
-
-
-def app_of(name: str, module: str, text: str) -> Typer:
-    """Build an application of the one command that is asked for."""
-    import typer
-
-    app = typer.Typer(
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    )
-    app.callback()(_group)
-    importlib.import_module(f"egressctl.cli.{module}").register(app, name, text)
-    return app
-
-
-def _group() -> None:
-    """Make typer keep the command's name although it is the only one."""

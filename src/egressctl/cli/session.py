@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from egressctl import __version__, exitcodes
+from egressctl import __version__
 from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
 from egressctl.cli.options import Connection, Output, SourceFlags
 from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
@@ -21,13 +21,14 @@ from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest
 from egressctl.model.probe import Origin, Target
 from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
+from egressctl.report import exit_codes
 from egressctl.runtime.sanitize import neutralise
 from egressctl.runtime.signals import Interrupts
 
 if TYPE_CHECKING:
     from egressctl.mesh import curl
     from egressctl.mesh.client import Mesh
-    from egressctl.report.picture import Line
+    from egressctl.report.tree import Line
 
 
 _AFTER_A_SIGNAL = {
@@ -104,12 +105,12 @@ class Session:
     def finish(self, *, also: Sequence[int] = (), failure: EgressctlError | None = None) -> int:
         """Deliver the report, and return its exit code; a failure that came about on the way is told as well."""
         codes = [*also, *([failure.exit_code] if failure else [])]
-        code = exitcodes.of_results(self.targets, allow_unproven=self.allow_unproven, also=codes)
+        code = exit_codes.of_results(self.targets, allow_unproven=self.allow_unproven, also=codes)
         self.progress.stop()
         for warning in self._mesh.api.warnings if self._mesh else ():
             self.progress.warn(warning)
         for probe in (probe for target in self.targets for probe in target.probes if self.allow_unproven):
-            if exitcodes.of_probe(probe, allow_unproven=False) == 4 and exitcodes.of_probe(probe, allow_unproven=True) == 0:
+            if exit_codes.of_probe(probe, allow_unproven=False) == 4 and exit_codes.of_probe(probe, allow_unproven=True) == 0:
                 self.progress.warn(f"{probe.probe.name}: the answer came, unproven, and passes because of --allow-unproven")
         return self._deliver(code, failure)
 
@@ -177,7 +178,7 @@ class Session:
     def _text(self, form: str, code: int, failure: EgressctlError | None) -> str:
         """Return the report in a format."""
         if form in ("json", "yaml"):
-            from egressctl.report.document import document
+            from egressctl.report.json_report import document
 
             return data_text(document(self._report(code, failure)) if self._instead is None else dict(self._instead), form)
         if form == "name":
@@ -195,7 +196,7 @@ class Session:
         return "".join(f"{each}\n" for each in self.progress.results) + plain(self._pictures()) + told
 
     def _pictures(self) -> Iterator[Line]:
-        from egressctl.report.picture import pictures
+        from egressctl.report.tree import pictures
 
         for target in self.targets:
             if self._is_drawn(target):

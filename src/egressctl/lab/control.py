@@ -12,9 +12,9 @@ from pathlib import Path
 
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import supervision
-from egressctl.lab.dataplane.enter import entrance
-from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.exclusions import Excluded
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.machine import check_machine, check_platform
 from egressctl.lab.state import DEFAULT, Paths, Running, locate, read_running, try_lock
 from egressctl.lab.supervision import PAUSE_SECONDS, START_SECONDS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import egressctl
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.exclusions import Excluded
 from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.state import Paths, Running
 

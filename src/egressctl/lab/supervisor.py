@@ -26,16 +26,16 @@ from egressctl.errors import LabFailed
 from egressctl.lab import internet
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
+from egressctl.lab.control_socket import aged, serve_order
 from egressctl.lab.dataplane import files
-from egressctl.lab.dataplane.enter import entrance
 from egressctl.lab.dataplane.envoy_config import Resources, resources
-from egressctl.lab.dataplane.excluded import Excluded
-from egressctl.lab.dataplane.layout import Outside
+from egressctl.lab.dataplane.exclusions import Excluded
+from egressctl.lab.dataplane.istiod_layout import Outside
 from egressctl.lab.dataplane.names import NAMESPACE
+from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.dataplane.objects import SLEEP, Objects
-from egressctl.lab.dataplane.tree import Tree
+from egressctl.lab.dataplane.process_tree import Tree
 from egressctl.lab.dataplane.xds import Files
-from egressctl.lab.orders import aged, serve_order
 from egressctl.lab.state import Paths, Running, context_name, write_private
 
 log = logging.getLogger("egressctl.lab")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from egressctl.compare import Change, Compared
-from egressctl.report.document import API_VERSION
-from egressctl.reports import Recorded, Seen
+from egressctl.report.compare import Change, Compared
+from egressctl.report.json_report import API_VERSION
+from egressctl.report.reader import Recorded, Seen
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.report.picture import Line
+    from egressctl.report.tree import Line
 
 _STYLES = {
     **dict.fromkeys((Change.CHANGED, Change.WORSE, Change.GONE), "red"),

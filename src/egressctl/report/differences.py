@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from egressctl.manifests.diff_text import Difference, unified
-from egressctl.report.document import API_VERSION
+from egressctl.report.json_report import API_VERSION
 from egressctl.runtime.sanitize import LONGEST, neutralise
 
 if TYPE_CHECKING:
-    from egressctl.report.picture import Line
+    from egressctl.report.tree import Line
 
 _STYLES = (("---", "bold"), ("+++", "bold"), ("@@", "cyan"), ("-", "red"), ("+", "green"))
 

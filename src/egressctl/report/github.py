@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from egressctl.errors import Problem
+from egressctl.lint.rules import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
-from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.report.ci_cases import Case, Fate, Suite, envoy_cluster, suites
 from egressctl.runtime.sanitize import neutralise
 
 Place = tuple[str, int | None]
@@ -124,3 +125,14 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def lines(findings: Iterable[Finding]) -> str:
+    """Return a line for each finding; one that stands in no file has its entry before the message."""
+    found = []
+    for each in findings:
+        about_file = each.where.partition(":")[0] == each.file
+        message = each.message if about_file or not each.where else f"{each.where}: {each.message}"
+        message += f"\n{each.hint}" if each.hint else ""
+        found.append(command(each.severity.value, message, each.rule, (each.file, each.line) if each.file else None))
+    return "".join(f"{line}\n" for line in found)

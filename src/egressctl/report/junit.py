@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from egressctl.model.result import Report
-from egressctl.report.cases import Case, Fate, Suite, suites
+from egressctl.report.ci_cases import Case, Fate, Suite, suites
 from egressctl.runtime.sanitize import neutralise
 
 _CHILDREN = {Fate.FAILED: "failure", Fate.ERROR: "error", Fate.SKIPPED: "skipped"}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from egressctl.model.probe import Verdict, worst
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.report.picture import STYLES, Line
+from egressctl.report.tree import STYLES, Line
 from egressctl.runtime.sanitize import neutralise
 
 _NOT_PROBED = "not probed"

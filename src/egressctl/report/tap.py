@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from egressctl.model.result import Report
-from egressctl.report.cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.report.ci_cases import Case, Fate, Suite, envoy_cluster, suites
 from egressctl.runtime.sanitize import neutralise
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.cleanup import by_target
 from egressctl.istio.conflicts import clashes, rivals
+from egressctl.lifecycle.cleanup import by_target
 from egressctl.manifests.service_entry import read, render
 from egressctl.manifests.split import parts
 from egressctl.manifests.split_entries import grouped, holding, joined, listed

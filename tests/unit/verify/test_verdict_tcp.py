@@ -14,7 +14,7 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
 from egressctl.model.probe import SILENT, Expectation, Probe, Verdict
-from egressctl.report.picture import picture
+from egressctl.report.tree import picture
 from egressctl.verify.causes import Situation
 from egressctl.verify.verdict import judge, result
 

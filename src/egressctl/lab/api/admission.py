@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from egressctl.lab.api import istio, pods
-from egressctl.lab.api.calls import Call
+from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICE_ENTRIES
 from egressctl.lab.api.status import Cause, Object, forbidden, invalid
 from egressctl.lab.api.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 from egressctl.lab.api import admission, patch
 from egressctl.lab.api.apply import apply, updated
-from egressctl.lab.api.calls import (
+from egressctl.lab.api.request import (
     Answer,
     Call,
     check_metadata,

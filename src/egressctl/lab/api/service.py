@@ -14,9 +14,9 @@ import yaml
 from aiohttp import web
 
 from egressctl.lab.api import discovery, exec, logs, pods, protobuf, table, watch
-from egressctl.lab.api.calls import Call, is_dry_run
 from egressctl.lab.api.objects import Objects
 from egressctl.lab.api.paths import Location, locate
+from egressctl.lab.api.request import Call, is_dry_run
 from egressctl.lab.api.resources import PODS, Resource, find
 from egressctl.lab.api.selectors import matcher
 from egressctl.lab.api.settings import EndpointSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from egressctl.lab.dataplane.layout import TYPE
+from egressctl.lab.dataplane.istiod_layout import TYPE
 from egressctl.lab.dataplane.names import ADMIN_PORT, NAMESPACE, POD, POD_ADDRESS, POD_LABELS
 
 _VISIBLE_STATS: list[dict[str, Any]] = [

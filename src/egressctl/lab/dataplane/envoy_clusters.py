@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from egressctl.lab.dataplane.destination_rules import Rule, Subset, Tls
-from egressctl.lab.dataplane.layout import (
-    TYPE,
-    WILDCARD,
-    Outside,
-    Resource,
-    envoy_cluster,
-    istio_metadata,
-    socket_address,
-)
+from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, envoy_cluster, istio_metadata, socket_address
 from egressctl.lab.dataplane.services import Endpoint, Resolution, Service, ServicePort
 
 _UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 4294967295)

@@ -10,7 +10,7 @@ from egressctl.lab.dataplane.destination_rules import rule_of
 from egressctl.lab.dataplane.envoy_clusters import policy_clusters, service_clusters
 from egressctl.lab.dataplane.envoy_listeners import service_listeners, virtual_inbound, virtual_outbound
 from egressctl.lab.dataplane.envoy_routes import route_configurations
-from egressctl.lab.dataplane.layout import Outside, Resource, by_name, envoy_cluster
+from egressctl.lab.dataplane.istiod_layout import Outside, Resource, by_name, envoy_cluster
 from egressctl.lab.dataplane.names import POLICIES
 from egressctl.lab.dataplane.objects import Objects, Workload
 from egressctl.lab.dataplane.scope import scope

@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from egressctl.lab.dataplane.filter_chains import Match, Named, http_chain, service_chains
-from egressctl.lab.dataplane.layout import (
-    TYPE,
-    WILDCARD,
-    Outside,
-    Resource,
-    socket_address,
-    tcp_proxy,
-)
+from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, socket_address, tcp_proxy
 from egressctl.lab.dataplane.names import INBOUND_PORT, OUTBOUND_PORT
 from egressctl.lab.dataplane.objects import Workload
 from egressctl.lab.dataplane.services import Network, Service, Speaks

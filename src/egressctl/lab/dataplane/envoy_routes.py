@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from egressctl.lab.dataplane.filter_chains import Named
-from egressctl.lab.dataplane.layout import TYPE, Resource, istio_metadata
+from egressctl.lab.dataplane.istiod_layout import TYPE, Resource, istio_metadata
 from egressctl.lab.dataplane.objects import Workload, mapping, mappings
 from egressctl.lab.dataplane.services import Service, Speaks
 from egressctl.lab.dataplane.virtual_services import Destination, VirtualService, applies, of_host

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from egressctl.lab.dataplane.envoy_config import resources
-from egressctl.lab.dataplane.layout import Outside
+from egressctl.lab.dataplane.istiod_layout import Outside
 from egressctl.lab.dataplane.objects import PLURALS, SLEEP, Objects
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.lab.dataplane.xds import Files

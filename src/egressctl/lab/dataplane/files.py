@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 
 from egressctl.lab.dataplane.bootstrap import bootstrap
-from egressctl.lab.dataplane.enter import PILOT_AGENT
 from egressctl.lab.dataplane.envoy_config import Resources
 from egressctl.lab.dataplane.names import POD, POD_ADDRESS
+from egressctl.lab.dataplane.nsenter import PILOT_AGENT
 from egressctl.lab.dataplane.xds import write_first
 from egressctl.lab.state import Paths, write_private
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from egressctl.lab.dataplane.layout import TYPE, WILDCARD, Outside, Resource, access_log, istio_metadata, tcp_proxy
+from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, access_log, istio_metadata, tcp_proxy
 from egressctl.lab.dataplane.objects import Workload
 from egressctl.lab.dataplane.services import Network, Service, ServicePort, Speaks
 from egressctl.lab.dataplane.virtual_services import Destination, Detour, VirtualService, tcp_detours, tls_detours

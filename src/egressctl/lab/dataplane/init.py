@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from egressctl.lab.dataplane import links, nftables, syscalls
-from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.exclusions import Excluded
 from egressctl.lab.dataplane.names import OUTBOUND_PORT, RESTART, RESTARTED
 from egressctl.lab.state import Paths
 

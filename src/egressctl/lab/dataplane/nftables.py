@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Network
 
-from egressctl.lab.dataplane.excluded import Excluded
+from egressctl.lab.dataplane.exclusions import Excluded
 from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested, request
 
 _SUBSYSTEM = 10 << 8

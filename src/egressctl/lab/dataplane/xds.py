@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.envoy_config import Resources
-from egressctl.lab.dataplane.layout import Resource
+from egressctl.lab.dataplane.istiod_layout import Resource
 
 if TYPE_CHECKING:
     # Envoy starts on files that are written before its client's library is loaded.

@@ -1,0 +1,233 @@
+"""`egressctl catalog diff`: the catalogue, the entry, the published list and DNS, side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from egressctl.catalog import lookup
+from egressctl.cli import session as sessions
+from egressctl.cli.console import drawable, say, tell_failure
+from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
+from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.report.columns import aligned
+from egressctl.runtime.sanitize import neutralise
+
+if TYPE_CHECKING:
+    from egressctl.catalog.diff import Drift, Subject
+    from egressctl.catalog.diff_rows import Row
+    from egressctl.manifests.published import Source
+    from egressctl.model.entry import Manifest
+    from egressctl.model.probe import Target
+
+_HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
+
+A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
+`extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
+`retired` and `same` are no differences. Without a name, the targets of the catalogue are taken that have an entry in the
+namespace, whoever made it.
+
+\b
+Examples:
+  egressctl catalog diff wikipedia
+  egressctl catalog diff -A
+  egressctl catalog diff wikipedia --entry wikipedia.yaml
+  egressctl catalog diff wikipedia --no-entry --no-dns
+  egressctl catalog diff wikipedia --entry wikipedia.yaml --published geo-resources --offline
+
+Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
+"""
+
+_MOST = 20
+"""How many rows of blocks that are the same everywhere are shown."""
+
+
+def register(group: typer.Typer) -> None:
+    """Add the command to the group."""
+    group.command("diff", help=_HELP, short_help="Show catalogue, entry, published list and DNS side by side.")(diff)
+
+
+@flat
+def diff(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
+    folders: Folders = None,
+    entry: Annotated[
+        list[str] | None,
+        typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
+    ] = None,
+    published: Published = None,
+    no_entry: Annotated[bool, typer.Option("--no-entry", help="Ask no Kubernetes cluster.")] = False,
+    no_dns: NoDns = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Use no network at all: --entry and --published only.")] = False,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Entries of every namespace.")] = False,
+    *,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.catalog.diff.drift."""
+    from egressctl.catalog.diff import Wishes, drift
+    from egressctl.report import exit_codes
+
+    session = sessions.Session("catalog diff", connection, output)
+    if offline and not (entry or published):
+        raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
+    if entry and no_entry:
+        raise InvalidInput("--entry and --no-entry: an entry is held against the catalogue, or none is")
+    if published and len(names or []) != 1:
+        raise InvalidInput(
+            "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"
+        )
+    wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces, [])
+    subjects = _subjects(session, wanted)
+    found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
+    session.progress.stop()
+    code = exit_codes.of_results((), also=[each.exit_code for each in found] + [each.exit_code for each in wanted.broken])
+    code = 1 if any(each.different for each in found) else code
+    for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
+        session.progress.warn(sentence)
+    print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
+    for each in found:
+        _conclude(session, each)
+    for refused in wanted.broken:
+        tell_failure(refused)
+    return session.publish(lambda form, code: _text(found, form, code), code)
+
+
+class _Wanted(NamedTuple):
+    """Of which targets, by name or all, and of which folders; and where their entries are: files, else the Kubernetes cluster."""
+
+    names: Sequence[str]
+    folders: Sequence[str]
+    files: Sequence[str]
+    no_entry: bool
+    everywhere: bool
+    broken: list[InvalidInput]
+    """Filled with what is wrong with files that are not named, and stop no other."""
+
+
+def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
+    """Find the targets and their entries; raise CouldNotAsk where there are none."""
+    from egressctl.catalog.diff import Subject, in_files, in_namespaces, manifests_of
+    from egressctl.catalog.fetch_all import lists
+
+    if wanted.files:
+        manifests = [manifest for file in wanted.files for manifest in manifests_of(file)]
+        files = ", ".join(wanted.files)
+        found = in_files(manifests, _targets(wanted, manifests), files, named=bool(wanted.names))
+        if not found:
+            raise CouldNotAsk(f"{files}: no ServiceEntry is of a target of the catalogue", hint="egressctl catalog list")
+        return found
+    if wanted.no_entry:
+        return [Subject(*each) for each in _targets(wanted, ()) if wanted.names or lists(each[1])]
+    try:
+        namespace = None if wanted.everywhere else session.namespace
+        manifests = session.mesh.entries(namespace)
+    except CouldNotAsk as failure:
+        if not wanted.names:
+            raise
+        return [Subject(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in _targets(wanted, ())]
+    where = f"namespace {namespace}" if namespace else "any namespace"
+    targets = _targets(wanted, manifests)
+    found = in_namespaces(manifests, targets)
+    if not wanted.names and not found:
+        hint = "egressctl catalog diff NAME --no-entry"
+        raise CouldNotAsk(f"there is no ServiceEntry of a target of the catalogue in {where}", hint=hint)
+    there = {each.target.name for each in found}
+    absent = [each for each in targets if wanted.names and each[0].name not in there]
+    sentence = "the Kubernetes cluster: there is no ServiceEntry of {} in {} (--no-entry asks for none)"
+    return [*found, *(Subject(*each, unasked=(sentence.format(each[0].name, where),)) for each in absent)]
+
+
+def _targets(wanted: _Wanted, manifests: Sequence[Manifest]) -> list[tuple[Target, tuple[Source, ...]]]:
+    """Return the targets that are named, else those of the catalogue; of a family, those that entries say they are of."""
+    from egressctl.catalog.diff import targets_named
+
+    if wanted.names:
+        return [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in wanted.names]
+    claimed = {name for each in manifests for name in targets_named(each)}
+    found = []
+    for file in lookup.files(wanted.folders):
+        try:
+            family = lookup.family(file.name, wanted.folders)
+            members = [f"{file.name}/{each}" for each in family.members] if family else []
+            names = [each for each in members if lookup.entry_name(each) in claimed] if family else [file.name]
+            found += [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in names]
+        except InvalidInput as refused:
+            wanted.broken.append(refused)
+    return found
+
+
+def _conclude(session: sessions.Session, each: Drift) -> None:
+    """Say in one line what came of a target."""
+    if len(each.asked) < 2:
+        say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")
+        return
+    told = f"{each.different or 'no'} difference{'s' if each.different > 1 else ''}"
+    session.progress.done(f"{_title(each)}: {told} between {', '.join(each.asked[:-1])} and {each.asked[-1]}")
+
+
+def _title(each: Drift) -> str:
+    return each.subject.target.name + (f" ({each.subject.where})" if each.subject.where else "")
+
+
+def _text(found: Sequence[Drift], form: str, code: int) -> str:
+    """Return the sides of the targets in a format."""
+    if form in ("json", "yaml"):
+        data = {
+            "apiVersion": "egressctl.dev/v1alpha1",
+            "kind": "CatalogDiff",
+            "exitCode": code,
+            "targets": [_document(each) for each in found],
+        }
+        return sessions.data_text(data, form)
+    if form == "name":
+        return "".join(f"{neutralise(each.subject.target.name)}\n" for each in found if each.different)
+    blocks = [[*([_title(each)] if len(found) > 1 else []), *_table(each)] for each in found]
+    return "\n".join("".join(f"{neutralise(line)}\n" for line in block) for block in blocks)
+
+
+def _table(each: Drift) -> list[str]:
+    """Lay the rows out, a column for each side that was asked; of those that are the same everywhere, not more than a screen."""
+    if not each.rows or len(each.asked) < 2:
+        return []
+    shown = [row for row in each.rows if row.state != "same"]
+    same = [row for row in each.rows if row.state == "same"]
+    shown += same[:_MOST]
+    sides = [name for name in ("catalogue", "entry", "published", "dns") if name in each.asked]
+    table = [["NAME", "STATE", "BLOCK", *(name.upper() for name in sides)]]
+    table += [[row.name or "-", row.state, row.text, *(_cell(row, name) for name in sides)] for row in shown]
+    more = len(same) - _MOST
+    return aligned(table) + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
+
+
+def _cell(row: Row, side: str) -> str:
+    value = getattr(row, side)
+    if side == "dns":
+        return ",".join(value or ()) or "-"
+    return value or "-"
+
+
+def _document(each: Drift) -> dict[str, Any]:
+    return {
+        "name": each.subject.target.name,
+        "where": each.subject.where or None,
+        "asked": list(each.asked),
+        "notAsked": list(each.unasked),
+        "different": bool(each.different),
+        "rows": [
+            {
+                "name": row.name,
+                "state": str(row.state),
+                "block": row.what,
+                "was": row.was or None,
+                "catalogue": row.catalogue,
+                "entry": row.entry,
+                "published": row.published,
+                "dns": None if row.dns is None else list(row.dns),
+            }
+            for row in each.rows
+        ],
+    }

@@ -1,0 +1,101 @@
+"""`egressctl cleanup`: remove what egressctl made, and prove it closed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from egressctl.cli import session as sessions
+from egressctl.cli.options import Connection, Output, ProbeFlags, SourceFlags, WaitFlags, flat
+from egressctl.errors import InvalidInput
+
+_HELP = """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
+
+Without a name, the only target of the namespace is removed; where there are several, name one or say --all.
+
+\b
+Examples:
+  egressctl cleanup
+  egressctl cleanup wikipedia
+  egressctl cleanup --all -n shop
+  egressctl cleanup --all -A --yes
+"""
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the command to the application."""
+    app.command(name, help=_HELP, short_help=short)(cleanup)
+
+
+@flat
+def cleanup(
+    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Remove every target of the namespace.")] = False,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove that the egress is closed.")] = True,
+    dry_run: Annotated[
+        str, typer.Option("--dry-run", metavar="none|client|server", help="Only say what would be done.")
+    ] = "none",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several are removed.")] = False,
+    *,
+    probing: ProbeFlags,
+    wait: WaitFlags,
+    source: SourceFlags,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.lifecycle.cleanup."""
+    from egressctl.cli.commands.create import DRY_RUNS
+
+    if dry_run not in DRY_RUNS:
+        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUNS))
+    if all_namespaces and (names or not all_of_them):
+        raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
+    session = sessions.Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+
+    def work(_: Any) -> list[int]:
+        from egressctl.catalog.lookup import entry_name
+        from egressctl.lifecycle.cleanup import Removal, by_target, choose, remove
+        from egressctl.mesh import curl
+
+        how = Removal(
+            namespace=None if all_namespaces else session.namespace,
+            names=tuple(map(entry_name, names or ())),
+            everything=all_of_them,
+            choice=sessions.choice_of(source),
+            verify=verify and dry_run == "none",
+            wait=wait.wait,
+            timeout=wait.timeout,
+            dry_run=dry_run,
+            limits=curl.Limits(total=probing.probe_timeout),
+        )
+        manifests, absent = choose(session.mesh, how)
+        for name in absent:
+            session.progress.result(f"target {name}: nothing of it is there")
+        if not manifests and not absent:
+            session.progress.result(
+                f"egressctl made nothing in {'any namespace' if all_namespaces else 'namespace ' + session.namespace}"
+            )
+        _ask(session, len(manifests), by_target(manifests), yes or dry_run != "none")
+        done = remove(session.mesh, manifests, how, session.progress)
+        session.targets = done.targets
+        session.repeat_by_hand(done.targets, how.limits)
+        for warning in done.warnings:
+            session.progress.warn(warning)
+        if done.unasked is not None:
+            raise done.unasked
+        return []
+
+    return sessions.conduct(session, work)
+
+
+def _ask(session: sessions.Session, count: int, targets: list[str], agreed: bool) -> None:
+    """Ask before several targets go, at a terminal only. Raises InvalidInput where the answer is no."""
+    if len(targets) < 2 or agreed or not sys.stdin.isatty():
+        return
+    session.progress.stop()
+    print(f"remove {count} ServiceEntries ({', '.join(targets)})? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InvalidInput("nothing was removed", hint="--yes removes without asking")

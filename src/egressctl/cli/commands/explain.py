@@ -1,0 +1,108 @@
+"""`egressctl explain`: the way of a URL from a pod, station by station, without sending anything."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from egressctl.cli import session as sessions
+from egressctl.cli.console import drawable, plain, print_lines, tell_failure
+from egressctl.cli.options import Connection, Folders, Output, SourceFlags, flat, folders_of
+from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.runtime.sanitize import neutralise
+
+if TYPE_CHECKING:
+    from egressctl.verify.explain.explain import Explanation
+
+_HELP = """Tell the way of a URL from the source pod, station by station, without sending anything.
+
+Name, address, interception, listener, filter chain and those that lost, Envoy cluster, ServiceEntry, and what happens next,
+as the sidecar has it in force. A TARGET stands for the URLs of its probes, and its entry is held against the way. Names are
+resolved in the pod, or here where that cannot be; --address does without. Exit code 0: the ways could be explained, wherever
+they lead; 3: not all of them.
+
+\b
+Examples:
+  egressctl explain https://www.wikipedia.org
+  egressctl explain https://www.wikipedia.org --pod deploy/web -n shop
+  egressctl explain https://www.wikipedia.org --address 208.80.154.224
+  egressctl explain wikipedia
+  egressctl explain serviceentry/wikipedia-ext -o json
+"""
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the command to the application."""
+    app.command(name, help=_HELP, short_help=short)(explain)
+
+
+@flat
+def explain(
+    words: Annotated[list[str] | None, typer.Argument(metavar="URL|TARGET", show_default=False)] = None,
+    address: Annotated[
+        list[str] | None,
+        typer.Option("--address", metavar="IP", help="Address to take for every host, repeatable: nothing is resolved."),
+    ] = None,
+    folders: Folders = None,
+    *,
+    source: SourceFlags,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.verify.explain.explain.explain."""
+    from egressctl.verify.explain import explain as use_case
+
+    addresses = [_address(text) for text in address or ()]
+    if not words:
+        raise InvalidInput(
+            "no URL is named", hint="egressctl explain https://www.wikipedia.org, or a target: egressctl explain NAME"
+        )
+    session = sessions.Session("explain", connection, output)
+    namespace = session.namespace
+    known = use_case.listed(session.mesh, namespace)
+    asked = use_case.questions(words, known, namespace, folders_of(folders))
+    found = use_case.explain(session.mesh, namespace, sessions.choice_of(source), asked, addresses, known, session.progress)
+    session.progress.stop()
+    for warning in (*session.mesh.api.warnings, *found.not_looked_at):
+        session.progress.warn(warning)
+    code = 0 if found.whole else 3
+    _print(session, found, code)
+    return session.publish(lambda form, code: _text(found, form, code), code)
+
+
+def _address(text: str) -> str:
+    """Read --address. Raises InvalidInput."""
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise InvalidInput(f"--address {text}: no address", hint="such as 192.0.2.1") from None
+
+
+def _text(found: Explanation, form: str, code: int) -> str:
+    from egressctl.report.explanation import document, picture
+
+    if form in ("json", "yaml"):
+        return sessions.data_text(document(found.source, found.paths, found.not_looked_at, code), form)
+    if form == "name":
+        names = dict.fromkeys(each.carrier.name for each in found.paths if each.carrier)
+        return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
+    return plain(line for each in found.paths for line in picture(each))
+
+
+def _print(session: sessions.Session, found: Explanation, code: int) -> None:
+    if session.output.shown == "table":
+        from egressctl.report.explanation import picture
+
+        print_lines(line for each in found.paths for line in picture(each))
+    else:
+        print(drawable(sys.stdout, _text(found, session.output.shown, code)), end="")
+    unknown = [each for each in found.paths if each.unknown]
+    if unknown:
+        more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        tell_failure(
+            CouldNotAsk(f"the way of {unknown[0].url}{more} is not explained: {unknown[0].unknown}", hint=unknown[0].hint)
+        )

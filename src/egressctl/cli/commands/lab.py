@@ -1,0 +1,185 @@
+"""`egressctl lab`: start, inspect and stop the local lab."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from egressctl.errors import LabFailed
+
+_NAME = Annotated[
+    str, typer.Option("--name", metavar="NAME", envvar="EGRESSCTL_LAB_NAME", help="Which lab; several run side by side.")
+]
+_POLICY = Annotated[
+    str, typer.Option("--policy", metavar="REGISTRY_ONLY|ALLOW_ANY", help="Outbound traffic policy. [default: REGISTRY_ONLY]")
+]
+
+_HELP = """Start, inspect and stop the local lab: a pod with a real Envoy, a small internet and a small Kubernetes API.
+
+It needs no root, no Docker and no internet; a Linux that lets an ordinary user make namespaces, util-linux and curl.
+
+\b
+Examples:
+  egressctl lab up
+  egressctl lab up --policy ALLOW_ANY
+  egressctl lab policy ALLOW_ANY
+  egressctl lab exec -- curl -sI https://www.wikipedia.org
+  egressctl lab down
+"""
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the group of commands to the application."""
+    group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
+    for command in (up, status, exec_, logs, policy, stall, resume, restart_proxy, down):
+        group.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+    app.add_typer(group, name=name)
+
+
+def up(
+    name: _NAME = "default",
+    policy: _POLICY = "",
+    exclude_ip_ranges: Annotated[
+        str, typer.Option("--exclude-ip-ranges", metavar="CIDR,...", help="What goes around the sidecar: IPv4 blocks.")
+    ] = "",
+    exclude_ports: Annotated[
+        str, typer.Option("--exclude-ports", metavar="PORT,...", help="What goes around the sidecar: ports.")
+    ] = "",
+    merge: Annotated[bool, typer.Option("--merge", help="Put a context egressctl-lab into the kubeconfig of this user.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints.")] = False,
+) -> int:
+    """Start the lab, or find it running.
+
+    Prints the line that points kubectl and egressctl to it.
+    """
+    from egressctl.cli.console import say
+    from egressctl.lab import control
+    from egressctl.lab.dataplane.exclusions import excluded
+
+    asked = excluded(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
+    info = control.up(name, policy or None, excluded=asked)
+    if not quiet:
+        say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
+    if merge:
+        from egressctl.lab.kubeconfig import merge as merge_into
+
+        context = merge_into(info.kubeconfig)
+        say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
+    print(f"export KUBECONFIG={info.kubeconfig}")
+    return 0
+
+
+def status(name: _NAME = "default") -> int:
+    """Say whether the lab runs.
+
+    Prints its policy and processes; ends with 1 where it does not run.
+    """
+    from egressctl.lab import control
+
+    found = control.status(name)
+    if not found.running:
+        print(f"lab {name} does not run")
+        return 1
+    print(f"lab {name} runs")
+    print(f"policy      {found.policy}")
+    print(f"API server  {found.address}")
+    print(f"kubeconfig  {found.kubeconfig}")
+    for around in (*found.excluded.networks, *(f"port {port}" for port in found.excluded.ports)):
+        print(f"excluded    {around}")
+    for role, pid in found.processes.items():
+        print(f"process     {role} {pid}")
+    return 0
+
+
+def exec_(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", show_default=False)],
+    name: _NAME = "default",
+) -> int:
+    """Run a command in the lab's pod, and end with its exit code."""
+    import subprocess
+
+    from egressctl.lab import control
+
+    argv, environment = control.exec_argv(name, command)
+    return subprocess.run(argv, env=environment, check=False).returncode
+
+
+def logs(
+    which: Annotated[str, typer.Argument(metavar="[access|envoy|lab]", help="Which log.")] = "access",
+    name: _NAME = "default",
+) -> int:
+    """Print one of the lab's logs.
+
+    `access` is Envoy's access log, `envoy` Envoy's own, `lab` the lab's.
+    """
+    from egressctl.lab import control
+    from egressctl.runtime.sanitize import neutralise
+
+    found = control.logs(name)
+    if which not in found:
+        raise LabFailed(f"the lab has no log {which}", hint="one of " + ", ".join(found))
+    with found[which].open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            print(neutralise(line.rstrip("\n")))
+    return 0
+
+
+def policy(
+    value: Annotated[str, typer.Argument(metavar="REGISTRY_ONLY|ALLOW_ANY", show_default=False)],
+    name: _NAME = "default",
+) -> int:
+    """Change the outbound traffic policy while the lab runs."""
+    from egressctl.lab import control
+
+    control.set_policy(name, value)
+    print(f"lab {name} policy {value}")
+    return 0
+
+
+def stall(name: _NAME = "default") -> int:
+    """Stall the control plane.
+
+    The sidecar keeps what it has, whatever changes, until `resume`.
+    """
+    from egressctl.lab import control
+
+    control.stall(name)
+    print(f"lab {name} control plane stalled")
+    return 0
+
+
+def resume(name: _NAME = "default") -> int:
+    """End a stall.
+
+    Returns once the sidecar has what was held back.
+    """
+    from egressctl.lab import control
+
+    control.resume(name)
+    print(f"lab {name} control plane resumed")
+    return 0
+
+
+def restart_proxy(name: _NAME = "default") -> int:
+    """Stop the sidecar's Envoy and start it again.
+
+    It comes back with its configuration; its counters start from zero.
+    """
+    from egressctl.lab import control
+
+    control.restart_proxy(name)
+    print(f"lab {name} proxy restarted")
+    return 0
+
+
+def down(name: _NAME = "default") -> int:
+    """Stop the lab and remove everything of it."""
+    from egressctl.lab import control
+    from egressctl.lab.kubeconfig import remove
+    from egressctl.lab.state import context_name
+
+    ran = control.down(name)
+    remove(context_name(name))
+    print(f"lab {name} {'is down' if ran else 'did not run'}")
+    return 0

@@ -1,0 +1,96 @@
+"""`egressctl list`: what egressctl made, with age and run id."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from egressctl.cli import session as sessions
+from egressctl.cli.console import drawable
+from egressctl.cli.options import Connection, Output, flat
+from egressctl.report.columns import aligned
+from egressctl.runtime.sanitize import neutralise
+
+if TYPE_CHECKING:
+    from egressctl.lifecycle.list import Item
+
+_HELP = """List the ServiceEntries that egressctl made, with their age and the run that made them.
+
+\b
+Examples:
+  egressctl list
+  egressctl list -A
+  egressctl list -o json
+"""
+
+
+def register(app: typer.Typer, name: str, short: str) -> None:
+    """Add the command to the application."""
+    app.command(name, help=_HELP, short_help=short)(list_ours)
+
+
+@flat
+def list_ours(
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
+    *,
+    connection: Connection,
+    output: Output,
+) -> int:
+    """Translate flags into egressctl.lifecycle.list.inventory."""
+    from egressctl.lifecycle.list import inventory
+
+    session = sessions.Session("list", connection, output)
+    namespace = None if all_namespaces else session.namespace
+    items = inventory(session.mesh, namespace, datetime.now(UTC))
+    session.progress.stop()
+    for warning in session.mesh.api.warnings:
+        session.progress.warn(warning)
+    if not items and output.shown == "table":
+        session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
+    print(drawable(sys.stdout, _text(items, output.shown)), end="")
+    return session.publish(lambda form, _: _text(items, form), 0)
+
+
+def _text(items: list[Item], form: str) -> str:
+    if form in ("json", "yaml"):
+        data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
+        return sessions.data_text(data, form)
+    if form == "name":
+        return "".join(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}\n" for each in items)
+    return _table(items) if items else ""
+
+
+def _document(item: Item) -> dict[str, Any]:
+    entry = item.entry
+    return {
+        "name": item.target,
+        "namespace": entry.namespace,
+        "serviceEntry": entry.name,
+        "hosts": list(entry.hosts),
+        "addresses": list(entry.addresses),
+        "ports": [{"number": port.number, "protocol": port.protocol, "name": port.name} for port in entry.ports],
+        "exportTo": list(entry.export_to),
+        "runId": entry.run_id,
+        "createdAt": entry.created,
+        "ageSeconds": round(item.age),
+    }
+
+
+def _table(items: list[Item]) -> str:
+    rows = [("NAMESPACE", "NAME", "TARGET", "HOSTS", "PORTS", "RUN ID", "AGE")]
+    for each in items:
+        entry = each.entry
+        ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
+        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age(each.age)))
+    return "".join(f"{line}\n" for line in aligned([[neutralise(cell) for cell in row] for row in rows]))
+
+
+def age(seconds: float) -> str:
+    """Write an age as kubectl does: 45s, 12m, 5h, 9d."""
+    for limit, unit, size in ((120, "s", 1), (7200, "m", 60), (172800, "h", 3600)):
+        if seconds < limit:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds // 86400)}d"

@@ -1,0 +1,139 @@
+"""What may stand next on a command line: commands, flags, and names, of this machine or of the Kubernetes cluster.
+
+The answer is that of cobra's `__complete`, which kubectl's plugins use too: a candidate a line, its help after a tab, and
+last a colon with what the shell is to do: 0, offer files as well; 4, offer no files.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, Candidate, Line
+from egressctl.cli.kubectl_flags import ALIASES, VALUES_BEFORE_COMMAND
+from egressctl.cli.registry import COMMANDS, app_of
+from egressctl.runtime.sanitize import neutralise
+
+FILES, NO_FILES = 0, 4
+
+
+class Answer(NamedTuple):
+    """All that may stand next, and whether a file may."""
+
+    candidates: tuple[Candidate, ...]
+    directive: int = NO_FILES
+
+    def __str__(self) -> str:
+        lines = ["\t".join(neutralise(part) for part in each if part) for each in self.candidates]
+        return "\n".join([*lines, f":{self.directive}"])
+
+
+def words_of(line: str) -> list[str]:
+    """Split a line as far as it is typed into words, the last of them unfinished; the program's name is left out."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[str] = []
+    try:
+        words.extend(lexer)
+    except ValueError:  # an open quote: what stands in it is the unfinished word
+        words.append(lexer.token or "")
+        return words[1:]
+    return [*words[1:], *([""] if not line or line[-1].isspace() else [])]
+
+
+def complete(words: Sequence[str]) -> Answer:
+    """Return what may stand in place of the last of the words, which are those after the program's name."""
+    *before, unfinished = list(words) or [""]
+    place = _command_at(before)
+    if place is None:
+        return _matching(unfinished, _global_flags() if unfinished.startswith("-") else _commands())
+    name = ALIASES.get(before[place], before[place])
+    known = next((each for each in COMMANDS if each[0] == name), None)
+    if known is None:
+        return Answer(())
+    return _within(known, [*before[:place], *before[place + 1 :]], unfinished)
+
+
+def _command_at(words: Sequence[str]) -> int | None:
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
+    return index if index < len(words) else None
+
+
+def _commands() -> list[Candidate]:
+    return [Candidate(name, text.rstrip(".")) for name, _, text in COMMANDS]
+
+
+def _global_flags() -> list[Candidate]:
+    return [Candidate("--help", "Show this message, or a command's"), Candidate("--version", "Print the version")]
+
+
+def _matching(unfinished: str, candidates: Iterable[Candidate], directive: int = NO_FILES, prefix: str = "") -> Answer:
+    found = (Candidate(prefix + each.value, each.told) for each in candidates)
+    return Answer(tuple(dict.fromkeys(each for each in found if each.value.startswith(unfinished))), directive)
+
+
+def _within(command: tuple[str, str, str], words: list[str], unfinished: str) -> Answer:
+    import typer
+
+    asked: Any = typer.main.get_command(app_of(*command)).commands[command[0]]  # type: ignore[attr-defined]
+    path = [command[0]]
+    while children := getattr(asked, "commands", None):
+        at = next((index for index, word in enumerate(words) if not word.startswith("-")), None)
+        if at is None:
+            return _matching(
+                unfinished, (Candidate(name, each.get_short_help_str(200).rstrip(".")) for name, each in children.items())
+            )
+        if words[at] not in children:
+            return Answer(())
+        path.append(words[at])
+        asked = children[words.pop(at)]
+    shown = [each for each in asked.params if not getattr(each, "hidden", False)]
+    flags = {name: each for each in shown for name in (*each.opts, *each.secondary_opts) if name.startswith("-")}
+    line = Line(" ".join(path), _read(words, flags), unfinished)
+    if "--" not in words:
+        name, equals, _ = unfinished.partition("=")
+        if equals and name in flags and name.startswith("--"):
+            return _of_flag(flags[name], line, unfinished, f"{name}=")
+        if words and words[-1] in flags and not _is_switch(flags[words[-1]]):
+            return _of_flag(flags[words[-1]], line, unfinished)
+        if unfinished.startswith("-"):
+            given = [Candidate(each, _told(flags[each])) for each in flags if each.startswith("--")]
+            return _matching(unfinished, [*given, Candidate("--help", "Show this command's help")])
+    return _of_argument(line, unfinished) if any(each.param_type_name == "argument" for each in asked.params) else Answer(())
+
+
+def _read(words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
+    found = {}
+    for index, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in flags:
+            switch = _is_switch(flags[name])
+            given = value if equals else "" if switch or index + 1 == len(words) else words[index + 1]
+            found[max(flags[name].opts, key=len)] = given
+    return found
+
+
+def _is_switch(flag: Any) -> bool:
+    return bool(getattr(flag, "is_flag", False))
+
+
+def _told(flag: Any) -> str:
+    return str(getattr(flag, "help", "") or "").partition("[default")[0].strip().rstrip(".")
+
+
+def _of_flag(flag: Any, line: Line, unfinished: str, prefix: str = "") -> Answer:
+    name = max(flag.opts, key=len)
+    if name in FILE_FLAGS:
+        return Answer((), FILES)
+    if name in FLAGS:
+        return _matching(unfinished, FLAGS[name](line), prefix=prefix)
+    return Answer(())
+
+
+def _of_argument(line: Line, unfinished: str) -> Answer:
+    directive = FILES if line.command in FILE_ARGUMENTS else NO_FILES
+    found = (each for source in ARGUMENTS.get(line.command, ()) for each in source(line))
+    return _matching(unfinished, found, directive)

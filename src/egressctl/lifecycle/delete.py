@@ -1,0 +1,236 @@
+"""Take ServiceEntries and the sample's pod off the Kubernetes cluster: only ours, only by UID, and until they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+
+from egressctl.envoy.config import NOTHING, ProxyConfig, Reading, destination
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.propagation import present
+from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError, Interrupted
+from egressctl.manifests.formats import HTTP_PROTOCOLS
+from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read
+from egressctl.mesh.client import OURS, Mesh, kubectl_delete, look_up
+from egressctl.mesh.sidecar import until
+from egressctl.mesh.source_pod import SourceChoice
+from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry, Surroundings
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Target
+from egressctl.runtime.concurrency import gather
+from egressctl.runtime.poll import poll
+from egressctl.runtime.progress import Progress, Silent
+
+_UNDO_TIMEOUT = 20.0
+"""Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that is still there, why, and the command that removes it."""
+
+    what: str
+    why: str
+    command: str
+
+
+def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
+    """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
+    _all([partial(_gone, partial(mesh.delete, each), partial(_still, mesh, each), timeout) for each in manifests], manifests)
+
+
+def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
+    """Delete these objects of the sample and wait as delete_entries does. Raises CleanupIncomplete."""
+    _all(
+        [
+            partial(_gone, partial(mesh.delete_source_object, plural, each), partial(_still_there, mesh, plural, each), timeout)
+            for plural, each in objects
+        ],
+        [{"kind": plural.removesuffix("s"), **each} for plural, each in objects],
+    )
+
+
+def await_sidecar_without(
+    mesh: Mesh,
+    source: Source,
+    gone: Sequence[ServiceEntry],
+    timeout: float,
+    progress: Progress,
+    counts: ClusterCounts | None = None,
+) -> Reading:
+    """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut.
+
+    With the counts of before the deletion, connections that outlive the entries are warned of: a listener that is taken
+    away drains for 45 s (measured).
+    """
+    if source.proxy is None:
+        return NOTHING
+    left: list[str] = []
+    hosts = {host for entry in gone for host in entry.hosts}
+    if len(gone) > 1:
+        # Not at every look each of a target's entries for itself: they may be many.
+        from egressctl.manifests.split_entries import joined
+
+        gone = joined(gone)
+
+    @cache
+    def namesakes() -> list[ServiceEntry]:
+        return [other for other in mesh.neighbours(source.namespace)[0] if hosts & set(other.hosts)]
+
+    def absent(config: ProxyConfig) -> bool:
+        left[:] = [each for entry in gone for each in present(config, entry)]
+        if left:
+            kept = {each for other in namesakes() for each in present(config, other)}
+            left[:] = [each for each in left if each not in kept]
+        if left:
+            progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
+        return not left
+
+    reading = until(
+        mesh,
+        source,
+        absent,
+        timeout,
+        lambda: (
+            f"the ServiceEntry is deleted, and after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
+        ),
+        hint="istioctl proxy-status",
+        entries=gone,
+    )
+    progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
+    if counts and still_open(counts, gone):
+        # Without the right to list them, an entry that has the same host stays unseen, and nothing depends on it.
+        with suppress(CouldNotAsk):
+            _warn_of(still_open(counts, gone, namesakes()), progress)
+    return reading
+
+
+def _warn_of(held: int, progress: Progress) -> None:
+    if held:
+        progress.warn(
+            f"connections made through it before that were still open when it was deleted: {held}; "
+            "they live on for some 50 s, and no new one is made"
+        )
+
+
+def still_open(counts: ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
+    """Return how many connections are open in the Envoy clusters of these entries and of no other's.
+
+    Those of HTTP ports are left out: what is open there is the sidecar's own store of idle connections.
+    """
+    mine, theirs = _places(gone), _places(others)
+    places = {name: (to.host, to.port) for name in counts if (to := destination(name))}
+    return sum(counts[name].active for name, place in places.items() if place in mine and place not in theirs)
+
+
+def _places(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
+    ports = [(entry, port) for entry in entries for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS]
+    return {(host, port.number) for entry, port in ports for host in entry.hosts}
+
+
+def count(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
+    """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
+    try:
+        source = mesh.source(namespace, choice)
+        return mesh.proxy_counts(source) if source.proxy else None
+    except EgressctlError:
+        return None
+
+
+def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | None) -> None:
+    """Take back all that one run made in a namespace; nothing there is success. Raises CleanupIncomplete.
+
+    With a choice of source pod, its sidecar is waited for as well, where there is one and it can be read.
+    """
+    selector = f"{OURS},{LABEL_RUN_ID}={run_id}"
+    manifests = mesh.entries(namespace, selector)
+    delete_entries(mesh, manifests, _UNDO_TIMEOUT)
+    if choice is not None and manifests:
+        try:
+            source = mesh.source(namespace, choice)
+            await_sidecar_without(mesh, source, [read(each) for each in manifests], _UNDO_TIMEOUT, Silent())
+        except CouldNotAsk:
+            pass  # the object is gone, which is what was promised; the sidecar follows
+    delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
+
+
+def _gone(delete: Callable[[], bool], still: Callable[[], bool], timeout: float | None) -> None:
+    delete()
+    if timeout is None:
+        return
+    poll(lambda: True if not still() else None, timeout, lambda: f"still there after {timeout:g}s: a finalizer holds it")
+
+
+def _still(mesh: Mesh, manifest: Manifest) -> bool:
+    live = mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+    return live is not None and live["metadata"].get("uid") == manifest["metadata"].get("uid")
+
+
+def _still_there(mesh: Mesh, plural: str, manifest: Manifest) -> bool:
+    found = mesh.source_objects(manifest["metadata"]["namespace"])
+    return any(kind == plural and each["metadata"].get("uid") == manifest["metadata"].get("uid") for kind, each in found)
+
+
+def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
+    """Do every deletion even where one fails, then say what is left of them."""
+    outcomes = gather([partial(_caught, call) for call in calls], at_most=8)
+    left = [
+        Left(
+            f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}",
+            str(why),
+            kubectl_delete(each),
+        )
+        for each, why in zip(manifests, outcomes, strict=True)
+        if why is not None
+    ]
+    if left:
+        raise CleanupIncomplete(
+            "left on the Kubernetes cluster: " + "; ".join(f"{each.what} ({each.why})" for each in left),
+            left=[each.what for each in left],
+            hint="remove it with: " + " && ".join(each.command for each in left),
+        )
+
+
+def _caught(call: Callable[[], None]) -> EgressctlError | None:
+    try:
+        call()
+    except EgressctlError as failure:
+        return failure
+    return None
+
+
+def outdated(
+    mesh: Mesh,
+    targets: Sequence[Target],
+    namespace: str,
+    wanted: Collection[tuple[str, str]],
+    around: Surroundings,
+    progress: Progress,
+) -> list[Manifest]:
+    """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
+
+    `wanted` are namespace and name of those that they are made of now. Only of whole targets: a ServiceEntry of a file stands
+    for itself, whatever else its target has. Warns of a namespace whose ServiceEntries could not be listed.
+    """
+    names = {(target.namespace or namespace, target.name) for target in targets if target.entry_name == target.name + SUFFIX}
+    for unseen in sorted({place for place, _ in names if not around.saw(PLURAL, place)}):
+        progress.warn(f"no right to list the ServiceEntries of namespace {unseen}: what the target had there before is not seen")
+    old = [
+        (entry.namespace, entry.name)
+        for entry in around.entries
+        if entry.owned and (entry.namespace, entry.part_of) in names and (entry.namespace, entry.name) not in wanted
+    ]
+    return [manifest for manifest in look_up(mesh, old) if manifest is not None and read(manifest).owned]
+
+
+def remove_outdated(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress) -> None:
+    """Delete them, and wait as `delete_entries` does; raise CleanupIncomplete where one is left."""
+    try:
+        delete_entries(mesh, manifests, timeout)
+    except Interrupted as stop:
+        stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
+        raise
+    for each in manifests:
+        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted")

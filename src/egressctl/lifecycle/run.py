@@ -1,0 +1,79 @@
+"""Create, verify and clean up as one: the whole task, for a CI step on a living mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from egressctl.kube.rbac import UNDO
+from egressctl.lifecycle.cleanup import Removal, Removed, remove
+from egressctl.lifecycle.create import Creation, create
+from egressctl.lifecycle.delete import remove_run
+from egressctl.lifecycle.plan import How
+from egressctl.manifests.service_entry import LABEL_RUN_ID
+from egressctl.mesh.client import OURS, Mesh
+from egressctl.model.probe import Target
+from egressctl.model.result import TargetResult
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.signals import Interrupts
+from egressctl.runtime.undo import Undo
+from egressctl.verify.select import of_manifests
+from egressctl.verify.verify import Asking, verify
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of each step; `removed` is None where the entries were kept."""
+
+    creation: Creation
+    targets: list[TargetResult] = field(default_factory=list)
+    removed: Removed | None = None
+
+
+def run(
+    mesh: Mesh,
+    targets: Sequence[Target],
+    how: How,
+    asking: Asking,
+    removal: Removal,
+    *,
+    keep: bool,
+    progress: Progress,
+    interrupts: Interrupts,
+) -> Ran:
+    """Apply the targets, prove them, remove them, and prove them closed; whatever happens, leave nothing of it.
+
+    Refuses what would take others' traffic or is there already (Conflict), and to make what it may not remove
+    (Forbidden). Raises CleanupIncomplete where something is left. `keep` leaves the entries where they are, once they
+    are proved or not.
+    """
+    namespaces = dict.fromkeys(target.namespace or how.namespace for target in targets)
+    # Who may not take back must not make.
+    mesh.require(UNDO, namespaces)
+    with Undo(interrupts) as undo:
+        for namespace in namespaces:
+            undo.register(
+                f"what run {how.run_id} made in namespace {namespace}",
+                f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} -l {OURS},{LABEL_RUN_ID}={how.run_id}",
+                partial(remove_run, mesh, namespace, how.run_id, how.choice),
+            )
+        creation = create(mesh, targets, replace(how, lone=True), progress, interrupts)
+        done = Ran(creation)
+        manifests = [each.manifest for each in creation.created]
+        choice = how.choice
+        if creation.source is not None:  # the very pod whose sidecar was waited for
+            choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
+        wanted = of_manifests(manifests)
+        done.targets = verify(mesh, how.namespace, choice, wanted, asking, progress, creation.reading)
+        if not keep:
+            done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
+            done.targets = _joined(done.targets, done.removed.targets)
+        undo.keep()
+    return done
+
+
+def _joined(opened: Sequence[TargetResult], closed: Sequence[TargetResult]) -> list[TargetResult]:
+    """Put each target's proof of closure beside its proof of being open."""
+    closures = {(each.namespace, each.service_entries): each.closure for each in closed}
+    return [replace(each, closure=closures.get((each.namespace, each.service_entries), ())) for each in opened]

@@ -1,0 +1,96 @@
+"""The explained way of a URL as a picture, and as the JSON document of docs/reference/explanation.schema.json."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from egressctl.envoy.trace import Passed
+from egressctl.envoy.walk import led_to
+from egressctl.model.evidence import Source
+from egressctl.report.json_report import API_VERSION
+from egressctl.report.tree import MARKS, Line
+from egressctl.runtime.sanitize import neutralise
+from egressctl.verify.explain.approach import Station
+from egressctl.verify.explain.path import Path
+
+_STATES = {True: "passed", False: "not-passed", None: "unknown"}
+_REACHED = {
+    True: ("bold green", "leads to"),
+    False: ("bold red", "does not lead to"),
+    None: ("bold yellow", "perhaps leads to"),
+}
+
+
+def picture(path: Path) -> Iterator[Line]:
+    """Draw one way: its stations, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
+    reached = (("", "  "), (_REACHED[path.reached][0], f"{_REACHED[path.reached][1]} {path.target}")) if path.target else ()
+    yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *reached)
+    for station in path.stations:
+        yield _drawn("├─", station)
+        if station.name == "filter chain":
+            yield from _lost(path)
+    yield _drawn("╰─", Station("next", path.next, path.goes_out))
+    if path.cause is not None:
+        yield (("", "  cause  "), ("bold", str(path.cause.code)), ("", f": {neutralise(path.cause.message)}"))
+        if path.cause.hint:
+            yield (("", f"  next   {neutralise(path.cause.hint)}"),)
+
+
+def _drawn(edge: str, station: Station) -> Line:
+    style, mark = MARKS[station.passed]
+    return (("", f"  {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
+
+
+def _lost(path: Path) -> Iterator[Line]:
+    for each in path.losers:
+        yield (("dim", f"  │      not {neutralise(f'{each.what} (to {each.leads_to}): {each.why}')}"),)
+    if path.more_losers:
+        yield (("dim", f"  │      nor {path.more_losers} more"),)
+
+
+def document(source: Source, paths: tuple[Path, ...], not_looked_at: tuple[str, ...], exit_code: int) -> dict[str, Any]:
+    """Return the explanation as plain data, in the documented order of its keys."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Explanation",
+        "exitCode": exit_code,
+        "source": {
+            "namespace": source.namespace,
+            "pod": source.pod,
+            "container": source.container,
+            "sidecar": source.proxy,
+            "chosenOf": source.chosen_of,
+        },
+        "paths": [_path(each) for each in paths],
+        "notLookedAt": list(not_looked_at),
+    }
+
+
+def _path(path: Path) -> dict[str, Any]:
+    walk = path.walk
+    return {
+        "url": path.url,
+        "address": path.ip or None,
+        "resolvedBy": path.resolved_by,
+        "stations": [{"name": each.name, "text": each.text, "state": _STATES[each.passed]} for each in path.stations],
+        "listener": (walk.listener or None) if walk else None,
+        "filterChain": (walk.prefix or walk.filter_chain or None) if walk else None,
+        "losers": [_loser(each) for each in path.losers],
+        "losersLeftOut": path.more_losers,
+        "virtualService": (walk.virtual_service or None) if walk else None,
+        "envoyCluster": walk.envoy_cluster if walk else None,
+        "choices": list(led_to(walk)) if walk and walk.choices else [],
+        "serviceEntry": str(path.carrier) if path.carrier else None,
+        "target": {"serviceEntry": path.target, "reached": path.reached} if path.target else None,
+        "cause": None
+        if path.cause is None
+        else {"code": str(path.cause.code), "message": path.cause.message, "hint": path.cause.hint},
+        "next": path.next,
+        "leavesPod": path.goes_out,
+        "unknown": path.unknown or None,
+    }
+
+
+def _loser(passed: Passed) -> dict[str, Any]:
+    return {"filterChain": passed.what, "leadsTo": passed.leads_to or None, "why": passed.why}

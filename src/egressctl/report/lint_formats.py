@@ -1,0 +1,73 @@
+"""What lint found, in each of its output formats. Pure: findings in, text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from egressctl.lint.rules import Finding, Linted
+from egressctl.report.github import lines as annotation_lines
+from egressctl.report.sarif import sarif
+from egressctl.runtime.sanitize import neutralise
+
+FORMATS = ("table", "json", "yaml", "name", "sarif", "github")
+
+
+def text(linted: Linted, form: str, code: int, folder: str, *, hints: bool = True) -> str:
+    """Return the findings in one of FORMATS, with the line's end, and nothing where that is nothing.
+
+    `code` is the exit code, `folder` the absolute path of the folder that files are named from, `hints` whether a table has
+    what to do below each finding.
+    """
+    if form == "json":
+        return _json(document(linted, code))
+    if form == "yaml":
+        import yaml
+
+        return str(yaml.safe_dump(document(linted, code), sort_keys=False, allow_unicode=True))
+    if form == "sarif":
+        return _json(sarif(linted.findings, folder))
+    if form == "github":
+        return annotation_lines(linted.findings)
+    lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table(linted, hints)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def document(linted: Linted, code: int) -> dict[str, Any]:
+    """Return the LintReport, schema version egressctl.dev/v1alpha1."""
+    return {
+        "apiVersion": "egressctl.dev/v1alpha1",
+        "kind": "LintReport",
+        "exitCode": code,
+        "findings": [_finding(each) for each in linted.findings],
+        "notLookedAt": list(linted.not_looked_at),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    about = finding.about
+    return {
+        "file": finding.file or None,
+        "line": finding.line,
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "origin": finding.origin,
+        "where": finding.where,
+        "about": {"kind": about.kind, "namespace": about.namespace, "name": about.name} if about else None,
+        "message": finding.message,
+        "hint": finding.hint or None,
+    }
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=True) + "\n"
+
+
+def _table(linted: Linted, hints: bool) -> Iterator[str]:
+    for each in linted.findings:
+        place = f"{each.file}:{each.line}" if each.file and each.line else each.file
+        told = ": ".join(dict.fromkeys(part for part in (place, each.where, each.message) if part))
+        yield neutralise(f"{each.severity:<7}  {each.rule}  {told}")
+        if each.hint and hints:
+            yield neutralise(f"         {each.hint}")

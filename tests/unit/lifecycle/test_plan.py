@@ -1,0 +1,22 @@
+"""Which field manager an object is changed as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from egressctl.lifecycle.plan import manager_of
+
+
+@pytest.mark.parametrize(
+    ("metadata", "manager"),
+    [
+        ({}, "fallback"),
+        ({"annotations": None}, "fallback"),
+        ({"annotations": {"egressctl.dev/field-manager": ""}}, "fallback"),
+        ({"annotations": {"egressctl.dev/field-manager": "ci"}}, "ci"),
+    ],
+)
+def test_an_object_remembers_its_field_manager(metadata: dict[str, Any], manager: str) -> None:
+    assert manager_of({"metadata": metadata}, "fallback") == manager
