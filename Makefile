@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev
 
 test-cluster: $(VENV)/.installed-dev
 	@$(BIN)/python tests/cluster/binaries.py
-	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 3 -k kubernetes tests/cluster tests/lab
+	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 3 -k kubernetes tests/cluster tests/integration
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench tools

@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of the commands against both endpoints, but those that a difference keeps to one."""
-    if "lab" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2].startswith("test_cli_"):
+    if "lab" in metafunc.fixturenames and metafunc.definition.path.parent.name == "commands":
         kept = [DIFFERENCES[mark.args[0]].only for mark in metafunc.definition.iter_markers("only")]
         metafunc.parametrize("lab", kept or list(NAMES), indirect=True, scope="session")
 

@@ -1,6 +1,6 @@
 """Where the lab's Kubernetes endpoint and a real one differ on purpose, and why: the table in the docs is this one.
 
-A test of `tests/lab/test_cli_*` runs against both. One that cannot is marked `@pytest.mark.only(KEY)`, and runs against
+A test of `tests/integration/cli/commands` runs against both. One that cannot is marked `@pytest.mark.only(KEY)`, and runs against
 the one endpoint that its difference names; no test differs without.
 """
 

@@ -10,7 +10,7 @@ import yaml
 
 from cli import Cli
 from cluster.cluster import RealCluster
-from lab.test_cli_doctor import plain
+from integration.cli.commands.test_doctor import plain
 from labs import Lab, eventually
 
 pytestmark = pytest.mark.parametrize("lab", ["kubernetes"], indirect=True)

@@ -102,5 +102,5 @@ def test_a_cluster_is_a_kubernetes_cluster_or_an_envoy_cluster(page: Page) -> No
 def test_the_suites_of_tests_are_all_named_in_contributing() -> None:
     told = read(ROOT / "CONTRIBUTING.md").text
     for folder in (ROOT / "tests").iterdir():
-        if folder.is_dir() and any(folder.glob("test_*.py")):
+        if folder.is_dir() and any(folder.rglob("test_*.py")):
             assert f"tests/{folder.name}" in told

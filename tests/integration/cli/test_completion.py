@@ -83,7 +83,7 @@ def environment(home: Path, kubeconfig: Path) -> dict[str, str]:
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(home),
         "TERM": "xterm",
-        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        "PYTHONPATH": str(Path(__file__).parents[3] / "src"),
         "KUBECONFIG": str(kubeconfig),
         "LC_ALL": "C.UTF-8",
     }

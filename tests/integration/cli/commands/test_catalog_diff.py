@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cli import Cli, entry, made
 from egressctl.catalog import lookup
+from integration.catalog.tables import DIFFERENCES, DOCUMENTS, LIST, states
 from labs import Lab
-from upkeep.tables import DIFFERENCES, DOCUMENTS, LIST, states
 
 # The document's entry, of 2018, against the list of 2026
 

@@ -9,8 +9,8 @@ import yaml
 
 from cli import Cli, entry
 from forked import Forks
+from integration.catalog.tables import DIFFERENCES, DOCUMENTS, LIST, states
 from publisher import Publisher
-from upkeep.tables import DIFFERENCES, DOCUMENTS, LIST, states
 
 OWN = """\
 apiVersion: egressctl.dev/v1alpha1

@@ -18,7 +18,7 @@ from labs import Lab, eventually
 PORTAL = "https://www.wikipedia.org"
 IP = "208.80.154.224"
 OURS = "outbound|443||wikipedia.org"
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "explanation.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[4] / "docs" / "reference" / "explanation.schema.json").read_text())
 
 
 def paths(ran: Ran) -> list[dict[str, Any]]:

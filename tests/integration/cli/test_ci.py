@@ -23,7 +23,7 @@ from cli import GUARD_SECONDS, Cli, made
 from docs.pages import read
 from labs import Lab
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "tests" / "data" / "schemas"
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 JOB = yaml.safe_load((ROOT / "ci" / "gitlab.yml").read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-RECORDED = Path(__file__).parents[1] / "data" / "published" / "wikimedia-geo-resources-2026"
+RECORDED = Path(__file__).parents[2] / "data" / "published" / "wikimedia-geo-resources-2026"
 DOCUMENTS = ["91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"]
 LIST = ("--published", str(RECORDED))
 DIFFERENCES = """\
