@@ -114,7 +114,14 @@ class Forbidden(CouldNotAsk):
 
 
 class NotFound(CouldNotAsk):
-    """An object, a namespace or a served resource (Istio's CRD) is not there (404)."""
+    """An object, a namespace or a served resource (Istio's CRD) is not there (404).
+
+    `name` is that of the object or namespace that the API server says is not there, "" where it is something else.
+    """
+
+    def __init__(self, message: str, *, name: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.name = name
 
 
 class ApiFailure(CouldNotAsk):

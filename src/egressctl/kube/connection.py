@@ -63,6 +63,12 @@ class Connection:
         """What the API server knows us by."""
         self.proxy = getattr(self.pool, "proxy", None)
 
+    @property
+    def way(self) -> str:
+        """Where requests go, for people: the server, and the proxy that they pass."""
+        through = f" (through the proxy {self.proxy.host}:{self.proxy.port})" if self.proxy is not None else ""
+        return f"{self.where}{through}"
+
 
 def _tls(configuration: Any) -> ssl.SSLContext:
     try:
@@ -100,9 +106,7 @@ def network_failure(error: BaseException, connection: Connection) -> CouldNotAsk
     from urllib3 import exceptions
 
     causes = chain(error)
-    where = connection.where
-    if connection.proxy is not None:
-        where += f" (through the proxy {connection.proxy.host}:{connection.proxy.port})"
+    where = connection.way
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             whose = "the kubeconfig's certificate authority" if connection.own_authority else "this machine's authorities"

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from egressctl.errors import ApiFailure, Conflict, NotFound
+from egressctl.kube.answers import described, understood
 from egressctl.kube.connection import CONNECT_RETRIES, Broken, Connection, network_failure
 from egressctl.kube.status import ISTIO_GROUP, ISTIO_HINT, Asked, asked, failure, is_input_mistake, mapping, parse, plain
 
@@ -115,11 +116,15 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return the JSON object at a path."""
-        return self._json(self._ask("GET", path, query))
+        return self._object(self._ask("GET", path, query), "GET", path)
 
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return the text at a path: a log. What is not UTF-8 in it is replaced."""
-        return self._ask("GET", path, query).body.decode(errors="replace")
+        answer = self._ask("GET", path, query)
+        # A log may say anything, but is no page.
+        if str(answer.headers.get("Content-Type", "")).startswith("text/html"):
+            raise self._not_the_api(answer.status, asked("GET", path), described(answer.body))
+        return answer.body.decode(errors="replace")
 
     def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
         """Return the whole list at a path, all its pages in one; begins anew, once, where a page had expired."""
@@ -146,11 +151,14 @@ class Api:
         Raises Refused for what the API server would not take.
         """
         query = {"fieldValidation": "Strict", "fieldManager": field_manager, "dryRun": "All"}
+        method, path = "POST", collection
         try:
-            return self._ask("POST", collection, query, body).warnings
+            answer = self._ask(method, path, query, body)
         except Conflict:
-            path = f"{collection}/{quote(name, safe='')}"
-            return self._ask("PATCH", path, query | {"force": "true"}, body, "application/apply-patch+yaml").warnings
+            method, path = "PATCH", f"{collection}/{quote(name, safe='')}"
+            answer = self._ask(method, path, query | {"force": "true"}, body, "application/apply-patch+yaml")
+        self._object(answer, method, path)
+        return answer.warnings
 
     def apply(
         self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = False, dry_run: bool = False
@@ -160,19 +168,22 @@ class Api:
             {"fieldManager": field_manager, "fieldValidation": "Strict"} | ({"force": "true"} if force else {}) | _dry(dry_run)
         )
         answer = self._ask("PATCH", path, query, body, "application/apply-patch+yaml")
-        return answer.status, self._json(answer)
+        return answer.status, self._object(answer, "PATCH", path)
 
     def create(self, path: str, body: Mapping[str, Any], *, field_manager: str = "", dry_run: bool = False) -> dict[str, Any]:
         """Create an object in a collection. Never sent twice, unless the API server said it was too busy to take it."""
         query = {"fieldValidation": "Strict"} | ({"fieldManager": field_manager} if field_manager else {}) | _dry(dry_run)
-        return self._json(self._ask("POST", path, query, body))
+        return self._object(self._ask("POST", path, query, body), "POST", path)
 
     def delete(self, path: str, *, uid: str, dry_run: bool = False, propagation: str = "Background") -> bool:
         """Delete the object of this UID and say whether there was one; Conflict where another has its name."""
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": propagation}
         # A DELETE that has a body is read for nothing else: dryRun in the query would be ignored, and the object deleted.
         answer = self._ask("DELETE", path, {}, options | ({"dryRun": ["All"]} if dry_run else {}), gone=True)
-        return answer.status != 404 or answer.again
+        if answer.status == 404:
+            return answer.again
+        self._object(answer, "DELETE", path, uid)
+        return True
 
     def server_version(self) -> str:
         """Return the API server's version, as `v1.32.4`."""
@@ -182,22 +193,28 @@ class Api:
         """Return the versions served of a group, newest first by Kubernetes' order: v1, v1beta1, v1alpha3."""
         try:
             served = self.get(f"/apis/{quote(group, safe='')}").get("versions") or ()
+            if not served:
+                raise NotFound(group)
         except NotFound:
             hint = ISTIO_HINT if group == ISTIO_GROUP else ""
             raise NotFound(f"the API server does not serve {group}", hint=hint) from None
         return tuple(sorted((str(mapping(version).get("version")) for version in served), key=version_priority))
 
-    def _json(self, answer: _Answer) -> dict[str, Any]:
-        try:
-            value = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            hint = "check --server and the proxy settings: is this a Kubernetes API server?"
-            raise ApiFailure(
-                f"{self._connection.where} answered with something that is not JSON", status=answer.status, hint=hint
-            )
+    def _object(self, answer: _Answer, method: str, path: str, uid: str = "") -> dict[str, Any]:
+        """Return the object of an answer. Raises ApiFailure where it is none that an API server gives to such a request."""
+        what = asked(method, path)
+        value, instead = understood(answer.body, what, uid)
+        if instead:
+            raise self._not_the_api(answer.status, what, instead)
         return value
+
+    def _not_the_api(self, status: int, what: Asked, came: str) -> ApiFailure:
+        about = (
+            f"what answered at {self._connection.way} is not the Kubernetes API: asked {what.wish}, it gave {status} and {came}"
+        )
+        unknown = "" if what.verb in ("get", "list") else "; whether it was done is not known"
+        hint = "check --server and the proxy settings: is this a Kubernetes API server?"
+        return ApiFailure(about + unknown, status=status, hint=hint)
 
     def _ask(
         self,

@@ -56,6 +56,11 @@ class Asked:
         """The end of a sentence that says where, with its leading blank; empty for what has no namespace."""
         return f" in namespace {self.namespace}" if self.namespace else ""
 
+    @property
+    def wish(self) -> str:
+        """What was asked, after the word `asked`: `to list pods in namespace default`."""
+        return f"to {self.verb} {_subject(self)}{self.place}" if self.resource else "what it serves"
+
 
 def asked(method: str, path: str) -> Asked:
     """Read a method and a path back into a verb and a resource; unknown paths give the verb alone."""
@@ -119,7 +124,8 @@ def failure(code: int, body: bytes, what: Asked) -> EgressctlError:
         )
     if code == 403:
         return _forbidden(status, message, what)
-    if code == 404:
+    # A proxy's page says nothing of what is there; an API server says this of a path that it does not serve.
+    if code == 404 and (status or body.startswith(b"404 page not found")):
         return _not_found(status, message, what)
     if code == 409:
         return _conflict(status, message, what)
@@ -183,10 +189,10 @@ def _not_found(status: Mapping[str, Any], message: str, what: Asked) -> NotFound
     details = mapping(status.get("details"))
     name, kind = str(details.get("name") or ""), str(details.get("kind") or "")
     if kind == "namespaces" and name and what.resource != "namespaces":
-        return NotFound(f'there is no namespace "{plain(name, 120)}"', hint="kubectl get namespaces")
+        return NotFound(f'there is no namespace "{plain(name, 120)}"', name=name, hint="kubectl get namespaces")
     if name:
         singular = Asked(what.verb, what.group, what.resource.partition("/")[0], what.namespace, what.name)
-        return NotFound(f"{_subject(singular)} not found{what.place}")
+        return NotFound(f"{_subject(singular)} not found{what.place}", name=name)
     # Without a name in the details it is the path that is unknown: no such resource type here.
     hint = ISTIO_HINT if what.group == ISTIO_GROUP else "check --server and --context: is this a Kubernetes API server?"
     if what.resource:
@@ -230,7 +236,7 @@ def _api_failure(code: int, message: str, what: Asked) -> ApiFailure:
     if 300 <= code < 400:
         said = "answered with a redirect, which is not an answer of a Kubernetes API server"
         return ApiFailure(f"{said} ({code})", status=code, hint="check --server and the proxy settings")
-    about = f" when asked to {what.verb} {_subject(what)}{what.place}" if what.resource else ""
+    about = f" when asked {what.wish}" if what.resource else ""
     hint = "try again later" if code in (429, 500, 502, 503, 504) else ""
     return ApiFailure(f"the API server answered {code}{about}: {message}", status=code, hint=hint)
 

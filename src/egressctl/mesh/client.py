@@ -64,10 +64,7 @@ class Mesh:
 
     def entry(self, namespace: str, name: str) -> Manifest | None:
         """Return the ServiceEntry of that name, None where there is none."""
-        try:
-            return self.api.get(self._path(namespace, name))
-        except NotFound:
-            return None
+        return self._found(self._path(namespace, name))
 
     def entries(self, namespace: str | None, selector: str = "") -> list[Manifest]:
         """List the ServiceEntries of one namespace, or of all (None)."""
@@ -105,6 +102,15 @@ class Mesh:
 
     def _path(self, namespace: str | None, name: str | None = None) -> str:
         return namespaced(self.api_version, namespace, PLURAL, name)
+
+    def _found(self, path: str) -> Manifest | None:
+        """Return the object at a path, None where the API server says that there is none of that name."""
+        try:
+            return self.api.get(path)
+        except NotFound as missing:
+            if not missing.name:
+                raise
+            return None
 
     # Rights
 
@@ -166,11 +172,8 @@ class Mesh:
         """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
         kind, _, name = choice.pod.rpartition("/")
         if kind in ("", *POD_KINDS) and name:
-            try:
-                pods = [self.api.get(namespaced("v1", namespace, "pods", name))]
-            except NotFound:
-                pods = []
-            return choose(pods, choice, namespace)
+            pod = self._found(namespaced("v1", namespace, "pods", name))
+            return choose([pod] if pod else [], choice, namespace)
         selector = choice.selector or DEFAULT_SELECTOR
         if name:
             selector = self._workload_selector(namespace, kind, name)
@@ -188,9 +191,8 @@ class Mesh:
         """Make the sample's ServiceAccount and Pod; what is there already and ours stays as it is."""
         for plural, manifest in sample_pod.manifests(namespace, run_id):
             path = namespaced("v1", namespace, plural, sample_pod.NAME)
-            try:
-                live = self.api.get(path)
-            except NotFound:
+            live = self._found(path)
+            if live is None:
                 self.api.apply(path, manifest, field_manager=self.field_manager)
                 continue
             if (live["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGER:

@@ -41,12 +41,17 @@ from egressctl.runtime.concurrency import gather
 TOKEN = "hunter2-hunter2-hunter2"
 ENTRIES = namespaced("networking.istio.io/v1", "default", "serviceentries")
 ENTRY = ENTRIES + "/m"
+M = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "ServiceEntry",
+    "metadata": {"name": "m", "namespace": "default", "uid": "u"},
+}
 Act = Callable[[socket.socket, str], None]
 
 
 def answer(code: int, body: Any = None, *headers: str) -> Act:
-    """Answer with JSON, or with bytes as they are."""
-    content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
+    """Answer with JSON, by default that of an entry, or with bytes as they are."""
+    content = body if isinstance(body, bytes) else json.dumps(M if body is None else body).encode()
 
     def act(sock: socket.socket, _: str) -> None:
         lines = [f"HTTP/1.1 {code} Said", f"Content-Length: {len(content)}", *headers]
@@ -185,8 +190,8 @@ def opened(path: str, **options: Any) -> contextlib.closing[Api]:
 
 
 def test_the_request_says_who_asks_and_what_for(server: Server, api: Api) -> None:
-    server.plan = [answer(201, {"kind": "ServiceEntry"})]
-    assert api.apply(ENTRY, {"spec": {}}, field_manager="me", force=True, dry_run=True) == (201, {"kind": "ServiceEntry"})
+    server.plan = [answer(201)]
+    assert api.apply(ENTRY, {"spec": {}}, field_manager="me", force=True, dry_run=True) == (201, M)
     head, body = server.requests[0].split("\r\n\r\n")
     assert head.startswith(f"PATCH {ENTRY}?fieldManager=me&fieldValidation=Strict&force=true&dryRun=All HTTP/1.1")
     for line in (f"Authorization: Bearer {TOKEN}", "User-Agent: egressctl/1 run-7", "Content-Type: application/apply-patch+yaml"):
@@ -197,7 +202,7 @@ def test_the_request_says_who_asks_and_what_for(server: Server, api: Api) -> Non
 @pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
 @pytest.mark.parametrize("ask", ["get", "apply", "delete"])
 def test_what_may_be_asked_again_is(server: Server, api: Api, code: int, ask: str) -> None:
-    server.plan = [said(code, "not now", "Retry-After: 0"), answer(200, {"kind": "Status"})]
+    server.plan = [said(code, "not now", "Retry-After: 0"), answer(200)]
     asks: dict[str, Callable[[], object]] = {
         "get": lambda: api.get(ENTRY),
         "apply": lambda: api.apply(ENTRY, {}, field_manager="me"),
@@ -208,8 +213,8 @@ def test_what_may_be_asked_again_is(server: Server, api: Api, code: int, ask: st
 
 
 def test_a_creation_is_asked_again_only_where_it_was_not_taken(server: Server, api: Api) -> None:
-    server.plan = [said(429, "busy", "Retry-After: 0"), answer(201, {"kind": "Pod"})]
-    assert api.create(ENTRIES, {}) == {"kind": "Pod"}
+    server.plan = [said(429, "busy", "Retry-After: 0"), answer(201)]
+    assert api.create(ENTRIES, {}) == M
     server.plan = [said(503, "perhaps")]
     with pytest.raises(ApiFailure):
         api.create(ENTRIES, {})
@@ -242,10 +247,10 @@ def test_the_500_that_is_a_mistake_of_input_is_not_asked_again(server: Server, a
 
 
 def test_an_answer_that_broke_is_asked_for_once_more(server: Server, api: Api) -> None:
-    server.plan = [reset, answer(200, {"kind": "ServiceEntry"})]
+    server.plan = [reset, answer(200)]
     assert api.apply(ENTRY, {}, field_manager="me")[0] == 200
-    server.plan = [raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), answer(200, {"kind": "ServiceEntry"})]
-    assert api.get(ENTRY) == {"kind": "ServiceEntry"}
+    server.plan = [raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), answer(200)]
+    assert api.get(ENTRY) == M
     server.plan = [reset, reset]
     with pytest.raises(Unreachable, match="broke before its answer was complete"):
         api.get(ENTRY)
@@ -253,9 +258,9 @@ def test_an_answer_that_broke_is_asked_for_once_more(server: Server, api: Api) -
 
 def test_a_connection_that_was_closed_while_at_rest_is_no_failure(server: Server, api: Api) -> None:
     for _ in range(3):
-        server.plan = [raw(b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"kind": "Pod"')]
-        server.plan[0] = raw(b'HTTP/1.1 201 OK\r\nContent-Length: 15\r\n\r\n{"kind": "Pod"}')
-        assert api.create(ENTRIES, {}) == {"kind": "Pod"}
+        content = json.dumps(M).encode()
+        server.plan = [raw(b"HTTP/1.1 201 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))]
+        assert api.create(ENTRIES, {}) == M
 
 
 def test_a_deletion_says_whether_there_was_an_object(server: Server, api: Api) -> None:
@@ -270,6 +275,30 @@ def test_a_deletion_says_whether_there_was_an_object(server: Server, api: Api) -
     server.plan = [answer(404, b"404 page not found\n")]
     with pytest.raises(NotFound, match="does not serve"):
         api.delete(ENTRY, uid="u")
+    server.plan = [answer(404, b"<html>Nothing here</html>")]
+    with pytest.raises(ApiFailure, match="an HTML page, which is not an answer of a Kubernetes API server"):
+        api.delete(ENTRY, uid="u")
+
+
+def test_a_deletion_whose_answer_was_cut_twice_is_not_known_to_be_one(server: Server, api: Api) -> None:
+    cut = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"kind": "Status", "status": "Success"')
+    server.plan = [cut, answer(200)]
+    assert api.delete(ENTRY, uid="u") is True
+    server.plan = [cut, cut]
+    with pytest.raises(Unreachable, match="broke before its answer was complete"):
+        api.delete(ENTRY, uid="u")
+
+
+def test_what_answers_beyond_a_proxy_is_told_with_it(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    proxy = Server(tmp_path / "proxy", tls=False)
+    proxy.plan = [answer(200, b"<title>Log in</title>")]
+    cluster = {"server": "http://api.example", "proxy-url": f"http://127.0.0.1:{proxy.port}"}
+    with opened(kubeconfig(tmp_path, server, **cluster)) as api, pytest.raises(ApiFailure) as failure:
+        api.get(ENTRY)
+    where = f"what answered at api.example (through the proxy 127.0.0.1:{proxy.port}) is not the Kubernetes API"
+    assert str(failure.value).startswith(where)
+    proxy.close()
 
 
 @pytest.mark.parametrize(
@@ -280,8 +309,10 @@ def test_a_deletion_says_whether_there_was_an_object(server: Server, api: Api) -
         (answer(404, b"404 page not found\n"), NotFound, "does not serve serviceentries.networking.istio.io"),
         (said(409, "the object has been modified"), Conflict, "the object has been modified"),
         (said(422, "spec.hosts: Required value"), Refused, "spec.hosts: Required value"),
-        (answer(200, b"<html>Log in</html>"), ApiFailure, "not JSON"),
-        (answer(200, b"[1]"), ApiFailure, "not JSON"),
+        (answer(200, b"<html>Log in</html>"), ApiFailure, "is not the Kubernetes API: asked to get serviceentries"),
+        (answer(200, b"[1]"), ApiFailure, "it gave 200 and a JSON list"),
+        (answer(404, b"<html>Nothing here</html>"), ApiFailure, "answered 404 when asked to get serviceentries"),
+        (answer(404, {"message": "no Route matched"}), ApiFailure, "answered 404 when asked to get serviceentries"),
         (answer(302, b"", "Location: https://elsewhere.example/"), ApiFailure, "redirect"),
         (raw(b"SSH-2.0-OpenSSH_9.2\r\n"), Unreachable, "broke before"),
     ],
@@ -319,9 +350,11 @@ def test_a_body_that_drips_is_given_up_too(server: Server, tmp_path: Path) -> No
 
 
 def test_pages_are_put_together_and_an_expired_one_begins_anew(server: Server, api: Api) -> None:
-    first = answer(200, {"kind": "L", "metadata": {"continue": "c/1"}, "items": [1]})
-    server.plan = [first, said(410, "expired"), first, answer(200, {"metadata": {}, "items": [2]})]
-    assert api.list(ENTRIES, label_selector="a=b")["items"] == [1, 2]
+    one, two = ({"metadata": {"name": name, "uid": name}} for name in ("one", "two"))
+    told = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList"}
+    first = answer(200, {**told, "metadata": {"continue": "c/1"}, "items": [one]})
+    server.plan = [first, said(410, "expired"), first, answer(200, {**told, "metadata": {}, "items": [two]})]
+    assert api.list(ENTRIES, label_selector="a=b")["items"] == [one, two]
     assert [request.split(" ")[1].partition("?")[2] for request in server.requests[2:]] == [
         "limit=500&labelSelector=a%3Db",
         "limit=500&labelSelector=a%3Db&continue=c%2F1",
@@ -330,7 +363,7 @@ def test_pages_are_put_together_and_an_expired_one_begins_anew(server: Server, a
 
 def test_warnings_are_kept_once_and_harmless(server: Server, api: Api) -> None:
     warning = 'Warning: 299 - "the \\"x\\" is \x1b[31mold", 299 - "second"'
-    server.plan = [answer(200, {}, warning), answer(200, {}, warning)]
+    server.plan = [answer(200, M, warning), answer(200, M, warning)]
     api.get(ENTRY)
     api.get(ENTRY)
     assert api.warnings == ('the "x" is [31mold', "second")
@@ -339,7 +372,7 @@ def test_warnings_are_kept_once_and_harmless(server: Server, api: Api) -> None:
 def test_versions_come_newest_first_and_a_missing_group_names_istio(server: Server, api: Api) -> None:
     versions = [{"version": version} for version in ("v1alpha3", "v1", "v1beta1")]
     server.plan = [
-        answer(200, {"versions": versions}),
+        answer(200, {"kind": "APIGroup", "versions": versions}),
         answer(404, b"404 page not found\n"),
         answer(200, {"gitVersion": "v1.32.4"}),
     ]
@@ -367,7 +400,7 @@ def test_a_name_that_is_not_the_certificates_is_not_trusted_and_tls_server_name_
         api.get(ENTRY)
     server.plan = [answer(200), frames(b"\x01hi", b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server, **{"tls-server-name": "api.example"})) as api:
-        assert api.get(ENTRY) == {}
+        assert api.get(ENTRY) == M
         assert kube_exec.run(api, "default", "p", "c", ["true"], timeout=5).code == 0
 
 
@@ -375,7 +408,7 @@ def test_an_unverified_server_is_talked_to_where_the_kubeconfig_says_so_and_warn
     path = kubeconfig(tmp_path, server, **{"certificate-authority-data": None, "insecure-skip-tls-verify": True})
     server.plan = [answer(200)]
     with opened(path) as api:
-        assert api.get(ENTRY) == {}
+        assert api.get(ENTRY) == M
         assert "is not checked" in api.warnings[0]
 
 
@@ -420,7 +453,7 @@ def test_a_token_file_that_was_rotated_is_read_again_after_a_401(server: Server,
     with opened(kubeconfig(tmp_path, server, {"tokenFile": "token"})) as api:
         file.write_text("new\n")
         server.plan = [said(401, "Unauthorized"), answer(200)]
-        assert api.get(ENTRY) == {}
+        assert api.get(ENTRY) == M
         server.plan = [said(401, "Unauthorized")]
         with pytest.raises(Unauthorized):
             api.get(ENTRY)
@@ -503,7 +536,7 @@ def test_the_environments_proxy_is_not_asked_for_loopback(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     server.plan = [answer(200), frames(b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server)) as api:
-        assert api.get(ENTRY) == {}
+        assert api.get(ENTRY) == M
         assert kube_exec.run(api, "default", "p", "c", ["true"], timeout=5).code == 0
 
 
@@ -628,7 +661,7 @@ def test_keys_of_a_kubeconfig_are_not_left_in_files(server: Server, tmp_path: Pa
     server.plan = [answer(200), answer(200)]
     for _ in range(2):
         with opened(kubeconfig(tmp_path, server, encoded)) as api:
-            assert api.get(ENTRY) == {}
+            assert api.get(ENTRY) == M
     assert list(temporary.iterdir()) == []
 
 

@@ -177,7 +177,8 @@ class TestLasting:
         proxy.rules = lambda call: page
         ran = cli.at(proxy.kubeconfig)("list")
         assert (ran.code, ran.stdout) == (3, "")
-        assert ran.error == f"127.0.0.1:{proxy.port} answered with something that is not JSON"
+        about = "asked what it serves, it gave 200 and an HTML page"
+        assert ran.error == f"what answered at 127.0.0.1:{proxy.port} is not the Kubernetes API: {about}"
 
     def test_an_api_server_that_says_nothing(self, cli: Cli, proxy: FaultProxy) -> None:
         proxy.rules = lambda call: Stall()

@@ -130,8 +130,11 @@ class TestNeutral:
 
     def test_what_others_named(self, cli: Cli, proxy: FaultProxy) -> None:
         named = f"x{ESC}[31m"
-        item = {"metadata": {"name": named, "namespace": "default", "labels": {"egressctl.dev/target": named}}, "spec": {}}
-        body = json.dumps({"kind": "ServiceEntryList", "items": [item]}).encode()
+        item = {
+            "metadata": {"name": named, "namespace": "default", "uid": "u", "labels": {"egressctl.dev/target": named}},
+            "spec": {},
+        }
+        body = json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": [item]}).encode()
         proxy.rules = lambda call: Respond(200, body=body) if "serviceentries" in call.path else None
         for output in ("table", "name"):
             ran = cli.at(proxy.kubeconfig)("list", "-o", output)

@@ -193,8 +193,11 @@ class TestGitHub:
 
     def test_no_text_from_the_network_becomes_a_command(self, actions: Cli, proxy: FaultProxy) -> None:
         named = "::stop-commands::x ##[error]y\n::error::z"
-        item = {"metadata": {"name": named, "namespace": named, "labels": {"egressctl.dev/target": named}}, "spec": {}}
-        body = json.dumps({"kind": "ServiceEntryList", "items": [item]}).encode()
+        item = {
+            "metadata": {"name": named, "namespace": named, "uid": "u", "labels": {"egressctl.dev/target": named}},
+            "spec": {},
+        }
+        body = json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": [item]}).encode()
         proxy.rules = lambda call: Respond(200, body=body) if "serviceentries" in call.path else None
         for form in ("table", "name", "json", "yaml"):
             ran = actions.at(proxy.kubeconfig)("list", "-o", form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -73,7 +74,14 @@ def test_what_may_not_be_listed_everywhere_is_saved_where_it_may_and_told(cli: C
 
 
 def test_the_settings_of_the_mesh_are_saved_where_they_may_be_read(cli: Cli, proxy: FaultProxy) -> None:
-    mesh = '{"data":{"mesh":"outboundTrafficPolicy: {mode: REGISTRY_ONLY}\\nrootNamespace: istio-config\\n"}}'
+    mesh = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "istio", "namespace": "istio-system", "uid": "u"},
+            "data": {"mesh": "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\nrootNamespace: istio-config\n"},
+        }
+    )
     proxy.rules = lambda call: Respond(200, body=mesh.encode()) if call.path.endswith("/configmaps/istio") else None
     assert cli.at(proxy.kubeconfig)("snapshot", "saved").code == 0
     settings = yaml.safe_load((cli.home / "saved/snapshot.yaml").read_text())["mesh"]
