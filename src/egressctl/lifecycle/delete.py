@@ -10,7 +10,7 @@ from functools import cache, partial
 from egressctl.envoy.config import NOTHING, ProxyConfig, Reading, destination
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.propagation import present
-from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError, Interrupted
+from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Interrupted, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read
 from egressctl.mesh.client import OURS, Mesh, kubectl_delete, look_up
@@ -25,6 +25,8 @@ from egressctl.runtime.progress import Progress, Silent
 
 _UNDO_TIMEOUT = 20.0
 """Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
+_UNKNOWN = (ApiFailure, Unreachable)
+"""After these an object may be there or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,16 @@ class Left:
 
 def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
     """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
-    _all([partial(_gone, partial(mesh.delete, each), partial(_still, mesh, each), timeout) for each in manifests], manifests)
+    _all([partial(_gone, partial(mesh.delete, each), partial(_live, mesh, each), timeout) for each in manifests], manifests)
 
 
 def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
     """Delete these objects of the sample and wait as delete_entries does. Raises CleanupIncomplete."""
     _all(
         [
-            partial(_gone, partial(mesh.delete_source_object, plural, each), partial(_still_there, mesh, plural, each), timeout)
+            partial(
+                _gone, partial(mesh.delete_source_object, plural, each), partial(_live_of_source, mesh, plural, each), timeout
+            )
             for plural, each in objects
         ],
         [{"kind": plural.removesuffix("s"), **each} for plural, each in objects],
@@ -156,21 +160,49 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
     delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
 
 
-def _gone(delete: Callable[[], bool], still: Callable[[], bool], timeout: float | None) -> None:
-    delete()
+def _gone(delete: Callable[[], bool], look: Callable[[], Manifest | None], timeout: float | None) -> None:
+    """Delete an object and see it gone. `look` returns it as it is, None where it, which need not be its name, is gone."""
+    try:
+        delete()
+    except Conflict:
+        if look() is None:  # another has its name by now
+            return
+        raise
     if timeout is None:
         return
-    poll(lambda: True if not still() else None, timeout, lambda: f"still there after {timeout:g}s: a finalizer holds it")
+    seen: Manifest = {}
+
+    def gone() -> bool | None:
+        nonlocal seen
+        seen = look() or {}
+        if not seen:
+            return True
+        if not seen["metadata"].get("deletionTimestamp"):
+            raise CleanupIncomplete(
+                "its deletion was accepted and has not begun: it is there as before, without a deletionTimestamp"
+            )
+        return None
+
+    poll(gone, timeout, lambda: f"still there after {timeout:g}s: {_holding(seen['metadata'])}")
 
 
-def _still(mesh: Mesh, manifest: Manifest) -> bool:
+def _holding(metadata: Manifest) -> str:
+    """Say what keeps an object that is being deleted."""
+    finalizers = [str(each) for each in metadata.get("finalizers") or ()]
+    if not finalizers:
+        return "it is being deleted, and no finalizer holds it"
+    return f"{'a finalizer holds' if len(finalizers) == 1 else 'finalizers hold'} it: {', '.join(finalizers)}"
+
+
+def _live(mesh: Mesh, manifest: Manifest) -> Manifest | None:
     live = mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    return live is not None and live["metadata"].get("uid") == manifest["metadata"].get("uid")
+    return live if live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"] else None
 
 
-def _still_there(mesh: Mesh, plural: str, manifest: Manifest) -> bool:
+def _live_of_source(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | None:
     found = mesh.source_objects(manifest["metadata"]["namespace"])
-    return any(kind == plural and each["metadata"].get("uid") == manifest["metadata"].get("uid") for kind, each in found)
+    uid = manifest["metadata"]["uid"]
+    return next((each for kind, each in found if kind == plural and each["metadata"]["uid"] == uid), None)
 
 
 def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
@@ -186,8 +218,9 @@ def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> 
         if why is not None
     ]
     if left:
+        perhaps = "perhaps " if any(isinstance(why, _UNKNOWN) for why in outcomes) else ""
         raise CleanupIncomplete(
-            "left on the Kubernetes cluster: " + "; ".join(f"{each.what} ({each.why})" for each in left),
+            f"{perhaps}left on the Kubernetes cluster: " + "; ".join(f"{each.what} ({each.why})" for each in left),
             left=[each.what for each in left],
             hint="remove it with: " + " && ".join(each.command for each in left),
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from egressctl.errors import CleanupIncomplete, CouldNotAsk
 from egressctl.kube.rbac import UNDO
 from egressctl.lifecycle.cleanup import Removal, Removed, remove
 from egressctl.lifecycle.create import Creation, create
@@ -67,7 +68,14 @@ def run(
         wanted = of_manifests(manifests)
         done.targets = verify(mesh, how.namespace, choice, wanted, asking, progress, creation.reading)
         if not keep:
-            done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
+            try:
+                done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
+            except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
+                again = f"removed at the second try only, and not proved closed; at the first: {left}"
+                done.removed = Removed(
+                    unasked=CouldNotAsk(again, hint="nothing is left; run it again to have its closure proved")
+                )
+                return done
             done.targets = _joined(done.targets, done.removed.targets)
         undo.keep()
     return done

@@ -108,7 +108,7 @@ class TestWhatIsLeft:
         ran = cli("cleanup", "--timeout", "100ms")
         lab.api("PUT", f"/apis/networking.istio.io/v1/namespaces/default{ENTRY}", held(lab, []))
         assert ran.code == 5
-        assert "a finalizer holds it" in ran.error
+        assert "a finalizer holds it: example.com/hold" in ran.error
 
     def test_an_entry_that_is_gone_meanwhile_is_a_success(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
         made(lab)
