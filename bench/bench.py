@@ -3,8 +3,9 @@
     python bench/bench.py                      on a lab of its own, and on a real kube-apiserver
     python bench/bench.py --kubeconfig FILE    `run` on any Kubernetes cluster with Istio and a source pod
 
-Prints medians, and ends with 1 where a figure is over its limit. A figure whose counterpart is not on this
-machine (kubectl, the programs of tests/cluster/binaries.py) is left out, and said so.
+Prints each figure as it comes: the median, and the least of all rounds. What a command that fails says is shown once, and
+the other figures are made all the same. Ends with 1 where one failed or is over its limit, and a last line says which. A
+figure whose counterpart is not on this machine (kubectl, the programs of tests/cluster/binaries.py) is left out, and said so.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import argparse
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import files
 import others
 import own_lab
 import real
+from figures import Results, tell
 
 ROUNDS = 11
 
@@ -39,27 +42,30 @@ def main() -> int:
         parser.error("--rounds: a median of fewer than 10 says little")
     # An installed package is compiled; a checkout is at its first run, unless this keeps it from that.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    results = Results()
     with tempfile.TemporaryDirectory(prefix="eb-") as home:
         os.environ["EGRESSCTL_LAB_HOME"] = home
-        figures = []
         if "l" in flags.only:
-            figures += own_lab.start_up(flags.rounds)
-            figures += [] if flags.kubeconfig else own_lab.lab_start(flags.rounds)
+            results.take("start", partial(own_lab.start_up, flags.rounds))
+            if not flags.kubeconfig:
+                results.take("lab up", partial(own_lab.lab_start, flags.rounds))
         if flags.kubeconfig:
-            figures += own_lab.run_broken_down({**os.environ, "KUBECONFIG": flags.kubeconfig}, [], flags.rounds)
+            there = {**os.environ, "KUBECONFIG": flags.kubeconfig}
+            results.take("run", partial(own_lab.run_broken_down, there, flags.rounds))
         else:
             if "r" in flags.only:
-                with own_lab.running() as environment:
-                    figures += own_lab.run_broken_down(environment, [], flags.rounds)
+                with results.part("run on the lab"), own_lab.running() as there:
+                    results.take("run on the lab", partial(own_lab.run_broken_down, there, flags.rounds))
             if "e" in flags.only:
-                with own_lab.running() as environment:
-                    figures += others.every_entry(environment, Path(home), "on the lab", others.LIMIT)
+                with results.part("every entry on the lab"), own_lab.running() as there:
+                    each = partial(others.every_entry, there, Path(home), "on the lab", others.LIMIT)
+                    results.take("every entry on the lab", each)
             if "f" in flags.only:
-                figures += files.linted(flags.rounds)
-            figures += real.measured(flags.rounds, flags.only)
-    for figure in figures:
-        print(figure)
-    return 1 if any(figure.over for figure in figures) else 0
+                results.take("files", partial(files.linted, flags.rounds))
+            real.measure(results, flags.rounds, flags.only)
+    if results.wrong:
+        tell(f"failed, or over its limit: {'; '.join(results.wrong)}")
+    return 1 if results.wrong else 0
 
 
 if __name__ == "__main__":

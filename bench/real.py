@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_network
 from itertools import islice
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import others
 import yaml
-from figures import EGRESSCTL, Figure, interleaved, output, quiet, ratio, seconds
+from figures import EGRESSCTL, Figure, Results, interleaved, output, ratios, run, tell
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -88,20 +87,14 @@ class Bench:
         self.real, self.folder, self.rounds = real, folder, rounds
         self.environment = {**os.environ, "KUBECONFIG": str(real.kubeconfig)}
 
-    def egressctl(self, *argv: str) -> Callable[[], None]:
+    def egressctl(self, *argv: str) -> Callable[[], float]:
         return lambda: self.do([EGRESSCTL, *argv])
 
-    def shell(self, script: str, **words: object) -> Callable[[], None]:
+    def shell(self, script: str, **words: object) -> Callable[[], float]:
         return lambda: self.do(["sh", "-c", script.format(**words)])
 
-    def do(self, argv: Sequence[str]) -> None:
-        try:
-            quiet(argv, self.environment)
-        except subprocess.CalledProcessError:
-            said = subprocess.run(argv, env=self.environment, capture_output=True, text=True, check=False)
-            raise SystemExit(
-                f"{shlex.join(argv)[:400]} failed; once more, it ended with {said.returncode}:\n{said.stderr}"
-            ) from None
+    def do(self, argv: Sequence[str]) -> float:
+        return run(argv, self.environment)
 
     def write(self, name: str, documents: Sequence[dict[str, Any]]) -> Path:
         path = self.folder / name
@@ -111,57 +104,43 @@ class Bench:
     def entry(self) -> Path:
         """Write the catalogue's wikipedia as a manifest for kubectl."""
         path = self.folder / "wikipedia.yaml"
-        path.write_text(output(EGRESSCTL, "render", "wikipedia"))
+        path.write_text(output([EGRESSCTL, "render", "wikipedia"]))
         return path
 
     def empty(self, namespace: str) -> None:
         """Delete a namespace's ServiceEntries."""
         assert self.real.api("DELETE", f"{ENTRIES}/{namespace}/serviceentries")[0] == 200
 
-    def compare(self, rounds: int, **calls: Callable[[], None]) -> dict[str, list[float]]:
-        interleaved(calls, 1)
-        return interleaved(calls, rounds)
 
-    def largest(self, *argv: str) -> float:
-        """Return the most memory that a command had, in MB."""
-        process = subprocess.Popen([EGRESSCTL, *argv], env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, _, usage = os.wait4(process.pid, 0)
-        return usage.ru_maxrss / 1000
-
-
-def the_task(bench: Bench) -> list[Figure]:
+def the_task(bench: Bench) -> Iterator[Figure]:
     """(a) The whole task against the document's steps, and against a script that asks what `run` asks."""
     entry = bench.entry()
-    found = bench.compare(
-        bench.rounds,
-        run=bench.egressctl("run", "wikipedia"),
-        document=bench.shell(DOCUMENT, entry=entry),
-        same=bench.shell(SAME_AS_RUN, entry=entry),
-    )
-    return [
-        Figure("egressctl run wikipedia", median(found["run"]), None, "s"),
-        Figure("  / the document's steps in a script, without proof", ratio(found["run"], found["document"]), 1.5, "x"),
-        Figure("  / a script that asks the same questions", ratio(found["run"], found["same"]), 0.8, "x"),
-    ]
+    calls = {
+        "run": bench.egressctl("run", "wikipedia"),
+        "document": bench.shell(DOCUMENT, entry=entry),
+        "same": bench.shell(SAME_AS_RUN, entry=entry),
+    }
+    found = interleaved(calls, bench.rounds)
+    yield Figure("egressctl run wikipedia", found["run"], None, "s")
+    yield Figure("  / the document's steps in a script, without proof", ratios(found["run"], found["document"]), 1.5, "x")
+    yield Figure("  / a script that asks the same questions", ratios(found["run"], found["same"]), 0.8, "x")
 
 
-def many_probes(bench: Bench) -> list[Figure]:
+def many_probes(bench: Bench) -> Iterator[Figure]:
     """(b) Probes with their proof, against probes without."""
     bench.do([EGRESSCTL, "create", "wikipedia"])
     files = {count: bench.write(f"{count}.yaml", [_probes(count)]) for count in (MANY, 10 * MANY)}
-    loop = f"for i in $(seq {MANY}); do kubectl exec sleep -c sleep -- curl -s -o /dev/null '{URL}/status/200?'$i; done"
+    loop = f"set -e; for i in $(seq {MANY}); do kubectl exec sleep -c sleep -- curl -s -o /dev/null '{URL}/status/200?'$i; done"
     outputs = [word for url in _urls(10 * MANY) for word in ("-o", "/dev/null", url)]
     bare = ["kubectl", "exec", "sleep", "-c", "sleep", "--", "curl", "-s", "-w", "%{http_code} ", "--parallel", *outputs]
     few, many = (bench.egressctl("verify", "-f", str(files[count])) for count in (MANY, 10 * MANY))
-    hundred = bench.compare(3, verify=few, loop=bench.shell(loop))
-    thousand = bench.compare(bench.rounds, verify=many, bare=lambda: bench.do(bare))
+    hundred = interleaved({"verify": few, "loop": bench.shell(loop)}, 3)
+    yield Figure(f"egressctl verify, {MANY} probes with their proof", hundred["verify"], None, "s")
+    yield Figure("  / a loop of kubectl exec ... curl", ratios(hundred["verify"], hundred["loop"]), 0.1, "x")
+    thousand = interleaved({"verify": many, "bare": lambda: bench.do(bare)}, bench.rounds)
+    yield Figure(f"egressctl verify, {10 * MANY} probes with their proof", thousand["verify"], None, "s")
+    yield Figure("  / bare curl --parallel in the pod", ratios(thousand["verify"], thousand["bare"]), 4.0, "x")
     bench.do([EGRESSCTL, "cleanup"])
-    return [
-        Figure(f"egressctl verify, {MANY} probes with their proof", median(hundred["verify"]), None, "s"),
-        Figure("  / a loop of kubectl exec ... curl", ratio(hundred["verify"], hundred["loop"]), 0.1, "x"),
-        Figure(f"egressctl verify, {10 * MANY} probes with their proof", median(thousand["verify"]), None, "s"),
-        Figure("  / bare curl --parallel in the pod", ratio(thousand["verify"], thousand["bare"]), 4.0, "x"),
-    ]
 
 
 def _urls(count: int) -> list[str]:
@@ -174,13 +153,13 @@ def _probes(count: int) -> dict[str, Any]:
         "kind": "EgressTarget",
         "metadata": {"name": "wikipedia"},
         "spec": {
-            "serviceEntry": yaml.safe_load(output(EGRESSCTL, "render", "wikipedia"))["spec"],
+            "serviceEntry": yaml.safe_load(output([EGRESSCTL, "render", "wikipedia"]))["spec"],
             "probes": [{"name": f"p{index}", "url": url} for index, url in enumerate(_urls(count))],
         },
     }
 
 
-def among_others(bench: Bench) -> list[Figure]:
+def among_others(bench: Bench) -> Iterator[Figure]:
     """(c) Our commands among a thousand entries of other people, against the same without, and against scripts there.
 
     One dump of that sidecar takes kubectl longer than the whole of `verify` without the others, and its following a
@@ -189,46 +168,40 @@ def among_others(bench: Bench) -> list[Figure]:
     alone = _among(bench)
     with crowd(bench):
         crowded = _among(bench)
-        memory = max(bench.largest(*argv) for argv in (("create", "wikipedia"), ("verify",), ("cleanup",), ("list",)))
+        commands = (("create", "wikipedia"), ("verify",), ("cleanup",), ("list",))
+        memory = max(bench.do([EGRESSCTL, *each]) for each in commands)
 
-    def times(name: str, less: str = "") -> float:
+    def times(name: str, less: str = "") -> list[float]:
         own, others = (median(found[name]) - (median(found[less]) if less else 0) for found in (alone, crowded))
-        return others / own
+        return [others / own]
 
-    return [
-        Figure(f"egressctl list among {OTHERS} entries / alone", times("list"), 2.0, "x"),
-        Figure(f"egressctl cleanup --no-wait among {OTHERS} entries / alone", times("cleanup --no-wait"), 2.0, "x"),
-        Figure(f"egressctl verify among {OTHERS} entries / alone", times("verify"), None, "x"),
-        Figure("  the same, each less one dump by kubectl", times("verify", less="dump"), 2.0, "x"),
-        Figure("  / a script that asks the same, among them", ratio(crowded["verify"], crowded["script"]), 1.0, "x"),
-        Figure(f"egressctl cleanup among {OTHERS} entries / alone", times("cleanup"), None, "x"),
-        Figure("  / a script that asks the same, among them", ratio(crowded["cleanup"], crowded["cleanup script"]), 1.0, "x"),
-        Figure("  the most memory of any", memory, 250.0, "MB"),
-    ]
+    verify, cleanup = (ratios(crowded[name], crowded[f"{name} script"]) for name in ("verify", "cleanup"))
+    yield Figure(f"egressctl list among {OTHERS} entries / alone", times("list"), 2.0, "x")
+    yield Figure(f"egressctl cleanup --no-wait among {OTHERS} entries / alone", times("cleanup --no-wait"), 2.0, "x")
+    yield Figure(f"egressctl verify among {OTHERS} entries / alone", times("verify"), None, "x")
+    yield Figure("  the same, each less one dump by kubectl", times("verify", less="dump"), 2.0, "x")
+    yield Figure("  / a script that asks the same, among them", verify, 1.0, "x")
+    yield Figure(f"egressctl cleanup among {OTHERS} entries / alone", times("cleanup"), None, "x")
+    yield Figure("  / a script that asks the same, among them", cleanup, 1.0, "x")
+    yield Figure("  the most memory of any", [memory], 250.0, "MB")
 
 
 def _among(bench: Bench) -> dict[str, list[float]]:
     """Measure each command in turn; what makes the entry anew for a cleanup is not measured."""
     entry, create = bench.entry(), bench.egressctl("create", "wikipedia")
     create()
-    looking = bench.compare(
-        bench.rounds,
-        verify=bench.egressctl("verify", "wikipedia"),
-        script=bench.shell(SAME_AS_VERIFY),
-        dump=bench.shell(ONE_DUMP),
-        list=bench.egressctl("list"),
-    )
+    looking = {
+        "verify": bench.egressctl("verify", "wikipedia"),
+        "verify script": bench.shell(SAME_AS_VERIFY),
+        "dump": bench.shell(ONE_DUMP),
+        "list": bench.egressctl("list"),
+    }
     removing = {
         "cleanup": bench.egressctl("cleanup", "wikipedia"),
         "cleanup script": bench.shell(SAME_AS_CLEANUP, entry=entry),
         "cleanup --no-wait": bench.egressctl("cleanup", "wikipedia", "--no-wait"),
     }
-    found: dict[str, list[float]] = {name: [] for name in removing}
-    for _ in range(5):
-        for name, call in removing.items():
-            create()
-            found[name].append(seconds(call))
-    return looking | found
+    return interleaved(looking, bench.rounds) | interleaved(removing, 5, before=create)
 
 
 @contextmanager
@@ -247,19 +220,20 @@ def crowd(bench: Bench) -> Iterator[None]:
     for each in entries:
         bench.real.post(f"{ENTRIES}/other/serviceentries", each)
     bench.real.until(lambda: hosts(bench, OTHER) == OTHERS, "the sidecar's configuration of a thousand entries")
-    yield
-    bench.empty("other")
-    bench.real.until(lambda: hosts(bench, OTHER) == 0, "the end of the thousand entries")
+    try:
+        yield
+    finally:
+        bench.empty("other")
+        bench.real.until(lambda: hosts(bench, OTHER) == 0, "the end of the thousand entries")
 
 
 def hosts(bench: Bench, pattern: str) -> int:
     """Return for how many hosts of this form the sidecar has an Envoy cluster."""
     ask = ["kubectl", "exec", "sleep", "-c", "istio-proxy", "--", "pilot-agent", "request", "GET", "clusters?format=json"]
-    said = subprocess.run(ask, env=bench.environment, capture_output=True, text=True, check=False).stdout
-    return len(set(re.findall(pattern, said)))
+    return len(set(re.findall(pattern, output(ask, bench.environment))))
 
 
-def many_targets(bench: Bench) -> list[Figure]:
+def many_targets(bench: Bench) -> Iterator[Figure]:
     """(d) Two hundred targets from one file, against kubectl apply of the same manifests."""
     documents: list[dict[str, Any]] = [
         {
@@ -274,27 +248,19 @@ def many_targets(bench: Bench) -> list[Figure]:
         for index in range(TARGETS)
     ]
     targets, manifests = bench.write("targets.yaml", documents), bench.folder / "manifests.yaml"
-    manifests.write_text(output(EGRESSCTL, "render", "-f", str(targets)))
-    calls: dict[str, Callable[[], None]] = {
+    manifests.write_text(output([EGRESSCTL, "render", "-f", str(targets)]))
+    calls = {
         "create": bench.egressctl("create", "-f", str(targets), "--no-wait"),
         "apply": bench.shell("kubectl apply -f {file}", file=manifests),
         "waiting": bench.egressctl("create", "-f", str(targets)),
     }
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    for index in range(6):
-        for name, call in calls.items():
-            taken = seconds(call)
-            bench.empty("default")
-            if index:
-                found[name].append(taken)
-    return [
-        Figure(f"egressctl create -f, {TARGETS} targets, --no-wait", median(found["create"]), None, "s"),
-        Figure("  / kubectl apply -f of the same manifests", ratio(found["create"], found["apply"]), 1.0, "x"),
-        Figure("  the same and waiting for the sidecar", median(found["waiting"]), None, "s"),
-    ]
+    found = interleaved(calls, 5, after=lambda: bench.empty("default"))
+    yield Figure(f"egressctl create -f, {TARGETS} targets, --no-wait", found["create"], None, "s")
+    yield Figure("  / kubectl apply -f of the same manifests", ratios(found["create"], found["apply"]), 1.0, "x")
+    yield Figure("  the same and waiting for the sidecar", found["waiting"], None, "s")
 
 
-def every_entry(bench: Bench) -> list[Figure]:
+def every_entry(bench: Bench) -> Iterator[Figure]:
     """(e) The same as on the lab, whose figure has the limit: here an exec of kubectl takes two thirds of its time there."""
     return others.every_entry(bench.environment, bench.folder, "a real API server", None)
 
@@ -308,17 +274,24 @@ PARTS = {
 }
 
 
-def measured(rounds: int, only: str) -> list[Figure]:
+def measure(results: Results, rounds: int, only: str) -> None:
     """Start the control plane and the data plane, and measure the parts whose letters are wanted."""
-    parts = [part for name, part in PARTS.items() if name[0] in only]
+    parts = {name: part for name, part in PARTS.items() if name[0] in only}
     found = binaries.find()
     missing = found if isinstance(found, str) else "" if shutil.which("kubectl") else "kubectl is not on this machine"
     if not parts:
-        return []
+        return
     if isinstance(found, str) or missing:
-        print(f"left out: all on a real kube-apiserver: {missing}")
-        return []
+        tell(f"left out: all on a real kube-apiserver: {missing}")
+        return
     home = Path(os.environ["EGRESSCTL_LAB_HOME"])
-    with RealCluster(home / "real", found) as running, running.data_plane(f"bench-{os.getpid()}"):
+    with (
+        results.part("all on a real kube-apiserver"),
+        RealCluster(home / "real", found) as running,
+        running.data_plane(f"bench-{os.getpid()}"),
+    ):
         bench = Bench(running, home, rounds)
-        return [figure for part in parts for figure in part(bench)]
+        for name, part in parts.items():
+            with results.part(name):
+                bench.empty("default")
+            results.take(name, partial(part, bench))
