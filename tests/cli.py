@@ -21,7 +21,7 @@ from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate
-from egressctl.manifests.service_entry import render
+from egressctl.manifests.service_entry import render_entry
 from egressctl.mesh.client import Mesh
 from egressctl.model.probe import Target
 from endpoint import TestEndpoint
@@ -235,9 +235,9 @@ def entry(name: str = "wikipedia-ext", **spec: Any) -> dict[str, Any]:
 
 def made(lab: Lab, target: Target | None = None, run_id: str = "0badcafe") -> dict[str, Any]:
     """Apply a target as `create` does, in this process, and return it once the lab's sidecar has it."""
-    target = target or lookup.get("wikipedia")
+    target = target or lookup.get_target("wikipedia")
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
-    manifest = render(target, namespace="default", api_version=mesh.api_version, run_id=run_id)
+    manifest = render_entry(target, namespace="default", api_version=mesh.api_version, run_id=run_id)
     _, applied = mesh.apply(manifest, manager=mesh.field_manager)
     assert eventually(lambda: sidecar_has(lab, target.spec["hosts"][0], target.spec["ports"][0]["number"]))
     return dict(applied)

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from egressctl.lab.api.server import Container, Endpoint, EndpointSettings, EnterPlan, serve
+from egressctl.lab.api.server import ApiEndpoint, Container, EndpointSettings, EnterPlan, serve_api
 
 TOKEN = "a-token-for-tests"
 ENTRIES = "/apis/networking.istio.io/v1/namespaces/default/serviceentries"
@@ -137,7 +137,7 @@ class TestEndpoint:
         self.authority, key = self_signed(self.directory)
         settings = EndpointSettings("127.0.0.1", 0, TOKEN, self.authority, key, self._enter, log=self._log)
         self.thread = LoopThread("endpoint")
-        self.endpoint: Endpoint = self.thread.run(serve(settings))
+        self.endpoint: ApiEndpoint = self.thread.run(serve_api(settings))
         self.port = self.endpoint.port
         self.url = f"https://127.0.0.1:{self.port}"
         self.kubeconfig = write_kubeconfig(self.directory / "kubeconfig", self.url, self.authority, TOKEN)

@@ -8,18 +8,18 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from egressctl.model.cause import Cause, CauseCode
-from egressctl.model.evidence import Capture, Evidence, Outcome, Source, Walk
+from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 WALK = Walk("0.0.0.0_443", "", "outbound|443||wikipedia.org", "208.80.154.224/27")
-OUTCOME = Outcome(0, "", 200, "208.80.154.224", 443, seconds={"total": 0.0215})
+OUTCOME = CurlOutcome(0, "", 200, "208.80.154.224", 443, seconds={"total": 0.0215})
 OPEN = ProbeResult(PORTAL, SOURCE, Verdict.OPEN, True, None, OUTCOME, Evidence(Capture.CAPTURED, walk=WALK))
 CAUSE = Cause(CauseCode.ENTRY_MISSING, "it is not there", "egressctl create wikipedia")
 BLOCKED = replace(
-    OPEN, verdict=Verdict.BLOCKED, held=False, cause=CAUSE, outcome=Outcome(35, "reset"),
+    OPEN, verdict=Verdict.BLOCKED, held=False, cause=CAUSE, outcome=CurlOutcome(35, "reset"),
     evidence=Evidence(Capture.CAPTURED, True, replace(WALK, envoy_cluster="BlackHoleCluster")),
 )  # fmt: skip
 CLOSED = replace(BLOCKED, held=True, probe=replace(PORTAL, expect=Expectation(Verdict.BLOCKED)))
@@ -69,7 +69,7 @@ some = settings(
 
 _causes = st.one_of(st.none(), st.builds(Cause, st.sampled_from(list(CauseCode)), TEXTS, TEXTS))
 _walks = st.one_of(st.none(), st.builds(Walk, TEXTS, TEXTS, st.one_of(st.none(), TEXTS), TEXTS))
-_outcomes = st.one_of(st.none(), st.builds(Outcome, st.sampled_from([0, 35]), TEXTS, seconds=st.just({"total": 0.5})))
+_outcomes = st.one_of(st.none(), st.builds(CurlOutcome, st.sampled_from([0, 35]), TEXTS, seconds=st.just({"total": 0.5})))
 _probes = st.builds(
     Probe,
     TEXTS.map("p{}".format),

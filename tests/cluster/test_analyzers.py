@@ -13,23 +13,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.cluster import RealCluster
-from egressctl.lint.checks.api_server import refusals
-from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
+from egressctl.lint.checks.api_server import api_server_findings
+from egressctl.lint.checks.istioctl_analyze import ADDRESSES_ADVISED, PROTOCOLS_DIFFER, istioctl_findings
 from egressctl.manifests.yaml_reader import Document
 from oddities import side_by_side
 
 COUNT = int(os.environ.get("EGRESSCTL_TEST_REFUSALS", "200"))
-CODES = {ADVISED: "IST0134", DIFFER: "IST0177"}
+CODES = {ADDRESSES_ADVISED: "IST0134", PROTOCOLS_DIFFER: "IST0177"}
 WARNED = "addresses-required"
 """What the API server says itself where IST0134 would be said: it is told once, as the API server's."""
 
 
 def ours(entries: Sequence[dict[str, Any]]) -> Counter[tuple[str, str]]:
     documents = [Document(each, f"{each['metadata']['namespace']}/{each['metadata']['name']}", {(): 1}) for each in entries]
-    told = Counter((CODES[found.rule], found.file) for found in analysed(documents))
+    told = Counter((CODES[found.rule], found.file) for found in istioctl_findings(documents))
     for document in documents:
         if not document.value.get("status", {}).get("addresses"):
-            told.update((CODES[ADVISED], found.file) for found in refusals(document) if found.rule == WARNED)
+            told.update((CODES[ADDRESSES_ADVISED], found.file) for found in api_server_findings(document) if found.rule == WARNED)
     return told
 
 

@@ -12,16 +12,16 @@ import yaml
 
 from cli import Cli, Ran, owned
 from cluster.cluster import RealCluster
-from egressctl.kube.rbac import RIGHTS, Rule, needed
+from egressctl.kube.rbac import RIGHTS, RbacRule, rules_needed
 from labs import Lab, eventually
 
 pytestmark = pytest.mark.parametrize("lab", ["kubernetes"], indirect=True)
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
-NEEDED = [Rule(rule.resource, (verb,)) for rule in needed(["run"]) for verb in rule.verbs]
-LISTED = Rule("serviceentries.networking.istio.io", ("list",))
+NEEDED = [RbacRule(rule.resource, (verb,)) for rule in rules_needed(["run"]) for verb in rule.verbs]
+LISTED = RbacRule("serviceentries.networking.istio.io", ("list",))
 EACH = [
-    (command, Rule(rule.resource, (verb,)))
+    (command, RbacRule(rule.resource, (verb,)))
     for command in ("verify", "cleanup", "create", "diff")
     for rule in RIGHTS[command]
     for verb in rule.verbs
@@ -39,7 +39,7 @@ def account(lab: Lab, real: RealCluster) -> Iterator[Path]:
     assert eventually(lambda: real.api("GET", f"{RBAC}/roles/egressctl")[0] == 404)
 
 
-def grant(real: RealCluster, printed: str, less: Rule | None = None) -> None:
+def grant(real: RealCluster, printed: str, less: RbacRule | None = None) -> None:
     """Apply what `egressctl rbac` printed, but for one right."""
     for manifest in yaml.safe_load_all(printed):
         if less and "rules" in manifest:
@@ -50,12 +50,12 @@ def grant(real: RealCluster, printed: str, less: Rule | None = None) -> None:
         assert status == 201, answer
 
 
-def _without(rule: dict[str, Any], less: Rule) -> dict[str, Any]:
+def _without(rule: dict[str, Any], less: RbacRule) -> dict[str, Any]:
     resource = ".".join(filter(None, (rule["resources"][0], rule["apiGroups"][0])))
     return {**rule, "verbs": [verb for verb in rule["verbs"] if resource != less.resource or verb not in less.verbs]}
 
 
-def may(real: RealCluster, right: Rule) -> bool:
+def may(real: RealCluster, right: RbacRule) -> bool:
     """Ask whether the ServiceAccount has a right; RBAC's rules take a moment to reach the authorizer."""
     resource, _, group = right.resource.partition(".")
     plural, _, sub = resource.partition("/")
@@ -64,7 +64,7 @@ def may(real: RealCluster, right: Rule) -> bool:
     return bool(real.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)["status"]["allowed"])
 
 
-def told(ran: Ran, right: Rule) -> None:
+def told(ran: Ran, right: RbacRule) -> None:
     """A right was missing: exit 3, the sentence that names it, and the command that grants it."""
     assert ran.code == 3, ran
     everything = " ".join((ran.stdout + ran.stderr).split())
@@ -85,14 +85,16 @@ class TestTheLeastRole:
     def test_proves_open_although_other_namespaces_cannot_be_read(self, cli: Cli, real: RealCluster, account: Path) -> None:
         grant(real, cli("rbac", "create", "verify").stdout)
         assert eventually(
-            lambda: all(may(real, Rule(each.resource, (verb,))) for each in needed(["create", "verify"]) for verb in each.verbs)
+            lambda: all(
+                may(real, RbacRule(each.resource, (verb,))) for each in rules_needed(["create", "verify"]) for verb in each.verbs
+            )
         )
         assert cli.at(account)("create", "wikipedia").code == 0
         ran = cli.at(account)("verify", "-o", "json")
         assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
 
     @pytest.mark.parametrize("right", NEEDED, ids=lambda right: f"{right.verbs[0]}-{right.resource.replace('/', '-')}")
-    def test_less_one_right_run_says_which(self, cli: Cli, lab: Lab, real: RealCluster, account: Path, right: Rule) -> None:
+    def test_less_one_right_run_says_which(self, cli: Cli, lab: Lab, real: RealCluster, account: Path, right: RbacRule) -> None:
         grant(real, cli("rbac").stdout, right)
         assert eventually(lambda: all(may(real, each) == (each != right) for each in NEEDED))
         told(cli.at(account)("run", "wikipedia"), right)
@@ -104,21 +106,21 @@ class TestTheLeastRole:
         ids=lambda value: value if isinstance(value, str) else f"{value.verbs[0]}-{value.resource.replace('/', '-')}",
     )
     def test_less_one_right_each_command_says_which(
-        self, cli: Cli, lab: Lab, real: RealCluster, account: Path, command: str, right: Rule
+        self, cli: Cli, lab: Lab, real: RealCluster, account: Path, command: str, right: RbacRule
     ) -> None:
         if command not in ("create", "diff"):
             assert cli("create", "wikipedia").code == 0
         grant(real, cli("rbac", command).stdout, right)
-        rules = [Rule(rule.resource, (verb,)) for rule in RIGHTS[command] for verb in rule.verbs]
+        rules = [RbacRule(rule.resource, (verb,)) for rule in RIGHTS[command] for verb in rule.verbs]
         assert eventually(lambda: all(may(real, each) == (each != right) for each in rules))
         told(cli.at(account)(command, "wikipedia"), right)
-        if right in [Rule("serviceentries.networking.istio.io", (verb,)) for verb in ("get", "list", "delete")]:
+        if right in [RbacRule("serviceentries.networking.istio.io", (verb,)) for verb in ("get", "list", "delete")]:
             assert owned(lab) == ([] if command in ("create", "diff") else ["serviceentry/wikipedia-ext"])
 
     def test_verify_without_the_list_has_no_proof(self, cli: Cli, real: RealCluster, account: Path) -> None:
         assert cli("create", "wikipedia").code == 0
         grant(real, cli("rbac", "verify").stdout, LISTED)
-        assert eventually(lambda: may(real, Rule("pods/exec", ("create",))))
+        assert eventually(lambda: may(real, RbacRule("pods/exec", ("create",))))
         ran = cli.at(account)("verify", "wikipedia", "-o", "json")
         assert (ran.code, ran.judged) == (4, [("unproven", "evidence-lost")] * 2)
         assert "listed" in ran.probes[0]["cause"]["message"]

@@ -130,7 +130,7 @@ class TestWhoAsks:
 def test_both_protocols_of_exec_bring_the_output(lab: Lab, monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     monkeypatch.setattr(kube_exec, "PROTOCOLS", [protocol])
     api = connect(ConnectOptions(kubeconfig=str(lab.kubeconfig)))
-    ran = kube_exec.run(api, "default", "sleep", "sleep", ("echo", "hello"), timeout=30)
+    ran = kube_exec.run_in_container(api, "default", "sleep", "sleep", ("echo", "hello"), timeout=30)
     assert (ran.stdout, ran.error) == (b"hello\n", "")
 
 

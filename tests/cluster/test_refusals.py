@@ -19,8 +19,8 @@ import yaml
 
 from cluster.cluster import HOST, RealCluster
 from docs.pages import ROOT, read
-from egressctl.lint.api_server_rules import REFUSED, WARNED
-from egressctl.lint.checks.api_server import refusals
+from egressctl.lint.api_server_rules import REFUSAL_RULES, WARNING_RULES
+from egressctl.lint.checks.api_server import api_server_findings
 from egressctl.lint.rules import Finding, Severity
 from egressctl.manifests.yaml_reader import Document
 from oddities import manifest
@@ -66,7 +66,7 @@ def asked(real: RealCluster) -> Iterator[Asked]:
 
 def said(entry: dict[str, Any]) -> tuple[list[Finding], list[str]]:
     """Return the errors, and the texts of the warnings."""
-    found = refusals(Document(json.loads(json.dumps(entry)), "entry.yaml", {(): 1}), "default")
+    found = api_server_findings(Document(json.loads(json.dumps(entry)), "entry.yaml", {(): 1}), "default")
     errors = [each for each in found if each.severity is Severity.ERROR]
     return errors, sorted({each.message for each in found if each.severity is Severity.WARNING})
 
@@ -108,11 +108,11 @@ def test_unknown_fields_are_those_that_strict_decoding_names(asked: Asked) -> No
     assert sorted(named) == sorted(each.message for each in said(entry)[0])
 
 
-@pytest.mark.parametrize("rule", [*REFUSED, *WARNED])
+@pytest.mark.parametrize("rule", [*REFUSAL_RULES, *WARNING_RULES])
 def test_the_example_on_the_page_of_a_rule_is_an_example(asked: Asked, rule: str) -> None:
     page = read(ROOT / "docs" / "rules" / f"{rule}.md")
     entry = yaml.safe_load(next(block.body for block in page.blocks if block.language == "yaml"))
     answer = asked(entry)
     assert agreed(entry, answer), answer
-    assert (answer.status != 201) == (rule in REFUSED)
-    assert bool(answer.warnings) == (rule in WARNED)
+    assert (answer.status != 201) == (rule in REFUSAL_RULES)
+    assert bool(answer.warnings) == (rule in WARNING_RULES)

@@ -46,7 +46,7 @@ def start(chain: Path, namespace_of: Callable[[str], dict[str, Any]]) -> Threadi
 def _injected(request: dict[str, Any], namespace_of: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     pod = request["object"]
     pod["metadata"].setdefault("name", pod["metadata"].get("generateName", ""))
-    injected = pods.admitted(pod, namespace_of(request["namespace"]))
+    injected = pods.admit_pod(pod, namespace_of(request["namespace"]))
     has_sidecar = pods.PROXY in [each["name"] for each in injected["spec"].get("initContainers", [])]
     if not has_sidecar or request["namespace"] == pods.SIDECAR_NAMESPACE:
         injected["spec"]["nodeName"] = pods.NODE

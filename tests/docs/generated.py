@@ -27,15 +27,15 @@ from egressctl.cli import main
 from egressctl.cli.registry import COMMANDS
 from egressctl.errors import Problem
 from egressctl.lint import dry_run, files, live, manifest_files
-from egressctl.lint.checks.api_server import refusals
-from egressctl.lint.checks.istioctl_analyze import analysed
-from egressctl.lint.checks.stale_blocks import known_for
-from egressctl.lint.rules import RULES, UNREAD, Finding, Linted, chosen
+from egressctl.lint.checks.api_server import api_server_findings
+from egressctl.lint.checks.istioctl_analyze import istioctl_findings
+from egressctl.lint.checks.stale_blocks import known_targets_for
+from egressctl.lint.rules import RULES, UNREADABLE_FILE_RULES, Finding, LintResult, select_findings
 from egressctl.manifests import service_entry
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.mesh import curl, dns, old_curl
 from egressctl.model.cause import CauseCode
-from egressctl.model.entry import Surroundings
+from egressctl.model.entry import MeshObjects
 from egressctl.model.probe import Expectation, Probe
 from egressctl.report import lint_formats
 
@@ -102,9 +102,9 @@ def rule_example(name: str) -> str:
     """Return what lint says of the example on a rule's page, by that rule."""
     page = read(ROOT / "docs" / "rules" / f"{name}.md")
     texts = {block.remark.split()[1]: block.body for block in page.blocks if block.remark.startswith("lint ")}
-    found = Linted(chosen(list(_linted(name, texts)), frozenset({name}), UNREAD - {name}))
+    found = LintResult(select_findings(list(_linted(name, texts)), frozenset({name}), UNREADABLE_FILE_RULES - {name}))
     assert found.findings, f"the example on the page of {name} shows nothing"
-    return _fenced(lint_formats.text(found, "table", 0, "/"))
+    return _fenced(lint_formats.lint_text(found, "table", 0, "/"))
 
 
 def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
@@ -113,7 +113,10 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "entry.yaml"
             file.write_bytes(b"kind: ServiceEntry  # caf\xe9")
-            yield from (each._replace(file=file.name, where=file.name) for each in manifest_files.read([str(file)]).findings)
+            yield from (
+                each._replace(file=file.name, where=file.name)
+                for each in manifest_files.read_manifest_files([str(file)]).findings
+            )
         return
     if name == "crowded-port":
         [text] = texts.values()
@@ -122,33 +125,33 @@ def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
             f"partner-{n}.yaml": text.replace("partner-0", f"partner-{n}").replace("10.0.0.0/24", b) for n, b in enumerate(blocks)
         }
     if name in ("takes-traffic", "returns-traffic"):
-        there = [service_entry.read(each.value) for each in parse(texts["snapshot.yaml"], "").documents]
-        base = files.Base(Surroundings(entries=tuple(there)), "snapshot")
+        there = [service_entry.read_entry(each.value) for each in parse_yaml(texts["snapshot.yaml"], "").documents]
+        base = files.ComparisonBase(MeshObjects(entries=tuple(there)), "snapshot")
         texts = {file: text for file, text in texts.items() if file != "snapshot.yaml"}
-        yield from files.lint(manifest_files.of(texts), "default", known_for, base=base).findings
+        yield from files.lint_files(manifest_files.manifests_of_texts(texts), "default", known_targets_for, base=base).findings
         return
     if name in ("refused-by-server", "warned-by-server"):
-        [document] = parse(texts["entry.yaml"], "entry.yaml").documents
+        [document] = parse_yaml(texts["entry.yaml"], "entry.yaml").documents
         refusal = Problem("CIDR addresses are allowed only for NONE/STATIC resolution types", "spec")
         warning = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled"
-        yield from dry_run.refused(document, [refusal], "default")
-        yield from dry_run.warned(document, [warning], "default")
+        yield from dry_run.refusal_findings(document, [refusal], "default")
+        yield from dry_run.warning_findings(document, [warning], "default")
         return
     if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
-        yield from files.lint(manifest_files.of(texts), "default", known_for).findings
+        yield from files.lint_files(manifest_files.manifests_of_texts(texts), "default", known_targets_for).findings
         return
-    objects = [document.value for text in texts.values() for document in parse(text, "").documents]
+    objects = [document.value for text in texts.values() for document in parse_yaml(text, "").documents]
     [entry] = [each for each in objects if each["kind"] == "ServiceEntry"]
-    around = Surroundings(services=tuple(each for each in objects if each["kind"] == "Service"), namespaces={"default": {}})
-    yield from live.on_server(entry)
-    yield from live.findings(service_entry.read(entry), around, "default")
+    around = MeshObjects(services=tuple(each for each in objects if each["kind"] == "Service"), namespaces={"default": {}})
+    yield from live.questionable_spec_findings(entry)
+    yield from live.entry_findings(service_entry.read_entry(entry), around, "default")
 
 
 def found(rule: str) -> str:
     """Return what is found in the example on the page of a rule that looks at manifests alone."""
     example = next(block.body for block in read(ROOT / "docs" / "rules" / f"{rule}.md").blocks if block.language == "yaml")
-    documents = parse(example, "entry.yaml").documents
-    told = [finding for each in documents for finding in refusals(each)] + analysed(documents)
+    documents = parse_yaml(example, "entry.yaml").documents
+    told = [finding for each in documents for finding in api_server_findings(each)] + istioctl_findings(documents)
     lines = [f"line {each.line}, {each.where}: {each.message}\n  {each.hint}" for each in told if each.rule == rule]
     return _fenced("\n".join(lines))
 
@@ -206,13 +209,13 @@ def alarms() -> str:
 def catalogue() -> str:
     """Return the table of the built-in targets: what of a list is called, what only calls in, the list and its day."""
     rows = ["| target | called | only calls in | from | of |", "| --- | --- | --- | --- | --- |"]
-    for name in lookup.names():
-        family = lookup.family(name)
+    for name in lookup.catalog_names():
+        family = lookup.find_family(name)
         shown = "/".join((name, *(part.upper() for part in family.parts))) if family else name
-        for source in lookup.sources(name):
+        for source in lookup.sources_of_target(name):
             called = [f"{part} {', '.join(f'`{each}`' for each in names)}" for part, names in source.select]
             called = called or (
-                ["all of the list"] if source.ranges else [f"`{host}`" for host in lookup.get(name).spec["hosts"]]
+                ["all of the list"] if source.ranges else [f"`{host}`" for host in lookup.get_target(name).spec["hosts"]]
             )
             calls_in = ", ".join(f"`{each}`" for each in source.calls_in)
             rows.append(f"| `{shown}` | {', '.join(called)} | {calls_in} | <{source.url}> | {source.checked} |")
@@ -230,44 +233,44 @@ def formats() -> str:
 def exec_probe() -> str:
     """Return the command line that one exec with two probes is: one that reads a body, and one that does not."""
     extracting = Probe("articles", "URL-2", extract={"articles": "(.*)"})
-    return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1"), extracting], curl.LIMITS)))
+    return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1"), extracting], curl.DEFAULT_LIMITS)))
 
 
 def exec_many() -> str:
     """Return the command line that one exec of many probes is, shown with six."""
-    return _fenced(shlex.join(curl.probe_argv([Probe(f"p{n}", f"URL-{n}") for n in range(1, 7)], curl.LIMITS)))
+    return _fenced(shlex.join(curl.probe_argv([Probe(f"p{n}", f"URL-{n}") for n in range(1, 7)], curl.DEFAULT_LIMITS)))
 
 
 def exec_derived() -> str:
     """Return the command line of a derived probe, for which any status will do."""
-    return _fenced(shlex.join(curl.probe_argv([Probe("https", "URL-1", Expectation(status=None))], curl.LIMITS)))
+    return _fenced(shlex.join(curl.probe_argv([Probe("https", "URL-1", Expectation(status=None))], curl.DEFAULT_LIMITS)))
 
 
 def exec_around() -> str:
     """Return the command line of a probe of `--around`, which connects elsewhere than the URL's host resolves to."""
     probe = Probe("around", "URL-1", Expectation(status=None), connect_ip="ADDRESS")
-    return _fenced(shlex.join(curl.probe_argv([probe], curl.LIMITS)))
+    return _fenced(shlex.join(curl.probe_argv([probe], curl.DEFAULT_LIMITS)))
 
 
 def exec_again() -> str:
     """Return the command line of a probe that is sent once more, from local ports of its own."""
-    limits = replace(curl.LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    limits = replace(curl.DEFAULT_LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
     return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1")], limits)))
 
 
 def exec_companion() -> str:
     """Return the command line of a companion connection."""
-    return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.LIMITS)))
+    return _fenced(shlex.join(curl.companion_argv([("ADDRESS", 443)], curl.DEFAULT_LIMITS)))
 
 
 def exec_old() -> str:
     """Return the command line of a probe for a curl before 7.75."""
-    return _fenced(shlex.join(old_curl.argv(curl.probe_argv([Probe("portal", "URL-1")], curl.LIMITS))))
+    return _fenced(shlex.join(old_curl.old_curl_argv(curl.probe_argv([Probe("portal", "URL-1")], curl.DEFAULT_LIMITS))))
 
 
 def exec_resolve() -> str:
     """Return the command line that resolves a name."""
-    return _fenced(shlex.join(dns.argv("HOST")))
+    return _fenced(shlex.join(dns.getent_argv("HOST")))
 
 
 def exec_version() -> str:

@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from egressctl.catalog import lookup
-from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
+from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.model.cause import CauseCode
-from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
-from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
+from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
-from egressctl.report.tree import picture
-from egressctl.verify.causes import Situation
-from egressctl.verify.collect import unasked
+from egressctl.report.tree import draw_probe
+from egressctl.verify.causes import Case
+from egressctl.verify.collect import inconclusive_result
 from egressctl.verify.evidence import Question
-from egressctl.verify.verdict import result
+from egressctl.verify.verdict import judge_probe
 
 IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
-TARGET = lookup.get("wikipedia")
+TARGET = lookup.get_target("wikipedia")
 PORTAL, ARTICLES = TARGET.probes
-ENTRY = read(render(TARGET, namespace="default", api_version=OFFLINE_VERSION, run_id="5f0c3a1e"))
+ENTRY = read_entry(render_entry(TARGET, namespace="default", api_version=OFFLINE_VERSION, run_id="5f0c3a1e"))
 OWN = Walk("0.0.0.0_443", "outbound|443||wikipedia.org", "outbound|443||wikipedia.org", "208.80.154.224/27")
 BLACKHOLE = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "BlackHoleCluster")
 PASSTHROUGH = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "PassthroughCluster")
@@ -39,7 +39,7 @@ IMPORTS_LITTLE: Manifest = {
     "spec": {"egress": [{"hosts": ["istio-system/*"]}]},
 }
 
-ANSWER = Outcome(
+ANSWER = CurlOutcome(
     0,
     http_status=200,
     remote_ip=IP,
@@ -56,20 +56,20 @@ LET_OUT = Evidence(capture=Capture.CAPTURED, walk=PASSTHROUGH, counted=True, cou
 
 
 def _at(
-    outcome: Outcome,
+    outcome: CurlOutcome,
     evidence: Evidence,
     *,
     probe: Probe = PORTAL,
     source: Source = SOURCE,
     name: str = ENTRY.name,
     entry: ServiceEntry | None = ENTRY,
-    around: Surroundings | None = None,
+    around: MeshObjects | None = None,
 ) -> ProbeResult:
-    return result(Situation(probe, source, outcome, evidence, name, entry, around))
+    return judge_probe(Case(probe, source, outcome, evidence, name, entry, around))
 
 
 def _never_asked(code: CauseCode) -> ProbeResult:
-    return unasked(Question(PORTAL, ENTRY.name, ENTRY), SOURCE, code, "")
+    return inconclusive_result(Question(PORTAL, ENTRY.name, ENTRY), SOURCE, code, "")
 
 
 def _beyond(exit_code: int, error: str) -> ProbeResult:
@@ -86,7 +86,7 @@ RESULTS: Mapping[CauseCode, ProbeResult] = {
     ),
     CauseCode.HOST_NOT_LISTED: _at(CUT, REFUSED, entry=replace(ENTRY, hosts=("en.wikipedia.org",), ports=(TLS,))),
     CauseCode.PROTOCOL_MISMATCH: _at(ANSWER, replace(LET_OUT, walk=DEFAULT), entry=replace(ENTRY, ports=(HTTP,))),
-    CauseCode.HIDDEN_BY_SIDECAR: _at(CUT, REFUSED, around=Surroundings(sidecars=(IMPORTS_LITTLE,))),
+    CauseCode.HIDDEN_BY_SIDECAR: _at(CUT, REFUSED, around=MeshObjects(sidecars=(IMPORTS_LITTLE,))),
     CauseCode.REJECTED_BY_PROXY: _at(
         CUT, replace(REFUSED, refused="error adding listener '0.0.0.0_443': filter 'istio.alpn' is not known")
     ),
@@ -107,7 +107,9 @@ RESULTS: Mapping[CauseCode, ProbeResult] = {
     CauseCode.NOT_PROPAGATED: _at(CUT, REFUSED),
     CauseCode.NOT_CAPTURED: _at(ANSWER, replace(CARRIED, capture=Capture.NOT_CAPTURED)),
     CauseCode.AMBIENT: _at(ANSWER, Evidence(), source=replace(SOURCE, proxy=None, ambient=True)),
-    CauseCode.NAME_RESOLUTION: _at(Outcome(6, "Could not resolve host: www.wikipedia.org", seconds={"total": 0.01}), Evidence()),
+    CauseCode.NAME_RESOLUTION: _at(
+        CurlOutcome(6, "Could not resolve host: www.wikipedia.org", seconds={"total": 0.01}), Evidence()
+    ),
     CauseCode.CONNECT_REFUSED: _at(CUT, replace(CARRIED, counts=Counts(opened=1, connect_failed=1))),
     CauseCode.CONNECT_TIMEOUT: _at(
         replace(SILENT, error="SSL connection timeout", seconds={"connect": 0.01, "total": 5.0}),
@@ -130,4 +132,4 @@ RESULTS: Mapping[CauseCode, ProbeResult] = {
 
 def drawn(code: CauseCode) -> str:
     """Return the picture that `verify` draws of a cause's situation."""
-    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in picture(RESULTS[code]))
+    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in draw_probe(RESULTS[code]))

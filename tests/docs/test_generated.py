@@ -11,10 +11,10 @@ from docs.generated import GROUPS, subcommands, text_of
 from docs.pages import REWRITE, ROOT, Page, pages, read
 from docs.situations import RESULTS
 from egressctl import errors
-from egressctl.lint.checks.api_server import refusals
-from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, analysed
+from egressctl.lint.checks.api_server import api_server_findings
+from egressctl.lint.checks.istioctl_analyze import ADDRESSES_ADVISED, PROTOCOLS_DIFFER, istioctl_findings
 from egressctl.lint.rules import ISTIO_RULES, RULES
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method
 from egressctl.model.probe import Verdict
@@ -60,7 +60,7 @@ def test_there_is_no_page_of_a_cause_that_does_not_exist() -> None:
     assert {path.stem for path in (DOCS / "causes").glob("*.md")} == {*CauseCode, "index"}
 
 
-PAGES_OF_MANIFESTS = sorted({*ISTIO_RULES, ADVISED, DIFFER})
+PAGES_OF_MANIFESTS = sorted({*ISTIO_RULES, ADDRESSES_ADVISED, PROTOCOLS_DIFFER})
 """The rules that look at manifests alone."""
 
 
@@ -70,8 +70,10 @@ def test_the_page_of_a_rule_shows_an_example_of_it_and_of_nothing_else(rule: str
     assert page.text.startswith(f"# {rule}\n")
     assert [name for name, *_ in page.generated] == [f"found {rule}"]
     assert {"## An example", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE))
-    documents = parse(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
-    told = {finding.rule for each in documents for finding in refusals(each)} | {each.rule for each in analysed(documents)}
+    documents = parse_yaml(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
+    told = {finding.rule for each in documents for finding in api_server_findings(each)} | {
+        each.rule for each in istioctl_findings(documents)
+    }
     assert told == {rule}
 
 
@@ -100,7 +102,7 @@ def _rows(page: Page, first: str) -> list[tuple[str, ...]]:
 def _exit_codes() -> set[int]:
     own = {0, 70} | {128 + number for number in (signal.SIGINT, signal.SIGTERM)}
     classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.EgressctlError)]
-    return own | {each.exit_code for each in classes} | {exit_codes.of_probe(each, False) for each in RESULTS.values()}
+    return own | {each.exit_code for each in classes} | {exit_codes.exit_code_of_probe(each, False) for each in RESULTS.values()}
 
 
 def test_the_readme_has_the_table_of_exit_codes_that_the_reference_has() -> None:

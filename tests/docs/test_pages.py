@@ -10,11 +10,11 @@ import typer
 
 from docs.pages import ROOT, Block, Page, pages, read
 from egressctl.catalog import families
-from egressctl.cli.kubectl_flags import normalise
-from egressctl.cli.registry import COMMANDS, app_of
+from egressctl.cli.kubectl_flags import normalise_arguments
+from egressctl.cli.registry import COMMANDS, build_app
 from egressctl.errors import InvalidInput
-from egressctl.manifests.egress_target import load
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.egress_target import load_targets
+from egressctl.manifests.yaml_reader import parse_yaml
 
 PAGES = pages()
 LANGUAGES = {"console", "text", "yaml", "json"}
@@ -65,13 +65,13 @@ TARGETS = [
 def test_target_files_on_the_pages_are_what_they_are_said_to_be(page: Page, block: Block) -> None:
     if block.remark.endswith(", wrong"):
         with pytest.raises(InvalidInput):
-            load(block.body, page.name)
+            load_targets(block.body, page.name)
     elif f"kind: {families.KIND}" in block.body:
-        [document] = parse(block.body, page.name).documents
-        family = families.read(document)
-        assert [load(families.target_text(family, member), page.name) for member in family.members]
+        [document] = parse_yaml(block.body, page.name).documents
+        family = families.read_family(document)
+        assert [load_targets(families.target_text(family, member), page.name) for member in family.members]
     else:
-        assert load(block.body, page.name)
+        assert load_targets(block.body, page.name)
 
 
 IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"(kubectl )?egressctl [a-z]", piece)})
@@ -79,9 +79,9 @@ IN_PROSE = sorted({piece for page in PAGES for piece in page.code if re.match(r"
 
 @pytest.mark.parametrize("line", IN_PROSE)
 def test_command_lines_in_the_prose_can_be_typed(line: str) -> None:
-    words = normalise(shlex.split(line.removeprefix("kubectl ").partition(" | ")[0])[1:])
+    words = normalise_arguments(shlex.split(line.removeprefix("kubectl ").partition(" | ")[0])[1:])
     command = next(each for each in COMMANDS if each[0] == words[0])
-    group = typer.main.get_command(app_of(*command))
+    group = typer.main.get_command(build_app(*command))
     context = group.make_context("egressctl", list(words[:1]), resilient_parsing=True)
     while hasattr(group, "resolve_command"):
         name, found, words = group.resolve_command(context, words)

@@ -18,7 +18,7 @@ class Share(StrEnum):
     NONE = "no"
 
 
-class Cover:
+class AddressSet:
     """The addresses of IPv4 blocks; what is none is passed over."""
 
     def __init__(self, blocks: Iterable[str]) -> None:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from egressctl.catalog.diff_rows import DIFFERENT, Row, Sides, rows
-from egressctl.catalog.fetch_all import Called, lists, published, recorded, resolved
+from egressctl.catalog.fetch_all import PublishedRanges, fetch_lists, fetchable_sources, read_recorded_lists, resolve_probe_hosts
 from egressctl.errors import EgressctlError, InvalidInput
-from egressctl.manifests.egress_target import read_file
-from egressctl.manifests.published import Source
-from egressctl.manifests.service_entry import KIND, LABEL_TARGET, read
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.egress_target import read_target_file
+from egressctl.manifests.published import PublishedSource
+from egressctl.manifests.service_entry import KIND, LABEL_TARGET, read_entry
+from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress
@@ -22,20 +22,20 @@ _OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
 """What egressctl calls the entry of a target, or one of its entries where it needs several."""
 
 
-class Subject(NamedTuple):
+class TargetWithEntries(NamedTuple):
     """A target of the catalogue, and the entries that are held against it: None where none were asked for.
 
     `unasked` has a sentence for what was to be asked and could not be; `where` says of which namespace or file the entries are.
     """
 
     target: Target
-    sources: tuple[Source, ...]
+    sources: tuple[PublishedSource, ...]
     entries: tuple[ServiceEntry, ...] | None = None
     where: str = ""
     unasked: tuple[str, ...] = ()
 
 
-class Wishes(NamedTuple):
+class DiffOptions(NamedTuple):
     """What to ask besides the catalogue: recorded lists instead of what is published, or nothing of it; DNS or not."""
 
     recorded: Sequence[str] = ()
@@ -46,7 +46,7 @@ class Wishes(NamedTuple):
 class Drift(NamedTuple):
     """What the sides of one target say: `asked` names those that answered, `unasked` says why others did not."""
 
-    subject: Subject
+    subject: TargetWithEntries
     rows: tuple[Row, ...]
     asked: tuple[str, ...]
     unasked: tuple[str, ...] = ()
@@ -64,19 +64,19 @@ class Drift(NamedTuple):
         return 3 if self.unasked or len(self.asked) < 2 else 0
 
 
-def drift(subjects: Sequence[Subject], wishes: Wishes, progress: Progress) -> list[Drift]:
+def find_drift(subjects: Sequence[TargetWithEntries], wishes: DiffOptions, progress: Progress) -> list[Drift]:
     """Lay the sides of each target side by side. Raises InvalidInput for recorded lists that do not fit."""
-    wanted = [source for each in subjects for source in lists(each.sources)]
-    came: Mapping[Source, Called | EgressctlError] = {}
+    wanted = [source for each in subjects for source in fetchable_sources(each.sources)]
+    came: Mapping[PublishedSource, PublishedRanges | EgressctlError] = {}
     if wishes.recorded:
-        came = recorded(list(dict.fromkeys(wanted)), wishes.recorded)
+        came = read_recorded_lists(list(dict.fromkeys(wanted)), wishes.recorded)
     elif wishes.fetch:
-        came = published(wanted, progress)
+        came = fetch_lists(wanted, progress)
     probes = [probe for each in subjects for probe in each.target.probes if each.target.spec.get("addresses")]
-    answers = resolved(probes, progress) if wishes.dns else {}
+    answers = resolve_probe_hosts(probes, progress) if wishes.dns else {}
     found = []
     for each in subjects:
-        called, failures = _called(each.sources, came)
+        called, failures = _published_blocks(each.sources, came)
         hosts = dict.fromkeys(urlsplit(probe.url).hostname or "" for probe in each.target.probes)
         heard = [answers[host] for host in hosts if host in answers]
         pairs = [pair for answer in heard for pair in answer.found]
@@ -88,9 +88,11 @@ def drift(subjects: Sequence[Subject], wishes: Wishes, progress: Progress) -> li
     return found
 
 
-def _called(sources: Iterable[Source], came: Mapping[Source, Called | EgressctlError]) -> tuple[Called | None, list[str]]:
+def _published_blocks(
+    sources: Iterable[PublishedSource], came: Mapping[PublishedSource, PublishedRanges | EgressctlError]
+) -> tuple[PublishedRanges | None, list[str]]:
     """Return what all lists of a target say is called, None where one of them did not come, and why."""
-    answers = [came[source] for source in lists(sources) if source in came]
+    answers = [came[source] for source in fetchable_sources(sources) if source in came]
     failures = [str(each) for each in answers if isinstance(each, EgressctlError)]
     if failures or not answers:
         return None, failures
@@ -100,39 +102,41 @@ def _called(sources: Iterable[Source], came: Mapping[Source, Called | EgressctlE
 # Whose entries they are
 
 
-def of_target(target: Target, manifests: Iterable[Manifest]) -> list[Manifest]:
+def manifests_of_target(target: Target, manifests: Iterable[Manifest]) -> list[Manifest]:
     """Return the ServiceEntries of a target: by egressctl's label or their name, else those that have the very same hosts."""
     manifests = list(manifests)
-    named = [each for each in manifests if target.name in targets_named(each)]
+    named = [each for each in manifests if target.name in target_names_of(each)]
     hosts = {str(host).lower() for host in target.spec.get("hosts") or ()}
-    return named or [each for each in manifests if hosts and {host.lower() for host in read(each).hosts} == hosts]
+    return named or [each for each in manifests if hosts and {host.lower() for host in read_entry(each).hosts} == hosts]
 
 
-def targets_named(manifest: Manifest) -> set[str]:
+def target_names_of(manifest: Manifest) -> set[str]:
     """Return the targets that a ServiceEntry says it is of, by egressctl's label or its name: NAME-ext, NAME-ext-52-64-10."""
     metadata = manifest.get("metadata")
     labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
     label = labels.get(LABEL_TARGET) if isinstance(labels, Mapping) else None
-    by_name = _OWN_NAME.fullmatch(read(manifest).name)
+    by_name = _OWN_NAME.fullmatch(read_entry(manifest).name)
     return {name for name in (label, by_name and by_name["target"]) if isinstance(name, str) and name}
 
 
-def in_namespaces(manifests: Iterable[Manifest], targets: Iterable[tuple[Target, tuple[Source, ...]]]) -> list[Subject]:
+def targets_in_namespaces(
+    manifests: Iterable[Manifest], targets: Iterable[tuple[Target, tuple[PublishedSource, ...]]]
+) -> list[TargetWithEntries]:
     """Return each target once a namespace that has entries of it, with these."""
     by_namespace: dict[str, list[Manifest]] = {}
     for each in manifests:
-        by_namespace.setdefault(read(each).namespace, []).append(each)
+        by_namespace.setdefault(read_entry(each).namespace, []).append(each)
     return [
-        Subject(target, sources, tuple(map(read, own)), where)
+        TargetWithEntries(target, sources, tuple(map(read_entry, own)), where)
         for target, sources in targets
         for where, there in sorted(by_namespace.items())
-        if (own := of_target(target, there))
+        if (own := manifests_of_target(target, there))
     ]
 
 
-def in_files(
-    manifests: Sequence[Manifest], targets: Sequence[tuple[Target, tuple[Source, ...]]], files: str, *, named: bool
-) -> list[Subject]:
+def targets_in_files(
+    manifests: Sequence[Manifest], targets: Sequence[tuple[Target, tuple[PublishedSource, ...]]], files: str, *, named: bool
+) -> list[TargetWithEntries]:
     """Return each target with those of the files' entries that are its own.
 
     With `named`, a sole entry is taken for a sole target's whatever it is called, and a target without any is refused
@@ -140,21 +144,21 @@ def in_files(
     """
     found = []
     for target, sources in targets:
-        own = of_target(target, manifests)
+        own = manifests_of_target(target, manifests)
         if named and not own and len(targets) == len(manifests) == 1:
             own = list(manifests)
         if own:
-            found.append(Subject(target, sources, tuple(map(read, own)), files))
+            found.append(TargetWithEntries(target, sources, tuple(map(read_entry, own)), files))
         elif named:
-            there = ", ".join(sorted({read(each).name for each in manifests})) or "none"
+            there = ", ".join(sorted({read_entry(each).name for each in manifests})) or "none"
             hint = f"an entry of {target.name} is called {target.entry_name}, or has the target's hosts"
             raise InvalidInput(f"{files}: holds no ServiceEntry of {target.name}: there is {there}", hint=hint)
     return found
 
 
-def manifests_of(file: str) -> list[Manifest]:
+def read_manifests(file: str) -> list[Manifest]:
     """Return the ServiceEntries of a file, - for standard input; other kinds are passed over. Raises InvalidInput."""
-    parsed = parse(read_file(file), "standard input" if file == "-" else file)
+    parsed = parse_yaml(read_target_file(file), "standard input" if file == "-" else file)
     if parsed.problems:
         raise InvalidInput(problems=parsed.problems)
     return [document.value for document in parsed.documents if document.value.get("kind") == KIND]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from egressctl.catalog.coverage import Cover, Share
-from egressctl.catalog.list_changes import moves
-from egressctl.manifests.published import Range, Source
+from egressctl.catalog.coverage import AddressSet, Share
+from egressctl.catalog.list_changes import pair_moved_blocks
+from egressctl.manifests.published import PublishedRange, PublishedSource
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Target
 
@@ -60,75 +60,85 @@ class Sides(NamedTuple):
     """What each side says, None where it was not asked: the catalogue's target, the entries, the published blocks, DNS."""
 
     target: Target
-    sources: Sequence[Source] = ()
+    sources: Sequence[PublishedSource] = ()
     entries: Sequence[ServiceEntry] | None = None
-    published: Sequence[Range] | None = None
+    published: Sequence[PublishedRange] | None = None
     answers: Sequence[tuple[str, str]] | None = None
 
 
 def rows(sides: Sides) -> list[Row]:
     """Return a row for each block, and for each host and port that is not the same; the worst states come first."""
-    found = [*_blocks(sides), *_words(sides)]
+    found = [*_block_rows(sides), *_host_and_port_rows(sides)]
     order = list(State)
     return sorted(found, key=lambda row: (order.index(row.state), row.name))
 
 
-def _blocks(sides: Sides) -> list[Row]:
+def _block_rows(sides: Sides) -> list[Row]:
     opened = [str(each) for each in sides.target.spec.get("addresses") or ()]
     named = [each for source in sides.sources for each in source.ranges]
     if not opened and not sides.published and not any(each.addresses for each in sides.entries or ()):
         return []
-    listed = _all_named(opened, named, sides.sources)
+    listed = _ranges_in_use(opened, named, sides.sources)
     entry = None if sides.entries is None else [block for each in sides.entries for block in each.addresses if ":" not in block]
     reference = list(dict.fromkeys(listed if sides.published is None else sides.published))
-    look = _Look(sides, Cover(opened), None if entry is None else Cover(entry), Cover(each.block for each in reference))
+    look = _SideAddresses(
+        sides, AddressSet(opened), None if entry is None else AddressSet(entry), AddressSet(each.block for each in reference)
+    )
     retired = [each for source in sides.sources for each in source.retired]
-    once = [Range(each.name, each.block) for each in retired]
-    kept = [Range(each.name, each.block) for each in retired if each.kept]
-    left = _left([*listed, *kept], entry or (), look.reference, [*named, *once])
-    lacking = dict.fromkeys(each for each in reference if look.lacks(each.block))
+    once = [PublishedRange(each.name, each.block) for each in retired]
+    kept = [PublishedRange(each.name, each.block) for each in retired if each.kept]
+    left = _blocks_outside_reference([*listed, *kept], entry or (), look.reference, [*named, *once])
+    lacking = dict.fromkeys(each for each in reference if look.is_missing(each.block))
     # A block that is in use until now goes before one that was given up before.
-    pairs = moves(lacking, [each for each in left if each not in once])
-    pairs |= moves([each for each in lacking if each not in pairs], [each for each in left if each in once])
+    pairs = pair_moved_blocks(lacking, [each for each in left if each not in once])
+    pairs |= pair_moved_blocks([each for each in lacking if each not in pairs], [each for each in left if each in once])
     found = [look.row(each, State.MOVED if each in pairs else State.MISSING, pairs.get(each)) for each in lacking]
     found += [look.row(each, State.SAME) for each in reference if each not in lacking]
-    old = Cover(each.block for each in retired)
+    old = AddressSet(each.block for each in retired)
     replaced = set(pairs.values())
     gone = [each for each in left if each not in replaced]
     found += [look.row(each, State.RETIRED if old.holds(each.block) else State.EXTRA) for each in gone]
-    return [*found, *look.outside()]
+    return [*found, *look.rows_outside()]
 
 
-def _all_named(opened: Sequence[str], named: Sequence[Range], sources: Sequence[Source]) -> list[Range]:
+def _ranges_in_use(
+    opened: Sequence[str], named: Sequence[PublishedRange], sources: Sequence[PublishedSource]
+) -> list[PublishedRange]:
     """Return what the catalogue holds to be in use: its ranges by name, and what it opens besides without having a name."""
     once = [each.block for source in sources for each in source.retired]
-    known = Cover([*(each.block for each in named), *once])
-    return [*named, *(Range("", block) for block in opened if not known.holds(block))]
+    known = AddressSet([*(each.block for each in named), *once])
+    return [*named, *(PublishedRange("", block) for block in opened if not known.holds(block))]
 
 
-def _left(listed: Iterable[Range], entry: Iterable[str], reference: Cover, named: Sequence[Range]) -> list[Range]:
+def _blocks_outside_reference(
+    listed: Iterable[PublishedRange], entry: Iterable[str], reference: AddressSet, named: Sequence[PublishedRange]
+) -> list[PublishedRange]:
     """Return the blocks of catalogue and entry that the reference does not hold whole, by the names that are known for them."""
     names = {each.block: each.name for each in named}
     blocks = [*(each.block for each in listed), *entry]
-    return [Range(names.get(_block(block), ""), block) for block in dict.fromkeys(blocks) if not reference.holds(block)]
+    return [
+        PublishedRange(names.get(_with_prefix_length(block), ""), block)
+        for block in dict.fromkeys(blocks)
+        if not reference.holds(block)
+    ]
 
 
-def _block(text: str) -> str:
+def _with_prefix_length(text: str) -> str:
     return text if "/" in text else f"{text}/32"
 
 
-class _Look(NamedTuple):
+class _SideAddresses(NamedTuple):
     """What the sides hold, ready to be asked."""
 
     sides: Sides
-    catalogue: Cover
-    entry: Cover | None
-    reference: Cover
+    catalogue: AddressSet
+    entry: AddressSet | None
+    reference: AddressSet
 
-    def lacks(self, block: str) -> bool:
+    def is_missing(self, block: str) -> bool:
         return not self.catalogue.holds(block) or (self.entry is not None and not self.entry.holds(block))
 
-    def row(self, each: Range, state: State, was: Range | None = None) -> Row:
+    def row(self, each: PublishedRange, state: State, was: PublishedRange | None = None) -> Row:
         old = was.block if was else ""
         return Row(
             name=each.name,
@@ -144,10 +154,10 @@ class _Look(NamedTuple):
     def resolved(self, *blocks: str) -> tuple[str, ...] | None:
         if self.sides.answers is None:
             return None
-        inside = Cover(blocks)
+        inside = AddressSet(blocks)
         return tuple(dict.fromkeys(address for _, address in self.sides.answers if inside.holds(address)))
 
-    def outside(self) -> list[Row]:
+    def rows_outside(self) -> list[Row]:
         """Return a row for each address that a name resolves to and that no side has."""
         held = [cover for cover in (self.catalogue, self.entry, self.reference) if cover is not None]
         answers = dict.fromkeys(each for each in self.sides.answers or () if "." in each[1])
@@ -160,12 +170,12 @@ class _Look(NamedTuple):
         ]
 
 
-def _cell(cover: Cover, block: str, was: str) -> str:
+def _cell(cover: AddressSet, block: str, was: str) -> str:
     share = cover.share(block)
     return "old" if share is Share.NONE and was and cover.holds(was) else share
 
 
-def _words(sides: Sides) -> list[Row]:
+def _host_and_port_rows(sides: Sides) -> list[Row]:
     """Return a row for each host and port that only one of catalogue and entry names."""
     if not sides.entries:
         return []
@@ -174,12 +184,12 @@ def _words(sides: Sides) -> list[Row]:
     theirs = [f"{port.number}/{port.protocol}" for each in sides.entries for port in each.ports]
     hosts = [str(each) for each in spec.get("hosts") or ()]
     return [
-        *_compared("host", hosts, [host for each in sides.entries for host in each.hosts]),
-        *_compared("port", ports, theirs),
+        *_one_sided_rows("host", hosts, [host for each in sides.entries for host in each.hosts]),
+        *_one_sided_rows("port", ports, theirs),
     ]
 
 
-def _compared(name: str, ours: Sequence[str], theirs: Sequence[str]) -> list[Row]:
+def _one_sided_rows(name: str, ours: Sequence[str], theirs: Sequence[str]) -> list[Row]:
     return [
         *(Row(name, State.MISSING, each, Share.ALL, Share.NONE) for each in dict.fromkeys(ours) if each not in theirs),
         *(Row(name, State.EXTRA, each, Share.NONE, Share.ALL) for each in dict.fromkeys(theirs) if each not in ours),

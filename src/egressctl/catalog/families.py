@@ -14,13 +14,13 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests import published
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.published import Source
-from egressctl.manifests.service_entry import to_yaml
-from egressctl.manifests.yaml_reader import Document, Path
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.published import PublishedSource
+from egressctl.manifests.service_entry import manifest_to_yaml
+from egressctl.manifests.yaml_reader import Document, ValuePath
 
 KIND = "EgressTargetFamily"
-_TEMPLATE = ("for", "serviceEntry", "probes")
+_TEMPLATE_FIELDS = ("for", "serviceEntry", "probes")
 
 
 class Template(NamedTuple):
@@ -36,7 +36,7 @@ class Family(NamedTuple):
     name: str
     parts: tuple[str, ...]
     templates: tuple[Template, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[PublishedSource, ...]
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -50,9 +50,9 @@ def is_family(document: Document) -> bool:
     return document.value.get("kind") == KIND
 
 
-def read(document: Document) -> Family:
+def read_family(document: Document) -> Family:
     """Read a family's file; raise InvalidInput with all its problems."""
-    found = Findings(document.place)
+    found = ProblemCollector(document.place)
     value = document.value
     found.fields(value, (), ("apiVersion", "kind", "metadata", "spec"))
     if value.get("apiVersion") != API_VERSION:
@@ -63,20 +63,22 @@ def read(document: Document) -> Family:
         found.add(("metadata", "name"), "the family has no name that it could have", "small letters, digits and inner hyphens")
     spec = found.mapping(value.get("spec"), ("spec",), ("parts", "templates", "published"), "parts, templates and published")
     parts = tuple(part for _, part in found.listed(spec, ("spec",), "parts", str, "names of parts, such as region"))
-    templates = tuple(_template(found, item, at) for at, item in found.listed(spec, ("spec",), "templates", dict, "templates"))
-    sources = published.read(found, spec.get("published", []), ("spec", "published"))
+    templates = tuple(
+        _read_template(found, item, at) for at, item in found.listed(spec, ("spec",), "templates", dict, "templates")
+    )
+    sources = published.read_published(found, spec.get("published", []), ("spec", "published"))
     family = Family(str(name), parts, templates, sources)
     for needed, there in (("parts", parts), ("templates", templates), ("published", family.members)):
         if not there and not found.problems:
             found.add(("spec", needed), f"there is nothing in {needed}", "a family needs parts, templates, and published ranges")
-    _members(found, family)
+    _check_members(found, family)
     if found.problems:
         raise InvalidInput(problems=found.problems)
     return family
 
 
-def _template(found: Findings, item: Mapping[str, Any], path: Path) -> Template:
-    found.fields(item, path, _TEMPLATE)
+def _read_template(found: ProblemCollector, item: Mapping[str, Any], path: ValuePath) -> Template:
+    found.fields(item, path, _TEMPLATE_FIELDS)
     pattern = item.get("for", "*")
     if "serviceEntry" not in item:
         found.add((*path, "serviceEntry"), "the template has no serviceEntry", "the spec of a ServiceEntry in Istio's words")
@@ -87,7 +89,7 @@ def _template(found: Findings, item: Mapping[str, Any], path: Path) -> Template:
     return Template(pattern, {key: item[key] for key in ("serviceEntry", "probes") if key in item})
 
 
-def _members(found: Findings, family: Family) -> None:
+def _check_members(found: ProblemCollector, family: Family) -> None:
     for index, source in enumerate(family.sources):
         for name in dict.fromkeys(each.name for each in source.ranges):
             path = ("spec", "published", index, "ranges", name)
@@ -103,16 +105,16 @@ def _template_of(family: Family, member: str) -> Template | None:
 def target_text(family: Family, member: str) -> str:
     """Return the file of one of the family's targets, as a target's own file would be. Raises InvalidInput."""
     template = _template_of(family, member)
-    if template is None or not sources_of(family, member):
+    if template is None or not sources_of_member(family, member):
         raise InvalidInput(problems=[Problem(f"the family {family.name} has no {member}")])
     words = dict(zip(family.parts, member.split("/"), strict=True))
-    spec = _filled(template.spec, words)
-    spec["published"] = [published.as_data(each) for each in sources_of(family, member)]
+    spec = _fill_placeholders(template.spec, words)
+    spec["published"] = [published.source_as_data(each) for each in sources_of_member(family, member)]
     name = f"{family.name}-{member.replace('/', '-')}"
-    return to_yaml({"apiVersion": API_VERSION, "kind": TARGET_KIND, "metadata": {"name": name}, "spec": spec})
+    return manifest_to_yaml({"apiVersion": API_VERSION, "kind": TARGET_KIND, "metadata": {"name": name}, "spec": spec})
 
 
-def sources_of(family: Family, member: str) -> tuple[Source, ...]:
+def sources_of_member(family: Family, member: str) -> tuple[PublishedSource, ...]:
     """Return the sources that have ranges of one of the targets, each with these alone."""
     narrowed = (
         each._replace(
@@ -124,11 +126,11 @@ def sources_of(family: Family, member: str) -> tuple[Source, ...]:
     return tuple(each for each in narrowed if each.ranges)
 
 
-def _filled(value: Any, words: Mapping[str, str]) -> Any:
+def _fill_placeholders(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(each, words) for key, each in value.items()}
+        return {key: _fill_placeholders(each, words) for key, each in value.items()}
     if isinstance(value, list):
-        return [_filled(each, words) for each in value]
+        return [_fill_placeholders(each, words) for each in value]
     if isinstance(value, str):
         for part, word in words.items():
             value = value.replace(f"{{{part}}}", word)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from egressctl import __version__
 from egressctl.errors import FetchFailed
-from egressctl.runtime.concurrency import within
+from egressctl.runtime.concurrency import call_within
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _BYTES_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "ap
 """What object stores say of a file whose kind nobody told them."""
 
 
-class Limits(NamedTuple):
+class FetchLimits(NamedTuple):
     """How long and how large: seconds to connect, between two pieces, and in all; bytes, packed and unpacked."""
 
     connect: float = 10.0
@@ -56,37 +56,37 @@ class Validators(NamedTuple):
     modified: str = ""
 
 
-class Fetched(NamedTuple):
+class FetchedList(NamedTuple):
     """A list as it was published, and what to ask with the next time."""
 
     data: bytes
     validators: Validators
 
 
-class _Wait(NamedTuple):
+class _RetryAfter(NamedTuple):
     """The server asks to be asked again after this many seconds."""
 
     seconds: float
 
 
-LIMITS = Limits()
-NOTHING = Validators()
+LIMITS = FetchLimits()
+NO_VALIDATORS = Validators()
 
 
-def fetch(url: str, known: Validators = NOTHING, *, limits: Limits = LIMITS) -> Fetched | None:
+def fetch(url: str, known: Validators = NO_VALIDATORS, *, limits: FetchLimits = LIMITS) -> FetchedList | None:
     """Return what is published at an https address, None where it has not changed since `known`.
 
     Follows redirects to https only. A server that asks to wait (429, 503) is asked again where that fits into
     `limits.total`. Raises FetchFailed for everything else, and for what is cut short, too large, or no list by its kind.
     """
-    check(url)
+    check_url(url)
     try:
-        return within(limits.total, lambda: _fetch(url, known, limits, time.monotonic() + limits.total))
+        return call_within(limits.total, lambda: _fetch(url, known, limits, time.monotonic() + limits.total))
     except TimeoutError:
-        raise _failed(url, f"gave no whole answer within {limits.total:g} s") from None
+        raise _fetch_failed(url, f"gave no whole answer within {limits.total:g} s") from None
 
 
-def check(url: str) -> None:
+def check_url(url: str) -> None:
     """Raise FetchFailed for an address that is not https, or has a user or password in it."""
     try:
         parts = urlsplit(url)
@@ -94,43 +94,45 @@ def check(url: str) -> None:
     except ValueError:
         good = False
     if not good:
-        raise FetchFailed(f"{neutralise(_bare(url))} is not fetched: lists are read over https, without a user")
+        raise FetchFailed(f"{neutralise(_without_user(url))} is not fetched: lists are read over https, without a user")
 
 
-def _bare(url: str) -> str:
+def _without_user(url: str) -> str:
     """Leave out what stands before the host: it may be a password."""
     return re.sub(r"//[^/]*@", "//", url)
 
 
-def _fetch(url: str, known: Validators, limits: Limits, deadline: float) -> Fetched | None:
-    with _told(url), _client(limits) as client:
+def _fetch(url: str, known: Validators, limits: FetchLimits, deadline: float) -> FetchedList | None:
+    with _translate_errors(url), _client(limits) as client:
         for left in reversed(range(_TRIES)):
-            answer = _ask(client, url, known, limits, deadline)
-            if not isinstance(answer, _Wait):
+            answer = _request_once(client, url, known, limits, deadline)
+            if not isinstance(answer, _RetryAfter):
                 return answer
             if not left:
-                raise _failed(url, f"asked {_TRIES} times to wait")
+                raise _fetch_failed(url, f"asked {_TRIES} times to wait")
             if time.monotonic() + answer.seconds >= deadline:
-                raise _failed(url, f"asks to wait {answer.seconds:.0f} s", "try again after that")
+                raise _fetch_failed(url, f"asks to wait {answer.seconds:.0f} s", "try again after that")
             time.sleep(answer.seconds)
     raise AssertionError("unreachable")
 
 
-def _ask(client: httpx.Client, url: str, known: Validators, limits: Limits, deadline: float) -> Fetched | _Wait | None:
+def _request_once(
+    client: httpx.Client, url: str, known: Validators, limits: FetchLimits, deadline: float
+) -> FetchedList | _RetryAfter | None:
     """Ask once, along redirects; return the list, None where it is unchanged, or how long to wait before asking again."""
     here = url
     for _ in range(MAX_REDIRECTS + 1):
         with client.stream("GET", here, headers=_headers(known)) as response:
             if response.status_code in _REDIRECTS:
-                here = _next(url, response)
+                here = _redirect_target(url, response)
                 continue
-            if response.status_code == 304 and known != NOTHING:
+            if response.status_code == 304 and known != NO_VALIDATORS:
                 return None
             if response.status_code in _BUSY and "Retry-After" in response.headers:
-                return _Wait(_seconds(response.headers["Retry-After"]))
-            _accept(url, response)
-            return Fetched(_body(url, response, limits, deadline), _validators(response.headers))
-    raise _failed(url, f"leads on more than {MAX_REDIRECTS} times")
+                return _RetryAfter(_parse_retry_after(response.headers["Retry-After"]))
+            _check_response(url, response)
+            return FetchedList(_read_body(url, response, limits, deadline), _validators(response.headers))
+    raise _fetch_failed(url, f"leads on more than {MAX_REDIRECTS} times")
 
 
 def _headers(known: Validators) -> dict[str, str]:
@@ -138,84 +140,84 @@ def _headers(known: Validators) -> dict[str, str]:
     return {name: value for name, value in asked.items() if value}
 
 
-def _next(url: str, response: httpx.Response) -> str:
+def _redirect_target(url: str, response: httpx.Response) -> str:
     place = response.headers.get("Location", "")
     there = str(response.url.join(place)) if place else ""
     try:
-        check(there)
+        check_url(there)
     except FetchFailed:
-        raise _failed(url, f"leads on to {_bare(place) or 'no address'}, which is no plain https address") from None
+        raise _fetch_failed(url, f"leads on to {_without_user(place) or 'no address'}, which is no plain https address") from None
     return there
 
 
-def _accept(url: str, response: httpx.Response) -> None:
+def _check_response(url: str, response: httpx.Response) -> None:
     """Raise FetchFailed for a status that brings no list, or a kind of content that is none."""
     status = response.status_code
     if status in (404, 410):
-        raise _failed(
+        raise _fetch_failed(
             url, f"answered {status}: the list is not there any more", "the provider has moved it: look for its new address"
         )
     if status in _BUSY:
-        raise _failed(url, f"answered {status}: it takes no more requests now", "try again later")
+        raise _fetch_failed(url, f"answered {status}: it takes no more requests now", "try again later")
     if status != 200:
-        raise _failed(url, f"answered {status}")
+        raise _fetch_failed(url, f"answered {status}")
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind and kind not in _TEXT_TYPES | _BYTES_TYPES and not re.fullmatch(r"application/[a-z0-9.-]+\+json", kind):
-        raise _failed(
+        raise _fetch_failed(
             url, f"answered with {kind} where a list was expected", "a page of a proxy or a login, perhaps: open it in a browser"
         )
     if not any(name in response.headers for name in ("Content-Length", "Transfer-Encoding")):
-        raise _failed(url, "does not say how long its answer is, so that one cut short would not be seen")
+        raise _fetch_failed(url, "does not say how long its answer is, so that one cut short would not be seen")
 
 
-def _body(url: str, response: httpx.Response, limits: Limits, deadline: float) -> bytes:
+def _read_body(url: str, response: httpx.Response, limits: FetchLimits, deadline: float) -> bytes:
     """Read the answer's whole body, unpacked; httpx itself would unpack without a limit."""
     length = response.headers.get("Content-Length", "")
     if re.fullmatch(r"[0-9]{1,20}", length) and int(length) > limits.size:
-        raise _too_large(url, limits)
+        raise _too_large_error(url, limits)
     packed = response.headers.get("Content-Encoding", "identity").lower()
-    pieces = _counted(url, response.iter_raw(_CHUNK), limits, deadline)
+    pieces = _pieces_within_limits(url, response.iter_raw(_CHUNK), limits, deadline)
     if packed == "identity":
         return b"".join(pieces)
     if packed != "gzip":
-        raise _failed(url, f"is packed as {packed}, which was not asked for")
-    return _unpacked(url, pieces, limits)
+        raise _fetch_failed(url, f"is packed as {packed}, which was not asked for")
+    return _unpack(url, pieces, limits)
 
 
-def _counted(url: str, pieces: Iterable[bytes], limits: Limits, deadline: float) -> Iterator[bytes]:
+def _pieces_within_limits(url: str, pieces: Iterable[bytes], limits: FetchLimits, deadline: float) -> Iterator[bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)
         if size > limits.size:
-            raise _too_large(url, limits)
+            raise _too_large_error(url, limits)
         if time.monotonic() > deadline:
             raise TimeoutError
         yield piece
 
 
-def _unpacked(url: str, pieces: Iterable[bytes], limits: Limits) -> bytes:
+def _unpack(url: str, pieces: Iterable[bytes], limits: FetchLimits) -> bytes:
     unpacking, whole = zlib.decompressobj(wbits=31), bytearray()
     try:
         for piece in pieces:
             whole += unpacking.decompress(piece, limits.size + 1 - len(whole))
             if len(whole) > limits.size:
-                raise _too_large(url, limits)
+                raise _too_large_error(url, limits)
     except zlib.error:
-        raise _failed(url, "says that it is packed as gzip, and is not") from None
+        raise _fetch_failed(url, "says that it is packed as gzip, and is not") from None
     if not unpacking.eof or unpacking.unused_data:
-        raise _failed(url, "was cut short" if not unpacking.eof else "goes on behind what is packed in it")
+        raise _fetch_failed(url, "was cut short" if not unpacking.eof else "goes on behind what is packed in it")
     return bytes(whole)
 
 
-def _too_large(url: str, limits: Limits) -> FetchFailed:
-    return _failed(url, f"is larger than {limits.size / (1 << 20):g} MiB, which no list of addresses is")
+def _too_large_error(url: str, limits: FetchLimits) -> FetchFailed:
+    return _fetch_failed(url, f"is larger than {limits.size / (1 << 20):g} MiB, which no list of addresses is")
 
 
 def _validators(headers: Mapping[str, str]) -> Validators:
     return Validators(headers.get("ETag", ""), headers.get("Last-Modified", ""))
 
 
-def _seconds(text: str) -> float:
+def _parse_retry_after(text: str) -> float:
     """Read Retry-After (RFC 9110, 10.2.3): seconds or a date; a second for what is neither."""
     if re.fullmatch(r"[0-9]{1,9}", text.strip()):
         return float(text)
@@ -227,11 +229,11 @@ def _seconds(text: str) -> float:
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
-def _client(limits: Limits) -> httpx.Client:
+def _client(limits: FetchLimits) -> httpx.Client:
     import httpx
 
     return httpx.Client(
-        verify=_trust(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")),
+        verify=_tls_context(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")),
         timeout=httpx.Timeout(limits.read, connect=limits.connect),
         headers={"User-Agent": f"egressctl/{__version__}", "Accept-Encoding": "gzip", "Accept": "*/*"},
         follow_redirects=False,
@@ -239,14 +241,14 @@ def _client(limits: Limits) -> httpx.Client:
 
 
 @cache
-def _trust(file: str, folder: str) -> ssl.SSLContext:  # noqa: ARG001  (httpx reads them; they tell one context from another)
+def _tls_context(file: str, folder: str) -> ssl.SSLContext:  # noqa: ARG001  (httpx reads them; they tell one context from another)
     import httpx
 
     return httpx.create_ssl_context()
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _translate_errors(url: str) -> Iterator[None]:
     """Turn what httpx, TLS and the files of the environment raise into FetchFailed, in one sentence."""
     import httpx
 
@@ -254,23 +256,25 @@ def _told(url: str) -> Iterator[None]:
         yield
     except httpx.TimeoutException as late:
         stage = {"ConnectTimeout": "no connection", "PoolTimeout": "no connection"}.get(type(late).__name__, "nothing more")
-        raise _failed(url, f"gave {stage} in time") from None
+        raise _fetch_failed(url, f"gave {stage} in time") from None
     except httpx.ProxyError as refused:
-        raise _failed(url, f"could not be reached through the proxy of the environment: {refused}") from None
+        raise _fetch_failed(url, f"could not be reached through the proxy of the environment: {refused}") from None
     except httpx.RemoteProtocolError as broken:
         cut = "complete message body" in str(broken) or "incomplete chunked read" in str(broken)
-        raise _failed(url, "was cut short" if cut else f"broke off: {broken}") from None
+        raise _fetch_failed(url, "was cut short" if cut else f"broke off: {broken}") from None
     except httpx.TransportError as failure:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(failure)
         why = "has a certificate that is not trusted" if untrusted else f"could not be reached: {failure}"
-        raise _failed(url, why, "SSL_CERT_FILE names the authorities to trust" if untrusted else "") from None
+        raise _fetch_failed(url, why, "SSL_CERT_FILE names the authorities to trust" if untrusted else "") from None
     except (httpx.InvalidURL, ImportError, ValueError) as unusable:
-        raise _failed(url, f"cannot be asked for: {unusable}") from None
+        raise _fetch_failed(url, f"cannot be asked for: {unusable}") from None
     except OSError as unreadable:
         if isinstance(unreadable, TimeoutError):
             raise
-        raise _failed(url, f"cannot be asked for: {unreadable.strerror or unreadable} (SSL_CERT_FILE, SSL_CERT_DIR)") from None
+        raise _fetch_failed(
+            url, f"cannot be asked for: {unreadable.strerror or unreadable} (SSL_CERT_FILE, SSL_CERT_DIR)"
+        ) from None
 
 
-def _failed(url: str, why: str, hint: str = "") -> FetchFailed:
+def _fetch_failed(url: str, why: str, hint: str = "") -> FetchFailed:
     return FetchFailed(neutralise(f"{url} {why}"), hint=hint)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from egressctl.errors import EgressctlError, FetchFailed, InvalidInput, Problem
-from egressctl.manifests.published import PAGE, Range, Source
+from egressctl.manifests.published import PAGE, PublishedRange, PublishedSource
 from egressctl.model.probe import Probe
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
@@ -19,34 +19,36 @@ from egressctl.runtime.progress import Progress
 _AT_ONCE = 6
 _LARGEST = 16 * 1024 * 1024
 
-Called = tuple[Range, ...]
+PublishedRanges = tuple[PublishedRange, ...]
 """What a published list says is called."""
 
 
-class Answers(NamedTuple):
+class DnsAnswers(NamedTuple):
     """What names resolve to: (host, address) pairs, and a sentence for each name without an answer."""
 
     found: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
 
 
-def lists(sources: Iterable[Source]) -> list[Source]:
+def fetchable_sources(sources: Iterable[PublishedSource]) -> list[PublishedSource]:
     """Return the sources that are lists, and not pages for people."""
     return [each for each in sources if each.format != PAGE]
 
 
-def published(sources: Iterable[Source], progress: Progress) -> dict[Source, Called | EgressctlError]:
+def fetch_lists(
+    sources: Iterable[PublishedSource], progress: Progress
+) -> dict[PublishedSource, PublishedRanges | EgressctlError]:
     """Fetch these lists, several at the same time, each address once; the failure stands in place of what did not come."""
-    from egressctl.catalog.http_cache import current, folder
+    from egressctl.catalog.http_cache import cache_folder, fetch_with_cache
 
     wanted = list(dict.fromkeys(sources))
     urls = list(dict.fromkeys(each.url for each in wanted))
-    kept, telling, came = folder(), Lock(), 0
+    kept, telling, came = cache_folder(), Lock(), 0
 
     def bring(url: str) -> bytes | EgressctlError:
         nonlocal came
         try:
-            found: bytes | EgressctlError = current(url, kept)
+            found: bytes | EgressctlError = fetch_with_cache(url, kept)
         except FetchFailed as failure:
             found = failure
         with telling:
@@ -58,44 +60,46 @@ def published(sources: Iterable[Source], progress: Progress) -> dict[Source, Cal
     if urls:
         progress.step(f"fetching {len(urls)} published list{'s' if len(urls) > 1 else ''}")
     data = dict(zip(urls, gather([partial(bring, url) for url in urls], at_most=_AT_ONCE), strict=True))
-    return {each: _read(each, data[each.url]) for each in wanted}
+    return {each: _parse_or_failure(each, data[each.url]) for each in wanted}
 
 
-def _read(source: Source, data: bytes | EgressctlError) -> Called | EgressctlError:
+def _parse_or_failure(source: PublishedSource, data: bytes | EgressctlError) -> PublishedRanges | EgressctlError:
     if isinstance(data, EgressctlError):
         return data
     try:
-        return called(source, data)
+        return called_ranges(source, data)
     except InvalidInput as refused:
         reason = "; ".join(str(refused).splitlines())
         return FetchFailed(f"{source.url} holds no list as is expected: {reason}", hint="its provider has changed it, perhaps")
 
 
-def called(source: Source, data: bytes) -> Called:
+def called_ranges(source: PublishedSource, data: bytes) -> PublishedRanges:
     """Return what a list says is called. Raises InvalidInput."""
     from egressctl.catalog import formats
 
-    return tuple(formats.parse(source, data).called)
+    return tuple(formats.parse_published_list(source, data).called)
 
 
-def recorded(sources: Sequence[Source], files: Sequence[str]) -> dict[Source, Called | EgressctlError]:
+def read_recorded_lists(
+    sources: Sequence[PublishedSource], files: Sequence[str]
+) -> dict[PublishedSource, PublishedRanges | EgressctlError]:
     """Read these lists from files, one for each list, in their order. Raises InvalidInput."""
     if not sources:
         raise InvalidInput("--published: the target has no published list that could be recorded")
     if len(files) != len(sources):
         names = ", ".join(each.url for each in sources)
         raise InvalidInput(f"--published: {len(files)} given, and the target has {len(sources)} published lists: {names}")
-    return {source: _recorded(source, file) for source, file in zip(sources, files, strict=True)}
+    return {source: _read_recorded_list(source, file) for source, file in zip(sources, files, strict=True)}
 
 
-def _recorded(source: Source, file: str) -> Called:
+def _read_recorded_list(source: PublishedSource, file: str) -> PublishedRanges:
     try:
-        return called(source, _bytes(file))
+        return called_ranges(source, _read_file(file))
     except InvalidInput as refused:
         raise InvalidInput(problems=[replace(each, source=each.source or file) for each in refused.problems]) from None
 
 
-def _bytes(file: str) -> bytes:
+def _read_file(file: str) -> bytes:
     try:
         with Path(file).open("rb") as opened:
             data = opened.read(_LARGEST + 1)
@@ -107,15 +111,18 @@ def _bytes(file: str) -> bytes:
     return data
 
 
-def resolved(probes: Iterable[Probe], progress: Progress) -> Mapping[str, Answers]:
+def resolve_probe_hosts(probes: Iterable[Probe], progress: Progress) -> Mapping[str, DnsAnswers]:
     """Resolve the hosts of probes on this machine, several at the same time; return the answers by host."""
-    from egressctl.mesh.dns import given, here
+    from egressctl.mesh.dns import addresses_without_lookup, resolve_on_this_machine
 
     hosts = list(dict.fromkeys(urlsplit(each.url).hostname or "" for each in probes))
     if hosts:
         progress.step(f"resolving {len(hosts)} name{'s' if len(hosts) > 1 else ''}")
-    answers = gather([partial(lambda host: given(host, ()) or here(host), host) for host in hosts], at_most=_AT_ONCE)
+    answers = gather(
+        [partial(lambda host: addresses_without_lookup(host, ()) or resolve_on_this_machine(host), host) for host in hosts],
+        at_most=_AT_ONCE,
+    )
     return {
-        host: Answers(tuple((host, address) for address in answer.addresses), (answer.missing,) if answer.missing else ())
+        host: DnsAnswers(tuple((host, address) for address in answer.addresses), (answer.missing,) if answer.missing else ())
         for host, answer in zip(hosts, answers, strict=True)
     }

@@ -13,50 +13,52 @@ from typing import Any
 import yaml
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.published import Source, as_data, grouped, read
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.published import PublishedSource, blocks_by_name, read_published, source_as_data
+from egressctl.manifests.yaml_reader import parse_yaml
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|https://[A-Za-z0-9_./-]+|[0-9]+(?:\.[0-9]+){3}/[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 """What needs no quotes. A day is a date to readers of YAML 1.1, and text to this one."""
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-_AT = ("spec", "published")
+_PUBLISHED_PATH = ("spec", "published")
 _Edit = tuple[int, int, str]
 """Where in the text, from and to, and what comes there."""
 
 
-def sources_of(text: str, source: str) -> tuple[Source, ...]:
+def read_sources(text: str, source: str) -> tuple[PublishedSource, ...]:
     """Read `spec.published` of a file that holds one target; raise InvalidInput with all its problems.
 
     `source` names the text in problems.
     """
-    parsed = parse(text, source)
+    parsed = parse_yaml(text, source)
     if len(parsed.documents) != 1:
         raise InvalidInput(problems=[*parsed.problems, Problem("holds more than one document", "", "one file a target", source)])
     [document] = parsed.documents
-    found = Findings(document.place)
+    found = ProblemCollector(document.place)
     spec = document.value.get("spec")
-    sources = read(found, spec["published"], _AT) if isinstance(spec, Mapping) and "published" in spec else ()
+    sources = (
+        read_published(found, spec["published"], _PUBLISHED_PATH) if isinstance(spec, Mapping) and "published" in spec else ()
+    )
     if problems := [*parsed.problems, *found.problems]:
         raise InvalidInput(problems=problems)
     return sources
 
 
-def writes_addresses(text: str, source: str) -> bool:
+def has_own_addresses(text: str, source: str) -> bool:
     """Say whether the file's ServiceEntry has addresses of its own, which what is published does not change."""
-    spec = parse(text, source).documents[0].value.get("spec")
+    spec = parse_yaml(text, source).documents[0].value.get("spec")
     entry = spec.get("serviceEntry") if isinstance(spec, Mapping) else None
     return isinstance(entry, Mapping) and "addresses" in entry
 
 
-def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
+def replace_sources(text: str, source: str, now: Sequence[PublishedSource]) -> str:
     """Return the file's text with these sources in place of its own, which are as many, in the same order.
 
     Raises InvalidInput where `spec.published` is written so that it cannot be changed in its place.
     """
-    before = sources_of(text, source)
+    before = read_sources(text, source)
     root = yaml.compose(text, Loader=_LOADER)
     at = _child(_child(root, "spec"), "published")
     if at is None or at.flow_style or any(each.start_mark.index < at.start_mark.index for each in at.value):
@@ -69,7 +71,7 @@ def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
     for start, end, new_text in sorted(edits, reverse=True):
         whole = whole[:start] + new_text.replace("\n", newline) + whole[end:]
     try:
-        good = [*map(_sorted, sources_of(whole, source))] == [*map(_sorted, now)]
+        good = [*map(_in_file_order, read_sources(whole, source))] == [*map(_in_file_order, now)]
     except InvalidInput:
         good = False
     if not good:
@@ -77,9 +79,9 @@ def rewritten(text: str, source: str, now: Sequence[Source]) -> str:
     return whole
 
 
-def _sorted(source: Source) -> Source:
+def _in_file_order(source: PublishedSource) -> PublishedSource:
     """Return a source with its ranges in the order in which a file has them."""
-    [again] = read(Findings(), [as_data(source)], ())
+    [again] = read_published(ProblemCollector(), [source_as_data(source)], ())
     return again
 
 
@@ -90,18 +92,18 @@ def _refusal(source: str) -> InvalidInput:
     return InvalidInput(problems=[problem])
 
 
-def _edits(text: str, node: Any, old: Source, new: Source) -> list[_Edit]:
+def _edits(text: str, node: Any, old: PublishedSource, new: PublishedSource) -> list[_Edit]:
     column = node.start_mark.column
     start, end = node.start_mark.index, _end(node)
     if node.flow_style:
-        return [(start, end, _block(as_data(new), column).lstrip())]
+        return [(start, end, _block_style(source_as_data(new), column).lstrip())]
     checked, ranges = _child(node, "checked"), _child(node, "ranges")
     if checked is None:
         return []  # which is seen once the whole is read again
     edits = [(checked.start_mark.index, checked.end_mark.index, new.checked)]
-    if grouped(old.ranges) == grouped(new.ranges):
+    if blocks_by_name(old.ranges) == blocks_by_name(new.ranges):
         return edits
-    written = _block({"ranges": grouped(new.ranges)}, column)
+    written = _block_style({"ranges": blocks_by_name(new.ranges)}, column)
     if ranges is not None:
         key = next(key for key, value in node.value if value is ranges)
         edits.append((key.start_mark.index, _end(ranges), written.lstrip()))
@@ -126,15 +128,15 @@ def _child(node: Any, name: str) -> Any:
     return next((value for key, value in pairs if key.value == name and value.start_mark.index > key.start_mark.index), None)
 
 
-def _block(data: Mapping[str, Any], column: int) -> str:
+def _block_style(data: Mapping[str, Any], column: int) -> str:
     """Write a mapping in block style, its keys in this column; lists that fit are on one line."""
     lines: list[str] = []
     for key, value in data.items():
         name = " " * column + _scalar(key) + ":"
         if isinstance(value, Mapping) and value:
-            lines += [name, _block(value, column + 2)]
+            lines += [name, _block_style(value, column + 2)]
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            items = [_block(each, column + 4) for each in value]
+            items = [_block_style(each, column + 4) for each in value]
             lines += [name, *(" " * (column + 2) + "- " + item.lstrip() for item in items)]
         elif isinstance(value, list):
             flow = f"{name} [{', '.join(_scalar(each) for each in value)}]"

@@ -10,60 +10,60 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from egressctl.catalog.parsers import PARSERS, Item, as_word, refusal
+from egressctl.catalog.parsers import PARSERS, ListedBlock, as_word, invalid_list
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.formats import network
-from egressctl.manifests.published import Range, Source
-from egressctl.manifests.yaml_reader import kind_of, shown
+from egressctl.manifests.published import PublishedRange, PublishedSource
+from egressctl.manifests.yaml_reader import kind_of, quote_text
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_RANGES = 100_000
 
 
-class Listed(NamedTuple):
+class PublishedList(NamedTuple):
     """What a published list holds: the blocks that are called, those that only call in, and the IPv6 of what is called."""
 
-    called: tuple[Range, ...]
-    calls_in: tuple[Range, ...] = ()
-    ipv6: tuple[Range, ...] = ()
+    called: tuple[PublishedRange, ...]
+    calls_in: tuple[PublishedRange, ...] = ()
+    ipv6: tuple[PublishedRange, ...] = ()
 
 
-def parse(source: Source, data: bytes) -> Listed:
+def parse_published_list(source: PublishedSource, data: bytes) -> PublishedList:
     """Read a published list as its source says. Blocks are collapsed name by name; one may stand under several names.
 
     Raises InvalidInput that says what is wrong with the list and where.
     """
     if len(data) > MAX_BYTES:
-        raise refusal((), f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
+        raise invalid_list((), f"it is larger than {MAX_BYTES // 1024 // 1024} MiB")
     try:
         parser = PARSERS[source.format]
     except KeyError:
-        raise refusal((), f"{shown(source.format)} is no format that is read") from None
+        raise invalid_list((), f"{quote_text(source.format)} is no format that is read") from None
     seen: dict[str, set[str]] = {}
     called: list[tuple[str, _Block]] = []
     calling: list[tuple[str, _Block]] = []
     for count, item in enumerate(parser(data, source), 1):
         if count > MAX_RANGES:
-            raise refusal((), f"it holds more than {MAX_RANGES} blocks")
+            raise invalid_list((), f"it holds more than {MAX_RANGES} blocks")
         for part, names in item.parts.items():
             seen.setdefault(part, set()).update(names)
-        block = _block(item)
-        chosen = _chosen(source, item)
+        block = _parse_block(item)
+        chosen = _selected_names(source, item)
         if chosen:
             called += [(name, block) for name in chosen]
         elif any(name in source.calls_in for names in item.parts.values() for name in names):
-            calling.append((_name(item, {part: names[0] for part, names in item.parts.items() if names}), block))
-    _all_there(source, seen)
-    listed = Listed(_collapsed(called, 4), _collapsed(calling, 4), _collapsed(called, 6))
+            calling.append((_range_name(item, {part: names[0] for part, names in item.parts.items() if names}), block))
+    _require_selected_names(source, seen)
+    listed = PublishedList(_collapse_by_name(called, 4), _collapse_by_name(calling, 4), _collapse_by_name(called, 6))
     if not listed.called:
-        raise refusal((), "nothing in it is called" if source.select else "there is no block of IPv4 in it")
+        raise invalid_list((), "nothing in it is called" if source.select else "there is no block of IPv4 in it")
     return listed
 
 
 _Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _chosen(source: Source, item: Item) -> list[str]:
+def _selected_names(source: PublishedSource, item: ListedBlock) -> list[str]:
     """Return the names under which an item is called; none where the source does not select it."""
     words: dict[str, tuple[str, ...]] = {part: names for part, names in item.parts.items() if names}
     for part, wanted in source.select:
@@ -74,19 +74,21 @@ def _chosen(source: Source, item: Item) -> list[str]:
         return []
     several = next((part for part, names in words.items() if len(names) > 1 and f"{{{part}}}" in item.name), None)
     alone = {part: names[0] for part, names in words.items()}
-    return [_name(item, {**alone, several: each}) for each in words[several]] if several else [_name(item, alone)]
+    return [_range_name(item, {**alone, several: each}) for each in words[several]] if several else [_range_name(item, alone)]
 
 
-def _name(item: Item, words: Mapping[str, str]) -> str:
+def _range_name(item: ListedBlock, words: Mapping[str, str]) -> str:
     name = item.name
     for part in item.parts:
         name = name.replace(f"{{{part}}}", as_word(words.get(part, "")))
     return name
 
 
-def _all_there(source: Source, seen: Mapping[str, set[str]]) -> None:
+def _require_selected_names(source: PublishedSource, seen: Mapping[str, set[str]]) -> None:
     problems = [
-        Problem(f"there is no {part} {shown(name)} in it", remedy="it has " + _some(seen[part]) if seen.get(part) else "")
+        Problem(
+            f"there is no {part} {quote_text(name)} in it", remedy="it has " + _first_names(seen[part]) if seen.get(part) else ""
+        )
         for part, names in source.select
         for name in names
         if name not in seen.get(part, ())
@@ -95,25 +97,29 @@ def _all_there(source: Source, seen: Mapping[str, set[str]]) -> None:
         raise InvalidInput(problems=problems)
 
 
-def _some(names: Iterable[str]) -> str:
+def _first_names(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return ", ".join(shown(each)[1:-1] for each in ordered[:12]) + (f" and {len(ordered) - 12} more" if len(ordered) > 12 else "")
+    return ", ".join(quote_text(each)[1:-1] for each in ordered[:12]) + (
+        f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
+    )
 
 
-def _block(item: Item) -> _Block:
+def _parse_block(item: ListedBlock) -> _Block:
     if not isinstance(item.text, str):
-        raise refusal(item.path, f"is {kind_of(item.text)}", "expected a block, as text")
+        raise invalid_list(item.path, f"is {kind_of(item.text)}", "expected a block, as text")
     found = network(item.text)
     if found is None:
-        raise refusal(item.path, f"{shown(item.text)} is no address and no block")
+        raise invalid_list(item.path, f"{quote_text(item.text)} is no address and no block")
     if ipaddress.ip_interface(item.text).ip != found.network_address:
-        raise refusal(item.path, f"{shown(item.text)} has host bits set")
+        raise invalid_list(item.path, f"{quote_text(item.text)} has host bits set")
     return found
 
 
-def _collapsed(blocks: Iterable[tuple[str, _Block]], version: int) -> tuple[Range, ...]:
+def _collapse_by_name(blocks: Iterable[tuple[str, _Block]], version: int) -> tuple[PublishedRange, ...]:
     named: dict[str, list[Any]] = {}
     for name, block in blocks:
         if block.version == version:
             named.setdefault(name, []).append(block)
-    return tuple(Range(name, str(block)) for name in sorted(named) for block in ipaddress.collapse_addresses(named[name]))
+    return tuple(
+        PublishedRange(name, str(block)) for name in sorted(named) for block in ipaddress.collapse_addresses(named[name])
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.yaml_reader import shown
+from egressctl.manifests.yaml_reader import quote_text
 
 _TOKEN = re.compile(r'(?P<gap>\s+|#[^\n]*|,)|(?P<sign>=>|[{}\[\]])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s{}\[\],"#=]+)')
 _MAX_DEPTH = 20
@@ -22,7 +22,7 @@ def addresses_of(text: str) -> Iterator[tuple[str, str, str]]:
 
     Raises InvalidInput for what is no configuration of this kind.
     """
-    for resource, options in _parsed(text).items():
+    for resource, options in _parse_config(text).items():
         centres = options.get("dcmap") if isinstance(options, dict) else None
         for centre, value in centres.items() if isinstance(centres, dict) else ():
             held = [value.get(key, []) for key in _ADDRESSES] if isinstance(value, dict) else [value]
@@ -33,7 +33,7 @@ def addresses_of(text: str) -> Iterator[tuple[str, str, str]]:
                     yield resource, centre, address
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse_config(text: str) -> dict[str, Any]:
     """Read a text as nested mappings and lists of texts."""
     root: dict[str, Any] = {}
     stack: list[Any] = [root]
@@ -53,10 +53,10 @@ def _parsed(text: str) -> dict[str, Any]:
             if kind == "sign":
                 raise _refusal(line, f"{word} stands where a key is expected")
             if word in top:
-                raise _refusal(line, f"the key {shown(word)} stands here twice")
+                raise _refusal(line, f"the key {quote_text(word)} stands here twice")
             key = word
         elif isinstance(top, dict) and not arrow:
-            raise _refusal(line, f"behind the key {shown(str(key))} there is no =>")
+            raise _refusal(line, f"behind the key {quote_text(str(key))} there is no =>")
         else:
             value: Any = {"{": {}, "[": []}[word] if kind == "sign" else word
             if isinstance(top, dict):
@@ -77,7 +77,7 @@ def _tokens(text: str) -> Iterator[tuple[int, str, str]]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if not match:
-            raise _refusal(line, f"{shown(text[at])} is not understood")
+            raise _refusal(line, f"{quote_text(text[at])} is not understood")
         kind = str(match.lastgroup)
         if kind != "gap":
             yield line, kind, match[kind]

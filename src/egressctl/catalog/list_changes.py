@@ -8,16 +8,16 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from egressctl.catalog.coverage import Cover
-from egressctl.manifests.published import Range, Source, addresses
+from egressctl.catalog.coverage import AddressSet
+from egressctl.manifests.published import PublishedRange, PublishedSource, addresses_of_sources
 
-_SITE = 24
+_SITE_PREFIX = 24
 """A block that moves stays within this prefix; what appears farther away is another place, whatever its name."""
-_SHORTEST = 8
-_TOLD = 3
+_SHORTEST_PREFIX = 8
+_MOST_NAMED = 3
 """How many blocks an alarm names."""
 
-_SPECIAL = tuple(
+_RESERVED_NETWORKS = tuple(
     map(
         IPv4Network,
         (
@@ -29,7 +29,7 @@ _SPECIAL = tuple(
 """What no service on the internet has (IANA's IPv4 special-purpose registry), without the blocks for documentation."""
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What became of a block of the list."""
 
     ADDED = "added"
@@ -37,10 +37,10 @@ class Kind(StrEnum):
     MOVED = "moved"
 
 
-class Change(NamedTuple):
+class ListChange(NamedTuple):
     """One block that is in the published list and not in the file, or the other way round; `was` where it has moved."""
 
-    kind: Kind
+    kind: ChangeKind
     name: str
     block: str
     was: str = ""
@@ -63,19 +63,19 @@ ALARMS = {
 }
 
 
-def changes(before: Sequence[Range], now: Sequence[Range]) -> list[Change]:
+def changes_between(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> list[ListChange]:
     """Return what is different between two lists, by the addresses that they hold: another cut alone is no difference."""
-    held, published = Cover(each.block for each in before), Cover(each.block for each in now)
+    held, published = AddressSet(each.block for each in before), AddressSet(each.block for each in now)
     new = [each for each in now if not held.holds(each.block)]
     gone = [each for each in before if not published.holds(each.block)]
-    pairs = moves(new, gone)
-    moved = [Change(Kind.MOVED, each.name, each.block, pairs[each].block) for each in new if each in pairs]
-    added = [Change(Kind.ADDED, *each) for each in new if each not in pairs]
+    pairs = pair_moved_blocks(new, gone)
+    moved = [ListChange(ChangeKind.MOVED, each.name, each.block, pairs[each].block) for each in new if each in pairs]
+    added = [ListChange(ChangeKind.ADDED, *each) for each in new if each not in pairs]
     left = set(pairs.values())
-    return [*moved, *added, *(Change(Kind.REMOVED, *each) for each in gone if each not in left)]
+    return [*moved, *added, *(ListChange(ChangeKind.REMOVED, *each) for each in gone if each not in left)]
 
 
-def moves(new: Iterable[Range], gone: Iterable[Range]) -> dict[Range, Range]:
+def pair_moved_blocks(new: Iterable[PublishedRange], gone: Iterable[PublishedRange]) -> dict[PublishedRange, PublishedRange]:
     """Pair each new block with the one that it has come in place of: the only ones of their name, in the same /24."""
     new, gone = list(new), list(gone)
     once = Counter(each.name for each in new)
@@ -84,44 +84,52 @@ def moves(new: Iterable[Range], gone: Iterable[Range]) -> dict[Range, Range]:
     return {
         each: old[each.name]
         for each in new
-        if each.name and once[each.name] == 1 and each.name in old and _near(each.block, old[each.name].block)
+        if each.name and once[each.name] == 1 and each.name in old and _same_site(each.block, old[each.name].block)
     }
 
 
-def _near(one: str, other: str) -> bool:
+def _same_site(one: str, other: str) -> bool:
     sites = {
-        block.supernet(new_prefix=_SITE) if block.prefixlen > _SITE else block for block in (IPv4Network(one), IPv4Network(other))
+        block.supernet(new_prefix=_SITE_PREFIX) if block.prefixlen > _SITE_PREFIX else block
+        for block in (IPv4Network(one), IPv4Network(other))
     }
     return len(sites) == 1
 
 
-def alarms(before: Sequence[Range], now: Sequence[Range]) -> list[Alarm]:
+def alarms(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> list[Alarm]:
     """Return what should stop a list from being taken over unseen."""
     found = []
-    gone = [f"{each.name} {each.was or each.block}".strip() for each in changes(before, now) if each.kind is not Kind.ADDED]
+    gone = [
+        f"{each.name} {each.was or each.block}".strip()
+        for each in changes_between(before, now)
+        if each.kind is not ChangeKind.ADDED
+    ]
     if gone:
-        found.append(Alarm("vanished", f"no longer published: {_few(gone)}"))
-    had, has = Cover(each.block for each in before).size, Cover(each.block for each in now).size
+        found.append(Alarm("vanished", f"no longer published: {_join_first(gone)}"))
+    had, has = AddressSet(each.block for each in before).size, AddressSet(each.block for each in now).size
     if 2 * has < had:
         found.append(Alarm("halved", f"the list shrinks from {had} addresses to {has}"))
     blocks = {each.block: IPv4Network(each.block) for each in now}
-    if broad := [text for text, block in blocks.items() if block.prefixlen < _SHORTEST]:
-        found.append(Alarm("broad", f"shorter than /{_SHORTEST}: {_few(broad)}"))
-    if special := [text for text, block in blocks.items() if any(block.overlaps(each) for each in _SPECIAL)]:
-        found.append(Alarm("reserved", f"private or reserved: {_few(special)}"))
+    if broad := [text for text, block in blocks.items() if block.prefixlen < _SHORTEST_PREFIX]:
+        found.append(Alarm("broad", f"shorter than /{_SHORTEST_PREFIX}: {_join_first(broad)}"))
+    if special := [text for text, block in blocks.items() if any(block.overlaps(each) for each in _RESERVED_NETWORKS)]:
+        found.append(Alarm("reserved", f"private or reserved: {_join_first(special)}"))
     return found
 
 
-def unlisted(sources: Iterable[Source], answers: Iterable[tuple[str, str]]) -> list[Alarm]:
+def dns_alarms(sources: Iterable[PublishedSource], answers: Iterable[tuple[str, str]]) -> list[Alarm]:
     """Return an alarm for each host of which an address, as resolved, is in none of the sources' ranges; IPv4 alone counts."""
-    cover = Cover(addresses(sources))
+    cover = AddressSet(addresses_of_sources(sources))
     outside: dict[str, list[str]] = {}
     for host, address in answers:
         if "." in address and not cover.holds(address):
             outside.setdefault(host, []).append(address)
-    return [Alarm("dns-outside", f"{host} resolves to {_few(found)}, which is not published") for host, found in outside.items()]
+    return [
+        Alarm("dns-outside", f"{host} resolves to {_join_first(found)}, which is not published")
+        for host, found in outside.items()
+    ]
 
 
-def _few(texts: Sequence[str]) -> str:
-    more = len(texts) - _TOLD
-    return ", ".join(texts[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+def _join_first(texts: Sequence[str]) -> str:
+    more = len(texts) - _MOST_NAMED
+    return ", ".join(texts[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

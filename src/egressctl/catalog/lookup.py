@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.egress_target import load, read_file
+from egressctl.manifests.egress_target import load_targets, read_target_file
 from egressctl.manifests.formats import is_label
 from egressctl.model.probe import Target
 
 if TYPE_CHECKING:
     from egressctl.catalog.families import Family
-    from egressctl.manifests.published import Source
+    from egressctl.manifests.published import PublishedSource
     from egressctl.manifests.yaml_reader import Document
 
 _SUFFIXES = (".yaml", ".yml")
-_MANY = 6
+_MOST_NAMED = 6
 """So many names an error lists; beyond, it says how to see them."""
 
 
-class File(NamedTuple):
+class CatalogFile(NamedTuple):
     """A file of the catalogue: its name, the folder that it is in ("" for what is built in), and its path there."""
 
     name: str
@@ -40,69 +40,69 @@ class File(NamedTuple):
         return self.path if self.folder else f"catalogue: {self.name}"
 
 
-def files(folders: Sequence[str] = ()) -> tuple[File, ...]:
+def catalog_files(folders: Sequence[str] = ()) -> tuple[CatalogFile, ...]:
     """Return the files of the catalogue, by name, the first of each name. Raises InvalidInput for what is no folder."""
-    found: dict[str, File] = {}
-    for file in (*(file for folder in folders for file in _in_folder(folder)), *_built_in()):
+    found: dict[str, CatalogFile] = {}
+    for file in (*(file for folder in folders for file in _files_in_folder(folder)), *_built_in_files()):
         found.setdefault(file.name, file)
     return tuple(found[name] for name in sorted(found))
 
 
 @cache
-def _built_in() -> tuple[File, ...]:
+def _built_in_files() -> tuple[CatalogFile, ...]:
     listed = (Path(file.name) for file in resources.files(__package__).iterdir())
-    return tuple(File(path.stem, "", path.name) for path in listed if path.suffix in _SUFFIXES)
+    return tuple(CatalogFile(path.stem, "", path.name) for path in listed if path.suffix in _SUFFIXES)
 
 
-def _in_folder(folder: str) -> list[File]:
+def _files_in_folder(folder: str) -> list[CatalogFile]:
     try:
         paths = sorted(path for path in Path(folder).iterdir() if path.suffix in _SUFFIXES)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a path holds no NUL"
         hint = "--catalog and EGRESSCTL_CATALOG name folders with a file for each target"
         raise InvalidInput(f"the catalogue {folder} cannot be read: {reason}", hint=hint) from None
-    return [File(path.stem, folder, str(path)) for path in paths]
+    return [CatalogFile(path.stem, folder, str(path)) for path in paths]
 
 
-def names(folders: Sequence[str] = ()) -> tuple[str, ...]:
+def catalog_names(folders: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the names of the catalogue's files, sorted: of targets, and of families of targets."""
-    return tuple(file.name for file in files(folders))
+    return tuple(file.name for file in catalog_files(folders))
 
 
-def has(name: str, folders: Sequence[str] = ()) -> bool:
+def has_name(name: str, folders: Sequence[str] = ()) -> bool:
     """Say whether there is a target or a family of this name, or a family that it could be a target of."""
-    return name.partition("/")[0] in names(folders)
+    return name.partition("/")[0] in catalog_names(folders)
 
 
-def get(name: str, folders: Sequence[str] = ()) -> Target:
+def get_target(name: str, folders: Sequence[str] = ()) -> Target:
     """Return a target; raise InvalidInput that names the nearest ones where there is none of the name, or its file is broken."""
-    return _get(name) if not folders else _target(name, folders)
+    return _get_built_in(name) if not folders else _read_target(name, folders)
 
 
 @cache
-def _get(name: str) -> Target:
-    return _target(name, ())
+def _get_built_in(name: str) -> Target:
+    return _read_target(name, ())
 
 
-def _target(name: str, folders: Sequence[str]) -> Target:
-    file = _file(name, folders)
-    whole = text(name, folders)
-    if (several := _family(file, whole)) is not None:
-        _member(several, "")
-    found = load(whole, file.source)
-    expected = entry_name(name)
+def _read_target(name: str, folders: Sequence[str]) -> Target:
+    file = _find_file(name, folders)
+    whole = manifest_text(name, folders)
+    if (several := _family_of_file(file, whole)) is not None:
+        _require_member(several, "")
+    found = load_targets(whole, file.source)
+    expected = kubernetes_name(name)
     if len(found) != 1 or found[0].name != expected:
-        place = _document(whole, file.source).place(("metadata", "name"))
+        place = _read_document(whole, file.source).place(("metadata", "name"))
         raise InvalidInput(problems=[Problem(f"is not {expected}, as the file is", place.field, "", place.source, place.line)])
     return found[0]
 
 
-def text(name: str, folders: Sequence[str] = ()) -> str:
+def manifest_text(name: str, folders: Sequence[str] = ()) -> str:
     """Return the file of a target or a family as it stands, or what that of a family's target would be. Raises InvalidInput."""
-    file = _file(name, folders)
+    file = _find_file(name, folders)
     whole = file_text(file)
     words = name.partition("/")[2]
-    family = _family(file, whole)
+    family = _family_of_file(file, whole)
     if family is None:
         if words:
             raise InvalidInput(f"{file.name} is one target, and has no {words}", hint=f"egressctl catalog show {file.name}")
@@ -111,55 +111,59 @@ def text(name: str, folders: Sequence[str] = ()) -> str:
         return whole
     from egressctl.catalog.families import target_text
 
-    return target_text(family, _member(family, words))
+    return target_text(family, _require_member(family, words))
 
 
-def file_text(file: File) -> str:
+def file_text(file: CatalogFile) -> str:
     """Return what is in a file of the catalogue. Raises InvalidInput."""
     if file.folder:
-        return read_file(file.path)
+        return read_target_file(file.path)
     return resources.files(__package__).joinpath(file.path).read_text(encoding="utf-8")
 
 
-def family(name: str, folders: Sequence[str] = ()) -> Family | None:
+def find_family(name: str, folders: Sequence[str] = ()) -> Family | None:
     """Return a family of targets by its name; None where the name is a target's. Raises InvalidInput."""
     if "/" in name:
         return None
-    file = _file(name, folders)
-    return _family(file, file_text(file))
+    file = _find_file(name, folders)
+    return _family_of_file(file, file_text(file))
 
 
-def sources(name: str, folders: Sequence[str] = ()) -> tuple[Source, ...]:
+def sources_of_target(name: str, folders: Sequence[str] = ()) -> tuple[PublishedSource, ...]:
     """Return where the blocks of a target, or of a family, come from. Raises InvalidInput."""
-    from egressctl.manifests.problems import Findings
-    from egressctl.manifests.published import read
+    from egressctl.manifests.problems import ProblemCollector
+    from egressctl.manifests.published import read_published
 
-    if (whole := family(name, folders)) is not None:
+    if (whole := find_family(name, folders)) is not None:
         return whole.sources
-    document = _document(text(name, folders), _file(name, folders).source)
-    found = Findings(document.place)
+    document = _read_document(manifest_text(name, folders), _find_file(name, folders).source)
+    found = ProblemCollector(document.place)
     spec = document.value.get("spec")
-    listed = read(found, spec["published"], ("spec", "published")) if isinstance(spec, dict) and "published" in spec else ()
+    listed = (
+        read_published(found, spec["published"], ("spec", "published")) if isinstance(spec, dict) and "published" in spec else ()
+    )
     if found.problems:
         raise InvalidInput(problems=found.problems)
     return listed
 
 
-def targets(name: str, folders: Sequence[str] = ()) -> tuple[Target, ...]:
+def targets_of_name(name: str, folders: Sequence[str] = ()) -> tuple[Target, ...]:
     """Return the target of this name, or all of the family of this name. Raises InvalidInput."""
-    whole = family(name, folders)
-    return (get(name, folders),) if whole is None else tuple(get(f"{name}/{each}", folders) for each in whole.members)
+    whole = find_family(name, folders)
+    return (
+        (get_target(name, folders),) if whole is None else tuple(get_target(f"{name}/{each}", folders) for each in whole.members)
+    )
 
 
-def entry_name(name: str) -> str:
+def kubernetes_name(name: str) -> str:
     """Return what a target of the catalogue is called on the Kubernetes cluster, but for the suffix: aws-s3-eu-west-1."""
     return name.replace("/", "-")
 
 
-def _document(whole: str, source: str) -> Document:
-    from egressctl.manifests.yaml_reader import parse
+def _read_document(whole: str, source: str) -> Document:
+    from egressctl.manifests.yaml_reader import parse_yaml
 
-    parsed = parse(whole, source)
+    parsed = parse_yaml(whole, source)
     problems = list(parsed.problems)
     if len(parsed.documents) > 1:
         problems.append(Problem("holds more than one target", "", "one file a target", source))
@@ -169,36 +173,37 @@ def _document(whole: str, source: str) -> Document:
 
 
 @lru_cache(maxsize=4)
-def _family(file: File, whole: str) -> Family | None:
+def _family_of_file(file: CatalogFile, whole: str) -> Family | None:
     # Most are targets, which need not be read twice.
     if "EgressTargetFamily" not in whole:
         return None
-    from egressctl.catalog.families import is_family, read
+    from egressctl.catalog.families import is_family, read_family
 
-    document = _document(whole, file.source)
+    document = _read_document(whole, file.source)
     if not is_family(document):
         return None
-    found = read(document)
+    found = read_family(document)
     if found.name != file.name:
         place = document.place(("metadata", "name"))
         raise InvalidInput(problems=[Problem(f"is not {file.name}, as the file is", place.field, "", place.source, place.line)])
     return found
 
 
-def _file(name: str, folders: Sequence[str]) -> File:
+def _find_file(name: str, folders: Sequence[str]) -> CatalogFile:
     first = name.partition("/")[0]
-    listed = files(folders)
+    listed = catalog_files(folders)
     if is_label(first) and (found := next((file for file in listed if file.name == first), None)):
         return found
     known = [file.name for file in listed]
     near = difflib.get_close_matches(first.lower(), known, 3, 0.5)
     raise InvalidInput(
-        f'the catalogue has no target "{name}": {f"did you mean {_either(near)}?" if near else f"there is {some(known)}"}',
+        f'the catalogue has no target "{name}": '
+        + (f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known)}"),
         hint="make one of your own: -f FILE, or --host HOST --address BLOCK --port 443",
     )
 
 
-def _member(family: Family, words: str) -> str:
+def _require_member(family: Family, words: str) -> str:
     """Return the words that name one of a family's targets. Raises InvalidInput that says which there are."""
     if words in family.members:
         return words
@@ -210,7 +215,7 @@ def _member(family: Family, words: str) -> str:
         known = sorted({each[position] for each in rest})
         if word not in known:
             near = difflib.get_close_matches(word.lower(), known, 3, 0.5)
-            offer = f"did you mean {_either(near)}?" if near else f"there is {some(known)}"
+            offer = f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known)}"
             where = "/".join((family.name, *given[:position]))
             raise InvalidInput(f'{where} has no {family.parts[position]} "{word}": {offer}', hint=hint)
         rest = [each for each in rest if each[position] == word]
@@ -219,14 +224,16 @@ def _member(family: Family, words: str) -> str:
     missing = family.parts[len(given)]
     known = sorted({each[len(given)] for each in rest})
     raise InvalidInput(
-        f"{'/'.join((family.name, *given))} is several targets, {form}: name the {missing}, {some(known)}", hint=hint
+        f"{'/'.join((family.name, *given))} is several targets, {form}: name the {missing}, {first_names(known)}", hint=hint
     )
 
 
-def _either(near: Sequence[str]) -> str:
+def _join_with_or(near: Sequence[str]) -> str:
     return " or ".join(near)
 
 
-def some(known: Sequence[str]) -> str:
+def first_names(known: Sequence[str]) -> str:
     """List names for a sentence: all of a few, and of many the first."""
-    return ", ".join(known) if len(known) <= _MANY else f"{', '.join(known[:_MANY])} and {len(known) - _MANY} more"
+    return (
+        ", ".join(known) if len(known) <= _MOST_NAMED else f"{', '.join(known[:_MOST_NAMED])} and {len(known) - _MOST_NAMED} more"
+    )

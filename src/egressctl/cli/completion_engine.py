@@ -10,15 +10,15 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, Candidate, Line
+from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, Candidate, TypedLine
 from egressctl.cli.kubectl_flags import ALIASES, VALUES_BEFORE_COMMAND
-from egressctl.cli.registry import COMMANDS, app_of
+from egressctl.cli.registry import COMMANDS, build_app
 from egressctl.runtime.sanitize import neutralise
 
 FILES, NO_FILES = 0, 4
 
 
-class Answer(NamedTuple):
+class Completions(NamedTuple):
     """All that may stand next, and whether a file may."""
 
     candidates: tuple[Candidate, ...]
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
         return "\n".join([*lines, f":{self.directive}"])
 
 
-def words_of(line: str) -> list[str]:
+def split_line(line: str) -> list[str]:
     """Split a line as far as it is typed into words, the last of them unfinished; the program's name is left out."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -42,20 +42,20 @@ def words_of(line: str) -> list[str]:
     return [*words[1:], *([""] if not line or line[-1].isspace() else [])]
 
 
-def complete(words: Sequence[str]) -> Answer:
+def complete(words: Sequence[str]) -> Completions:
     """Return what may stand in place of the last of the words, which are those after the program's name."""
     *before, unfinished = list(words) or [""]
-    place = _command_at(before)
+    place = _command_index(before)
     if place is None:
-        return _matching(unfinished, _global_flags() if unfinished.startswith("-") else _commands())
+        return _completions_matching(unfinished, _global_flags() if unfinished.startswith("-") else _commands())
     name = ALIASES.get(before[place], before[place])
     known = next((each for each in COMMANDS if each[0] == name), None)
     if known is None:
-        return Answer(())
-    return _within(known, [*before[:place], *before[place + 1 :]], unfinished)
+        return Completions(())
+    return _complete_command(known, [*before[:place], *before[place + 1 :]], unfinished)
 
 
-def _command_at(words: Sequence[str]) -> int | None:
+def _command_index(words: Sequence[str]) -> int | None:
     index = 0
     while index < len(words) and words[index].startswith("-"):
         index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
@@ -70,42 +70,48 @@ def _global_flags() -> list[Candidate]:
     return [Candidate("--help", "Show this message, or a command's"), Candidate("--version", "Print the version")]
 
 
-def _matching(unfinished: str, candidates: Iterable[Candidate], directive: int = NO_FILES, prefix: str = "") -> Answer:
+def _completions_matching(
+    unfinished: str, candidates: Iterable[Candidate], directive: int = NO_FILES, prefix: str = ""
+) -> Completions:
     found = (Candidate(prefix + each.value, each.told) for each in candidates)
-    return Answer(tuple(dict.fromkeys(each for each in found if each.value.startswith(unfinished))), directive)
+    return Completions(tuple(dict.fromkeys(each for each in found if each.value.startswith(unfinished))), directive)
 
 
-def _within(command: tuple[str, str, str], words: list[str], unfinished: str) -> Answer:
+def _complete_command(command: tuple[str, str, str], words: list[str], unfinished: str) -> Completions:
     import typer
 
-    asked: Any = typer.main.get_command(app_of(*command)).commands[command[0]]  # type: ignore[attr-defined]
+    asked: Any = typer.main.get_command(build_app(*command)).commands[command[0]]  # type: ignore[attr-defined]
     path = [command[0]]
     while children := getattr(asked, "commands", None):
         at = next((index for index, word in enumerate(words) if not word.startswith("-")), None)
         if at is None:
-            return _matching(
+            return _completions_matching(
                 unfinished, (Candidate(name, each.get_short_help_str(200).rstrip(".")) for name, each in children.items())
             )
         if words[at] not in children:
-            return Answer(())
+            return Completions(())
         path.append(words[at])
         asked = children[words.pop(at)]
     shown = [each for each in asked.params if not getattr(each, "hidden", False)]
     flags = {name: each for each in shown for name in (*each.opts, *each.secondary_opts) if name.startswith("-")}
-    line = Line(" ".join(path), _read(words, flags), unfinished)
+    line = TypedLine(" ".join(path), _flag_values(words, flags), unfinished)
     if "--" not in words:
         name, equals, _ = unfinished.partition("=")
         if equals and name in flags and name.startswith("--"):
-            return _of_flag(flags[name], line, unfinished, f"{name}=")
+            return _complete_flag(flags[name], line, unfinished, f"{name}=")
         if words and words[-1] in flags and not _is_switch(flags[words[-1]]):
-            return _of_flag(flags[words[-1]], line, unfinished)
+            return _complete_flag(flags[words[-1]], line, unfinished)
         if unfinished.startswith("-"):
-            given = [Candidate(each, _told(flags[each])) for each in flags if each.startswith("--")]
-            return _matching(unfinished, [*given, Candidate("--help", "Show this command's help")])
-    return _of_argument(line, unfinished) if any(each.param_type_name == "argument" for each in asked.params) else Answer(())
+            given = [Candidate(each, _flag_help(flags[each])) for each in flags if each.startswith("--")]
+            return _completions_matching(unfinished, [*given, Candidate("--help", "Show this command's help")])
+    return (
+        _complete_argument(line, unfinished)
+        if any(each.param_type_name == "argument" for each in asked.params)
+        else Completions(())
+    )
 
 
-def _read(words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
+def _flag_values(words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -120,20 +126,20 @@ def _is_switch(flag: Any) -> bool:
     return bool(getattr(flag, "is_flag", False))
 
 
-def _told(flag: Any) -> str:
+def _flag_help(flag: Any) -> str:
     return str(getattr(flag, "help", "") or "").partition("[default")[0].strip().rstrip(".")
 
 
-def _of_flag(flag: Any, line: Line, unfinished: str, prefix: str = "") -> Answer:
+def _complete_flag(flag: Any, line: TypedLine, unfinished: str, prefix: str = "") -> Completions:
     name = max(flag.opts, key=len)
     if name in FILE_FLAGS:
-        return Answer((), FILES)
+        return Completions((), FILES)
     if name in FLAGS:
-        return _matching(unfinished, FLAGS[name](line), prefix=prefix)
-    return Answer(())
+        return _completions_matching(unfinished, FLAGS[name](line), prefix=prefix)
+    return Completions(())
 
 
-def _of_argument(line: Line, unfinished: str) -> Answer:
+def _complete_argument(line: TypedLine, unfinished: str) -> Completions:
     directive = FILES if line.command in FILE_ARGUMENTS else NO_FILES
     found = (each for source in ARGUMENTS.get(line.command, ()) for each in source(line))
-    return _matching(unfinished, found, directive)
+    return _completions_matching(unfinished, found, directive)

@@ -17,7 +17,7 @@ class Candidate(NamedTuple):
     told: str = ""
 
 
-class Line(NamedTuple):
+class TypedLine(NamedTuple):
     """What is known of the line: the command with its subcommand, flags' values by their longest name, the unfinished word."""
 
     command: str
@@ -25,11 +25,11 @@ class Line(NamedTuple):
     unfinished: str = ""
 
 
-SECONDS = 2.0
+TIMEOUT_SECONDS = 2.0
 """Nobody waits longer for a Tab."""
 
 
-def reach(flags: Mapping[str, str]) -> tuple[Mesh, str]:
+def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     """Return the mesh and the namespace that the flags, by their long names, lead to. Raises what connect raises."""
     from egressctl.kube.config import ConnectOptions, connect
     from egressctl.mesh.client import Mesh
@@ -47,34 +47,34 @@ def reach(flags: Mapping[str, str]) -> tuple[Mesh, str]:
         server=flags.get("--server") or None,
         token=flags.get("--token") or None,
         as_user=flags.get("--as") or None,
-        request_timeout=SECONDS,
+        request_timeout=TIMEOUT_SECONDS,
     )
     mesh = Mesh(connect(options))
     return mesh, flags.get("--namespace") or mesh.api.namespace or "default"
 
 
-def _targets(line: Line) -> Iterable[Candidate]:
+def _targets(line: TypedLine) -> Iterable[Candidate]:
     """Give the targets of the catalogue; of a family its name with a slash, and its own targets once that is typed."""
     from egressctl.catalog import lookup
-    from egressctl.cli.options import folders_of
+    from egressctl.cli.options import catalog_folders
     from egressctl.errors import EgressctlError
 
     try:
-        folders = folders_of([line.flags["--catalog"]] if line.flags.get("--catalog") else None)
+        folders = catalog_folders([line.flags["--catalog"]] if line.flags.get("--catalog") else None)
         family, slash, _ = line.unfinished.partition("/")
-        if slash and (whole := lookup.family(family, folders)) is not None:
+        if slash and (whole := lookup.find_family(family, folders)) is not None:
             return [Candidate(f"{family}/{each}", "target of the catalogue") for each in whole.members]
-        return [Candidate(each, "target of the catalogue") for each in lookup.names(folders)]
+        return [Candidate(each, "target of the catalogue") for each in lookup.catalog_names(folders)]
     except EgressctlError:
         return []
 
 
-def _live(look: Callable[[Any, str, Line], Iterable[Candidate]]) -> Callable[[Line], Iterable[Candidate]]:
+def _from_server(look: Callable[[Any, str, TypedLine], Iterable[Candidate]]) -> Callable[[TypedLine], Iterable[Candidate]]:
     """Make a source of names on the Kubernetes cluster; where that cannot be asked at once, it has none."""
 
-    def source(line: Line) -> Iterable[Candidate]:
+    def source(line: TypedLine) -> Iterable[Candidate]:
         try:
-            mesh, namespace = reach(line.flags)
+            mesh, namespace = mesh_and_namespace(line.flags)
             return list(look(mesh, namespace, line))
         except Exception:  # whatever is wrong, a Tab is not the place to say it
             return []
@@ -82,88 +82,88 @@ def _live(look: Callable[[Any, str, Line], Iterable[Candidate]]) -> Callable[[Li
     return source
 
 
-def _everywhere(line: Line) -> bool:
+def _is_all_namespaces(line: TypedLine) -> bool:
     return bool({"--all-namespaces", "-A"} & line.flags.keys())
 
 
-@_live
-def _made(mesh: Any, namespace: str, line: Line) -> Iterable[Candidate]:
-    from egressctl.manifests.service_entry import LABEL_TARGET, read
-    from egressctl.mesh.client import OURS
+@_from_server
+def _created_targets(mesh: Any, namespace: str, line: TypedLine) -> Iterable[Candidate]:
+    from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
+    from egressctl.mesh.client import MANAGED_SELECTOR
 
-    for manifest in mesh.entries(None if _everywhere(line) else namespace, OURS):
-        entry = read(manifest)
+    for manifest in mesh.entries(None if _is_all_namespaces(line) else namespace, MANAGED_SELECTOR):
+        entry = read_entry(manifest)
         labels = manifest["metadata"].get("labels") or {}
         yield Candidate(str(labels.get(LABEL_TARGET) or entry.name), f"{entry.name}, {', '.join(entry.hosts)}")
 
 
-@_live
-def _entries(mesh: Any, namespace: str, _: Line) -> Iterable[Candidate]:
-    from egressctl.manifests.service_entry import read
+@_from_server
+def _entries(mesh: Any, namespace: str, _: TypedLine) -> Iterable[Candidate]:
+    from egressctl.manifests.service_entry import read_entry
 
-    for entry in map(read, mesh.entries(namespace)):
+    for entry in map(read_entry, mesh.entries(namespace)):
         yield Candidate(f"serviceentry/{entry.name}", ", ".join(entry.hosts))
 
 
-@_live
-def _pods(mesh: Any, namespace: str, _: Line) -> Iterable[Candidate]:
+@_from_server
+def _pods(mesh: Any, namespace: str, _: TypedLine) -> Iterable[Candidate]:
     for pod in mesh.api.list(f"/api/v1/namespaces/{namespace}/pods")["items"]:
         yield Candidate(str(pod["metadata"]["name"]), str((pod.get("status") or {}).get("phase", "")))
 
 
-@_live
-def _containers(mesh: Any, namespace: str, line: Line) -> Iterable[Candidate]:
+@_from_server
+def _containers(mesh: Any, namespace: str, line: TypedLine) -> Iterable[Candidate]:
     wanted = line.flags.get("--pod", "").removeprefix("pod/")
     for pod in mesh.api.list(f"/api/v1/namespaces/{namespace}/pods")["items"]:
         if not wanted or pod["metadata"]["name"] == wanted:
             yield from (Candidate(str(each["name"])) for each in pod["spec"]["containers"])
 
 
-@_live
-def _namespaces(mesh: Any, _: str, __: Line) -> Iterable[Candidate]:
+@_from_server
+def _namespaces(mesh: Any, _: str, __: TypedLine) -> Iterable[Candidate]:
     return [Candidate(str(each["metadata"]["name"])) for each in mesh.api.list("/api/v1/namespaces")["items"]]
 
 
-def _of_kubeconfig(kind: str) -> Callable[[Line], Iterable[Candidate]]:
-    def source(line: Line) -> Iterable[Candidate]:
+def _from_kubeconfig(kind: str) -> Callable[[TypedLine], Iterable[Candidate]]:
+    def source(line: TypedLine) -> Iterable[Candidate]:
         from egressctl.errors import EgressctlError
-        from egressctl.kube.kubeconfig import document, files, merge
+        from egressctl.kube.kubeconfig import kubeconfig_files, merge_kubeconfigs, read_kubeconfig
 
         try:
-            paths = files(line.flags.get("--kubeconfig"), os.environ)
-            return [Candidate(name) for name in merge([(path, document(path)) for path in paths])[kind]]
+            paths = kubeconfig_files(line.flags.get("--kubeconfig"), os.environ)
+            return [Candidate(name) for name in merge_kubeconfigs([(path, read_kubeconfig(path)) for path in paths])[kind]]
         except (EgressctlError, OSError):
             return []
 
     return source
 
 
-def _verdicts(_: Line) -> Iterable[Candidate]:
+def _verdicts(_: TypedLine) -> Iterable[Candidate]:
     from egressctl.model.probe import Verdict
 
     return [Candidate(str(each)) for each in Verdict]
 
 
-def _formats(line: Line) -> Iterable[Candidate]:
-    from egressctl.cli.options import Output
+def _output_formats(line: TypedLine) -> Iterable[Candidate]:
+    from egressctl.cli.options import OutputFlags
     from egressctl.report.lint_formats import FORMATS
 
-    of_command = {**dict.fromkeys(("create", "verify", "cleanup", "run", "demo"), Output.REPORTS), "lint": FORMATS}
-    return [Candidate(each) for each in of_command.get(line.command, Output.FORMATS)]
+    of_command = {**dict.fromkeys(("create", "verify", "cleanup", "run", "demo"), OutputFlags.REPORTS), "lint": FORMATS}
+    return [Candidate(each) for each in of_command.get(line.command, OutputFlags.FORMATS)]
 
 
-def _rules(_: Line) -> Iterable[Candidate]:
+def _rules(_: TypedLine) -> Iterable[Candidate]:
     from egressctl.lint.rules import RULES
 
     return [Candidate(name, rule.meaning) for name, rule in RULES.items()]
 
 
-def _words(*values: str) -> Callable[[Line], Iterable[Candidate]]:
+def _fixed_values(*values: str) -> Callable[[TypedLine], Iterable[Candidate]]:
     return lambda _: [Candidate(each) for each in values]
 
 
-def _names_of(attribute: str) -> Callable[[Line], Iterable[Candidate]]:
-    def source(_: Line) -> Iterable[Candidate]:
+def _from_manifest_formats(attribute: str) -> Callable[[TypedLine], Iterable[Candidate]]:
+    def source(_: TypedLine) -> Iterable[Candidate]:
         from egressctl.manifests import formats
 
         return [Candidate(each) for each in getattr(formats, attribute)]
@@ -171,28 +171,28 @@ def _names_of(attribute: str) -> Callable[[Line], Iterable[Candidate]]:
     return source
 
 
-def _commands(_: Line) -> Iterable[Candidate]:
+def _rbac_commands(_: TypedLine) -> Iterable[Candidate]:
     from egressctl.kube.rbac import RIGHTS
 
     return [Candidate(each) for each in RIGHTS]
 
 
-FLAGS: Mapping[str, Callable[[Line], Iterable[Candidate]]] = {
-    "--context": _of_kubeconfig("context"),
-    "--cluster": _of_kubeconfig("cluster"),
-    "--user": _of_kubeconfig("user"),
+FLAGS: Mapping[str, Callable[[TypedLine], Iterable[Candidate]]] = {
+    "--context": _from_kubeconfig("context"),
+    "--cluster": _from_kubeconfig("cluster"),
+    "--user": _from_kubeconfig("user"),
     "--namespace": _namespaces,
     "--export-to": _namespaces,
     "--pod": _pods,
     "--container": _containers,
     "--expect": _verdicts,
-    "--output": _formats,
-    "--resolution": _names_of("RESOLUTIONS"),
-    "--location": _names_of("LOCATIONS"),
-    "--dry-run": _words("none", "client", "server"),
+    "--output": _output_formats,
+    "--resolution": _from_manifest_formats("RESOLUTIONS"),
+    "--location": _from_manifest_formats("LOCATIONS"),
+    "--dry-run": _fixed_values("none", "client", "server"),
     "--select": _rules,
     "--ignore": _rules,
-    "--policy": _words("REGISTRY_ONLY", "ALLOW_ANY"),
+    "--policy": _fixed_values("REGISTRY_ONLY", "ALLOW_ANY"),
 }
 """What may be the value of a flag."""
 
@@ -207,10 +207,10 @@ FREE_FLAGS = frozenset({
 })  # fmt: skip
 """Flags whose value nobody can know before it is typed."""
 
-ARGUMENTS: Mapping[str, tuple[Callable[[Line], Iterable[Candidate]], ...]] = {
+ARGUMENTS: Mapping[str, tuple[Callable[[TypedLine], Iterable[Candidate]], ...]] = {
     "create": (_targets,),
-    "verify": (_made, _entries, _targets),
-    "cleanup": (_made,),
+    "verify": (_created_targets, _entries, _targets),
+    "cleanup": (_created_targets,),
     "run": (_targets,),
     "render": (_targets,),
     "lint": (_targets, _entries),
@@ -218,10 +218,10 @@ ARGUMENTS: Mapping[str, tuple[Callable[[Line], Iterable[Candidate]], ...]] = {
     "catalog show": (_targets,),
     "catalog diff": (_targets,),
     "catalog refresh": (_targets,),
-    "rbac": (_commands,),
-    "lab logs": (_words("access", "envoy", "lab"),),
-    "lab policy": (_words("REGISTRY_ONLY", "ALLOW_ANY"),),
-    "completion": (_words("bash", "zsh", "fish"),),
+    "rbac": (_rbac_commands,),
+    "lab logs": (_fixed_values("access", "envoy", "lab"),),
+    "lab policy": (_fixed_values("REGISTRY_ONLY", "ALLOW_ANY"),),
+    "completion": (_fixed_values("bash", "zsh", "fish"),),
 }
 """What may be the argument of a command."""
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-", "│": "|"})
 
 
-def coloured(stream: TextIO) -> bool:
+def wants_colour(stream: TextIO) -> bool:
     """Say whether to colour a stream: NO_COLOR and TERM=dumb forbid it, FORCE_COLOR asks for it, a terminal wants it."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
-def drawable(stream: TextIO, text: str) -> str:
+def text_for_stream(stream: TextIO, text: str) -> str:
     """Return the text with its signs replaced by ASCII where the stream cannot show them."""
     try:
         text.encode(stream.encoding or "ascii")
@@ -38,18 +38,18 @@ def drawable(stream: TextIO, text: str) -> str:
 
 def print_lines(lines: Iterable[Line]) -> None:
     """Print a picture on stdout, coloured where that is wanted."""
-    if coloured(sys.stdout):
+    if wants_colour(sys.stdout):
         from rich.console import Console
         from rich.text import Text
 
         console = Console(force_terminal=True, soft_wrap=True, highlight=False)
         for line in lines:
-            console.print(Text.assemble(*((drawable(sys.stdout, text), style) for style, text in line)))
+            console.print(Text.assemble(*((text_for_stream(sys.stdout, text), style) for style, text in line)))
         return
-    print(drawable(sys.stdout, plain(lines)), end="")
+    print(text_for_stream(sys.stdout, plain_text(lines)), end="")
 
 
-def plain(lines: Iterable[Line]) -> str:
+def plain_text(lines: Iterable[Line]) -> str:
     """Return a picture as text without colours, each line with its end."""
     return "".join("".join(text for _, text in line).rstrip() + "\n" for line in lines)
 
@@ -57,10 +57,10 @@ def plain(lines: Iterable[Line]) -> str:
 def say(text: str) -> None:
     """Print one line on stderr; that nobody reads it must not stop what is being done."""
     with contextlib.suppress(OSError):
-        print(drawable(sys.stderr, text), file=sys.stderr, flush=True)
+        print(text_for_stream(sys.stderr, text), file=sys.stderr, flush=True)
 
 
-def tell_failure(failure: EgressctlError) -> None:
+def print_failure(failure: EgressctlError) -> None:
     """Print what went wrong, and the hint, on stderr: one sentence a problem."""
     problems = failure.problems if isinstance(failure, InvalidInput) else ()
     for text in [str(each) for each in problems] or [str(failure)]:
@@ -80,7 +80,7 @@ class TerminalProgress:
     def __init__(self, *, quiet: bool, results: bool = True) -> None:
         self._quiet = quiet
         self._results = results
-        self._live = not quiet and sys.stderr.isatty() and coloured(sys.stderr)
+        self._live = not quiet and sys.stderr.isatty() and wants_colour(sys.stderr)
         self._status: Status | None = None
         self._bar: Bar | None = None
         self._last = ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from egressctl.errors import InvalidInput
-from egressctl.manifests.diff_text import LIVE, MERGED, Difference, written
+from egressctl.manifests.diff_text import LIVE, MERGED, EntryDifference, sorted_yaml
 from egressctl.runtime.signals import Interrupts
 
 VARIABLE = "KUBECTL_EXTERNAL_DIFF"
@@ -20,7 +20,7 @@ _ARGUMENT = re.compile(r"[a-zA-Z0-9=-]+")
 """What kubectl takes of an argument; another it leaves out."""
 
 
-class Program(NamedTuple):
+class DiffProgram(NamedTuple):
     """A program with its arguments, and those that are left out because kubectl leaves them out."""
 
     name: str
@@ -28,27 +28,27 @@ class Program(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def program(text: str) -> Program:
+def parse_program(text: str) -> DiffProgram:
     """Split the variable's value at its blanks. Raises InvalidInput where it names no program."""
     name, *arguments = text.split(" ")
     if not name:
         raise InvalidInput(f"{VARIABLE}={text!r} names no program", hint=f'such as {VARIABLE}="diff -u -N"')
     taken = [each for each in arguments if _ARGUMENT.fullmatch(each)]
-    return Program(name, tuple(taken), tuple(each for each in arguments if each and each not in taken))
+    return DiffProgram(name, tuple(taken), tuple(each for each in arguments if each and each not in taken))
 
 
-def run(wanted: Program, differences: Sequence[Difference], interrupts: Interrupts) -> int:
+def run_program(wanted: DiffProgram, differences: Sequence[EntryDifference], interrupts: Interrupts) -> int:
     """Write both sides of every difference into two folders, run the program on them, and return its exit code: 0 or 1.
 
     The folders are this user's alone, and gone afterwards, whatever happens. Raises InvalidInput where the program cannot be
     run, or ends otherwise: that is its way of saying that it failed.
     """
     with ExitStack() as stack:
-        folders = [_folder(side, stack, interrupts) for side in (LIVE, MERGED)]
+        folders = [_make_folder(side, stack, interrupts) for side in (LIVE, MERGED)]
         for each in differences:
             for folder, manifest in zip(folders, (each.live, each.merged), strict=True):
                 # The name holds no slash: namespaces and objects have DNS names.
-                (folder / each.name).write_text(written(manifest), encoding="utf-8")
+                (folder / each.name).write_text(sorted_yaml(manifest), encoding="utf-8")
         # Kubectl puts the folders before the program's own arguments, and programs count on it.
         argv = [wanted.name, *map(str, folders), *wanted.arguments]
         try:
@@ -65,7 +65,7 @@ def run(wanted: Program, differences: Sequence[Difference], interrupts: Interrup
     return code
 
 
-def _folder(side: str, stack: ExitStack, interrupts: Interrupts) -> Path:
+def _make_folder(side: str, stack: ExitStack, interrupts: Interrupts) -> Path:
     """Make a temporary folder of this user's alone (mode 0700), which no signal keeps from being removed with the stack."""
     with interrupts.deferred():
         try:
@@ -74,10 +74,10 @@ def _folder(side: str, stack: ExitStack, interrupts: Interrupts) -> Path:
             raise InvalidInput(
                 f"no temporary folder could be made: {error.strerror}", hint="TMPDIR names another place"
             ) from None
-        stack.callback(_remove, folder, interrupts)
+        stack.callback(_remove_folder, folder, interrupts)
     return Path(folder)
 
 
-def _remove(folder: str, interrupts: Interrupts) -> None:
+def _remove_folder(folder: str, interrupts: Interrupts) -> None:
     with interrupts.deferred():
         shutil.rmtree(folder, ignore_errors=True)

@@ -19,7 +19,7 @@ _BOOLEANS = frozenset({
 _SWITCHES_ONLY_ON = _BOOLEANS - {"--wait", "--verify"}
 
 
-def normalise(argv: Sequence[str]) -> list[str]:
+def normalise_arguments(argv: Sequence[str]) -> list[str]:
     """Return the same command line in typer's forms; everything after `--` is left as it is.
 
     `--wait=false` becomes `--no-wait`, a bare `--dry-run` `--dry-run client`, `-v`, `-v 6` and `-v=6` become
@@ -30,13 +30,13 @@ def normalise(argv: Sequence[str]) -> list[str]:
     """
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
-    own = _flags(words[:end])
+    own = _normalise_flags(words[:end])
     debug = ["--debug"] if "--debug" in own else []
-    found = _command_first([word for word in own if word != "--debug"])
-    return [*debug, *(_bare_flags(found) if found[:1] == ["lint"] else found), *words[end:]]
+    found = _move_command_first([word for word in own if word != "--debug"])
+    return [*debug, *(_lint_flags(found) if found[:1] == ["lint"] else found), *words[end:]]
 
 
-def _flags(words: Sequence[str]) -> list[str]:
+def _normalise_flags(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     rest = list(words)
     while rest:
@@ -60,7 +60,7 @@ def _flags(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _bare_flags(words: list[str]) -> list[str]:
+def _lint_flags(words: list[str]) -> list[str]:
     """Take forms of lint's own for what they mean there: with a value, `--cluster NAME` and `--server URL` are kubeconfig's.
 
     `--cluster`, last or before a flag, is all that is on the Kubernetes cluster; `--server` that no URL follows asks it.
@@ -77,7 +77,7 @@ def _bare_flags(words: list[str]) -> list[str]:
     return found
 
 
-def _command_first(words: list[str]) -> list[str]:
+def _move_command_first(words: list[str]) -> list[str]:
     """Move options that stand before the command behind it, as kubectl takes them."""
     index = 0
     while index < len(words) and words[index].startswith("-"):
@@ -85,10 +85,10 @@ def _command_first(words: list[str]) -> list[str]:
     if index >= len(words):
         return words
     command = ALIASES.get(words[index], words[index])
-    return [command, *_after_subcommand(command, words[:index], words[index + 1 :])]
+    return [command, *_options_after_subcommand(command, words[:index], words[index + 1 :])]
 
 
-def _after_subcommand(command: str, leading: list[str], rest: list[str]) -> list[str]:
+def _options_after_subcommand(command: str, leading: list[str], rest: list[str]) -> list[str]:
     if command in ("lab", "catalog") and rest and not rest[0].startswith("-"):
         return [rest[0], *leading, *rest[1:]]
     return [*leading, *rest]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from egressctl import __version__
-from egressctl.cli.kubectl_flags import normalise
-from egressctl.cli.registry import COMMANDS, app_of
+from egressctl.cli.kubectl_flags import normalise_arguments
+from egressctl.cli.registry import COMMANDS, build_app
 
 if TYPE_CHECKING:
     pass
@@ -38,7 +38,7 @@ Examples:
 Exit codes: 0 as expected, 1 not as expected, 2 wrong usage, 3 could not ask, 4 no proof, 5 something is left behind.
 """
 
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if argv[:1] == ["__complete"]:
         return _complete(argv[1:])
-    words = normalise(argv)
+    words = normalise_arguments(argv)
     debug = words[:1] == ["--debug"]
     words = words[1:] if debug else words
     try:
@@ -73,7 +73,7 @@ def run(argv: Sequence[str]) -> int:
         discard_stdout()
         return 0
     except Exception as bug:
-        if isinstance(bug, OSError) and bug.errno in _DISK:
+        if isinstance(bug, OSError) and bug.errno in _DISK_ERRORS:
             print(f"error: the output could not be written: {bug.strerror}", file=sys.stderr)
             return 3
         if debug:
@@ -86,9 +86,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _complete(words: Sequence[str]) -> int:
-    from egressctl.cli.completion_engine import complete, words_of
+    from egressctl.cli.completion_engine import complete, split_line
 
-    print(complete(words_of(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
+    print(complete(split_line(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
     return 0
 
 
@@ -105,11 +105,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     command = next((each for each in COMMANDS if each[0] == words[0]), None)
     if command is None:
-        return _unknown(words[0])
+        return _refuse_unknown_command(words[0])
     return _run_command(command, words)
 
 
-def _unknown(word: str) -> int:
+def _refuse_unknown_command(word: str) -> int:
     import difflib
 
     near = difflib.get_close_matches(word, [name for name, _, _ in COMMANDS])
@@ -126,7 +126,7 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
 
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer carries along under a private name
     try:
-        code = app_of(*command)(words, standalone_mode=False, prog_name="egressctl")
+        code = build_app(*command)(words, standalone_mode=False, prog_name="egressctl")
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
@@ -134,9 +134,9 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
         print(f"hint: egressctl {command[0]} --help", file=sys.stderr)
         return 2
     except EgressctlError as failure:
-        from egressctl.cli.console import tell_failure
+        from egressctl.cli.console import print_failure
 
-        tell_failure(failure)
+        print_failure(failure)
         return failure.exit_code
     except Interrupted as stop:
         return stop.exit_code

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from egressctl.model.probe import Verdict
 
 
-def seconds(text: str | float) -> float:
+def parse_duration(text: str | float) -> float:
     """Read a Go duration (`30s`, `1m30s`, `500ms`) or a bare number of seconds. Raises typer.BadParameter."""
     import durationpy
 
@@ -32,7 +32,7 @@ def seconds(text: str | float) -> float:
     return found
 
 
-def expectation(text: str) -> Verdict | None:
+def parse_expected_verdict(text: str) -> Verdict | None:
     """Read --expect. Raises InvalidInput."""
     from egressctl.model.probe import Verdict
 
@@ -48,13 +48,13 @@ Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an a
 """A flag of the commands that expect something to be open: an expected denial is never asked for again."""
 
 
-Folders = Annotated[
+CatalogFolders = Annotated[
     list[str] | None,
     typer.Option("--catalog", metavar="DIR", help="Folder of targets of your own, repeatable. [default: EGRESSCTL_CATALOG]"),
 ]
 """The user's folders of targets, which come before what is built in."""
 
-Published = Annotated[
+PublishedLists = Annotated[
     list[str] | None,
     typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
 ]
@@ -62,13 +62,13 @@ NoDns = Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts 
 """Flags of the commands that hold the catalogue against what is published."""
 
 
-def folders_of(flag: list[str] | None) -> list[str]:
+def catalog_folders(flag: list[str] | None) -> list[str]:
     """Return the folders that are meant: those of the flag, else those of EGRESSCTL_CATALOG."""
     return flag or [each for each in os.environ.get("EGRESSCTL_CATALOG", "").split(os.pathsep) if each]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Connection:
+class ConnectionFlags:
     """Who to talk to, in kubectl's words."""
 
     kubeconfig: Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.")] = ""
@@ -88,7 +88,7 @@ class Connection:
         float,
         typer.Option(
             "--request-timeout",
-            parser=seconds,
+            parser=parse_duration,
             metavar="DURATION",
             show_default=False,
             help="Limit of one request. [default: 30s]",
@@ -116,7 +116,7 @@ class TargetFlags:
     filename: Annotated[
         list[str], typer.Option("--filename", "-f", metavar="FILE", help="EgressTarget or ServiceEntry manifests; - is stdin.")
     ] = dataclasses.field(default_factory=list)
-    catalog: Folders = None
+    catalog: CatalogFolders = None
     host: Annotated[list[str], typer.Option("--host", metavar="NAME", help="Host of a new target, repeatable.")] = (
         dataclasses.field(default_factory=list)
     )
@@ -149,7 +149,11 @@ class ProbeFlags:
     probe_timeout: Annotated[
         float,
         typer.Option(
-            "--probe-timeout", parser=seconds, metavar="DURATION", show_default=False, help="Limit of one probe. [default: 10s]"
+            "--probe-timeout",
+            parser=parse_duration,
+            metavar="DURATION",
+            show_default=False,
+            help="Limit of one probe. [default: 10s]",
         ),
     ] = 10.0
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass, with a warning, where there is no proof.")] = (
@@ -165,7 +169,7 @@ class WaitFlags:
     timeout: Annotated[
         float,
         typer.Option(
-            "--timeout", parser=seconds, metavar="DURATION", show_default=False, help="Limit of each wait. [default: 60s]"
+            "--timeout", parser=parse_duration, metavar="DURATION", show_default=False, help="Limit of each wait. [default: 60s]"
         ),
     ] = 60.0
 
@@ -182,7 +186,7 @@ class ApplyFlags:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Output:
+class OutputFlags:
     """What is printed, and what is written to files besides."""
 
     output: Annotated[
@@ -228,13 +232,13 @@ class Output:
                 f"--output {plain[0]} and {plain[1]}: only one goes to stdout", hint=f"-o {plain[0]} -o {plain[1]}=FILE"
             )
 
-    def to_stdout(self, command: str) -> None:
+    def refuse_files(self, command: str) -> None:
         """Raise InvalidInput where an output of a command that prints on stdout alone is to go to a file."""
         for form, path in self.files[:1]:
             raise InvalidInput(f"--output {form}={path}: {command} prints on stdout", hint=f"-o {form} > {path}")
 
 
-def flat(function: Callable[..., int]) -> Callable[..., int]:
+def spread_flags(function: Callable[..., int]) -> Callable[..., int]:
     """Spread parameters that are groups of flags out into their fields, so that typer sees one flag a field."""
     hints = get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}

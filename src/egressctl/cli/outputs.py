@@ -16,15 +16,15 @@ def refuse_unwritable(files: Sequence[tuple[str, str]]) -> None:
     """Raise InvalidInput for a path that cannot be written to, or that two outputs name. Nothing is created."""
     named: dict[str, str] = {}
     for form, path in files:
-        if fault := _fault(path):
+        if fault := _why_unwritable(path):
             raise InvalidInput(f"--output {form}={path}: {fault}", hint="make the folder first, or name another file")
         place = os.path.realpath(path)
-        if place in named and not _in_place(path):
+        if place in named and not _is_written_in_place(path):
             raise InvalidInput(f"--output {named[place]} and {form} both go to {path}", hint=f"-o {form}=ANOTHER-FILE")
         named[place] = form
 
 
-def _fault(path: str) -> str:
+def _why_unwritable(path: str) -> str:
     """Say in half a sentence why a path cannot be written to; empty where it can, as far as can be told without writing."""
     place = os.path.realpath(path)
     folder = os.path.dirname(place)
@@ -41,7 +41,7 @@ def _fault(path: str) -> str:
     return "" if os.access(place, os.W_OK) else "may not be written to"
 
 
-def _in_place(path: str) -> bool:
+def _is_written_in_place(path: str) -> bool:
     """Say whether a file is written as it lies there: a device or a pipe, or one whose folder takes no other file."""
     place = os.path.realpath(path)
     if path.startswith(_STREAMS):
@@ -49,27 +49,27 @@ def _in_place(path: str) -> bool:
     return os.path.exists(place) and not (os.path.isfile(place) and os.access(os.path.dirname(place), os.W_OK | os.X_OK))
 
 
-def write(path: str, text: str) -> None:
+def write_output(path: str, text: str) -> None:
     """Write a file whole: its readers see the old one or the new one. Raises OSError, and leaves nothing half-written then."""
     data = text.encode("utf-8", "backslashreplace")
-    if _in_place(path):
+    if _is_written_in_place(path):
         # A pipe that nobody reads is an error, where a plain open would wait for ever.
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
         os.set_blocking(descriptor, True)
         with open(descriptor, "wb") as stream:
             stream.write(data)
         return
-    from egressctl.runtime.atomic_write import replace
+    from egressctl.runtime.atomic_write import replace_file
 
-    replace(Path(path), data)
+    replace_file(Path(path), data)
 
 
-def write_all(files: Sequence[tuple[str, str]], text_of: Callable[[str], str]) -> dict[str, OSError]:
+def write_outputs(files: Sequence[tuple[str, str]], text_of: Callable[[str], str]) -> dict[str, OSError]:
     """Write each output's text to its file; return what could not be written, by path. One that fails stops no other."""
     unwritten = {}
     for form, path in files:
         try:
-            write(path, text_of(form))
+            write_output(path, text_of(form))
         except OSError as error:
             unwritten[path] = error
     return unwritten

@@ -32,7 +32,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def app_of(name: str, module: str, text: str) -> Typer:
+def build_app(name: str, module: str, text: str) -> Typer:
     """Build an application of the one command that is asked for."""
     import typer
 

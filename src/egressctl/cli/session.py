@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from egressctl import __version__
-from egressctl.cli.console import TerminalProgress, discard_stdout, drawable, plain, print_lines, say, tell_failure
-from egressctl.cli.options import Connection, Output, SourceFlags
+from egressctl.cli.console import TerminalProgress, discard_stdout, plain_text, print_failure, print_lines, say, text_for_stream
+from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags
 from egressctl.errors import CouldNotAsk, EgressctlError, Interrupted, InvalidInput
 from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from egressctl.report.tree import Line
 
 
-_AFTER_A_SIGNAL = {
+_HINT_AFTER_SIGNAL = {
     "create": "what was being made is gone again",
     "run": "what was being made is gone again",
     "cleanup": "see what is left: egressctl list",
@@ -43,11 +43,11 @@ class Session:
     """One command's run: made at its start, ended by `finish` or `fail`, which print and return the exit code."""
 
     command: str
-    connection: Connection
-    output: Output
+    connection: ConnectionFlags
+    output: OutputFlags
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     targets: list[TargetResult] = field(default_factory=list)
-    formats: Sequence[str] = Output.FORMATS
+    formats: Sequence[str] = OutputFlags.FORMATS
     """What `-o` may ask this command for."""
     allow_unproven: bool = False
     planned: int | None = None
@@ -105,22 +105,25 @@ class Session:
     def finish(self, *, also: Sequence[int] = (), failure: EgressctlError | None = None) -> int:
         """Deliver the report, and return its exit code; a failure that came about on the way is told as well."""
         codes = [*also, *([failure.exit_code] if failure else [])]
-        code = exit_codes.of_results(self.targets, allow_unproven=self.allow_unproven, also=codes)
+        code = exit_codes.exit_code_of_results(self.targets, allow_unproven=self.allow_unproven, also=codes)
         self.progress.stop()
         for warning in self._mesh.api.warnings if self._mesh else ():
             self.progress.warn(warning)
         for probe in (probe for target in self.targets for probe in target.probes if self.allow_unproven):
-            if exit_codes.of_probe(probe, allow_unproven=False) == 4 and exit_codes.of_probe(probe, allow_unproven=True) == 0:
+            if (
+                exit_codes.exit_code_of_probe(probe, allow_unproven=False) == 4
+                and exit_codes.exit_code_of_probe(probe, allow_unproven=True) == 0
+            ):
                 self.progress.warn(f"{probe.probe.name}: the answer came, unproven, and passes because of --allow-unproven")
         return self._deliver(code, failure)
 
     def finish_interrupted(self, stop: Interrupted) -> int:
         """Deliver the report of what was found until a signal came, and return the signal's exit code."""
         self.progress.stop()
-        failure = EgressctlError(f"{self.command} was interrupted", hint=stop.hint or _AFTER_A_SIGNAL.get(self.command, ""))
+        failure = EgressctlError(f"{self.command} was interrupted", hint=stop.hint or _HINT_AFTER_SIGNAL.get(self.command, ""))
         return self._deliver(stop.exit_code, failure)
 
-    def finish_broken(self, bug: Exception) -> None:
+    def finish_after_bug(self, bug: Exception) -> None:
         """Write the outputs that go to files although the command ends by a bug, which whoever called tells."""
         if not self.printing:
             self.progress.stop()
@@ -135,13 +138,13 @@ class Session:
                 from egressctl.cli import github
 
                 problems = failure.problems if isinstance(failure, InvalidInput) else ()
-                github.tell(self._report(code, failure), self._origins, problems)
+                github.report_to_github(self._report(code, failure), self._origins, problems)
         self.printing = True
         try:
             self._print(code, failure)
         finally:
             if failure is not None:
-                tell_failure(failure)
+                print_failure(failure)
         return code
 
     def publish(self, text_of: Callable[[str, int], str], code: int) -> int:
@@ -153,13 +156,13 @@ class Session:
             return code
         from egressctl.cli import outputs
 
-        unwritten = outputs.write_all(self.output.files, lambda form: text_of(form, code))
+        unwritten = outputs.write_outputs(self.output.files, lambda form: text_of(form, code))
         for path, error in unwritten.items():
-            tell_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))
+            print_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))
         if unwritten and code == 0:
             code = CouldNotAsk.exit_code
             others = [each for each in self.output.files if each[1] not in unwritten]
-            outputs.write_all(others, lambda form: text_of(form, code))
+            outputs.write_outputs(others, lambda form: text_of(form, code))
         return code
 
     def _print(self, code: int, failure: EgressctlError | None) -> None:
@@ -170,7 +173,7 @@ class Session:
             if self.output.shown == "table":
                 print_lines(self._pictures())
             else:
-                print(drawable(sys.stdout, self._text(self.output.shown, code, failure)), end="")
+                print(text_for_stream(sys.stdout, self._text(self.output.shown, code, failure)), end="")
             sys.stdout.flush()
         except BrokenPipeError:
             discard_stdout()
@@ -178,9 +181,9 @@ class Session:
     def _text(self, form: str, code: int, failure: EgressctlError | None) -> str:
         """Return the report in a format."""
         if form in ("json", "yaml"):
-            from egressctl.report.json_report import document
+            from egressctl.report.json_report import report_document
 
-            return data_text(document(self._report(code, failure)) if self._instead is None else dict(self._instead), form)
+            return data_text(report_document(self._report(code, failure)) if self._instead is None else dict(self._instead), form)
         if form == "name":
             names = (neutralise(entry) for target in self.targets for entry in target.service_entries)
             return "".join(f"serviceentry.networking.istio.io/{name}\n" for name in names)
@@ -193,22 +196,22 @@ class Session:
 
             return tap(self._report(code, failure))
         told = f"error: {neutralise(str(failure))}\n" if failure else ""
-        return "".join(f"{each}\n" for each in self.progress.results) + plain(self._pictures()) + told
+        return "".join(f"{each}\n" for each in self.progress.results) + plain_text(self._pictures()) + told
 
     def _pictures(self) -> Iterator[Line]:
-        from egressctl.report.tree import pictures
+        from egressctl.report.tree import draw_target
 
         for target in self.targets:
             if self._is_drawn(target):
-                yield from pictures(target)
+                yield from draw_target(target)
         if self.planned is not None:
-            from egressctl.report.summary import total
+            from egressctl.report.summary import total_line
 
-            yield total(self.targets, self.planned)
+            yield total_line(self.targets, self.planned)
 
     def _is_drawn(self, target: TargetResult) -> bool:
         if self.planned is None:
-            return bool(target.probes or target.closure or target.shaky)
+            return bool(target.probes or target.closure or target.parts_not_in_force)
         from egressctl.report.summary import is_drawn
 
         return is_drawn(target, whole=self.output.verbosity > 0)
@@ -240,16 +243,16 @@ class Session:
         """Print manifests in place of the report, as kubectl does for --dry-run=client -o yaml."""
         self._instead = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
 
-    def repeat_by_hand(self, results: Sequence[TargetResult], limits: curl.Limits) -> None:
+    def print_repeat_commands(self, results: Sequence[TargetResult], limits: curl.TransferLimits) -> None:
         """With -v, print the command lines that repeat each probe."""
         if self.output.verbosity < 1:
             return
         for probe in (probe for target in results for probe in (*target.probes, *target.closure)):
             if probe.source is not None:
-                say(f"repeat {probe.probe.name}: {by_hand(probe, limits)}")
+                say(f"repeat {probe.probe.name}: {command_to_repeat(probe, limits)}")
 
 
-def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
+def command_to_repeat(result: ProbeResult, limits: curl.TransferLimits) -> str:
     """Return the line of kubectl and curl that repeats a probe."""
     from egressctl.mesh.curl import companion_argv, probe_argv
 
@@ -260,7 +263,7 @@ def by_hand(result: ProbeResult, limits: curl.Limits) -> str:
     return shlex.join([*where, *argv])
 
 
-def conduct(session: Session, work: Callable[[Interrupts], Sequence[int] | None]) -> int:
+def run_session(session: Session, work: Callable[[Interrupts], Sequence[int] | None]) -> int:
     """Run a command's work with signals turned into clean endings; deliver the report whatever happens.
 
     `work` takes the Interrupts and returns further exit codes, or None.
@@ -277,18 +280,18 @@ def conduct(session: Session, work: Callable[[Interrupts], Sequence[int] | None]
                 raise
             return session.finish_interrupted(stop)
         except Exception as bug:
-            session.finish_broken(bug)
+            session.finish_after_bug(bug)
             raise
 
 
-def choice_of(flags: SourceFlags) -> SourceChoice:
+def source_choice(flags: SourceFlags) -> SourceChoice:
     """Return the flags of the source pod as the use cases take them."""
     return SourceChoice(flags.pod, flags.selector, flags.container, flags.revision)
 
 
 def print_data(data: Any, output: str) -> None:
     """Print plain data as JSON or YAML on stdout."""
-    print(drawable(sys.stdout, data_text(data, output)), end="")
+    print(text_for_stream(sys.stdout, data_text(data, output)), end="")
 
 
 def data_text(data: Any, form: str) -> str:
@@ -299,9 +302,9 @@ def data_text(data: Any, form: str) -> str:
     """
     if form == "json":
         return json.dumps(data, indent=2, ensure_ascii=True).replace("##[", "#\\u0023[") + "\n"
-    from egressctl.report.yaml import to_yaml
+    from egressctl.report.yaml import to_log_safe_yaml
 
-    return to_yaml(data)
+    return to_log_safe_yaml(data)
 
 
 def _lab_kubeconfig(progress: TerminalProgress) -> str:

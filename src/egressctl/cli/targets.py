@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from egressctl.catalog import lookup
-from egressctl.cli.options import TargetFlags, folders_of
+from egressctl.cli.options import TargetFlags, catalog_folders
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.egress_target import from_flags, load, read_file
+from egressctl.manifests.egress_target import load_targets, read_target_file, target_from_flags
 from egressctl.model.probe import Target
 
 
-def wanted_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
+def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
     """Return the targets that are meant. Raises InvalidInput with all problems of all files, or of the flags."""
     made_of = [flag for flag, value in (("--host", flags.host), ("--address", flags.address), ("--port", flags.port)) if value]
     if flags.filename:
         if made_of or names:
             raise InvalidInput(f"--filename and {(names or made_of)[0]}: name targets in one way only")
-        return _from_files(flags)
+        return _targets_from_files(flags)
     if made_of:
         if len(names) != 1:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
-        return [_from_flags(names[0], flags)]
+        return [_target_from_flags(names[0], flags)]
     if not names:
         raise InvalidInput(
             "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
         )
-    folders = folders_of(flags.catalog)
-    return [lookup.get(name, folders) for name in names]
+    folders = catalog_folders(flags.catalog)
+    return [lookup.get_target(name, folders) for name in names]
 
 
-def _from_files(flags: TargetFlags) -> list[Target]:
+def _targets_from_files(flags: TargetFlags) -> list[Target]:
     targets: list[Target] = []
     problems: list[Problem] = []
     for name in flags.filename:
         try:
-            targets += load(
-                read_file(name),
+            targets += load_targets(
+                read_target_file(name),
                 "standard input" if name == "-" else name,
                 any_address=flags.any_address,
                 allow_internal=flags.allow_internal,
@@ -50,9 +50,9 @@ def _from_files(flags: TargetFlags) -> list[Target]:
     return targets
 
 
-def _from_flags(name: str, flags: TargetFlags) -> Target:
+def _target_from_flags(name: str, flags: TargetFlags) -> Target:
     chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
-    return from_flags(
+    return target_from_flags(
         name,
         hosts=flags.host,
         addresses=flags.address,
@@ -65,6 +65,6 @@ def _from_flags(name: str, flags: TargetFlags) -> Target:
     )
 
 
-def scopes(flags: TargetFlags) -> tuple[str, ...]:
+def export_namespaces(flags: TargetFlags) -> tuple[str, ...]:
     """Return --export-to's namespaces, given repeatedly or with commas."""
     return tuple(part for text in flags.export_to for part in text.split(",") if part)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl.model.evidence import Logged
+from egressctl.model.evidence import LoggedConnection
 
 # Quoted fields with a quote in them are not understood: what a client wrote there could pass for the fields that follow.
 _TEXT = re.compile(
@@ -18,7 +18,7 @@ _TEXT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ProbeConnection:
     """A connection by its ends, as the pod sees them: `ip` and `port` are where it was to go."""
 
     client_ip: str
@@ -27,7 +27,7 @@ class Connection:
     port: int
 
 
-def find(text: str, connection: Connection, at_least: int = 1) -> Logged | None:
+def find_connection(text: str, connection: ProbeConnection, at_least: int = 1) -> LoggedConnection | None:
     """Return what a sidecar's log says of a connection; None where it says too little, or its lines disagree. Never raises.
 
     `text` may hold any other lines, and cut ones. Two formats are read: Istio's default text (MeshConfig.accessLogFormat unset)
@@ -43,7 +43,7 @@ Ends = tuple[tuple[str, int], tuple[str, int]]
 """The client's end, and where it was to go."""
 
 
-def _lines(text: str, having: str) -> Iterator[tuple[Ends, Logged]]:
+def _lines(text: str, having: str) -> Iterator[tuple[Ends, LoggedConnection]]:
     """Read the lines that hold a certain piece of text."""
     for line in text.split("\n"):
         if having not in line:
@@ -52,7 +52,7 @@ def _lines(text: str, having: str) -> Iterator[tuple[Ends, Logged]]:
         client, to = (_address(fields.get(name)) for name in ("downstream_remote_address", "downstream_local_address"))
         envoy_cluster, flags = fields.get("upstream_cluster"), fields.get("response_flags")
         if client and to and isinstance(envoy_cluster, str | None) and isinstance(flags, str | None):
-            yield (client, to), Logged(_said(envoy_cluster), _said(flags))
+            yield (client, to), LoggedConnection(_field_value(envoy_cluster), _field_value(flags))
 
 
 def _fields(line: str) -> dict[str, object]:
@@ -68,26 +68,26 @@ def _fields(line: str) -> dict[str, object]:
     return dict(matched.groupdict()) if matched else {}
 
 
-def _said(value: str | None) -> str:
+def _field_value(value: str | None) -> str:
     """Return a field's value, empty where Envoy writes that there is none: `-`, null in JSON."""
     return "" if value is None or value == "-" else value
 
 
-def _ends(connection: Connection) -> Ends:
+def _ends(connection: ProbeConnection) -> Ends:
     return (
-        (_plain(connection.client_ip) or "", connection.client_port),
-        (_plain(connection.ip) or "", connection.port),
+        (_plain_address(connection.client_ip) or "", connection.client_port),
+        (_plain_address(connection.ip) or "", connection.port),
     )
 
 
 def _address(value: object) -> tuple[str, int] | None:
     """Read `10.244.0.5:40000` or `[fd00::5]:40000`."""
     ip, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    plain = _plain(ip.removeprefix("[").removesuffix("]"))
+    plain = _plain_address(ip.removeprefix("[").removesuffix("]"))
     return (plain, int(port)) if plain and re.fullmatch("[0-9]{1,5}", port) else None
 
 
-def _plain(ip: str) -> str | None:
+def _plain_address(ip: str) -> str | None:
     """Return an address in its one spelling, an IPv4 address in IPv6's clothes as IPv4; None where it is none."""
     try:
         found = ip_address(ip)

@@ -38,7 +38,7 @@ def as_object(value: object, what: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _odd(what, "an object")
+        raise _unexpected_answer(what, "an object")
     return value
 
 
@@ -47,7 +47,7 @@ def as_list(value: object, what: str) -> Sequence[Any]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise _odd(what, "a list")
+        raise _unexpected_answer(what, "a list")
     return value
 
 
@@ -56,7 +56,7 @@ def as_text(value: object, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _odd(what, "a text")
+        raise _unexpected_answer(what, "a text")
     return value
 
 
@@ -65,7 +65,7 @@ def as_flag(value: object, what: str, *, default: bool = False) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise _odd(what, "true or false")
+        raise _unexpected_answer(what, "true or false")
     return value
 
 
@@ -80,15 +80,15 @@ def as_number(value: object, what: str) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise _odd(what, "a number")
+    raise _unexpected_answer(what, "a number")
 
 
 def as_address(value: object, what: str) -> IPAddress:
     """Return an IP address; raise ProxyUnreadable for anything else."""
     try:
-        return plain(ip_address(as_text(value, what)))
+        return plain_address(ip_address(as_text(value, what)))
     except ValueError:
-        raise _odd(what, "an IP address") from None
+        raise _unexpected_answer(what, "an IP address") from None
 
 
 def as_address_number(value: object, what: str) -> tuple[int, int]:
@@ -104,7 +104,7 @@ def as_address_number(value: object, what: str) -> tuple[int, int]:
     return address.version, int(address)
 
 
-def type_of(raw: Mapping[str, Any], what: str) -> str:
+def extension_type(raw: Mapping[str, Any], what: str) -> str:
     """Return the type of an extension's configuration, its name where it has none."""
     typed = as_object(raw.get("typed_config"), what)
     kind = as_text(typed.get("@type"), what)
@@ -113,12 +113,12 @@ def type_of(raw: Mapping[str, Any], what: str) -> str:
     return kind or as_text(raw.get("name"), what)
 
 
-def short(kind: str) -> str:
+def short_type_name(kind: str) -> str:
     """Return the last part of the name of a type."""
     return kind.rpartition("/")[2].rpartition(".")[2] or "a filter without a type"
 
 
-def istio_metadata(raw: Mapping[str, Any], what: str) -> Mapping[str, Any]:
+def read_istio_metadata(raw: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     """Return what istiod noted on a message: which objects it was made from."""
     if "metadata" not in raw:
         return {}
@@ -126,17 +126,17 @@ def istio_metadata(raw: Mapping[str, Any], what: str) -> Mapping[str, Any]:
     return as_object(metadata.get("istio"), what)
 
 
-def origin(raw: Mapping[str, Any], kind: str, what: str) -> str:
+def istio_object_name(raw: Mapping[str, Any], kind: str, what: str) -> str:
     """Name the object of that kind (`virtual-service`) that shaped a message, as `namespace/name`; "" for none."""
     # /apis/networking.istio.io/v1/namespaces/NAMESPACE/KIND/NAME
-    path = as_text(istio_metadata(raw, what).get("config"), what).split("/")
+    path = as_text(read_istio_metadata(raw, what).get("config"), what).split("/")
     return f"{path[-3]}/{path[-1]}" if len(path) > 3 and path[-2] == kind else ""
 
 
-def plain(address: IPAddress) -> IPAddress:
+def plain_address(address: IPAddress) -> IPAddress:
     """Return `::ffff:192.0.2.1` as 192.0.2.1, and any other address as it is."""
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _odd(what: str, wanted: str) -> ProxyUnreadable:
+def _unexpected_answer(what: str, wanted: str) -> ProxyUnreadable:
     return ProxyUnreadable(f"the sidecar's answer is not understood: {what} is not {wanted}")

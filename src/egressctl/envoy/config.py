@@ -71,7 +71,7 @@ class FilterChain:
     http: HttpConnectionManager | None = None
 
 
-class Group(NamedTuple):
+class FilterChainGroup(NamedTuple):
     """The filter chains of one destination port and block, in whole and by server name (`.example.org` for `*.example.org`).
 
     `criteria` are those of any of them. `mixed`: some have no block, and others that of every address.
@@ -107,14 +107,14 @@ class Listener:
         return (*self.filter_chains, *((self.default_filter_chain,) if self.default_filter_chain else ()))
 
     @cached_property
-    def table(self) -> Mapping[int, Mapping[Block, Group]]:
+    def table(self) -> Mapping[int, Mapping[Block, FilterChainGroup]]:
         """The filter chains by destination port and block; one without blocks is at 0.0.0.0/0 and ::/0, as in Envoy."""
         found: dict[int, dict[Block, list[FilterChain]]] = {}
         for chain in self.filter_chains:
             blocks = found.setdefault(chain.destination_port, {})
             for block in set(chain.blocks) or _EVERYTHING:
                 blocks.setdefault(block, []).append(chain)
-        return {port: {block: _group(chains) for block, chains in blocks.items()} for port, blocks in found.items()}
+        return {port: {block: _group_of(chains) for block, chains in blocks.items()} for port, blocks in found.items()}
 
     @cached_property
     def by_port(self) -> Mapping[int, tuple[FilterChain, ...]]:
@@ -125,12 +125,12 @@ class Listener:
         return {port: tuple(chains) for port, chains in found.items()}
 
 
-def _group(chains: Sequence[FilterChain]) -> Group:
+def _group_of(chains: Sequence[FilterChain]) -> FilterChainGroup:
     by_name: dict[str, list[FilterChain]] = {}
     for chain in chains:
         for name in dict.fromkeys(each.lower() for each in chain.server_names) or ("",):
             by_name.setdefault(name[1:] if name.startswith("*.") else name, []).append(chain)
-    return Group(
+    return FilterChainGroup(
         chains=tuple(chains),
         by_name={name: tuple(each) for name, each in by_name.items()},
         criteria=frozenset(criterion for chain in chains for criterion in chain.criteria),
@@ -138,7 +138,7 @@ def _group(chains: Sequence[FilterChain]) -> Group:
     )
 
 
-class Service(NamedTuple):
+class OriginService(NamedTuple):
     """What an Envoy cluster's metadata names as its origin. `name` of a ServiceEntry's is its host."""
 
     host: str
@@ -156,7 +156,7 @@ class EnvoyCluster:
 
     name: str
     type: str
-    services: tuple[Service, ...]
+    services: tuple[OriginService, ...]
     tls: bool = False
     destination_rule: str = ""
     subset: str = ""
@@ -206,7 +206,7 @@ class ProxyConfig:
         return next((listener for listener in self.listeners or () if listener.name == name), None)
 
 
-class Destination(NamedTuple):
+class OutboundName(NamedTuple):
     """What the name of an outbound Envoy cluster says: `outbound|443|v1|wikipedia.org`."""
 
     port: int
@@ -214,13 +214,13 @@ class Destination(NamedTuple):
     host: str
 
 
-def destination(envoy_cluster: str) -> Destination | None:
+def parse_outbound_name(envoy_cluster: str) -> OutboundName | None:
     """Read the name of an Envoy cluster; None where it is not one that istiod makes for an outbound service."""
     parts = envoy_cluster.split("|")
     if len(parts) != 4 or parts[0] != "outbound" or not parts[3]:
         return None
     port = parts[1]
-    return Destination(int(port), parts[2], parts[3]) if port.isascii() and port.isdigit() and len(port) <= 5 else None
+    return OutboundName(int(port), parts[2], parts[3]) if port.isascii() and port.isdigit() and len(port) <= 5 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,4 +231,4 @@ class Reading:
     counts: ClusterCounts | None = None
 
 
-NOTHING = Reading()
+NOTHING_READ = Reading()

@@ -79,7 +79,7 @@ def _counts(host: Mapping[str, Any], what: str) -> Counts:
     )
 
 
-def moved(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str, ip: str, port: int) -> Counts:
+def counts_between(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str, ip: str, port: int) -> Counts:
     """Return how an Envoy cluster's counts for one address moved between two readings.
 
     Envoy drops the host of an original address 6-10 s after its last connection closed, and its counts with it: a host

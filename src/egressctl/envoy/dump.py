@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from egressctl.envoy.admin import as_list, as_object, as_text, istio_metadata, origin, read_json, type_of
-from egressctl.envoy.config import EnvoyCluster, Listener, ListenerVersion, ProxyConfig, Service, Versions
+from egressctl.envoy.admin import as_list, as_object, as_text, extension_type, istio_object_name, read_istio_metadata, read_json
+from egressctl.envoy.config import EnvoyCluster, Listener, ListenerVersion, OriginService, ProxyConfig, Versions
 from egressctl.envoy.http import read_routes
 from egressctl.envoy.listeners import read_listener
 from egressctl.envoy.routes import RouteConfig
@@ -39,7 +39,7 @@ def parse_config(text: str) -> ProxyConfig:
             if state.get("listener") is not None:
                 listeners.append(read_listener(as_object(state["listener"], "listener")))
             _note_error(errors, element)
-            versions += _version(element)
+            versions += _listener_version(element)
         elif kind == "Cluster":
             found = _envoy_cluster(as_object(element.get("cluster"), "cluster"))
             envoy_clusters = envoy_clusters or {}
@@ -76,7 +76,7 @@ def parse_versions(text: str) -> Versions:
     """
     configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
     found = frozenset(
-        version for kind, element in _elements(configs) if kind == "DynamicListener" for version in _version(element)
+        version for kind, element in _elements(configs) if kind == "DynamicListener" for version in _listener_version(element)
     )
     if not found:
         raise ProxyUnreadable("the sidecar's config_dump holds no listeners")
@@ -120,7 +120,7 @@ def _elements(configs: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
                     yield of, as_object(element, f"{key}[]")
 
 
-def _version(element: Mapping[str, Any]) -> Iterator[ListenerVersion]:
+def _listener_version(element: Mapping[str, Any]) -> Iterator[ListenerVersion]:
     """Give the version of a dynamic listener, none for one that is still warming up."""
     state = as_object(element.get("active_state"), "active_state")
     error = as_object(element.get("error_state"), "error_state")
@@ -146,30 +146,32 @@ def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
 def _envoy_cluster(raw: Mapping[str, Any]) -> EnvoyCluster:
     name = as_text(raw.get("name"), "an Envoy cluster's name")
     what = f"Envoy cluster {name}"
-    noted = istio_metadata(raw, what)
+    noted = read_istio_metadata(raw, what)
     services = (as_object(each, what) for each in as_list(noted.get("services"), what))
     return EnvoyCluster(
         name=name,
         # A type of an extension's own has `cluster_type` instead; protobuf leaves out STATIC, which is zero.
         type=as_text(raw.get("type"), what) or ("" if "cluster_type" in raw else "STATIC"),
-        services=tuple(Service(*(as_text(each.get(key), what) for key in ("host", "namespace", "name"))) for each in services),
-        tls=_tls(raw, what),
-        destination_rule=origin(raw, "destination-rule", what),
+        services=tuple(
+            OriginService(*(as_text(each.get(key), what) for key in ("host", "namespace", "name"))) for each in services
+        ),
+        tls=_wraps_in_tls(raw, what),
+        destination_rule=istio_object_name(raw, "destination-rule", what),
         subset=as_text(noted.get("subset"), what),
     )
 
 
-def _tls(raw: Mapping[str, Any], what: str) -> bool:
-    if "transport_socket" in raw and not _in_the_clear(as_object(raw["transport_socket"], what), what):
+def _wraps_in_tls(raw: Mapping[str, Any], what: str) -> bool:
+    if "transport_socket" in raw and not _is_plaintext(as_object(raw["transport_socket"], what), what):
         return True
     matches = (as_object(each, what) for each in as_list(raw.get("transport_socket_matches"), what))
     return any(
         # Only endpoints that carry Istio's own labels, sidecars and ztunnels of the mesh, match these.
         as_object(each.get("match"), what) not in ({"tlsMode": "istio"}, {"tunnel": "http"})
-        and not _in_the_clear(as_object(each.get("transport_socket"), what), what)
+        and not _is_plaintext(as_object(each.get("transport_socket"), what), what)
         for each in matches
     )
 
 
-def _in_the_clear(raw: Mapping[str, Any], what: str) -> bool:
-    return type_of(raw, what) in (_RAW_BUFFER, "envoy.transport_sockets.raw_buffer")
+def _is_plaintext(raw: Mapping[str, Any], what: str) -> bool:
+    return extension_type(raw, what) in (_RAW_BUFFER, "envoy.transport_sockets.raw_buffer")

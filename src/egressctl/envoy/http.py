@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
-from egressctl.envoy.admin import as_flag, as_list, as_number, as_object, as_text, origin, short, type_of
+from egressctl.envoy.admin import (
+    as_flag,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    extension_type,
+    istio_object_name,
+    short_type_name,
+)
 from egressctl.envoy.routes import HeaderMatch, HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http."
@@ -75,9 +84,9 @@ def read_manager(raw: Mapping[str, Any], what: str) -> tuple[HttpConnectionManag
     if odd := sorted(raw.keys() - _MANAGER_FIELDS):
         return None, f"the filter chain's HttpConnectionManager has {', '.join(odd)}, which is not understood"
     filters = [as_object(each, what) for each in as_list(raw.get("http_filters"), what)]
-    if not filters or type_of(filters[-1], what) != _ROUTER:
+    if not filters or extension_type(filters[-1], what) != _ROUTER:
         return None, "the filter chain's HttpConnectionManager does not end in a router"
-    if unknown := next((why for each in filters[:-1] if (why := _diverting(each, what))), ""):
+    if unknown := next((why for each in filters[:-1] if (why := _why_filter_diverts(each, what))), ""):
         return None, unknown
     inline = raw.get("route_config")
     name = as_text(as_object(raw.get("rds"), what).get("route_config_name"), what)
@@ -96,12 +105,12 @@ def read_routes(raw: Mapping[str, Any], version: str = "") -> RouteConfig:
         name=name,
         virtual_hosts=tuple(_virtual_host(as_object(each, what), what) for each in hosts),
         ignore_port=as_flag(raw.get("ignore_port_in_host_matching"), what),
-        unknown=_odd(raw, _CONFIG_FIELDS, what),
+        unknown=_why_not_understood(raw, _CONFIG_FIELDS, what),
         version=version,
     )
 
 
-def weighted(raw: Mapping[str, Any], what: str) -> tuple[tuple[str, ...], str]:
+def read_weighted_clusters(raw: Mapping[str, Any], what: str) -> tuple[tuple[str, ...], str]:
     """Read `weighted_clusters`, of a route or of a TcpProxy: the names that have a weight, or why they are not known."""
     if odd := sorted(raw.keys() - {"clusters", "total_weight"}):
         return (), f"weighted_clusters has {', '.join(odd)}, which is not understood"
@@ -110,7 +119,7 @@ def weighted(raw: Mapping[str, Any], what: str) -> tuple[tuple[str, ...], str]:
         each = as_object(item, what)
         if odd := sorted(each.keys() - _HEADER_FIELDS - {"weight", "metadata_match", "host_rewrite_literal"}):
             return (), f"weighted_clusters has {', '.join(odd)}, which is not understood"
-        if per_route := _per_route(each, what):
+        if per_route := _why_settings_not_understood(each, what):
             return (), per_route
         if as_number(each.get("weight"), what):
             names.append(as_text(each.get("name"), what))
@@ -119,23 +128,23 @@ def weighted(raw: Mapping[str, Any], what: str) -> tuple[tuple[str, ...], str]:
     return tuple(dict.fromkeys(names)), ""
 
 
-def _diverting(raw: Mapping[str, Any], what: str) -> str:
-    kind = type_of(raw, what)
+def _why_filter_diverts(raw: Mapping[str, Any], what: str) -> str:
+    kind = extension_type(raw, what)
     if kind not in _HARMLESS:
-        return f"the filter chain has the HTTP filter {short(kind)}, which is not understood"
+        return f"the filter chain has the HTTP filter {short_type_name(kind)}, which is not understood"
     typed = as_object(raw.get("typed_config"), what)
     if set_up := sorted(_HARMLESS[kind] & {*typed.keys(), *as_object(typed.get("value"), what).keys()}):
-        return f"the filter chain's HTTP filter {short(kind)} has {', '.join(set_up)}, which may answer by itself"
+        return f"the filter chain's HTTP filter {short_type_name(kind)} has {', '.join(set_up)}, which may answer by itself"
     return ""
 
 
-def _odd(raw: Mapping[str, Any], known: Set[str], what: str) -> str:
+def _why_not_understood(raw: Mapping[str, Any], known: Set[str], what: str) -> str:
     if odd := sorted(raw.keys() - known):
         return f"{what} has {', '.join(odd)}, which is not understood"
-    return _per_route(raw, what)
+    return _why_settings_not_understood(raw, what)
 
 
-def _per_route(raw: Mapping[str, Any], what: str) -> str:
+def _why_settings_not_understood(raw: Mapping[str, Any], what: str) -> str:
     if odd := sorted(as_object(raw.get("typed_per_filter_config"), what).keys() - _PER_ROUTE):
         return f"{what} has settings of its own for {', '.join(odd)}, which may answer by themselves"
     return ""
@@ -144,7 +153,7 @@ def _per_route(raw: Mapping[str, Any], what: str) -> str:
 def _virtual_host(raw: Mapping[str, Any], what: str) -> VirtualHost:
     name = as_text(raw.get("name"), what)
     what = f"virtual host {name} of {what}"
-    unknown = _odd(raw, _HOST_FIELDS, what)
+    unknown = _why_not_understood(raw, _HOST_FIELDS, what)
     if raw.get("require_tls", "NONE") != "NONE":
         unknown = unknown or f"{what} wants TLS"
     return VirtualHost(
@@ -163,7 +172,7 @@ def _route(raw: Mapping[str, Any], what: str) -> Route:
     known = {*_PATHS, "case_sensitive", "headers", "grpc", "connect_matcher"}
     # runtime_fraction, query_parameters, cookies, tls_context, dynamic_metadata, filter_state, and what is to come.
     criteria = tuple(sorted(match.keys() - known))
-    action = _action(raw, what)
+    action = _route_fields(raw, what)
     return Route(
         name=name,
         path=path,
@@ -171,7 +180,7 @@ def _route(raw: Mapping[str, Any], what: str) -> Route:
         criteria=criteria,
         # Content of gRPC, and a CONNECT request, are nothing that a probe sends.
         never="grpc" in match or "connect_matcher" in match,
-        virtual_service=origin(raw, "virtual-service", what),
+        virtual_service=istio_object_name(raw, "virtual-service", what),
         **action,
     )
 
@@ -217,13 +226,13 @@ def _string_match(raw: Mapping[str, Any], what: str) -> TextMatch:
     return TextMatch("")
 
 
-def _action(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
-    if unknown := _odd(raw, _ROUTE_FIELDS, what):
+def _route_fields(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
+    if unknown := _why_not_understood(raw, _ROUTE_FIELDS, what):
         return {"unknown": unknown}
-    return dict(_led(raw, what))
+    return dict(_route_end_fields(raw, what))
 
 
-def _led(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, Any]]:
+def _route_end_fields(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, Any]]:
     """Give the fields of a Route that say where it leads."""
     if "direct_response" in raw:
         status = as_number(as_object(raw["direct_response"], what).get("status"), what)
@@ -240,7 +249,7 @@ def _led(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, Any]]:
     missing = as_text(action.get("cluster_not_found_response_code"), what) or "SERVICE_UNAVAILABLE"
     yield "not_found_status", _STATUSES.get(missing, 503)
     if "weighted_clusters" in action:
-        choices, unknown = weighted(as_object(action["weighted_clusters"], what), what)
+        choices, unknown = read_weighted_clusters(as_object(action["weighted_clusters"], what), what)
         yield from (("unknown", unknown), ("choices", choices if len(choices) > 1 else ()))
         yield "envoy_cluster", choices[0] if len(choices) == 1 else ""
         return

@@ -16,12 +16,12 @@ from egressctl.envoy.admin import (
     as_number,
     as_object,
     as_text,
-    origin,
-    short,
-    type_of,
+    extension_type,
+    istio_object_name,
+    short_type_name,
 )
 from egressctl.envoy.config import Block, FilterChain, Listener
-from egressctl.envoy.http import read_manager, weighted
+from egressctl.envoy.http import read_manager, read_weighted_clusters
 from egressctl.envoy.routes import HttpConnectionManager
 from egressctl.errors import ProxyUnreadable
 
@@ -51,7 +51,7 @@ _LISTENER_FIELDS = {
     "enable_reuse_port", "access_log", "tcp_backlog_size", "max_connections_to_accept_per_socket_event", "enable_mptcp",
     "ignore_global_conn_limit", "bypass_overload_manager",
 }  # fmt: skip
-_READ_OF_MATCH = {"destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols"}
+_MATCH_FIELDS = {"destination_port", "prefix_ranges", "server_names", "transport_protocol", "application_protocols"}
 _CHAIN_FIELDS = {"filter_chain_match", "filters", "name", "metadata", "transport_socket_connect_timeout"}
 _TCP_PROXY_FIELDS = {
     "@type", "stat_prefix", "cluster", "access_log", "access_log_options", "idle_timeout", "downstream_idle_timeout",
@@ -69,7 +69,7 @@ def read_listener(raw: Mapping[str, Any]) -> Listener:
     default = as_object(raw.get("default_filter_chain"), what)
     outbound = raw.get("traffic_direction") == "OUTBOUND"
     filters = [as_object(each, what) for each in as_list(raw.get("listener_filters"), what)]
-    sees_tls, sees_http = (_sees(filters, kind, what) for kind in _INSPECTORS)
+    sees_tls, sees_http = (_has_inspector(filters, kind, what) for kind in _INSPECTORS)
     return Listener(
         name=name,
         addresses=tuple(_addresses(raw, what)),
@@ -87,16 +87,16 @@ def _listener_unknown(raw: Mapping[str, Any], filters: Sequence[Mapping[str, Any
     if odd := sorted(raw.keys() - _LISTENER_FIELDS):
         return f"{what} has {', '.join(odd)}, which is not understood"
     for each in filters:
-        kind = type_of(each, what)
+        kind = extension_type(each, what)
         if kind != _ORIGINAL_DST and kind not in _INSPECTORS:
-            return f"{what} has the listener filter {short(kind)}, which is not understood"
+            return f"{what} has the listener filter {short_type_name(kind)}, which is not understood"
     return ""
 
 
-def _sees(filters: Sequence[Mapping[str, Any]], kind: str, what: str) -> bool | None:
+def _has_inspector(filters: Sequence[Mapping[str, Any]], kind: str, what: str) -> bool | None:
     """Say whether there is such an inspector, None where it looks only under a condition, or not as others do."""
     for each in filters:
-        if type_of(each, what) == kind:
+        if extension_type(each, what) == kind:
             plain = not as_object(each.get("typed_config"), what).keys() - _INSPECTORS[kind]
             return True if plain and not each.keys() - {"name", "typed_config"} else None
     return False
@@ -117,15 +117,15 @@ def _addresses(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, int]]:
 
 def _filter_chain(raw: Mapping[str, Any], what: str) -> FilterChain:
     match = as_object(raw.get("filter_chain_match"), what)
-    end = _end(raw, what)
+    end = _chain_end(raw, what)
     return FilterChain(
         name=as_text(raw.get("name"), what),
         destination_port=as_number(match.get("destination_port"), what),
         blocks=tuple(_block(as_object(each, what), what) for each in as_list(match.get("prefix_ranges"), what)),
-        criteria=tuple(sorted(match.keys() - _READ_OF_MATCH)),
+        criteria=tuple(sorted(match.keys() - _MATCH_FIELDS)),
         envoy_cluster=end.envoy_cluster,
         unknown=end.unknown,
-        route=origin(raw, "virtual-service", what),
+        route=istio_object_name(raw, "virtual-service", what),
         server_names=_texts(match, "server_names", what),
         transport_protocol=as_text(match.get("transport_protocol"), what),
         application_protocols=_texts(match, "application_protocols", what),
@@ -146,7 +146,7 @@ def _block(raw: Mapping[str, Any], what: str) -> Block:
         raise ProxyUnreadable(f"the sidecar's answer is not understood: {what} has a prefix that is too long") from None
 
 
-class _End(NamedTuple):
+class _ChainEnd(NamedTuple):
     """Where a filter chain leads, or why that is not known."""
 
     envoy_cluster: str = ""
@@ -155,32 +155,33 @@ class _End(NamedTuple):
     unknown: str = ""
 
 
-def _end(raw: Mapping[str, Any], what: str) -> _End:
+def _chain_end(raw: Mapping[str, Any], what: str) -> _ChainEnd:
     if odd := sorted(raw.keys() - _CHAIN_FIELDS):
-        return _End(unknown=f"the filter chain has {', '.join(odd)}, which is not understood")
+        return _ChainEnd(unknown=f"the filter chain has {', '.join(odd)}, which is not understood")
     filters = [as_object(each, what) for each in as_list(raw.get("filters"), what)]
-    kinds = [type_of(each, what) for each in filters]
+    kinds = [extension_type(each, what) for each in filters]
     if not kinds or kinds[-1] not in (_TCP_PROXY, _HTTP):
-        end = short(kinds[-1]) if kinds else "nothing"
-        return _End(unknown=f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood")
+        end = short_type_name(kinds[-1]) if kinds else "nothing"
+        return _ChainEnd(unknown=f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood")
     if odd := [kind for kind in kinds[:-1] if kind not in _OBSERVERS]:
-        return _End(
-            unknown=f"the filter chain has {', '.join(map(short, odd))} before {short(kinds[-1])}, which is not understood"
+        return _ChainEnd(
+            unknown=f"the filter chain has {', '.join(map(short_type_name, odd))} before {short_type_name(kinds[-1])}, "
+            "which is not understood"
         )
     last = as_object(filters[-1].get("typed_config"), what)
     if kinds[-1] == _HTTP:
         http, unknown = read_manager(last, what)
-        return _End(http=http, unknown=unknown)
+        return _ChainEnd(http=http, unknown=unknown)
     return _tcp_proxy(last, what)
 
 
-def _tcp_proxy(raw: Mapping[str, Any], what: str) -> _End:
+def _tcp_proxy(raw: Mapping[str, Any], what: str) -> _ChainEnd:
     if odd := sorted(raw.keys() - _TCP_PROXY_FIELDS):
-        return _End(unknown=f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood")
+        return _ChainEnd(unknown=f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood")
     if "weighted_clusters" in raw:
-        choices, unknown = weighted(as_object(raw["weighted_clusters"], what), what)
+        choices, unknown = read_weighted_clusters(as_object(raw["weighted_clusters"], what), what)
         if unknown or len(choices) != 1:
-            return _End(choices=choices, unknown=unknown and f"the filter chain's {unknown}")
-        return _End(choices[0])
+            return _ChainEnd(choices=choices, unknown=unknown and f"the filter chain's {unknown}")
+        return _ChainEnd(choices[0])
     envoy_cluster = as_text(raw.get("cluster"), what)
-    return _End(envoy_cluster, unknown="" if envoy_cluster else "the filter chain's TcpProxy names no Envoy cluster")
+    return _ChainEnd(envoy_cluster, unknown="" if envoy_cluster else "the filter chain's TcpProxy names no Envoy cluster")

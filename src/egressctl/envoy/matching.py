@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from egressctl.envoy.admin import IPAddress
-from egressctl.envoy.config import Block, FilterChain, Group, Listener
+from egressctl.envoy.config import Block, FilterChain, FilterChainGroup, Listener
 from egressctl.model.probe import SILENT, Speech
 
 # Criteria that come after all that are read here; others, of which nothing is known, may come before them.
-_LATE = {"direct_source_prefix_ranges", "source_type", "source_prefix_ranges", "source_ports"}
+_LATE_CRITERIA = {"direct_source_prefix_ranges", "source_type", "source_prefix_ranges", "source_ports"}
 
 
-class Sight(NamedTuple):
+class InspectedConnection(NamedTuple):
     """What a sidecar sees of a connection before it chooses: it lacks what no inspector looks at.
 
     One that no inspector took for TLS is a raw_buffer (ActiveTcpSocket::newConnection, source/common/listener_manager).
@@ -30,7 +30,7 @@ class Sight(NamedTuple):
     protocols: tuple[str, ...] = ()
 
 
-class Step(NamedTuple):
+class MatchStep(NamedTuple):
     """One criterion, the value it was held against, and the filter chains that it left."""
 
     criterion: str
@@ -38,84 +38,91 @@ class Step(NamedTuple):
     kept: tuple[FilterChain, ...]
 
 
-class Choice(NamedTuple):
+class FilterChainChoice(NamedTuple):
     """The filter chain, None where there is none to take it, or where `unknown` says why it is not known.
 
     `block` and `server_name` are what the filter chain asked for and was met by, each empty for one that does not ask.
     """
 
     chain: FilterChain | None
-    steps: tuple[Step, ...]
+    steps: tuple[MatchStep, ...]
     block: str = ""
     server_name: str = ""
     unknown: str = ""
 
 
-def sights(entrance: Listener, listener: Listener, speech: Speech) -> tuple[tuple[Sight, ...], str]:
+def what_inspectors_see(entrance: Listener, listener: Listener, speech: Speech) -> tuple[tuple[InspectedConnection, ...], str]:
     """Return all that the sidecar may see of how a client speaks, and why it may be more than one, or why none is known.
 
     What virtualOutbound's inspectors see stays with a connection that it hands over. A curl that is built without HTTP/2 offers
     HTTP/1.1 alone. Source: source/extensions/filters/listener, tls_inspector.cc and http_inspector.cc.
     """
-    sees_tls, sees_http = _both(entrance.sees_tls, listener.sees_tls), _both(entrance.sees_http, listener.sees_http)
+    sees_tls, sees_http = _either_sees(entrance.sees_tls, listener.sees_tls), _either_sees(entrance.sees_http, listener.sees_http)
     if speech == SILENT:
         if sees_tls is False and sees_http is False:
-            return (Sight(),), ""
+            return (InspectedConnection(),), ""
         return (), f"listener {listener.name} waits for what the client says first, and that is not known"
-    seen = Sight("tls", speech.server_name, speech.protocols) if speech.tls else Sight(protocols=speech.protocols)
+    seen = (
+        InspectedConnection("tls", speech.server_name, speech.protocols)
+        if speech.tls
+        else InspectedConnection(protocols=speech.protocols)
+    )
     looks = sees_tls if speech.tls else sees_http
     if looks is False:
-        return (Sight(),), ""
+        return (InspectedConnection(),), ""
     if looks is None:
         inspector = "tls_inspector" if speech.tls else "http_inspector"
-        return (seen, Sight()), f"listener {listener.name} has a {inspector} with settings that are not understood"
+        return (seen, InspectedConnection()), f"listener {listener.name} has a {inspector} with settings that are not understood"
     if speech.tls and "h2" in speech.protocols:
         without = tuple(each for each in speech.protocols if each != "h2")
-        return (seen, Sight("tls", speech.server_name, without)), "the way depends on whether the client offers HTTP/2"
+        return (
+            seen,
+            InspectedConnection("tls", speech.server_name, without),
+        ), "the way depends on whether the client offers HTTP/2"
     return (seen,), ""
 
 
-def _both(one: bool | None, other: bool | None) -> bool | None:
+def _either_sees(one: bool | None, other: bool | None) -> bool | None:
     return True if True in (one, other) else None if None in (one, other) else False
 
 
-def choose(listener: Listener, address: IPAddress, port: int, sight: Sight) -> Choice:
+def choose_filter_chain(listener: Listener, address: IPAddress, port: int, sight: InspectedConnection) -> FilterChainChoice:
     """Choose the filter chain of this listener that takes a connection to the address and port."""
     # A chain that names the port rules out all that do not, even where its own block does not fit.
     blocks = listener.table.get(port) or listener.table.get(0) or {}
-    steps = [Step("destination port", str(port), listener.by_port.get(port) or listener.by_port.get(0) or ())]
-    block, group = next(_around(blocks, address), (None, None))
-    steps.append(Step("block", str(address), group.chains if group else ()))
+    steps = [MatchStep("destination port", str(port), listener.by_port.get(port) or listener.by_port.get(0) or ())]
+    block, group = next(_blocks_containing(blocks, address), (None, None))
+    steps.append(MatchStep("block", str(address), group.chains if group else ()))
     if block is None or group is None:
-        return Choice(listener.default_filter_chain, tuple(steps))
-    if odd := sorted(group.criteria - _LATE):
-        return _unknown(steps, f"the filter chain depends on {', '.join(odd)} as well")
+        return FilterChainChoice(listener.default_filter_chain, tuple(steps))
+    if odd := sorted(group.criteria - _LATE_CRITERIA):
+        return _unknown_choice(steps, f"the filter chain depends on {', '.join(odd)} as well")
     if group.mixed:
         # One of no block beside one of 0.0.0.0/0: which of them Envoy finds first is not said.
-        return _unknown(steps, f"several filter chains of listener {listener.name} match alike")
-    name = next((key for key in _names(sight.server_name) if key in group.by_name), None)
+        return _unknown_choice(steps, f"several filter chains of listener {listener.name} match alike")
+    name = next((key for key in _names_to_look_up(sight.server_name) if key in group.by_name), None)
     chains = group.by_name[name] if name is not None else ()
-    steps.append(Step("server name", sight.server_name, chains))
+    steps.append(MatchStep("server name", sight.server_name, chains))
     exact = [chain for chain in chains if chain.transport_protocol == sight.transport_protocol]
     chains = tuple(exact or (chain for chain in chains if not chain.transport_protocol))
-    steps.append(Step("transport protocol", sight.transport_protocol, chains))
-    chains = _by_protocol(chains, sight.protocols)
-    steps.append(Step("application protocol", ", ".join(sight.protocols), chains))
+    steps.append(MatchStep("transport protocol", sight.transport_protocol, chains))
+    chains = _chains_for_protocols(chains, sight.protocols)
+    steps.append(MatchStep("application protocol", ", ".join(sight.protocols), chains))
     if not chains:
-        return Choice(listener.default_filter_chain, tuple(steps))
+        return FilterChainChoice(listener.default_filter_chain, tuple(steps))
     if late := sorted({criterion for chain in chains for criterion in chain.criteria}):
-        return _unknown(steps, f"the filter chain depends on {', '.join(late)} as well")
+        return _unknown_choice(steps, f"the filter chain depends on {', '.join(late)} as well")
     if len(chains) > 1:
-        return _unknown(steps, f"several filter chains of listener {listener.name} match alike")
+        return _unknown_choice(steps, f"several filter chains of listener {listener.name} match alike")
     asked = name if name == sight.server_name else f"*{name}" if name else ""
-    return Choice(chains[0], tuple(steps), str(block) if chains[0].blocks else "", asked or "")
+    return FilterChainChoice(chains[0], tuple(steps), str(block) if chains[0].blocks else "", asked or "")
 
 
-def _unknown(steps: Sequence[Step], why: str) -> Choice:
-    return Choice(None, tuple(steps), unknown=why)
+def _unknown_choice(steps: Sequence[MatchStep], why: str) -> FilterChainChoice:
+    return FilterChainChoice(None, tuple(steps), unknown=why)
 
 
-def _around(blocks: Mapping[Block, Group], address: IPAddress) -> Iterator[tuple[Block, Group]]:
+def _blocks_containing(blocks: Mapping[Block, FilterChainGroup], address: IPAddress) -> Iterator[tuple[Block, FilterChainGroup]]:
     """Give the blocks around the address, the longest first."""
     for length in range(address.max_prefixlen, -1, -1):
         block = Block.around(address.version, int(address), length)
@@ -123,7 +130,7 @@ def _around(blocks: Mapping[Block, Group], address: IPAddress) -> Iterator[tuple
             yield block, group
 
 
-def _names(server_name: str) -> Iterator[str]:
+def _names_to_look_up(server_name: str) -> Iterator[str]:
     """Give what a server name is looked up by: `www.a.org`, `.a.org`, `.org`, and nothing."""
     yield server_name
     at = server_name.find(".", 1)
@@ -133,7 +140,7 @@ def _names(server_name: str) -> Iterator[str]:
     yield ""
 
 
-def _by_protocol(chains: Sequence[FilterChain], protocols: Sequence[str]) -> tuple[FilterChain, ...]:
+def _chains_for_protocols(chains: Sequence[FilterChain], protocols: Sequence[str]) -> tuple[FilterChain, ...]:
     for protocol in protocols:
         if found := tuple(chain for chain in chains if protocol in chain.application_protocols):
             return found

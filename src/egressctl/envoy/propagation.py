@@ -15,7 +15,7 @@ from egressctl.envoy.config import (
     FilterChain,
     Listener,
     ProxyConfig,
-    destination,
+    parse_outbound_name,
 )
 from egressctl.errors import ProxyUnreadable
 from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
@@ -25,7 +25,7 @@ _ANY = "any address"
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program
 
 
-def missing(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
+def missing_blocks(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     """Name what the entry lists and the sidecar does not lead to an Envoy cluster of the entry's hosts, as `BLOCK:PORT`.
 
     An entry without addresses gives `any address:PORT`. What Envoy refused is missing, whatever it had before. A TLS port is
@@ -33,21 +33,23 @@ def missing(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     the port's listener is. UDP is never missing: a sidecar gets none of it.
     """
     lacking: list[str] = []
-    for port in _carried(entry):
-        there = _there(config, entry, port)
-        lacking += [f"{block}:{port.number}" for block in _blocks(entry) if block not in there or _refusal(config, block, port)]
+    for port in _tcp_ports(entry):
+        there = _present_blocks(config, entry, port)
+        lacking += [
+            f"{block}:{port.number}" for block in _blocks(entry) if block not in there or _refusal_of_block(config, block, port)
+        ]
     return tuple(lacking)
 
 
-def refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
+def listener_refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
     """Return what Envoy said when it refused a listener that holds one of the entry's own blocks; "" where it refused none."""
     if not config.errors:
         return ""
-    refusals = (_refusal(config, block, port) for port in _carried(entry) for block in _blocks(entry))
+    refusals = (_refusal_of_block(config, block, port) for port in _tcp_ports(entry) for block in _blocks(entry))
     return next(filter(None, refusals), "")
 
 
-def present(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
+def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     """Name what the sidecar still has of the entry: `BLOCK:PORT`, `any address:PORT`, `HOST:PORT` (HTTP), `Envoy cluster NAME`.
 
     Another entry of the same host accounts for some of it where one is left. Raises ProxyUnreadable where the dump does
@@ -55,10 +57,10 @@ def present(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     """
     if config.listener(VIRTUAL_OUTBOUND) is None:
         raise ProxyUnreadable(f"the sidecar's config_dump does not show the listener {VIRTUAL_OUTBOUND}")
-    ports = _carried(entry)
+    ports = _tcp_ports(entry)
     blocks: list[str] = []
     for port in ports:
-        led = {block for block, _, _ in _led(config, entry, port)}
+        led = {block for block, _, _ in _chains_of_entry(config, entry, port)}
         blocks += [f"{block}:{port.number}" for block in _blocks(entry) if block in led]
         if port.protocol.upper() in HTTP_PROTOCOLS:
             domains = _domains(config, port)
@@ -67,12 +69,12 @@ def present(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     envoy_clusters = [
         f"Envoy cluster {name}"
         for name in sorted(config.envoy_clusters or ())
-        if (to := destination(name)) and to.host in entry.hosts and to.port in numbers
+        if (to := parse_outbound_name(name)) and to.host in entry.hosts and to.port in numbers
     ]
     return (*blocks, *envoy_clusters)
 
 
-def _carried(entry: ServiceEntry) -> list[Port]:
+def _tcp_ports(entry: ServiceEntry) -> list[Port]:
     return [port for port in entry.ports if port.protocol.upper() != "UDP"]
 
 
@@ -84,12 +86,12 @@ def _blocks(entry: ServiceEntry) -> list[str]:
     return list(dict.fromkeys(str(block or address) for block, address in zip(blocks, entry.addresses, strict=True)))
 
 
-def _there(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:
+def _present_blocks(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:
     blocks = set(_blocks(entry))
     if port.protocol.upper() in HTTP_PROTOCOLS:
         routed = config.routes is None or {host.lower() for host in entry.hosts} <= _domains(config, port)
-        return blocks if routed and any(_on_port(config, port.number)) else set()
-    led = list(_led(config, entry, port))
+        return blocks if routed and any(_listeners_on_port(config, port.number)) else set()
+    led = list(_chains_of_entry(config, entry, port))
     if port.protocol.upper() not in TLS_PROTOCOLS:
         return {block for block, _, _ in led}
     named: dict[str, set[str]] = {}
@@ -103,7 +105,7 @@ def _there(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:
 def _domains(config: ProxyConfig, port: Port) -> set[str]:
     """Name the hosts for which the port has HTTP routes, in lower case."""
     found: set[str] = set()
-    for listener, _ in _on_port(config, port.number):
+    for listener, _ in _listeners_on_port(config, port.number):
         for chain in listener.chains:
             if chain.http is None:
                 continue
@@ -112,22 +114,22 @@ def _domains(config: ProxyConfig, port: Port) -> set[str]:
     return found
 
 
-def _on_port(config: ProxyConfig, number: int) -> Iterator[tuple[Listener, str]]:
+def _listeners_on_port(config: ProxyConfig, number: int) -> Iterator[tuple[Listener, str]]:
     for listener in config.listeners or ():
         for address, port in listener.addresses:
             if listener.internal and port == number:
                 yield listener, address
 
 
-def _led(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[tuple[str, FilterChain, bool]]:
+def _chains_of_entry(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[tuple[str, FilterChain, bool]]:
     """Name the blocks of the port that lead to the entry's hosts, by which filter chain, and if in a listener of their own.
 
     It is `any address` for a filter chain without a block.
     """
-    for listener, address in _on_port(config, port.number):
+    for listener, address in _listeners_on_port(config, port.number):
         own = address not in _WILDCARDS
         for chain in listener.chains:
-            to = destination(chain.envoy_cluster)
+            to = parse_outbound_name(chain.envoy_cluster)
             if to is None or to.port != port.number or to.host not in entry.hosts or chain.name == PASSTHROUGH_CHAIN:
                 continue
             if (chain.criteria or chain.server_names) and port.protocol.upper() in OPAQUE_PROTOCOLS:
@@ -139,7 +141,7 @@ def _led(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[tuple
             yield from ((block, chain, own) for block in (map(str, chain.blocks) if chain.blocks else unblocked))
 
 
-def _refusal(config: ProxyConfig, block: str, port: Port) -> str:
+def _refusal_of_block(config: ProxyConfig, block: str, port: Port) -> str:
     """Return what Envoy said of the listener that the block belongs to, "" where it did not refuse that."""
     parsed = network(block)
     own = str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""

@@ -26,7 +26,7 @@ _SIMPLE = re.compile(r"\^?(?:(?:[A-Za-z0-9/_~=,:@-]|\\[.+*?-]|\.|\[\^?[A-Za-z0-9
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
+class RouteChoice:
     """The route, None where there is none, or where `unknown` says why it is not known. `passed` did not match before it."""
 
     virtual_host: VirtualHost | None
@@ -35,25 +35,25 @@ class Routing:
     unknown: str = ""
 
 
-def find_route(routes: RouteConfig, speech: Speech) -> Routing:
+def find_route(routes: RouteConfig, speech: Speech) -> RouteChoice:
     """Find the route that a request takes. A `speech` without HTTP is not asked for."""
     if routes.unknown:
-        return Routing(None, None, unknown=routes.unknown)
+        return RouteChoice(None, None, unknown=routes.unknown)
     host = _virtual_host(routes, speech.authority)
     if host is None:
-        return Routing(None, None)
+        return RouteChoice(None, None)
     if host.unknown:
-        return Routing(host, None, unknown=host.unknown)
+        return RouteChoice(host, None, unknown=host.unknown)
     for index, route in enumerate(host.routes):
-        matches, why = _matches(route, speech)
+        matches, why = _route_matches(route, speech)
         if matches is None:
             name = f"route {route.name}" if route.name else f"route {index + 1}"
-            return Routing(
+            return RouteChoice(
                 host, None, host.routes[:index], f"whether {name} of virtual host {host.name} matches depends on {why}"
             )
         if matches:
-            return Routing(host, route, host.routes[:index], route.unknown)
-    return Routing(host, None, host.routes)
+            return RouteChoice(host, route, host.routes[:index], route.unknown)
+    return RouteChoice(host, None, host.routes)
 
 
 def _virtual_host(routes: RouteConfig, authority: str) -> VirtualHost | None:
@@ -74,22 +74,22 @@ def _virtual_host(routes: RouteConfig, authority: str) -> VirtualHost | None:
     return min(found, key=lambda each: each[:2])[2] if found else None
 
 
-def _matches(route: Route, speech: Speech) -> tuple[bool | None, str]:
+def _route_matches(route: Route, speech: Speech) -> tuple[bool | None, str]:
     """Say whether the route matches; None, and what that depends on, where it is not known."""
     if speech.method == "CONNECT":
         return None, "the method CONNECT"
     if route.never:
         return False, ""
     path = speech.path.partition("?")[0]
-    results = [(_path(route.path, path), "the path")]
-    results += [(_header(each, speech), f"the header {each.name}") for each in route.headers]
+    results = [(_path_matches(route.path, path), "the path")]
+    results += [(_header_matches(each, speech), f"the header {each.name}") for each in route.headers]
     results += [(None, each) for each in route.criteria]
     if any(result is False for result, _ in results):
         return False, ""
     return next(((None, why) for result, why in results if result is None), (True, ""))
 
 
-def _path(match: TextMatch, path: str) -> bool | None:
+def _path_matches(match: TextMatch, path: str) -> bool | None:
     if _UNSAFE.search(path) or not path.startswith("/"):
         return None
     if match.kind == "prefix" and match.value == "/":
@@ -97,13 +97,13 @@ def _path(match: TextMatch, path: str) -> bool | None:
     # A sidecar may normalise the path first, which leaves these as they are.
     segments = path.split("/")[1:]
     plain = _PLAIN.fullmatch(path) and "" not in segments[:-1] and not {".", ".."} & set(segments)
-    return _text(match, path) if plain else None
+    return _text_matches(match, path) if plain else None
 
 
-def _header(match: HeaderMatch, speech: Speech) -> bool | None:
+def _header_matches(match: HeaderMatch, speech: Speech) -> bool | None:
     known = {":authority": speech.authority, ":method": speech.method, ":path": speech.path}
     value = known.get(match.name)
-    if match.name == ":path" and (_path(TextMatch("prefix"), speech.path.partition("?")[0]) is None):
+    if match.name == ":path" and (_path_matches(TextMatch("prefix"), speech.path.partition("?")[0]) is None):
         return None
     if value is None and _NOT_KNOWN.fullmatch(match.name):
         return None
@@ -113,11 +113,11 @@ def _header(match: HeaderMatch, speech: Speech) -> bool | None:
         return ((value is not None) == match.present) != match.invert
     if value is None and not match.missing_is_empty:
         return None if match.invert else False
-    result = _text(match.text, value or "")
+    result = _text_matches(match.text, value or "")
     return None if result is None else result != match.invert
 
 
-def _text(match: TextMatch, text: str) -> bool | None:
+def _text_matches(match: TextMatch, text: str) -> bool | None:
     value = match.value
     if match.kind == "regex":
         # More repetitions might take long.

@@ -11,18 +11,18 @@ from ipaddress import ip_address
 from itertools import pairwise
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Block, FilterChain, Listener, ProxyConfig
-from egressctl.envoy.matching import Choice, Step
+from egressctl.envoy.matching import FilterChainChoice, MatchStep
 from egressctl.envoy.routes import Route
-from egressctl.envoy.walk import Way, follow, led_to
+from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, walk_with_details
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 
-_MOST = 5
+_MOST_LISTED = 5
 _ALL = (Block(4, 0, 0), Block(6, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class NotTaken:
     """A filter chain or a route that was not taken: what it asks for, where it leads, and why it lost, each half a sentence."""
 
     what: str
@@ -31,7 +31,7 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class TraceStep:
     """A station of the way. `kind`: listener, filter-chain, route or envoy-cluster.
 
     `what` names what was taken there, `why` is half a sentence about it. Of what was passed over the most telling is listed, and
@@ -41,7 +41,7 @@ class Station:
     kind: str
     what: str
     why: str
-    passed: tuple[Passed, ...] = ()
+    passed: tuple[NotTaken, ...] = ()
     more: int = 0
 
 
@@ -50,38 +50,38 @@ class Trace:
     """The stations in their order, the walk that they make, and what happens next, half a sentence."""
 
     walk: Walk
-    stations: tuple[Station, ...]
+    stations: tuple[TraceStep, ...]
     next: str
 
 
 def trace(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Trace:
     """Say, station by station, where the configuration leads a captured connection to `ip` and `port`."""
-    way = follow(config, ip, port, speech)
-    return Trace(way.walk, tuple(_stations(config, way, port)), _next(config, way.walk))
+    way = walk_with_details(config, ip, port, speech)
+    return Trace(way.walk, tuple(_steps(config, way, port)), _what_happens_next(config, way.walk))
 
 
-def _stations(config: ProxyConfig, way: Way, port: int) -> Iterator[Station]:
+def _steps(config: ProxyConfig, way: WalkDetails, port: int) -> Iterator[TraceStep]:
     walk = way.walk
     if way.listener is not None:
-        yield Station("listener", way.listener.name, _why_listener(way.listener, own=way.own, port=port))
+        yield TraceStep("listener", way.listener.name, _why_listener(way.listener, own=way.own, port=port))
     if way.choice is not None and way.listener is not None and not way.choice.unknown:
         passed, more = _chains_passed(way.listener, way.choice)
         if way.choice.chain is None:
-            yield Station("filter-chain", "none", "no filter chain fits, and there is no default one", passed, more)
+            yield TraceStep("filter-chain", "none", "no filter chain fits, and there is no default one", passed, more)
         else:
-            yield Station("filter-chain", describe(way.choice.chain), _why_chain(way.listener, way.choice), passed, more)
+            yield TraceStep("filter-chain", describe_chain(way.choice.chain), _why_chain(way.listener, way.choice), passed, more)
     if way.routing is not None:
         why = "the first of its virtual host that matches" if way.routing.route else "nothing there matches the request"
         passed, more = _routes_passed(way.routing.passed)
-        yield Station("route", walk.http_route, why, passed, more)
-    for name in led_to(walk):
-        yield Station("envoy-cluster", name, _about(config, name))
+        yield TraceStep("route", walk.http_route, why, passed, more)
+    for name in final_envoy_clusters(walk):
+        yield TraceStep("envoy-cluster", name, _describe_cluster(config, name))
 
 
-def _routes_passed(routes: Sequence[Route]) -> tuple[tuple[Passed, ...], int]:
+def _routes_passed(routes: Sequence[Route]) -> tuple[tuple[NotTaken, ...], int]:
     """Return the last routes before the one that was taken, and how many there are before them."""
-    told = (Passed(_asks(each), _route_end(each), "it does not match the request") for each in routes[-_MOST:])
-    return tuple(told), max(0, len(routes) - _MOST)
+    told = (NotTaken(_describe_route(each), _route_end(each), "it does not match the request") for each in routes[-_MOST_LISTED:])
+    return tuple(told), max(0, len(routes) - _MOST_LISTED)
 
 
 def _why_listener(listener: Listener, *, own: bool, port: int) -> str:
@@ -92,7 +92,7 @@ def _why_listener(listener: Listener, *, own: bool, port: int) -> str:
     return f"no other listener is there for port {port}"
 
 
-def describe(chain: FilterChain) -> str:
+def describe_chain(chain: FilterChain) -> str:
     """Say what a filter chain asks of a connection, and its name where it has one."""
     asked = [
         f"port {chain.destination_port}" if chain.destination_port else "",
@@ -106,44 +106,44 @@ def describe(chain: FilterChain) -> str:
     return f"{chain.name} ({text})" if chain.name else text
 
 
-def _why_chain(listener: Listener, choice: Choice) -> str:
+def _why_chain(listener: Listener, choice: FilterChainChoice) -> str:
     if choice.chain is listener.default_filter_chain:
         failed = next((step for step in choice.steps if not step.kept), None)
-        return f"the default, since none fits by {_by(failed)}" if failed else "the default"
+        return f"the default, since none fits by {_criterion_text(failed)}" if failed else "the default"
     return "the only one that fits in every respect"
 
 
-def _by(step: Step) -> str:
+def _criterion_text(step: MatchStep) -> str:
     return f"{step.criterion} {step.value}" if step.value else f"{step.criterion}: the client shows none"
 
 
-def _chains_passed(listener: Listener, choice: Choice) -> tuple[tuple[Passed, ...], int]:
+def _chains_passed(listener: Listener, choice: FilterChainChoice) -> tuple[tuple[NotTaken, ...], int]:
     """Return the filter chains that lost, those that came furthest first, and how many more there are."""
     stages = [listener.filter_chains, *(step.kept for step in choice.steps)]
-    lost: list[tuple[FilterChain, Step]] = []
+    lost: list[tuple[FilterChain, MatchStep]] = []
     for (before, kept), step in reversed(list(zip(pairwise(stages), choice.steps, strict=True))):
         staying = set(map(id, kept))
         left = [chain for chain in before if id(chain) not in staying]
         if step.criterion == "block":
-            left.sort(key=lambda chain: not any(_holds(block, step.value) for block in chain.blocks or _ALL))
+            left.sort(key=lambda chain: not any(_block_contains(block, step.value) for block in chain.blocks or _ALL))
         lost += [(chain, step) for chain in left]
-    told = (Passed(describe(chain), _chain_end(chain), _why_lost(chain, step)) for chain, step in lost[:_MOST])
-    return tuple(told), max(0, len(lost) - _MOST)
+    told = (NotTaken(describe_chain(chain), _chain_end(chain), _why_lost(chain, step)) for chain, step in lost[:_MOST_LISTED])
+    return tuple(told), max(0, len(lost) - _MOST_LISTED)
 
 
-def _holds(block: Block, address: str) -> bool:
+def _block_contains(block: Block, address: str) -> bool:
     parsed = ip_address(address)
     return block.version == parsed.version and Block.around(parsed.version, int(parsed), block.length) == block
 
 
-def _why_lost(chain: FilterChain, step: Step) -> str:
+def _why_lost(chain: FilterChain, step: MatchStep) -> str:
     if step.criterion == "block":
-        shorter = any(_holds(block, step.value) for block in chain.blocks or _ALL)
+        shorter = any(_block_contains(block, step.value) for block in chain.blocks or _ALL)
         return f"another has a longer block around {step.value}" if shorter else f"its block does not hold {step.value}"
     if step.criterion == "server name" and step.kept and not chain.server_names:
         return f"another asks for the server name {step.value}"
     also = ", and another does" if step.kept else ""
-    return f"it does not fit by {_by(step)}{also}"
+    return f"it does not fit by {_criterion_text(step)}{also}"
 
 
 def _chain_end(chain: FilterChain) -> str:
@@ -152,7 +152,7 @@ def _chain_end(chain: FilterChain) -> str:
     return " or ".join(chain.choices) or chain.envoy_cluster
 
 
-def _asks(route: Route) -> str:
+def _describe_route(route: Route) -> str:
     path = f"{route.path.kind} {route.path.value}".strip()
     headers = [each.name for each in route.headers]
     return "; ".join(each for each in (route.name, path, ", ".join((*headers, *route.criteria))) if each)
@@ -162,7 +162,7 @@ def _route_end(route: Route) -> str:
     return " or ".join(route.choices) or route.envoy_cluster or (f"status {route.direct_status}" if route.direct_status else "")
 
 
-def _about(config: ProxyConfig, name: str) -> str:
+def _describe_cluster(config: ProxyConfig, name: str) -> str:
     """Say what an Envoy cluster is: its type, what it was made from, and to which hosts it connects."""
     if name == BLACKHOLE:
         return "the outbound traffic policy's, which has no hosts"
@@ -183,7 +183,7 @@ def _about(config: ProxyConfig, name: str) -> str:
     return ", ".join(each for each in parts if each)
 
 
-def _next(config: ProxyConfig, walk: Walk) -> str:
+def _what_happens_next(config: ProxyConfig, walk: Walk) -> str:
     if walk.unknown:
         return f"what happens is not known: {walk.unknown}"
     if walk.absent:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from egressctl.envoy.admin import IPAddress, plain
+from egressctl.envoy.admin import IPAddress, plain_address
 from egressctl.envoy.config import (
     BLACKHOLE,
     CATCH_ALL,
@@ -21,11 +21,11 @@ from egressctl.envoy.config import (
     FilterChain,
     Listener,
     ProxyConfig,
-    destination,
+    parse_outbound_name,
 )
-from egressctl.envoy.matching import Choice, Sight, choose, sights
+from egressctl.envoy.matching import FilterChainChoice, InspectedConnection, choose_filter_chain, what_inspectors_see
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
-from egressctl.envoy.routing import Routing, find_route
+from egressctl.envoy.routing import RouteChoice, find_route
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 
@@ -36,29 +36,29 @@ _NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class WalkDetails:
     """The walk, and what was decided at each station on it; None where it was not reached."""
 
     walk: Walk
     listener: Listener | None = None
     own: bool = False
     """Whether the listener is the address's own."""
-    sight: Sight | None = None
-    choice: Choice | None = None
-    routing: Routing | None = None
+    sight: InspectedConnection | None = None
+    choice: FilterChainChoice | None = None
+    routing: RouteChoice | None = None
 
 
-def walk(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Walk:
+def walk_config(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Walk:
     """Say where the configuration leads a captured connection to `ip` and `port` on which the client speaks like this.
 
     `unknown` is set where the way is not understood, or is not the same for all that the sidecar may see of it.
     """
-    return follow(config, ip, port, speech).walk
+    return walk_with_details(config, ip, port, speech).walk
 
 
-def follow(config: ProxyConfig, ip: str, port: int, speech: Speech) -> Way:
+def walk_with_details(config: ProxyConfig, ip: str, port: int, speech: Speech) -> WalkDetails:
     """Walk, and keep what was decided at each station."""
-    ways, why = _ways(config, ip, port, speech)
+    ways, why = _possible_walks(config, ip, port, speech)
     if all(way.walk == ways[0].walk for way in ways):
         return ways[0]
     # The sidecar may see one thing or another, and that makes a difference.
@@ -69,32 +69,34 @@ def follow(config: ProxyConfig, ip: str, port: int, speech: Speech) -> Way:
 
 def route_names(config: ProxyConfig, ip: str, port: int, speech: Speech) -> frozenset[str]:
     """Name the route configurations on the way, which a walk needs and a dump of the listeners does not hold."""
-    chains = (way.choice.chain for way in _ways(config, ip, port, speech)[0] if way.choice)
+    chains = (way.choice.chain for way in _possible_walks(config, ip, port, speech)[0] if way.choice)
     asked = speech.authority and not speech.tls
     return frozenset(chain.http.route_name for chain in chains if asked and chain and chain.http and chain.http.route_name)
 
 
-def _ways(config: ProxyConfig, ip: str, port: int, speech: Speech) -> tuple[Sequence[Way], str]:
+def _possible_walks(config: ProxyConfig, ip: str, port: int, speech: Speech) -> tuple[Sequence[WalkDetails], str]:
     """Follow the way of each sight that the sidecar may have of the connection; say why there are several."""
-    found = _handed_to(config, ip, port)
+    found = _receiving_listener(config, ip, port)
     if isinstance(found, Walk):
-        return [Way(found)], ""
+        return [WalkDetails(found)], ""
     entrance, listener, address, own = found
-    seen, why = sights(entrance, listener, speech)
+    seen, why = what_inspectors_see(entrance, listener, speech)
     if not seen:
-        return [Way(Walk(listener.name, "", None, unknown=why), listener, own)], ""
+        return [WalkDetails(Walk(listener.name, "", None, unknown=why), listener, own)], ""
     prefix = str(address) if own else ""
-    ways = [Way(Walk(listener.name, "", None, prefix), listener, own, each) for each in seen]
-    return [_through(config, way, listener, address, port, each, speech) for way, each in zip(ways, seen, strict=True)], why
+    ways = [WalkDetails(Walk(listener.name, "", None, prefix), listener, own, each) for each in seen]
+    return [
+        _walk_filter_chain(config, way, listener, address, port, each, speech) for way, each in zip(ways, seen, strict=True)
+    ], why
 
 
-def _handed_to(config: ProxyConfig, ip: str, port: int) -> Walk | tuple[Listener, Listener, IPAddress, bool]:
+def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple[Listener, Listener, IPAddress, bool]:
     """Return virtualOutbound, the listener that takes the connection, its address, and whether it is that address's own.
 
     A walk that ends before is returned as it is.
     """
     try:
-        address = plain(ip_address(ip))
+        address = plain_address(ip_address(ip))
     except ValueError:
         return Walk("", "", None, unknown=f"{ip!r} is no IP address")
     if config.listeners is None:
@@ -125,10 +127,16 @@ def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tupl
     return config.by_address.get((wildcard, port), ()), False
 
 
-def _through(
-    config: ProxyConfig, way: Way, listener: Listener, address: IPAddress, port: int, sight: Sight, speech: Speech
-) -> Way:
-    choice = choose(listener, address, port, sight)
+def _walk_filter_chain(
+    config: ProxyConfig,
+    way: WalkDetails,
+    listener: Listener,
+    address: IPAddress,
+    port: int,
+    sight: InspectedConnection,
+    speech: Speech,
+) -> WalkDetails:
+    choice = choose_filter_chain(listener, address, port, sight)
     way = replace(way, walk=replace(way.walk, unknown=choice.unknown), choice=choice)
     chain = choice.chain
     if chain is None:
@@ -146,22 +154,22 @@ def _through(
     if chain.unknown:
         return replace(way, walk=replace(reached, envoy_cluster=None, choices=()))
     if chain.http is not None:
-        return _routed(config, chain.http, replace(way, walk=reached), speech)
-    return replace(way, walk=_checked(config, reached))
+        return _walk_http_route(config, chain.http, replace(way, walk=reached), speech)
+    return replace(way, walk=_mark_missing_cluster(config, reached))
 
 
-def _checked(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:
+def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:
     """Say so where the Envoy cluster does not exist; a request over HTTP is then answered with this status."""
     name = reached.envoy_cluster
     if not name or config.envoy_clusters is None or name in config.envoy_clusters:
         return reached
-    if name not in (PASSTHROUGH, BLACKHOLE) and destination(name) is None:
+    if name not in (PASSTHROUGH, BLACKHOLE) and parse_outbound_name(name) is None:
         # The bootstrap may hold one of such a name, and only those of istiod are read.
         return replace(reached, envoy_cluster=None, unknown=f"the Envoy cluster {name} is none that istiod makes")
     return replace(reached, absent=True, direct_status=status)
 
 
-def _routed(config: ProxyConfig, http: HttpConnectionManager, way: Way, speech: Speech) -> Way:
+def _walk_http_route(config: ProxyConfig, http: HttpConnectionManager, way: WalkDetails, speech: Speech) -> WalkDetails:
     if http.codec not in ("AUTO", "HTTP1"):
         return replace(way, walk=replace(way.walk, unknown=f"the filter chain speaks {http.codec} only"))
     if speech.tls:
@@ -186,7 +194,7 @@ def _routed(config: ProxyConfig, http: HttpConnectionManager, way: Way, speech: 
             direct_status=route.direct_status,
             virtual_service=route.virtual_service or reached.virtual_service,
         )
-        reached = _checked(config, reached, route.not_found_status)
+        reached = _mark_missing_cluster(config, reached, route.not_found_status)
     return replace(way, walk=reached, routing=routing)
 
 
@@ -199,7 +207,7 @@ def _routes(config: ProxyConfig, http: HttpConnectionManager) -> tuple[RouteConf
     return found, "" if found else f"the sidecar has no route configuration {http.route_name}"
 
 
-def led_to(walk: Walk) -> tuple[str, ...]:
+def final_envoy_clusters(walk: Walk) -> tuple[str, ...]:
     """Name the Envoy clusters that a walk ends at: none, one, or those of which chance takes one."""
     return walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
 

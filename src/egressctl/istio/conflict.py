@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from egressctl.manifests.yaml_reader import Path
+from egressctl.manifests.yaml_reader import ValuePath
 
 
-class About(NamedTuple):
+class ObjectReference(NamedTuple):
     """The other object that a finding is about."""
 
     kind: str
@@ -24,17 +24,17 @@ class About(NamedTuple):
         return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
 
 
-class Clash(NamedTuple):
+class EntryConflict(NamedTuple):
     """Why an entry may not do what it says: `reason` is a clause that begins with `it` and is about the other object.
 
     `outcome` is a clause that says who wins, or what comes of it; `path` is the way to what competes in the entry's manifest.
     """
 
     rule: str
-    about: About
+    about: ObjectReference
     reason: str
     outcome: str = ""
     hint: str = ""
-    path: Path = ()
+    path: ValuePath = ()
     winner: str = ""
     """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""

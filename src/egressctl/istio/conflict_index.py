@@ -1,6 +1,6 @@
 """Among very many ServiceEntries, find those that an entry has to be compared with, and compare it with no others. Pure.
 
-What competes with what is `clashes`; here stands only where to look: entries are filed under what they could share with
+What competes with what is `find_conflicts`; here stands only where to look: entries are filed under what they could share with
 another (a host, a block and those around it, a whole port, a server name), once for every namespace that sees them.
 """
 
@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from egressctl.istio.conflict import Clash
-from egressctl.istio.conflicts import clashes
-from egressctl.istio.port_conflicts import Side
-from egressctl.manifests.cidr import Bits, bits
+from egressctl.istio.conflict import EntryConflict
+from egressctl.istio.conflicts import find_conflicts
+from egressctl.istio.port_conflicts import EntryOnPort
+from egressctl.manifests.cidr import Cidr, parse_cidr
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
 _ALL = "*"
@@ -23,17 +23,17 @@ _ANYONE = ""
 _ANY_ENDING = "*"
 """Under this host, which no entry may have, stand those whose wildcard ends within a label."""
 
-Key = tuple[Hashable, ...]
+IndexKey = tuple[Hashable, ...]
 
 
-class Compared(NamedTuple):
+class ConflictsFound(NamedTuple):
     """The clashes of an entry, and how many more entries compete with it that it was not compared with."""
 
-    clashes: tuple[Clash, ...]
+    conflicts: tuple[EntryConflict, ...]
     more: int
 
 
-class Neighbours:
+class ConflictIndex:
     """All entries, filed so that those that compete with one are found without a look at the others."""
 
     def __init__(self, entries: Sequence[ServiceEntry]) -> None:
@@ -43,16 +43,16 @@ class Neighbours:
             self._named[entry.namespace, entry.name].add(index)
         self._lengths: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for entry in entries:
-            for port in _ports(entry):
+            for port in _ports_without_udp(entry):
                 self._lengths[port.number] |= {(block.version, block.length) for block in _blocks(entry)}
-        self._filed: dict[tuple[Key, str], dict[int, None]] = defaultdict(dict)
+        self._filed: dict[tuple[IndexKey, str], dict[int, None]] = defaultdict(dict)
         for index, entry in enumerate(entries):
-            scopes = _scopes(entry)
+            scopes = _namespaces_that_see(entry)
             for key in set(self._filed_under(entry)) if scopes else ():
                 for scope in {*scopes, _ANYONE}:
                     self._filed[key, scope][index] = None
 
-    def compared(self, entry: ServiceEntry, namespace: str, at_most: int) -> Compared:
+    def conflicts_of(self, entry: ServiceEntry, namespace: str, at_most: int) -> ConflictsFound:
         """Compare an entry with those that compete with it, for pods of `namespace`; of one kind with `at_most` of them."""
         chosen: dict[int, None] = {}
         candidates: set[int] = set()
@@ -62,20 +62,20 @@ class Neighbours:
             candidates.update(found)
             others = (index for index in found if index not in itself)
             chosen.update((index, None) for index, _ in zip(others, range(at_most), strict=False))
-        told: list[Clash] = []
+        told: list[EntryConflict] = []
         counts: dict[str, int] = defaultdict(int)
         left_out = 0
         for index in chosen:
-            new = clashes(entry, [self._entries[index]], namespace)
+            new = find_conflicts(entry, [self._entries[index]], namespace)
             for each in new:
                 counts[each.rule] += 1
             kept = [each for each in new if counts[each.rule] <= at_most]
             told += kept
             left_out += bool(new) and not kept
-        return Compared(tuple(told), len(candidates - itself) - len(chosen) + left_out)
+        return ConflictsFound(tuple(told), len(candidates - itself) - len(chosen) + left_out)
 
-    def _found(self, keys: Sequence[Key], entry: ServiceEntry) -> dict[int, None]:
-        scopes = _scopes(entry)
+    def _found(self, keys: Sequence[IndexKey], entry: ServiceEntry) -> dict[int, None]:
+        scopes = _namespaces_that_see(entry)
         seen = (_ANYONE,) if _ALL in scopes else (_ALL, *scopes) if scopes else ()
         found: dict[int, None] = {}
         for key in keys:
@@ -84,13 +84,13 @@ class Neighbours:
                     found |= filed
         return found
 
-    def _filed_under(self, entry: ServiceEntry) -> Iterator[Key]:
+    def _filed_under(self, entry: ServiceEntry) -> Iterator[IndexKey]:
         for host in entry.hosts:
             yield "host", host.lower()
-        for port in _ports(entry):
-            side = Side(entry, port)
+        for port in _ports_without_udp(entry):
+            side = EntryOnPort(entry, port)
             number, kind = port.number, side.kind
-            for bare in _bare(side):
+            for bare in _has_no_addresses(side):
                 yield "kind", number, kind, bare
             yield "readable", number, kind, not _blocks(entry)
             if side.whole:
@@ -101,20 +101,20 @@ class Neighbours:
                     if version == block.version and length < block.length:
                         yield "inside", number, block.cut(length)
             for host in (each.lower() for each in entry.hosts if kind == "TLS"):
-                yield "name", number, _ANY_ENDING if _partial(host) else host
-                for suffix in _suffixes(host):
+                yield "name", number, _ANY_ENDING if _is_partial_wildcard(host) else host
+                for suffix in _wildcard_suffixes(host):
                     yield "ends", number, suffix
 
-    def _groups(self, entry: ServiceEntry) -> Iterator[list[Key]]:
+    def _groups(self, entry: ServiceEntry) -> Iterator[list[IndexKey]]:
         """Yield the keys under which those stand that compete with an entry: one list for each way to compete."""
         yield [("host", host.lower()) for host in entry.hosts]
-        for port in _ports(entry):
-            side = Side(entry, port)
+        for port in _ports_without_udp(entry):
+            side = EntryOnPort(entry, port)
             number, kind = port.number, side.kind
-            every: list[Key] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
-            whole: list[Key] = [("whole", number)]
+            every: list[IndexKey] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
+            whole: list[IndexKey] = [("whole", number)]
             yield every if side.whole else whole
-            blocks: list[Key] = []
+            blocks: list[IndexKey] = []
             for block in _blocks(entry):
                 blocks += [("block", number, block), ("inside", number, block)]
                 lengths = (length for version, length in self._lengths[number] if version == block.version)
@@ -122,19 +122,19 @@ class Neighbours:
             yield blocks
             # A TLS entry that names its hosts at any address, and one of any kind that has some.
             kinds = [each for each in ("TCP", "TLS", "HTTP") if "TLS" in (kind, each)]
-            yield [("kind", number, each, not bare) for each in kinds for bare in _bare(side)]
+            yield [("kind", number, each, not bare) for each in kinds for bare in _has_no_addresses(side)]
             if kind == "TLS":
-                names: list[Key] = [("name", number, _ANY_ENDING)]
+                names: list[IndexKey] = [("name", number, _ANY_ENDING)]
                 for host in map(str.lower, entry.hosts):
-                    names += [("kind", number, "TLS", empty) for empty in (True, False) if _partial(host)]
-                    names += [("name", number, f"*{suffix}") for suffix in _suffixes(host)]
+                    names += [("kind", number, "TLS", empty) for empty in (True, False) if _is_partial_wildcard(host)]
+                    names += [("name", number, f"*{suffix}") for suffix in _wildcard_suffixes(host)]
                     names += [("ends", number, host[1:])] if host.startswith("*") else []
                 yield names
             rest = [each for each in ("TCP", "TLS", "HTTP") if each != kind and "HTTP" in (each, kind)]
             yield [("readable", number, each, empty) for each in rest for empty in (True, False) if empty or not _blocks(entry)]
 
 
-class ByHost:
+class ManifestsByHost:
     """Manifests, filed under the hosts that they name, wildcards among them."""
 
     def __init__(self, manifests: Sequence[Manifest], hosts: Callable[[Manifest], Sequence[str]]) -> None:
@@ -142,25 +142,27 @@ class ByHost:
         self._filed: dict[str, list[int]] = defaultdict(list)
         for index, each in enumerate(manifests):
             for host in hosts(each):
-                self._filed[_ANY_ENDING if _partial(host) else host.lower()].append(index)
+                self._filed[_ANY_ENDING if _is_partial_wildcard(host) else host.lower()].append(index)
 
     def of(self, entry: ServiceEntry) -> list[Manifest]:
         """Return those that name a host of the entry, or a wildcard that covers one, in their order."""
         if not self._filed:
             return []
-        if any(map(_partial, entry.hosts)):
+        if any(map(_is_partial_wildcard, entry.hosts)):
             return list(self._manifests)
         names = {
-            name for host in entry.hosts for name in (host.lower(), _ANY_ENDING, *(f"*{end}" for end in _suffixes(host.lower())))
+            name
+            for host in entry.hosts
+            for name in (host.lower(), _ANY_ENDING, *(f"*{end}" for end in _wildcard_suffixes(host.lower())))
         }
         return [self._manifests[index] for index in sorted({index for name in names for index in self._filed.get(name, ())})]
 
 
-def _ports(entry: ServiceEntry) -> list[Port]:
+def _ports_without_udp(entry: ServiceEntry) -> list[Port]:
     return [port for port in entry.ports if port.protocol.upper() != "UDP"]
 
 
-def _scopes(entry: ServiceEntry) -> set[str]:
+def _namespaces_that_see(entry: ServiceEntry) -> set[str]:
     """Return the namespaces that see an entry, `*` for all; none where nobody does."""
     exports = set(entry.export_to or (_ALL,))
     if "~" in exports:
@@ -168,21 +170,21 @@ def _scopes(entry: ServiceEntry) -> set[str]:
     return {_ALL} if _ALL in exports else {entry.namespace if each == "." else each for each in exports}
 
 
-def _bare(side: Side) -> set[bool]:
+def _has_no_addresses(side: EntryOnPort) -> set[bool]:
     """Say whether an entry has no addresses; a TLS entry that lists every one beside others is filed as both."""
     return {not side.entry.addresses, not side.entry.addresses or (side.kind == "TLS" and side.by_name)}
 
 
-def _blocks(entry: ServiceEntry) -> list[Bits]:
-    return [block for address in entry.addresses if (block := bits(address))]
+def _blocks(entry: ServiceEntry) -> list[Cidr]:
+    return [block for address in entry.addresses if (block := parse_cidr(address))]
 
 
-def _partial(host: str) -> bool:
+def _is_partial_wildcard(host: str) -> bool:
     """Say whether a host is a wildcard within its first label, such as `*pedia.org`: Istio warns of those, and keeps them."""
     return host.startswith("*") and host[1:2] not in ("", ".")
 
 
-def _suffixes(host: str) -> Iterator[str]:
+def _wildcard_suffixes(host: str) -> Iterator[str]:
     """Yield what wildcards that cover a host end in: `.wikipedia.org`, `.org`, and the host without its own `*`."""
     name = host.removeprefix("*")
     for at, letter in enumerate(name):

@@ -9,24 +9,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.istio import precedence
-from egressctl.istio.conflict import Clash
-from egressctl.istio.port_conflicts import Side, clash_with, on_port
-from egressctl.manifests.yaml_reader import Path
+from egressctl.istio.conflict import EntryConflict
+from egressctl.istio.port_conflicts import EntryOnPort, conflict_with, conflicts_on_port
+from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import ServiceEntry
 
-_SHARE = frozenset({"same-host", "same-block", "overlapping-blocks", "whole-port"})
+_RULES_OF_SHARED_TRAFFIC = frozenset({"same-host", "same-block", "overlapping-blocks", "whole-port"})
 """The rules of clashes in which one entry takes what the other says is its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class ConflictingEntry:
     """Another ServiceEntry that may take an entry's traffic, or lose its own to it. `reason` is half a sentence about it."""
 
     entry: ServiceEntry
     reason: str
 
 
-def rivals(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[Rival, ...]:
+def conflicting_entries(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[ConflictingEntry, ...]:
     """Name the other entries that some namespace sees beside this one and that compete with it, each with why.
 
     They have a host in common (in any namespace, on any port), list the same or an overlapping block on a port that both
@@ -34,60 +34,62 @@ def rivals(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[Rival, 
     """
     found = []
     for other in others:
-        reasons = [clash.reason for clash in _between(entry, other, entry.namespace) if clash.rule in _SHARE]
+        reasons = [
+            clash.reason for clash in _conflicts_between(entry, other, entry.namespace) if clash.rule in _RULES_OF_SHARED_TRAFFIC
+        ]
         if reasons:
-            found.append(Rival(other, "; ".join(reasons)))
+            found.append(ConflictingEntry(other, "; ".join(reasons)))
     return tuple(found)
 
 
-def clashes(entry: ServiceEntry, others: Sequence[ServiceEntry], namespace: str) -> tuple[Clash, ...]:
+def find_conflicts(entry: ServiceEntry, others: Sequence[ServiceEntry], namespace: str) -> tuple[EntryConflict, ...]:
     """Name everything in which other entries compete with this one, and who wins for pods of `namespace`.
 
     An entry that was not created yet is younger than all that were. An absent exportTo is taken as public.
     """
-    return tuple(clash for other in others for clash in _between(entry, other, namespace))
+    return tuple(clash for other in others for clash in _conflicts_between(entry, other, namespace))
 
 
-def _between(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[Clash]:
-    if (other.namespace, other.name) == (entry.namespace, entry.name) or other.beside(entry):
+def _conflicts_between(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[EntryConflict]:
+    if (other.namespace, other.name) == (entry.namespace, entry.name) or other.is_same_target_as(entry):
         return
-    places = precedence.places(entry, other)
+    places = precedence.namespaces_that_see_both(entry, other)
     if not places:
         return
-    yield from _same_host(entry, other, namespace)
-    if not any(precedence.both_in(entry, other, place) for place in places):
+    yield from _same_host_conflict(entry, other, namespace)
+    if not any(precedence.pods_get_both(entry, other, place) for place in places):
         return
-    hosts = precedence.names(entry)
-    one_cluster = entry.namespace == other.namespace and len(hosts) == 1 and hosts == precedence.names(other)
+    hosts = precedence.lower_case_hosts(entry)
+    one_cluster = entry.namespace == other.namespace and len(hosts) == 1 and hosts == precedence.lower_case_hosts(other)
     theirs = {port.number: port for port in other.ports if port.protocol.upper() != "UDP"}
     for port in sorted(entry.ports, key=lambda each: each.number):
         if port.protocol.upper() != "UDP" and port.number in theirs:
-            mine, its = Side(entry, port), Side(other, theirs[port.number])
-            for clash in on_port(mine, its):
-                yield clash._replace(winner="") if one_cluster and _leads_alike(clash, mine, its) else clash
+            mine, its = EntryOnPort(entry, port), EntryOnPort(other, theirs[port.number])
+            for clash in conflicts_on_port(mine, its):
+                yield clash._replace(winner="") if one_cluster and _moves_no_traffic(clash, mine, its) else clash
 
 
-def _leads_alike(clash: Clash, mine: Side, its: Side) -> bool:
+def _moves_no_traffic(clash: EntryConflict, mine: EntryOnPort, its: EntryOnPort) -> bool:
     """Say whether all traffic goes where it did without the taker, both having one Envoy cluster."""
     taker, leaver = (mine, its) if clash.winner == str(mine.entry) else (its, mine)
     refuses = clash.rule == "overlapping-blocks" and taker.kind == "TLS" != leaver.kind
     return clash.rule != "protocol-conflict" and not refuses
 
 
-def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[Clash]:
+def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[EntryConflict]:
     names = {host.lower(): host for host in other.hosts}
-    common = sorted(names[host] for host in precedence.names(entry) & names.keys())
+    common = sorted(names[host] for host in precedence.lower_case_hosts(entry) & names.keys())
     if not common:
         return
     reason = f"it has the same host {', '.join(common)}"
-    path: Path = ("spec", "hosts", [host.lower() for host in entry.hosts].index(common[0].lower()))
+    path: ValuePath = ("spec", "hosts", [host.lower() for host in entry.hosts].index(common[0].lower()))
     if other.namespace == entry.namespace:
-        yield _in_one_namespace(entry, other, reason, path)
+        yield _conflict_in_one_namespace(entry, other, reason, path)
         return
-    chosen, why = precedence.of_namespaces(entry, other, namespace)
+    chosen, why = precedence.entry_that_pods_get(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
-    both = precedence.exported(entry, namespace) and precedence.exported(other, namespace)
-    yield clash_with(
+    both = precedence.is_exported_to_namespace(entry, namespace) and precedence.is_exported_to_namespace(other, namespace)
+    yield conflict_with(
         "same-host",
         other,
         f"{reason} in namespace {other.namespace}",
@@ -97,21 +99,21 @@ def _same_host(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iter
     )
 
 
-def _in_one_namespace(entry: ServiceEntry, other: ServiceEntry, reason: str, path: Path) -> Clash:
-    first, why = precedence.first(entry, other)
+def _conflict_in_one_namespace(entry: ServiceEntry, other: ServiceEntry, reason: str, path: ValuePath) -> EntryConflict:
+    first, why = precedence.first_entry_in_sidecar(entry, other)
     second = other if first is entry else entry
-    lost = _numbers(second) - _numbers(first) if first else _numbers(entry) ^ _numbers(other)
-    if not lost or precedence.alike(entry) == precedence.alike(other):
+    lost = _port_numbers(second) - _port_numbers(first) if first else _port_numbers(entry) ^ _port_numbers(other)
+    if not lost or precedence.merge_key(entry) == precedence.merge_key(other):
         outcome = "the two share an Envoy cluster, and each address is carried for both"
-        return clash_with("same-host", other, reason, outcome, path)
+        return conflict_with("same-host", other, reason, outcome, path)
     ports = ", ".join(map(str, sorted(lost)))
     if first:
         outcome = f"{first} comes first, {why}, and has the Envoy clusters: connections to port {ports} of {second} are closed"
     else:
         outcome = f"which of them comes first {why}: connections to those of the ports {ports} that only the other has are closed"
     hint = "put both into one entry, or give both the same labels, exportTo and resolution: then their ports are merged"
-    return clash_with("same-host", other, reason, outcome, path, first)._replace(hint=hint)
+    return conflict_with("same-host", other, reason, outcome, path, first)._replace(hint=hint)
 
 
-def _numbers(entry: ServiceEntry) -> set[int]:
+def _port_numbers(entry: ServiceEntry) -> set[int]:
     return {port.number for port in entry.ports}

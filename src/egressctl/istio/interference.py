@@ -9,92 +9,100 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from egressctl.istio.conflict import About, Clash
-from egressctl.istio.conflicts import clashes
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, Sight, egress_hosts, sight
-from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers, network
-from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflicts import find_conflicts
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
+from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
 
-def in_the_way(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
+def find_conflicts_and_interference(entry: ServiceEntry, around: MeshObjects, namespace: str) -> tuple[EntryConflict, ...]:
     """Return what other objects do to an entry. Pure."""
-    return (*clashes(entry, around.entries, namespace), *beside(entry, around, namespace))
+    return (*find_conflicts(entry, around.entries, namespace), *find_interference(entry, around, namespace))
 
 
-def beside(entry: ServiceEntry, around: Surroundings, namespace: str) -> tuple[Clash, ...]:
+def find_interference(entry: ServiceEntry, around: MeshObjects, namespace: str) -> tuple[EntryConflict, ...]:
     """Return what objects that are no ServiceEntries do to an entry. Pure."""
     return (
-        *services_inside(entry, around.services),
-        *hidden(entry, around.sidecars, namespace, ROOT_NAMESPACE),
-        *rerouted(entry, around.virtual_services, namespace),
-        *wrapped(entry, around.destination_rules, namespace),
+        *find_services_inside_blocks(entry, around.services),
+        *find_hiding_sidecars(entry, around.sidecars, namespace, ROOT_NAMESPACE),
+        *find_rerouting_virtual_services(entry, around.virtual_services, namespace),
+        *find_wrapping_destination_rules(entry, around.destination_rules, namespace),
     )
 
 
-def hidden(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, root: str) -> Iterator[Clash]:
+def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, root: str) -> Iterator[EntryConflict]:
     """Find the Sidecars that leave the entry out for pods of `namespace`, or keep one of its blocks.
 
     One with a workloadSelector is for the pods that it selects; else the namespace's own goes before the mesh's (`root`).
     """
-    own_ones = [each for each in sidecars if _namespace(each) == namespace]
+    own_ones = [each for each in sidecars if _namespace_of(each) == namespace]
     selecting = [each for each in own_ones if _spec(each).get("workloadSelector")]
     general = [each for each in own_ones if each not in selecting]
     if not general:
-        general = [each for each in sidecars if _namespace(each) == root and not _spec(each).get("workloadSelector")]
+        general = [each for each in sidecars if _namespace_of(each) == root and not _spec(each).get("workloadSelector")]
     for each in [*general, *(each for each in selecting if each not in general)]:
-        left = {sight(each, entry, port.number, namespace) for port in entry.ports}
+        left = {import_scope(each, entry, port.number, namespace) for port in entry.ports}
         hosts = egress_hosts(each)
         whose = (
             f"the pods that it selects in namespace {namespace}" if each in selecting else f"the pods of namespace {namespace}"
         )
-        if Sight.NOTHING in left:
+        if ImportScope.NOTHING in left:
             listed = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
             reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
-            yield Clash("hidden-by-sidecar", _about(each), reason, hint=f"add {_wanted(entry)} to its egress hosts")
-        elif Sight.ONE_BLOCK in left and len(entry.addresses) > 1:
+            yield EntryConflict(
+                "hidden-by-sidecar", _reference_to(each), reason, hint=f"add {_egress_host_to_add(entry)} to its egress hosts"
+            )
+        elif ImportScope.ONE_BLOCK in left and len(entry.addresses) > 1:
             names = [host.lower() for host in entry.hosts]
             exact = next(host for host in hosts if host.partition("/")[2].lower() in names)
             reason = f"it names the host exactly, {exact}, for {whose}"
             outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
             hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
-            yield Clash("one-block-kept", _about(each), reason, outcome, hint)
+            yield EntryConflict("one-block-kept", _reference_to(each), reason, outcome, hint)
 
 
-def _wanted(entry: ServiceEntry) -> str:
+def _egress_host_to_add(entry: ServiceEntry) -> str:
     return f'"{entry.namespace}/*"'
 
 
-def rerouted(entry: ServiceEntry, virtual_services: Sequence[Manifest], namespace: str) -> Iterator[Clash]:
+def find_rerouting_virtual_services(
+    entry: ServiceEntry, virtual_services: Sequence[Manifest], namespace: str
+) -> Iterator[EntryConflict]:
     """Find the VirtualServices that send a host of the entry somewhere else than to one of its hosts."""
-    kinds = _kinds(entry)
+    kinds = _route_kinds(entry)
     for each in virtual_services:
         spec = _spec(each)
-        gateways = _texts(spec.get("gateways"))
-        if not (_reaches(each, namespace) and (not gateways or "mesh" in gateways)):
+        gateways = _as_texts(spec.get("gateways"))
+        if not (_is_exported_to_namespace(each, namespace) and (not gateways or "mesh" in gateways)):
             continue
-        host = next((host for host in entry.hosts if any(covers(wide, host) for wide in _texts(spec.get("hosts")))), None)
+        host = next((host for host in entry.hosts if any(covers_host(wide, host) for wide in _as_texts(spec.get("hosts")))), None)
         if host is None:
             continue
         for kind in ("tcp", "tls", "http"):
-            elsewhere = [to for to in _destinations(spec, kind, entry) if to.lower() not in {h.lower() for h in entry.hosts}]
+            elsewhere = [
+                to for to in _route_destinations(spec, kind, entry) if to.lower() not in {h.lower() for h in entry.hosts}
+            ]
             if elsewhere and kind in kinds:
                 reason = f"it sends {host} to {', '.join(dict.fromkeys(elsewhere))} (a {kind} route)"
-                yield Clash("rerouted", _about(each), reason, "that Envoy cluster carries, not the entry's")
+                yield EntryConflict("rerouted", _reference_to(each), reason, "that Envoy cluster carries, not the entry's")
 
 
-def _destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
-    for route in _mappings(spec.get(kind)):
-        names = [name for match in _mappings(route.get("match")) for name in _texts(match.get("sniHosts"))]
+def _route_destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
+    for route in _as_mappings(spec.get(kind)):
+        names = [name for match in _as_mappings(route.get("match")) for name in _as_texts(match.get("sniHosts"))]
         # A tls route for another server name has no effect on this host's connections.
-        if kind == "tls" and not any(covers(name, host) or covers(host, name) for name in names for host in entry.hosts):
+        if kind == "tls" and not any(
+            covers_host(name, host) or covers_host(host, name) for name in names for host in entry.hosts
+        ):
             continue
-        for to in _mappings(route.get("route")):
-            host = _mapping(to.get("destination")).get("host")
+        for to in _as_mappings(route.get("route")):
+            host = _as_mapping(to.get("destination")).get("host")
             if isinstance(host, str):
                 yield host
 
 
-def _kinds(entry: ServiceEntry) -> set[str]:
+def _route_kinds(entry: ServiceEntry) -> set[str]:
     """Return which kinds of route concern the entry's ports."""
     found = set()
     for port in entry.ports:
@@ -104,7 +112,9 @@ def _kinds(entry: ServiceEntry) -> set[str]:
     return found
 
 
-def wrapped(entry: ServiceEntry, destination_rules: Sequence[Manifest], namespace: str) -> Iterator[Clash]:
+def find_wrapping_destination_rules(
+    entry: ServiceEntry, destination_rules: Sequence[Manifest], namespace: str
+) -> Iterator[EntryConflict]:
     """Find the DestinationRules that wrap in TLS what is spoken on a TCP or TLS port of the entry.
 
     On an HTTP port that is TLS origination, and meant.
@@ -112,46 +122,48 @@ def wrapped(entry: ServiceEntry, destination_rules: Sequence[Manifest], namespac
     ports = {port.number for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS | {"UDP"}}
     for each in destination_rules:
         spec = _spec(each)
-        host = next((host for host in entry.hosts if covers(str(spec.get("host") or ""), host)), None)
-        if host is None or not ports or not _reaches(each, namespace):
+        host = next((host for host in entry.hosts if covers_host(str(spec.get("host") or ""), host)), None)
+        if host is None or not ports or not _is_exported_to_namespace(each, namespace):
             continue
-        policy = _mapping(spec.get("trafficPolicy"))
+        policy = _as_mapping(spec.get("trafficPolicy"))
         for port in sorted(ports):
             levels = [
-                each for each in _mappings(policy.get("portLevelSettings")) if _mapping(each.get("port")).get("number") == port
+                each
+                for each in _as_mappings(policy.get("portLevelSettings"))
+                if _as_mapping(each.get("port")).get("number") == port
             ]
-            mode = next(filter(None, map(_mode, levels)), "") or _mode(policy)
+            mode = next(filter(None, map(_tls_mode, levels)), "") or _tls_mode(policy)
             if mode not in ("", "DISABLE"):
                 reason = f"it wraps connections to {host} in TLS ({mode})"
                 outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
-                yield Clash("wrapped-in-tls", _about(each), reason, outcome)
+                yield EntryConflict("wrapped-in-tls", _reference_to(each), reason, outcome)
                 break
 
 
-def originating(destination_rules: Sequence[Manifest]) -> tuple[str, ...]:
+def hosts_with_tls_origination(destination_rules: Sequence[Manifest]) -> tuple[str, ...]:
     """Return the hosts, wildcards among them, whose connections some DestinationRule wraps in TLS on some port."""
     found = []
     for each in destination_rules:
-        policy = _mapping(_spec(each).get("trafficPolicy"))
-        modes = {_mode(policy), *map(_mode, _mappings(policy.get("portLevelSettings")))}
+        policy = _as_mapping(_spec(each).get("trafficPolicy"))
+        modes = {_tls_mode(policy), *map(_tls_mode, _as_mappings(policy.get("portLevelSettings")))}
         if modes - {"", "DISABLE"}:
             found.append(str(_spec(each).get("host") or ""))
     return tuple(filter(None, found))
 
 
-def _mode(policy: Mapping[str, Any]) -> str:
-    return str(_mapping(policy.get("tls")).get("mode") or "")
+def _tls_mode(policy: Mapping[str, Any]) -> str:
+    return str(_as_mapping(policy.get("tls")).get("mode") or "")
 
 
-def services_inside(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[Clash]:
+def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[EntryConflict]:
     """Find the Services whose address is inside a block of the entry, on the same port."""
     ports = {port.number for port in entry.ports if port.protocol.upper() != "UDP"}
     blocks = [block for address in entry.addresses if (block := network(address)) and block.prefixlen]
     for each in services:
         spec = _spec(each)
-        tcp = [port.get("port") for port in _mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
+        tcp = [port.get("port") for port in _as_mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
         common = [number for number in sorted(ports) if number in tcp]
-        texts = [*_texts(spec.get("clusterIPs")), *_texts([spec.get("clusterIP")])]
+        texts = [*_as_texts(spec.get("clusterIPs")), *_as_texts([spec.get("clusterIP")])]
         addresses = [ip for text in texts if "/" not in text and (ip := network(text))]
         held = next(((ip, block) for ip in addresses for block in blocks if ip.overlaps(block)), None)
         if not (common and held):
@@ -162,33 +174,35 @@ def services_inside(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterat
         else:
             outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
         reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"
-        yield Clash("service-address", _about(each), reason, outcome)
+        yield EntryConflict("service-address", _reference_to(each), reason, outcome)
 
 
-def _reaches(manifest: Manifest, namespace: str) -> bool:
-    exports = _texts(_spec(manifest).get("exportTo")) or ("*",)
-    return "*" in exports or namespace in exports or ("." in exports and namespace == _namespace(manifest))
+def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:
+    exports = _as_texts(_spec(manifest).get("exportTo")) or ("*",)
+    return "*" in exports or namespace in exports or ("." in exports and namespace == _namespace_of(manifest))
 
 
-def _about(manifest: Manifest) -> About:
-    return About(str(manifest.get("kind")), _namespace(manifest), str(_mapping(manifest.get("metadata")).get("name") or ""))
+def _reference_to(manifest: Manifest) -> ObjectReference:
+    return ObjectReference(
+        str(manifest.get("kind")), _namespace_of(manifest), str(_as_mapping(manifest.get("metadata")).get("name") or "")
+    )
 
 
-def _namespace(manifest: Manifest) -> str:
-    return str(_mapping(manifest.get("metadata")).get("namespace") or "")
+def _namespace_of(manifest: Manifest) -> str:
+    return str(_as_mapping(manifest.get("metadata")).get("namespace") or "")
 
 
 def _spec(manifest: Manifest) -> Mapping[str, Any]:
-    return _mapping(manifest.get("spec"))
+    return _as_mapping(manifest.get("spec"))
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _mappings(value: object) -> list[Mapping[str, Any]]:
+def _as_mappings(value: object) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _as_texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

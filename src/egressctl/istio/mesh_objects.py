@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from egressctl.manifests.service_entry import GROUP, PLURAL, read
-from egressctl.model.entry import Manifest, Surroundings
+from egressctl.manifests.service_entry import GROUP, PLURAL, read_entry
+from egressctl.model.entry import Manifest, MeshObjects
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
-KINDS = {
+KIND_OF_PLURAL = {
     PLURAL: "ServiceEntry",
     SIDECARS: "Sidecar",
     VIRTUAL_SERVICES: "VirtualService",
@@ -20,7 +20,7 @@ KINDS = {
 }
 
 
-class Listed(NamedTuple):
+class ObjectsOfKind(NamedTuple):
     """The objects of one kind."""
 
     items: tuple[Manifest, ...] = ()
@@ -38,7 +38,7 @@ class MeshSettings(NamedTuple):
     outbound_policy: str | None = None
 
 
-def settings(config: Mapping[str, Any]) -> MeshSettings:
+def parse_mesh_config(config: Mapping[str, Any]) -> MeshSettings:
     """Read a MeshConfig, with Istio's defaults."""
     root = config.get("rootNamespace") or "istio-system"
     scopes = config.get("defaultServiceExportTo") or ["*"]
@@ -51,11 +51,13 @@ def settings(config: Mapping[str, Any]) -> MeshSettings:
     )
 
 
-def assembled(listed: Mapping[str, Listed], root: str, default_export_to: tuple[str, ...] | None) -> Surroundings:
+def assemble_mesh_objects(
+    listed: Mapping[str, ObjectsOfKind], root: str, default_export_to: tuple[str, ...] | None
+) -> MeshObjects:
     """Return what was listed, by plural, as surroundings; a kind that was not asked for has no objects."""
-    empty = Listed()
-    return Surroundings(
-        entries=tuple(map(read, listed.get(PLURAL, empty).items)),
+    empty = ObjectsOfKind()
+    return MeshObjects(
+        entries=tuple(map(read_entry, listed.get(PLURAL, empty).items)),
         sidecars=listed.get(SIDECARS, empty).items,
         virtual_services=listed.get(VIRTUAL_SERVICES, empty).items,
         destination_rules=listed.get(DESTINATION_RULES, empty).items,
@@ -65,12 +67,12 @@ def assembled(listed: Mapping[str, Listed], root: str, default_export_to: tuple[
         },
         root=root,
         default_export_to=default_export_to,
-        unread=tuple(unread(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),
+        unread=tuple(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),
         reach={plural: each.reach for plural, each in listed.items() if each.reach is not None},
     )
 
 
-def unread(plural: str, reach: Iterable[str], why: str) -> str:
+def unread_sentence(plural: str, reach: Iterable[str], why: str) -> str:
     """Say in one sentence what was not looked at of a kind that was read in some namespaces only."""
     group = f".{GROUP}" if plural not in (SERVICES, NAMESPACES) else ""
     where = f"other than {' and '.join(sorted(reach))} " if reach else ""

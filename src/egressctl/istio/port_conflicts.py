@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.istio import precedence
-from egressctl.istio.conflict import About, Clash
-from egressctl.manifests.cidr import bits
-from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers, network
-from egressctl.manifests.yaml_reader import Path
+from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.manifests.cidr import parse_cidr
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers_host, network
+from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Port, ServiceEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EntryOnPort:
     """One of two entries that name the same port."""
 
     entry: ServiceEntry
@@ -33,86 +33,86 @@ class Side:
     @property
     def claims(self) -> list[str]:
         """The addresses that get a filter chain or a listener of their own: none of HTTP, which goes by the host alone."""
-        return [] if self.kind == "HTTP" else [each for each in self.entry.addresses if not _is_everything(each)]
+        return [] if self.kind == "HTTP" else [each for each in self.entry.addresses if not _is_every_address(each)]
 
     @property
     def whole(self) -> bool:
         """Whether it takes every address on the port."""
         if self.port.protocol.upper() not in OPAQUE_PROTOCOLS:
             return False
-        return not self.entry.addresses or any(map(_is_everything, self.entry.addresses))
+        return not self.entry.addresses or any(map(_is_every_address, self.entry.addresses))
 
     @property
     def by_name(self) -> bool:
         """Whether the names in the traffic lead to it at any address."""
         if self.kind == "TLS":
-            return not self.claims or any(map(_is_everything, self.entry.addresses))
+            return not self.claims or any(map(_is_every_address, self.entry.addresses))
         return self.kind == "HTTP"
 
     @property
-    def path(self) -> Path:
+    def path(self) -> ValuePath:
         return ("spec", "ports", self.entry.ports.index(self.port))
 
-    def path_of(self, block: Network) -> Path:
+    def path_of(self, block: Network) -> ValuePath:
         return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
 
 
-def _is_everything(address: str) -> bool:
-    block = bits(address)
+def _is_every_address(address: str) -> bool:
+    block = parse_cidr(address)
     return bool(block and block.version == 4 and not block.length)
 
 
-def clash_with(
-    rule: str, other: ServiceEntry, reason: str, outcome: str, path: Path, winner: ServiceEntry | None = None
-) -> Clash:
+def conflict_with(
+    rule: str, other: ServiceEntry, reason: str, outcome: str, path: ValuePath, winner: ServiceEntry | None = None
+) -> EntryConflict:
     """Return a clash with another entry."""
-    about = About("ServiceEntry", other.namespace, other.name)
-    return Clash(rule, about, reason, outcome, path=path, winner=str(winner) if winner else "")
+    about = ObjectReference("ServiceEntry", other.namespace, other.name)
+    return EntryConflict(rule, about, reason, outcome, path=path, winner=str(winner) if winner else "")
 
 
-def on_port(mine: Side, theirs: Side) -> Iterator[Clash]:
+def conflicts_on_port(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryConflict]:
     """Yield what the second of two entries does to the first on a port of both."""
-    claimed = _overlapping(mine.claims, theirs.claims)
+    claimed = _overlapping_blocks(mine.claims, theirs.claims)
     if theirs.whole or mine.whole:
-        yield from _whole_port(mine, theirs)
+        yield from _whole_port_conflicts(mine, theirs)
     if claimed:
-        yield from _blocks(mine, theirs, claimed)
+        yield from _block_conflicts(mine, theirs, claimed)
     if "TLS" in (mine.kind, theirs.kind) and "HTTP" not in (mine.kind, theirs.kind):
-        yield from _behind_block(mine, theirs)
+        yield from _tls_behind_block_conflicts(mine, theirs)
     if mine.kind == theirs.kind == "TLS" and (claimed or not (mine.claims or theirs.claims)):
-        yield from _server_names(mine, theirs)
+        yield from _server_name_conflicts(mine, theirs)
     own, their = mine.entry.addresses, theirs.entry.addresses
-    meet = not (any(map(bits, own)) and any(map(bits, their))) or _overlapping(own, their)
+    meet = not (any(map(parse_cidr, own)) and any(map(parse_cidr, their))) or _overlapping_blocks(own, their)
     if mine.kind != theirs.kind and "HTTP" in (mine.kind, theirs.kind) and meet:
-        yield _other_protocol(mine, theirs)
+        yield _protocol_conflict(mine, theirs)
 
 
-def _whole_port(mine: Side, theirs: Side) -> Iterator[Clash]:
+def _whole_port_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryConflict]:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if theirs.whole and mine.whole:
-        first, told = _carrier(entry, other)
-        keeping = [side.entry for side in (mine, theirs) if _apart(side, theirs if side is mine else mine)]
+        first, told = _winner_and_reason(entry, other)
+        keeping = [side.entry for side in (mine, theirs) if _addresses_of_its_own(side, theirs if side is mine else mine)]
         kept = "".join(f"; {each} keeps the addresses that it lists besides" for each in keeping)
         reason, outcome = f"it catches every address on port {port}", f"so does {entry}; {told}{kept}"
-        yield clash_with("whole-port", other, reason, outcome, mine.path, entry if entry in keeping else first)
-    elif theirs.whole and (mine.by_name or _apart(mine, theirs)):
+        yield conflict_with("whole-port", other, reason, outcome, mine.path, entry if entry in keeping else first)
+    elif theirs.whole and (mine.by_name or _addresses_of_its_own(mine, theirs)):
         keeps = f"what its hosts name as {mine.kind}" if mine.by_name else "the blocks that it lists"
         outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"
-        yield clash_with("whole-port", other, f"it catches every address on port {port}", outcome, mine.path, entry)
-    elif mine.whole and (theirs.by_name or _apart(theirs, mine)):
+        yield conflict_with("whole-port", other, f"it catches every address on port {port}", outcome, mine.path, entry)
+    elif mine.whole and (theirs.by_name or _addresses_of_its_own(theirs, mine)):
         reason = f"it lists addresses on port {port}, of which {entry} catches every one"
         if theirs.by_name:
             reason = f"it names {theirs.kind} hosts on port {port}, where {entry} catches every address"
         outcome = f"what it lists stays its own, and everything else on the port is open through {entry}"
-        yield clash_with("whole-port", other, reason, outcome, mine.path, other)
+        yield conflict_with("whole-port", other, reason, outcome, mine.path, other)
 
 
-def _apart(side: Side, whole: Side) -> list[str]:
+def _addresses_of_its_own(side: EntryOnPort, whole: EntryOnPort) -> list[str]:
     """Return the addresses that one claims and that one which takes the whole port does not list besides."""
     return [each for each in side.claims if each not in whole.claims]
 
 
-def _blocks(mine: Side, theirs: Side, pairs: list[tuple[Network, Network]]) -> Iterator[Clash]:
+def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[Network, Network]]) -> Iterator[EntryConflict]:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     own_blocks, their_blocks = {network(each) for each in mine.claims}, {network(each) for each in theirs.claims}
     # A block that both list is nobody's for being longer than another block of one of them.
@@ -129,14 +129,14 @@ def _blocks(mine: Side, theirs: Side, pairs: list[tuple[Network, Network]]) -> I
     for alike in (plain, shared):
         if not alike:
             continue
-        first, outcome = _carrier(entry, other)
+        first, outcome = _winner_and_reason(entry, other)
         if tls := [side.entry for side in (mine, theirs) if side.kind == "TLS"]:
             if alike is shared:
                 first, outcome = tls[0], f"the server names of {tls[0]} go to it, and the rest to the other"
             else:
                 outcome += "; the listener of a plain address asks for no server name"
-        reason = f"it lists the same block {alike[0]} on port {port}{_more(alike)}"
-        yield clash_with("same-block", other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
+        reason = f"it lists the same block {alike[0]} on port {port}{_and_more(alike)}"
+        yield conflict_with("same-block", other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
     if unequal and not plain and not shared:
         own, their = unequal[0]
         winner, block = (mine, own) if own.prefixlen > their.prefixlen else (theirs, their)
@@ -145,34 +145,34 @@ def _blocks(mine: Side, theirs: Side, pairs: list[tuple[Network, Network]]) -> I
         outcome = f"{winner.entry} takes {block}, since {why}"
         if winner.kind == "TLS" and not is_plain:
             outcome += "; what asks for none of its names there is not handed on to the other"
-        reason = f"it lists {their} on port {port}, which overlaps {own}{_more(unequal)}"
-        yield clash_with("overlapping-blocks", other, reason, outcome, mine.path_of(own), entry if longer else other)
+        reason = f"it lists {their} on port {port}, which overlaps {own}{_and_more(unequal)}"
+        yield conflict_with("overlapping-blocks", other, reason, outcome, mine.path_of(own), entry if longer else other)
 
 
-def _carrier(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+def _winner_and_reason(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
     """Return which of two entries has what both claim alike, and say so."""
-    chosen, why = precedence.first(entry, other)
+    chosen, why = precedence.first_entry_in_sidecar(entry, other)
     return chosen, f"{chosen} carries it, {why}" if chosen else f"which of them carries it {why}"
 
 
-def _more(found: Sequence[object]) -> str:
+def _and_more(found: Sequence[object]) -> str:
     return f" and {len(found) - 1} more" if len(found) > 1 else ""
 
 
-def _behind_block(mine: Side, theirs: Side) -> Iterator[Clash]:
+def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryConflict]:
     """Tell of a TLS entry without addresses beside one that has some: the address is looked at before the server name."""
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if mine.by_name and theirs.claims:
-        yield clash_with(
+        yield conflict_with(
             "tls-behind-block",
             other,
-            f"it lists addresses on port {port} as {_declared(theirs)}",
+            f"it lists addresses on port {port} as {_declared_protocol(theirs)}",
             f"where a host of {entry} resolves into them, it carries or refuses the connection",
             mine.path,
             other,
         )
     if theirs.by_name and mine.claims:
-        yield clash_with(
+        yield conflict_with(
             "tls-behind-block",
             other,
             f"it names TLS hosts on port {port} at any address",
@@ -182,26 +182,26 @@ def _behind_block(mine: Side, theirs: Side) -> Iterator[Clash]:
         )
 
 
-def _server_names(mine: Side, theirs: Side) -> Iterator[Clash]:
+def _server_name_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryConflict]:
     entry, other = mine.entry, theirs.entry
     for own in entry.hosts:
         for their in other.hosts:
-            if own.lower() != their.lower() and (covers(own, their) or covers(their, own)):
-                wide, narrow = (own, their) if covers(own, their) else (their, own)
+            if own.lower() != their.lower() and (covers_host(own, their) or covers_host(their, own)):
+                wide, narrow = (own, their) if covers_host(own, their) else (their, own)
                 first = entry if narrow is own else other
                 reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"
                 outcome = f"{narrow} goes to {first}, since it says more than {wide}"
-                yield clash_with("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first)
+                yield conflict_with("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first)
                 return
 
 
-def _other_protocol(mine: Side, theirs: Side) -> Clash:
+def _protocol_conflict(mine: EntryOnPort, theirs: EntryOnPort) -> EntryConflict:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
-    reason = f"it declares port {port} as {_declared(theirs)}, and {entry} as {_declared(mine)}"
+    reason = f"it declares port {port} as {_declared_protocol(theirs)}, and {entry} as {_declared_protocol(mine)}"
     http, rest = (mine, theirs) if mine.kind == "HTTP" else (theirs, mine)
-    shared = precedence.names(entry) & precedence.names(other) if entry.namespace == other.namespace else ()
+    shared = precedence.lower_case_hosts(entry) & precedence.lower_case_hosts(other) if entry.namespace == other.namespace else ()
     winner, outcome = None, "what does not speak as its port is declared falls to the default filter chain"
-    if shared and precedence.first(entry, other)[0] is http.entry:
+    if shared and precedence.first_entry_in_sidecar(entry, other)[0] is http.entry:
         winner = rest.entry
         outcome = f"{rest.entry} comes after {http.entry}, and with it HTTP has no route to {min(shared)} on the port"
     elif rest.claims:
@@ -209,14 +209,14 @@ def _other_protocol(mine: Side, theirs: Side) -> Clash:
         outcome = (
             f"where a host of {http.entry} resolves into the addresses of {winner}, {winner} carries or refuses the connection"
         )
-    return clash_with("protocol-conflict", other, reason, f"{outcome}; declare one protocol", mine.path, winner)
+    return conflict_with("protocol-conflict", other, reason, f"{outcome}; declare one protocol", mine.path, winner)
 
 
-def _declared(side: Side) -> str:
+def _declared_protocol(side: EntryOnPort) -> str:
     return side.port.protocol.upper() or "TCP"
 
 
-def _overlapping(own: Sequence[str], their: Sequence[str]) -> list[tuple[Network, Network]]:
-    others = [(each, block) for each in their if (block := bits(each))]
-    found = [(one, each) for one in own if (block := bits(one)) for each, other in others if block.overlaps(other)]
+def _overlapping_blocks(own: Sequence[str], their: Sequence[str]) -> list[tuple[Network, Network]]:
+    others = [(each, block) for each in their if (block := parse_cidr(each))]
+    found = [(one, each) for one in own if (block := parse_cidr(one)) for each, other in others if block.overlaps(other)]
     return [(first, second) for one, each in found if (first := network(one)) and (second := network(each))]

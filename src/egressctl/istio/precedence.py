@@ -12,29 +12,29 @@ from egressctl.model.entry import ServiceEntry
 _PUBLIC = ("*",)
 
 
-def exported(entry: ServiceEntry, namespace: str, default: Sequence[str] = _PUBLIC) -> bool:
+def is_exported_to_namespace(entry: ServiceEntry, namespace: str, default: Sequence[str] = _PUBLIC) -> bool:
     """Say whether the entry's exportTo reaches a namespace; `default` is what the mesh makes of an absent one."""
     scopes = entry.export_to or default
     return any(scope in ("*", namespace) or (scope == "." and entry.namespace == namespace) for scope in scopes)
 
 
-def places(entry: ServiceEntry, other: ServiceEntry) -> list[str]:
+def namespaces_that_see_both(entry: ServiceEntry, other: ServiceEntry) -> list[str]:
     """Return the namespaces whose pods see both, an absent exportTo taken as public; "" stands for all that nobody names."""
     if "~" in (*entry.export_to, *other.export_to):
         return []
     named = {entry.namespace, other.namespace, "", *entry.export_to, *other.export_to} - {".", "*"}
-    return [each for each in sorted(named) if exported(entry, each) and exported(other, each)]
+    return [each for each in sorted(named) if is_exported_to_namespace(entry, each) and is_exported_to_namespace(other, each)]
 
 
-def first(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+def first_entry_in_sidecar(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
     """Return which of two entries a sidecar is given first, and why."""
     private = [each for each in (entry, other) if "*" not in (each.export_to or _PUBLIC)]
     if len(private) == 1:
         return private[0], "whose exportTo names fewer namespaces"
-    return _older(entry, other)
+    return _older_entry(entry, other)
 
 
-def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
+def _older_entry(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
     ages = [each.created_at for each in (entry, other)]
     if ages == [None, None]:
         return None, "cannot be told, since neither says its age"
@@ -44,30 +44,30 @@ def _older(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | Non
     return (entry if mine < theirs else other), "the older"
 
 
-def of_namespaces(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
+def entry_that_pods_get(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> tuple[ServiceEntry | None, str]:
     """Return which of two namespaces' entries of one host a pod gets: its own namespace's, else the older."""
-    seen = [each for each in (entry, other) if exported(each, namespace)]
+    seen = [each for each in (entry, other) if is_exported_to_namespace(each, namespace)]
     if len(seen) == 1:
         return seen[0], "the only one that they see"
     for each in (entry, other):
         if each.namespace == namespace:
             return each, "their own namespace's"
-    return _older(entry, other)
+    return _older_entry(entry, other)
 
 
-def both_in(entry: ServiceEntry, other: ServiceEntry, place: str) -> bool:
+def pods_get_both(entry: ServiceEntry, other: ServiceEntry, place: str) -> bool:
     """Say whether pods of a namespace that sees both get something of both: of one host they get one namespace's."""
-    common = names(entry) & names(other)
+    common = lower_case_hosts(entry) & lower_case_hosts(other)
     if entry.namespace == other.namespace or not common:
         return True
-    chosen, _ = of_namespaces(entry, other, place)
-    return chosen is None or bool(names(other if chosen is entry else entry) - common)
+    chosen, _ = entry_that_pods_get(entry, other, place)
+    return chosen is None or bool(lower_case_hosts(other if chosen is entry else entry) - common)
 
 
-def alike(entry: ServiceEntry) -> tuple[object, ...]:
+def merge_key(entry: ServiceEntry) -> tuple[object, ...]:
     """Return what two entries of one host and namespace must have in common for their ports to be merged."""
     return entry.resolution, entry.labels, frozenset(entry.export_to)
 
 
-def names(entry: ServiceEntry) -> set[str]:
+def lower_case_hosts(entry: ServiceEntry) -> set[str]:
     return {host.lower() for host in entry.hosts}

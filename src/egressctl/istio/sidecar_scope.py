@@ -16,7 +16,7 @@ ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
 
 
-class Sight(StrEnum):
+class ImportScope(StrEnum):
     """How much of a ServiceEntry's host and port a Sidecar resource lets a pod have."""
 
     WHOLE = "whole"
@@ -24,70 +24,70 @@ class Sight(StrEnum):
     NOTHING = "nothing"
 
 
-def governing(sidecars: Iterable[Manifest], namespace: str, labels: Mapping[str, str], root: str) -> Manifest | None:
+def sidecar_for_pod(sidecars: Iterable[Manifest], namespace: str, labels: Mapping[str, str], root: str) -> Manifest | None:
     """Return the Sidecar resource that holds for a pod, None where there is none.
 
     One of the pod's namespace whose workloadSelector fits goes before one without a selector, and that before one without a
     selector in the mesh's root namespace; of several the oldest.
     """
-    ordered = sorted(sidecars, key=lambda each: (_meta(each, "creationTimestamp"), _meta(each, "name")))
-    here = [each for each in ordered if _meta(each, "namespace") == namespace]
+    ordered = sorted(sidecars, key=lambda each: (_metadata_text(each, "creationTimestamp"), _metadata_text(each, "name")))
+    here = [each for each in ordered if _metadata_text(each, "namespace") == namespace]
     selecting = [each for each in here if (wanted := _selector(each)) and wanted.items() <= dict(labels).items()]
     plain = [each for each in here if not _selector(each)]
-    whole_mesh = [each for each in ordered if _meta(each, "namespace") == root and not _selector(each)]
+    whole_mesh = [each for each in ordered if _metadata_text(each, "namespace") == root and not _selector(each)]
     return next(iter((*selecting, *plain, *whole_mesh)), None)
 
 
-def sight(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: str) -> Sight:
+def import_scope(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: str) -> ImportScope:
     """Say how much of an entry, on one of its ports, a Sidecar resource lets a pod in `namespace` have.
 
     One that is not understood is held to hide nothing.
     """
-    listeners = _listeners(sidecar)
+    listeners = _egress_listeners(sidecar)
     if not listeners:
-        return Sight.WHOLE  # Without `egress` it imports everything.
+        return ImportScope.WHOLE  # Without `egress` it imports everything.
     hosts = [host for number, imported in listeners if number in (None, port) for host in imported]
     understood = [host for host in hosts if isinstance(host, str) and "/" in host]
     if len(understood) < len(hosts):
-        return Sight.WHOLE
-    seen = [_imported(host, entry, namespace) for host in understood]
-    return max(seen, key=[Sight.NOTHING, Sight.ONE_BLOCK, Sight.WHOLE].index, default=Sight.NOTHING)
+        return ImportScope.WHOLE
+    seen = [_scope_of_pattern(host, entry, namespace) for host in understood]
+    return max(seen, key=[ImportScope.NOTHING, ImportScope.ONE_BLOCK, ImportScope.WHOLE].index, default=ImportScope.NOTHING)
 
 
 def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
     """Return what a Sidecar resource imports, on any port, as it writes it: `./*`, `other/wikipedia.org`."""
-    return tuple(host for _, hosts in _listeners(sidecar) for host in hosts if isinstance(host, str))
+    return tuple(host for _, hosts in _egress_listeners(sidecar) for host in hosts if isinstance(host, str))
 
 
-def _listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
+def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
     """Return each egress listener's port and hosts; none where one of them is of another shape."""
-    listeners = _mapping(sidecar.get("spec")).get("egress")
+    listeners = _as_mapping(sidecar.get("spec")).get("egress")
     found = []
     for each in listeners if isinstance(listeners, list) else []:
-        hosts = _mapping(each).get("hosts")
+        hosts = _as_mapping(each).get("hosts")
         if not isinstance(hosts, list):
             return []
-        found.append((_mapping(_mapping(each).get("port")).get("number"), hosts))
+        found.append((_as_mapping(_as_mapping(each).get("port")).get("number"), hosts))
     return found
 
 
-def _imported(pattern: str, entry: ServiceEntry, namespace: str) -> Sight:
+def _scope_of_pattern(pattern: str, entry: ServiceEntry, namespace: str) -> ImportScope:
     where, _, name = pattern.lower().partition("/")
     if where not in ("*", entry.namespace) and not (where == "." and entry.namespace == namespace):
-        return Sight.NOTHING
+        return ImportScope.NOTHING
     if name in map(str.lower, entry.hosts):
-        return Sight.WHOLE if where == "*" else Sight.ONE_BLOCK
+        return ImportScope.WHOLE if where == "*" else ImportScope.ONE_BLOCK
     wild = name == "*" or (name.startswith("*.") and any(host.lower().endswith(name[1:]) for host in entry.hosts))
-    return Sight.WHOLE if wild else Sight.NOTHING
+    return ImportScope.WHOLE if wild else ImportScope.NOTHING
 
 
 def _selector(sidecar: Manifest) -> Mapping[str, str]:
-    return _mapping(_mapping(_mapping(sidecar.get("spec")).get("workloadSelector")).get("labels"))
+    return _as_mapping(_as_mapping(_as_mapping(sidecar.get("spec")).get("workloadSelector")).get("labels"))
 
 
-def _meta(manifest: Manifest, key: str) -> str:
-    return str(_mapping(manifest.get("metadata")).get(key) or "")
+def _metadata_text(manifest: Manifest, key: str) -> str:
+    return str(_as_mapping(manifest.get("metadata")).get(key) or "")
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}

@@ -18,11 +18,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from egressctl.errors import NoConfiguration
-from egressctl.kube.connection import Connection
-from egressctl.kube.kubeconfig import NO_CLUSTER_HINT, ConnectOptions, document, files, impersonation, merge, resolve
-from egressctl.kube.official import load as load_official
+from egressctl.kube.connection import ApiConnection
+from egressctl.kube.kubeconfig import (
+    NO_CLUSTER_HINT,
+    ConnectOptions,
+    impersonation,
+    kubeconfig_files,
+    merge_kubeconfigs,
+    read_kubeconfig,
+    resolve_context,
+)
+from egressctl.kube.official import load_official
 from egressctl.kube.rest import Api
-from egressctl.kube.status import mapping, plain
+from egressctl.kube.status import mapping_or_empty, one_line
 
 __all__ = ["ConnectOptions", "connect"]
 
@@ -35,20 +43,20 @@ def connect(options: ConnectOptions) -> Api:
     Runs the kubeconfig's credential plugin where there is one. Raises NoConfiguration, and
     InvalidInput for flags that contradict each other.
     """
-    paths = files(options.kubeconfig, os.environ)
-    merged = merge([(path, document(path)) for path in paths])
+    paths = kubeconfig_files(options.kubeconfig, os.environ)
+    merged = merge_kubeconfigs([(path, read_kubeconfig(path)) for path in paths])
     if not any(merged.values()) and not options.server:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not paths:
-            return _in_cluster(options)
+            return _connect_in_cluster(options)
         what = f"{paths[0]} is empty" if paths else "there is no kubeconfig, neither in KUBECONFIG nor in ~/.kube/config"
         raise NoConfiguration(what, hint=NO_CLUSTER_HINT)
-    context, cluster, user = resolve(merged, options)
+    context, cluster, user = resolve_context(merged, options)
     headers = impersonation(user, options)
 
-    def load() -> Connection:
+    def load() -> ApiConnection:
         # The official client writes certificates and keys to files; they are gone as soon as they are read.
         with tempfile.TemporaryDirectory(prefix="egressctl-") as folder:
-            return Connection(_configuration(cluster, user, folder), headers)
+            return ApiConnection(_configuration(cluster, user, folder), headers)
 
     warnings = []
     if cluster.get("insecure-skip-tls-verify"):
@@ -59,7 +67,7 @@ def connect(options: ConnectOptions) -> Api:
 
 
 def _api(
-    load: Callable[[], Connection],
+    load: Callable[[], ApiConnection],
     options: ConnectOptions,
     context: Mapping[str, str],
     renewable: bool,
@@ -80,11 +88,13 @@ def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: 
     """Return the official client's Configuration for this cluster and user, with nothing left that could revert it."""
     credentials = {key: value for key, value in user.items() if key != "exec"}
     if "exec" in user and "token" not in user and "tokenFile" not in user:
-        credentials |= _plugin(user, cluster)
-    whose = f"the credentials of user {plain(user['name'], 80)!r}" if user["name"] else "the kubeconfig"
-    configuration = _new()
+        credentials |= _run_credential_plugin(user, cluster)
+    whose = f"the credentials of user {one_line(user['name'], 80)!r}" if user["name"] else "the kubeconfig"
+    configuration = _new_configuration()
     try:
-        (_by_provider if "auth-provider" in credentials else _plainly)(configuration, cluster, credentials, folder)
+        (_set_from_auth_provider if "auth-provider" in credentials else _set_credentials)(
+            configuration, cluster, credentials, folder
+        )
     except OSError as error:
         file = f" ({error.filename})" if error.filename else ""
         raise NoConfiguration(f"{whose} cannot be read{file}: {(error.strerror or 'failed').lower()}") from None
@@ -94,15 +104,15 @@ def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: 
         configuration.no_proxy = None  # kubectl heeds NO_PROXY for the environment's proxies only
     elif _is_loopback(urlsplit(cluster["server"]).hostname or ""):
         configuration.proxy = None
-    return _settled(configuration, whose)
+    return _with_checked_token(configuration, whose)
 
 
-def _new() -> Any:
+def _new_configuration() -> Any:
     # The class is its own factory, and would hand out a copy of a default that somebody else may have set.
     return type.__call__(load_official("kubernetes.client.configuration").Configuration)
 
 
-def _plainly(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+def _set_credentials(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
     """Set what needs no provider: token, client certificate, user and password, and where the API server is."""
     configuration.host = cluster["server"]
     configuration.verify_ssl = not cluster.get("insecure-skip-tls-verify")
@@ -129,7 +139,7 @@ def _plainly(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, 
         configuration.api_key["BearerToken"] = f"Basic {binascii.b2a_base64(pair, newline=False).decode()}"
 
 
-def _by_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
     """Let the official client ask an auth-provider (OpenID Connect), and set all the rest as well."""
     official = load_official("kubernetes.config.kube_config")
     one = {
@@ -141,7 +151,7 @@ def _by_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[s
     try:
         official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
     except Exception as error:  # auth-providers raise whatever their libraries do
-        provider = plain(str(mapping(user["auth-provider"]).get("name", "")), 40)
+        provider = one_line(str(mapping_or_empty(user["auth-provider"]).get("name", "")), 40)
         hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
         raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
 
@@ -153,7 +163,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _settled(configuration: Any, whose: str) -> Any:
+def _with_checked_token(configuration: Any, whose: str) -> Any:
     # With the hook in place, each look at the token would set host, CA, proxy and certificates again.
     configuration.refresh_api_key_hook = None
     token = configuration.api_key.get("BearerToken", "").strip()
@@ -163,13 +173,13 @@ def _settled(configuration: Any, whose: str) -> Any:
     return configuration
 
 
-def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
+def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
     """Run the credential plugin and return what it gave as fields of a user."""
     official = load_official("kubernetes.config.kube_config")
     plugin = user["exec"]
-    name = plain(Path(str(plugin.get("command"))).name, 80)
-    named = f"the credential plugin {name} of user {plain(user['name'], 80)!r}"
-    hint = plain(str(plugin.get("installHint") or "log in again with the tool of your provider"), 300)
+    name = one_line(Path(str(plugin.get("command"))).name, 80)
+    named = f"the credential plugin {name} of user {one_line(user['name'], 80)!r}"
+    hint = one_line(str(plugin.get("installHint") or "log in again with the tool of your provider"), 300)
     if shutil.which(str(plugin.get("command"))) is None:
         raise NoConfiguration(f"{named} is not installed, or not executable", hint=hint)
     try:
@@ -177,10 +187,10 @@ def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, An
             official.ConfigNode("exec", plugin), None, official.ConfigNode("cluster", dict(cluster))
         ).run()
     except official.ConfigException as error:
-        raise NoConfiguration(f"{named} failed: {_unsecret(str(error))}", hint=hint) from None
+        raise NoConfiguration(f"{named} failed: {_hide_secrets(str(error))}", hint=hint) from None
     except Exception as error:  # a plugin may print anything at all
         raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
-    given = {key: mapping(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
+    given = {key: mapping_or_empty(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
     token, certificate, key = (value if isinstance(value, str) else "" for value in given.values())
     if not token and not (certificate and key):
         raise NoConfiguration(f"{named} gave neither a token nor a certificate with its key", hint=hint)
@@ -191,25 +201,25 @@ def _plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def _unsecret(text: str) -> str:
+def _hide_secrets(text: str) -> str:
     """Cut out what could be a secret: long runs of letters and digits."""
-    return re.sub(r"(?=[A-Za-z_=+.-]*\d)[A-Za-z0-9_=+.-]{20,}", "***", plain(text.removeprefix("exec: "), 300))
+    return re.sub(r"(?=[A-Za-z_=+.-]*\d)[A-Za-z0-9_=+.-]{20,}", "***", one_line(text.removeprefix("exec: "), 300))
 
 
-def _in_cluster(options: ConnectOptions) -> Api:
+def _connect_in_cluster(options: ConnectOptions) -> Api:
     official = load_official("kubernetes.config")
     headers = impersonation({}, options)
 
-    def load() -> Connection:
-        configuration = _new()
+    def load() -> ApiConnection:
+        configuration = _new_configuration()
         try:
             official.load_incluster_config(client_configuration=configuration, try_refresh_token=False)
         except (official.ConfigException, OSError) as error:
-            told = plain(str(error), 200)
+            told = one_line(str(error), 200)
             raise NoConfiguration(f"this pod's service account cannot be used: {told}", hint=NO_CLUSTER_HINT) from None
         if options.token:
             configuration.api_key["BearerToken"] = f"Bearer {options.token}"
-        return Connection(_settled(configuration, "the service account's credentials"), headers)
+        return ApiConnection(_with_checked_token(configuration, "the service account's credentials"), headers)
 
     try:
         namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()

@@ -10,17 +10,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from egressctl.errors import CouldNotAsk, NoConfiguration, NotTrusted, Unauthorized, Unreachable
-from egressctl.kube.official import load as load_official
-from egressctl.kube.status import plain
+from egressctl.kube.official import load_official
+from egressctl.kube.status import one_line
 
 CONNECT_RETRIES = 3
 
 
-class Broken(Unreachable):
+class BrokenConnection(Unreachable):
     """The request was sent, and no whole answer came: it may or may not have been carried out."""
 
 
-class Connection:
+class ApiConnection:
     """One API server and one user: TLS context, connection pool, headers. REST and exec share it.
 
     `configuration` is the official client's, settled; its files of certificates are read here and not
@@ -53,7 +53,7 @@ class Connection:
         if not configuration.verify_ssl:
             # Said once, in Api.warnings, rather than with every request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self.tls = _tls(configuration) if server.scheme == "https" else None
+        self.tls = _tls_context(configuration) if server.scheme == "https" else None
         for key in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
             self.pool.connection_pool_kw.pop(key, None)
         if self.tls:
@@ -70,7 +70,7 @@ class Connection:
         return f"{self.where}{through}"
 
 
-def _tls(configuration: Any) -> ssl.SSLContext:
+def _tls_context(configuration: Any) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
         if configuration.cert_file:
@@ -89,7 +89,7 @@ def _tls(configuration: Any) -> ssl.SSLContext:
     return context
 
 
-def chain(error: BaseException) -> list[BaseException]:
+def error_chain(error: BaseException) -> list[BaseException]:
     """Return an error and those inside it: urllib3 wraps the telling one several times."""
     found: list[BaseException] = []
     todo: list[object] = [error]
@@ -101,21 +101,21 @@ def chain(error: BaseException) -> list[BaseException]:
     return found
 
 
-def network_failure(error: BaseException, connection: Connection) -> CouldNotAsk:
+def network_failure(error: BaseException, connection: ApiConnection) -> CouldNotAsk:
     """Turn what a socket, ssl, urllib3 or websocket-client raised into one sentence; Broken where something was sent."""
     from urllib3 import exceptions
 
-    causes = chain(error)
+    causes = error_chain(error)
     where = connection.way
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             whose = "the kubeconfig's certificate authority" if connection.own_authority else "this machine's authorities"
             return NotTrusted(
-                f"the certificate of {where} is not trusted by {whose}: {plain(cause.verify_message, 200)}",
+                f"the certificate of {where} is not trusted by {whose}: {one_line(cause.verify_message, 200)}",
                 hint="check certificate-authority-data, tls-server-name and the server's URL in the kubeconfig",
             )
         if isinstance(cause, ssl.SSLError):
-            reason = plain((cause.reason or str(cause)).replace("_", " ").lower(), 120)
+            reason = one_line((cause.reason or str(cause)).replace("_", " ").lower(), 120)
             # Under TLS 1.3 a client certificate is refused only after the handshake.
             if "alert" in reason and "certificate" in reason:
                 hint = "check the client certificate of the kubeconfig's user: it may have expired"
@@ -138,7 +138,9 @@ def network_failure(error: BaseException, connection: Connection) -> CouldNotAsk
             f"the API server {where} accepts no connection in time", hint="check --server, the network and its firewalls"
         )
     if any(isinstance(cause, TimeoutError | exceptions.ReadTimeoutError) for cause in causes):
-        return Broken(f"the API server {where} did not answer in time", hint="a longer --request-timeout may help")
+        return BrokenConnection(f"the API server {where} did not answer in time", hint="a longer --request-timeout may help")
     if any(isinstance(cause, exceptions.NewConnectionError) for cause in causes):
         return Unreachable(f"no connection to the API server {where}", hint="check --server, the network and its firewalls")
-    return Broken(f"the connection to the API server {where} broke before its answer was complete", hint="try again later")
+    return BrokenConnection(
+        f"the connection to the API server {where} broke before its answer was complete", hint="try again later"
+    )

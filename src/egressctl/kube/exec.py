@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from egressctl.errors import EgressctlError, ExecFailed, Unreachable
-from egressctl.kube.connection import Connection, network_failure
-from egressctl.kube.rest import Api, namespaced
-from egressctl.kube.status import Asked, failure, mapping, parse, plain
+from egressctl.kube.connection import ApiConnection, network_failure
+from egressctl.kube.rest import Api, resource_path
+from egressctl.kube.status import ApiRequest, error_for_answer, mapping_or_empty, one_line, parse_status
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
-_WORDS = 4000
+_SEARCHED_BYTES = 4000
 """So many bytes of a stream are searched for a sentence."""
 
 PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
@@ -40,7 +40,7 @@ class ExecResult:
     truncated: bool = False
 
 
-def run(
+def run_in_container(
     api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], *, timeout: float, limit: int = 8 << 20
 ) -> ExecResult:
     """Run a command without input and wait for its end, for at most `timeout` seconds, the connecting included.
@@ -52,7 +52,7 @@ def run(
     from websocket import ABNF, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
 
     ends = time.monotonic() + timeout
-    socket = _open(api, namespace, pod, container, argv, ends)
+    socket = _open_websocket(api, namespace, pod, container, argv, ends)
     outputs = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
     error, timed_out, truncated = "", False, False
     try:
@@ -79,54 +79,54 @@ def run(
         socket.shutdown()
     code = None
     if outputs[_STATUS]:
-        code, error = ended(bytes(outputs[_STATUS]))
+        code, error = read_exit_status(bytes(outputs[_STATUS]))
     elif not error:
         error = "the connection was lost before the command ended"
     return ExecResult(code, bytes(outputs[_STDOUT]), bytes(outputs[_STDERR]), error, timed_out, truncated)
 
 
-def ended(status: bytes) -> tuple[int | None, str]:
+def read_exit_status(status: bytes) -> tuple[int | None, str]:
     """Read the status of a command's end: its exit code, None where it could not be started, and what was said."""
     try:
-        told: Mapping[str, Any] = mapping(json.loads(status))
+        told: Mapping[str, Any] = mapping_or_empty(json.loads(status))
     except (ValueError, RecursionError):
         return None, "the command's status cannot be read"
     if told.get("status") == "Success":
         return 0, ""
-    message = plain(str(told.get("message") or told.get("reason") or "the command failed"))
-    causes = mapping(told.get("details")).get("causes")
+    message = one_line(str(told.get("message") or told.get("reason") or "the command failed"))
+    causes = mapping_or_empty(told.get("details")).get("causes")
     for cause in causes if isinstance(causes, list) else []:
-        code = str(mapping(cause).get("message", ""))
-        if mapping(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
+        code = str(mapping_or_empty(cause).get("message", ""))
+        if mapping_or_empty(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
             return int(code), message
     # Stand-ins for a kubelet give the code in words alone.
     words = _EXIT_STATUS.search(message) if told.get("reason") == "InternalError" else None
     return (int(words[1]) if words and len(words[1]) < 4 else None), message
 
 
-def _open(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float) -> Any:
+def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float) -> Any:
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
-    path = f"{namespaced('v1', namespace, 'pods', pod)}/exec?{urlencode(query)}"
-    what = Asked("create", "", "pods/exec", namespace, pod)
+    path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{urlencode(query)}"
+    what = ApiRequest("create", "", "pods/exec", namespace, pod)
     connection = api.connection()
     try:
         return _handshake(api, connection, path, what, ends)
-    except _Refused as refused:
+    except _HandshakeRefused as refused:
         if refused.status != 401 or not api.renew(connection):
             raise refused.error from None
     try:
         return _handshake(api, api.connection(), path, what, ends)
-    except _Refused as refused:
+    except _HandshakeRefused as refused:
         raise refused.error from None
 
 
-class _Refused(Exception):
+class _HandshakeRefused(Exception):
     def __init__(self, status: int, error: EgressctlError) -> None:
         super().__init__(status)
         self.status, self.error = status, error
 
 
-def _handshake(api: Api, connection: Connection, path: str, what: Asked, ends: float) -> Any:
+def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest, ends: float) -> Any:
     import websocket
 
     left = ends - time.monotonic()
@@ -148,10 +148,10 @@ def _handshake(api: Api, connection: Connection, path: str, what: Asked, ends: f
             subprotocols=PROTOCOLS,
             suppress_origin=True,
             redirect_limit=0,
-            **_proxy(connection),
+            **_proxy_options(connection),
         )
     except websocket.WebSocketBadStatusException as error:
-        raise _Refused(error.status_code, _refusal(error.status_code, error.resp_body or b"", what)) from None
+        raise _HandshakeRefused(error.status_code, _handshake_error(error.status_code, error.resp_body or b"", what)) from None
     except websocket.WebSocketTimeoutException:
         raise Unreachable(f"the API server {connection.where} did not begin the command in time") from None
     except (websocket.WebSocketProxyException, websocket.WebSocketAddressException, OSError) as error:
@@ -165,7 +165,7 @@ def _handshake(api: Api, connection: Connection, path: str, what: Asked, ends: f
     return socket
 
 
-def _proxy(connection: Connection) -> dict[str, Any]:
+def _proxy_options(connection: ApiConnection) -> dict[str, Any]:
     if connection.proxy is None:
         # Else websocket-client looks into the environment by rules of its own; and it heeds no_proxy only beside a proxy.
         return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
@@ -179,26 +179,26 @@ def _proxy(connection: Connection) -> dict[str, Any]:
     }
 
 
-def _refusal(code: int, body: bytes, what: Asked) -> EgressctlError:
+def _handshake_error(code: int, body: bytes, what: ApiRequest) -> EgressctlError:
     if code < 400:
         return ExecFailed(f"commands cannot be run: the API server answered {code}, not WebSocket", hint="is a proxy in between?")
     if code == 400:
-        said = plain(str(parse(body).get("message") or body.decode("utf-8", "replace"))) or "no reason given"
+        said = one_line(str(parse_status(body).get("message") or body.decode("utf-8", "replace"))) or "no reason given"
         return ExecFailed(f"no command can be run in pod {what.name}{what.place}: {said}")
-    error = failure(code, body, what)
+    error = error_for_answer(code, body, what)
     if code == 403:
         error.hint = f"exec needs get and create on pods/exec; {error.hint}"
     return error
 
 
-def lacks(ran: ExecResult, program: str) -> bool:
+def is_program_missing(ran: ExecResult, program: str) -> bool:
     """Say whether a command was never run because the container has no such program.
 
     containerd and CRI-O say it in the status, others on the command's own streams with exit code 126 or 127.
     """
     if ran.code not in _NEVER_RAN:
         return False
-    streams = (ran.stderr[:_WORDS] + b"\n" + ran.stdout[:_WORDS]).decode("utf-8", "replace") if ran.code else ""
+    streams = (ran.stderr[:_SEARCHED_BYTES] + b"\n" + ran.stdout[:_SEARCHED_BYTES]).decode("utf-8", "replace") if ran.code else ""
     words = f"{ran.error}\n{streams}".replace("`", '"')
     name = re.escape(program)
     return bool(

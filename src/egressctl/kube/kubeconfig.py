@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from egressctl.errors import InvalidInput, NoConfiguration
-from egressctl.kube.status import mapping, plain
+from egressctl.kube.status import mapping_or_empty, one_line
 
 NO_CLUSTER_HINT = (
     "give --kubeconfig FILE; without a Kubernetes cluster, `egressctl demo` shows it all and --lab uses the local lab"
@@ -52,7 +52,7 @@ def _check_depth(content: bytes) -> None:
             raise RecursionError
 
 
-def document(path: Path) -> Mapping[str, Any]:
+def read_kubeconfig(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -76,7 +76,7 @@ def document(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
+def kubeconfig_files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
     """Return the kubeconfigs that count: the flag's, else those of KUBECONFIG that are there, else ~/.kube/config if it is."""
     if flag:
         return [Path(flag).expanduser()]
@@ -88,7 +88,7 @@ def files(flag: str | None, environment: Mapping[str, str]) -> list[Path]:
     return [default] if default.exists() else []
 
 
-def merge(documents: Sequence[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:
+def merge_kubeconfigs(documents: Sequence[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]:
     """Merge kubeconfigs as kubectl does: of every name, and of current-context, the first one counts.
 
     Gives `current-context` and, by name, `context`, `cluster` and `user`; relative paths are made
@@ -106,11 +106,11 @@ def merge(documents: Sequence[tuple[Path, Mapping[str, Any]]]) -> dict[str, Any]
                 body = item.get(kind) or {}
                 if not isinstance(body, dict):
                     raise NoConfiguration(f"{where}.{kind} must be a mapping")
-                merged[kind].setdefault(item["name"], _cleaned(body, path.absolute().parent, f"{where}.{kind}"))
+                merged[kind].setdefault(item["name"], _clean_section(body, path.absolute().parent, f"{where}.{kind}"))
     return merged
 
 
-def _cleaned(body: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+def _clean_section(body: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     kept = {key: value for key, value in body.items() if value not in (None, "", [])}
     for key, value in kept.items():
         wanted = {"insecure-skip-tls-verify": bool, "as-groups": list, "as-user-extra": dict, "extensions": list}.get(key)
@@ -129,24 +129,24 @@ def _cleaned(body: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any
     return kept
 
 
-def resolve(merged: Mapping[str, Any], options: ConnectOptions) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+def resolve_context(merged: Mapping[str, Any], options: ConnectOptions) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
     """Return the context (`name`, `namespace`), the cluster and the user that the flags lead to; raise NoConfiguration."""
     name = options.context or merged["current-context"]
     if not name and not options.server and not options.cluster:
-        known = _known(merged["context"])
+        known = _existing_names(merged["context"])
         raise NoConfiguration(
             f"the kubeconfig has no current context; {known}",
             hint="choose one: --context NAME, or kubectl config use-context NAME",
         )
-    chosen = _pick(merged, "context", name) if name else {}
+    chosen = _find_entry(merged, "context", name) if name else {}
     cluster_name, user_name = options.cluster or chosen.get("cluster"), options.user or chosen.get("user")
-    cluster = dict(_pick(merged, "cluster", cluster_name)) if cluster_name else {}
+    cluster = dict(_find_entry(merged, "cluster", cluster_name)) if cluster_name else {}
     # kubectl lets a context name a user that is not there, and is anonymous; we would rather say so.
-    user = dict(_pick(merged, "user", user_name)) if user_name else {}
+    user = dict(_find_entry(merged, "user", user_name)) if user_name else {}
     user["name"] = user_name or ""
     if options.server:
         cluster["server"] = options.server
-    cluster["server"] = _server(
+    cluster["server"] = _server_url(
         cluster.get("server", ""), "--server" if options.server else f"the server of cluster {cluster_name!r}"
     )
     if options.token:
@@ -155,21 +155,22 @@ def resolve(merged: Mapping[str, Any], options: ConnectOptions) -> tuple[dict[st
     return {"name": name, "namespace": chosen.get("namespace", "default")}, cluster, user
 
 
-def _known(entries: Mapping[str, Any]) -> str:
-    names = [plain(name, 80) for name in sorted(entries)]
+def _existing_names(entries: Mapping[str, Any]) -> str:
+    names = [one_line(name, 80) for name in sorted(entries)]
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"there are: {', '.join(names[:10])}{more}" if names else "there is none at all"
 
 
-def _pick(merged: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:
+def _find_entry(merged: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:
     if name not in merged[kind]:
         raise NoConfiguration(
-            f"the kubeconfig has no {kind} {plain(name, 80)!r}; {_known(merged[kind])}", hint=f"choose one with --{kind} NAME"
+            f"the kubeconfig has no {kind} {one_line(name, 80)!r}; {_existing_names(merged[kind])}",
+            hint=f"choose one with --{kind} NAME",
         )
-    return mapping(merged[kind][name])
+    return mapping_or_empty(merged[kind][name])
 
 
-def _server(url: str, origin: str) -> str:
+def _server_url(url: str, origin: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and url.isascii() and url.isprintable()

@@ -20,7 +20,7 @@ NAME = "egressctl"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RbacRule:
     """Verbs on one resource: its plural with subresource and group, as in `kubectl auth can-i`."""
 
     resource: str
@@ -31,37 +31,37 @@ class Rule:
 
 # A patch of what is not there yet makes it, and Kubernetes asks for `create` as well then. An exec over WebSocket is a GET,
 # and Kubernetes asks for `create` on pods/exec as well (measured with kube-apiserver 1.37.2).
-_ASK = (Rule(PODS, ("list",)), Rule(EXEC, ("get", "create")))
+_ASK = (RbacRule(PODS, ("list",)), RbacRule(EXEC, ("get", "create")))
 
-RIGHTS: dict[str, tuple[Rule, ...]] = {
-    "create": (Rule(ENTRIES, ("get", "list", "create", "patch")), *_ASK),
-    "verify": (Rule(ENTRIES, ("get", "list")), *_ASK),
-    "cleanup": (Rule(ENTRIES, ("get", "list", "delete")), Rule(ACCOUNTS, ("list",)), *_ASK),
+RIGHTS: dict[str, tuple[RbacRule, ...]] = {
+    "create": (RbacRule(ENTRIES, ("get", "list", "create", "patch")), *_ASK),
+    "verify": (RbacRule(ENTRIES, ("get", "list")), *_ASK),
+    "cleanup": (RbacRule(ENTRIES, ("get", "list", "delete")), RbacRule(ACCOUNTS, ("list",)), *_ASK),
     "run": (
-        Rule(ENTRIES, ("get", "list", "create", "patch", "delete")),
-        Rule(PODS, ("get", "list")),
-        Rule(ACCOUNTS, ("list",)),
-        Rule(EXEC, ("get", "create")),
+        RbacRule(ENTRIES, ("get", "list", "create", "patch", "delete")),
+        RbacRule(PODS, ("get", "list")),
+        RbacRule(ACCOUNTS, ("list",)),
+        RbacRule(EXEC, ("get", "create")),
     ),
-    "list": (Rule(ENTRIES, ("list",)),),
+    "list": (RbacRule(ENTRIES, ("list",)),),
     # A dry run needs the rights of what it would do.
-    "diff": (Rule(ENTRIES, ("get", "list", "create", "patch")),),
-    "lint": (Rule(ENTRIES, ("get", "list")),),
-    "snapshot": (Rule(ENTRIES, ("list",)),),
-    "explain": (Rule(ENTRIES, ("list",)), *_ASK),
+    "diff": (RbacRule(ENTRIES, ("get", "list", "create", "patch")),),
+    "lint": (RbacRule(ENTRIES, ("get", "list")),),
+    "snapshot": (RbacRule(ENTRIES, ("list",)),),
+    "explain": (RbacRule(ENTRIES, ("list",)), *_ASK),
 }
 """What each command asks for, in the namespace of the entry and of the source pod."""
 
-EXTRAS: dict[str, tuple[Rule, ...]] = {
+EXTRAS: dict[str, tuple[RbacRule, ...]] = {
     "with-source": (
-        Rule(PODS, ("get", "list", "create", "patch", "delete")),
-        Rule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
+        RbacRule(PODS, ("get", "list", "create", "patch", "delete")),
+        RbacRule(ACCOUNTS, ("get", "list", "create", "patch", "delete")),
     ),
-    "pod": (Rule(PODS, ("get",)), Rule(DEPLOYMENTS, ("get",))),
-    "log": (Rule(LOG, ("get",)),),
+    "pod": (RbacRule(PODS, ("get",)), RbacRule(DEPLOYMENTS, ("get",))),
+    "log": (RbacRule(LOG, ("get",)),),
     "causes": (
-        *(Rule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
-        Rule(MESH_CONFIG, ("get",), ("istio",)),
+        *(RbacRule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+        RbacRule(MESH_CONFIG, ("get",), ("istio",)),
     ),
 }
 """What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
@@ -71,10 +71,10 @@ EXTRAS: dict[str, tuple[Rule, ...]] = {
 sidecar whose connection counts do not show what carried a probe: without it that probe stays `unproven`.
 """
 
-REMOVE = Rule(ENTRIES, ("get", "delete"))
+REMOVE = RbacRule(ENTRIES, ("get", "delete"))
 """What deleting an entry and seeing it gone needs: `cleanup` asks for it before it deletes any."""
 
-UNDO = (Rule(ENTRIES, ("list",)), REMOVE, Rule(PODS, ("list",)), Rule(ACCOUNTS, ("list",)))
+UNDO = (RbacRule(ENTRIES, ("list",)), REMOVE, RbacRule(PODS, ("list",)), RbacRule(ACCOUNTS, ("list",)))
 """What `run` needs to take back whatever it made: asked for before anything is made."""
 
 DEFAULT = ("create", "verify", "cleanup", "run")
@@ -89,7 +89,7 @@ class Subject:
     namespace: str = ""
 
 
-def needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[Rule, ...]:
+def rules_needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[RbacRule, ...]:
     """Return the union of the rules of commands, a resource once; raise InvalidInput for a command that has none."""
     verbs: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in commands:
@@ -98,10 +98,10 @@ def needed(commands: Iterable[str], extras: Iterable[str] = ()) -> tuple[Rule, .
     for rule in [rule for name in commands for rule in RIGHTS[name]] + [rule for name in extras for rule in EXTRAS[name]]:
         kept = verbs.setdefault((rule.resource, rule.names), [])
         kept += [verb for verb in rule.verbs if verb not in kept]
-    return tuple(Rule(resource, tuple(each), names) for (resource, names), each in verbs.items())
+    return tuple(RbacRule(resource, tuple(each), names) for (resource, names), each in verbs.items())
 
 
-def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace: str | None) -> list[Manifest]:
+def role_and_binding(rules: Iterable[RbacRule], subject: Subject, *, name: str = NAME, namespace: str | None) -> list[Manifest]:
     """Return a Role and its RoleBinding in a namespace; for None a ClusterRole and its ClusterRoleBinding."""
     kind = "Role" if namespace else "ClusterRole"
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
@@ -112,7 +112,7 @@ def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": kind,
             "metadata": dict(metadata),
-            "rules": [_rule(each) for each in rules],
+            "rules": [_rule_manifest(each) for each in rules],
         },
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -124,26 +124,26 @@ def role(rules: Iterable[Rule], subject: Subject, *, name: str = NAME, namespace
     ]
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule_manifest(rule: RbacRule) -> dict[str, Any]:
     resource, _, group = rule.resource.partition(".")
     names = {"resourceNames": list(rule.names)} if rule.names else {}
     return {"apiGroups": [group], "resources": [resource], **names, "verbs": list(rule.verbs)}
 
 
-def grant(verb: str, resource: str, namespace: str, user: str) -> str:
+def grant_command_for_right(verb: str, resource: str, namespace: str, user: str) -> str:
     """Return the command that gives a user this right, "" where it is none that a command of egressctl needs.
 
     `namespace` "" asks for the right in all of them; `user` "" is somebody unknown.
     """
-    sets = {"": needed(DEFAULT), **{f"--{name}": rules for name, rules in EXTRAS.items()}}
+    sets = {"": rules_needed(DEFAULT), **{f"--{name}": rules for name, rules in EXTRAS.items()}}
     flags = [name for name, rules in sets.items() if any(each.resource == resource and verb in each.verbs for each in rules)]
     if not flags:
         return ""
-    return grants(list(filter(None, flags[:1])), namespace, user)
+    return grant_command(list(filter(None, flags[:1])), namespace, user)
 
 
-def grants(words: Iterable[str], namespace: str, user: str) -> str:
-    """Return the command that gives a user the rights of commands and flags, empty arguments as for `grant`."""
+def grant_command(words: Iterable[str], namespace: str, user: str) -> str:
+    """Return the command that gives a user the rights of commands and flags, empty arguments as for `grant_command_for_right`."""
     words = ["egressctl", "rbac", *words, *(["-n", namespace] if namespace else ["-A"])]
     account = user.removeprefix("system:serviceaccount:")
     if account != user:

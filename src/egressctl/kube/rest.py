@@ -17,8 +17,18 @@ from urllib.parse import quote, urlencode
 
 from egressctl.errors import ApiFailure, Conflict, NotFound
 from egressctl.kube.answers import described, understood
-from egressctl.kube.connection import CONNECT_RETRIES, Broken, Connection, network_failure
-from egressctl.kube.status import ISTIO_GROUP, ISTIO_HINT, Asked, asked, failure, is_input_mistake, mapping, parse, plain
+from egressctl.kube.connection import CONNECT_RETRIES, ApiConnection, BrokenConnection, network_failure
+from egressctl.kube.status import (
+    ISTIO_GROUP,
+    ISTIO_HINT,
+    ApiRequest,
+    error_for_answer,
+    is_input_mistake,
+    mapping_or_empty,
+    one_line,
+    parse_request,
+    parse_status,
+)
 
 MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
@@ -27,7 +37,7 @@ RETRIED = frozenset({429, 500, 502, 503, 504})
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
-def namespaced(group_version: str, namespace: str | None, plural: str, name: str | None = None) -> str:
+def resource_path(group_version: str, namespace: str | None, plural: str, name: str | None = None) -> str:
     """Build the path of a collection or an object; every segment is quoted.
 
     `group_version` is `v1` or `networking.istio.io/v1`; a `namespace` of None means all
@@ -60,7 +70,7 @@ class Api:
 
     def __init__(
         self,
-        load: Callable[[], Connection],
+        load: Callable[[], ApiConnection],
         *,
         renewable: bool,
         context: str,
@@ -94,11 +104,11 @@ class Api:
         except ValueError:
             return None
 
-    def connection(self) -> Connection:
+    def connection(self) -> ApiConnection:
         """Return the connection in use."""
         return self._connection
 
-    def renew(self, refused: Connection) -> bool:
+    def renew(self, refused: ApiConnection) -> bool:
         """After a 401, fetch the credentials anew; say whether there is now something else to try."""
         with self._lock:
             # Of many threads that were refused with one credential, the first renews for all.
@@ -123,7 +133,7 @@ class Api:
         answer = self._ask("GET", path, query)
         # A log may say anything, but is no page.
         if str(answer.headers.get("Content-Type", "")).startswith("text/html"):
-            raise self._not_the_api(answer.status, asked("GET", path), described(answer.body))
+            raise self._not_the_api(answer.status, parse_request("GET", path), described(answer.body))
         return answer.body.decode(errors="replace")
 
     def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
@@ -140,7 +150,7 @@ class Api:
     def _pages(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         first = page = self.get(path, query)
         items = builtins.list(first.get("items") or ())
-        while token := mapping(page.get("metadata")).get("continue"):
+        while token := mapping_or_empty(page.get("metadata")).get("continue"):
             page = self.get(path, {**query, "continue": str(token)})
             items += page.get("items") or ()
         return {**first, "items": items}
@@ -165,14 +175,18 @@ class Api:
     ) -> tuple[int, dict[str, Any]]:
         """Apply an object on the server's side; return 201 or 200, and the object as it is now."""
         query = (
-            {"fieldManager": field_manager, "fieldValidation": "Strict"} | ({"force": "true"} if force else {}) | _dry(dry_run)
+            {"fieldManager": field_manager, "fieldValidation": "Strict"}
+            | ({"force": "true"} if force else {})
+            | _dry_run_query(dry_run)
         )
         answer = self._ask("PATCH", path, query, body, "application/apply-patch+yaml")
         return answer.status, self._object(answer, "PATCH", path)
 
     def create(self, path: str, body: Mapping[str, Any], *, field_manager: str = "", dry_run: bool = False) -> dict[str, Any]:
         """Create an object in a collection. Never sent twice, unless the API server said it was too busy to take it."""
-        query = {"fieldValidation": "Strict"} | ({"fieldManager": field_manager} if field_manager else {}) | _dry(dry_run)
+        query = (
+            {"fieldValidation": "Strict"} | ({"fieldManager": field_manager} if field_manager else {}) | _dry_run_query(dry_run)
+        )
         return self._object(self._ask("POST", path, query, body), "POST", path)
 
     def delete(self, path: str, *, uid: str, dry_run: bool = False, propagation: str = "Background") -> bool:
@@ -187,7 +201,7 @@ class Api:
 
     def server_version(self) -> str:
         """Return the API server's version, as `v1.32.4`."""
-        return plain(str(self.get("/version").get("gitVersion", "")), 60)
+        return one_line(str(self.get("/version").get("gitVersion", "")), 60)
 
     def served_versions(self, group: str) -> tuple[str, ...]:
         """Return the versions served of a group, newest first by Kubernetes' order: v1, v1beta1, v1alpha3."""
@@ -198,17 +212,17 @@ class Api:
         except NotFound:
             hint = ISTIO_HINT if group == ISTIO_GROUP else ""
             raise NotFound(f"the API server does not serve {group}", hint=hint) from None
-        return tuple(sorted((str(mapping(version).get("version")) for version in served), key=version_priority))
+        return tuple(sorted((str(mapping_or_empty(version).get("version")) for version in served), key=version_priority))
 
     def _object(self, answer: _Answer, method: str, path: str, uid: str = "") -> dict[str, Any]:
         """Return the object of an answer. Raises ApiFailure where it is none that an API server gives to such a request."""
-        what = asked(method, path)
+        what = parse_request(method, path)
         value, instead = understood(answer.body, what, uid)
         if instead:
             raise self._not_the_api(answer.status, what, instead)
         return value
 
-    def _not_the_api(self, status: int, what: Asked, came: str) -> ApiFailure:
+    def _not_the_api(self, status: int, what: ApiRequest, came: str) -> ApiFailure:
         about = (
             f"what answered at {self._connection.way} is not the Kubernetes API: asked {what.wish}, it gave {status} and {came}"
         )
@@ -230,14 +244,14 @@ class Api:
         url = path + ("?" + urlencode(query) if query else "")
         payload = None if body is None else json.dumps(body).encode()
         ends = time.monotonic() + self.request_timeout if self.request_timeout > 0 else None
-        what, again, resets, renewed = asked(method, path), False, 0, False
+        what, again, resets, renewed = parse_request(method, path), False, 0, False
         for attempt in itertools.count():
             connection = self._connection
             try:
                 status, content, headers = self._send(connection, method, url, payload, content_type, ends)
-            except Broken:
+            except BrokenConnection:
                 # Nothing but a plain creation does harm when it is done twice.
-                if method == "POST" or resets or _left(ends) <= 0:
+                if method == "POST" or resets or _seconds_left(ends) <= 0:
                     raise
                 resets, again = 1, True
                 continue
@@ -245,17 +259,17 @@ class Api:
             if status == 401 and not renewed and self.renew(connection):
                 renewed = True
                 continue
-            if status < 300 or (status == 404 and gone and mapping(parse(content).get("details")).get("name")):
+            if status < 300 or (status == 404 and gone and mapping_or_empty(parse_status(content).get("details")).get("name")):
                 return _Answer(status, content, headers, again, warnings)
             retried = status in (RETRIED if method != "POST" else {429}) and not is_input_mistake(status, content)
             if not retried or attempt >= STATUS_RETRIES:
-                raise failure(status, content, what)
+                raise error_for_answer(status, content, what)
             self._pause(status, content, headers, attempt, ends, what)
             again = again or status != 429
         raise AssertionError("unreachable")
 
     def _send(
-        self, connection: Connection, method: str, url: str, body: bytes | None, content_type: str, ends: float | None
+        self, connection: ApiConnection, method: str, url: str, body: bytes | None, content_type: str, ends: float | None
     ) -> tuple[int, bytes, Any]:
         import urllib3
 
@@ -264,7 +278,7 @@ class Api:
             headers.add(name, value)
         if body is not None:
             headers["Content-Type"] = content_type
-        left = _left(ends)
+        left = _seconds_left(ends)
         # urllib3 takes each time-out anew for every try to connect: together they are to fit in what is left.
         timeout = urllib3.Timeout(
             connect=None if ends is None else left / (CONNECT_RETRIES + 1), read=None if ends is None else left
@@ -288,36 +302,36 @@ class Api:
             content += piece
             if len(content) > MAX_ANSWER_BYTES:
                 raise ApiFailure(f"the API server's answer is longer than {MAX_ANSWER_BYTES >> 20} MiB", status=response.status)
-            if _left(ends) <= 0:
+            if _seconds_left(ends) <= 0:
                 raise TimeoutError
         response.release_conn()
         return bytes(content)
 
-    def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float | None, what: Asked) -> None:
+    def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float | None, what: ApiRequest) -> None:
         told = str(headers.get("Retry-After", ""))
         seconds = float(told) if told.isdecimal() and len(told) < 9 else random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311
-        if seconds < _left(ends):
+        if seconds < _seconds_left(ends):
             time.sleep(seconds)
             return
         if told.isdecimal():
-            asks = f"the API server answered {status} and asks to wait {plain(told, 20)} s"
+            asks = f"the API server answered {status} and asks to wait {one_line(told, 20)} s"
             raise ApiFailure(f"{asks}, longer than --request-timeout leaves", status=status, hint="try again later")
-        raise failure(status, content, what)
+        raise error_for_answer(status, content, what)
 
     def _note(self, headers: Any) -> tuple[str, ...]:
         texts = [text for value in headers.getlist("Warning") for text in _WARNING.findall(value)]
-        found = tuple(plain(re.sub(r"\\(.)", r"\1", text)) for text in texts)
+        found = tuple(one_line(re.sub(r"\\(.)", r"\1", text)) for text in texts)
         with self._lock:
             self._date, self._dated = str(headers.get("Date", "")), time.time()
             self._warnings.update((each, None) for each in found)
         return found
 
 
-def _left(ends: float | None) -> float:
+def _seconds_left(ends: float | None) -> float:
     return float("inf") if ends is None else max(0.0, ends - time.monotonic())
 
 
-def _dry(dry_run: bool) -> dict[str, str]:
+def _dry_run_query(dry_run: bool) -> dict[str, str]:
     return {"dryRun": "All"} if dry_run else {}
 
 

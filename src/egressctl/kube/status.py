@@ -20,7 +20,7 @@ from egressctl.errors import (
     Refused,
     Unauthorized,
 )
-from egressctl.kube.rbac import grant
+from egressctl.kube.rbac import grant_command_for_right
 
 ISTIO_GROUP = "networking.istio.io"
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
@@ -33,7 +33,7 @@ _TYPED_PATCH = "failed to create typed patch object"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ApiRequest:
     """What a request was about, in RBAC's words. Empty strings stand for what does not apply.
 
     `resource` is the plural with its subresource (`pods/exec`) and without the group.
@@ -62,7 +62,7 @@ class Asked:
         return f"to {self.verb} {_subject(self)}{self.place}" if self.resource else "what it serves"
 
 
-def asked(method: str, path: str) -> Asked:
+def parse_request(method: str, path: str) -> ApiRequest:
     """Read a method and a path back into a verb and a resource; unknown paths give the verb alone."""
     segments = [unquote(segment) for segment in path.partition("?")[0].split("/") if segment]
     match segments:
@@ -71,14 +71,14 @@ def asked(method: str, path: str) -> Asked:
         case ["apis", group, _, *rest]:
             pass
         case _:
-            return Asked(_verb(method, False))
+            return ApiRequest(_verb(method, False))
     namespace = ""
     # `namespaces/NAME` alone is the Namespace itself; with more behind it, it says where.
     if len(rest) > 2 and rest[0] == "namespaces":
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = (*rest, "", "", "")[:3]
     resource = f"{plural}/{subresource}" if subresource else plural
-    return Asked(_verb(method, bool(name)), group, resource, namespace, name)
+    return ApiRequest(_verb(method, bool(name)), group, resource, namespace, name)
 
 
 def _verb(method: str, named: bool) -> str:
@@ -87,22 +87,22 @@ def _verb(method: str, named: bool) -> str:
     return {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method, method.lower())
 
 
-def plain(text: str, limit: int = 400) -> str:
+def one_line(text: str, limit: int = 400) -> str:
     """Put a foreign text on one line, without control characters, and cut it at `limit` characters."""
     clean = "".join(char if char.isprintable() else " " for char in text[: 8 * limit])
     line = " ".join(clean.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def mapping_or_empty(value: object) -> Mapping[str, Any]:
     """Return the value if it is a JSON object, else an empty one: an answer is never trusted to have a shape."""
     return value if isinstance(value, dict) else {}
 
 
-def parse(body: bytes) -> Mapping[str, Any]:
+def parse_status(body: bytes) -> Mapping[str, Any]:
     """Read a Status; empty where the body is none."""
     try:
-        value = mapping(json.loads(body))
+        value = mapping_or_empty(json.loads(body))
     except (ValueError, RecursionError):
         return {}
     return value if value.get("kind") == "Status" else {}
@@ -110,12 +110,12 @@ def parse(body: bytes) -> Mapping[str, Any]:
 
 def is_input_mistake(code: int, body: bytes) -> bool:
     """Say whether a 500 is in truth a mistake of the applied object, which no retry cures."""
-    return code == 500 and _TYPED_PATCH in str(parse(body).get("message"))
+    return code == 500 and _TYPED_PATCH in str(parse_status(body).get("message"))
 
 
-def failure(code: int, body: bytes, what: Asked) -> EgressctlError:
+def error_for_answer(code: int, body: bytes, what: ApiRequest) -> EgressctlError:
     """Turn an answer of 300 and above into the exception that says it best."""
-    status = parse(body)
+    status = parse_status(body)
     message = _message(status, body)
     if code == 401:
         return Unauthorized(
@@ -123,14 +123,14 @@ def failure(code: int, body: bytes, what: Asked) -> EgressctlError:
             hint="log in again, or choose other credentials with --context, --user or --token",
         )
     if code == 403:
-        return _forbidden(status, message, what)
+        return _forbidden_error(status, message, what)
     # A proxy's page says nothing of what is there; an API server says this of a path that it does not serve.
     if code == 404 and (status or body.startswith(b"404 page not found")):
-        return _not_found(status, message, what)
+        return _not_found_error(status, message, what)
     if code == 409:
-        return _conflict(status, message, what)
+        return _conflict_error(status, message, what)
     if code == 422 or (code == 400 and what.verb != "list") or is_input_mistake(code, body):
-        return _refused(status, message, what)
+        return _refused_error(status, message, what)
     if code == 400:
         return InvalidInput(f"the API server does not understand the request: {message}")
     if code == 413:
@@ -140,19 +140,19 @@ def failure(code: int, body: bytes, what: Asked) -> EgressctlError:
 
 def _message(status: Mapping[str, Any], body: bytes) -> str:
     if status:
-        return plain(str(status.get("message") or status.get("reason") or "no reason given"))
+        return one_line(str(status.get("message") or status.get("reason") or "no reason given"))
     text = body.decode("utf-8", "replace").strip()
     # A page of HTML says nothing in one line, and comes from something that is not the API server.
     if text.startswith("<"):
         return "an HTML page, which is not an answer of a Kubernetes API server"
-    return plain(text, 200) or "no reason given"
+    return one_line(text, 200) or "no reason given"
 
 
-def _subject(what: Asked) -> str:
-    return f'{what.qualified} "{plain(what.name, 120)}"' if what.name else what.qualified or "the request"
+def _subject(what: ApiRequest) -> str:
+    return f'{what.qualified} "{one_line(what.name, 120)}"' if what.name else what.qualified or "the request"
 
 
-def _forbidden(status: Mapping[str, Any], message: str, what: Asked) -> EgressctlError:
+def _forbidden_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> EgressctlError:
     match = _CANNOT.search(message)
     denied_otherwise = re.search(r"admission webhook|violates|exceeded quota|being terminated|denied request", message)
     if not match and denied_otherwise and what.verb not in ("get", "list", "watch"):
@@ -161,11 +161,11 @@ def _forbidden(status: Mapping[str, Any], message: str, what: Asked) -> Egressct
     if match:
         verb, resource = match["verb"], match["resource"]
         group, namespace = match["group"] or "", match["namespace"] or ""
-    denied = Asked(verb, group, resource, namespace)
-    command = plain(f"kubectl auth can-i {verb} {denied.qualified}" + (f" -n {namespace}" if namespace else ""), 240)
+    denied = ApiRequest(verb, group, resource, namespace)
+    command = one_line(f"kubectl auth can-i {verb} {denied.qualified}" + (f" -n {namespace}" if namespace else ""), 240)
     if match and match["user"] == "system:anonymous":
         return Forbidden(
-            plain(f"no credentials were sent, and the anonymous user may not {verb} {denied.qualified}{denied.place}"),
+            one_line(f"no credentials were sent, and the anonymous user may not {verb} {denied.qualified}{denied.place}"),
             verb=verb,
             resource=denied.qualified,
             namespace=namespace,
@@ -173,11 +173,11 @@ def _forbidden(status: Mapping[str, Any], message: str, what: Asked) -> Egressct
         )
     user = match["user"] if match else ""
     who = f"user {user}" if match else "these credentials"
-    given = plain(grant(verb, denied.qualified, namespace, user), 400)
+    given = one_line(grant_command_for_right(verb, denied.qualified, namespace, user), 400)
     ask = f"an administrator grants it: {given}" if given else "ask for that right"
     told = "" if match or not status else f": {message}"
     return Forbidden(
-        plain(f"{who} may not {verb} {denied.qualified}{denied.place}{told}"),
+        one_line(f"{who} may not {verb} {denied.qualified}{denied.place}{told}"),
         verb=verb,
         resource=denied.qualified,
         namespace=namespace,
@@ -185,13 +185,13 @@ def _forbidden(status: Mapping[str, Any], message: str, what: Asked) -> Egressct
     )
 
 
-def _not_found(status: Mapping[str, Any], message: str, what: Asked) -> NotFound:
-    details = mapping(status.get("details"))
+def _not_found_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> NotFound:
+    details = mapping_or_empty(status.get("details"))
     name, kind = str(details.get("name") or ""), str(details.get("kind") or "")
     if kind == "namespaces" and name and what.resource != "namespaces":
-        return NotFound(f'there is no namespace "{plain(name, 120)}"', name=name, hint="kubectl get namespaces")
+        return NotFound(f'there is no namespace "{one_line(name, 120)}"', name=name, hint="kubectl get namespaces")
     if name:
-        singular = Asked(what.verb, what.group, what.resource.partition("/")[0], what.namespace, what.name)
+        singular = ApiRequest(what.verb, what.group, what.resource.partition("/")[0], what.namespace, what.name)
         return NotFound(f"{_subject(singular)} not found{what.place}", name=name)
     # Without a name in the details it is the path that is unknown: no such resource type here.
     hint = ISTIO_HINT if what.group == ISTIO_GROUP else "check --server and --context: is this a Kubernetes API server?"
@@ -200,23 +200,23 @@ def _not_found(status: Mapping[str, Any], message: str, what: Asked) -> NotFound
     return NotFound(f"the API server does not know what was asked for: {message}", hint=hint)
 
 
-def _conflict(status: Mapping[str, Any], message: str, what: Asked) -> Conflict:
+def _conflict_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> Conflict:
     causes = _causes(status)
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if not conflicts:
         return Conflict(f"{_subject(what)} was changed or made by somebody else: {message}")
     told = "; ".join(f"{str(cause.get('field')).lstrip('.')} ({cause.get('message')})" for cause in conflicts)
     return Conflict(
-        plain(f"{_subject(what)} has fields that other field managers own: {told}", 800),
+        one_line(f"{_subject(what)} has fields that other field managers own: {told}", 800),
         hint="--force-conflicts takes these fields over",
     )
 
 
-def _refused(status: Mapping[str, Any], message: str, what: Asked) -> Refused:
+def _refused_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> Refused:
     problems = [
         Problem(
-            plain(str(cause.get("message"))),
-            field="" if cause.get("field") in (None, "<nil>") else plain(str(cause["field"]), 120),
+            one_line(str(cause.get("message"))),
+            field="" if cause.get("field") in (None, "<nil>") else one_line(str(cause["field"]), 120),
         )
         for cause in _causes(status)
         if "some validation rules were not checked" not in str(cause.get("message"))
@@ -224,15 +224,15 @@ def _refused(status: Mapping[str, Any], message: str, what: Asked) -> Refused:
     raw = str(status.get("message") or "")
     if _TYPED_PATCH in raw:
         problems = [
-            Problem(plain(text), field=field.lstrip("."))
+            Problem(one_line(text), field=field.lstrip("."))
             for field, text in re.findall(r"(?:^|\): |\s)(\.[^\s:]+): (.+?)(?=\n|$)", raw)
         ]
     problems = problems or [Problem(message)]
     told = "; ".join(map(str, problems))
-    return Refused(f"the API server refused {_subject(what)}: {plain(told, 1200)}", problems=problems)
+    return Refused(f"the API server refused {_subject(what)}: {one_line(told, 1200)}", problems=problems)
 
 
-def _api_failure(code: int, message: str, what: Asked) -> ApiFailure:
+def _api_failure(code: int, message: str, what: ApiRequest) -> ApiFailure:
     if 300 <= code < 400:
         said = "answered with a redirect, which is not an answer of a Kubernetes API server"
         return ApiFailure(f"{said} ({code})", status=code, hint="check --server and the proxy settings")
@@ -242,5 +242,5 @@ def _api_failure(code: int, message: str, what: Asked) -> ApiFailure:
 
 
 def _causes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    causes = mapping(status.get("details")).get("causes")
-    return [mapping(cause) for cause in causes] if isinstance(causes, list) else []
+    causes = mapping_or_empty(status.get("details")).get("causes")
+    return [mapping_or_empty(cause) for cause in causes] if isinstance(causes, list) else []

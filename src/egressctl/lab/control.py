@@ -12,11 +12,11 @@ from pathlib import Path
 
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import supervision
-from egressctl.lab.dataplane.exclusions import Excluded
+from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.machine import check_machine, check_platform
-from egressctl.lab.state import DEFAULT, Paths, Running, locate, read_running, try_lock
+from egressctl.lab.state import DEFAULT, Paths, RunningLab, locate, read_running, try_lock
 from egressctl.lab.supervision import PAUSE_SECONDS, START_SECONDS
 
 
@@ -29,7 +29,7 @@ class LabInfo:
     policy: str
     address: str
     pids: Mapping[str, int]
-    excluded: Excluded
+    excluded: Exclusions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class LabStatus:
     address: str = ""
     kubeconfig: Path | None = None
     processes: Mapping[str, int] = field(default_factory=dict)
-    excluded: Excluded = field(default_factory=Excluded)
+    excluded: Exclusions = field(default_factory=Exclusions)
 
 
 def up(
-    name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None, excluded: Excluded | None = None
+    name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None, excluded: Exclusions | None = None
 ) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
 
@@ -63,15 +63,17 @@ def up(
     while (lock := try_lock(paths)) is None:
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
-        if running and not supervision.ended(running.processes["supervisor"]):
-            return _same(_info(paths, running), policy, excluded)
+        if running and not supervision.has_ended(running.processes["supervisor"]):
+            return _check_same_settings(_info(paths, running), policy, excluded)
         if time.monotonic() > deadline:
-            raise LabFailed(f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_flag(name)}")
+            raise LabFailed(
+                f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_name_flag(name)}"
+            )
         time.sleep(PAUSE_SECONDS)
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = supervision.start(paths, policy or REGISTRY_ONLY, excluded or Excluded(), lock, kubernetes)
+        report = supervision.start(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, kubernetes)
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -107,7 +109,7 @@ def status(name: str = DEFAULT) -> LabStatus:
     """Say whether the lab runs, and with what."""
     check_platform()
     paths = locate(name)
-    running = _alive(paths)
+    running = _running_lab(paths)
     if running is None:
         return LabStatus(name, running=False)
     info = _info(paths, running)
@@ -117,26 +119,26 @@ def status(name: str = DEFAULT) -> LabStatus:
 def set_policy(name: str, value: str) -> None:
     """Change the outbound traffic policy of a running lab; return once its sidecar has acknowledged it."""
     _check_policy(value)
-    _ask(name, f"policy {value}", f"take the policy {value}")
+    _send_order(name, f"policy {value}", f"take the policy {value}")
 
 
 def stall(name: str) -> None:
     """Stall the control plane of a running lab: its sidecar keeps what it has, whatever changes, until `resume`."""
-    _ask(name, "stall", "stall its control plane")
+    _send_order(name, "stall", "stall its control plane")
 
 
 def resume(name: str) -> None:
     """End a stall; return once the sidecar has what was held back. No stall is no error."""
-    _ask(name, "resume", "resume its control plane")
+    _send_order(name, "resume", "resume its control plane")
 
 
 def restart_proxy(name: str) -> None:
     """Stop the sidecar's Envoy and start it again; return once it has its configuration. Its counters start from zero."""
-    _ask(name, "restart", "restart its Envoy")
+    _send_order(name, "restart", "restart its Envoy")
 
 
-def _ask(name: str, request: str, what: str) -> None:
-    paths, _ = _require(name)
+def _send_order(name: str, request: str, what: str) -> None:
+    paths, _ = _require_running(name)
     with socket.socket(socket.AF_UNIX) as supervisor:
         supervisor.settimeout(START_SECONDS)
         try:
@@ -152,7 +154,7 @@ def _ask(name: str, request: str, what: str) -> None:
 
 def exec_argv(name: str, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return the command line, and its whole environment, that runs `argv` in the pod of a running lab."""
-    paths, running = _require(name)
+    paths, running = _require_running(name)
     way = entrance(paths, running.processes["init"][0])
     return [*way.prefix, *argv], dict(way.env)
 
@@ -163,7 +165,7 @@ def logs(name: str = DEFAULT) -> dict[str, Path]:
     found = {"access": paths.access_log, "envoy": paths.envoy_log, "lab": paths.lab_log}
     found = {kind: path for kind, path in found.items() if path.exists()}
     if not found:
-        raise LabFailed(f"there is no lab {name}, and no log of one", hint=f"egressctl lab up{_flag(name)}")
+        raise LabFailed(f"there is no lab {name}, and no log of one", hint=f"egressctl lab up{_name_flag(name)}")
     return found
 
 
@@ -172,25 +174,25 @@ def _check_policy(policy: str | None) -> None:
         raise InvalidInput(f"{policy!r} is no outbound traffic policy: use {' or '.join(POLICIES)}")
 
 
-def _flag(name: str) -> str:
+def _name_flag(name: str) -> str:
     return "" if name == DEFAULT else f" --name {name}"
 
 
-def _same(info: LabInfo, policy: str | None, excluded: Excluded | None) -> LabInfo:
+def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions | None) -> LabInfo:
     if policy not in (None, info.policy):
         raise LabFailed(
             f"the lab {info.name} runs already, with the policy {info.policy}",
-            hint=f"egressctl lab policy {policy}{_flag(info.name)}",
+            hint=f"egressctl lab policy {policy}{_name_flag(info.name)}",
         )
     if excluded not in (None, info.excluded):
         raise LabFailed(
             f"the lab {info.name} runs already, and what goes around a sidecar is settled when its pod starts",
-            hint=f"egressctl lab down{_flag(info.name)}",
+            hint=f"egressctl lab down{_name_flag(info.name)}",
         )
     return info
 
 
-def _alive(paths: Paths) -> Running | None:
+def _running_lab(paths: Paths) -> RunningLab | None:
     lock = try_lock(paths)
     if lock is None:
         return read_running(paths)
@@ -199,15 +201,15 @@ def _alive(paths: Paths) -> Running | None:
     return None
 
 
-def _require(name: str) -> tuple[Paths, Running]:
+def _require_running(name: str) -> tuple[Paths, RunningLab]:
     check_platform()
     paths = locate(name)
-    running = _alive(paths)
+    running = _running_lab(paths)
     if running is None:
-        raise LabFailed(f"no lab {name} is running", hint=f"egressctl lab up{_flag(name)}")
+        raise LabFailed(f"no lab {name} is running", hint=f"egressctl lab up{_name_flag(name)}")
     return paths, running
 
 
-def _info(paths: Paths, running: Running) -> LabInfo:
+def _info(paths: Paths, running: RunningLab) -> LabInfo:
     pids = {role: pid for role, (pid, _) in running.processes.items()}
-    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, Excluded.parse(running.excluded))
+    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, Exclusions.parse(running.excluded))

@@ -55,22 +55,22 @@ def answer(host: str, path: str, tls: bool) -> Response | None:
         code = path.removeprefix("/status/")
         return _page(int(code) if code.isdecimal() and 200 <= int(code) <= 599 else 404, f"status {code}")
     if host.endswith("wikipedia.org") and not tls:
-        return _moved(f"https://{host}{path}")
+        return _redirect(f"https://{host}{path}")
     site = _SITES.get(host)
     return site(path) if site else _page(200, f"{host or 'the lab'} answers")
 
 
-def _bare(path: str) -> Response:
-    return _moved(f"https://www.wikipedia.org{path}")
+def _redirecting_site(path: str) -> Response:
+    return _redirect(f"https://www.wikipedia.org{path}")
 
 
-def _portal(path: str) -> Response:
+def _portal_site(path: str) -> Response:
     return _page(200, "Wikipedia, the free encyclopedia") if path == "/" else _page(404, "Not found")
 
 
-def _english(path: str) -> Response:
+def _english_site(path: str) -> Response:
     if path == "/":
-        return _moved("https://en.wikipedia.org/wiki/Main_Page")
+        return _redirect("https://en.wikipedia.org/wiki/Main_Page")
     if path != "/wiki/Main_Page":
         return _page(404, "Not found")
     statistics = f'<a href="/wiki/Special:Statistics" title="Special:Statistics">{ARTICLES}</a>'
@@ -80,9 +80,9 @@ def _english(path: str) -> Response:
 
 
 _SITES: Mapping[str, Callable[[str], Response]] = {
-    "wikipedia.org": _bare,
-    "www.wikipedia.org": _portal,
-    "en.wikipedia.org": _english,
+    "wikipedia.org": _redirecting_site,
+    "www.wikipedia.org": _portal_site,
+    "en.wikipedia.org": _english_site,
 }
 
 
@@ -91,11 +91,11 @@ def _page(status: int, title: str, content: str = "") -> Response:
     return Response(status, body.encode(), {"Content-Type": _TYPE})
 
 
-def _moved(location: str) -> Response:
+def _redirect(location: str) -> Response:
     return Response(301, b"", {"Location": location, "Content-Type": _TYPE})
 
 
-def encode(response: Response, *, head: bool, close: bool) -> bytes:
+def encode_response(response: Response, *, head: bool, close: bool) -> bytes:
     """Return the response as HTTP/1.1 sends it; without a body for HEAD and for statuses that have none."""
     try:
         reason = HTTPStatus(response.status).phrase
@@ -108,21 +108,21 @@ def encode(response: Response, *, head: bool, close: bool) -> bytes:
     return "\r\n".join(lines).encode() + (b"" if head or empty else response.body)
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
+async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, tls: bool) -> None:
     with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-        while await _exchange(reader, writer, tls):
+        while await _serve_request(reader, writer, tls):
             pass
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: bool) -> bool:
+async def _serve_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: bool) -> bool:
     """Serve one request; return whether another may follow."""
     first = await reader.readexactly(1)
     if not first.isalpha():
         # TLS where there is none: real servers say so at once.
-        writer.write(encode(_page(400, "Bad Request"), head=False, close=True))
+        writer.write(encode_response(_page(400, "Bad Request"), head=False, close=True))
         await writer.drain()
         return False
     start, *lines = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -137,13 +137,13 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         while await reader.read(_LONGEST_REQUEST):
             pass
         return False
-    writer.write(encode(response, head=method == "HEAD", close=close))
+    writer.write(encode_response(response, head=method == "HEAD", close=close))
     await writer.drain()
     return not close
 
 
-def _tls(folder: Path) -> ssl.SSLContext:
-    trusted, untrusted = (_context(folder / name) for name in ("internet.pem", "untrusted.pem"))
+def _tls_context(folder: Path) -> ssl.SSLContext:
+    trusted, untrusted = (_context_of_certificate(folder / name) for name in ("internet.pem", "untrusted.pem"))
 
     def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
         if name == UNTRUSTED:
@@ -153,21 +153,21 @@ def _tls(folder: Path) -> ssl.SSLContext:
     return trusted
 
 
-def _context(file: Path) -> ssl.SSLContext:
+def _context_of_certificate(file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-async def run(folder: Path) -> None:
+async def serve_sites(folder: Path) -> None:
     """Serve until cancelled; print READY once every port listens."""
-    context, start = _tls(folder), partial(asyncio.start_server, limit=_LONGEST_REQUEST, backlog=1024)
-    servers = [await start(partial(_serve, tls=True), "0.0.0.0", port, ssl=context) for port in TLS_PORTS]  # noqa: S104
-    servers += [await start(partial(_serve, tls=False), "0.0.0.0", port) for port in PLAIN_PORTS]  # noqa: S104
+    context, start = _tls_context(folder), partial(asyncio.start_server, limit=_LONGEST_REQUEST, backlog=1024)
+    servers = [await start(partial(_serve_connection, tls=True), "0.0.0.0", port, ssl=context) for port in TLS_PORTS]  # noqa: S104
+    servers += [await start(partial(_serve_connection, tls=False), "0.0.0.0", port) for port in PLAIN_PORTS]  # noqa: S104
     print(READY, flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1])))
+    asyncio.run(serve_sites(Path(sys.argv[1])))

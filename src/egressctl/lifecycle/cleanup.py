@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from egressctl.envoy.config import NOTHING, PASSTHROUGH, Reading
+from egressctl.envoy.config import NOTHING_READ, PASSTHROUGH, Reading
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.kube.rbac import REMOVE
-from egressctl.lifecycle.create import DRY_RUNS
-from egressctl.lifecycle.delete import await_sidecar_without, count, delete_entries, delete_source
-from egressctl.lifecycle.plan import manager_of
-from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read, taken_over_by
+from egressctl.lifecycle.create import DRY_RUN_SUFFIXES
+from egressctl.lifecycle.delete import await_sidecar_without, delete_entries, delete_source, read_cluster_counts
+from egressctl.lifecycle.plan import field_manager_of
+from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, other_field_managers, read_entry
 from egressctl.mesh import curl
-from egressctl.mesh.client import OURS, Mesh, kubectl_delete
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.runtime.concurrency import begin, gather
+from egressctl.runtime.concurrency import gather, start_call
 from egressctl.runtime.progress import Progress
-from egressctl.verify.select import Wanted, of_manifests
-from egressctl.verify.verify import Asking, verify_from
+from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
+from egressctl.verify.verify import ProbeOptions, verify_from
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class CleanupOptions:
     """How to clean up. `names` are targets or ServiceEntries; none means the only one of ours in the namespace.
 
     `everything` takes all of ours, in `namespace`, or in all namespaces where that is None. `timeout` is seconds.
@@ -46,11 +46,11 @@ class Removal:
     timeout: float = 60.0
     dry_run: str = "none"
     run_id: str = ""
-    limits: curl.Limits = curl.LIMITS
+    limits: curl.TransferLimits = curl.DEFAULT_LIMITS
 
 
 @dataclass(slots=True)
-class Removed:
+class CleanupResult:
     """The proof of closure by target, and what kept it from being had."""
 
     targets: list[TargetResult] = field(default_factory=list)
@@ -59,15 +59,15 @@ class Removed:
     """Why closure could not be proved, where it could not be asked at all."""
 
 
-def choose(mesh: Mesh, how: Removal) -> tuple[list[Manifest], list[str]]:
+def choose_entries(mesh: Mesh, how: CleanupOptions) -> tuple[list[Manifest], list[str]]:
     """Return the ServiceEntries to remove, and the names that are not there.
 
     Raises InvalidInput where no name is given and several are there, Conflict for one that is not ours.
     """
-    ours = mesh.entries(how.namespace, OURS)
+    ours = mesh.entries(how.namespace, MANAGED_SELECTOR)
     if how.names:
-        return _named(mesh, ours, how)
-    if not how.everything and len(targets := by_target(ours)) > 1:
+        return _choose_by_name(mesh, ours, how)
+    if not how.everything and len(targets := target_names(ours)) > 1:
         raise InvalidInput(
             f"egressctl made {len(ours)} ServiceEntries in namespace {how.namespace}: {', '.join(targets)}",
             hint="name the one to remove, or remove them all: egressctl cleanup --all",
@@ -75,22 +75,22 @@ def choose(mesh: Mesh, how: Removal) -> tuple[list[Manifest], list[str]]:
     return ours, []
 
 
-def by_target(manifests: Sequence[Manifest]) -> list[str]:
+def target_names(manifests: Sequence[Manifest]) -> list[str]:
     """Name the targets of ServiceEntries: each by its entry, or, where it has several, by its own name and how many."""
     if len(manifests) < 2:
         return [str(each["metadata"]["name"]) for each in manifests]
-    from egressctl.manifests.split_entries import grouped
+    from egressctl.manifests.split_entries import group_by_target
 
     return [
-        str(first["metadata"]["name"]) if not others else f"{read(first).part_of} ({1 + len(others)} entries)"
-        for first, *others in grouped(manifests)
+        str(first["metadata"]["name"]) if not others else f"{read_entry(first).part_of} ({1 + len(others)} entries)"
+        for first, *others in group_by_target(manifests)
     ]
 
 
-def _named(mesh: Mesh, ours: Sequence[Manifest], how: Removal) -> tuple[list[Manifest], list[str]]:
+def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], how: CleanupOptions) -> tuple[list[Manifest], list[str]]:
     chosen, absent = [], []
     for name in how.names:
-        found = [each for each in ours if name in names_of(each)]
+        found = [each for each in ours if name in target_and_entry_name(each)]
         if not found and how.namespace is not None:
             for candidate in (f"{name}-ext", name):
                 if mesh.entry(how.namespace, candidate) is not None:
@@ -104,16 +104,16 @@ def _named(mesh: Mesh, ours: Sequence[Manifest], how: Removal) -> tuple[list[Man
     return chosen, absent
 
 
-def names_of(manifest: Manifest) -> tuple[str, str]:
+def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
     """Return the two names that a person may use: the target's and the ServiceEntry's."""
     metadata = manifest["metadata"]
     return str((metadata.get("labels") or {}).get(LABEL_TARGET, "")), str(metadata["name"])
 
 
-def refuse_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
+def refuse_delete_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
     """Raise Conflict where another manager has come to own a field of the spec: then it is no longer ours to delete."""
     for each in manifests:
-        if managers := taken_over_by(each, manager_of(each, mesh.field_manager)):
+        if managers := other_field_managers(each, field_manager_of(each, mesh.field_manager)):
             where = f"{each['metadata'].get('namespace')}/{each['metadata']['name']}"
             raise Conflict(
                 f"serviceentry {where} has been taken over by {', '.join(managers)}, who owns a field of its spec",
@@ -121,33 +121,35 @@ def refuse_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
             )
 
 
-def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Progress) -> Removed:
+def clean_up(mesh: Mesh, manifests: Sequence[Manifest], how: CleanupOptions, progress: Progress) -> CleanupResult:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
     Raises Forbidden where one could not be removed or seen gone, CleanupIncomplete where one is left. What could not
     be proved is in the result.
     """
-    done = Removed()
-    refuse_taken_over(mesh, manifests)
+    done = CleanupResult()
+    refuse_delete_taken_over(mesh, manifests)
     if how.dry_run != "none":
         for each in manifests:
             if how.dry_run == "server":
                 mesh.delete(each, dry_run=True)
-            progress.result(f"{_called(each)} deleted{DRY_RUNS[how.dry_run]}")
+            progress.result(f"{_result_name(each)} deleted{DRY_RUN_SUFFIXES[how.dry_run]}")
         return done
     namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
     counts: dict[str, ClusterCounts | None] = {}
     if not how.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
         # With its Envoy cluster the counts of what is still open go, and the connections stay.
         asked = namespaces if how.verify and how.wait else []
-        counting = begin(partial(gather, [partial(count, mesh, each, how.choice) for each in asked], at_most=8))
+        counting = start_call(
+            partial(gather, [partial(read_cluster_counts, mesh, each, how.choice) for each in asked], at_most=8)
+        )
         mesh.require((REMOVE,), namespaces)
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
     delete_entries(mesh, manifests, how.timeout if how.wait else None)
     for each in manifests:
-        progress.result(f"{_called(each)} deleted")
+        progress.result(f"{_result_name(each)} deleted")
     for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
         if how.verify and how.wait:
@@ -155,22 +157,24 @@ def remove(mesh: Mesh, manifests: Sequence[Manifest], how: Removal, progress: Pr
                 _prove_closed(mesh, namespace, mine, how, done, progress, counts.get(namespace))
             except CouldNotAsk as failure:
                 done.unasked = failure
-                done.targets += [_unproved(each) for each in of_manifests(mine) if not _has(done, each)]
+                done.targets += [
+                    _result_without_proof(each) for each in verify_targets_from_manifests(mine) if not _has_result(done, each)
+                ]
         else:
-            done.targets += map(_unproved, of_manifests(mine))
-        _remove_source(mesh, namespace, how, progress)
+            done.targets += map(_result_without_proof, verify_targets_from_manifests(mine))
+        _remove_source_pod(mesh, namespace, how, progress)
     return done
 
 
-def _called(manifest: Manifest) -> str:
+def _result_name(manifest: Manifest) -> str:
     return f"serviceentry.networking.istio.io/{manifest['metadata']['name']}"
 
 
-def _has(done: Removed, wanted: Wanted) -> bool:
+def _has_result(done: CleanupResult, wanted: VerifyTarget) -> bool:
     return any(wanted.entry_name in each.service_entries for each in done.targets)
 
 
-def _unproved(wanted: Wanted) -> TargetResult:
+def _result_without_proof(wanted: VerifyTarget) -> TargetResult:
     return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, (), action="deleted")
 
 
@@ -178,35 +182,35 @@ def _prove_closed(
     mesh: Mesh,
     namespace: str,
     manifests: Sequence[Manifest],
-    how: Removal,
-    done: Removed,
+    how: CleanupOptions,
+    done: CleanupResult,
     progress: Progress,
     counts: ClusterCounts | None,
 ) -> None:
     source = mesh.source(namespace, how.choice)
-    reading = await_sidecar_without(mesh, source, [read(each) for each in manifests], how.timeout, progress, counts)
-    done.targets += closure(mesh, source, manifests, how.limits, done.warnings, progress, reading)
+    reading = await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], how.timeout, progress, counts)
+    done.targets += verify_closed(mesh, source, manifests, how.limits, done.warnings, progress, reading)
 
 
-def closure(
+def verify_closed(
     mesh: Mesh,
     source: Source,
     manifests: Sequence[Manifest],
-    limits: curl.Limits,
+    limits: curl.TransferLimits,
     warnings: list[str],
     progress: Progress,
-    reading: Reading = NOTHING,
+    reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
     """Send the probes of removed entries once more, and hold what comes against the mesh's outbound traffic policy.
 
     Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
     with a warning that nothing is closed.
     """
-    wanted = [_gone(mesh, each) for each in of_manifests(manifests)]
-    results = verify_from(mesh, source, wanted, Asking(limits, expect=Verdict.BLOCKED), progress, reading)
+    wanted = [_closure_target(mesh, each) for each in verify_targets_from_manifests(manifests)]
+    results = verify_from(mesh, source, wanted, ProbeOptions(limits, expect=Verdict.BLOCKED), progress, reading)
     closed = []
     for each in results:
-        probes = tuple(map(_held_closed, each.probes))
+        probes = tuple(map(_judge_closed, each.probes))
         if any(probe.held and probe.verdict is Verdict.BYPASSED for probe in probes):
             warnings.append(f"{each.name}: the outbound traffic policy is ALLOW_ANY, so nothing is closed: everything is let out")
         if not probes:
@@ -215,16 +219,18 @@ def closure(
     return closed
 
 
-def _gone(mesh: Mesh, wanted: Wanted) -> Wanted:
+def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
     """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may carry."""
     if not wanted.split:
         return replace(wanted, manifest=None)
-    left = wanted.absent and any(read(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}"))
+    left = wanted.absent and any(
+        read_entry(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}")
+    )
     probes = () if left else wanted.probes
     return replace(wanted, entry_name=wanted.name + SUFFIX, manifest=None, probes=probes, others=(), absent=())
 
 
-def _held_closed(result: ProbeResult) -> ProbeResult:
+def _judge_closed(result: ProbeResult) -> ProbeResult:
     evidence = result.evidence
     carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
     allowed = result.verdict is Verdict.BYPASSED and carried == PASSTHROUGH and evidence and evidence.policy == "ALLOW_ANY"
@@ -232,11 +238,13 @@ def _held_closed(result: ProbeResult) -> ProbeResult:
     return replace(result, held=result.held or (bool(allowed) and not no_mesh))
 
 
-def _remove_source(mesh: Mesh, namespace: str, how: Removal, progress: Progress) -> None:
+def _remove_source_pod(mesh: Mesh, namespace: str, how: CleanupOptions, progress: Progress) -> None:
     """Let the sample's pod go once the last of our entries in its namespace has gone."""
-    if mesh.entries(namespace, OURS):
+    if mesh.entries(namespace, MANAGED_SELECTOR):
         return
-    objects = mesh.source_objects(namespace, f"{OURS},{LABEL_RUN_ID}={how.run_id}" if how.run_id else OURS)
+    objects = mesh.source_objects(
+        namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={how.run_id}" if how.run_id else MANAGED_SELECTOR
+    )
     if objects:
         progress.step(f"deleting the source pod in namespace {namespace}")
         delete_source(mesh, objects, how.timeout if how.wait else None)

@@ -7,40 +7,40 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from egressctl.envoy.config import NOTHING, Reading
+from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.mesh_objects import NAMESPACES
-from egressctl.lifecycle.delete import outdated, remove_outdated, remove_run
-from egressctl.lifecycle.plan import How, Plan, manager_of, plan_of, refuse, refuse_taken_over
-from egressctl.manifests.egress_target import entries_of
-from egressctl.manifests.service_entry import PLURAL, read, taken_over_by, without_managed_fields
-from egressctl.mesh.client import Mesh, kubectl_delete, look_up
-from egressctl.mesh.read_objects import surroundings
+from egressctl.lifecycle.delete import outdated_entries, remove_outdated, remove_run
+from egressctl.lifecycle.plan import CreateOptions, EntryPlan, field_manager_of, plan_entry, refuse_conflict, refuse_taken_over
+from egressctl.manifests.egress_target import split_large_targets
+from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
+from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
+from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.wait_for_sidecar import await_sidecar
-from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
 from egressctl.model.result import PartResult, TargetResult
-from egressctl.runtime.concurrency import begin
+from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
 
 if TYPE_CHECKING:
-    from egressctl.istio.conflict import Clash
+    from egressctl.istio.conflict import EntryConflict
 
-_TOLD_OF = 10
+_MOST_NAMED = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
 """Answers of the API server which say for certain that nothing was made."""
-DRY_RUNS = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+DRY_RUN_SUFFIXES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
 """The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Created:
+class CreatedEntry:
     """What became of one target: `action` is kubectl's word (`created`, `configured`, `unchanged`)."""
 
     target: Target
@@ -54,26 +54,26 @@ class Created:
 
 
 @dataclass(slots=True)
-class Creation:
+class CreateResult:
     """What `create` did, one of each ServiceEntry, and the pod that it waited for (None where it did not)."""
 
-    created: list[Created] = field(default_factory=list)
+    created: list[CreatedEntry] = field(default_factory=list)
     outdated: list[Manifest] = field(default_factory=list)
     """What the targets were made of before, and are not any more: it is removed."""
     source: Source | None = None
-    reading: Reading = NOTHING
+    reading: Reading = NOTHING_READ
     """The sidecar as it was when the wait was over."""
 
     def results(self) -> list[TargetResult]:
         """Return the targets as a report has them: nothing asked, and what was done. Entries of one target stand together."""
-        groups: dict[object, list[Created]] = {}
+        groups: dict[object, list[CreatedEntry]] = {}
         for each in self.created:
-            groups.setdefault(read(each.manifest).family, []).append(each)
-        gone = list(map(read, self.outdated))
+            groups.setdefault(read_entry(each.manifest).family, []).append(each)
+        gone = list(map(read_entry, self.outdated))
         return [_result(each, [old for old in gone if old.family == family]) for family, each in groups.items()]
 
 
-def _result(created: Sequence[Created], gone: Sequence[ServiceEntry]) -> TargetResult:
+def _result(created: Sequence[CreatedEntry], gone: Sequence[ServiceEntry]) -> TargetResult:
     first = created[0]
     parts = [each.part for each in created] + [PartResult(each.name, len(each.addresses), "deleted") for each in gone]
     actions = {each.action for each in parts}
@@ -87,64 +87,68 @@ def _result(created: Sequence[Created], gone: Sequence[ServiceEntry]) -> TargetR
     )
 
 
-def create(mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, interrupts: Interrupts) -> Creation:
+def create(mesh: Mesh, targets: Sequence[Target], how: CreateOptions, progress: Progress, interrupts: Interrupts) -> CreateResult:
     """Apply every target, all or none, and wait until the sidecar has them.
 
     A target of more addresses than one ServiceEntry may hold is applied as several; what it had before and does not have any
     more is removed once these are in force. Raises Conflict for an object that egressctl did not make, NoSourcePod before
     anything is applied, TimedOut when the wait runs out (the entries stay), CleanupIncomplete where what was had before is left.
     """
-    done = Creation()
+    done = CreateResult()
     with Undo(interrupts) as undo:
-        source, plans, around = _look(mesh, entries_of(targets), how, progress, undo, interrupts)
+        source, plans, around = _prepare_plans(mesh, split_large_targets(targets), how, progress, undo, interrupts)
         wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
-        done.outdated = outdated(mesh, targets, how.namespace, wanted, around, progress)
+        done.outdated = outdated_entries(mesh, targets, how.namespace, wanted, around, progress)
         for old in done.outdated:
             refuse_taken_over(mesh, old, how)
-        _warn(plans, around, how, progress)
+        _warn_before_apply(plans, around, how, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, how.run_id, how.choice))
         for plan in plans:
             done.created.append(created := _apply(mesh, plan, how, undo, interrupts, back))
-            progress.result(f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUNS[how.dry_run]}")
+            progress.result(
+                f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[how.dry_run]}"
+            )
         done.source = source
         if source is not None and how.dry_run == "none" and how.wait:
             try:
-                done.reading = await_sidecar(mesh, source, [read(each.manifest) for each in done.created], how.timeout, progress)
+                done.reading = await_sidecar(
+                    mesh, source, [read_entry(each.manifest) for each in done.created], how.timeout, progress
+                )
             except CouldNotAsk:
                 undo.keep()
                 raise
         undo.keep()
     if done.outdated:
-        _remove(mesh, done.outdated, how, progress)
+        _remove_old_entries(mesh, done.outdated, how, progress)
     return done
 
 
-def _remove(mesh: Mesh, manifests: Sequence[Manifest], how: How, progress: Progress) -> None:
+def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], how: CreateOptions, progress: Progress) -> None:
     if how.dry_run == "none":
         remove_outdated(mesh, manifests, how.timeout if how.wait else None, progress)
         return
     for each in manifests:
         if how.dry_run == "server":
             mesh.delete(each, dry_run=True)
-        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUNS[how.dry_run]}")
+        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUN_SUFFIXES[how.dry_run]}")
 
 
-def _look(
-    mesh: Mesh, targets: Sequence[Target], how: How, progress: Progress, undo: Undo, interrupts: Interrupts
-) -> tuple[Source | None, list[Plan], Surroundings]:
+def _prepare_plans(
+    mesh: Mesh, targets: Sequence[Target], how: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts
+) -> tuple[Source | None, list[EntryPlan], MeshObjects]:
     """Ask all that must be known before anything is applied, and refuse what must not be."""
     progress.step("looking for the source pod and at the ServiceEntries that are there")
     wants_source = how.dry_run == "none" and (how.wait or how.with_source)
-    found = begin(lambda: _find_source(mesh, how) if wants_source else None)
+    found = start_call(lambda: _find_source(mesh, how) if wants_source else None)
     version = how.api_version or mesh.api_version
-    looking = begin(lambda: _surroundings(mesh, how))
+    looking = start_call(lambda: _mesh_objects(mesh, how))
     places = [(target.namespace or how.namespace, target.entry_name) for target in targets]
-    live = look_up(mesh, places)
-    plans = [plan_of(target, place[0], each, version, how) for target, place, each in zip(targets, places, live, strict=True)]
+    live = look_up_entries(mesh, places)
+    plans = [plan_entry(target, place[0], each, version, how) for target, place, each in zip(targets, places, live, strict=True)]
     around, source = looking(), found()
     for plan in plans:
-        refuse(mesh, plan, around.entries, how)
+        refuse_conflict(mesh, plan, around.entries, how)
     if isinstance(source, NoSourcePod):
         if not how.with_source:
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
@@ -152,7 +156,7 @@ def _look(
     return source, plans, around
 
 
-def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
+def _find_source(mesh: Mesh, how: CreateOptions) -> Source | NoSourcePod:
     try:
         source = mesh.source(how.namespace, how.choice)
     except NoSourcePod as missing:
@@ -162,18 +166,18 @@ def _find_source(mesh: Mesh, how: How) -> Source | NoSourcePod:
     return source
 
 
-def _surroundings(mesh: Mesh, how: How) -> Surroundings:
+def _mesh_objects(mesh: Mesh, how: CreateOptions) -> MeshObjects:
     """Read what may be in the way: for a test the ServiceEntries alone, since its proof follows and names whatever else is.
 
     Raises Forbidden where not even the ServiceEntries of the namespace may be listed.
     """
-    around = surroundings(mesh, how.namespace, services=True, beside=not how.lone)
-    if not around.saw(PLURAL, how.namespace):
-        around = replace(around, entries=tuple(map(read, mesh.entries(how.namespace))))
+    around = read_mesh_objects(mesh, how.namespace, services=True, beside=not how.lone)
+    if not around.has_read(PLURAL, how.namespace):
+        around = replace(around, entries=tuple(map(read_entry, mesh.entries(how.namespace))))
     return around
 
 
-def _warn(plans: Sequence[Plan], around: Surroundings, how: How, progress: Progress) -> None:
+def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, how: CreateOptions, progress: Progress) -> None:
     """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent.
 
     A test has refused rivals by now, and names in its proof whatever else it meets.
@@ -182,35 +186,35 @@ def _warn(plans: Sequence[Plan], around: Surroundings, how: How, progress: Progr
         progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
     if others := [plural for plural in around.reach if plural not in (PLURAL, NAMESPACES)]:
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
-    entries = [read(plan.manifest) for plan in plans]
+    entries = [read_entry(plan.manifest) for plan in plans]
     if len(entries) > 1:
-        from egressctl.manifests.split_entries import joined
+        from egressctl.manifests.split_entries import join_by_target
 
-        entries = joined(entries)
+        entries = join_by_target(entries)
     for entry in entries:
         if not how.lone:
-            _warn_of_others(entry, around, how.namespace, progress)
+            _warn_of_conflicts(entry, around, how.namespace, progress)
         if not entry.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
             )
 
 
-def _warn_of_others(entry: ServiceEntry, around: Surroundings, namespace: str, progress: Progress) -> None:
+def _warn_of_conflicts(entry: ServiceEntry, around: MeshObjects, namespace: str, progress: Progress) -> None:
     # A test does without it.
-    from egressctl.istio.interference import in_the_way
+    from egressctl.istio.interference import find_conflicts_and_interference
 
-    told: dict[str, list[Clash]] = {}
-    for clash in in_the_way(entry, around, namespace):
+    told: dict[str, list[EntryConflict]] = {}
+    for clash in find_conflicts_and_interference(entry, around, namespace):
         told.setdefault(str(clash.about).removeprefix("ServiceEntry "), []).append(clash)
-    for about, clashes in list(told.items())[:_TOLD_OF]:
+    for about, clashes in list(told.items())[:_MOST_NAMED]:
         reasons = "; ".join(f"{each.reason}: {each.outcome}" if each.outcome else each.reason for each in clashes)
         progress.warn(f"{entry} and {about}: {reasons}")
-    if len(told) > _TOLD_OF:
-        progress.warn(f"{entry}: {len(told) - _TOLD_OF} more objects may be in its way; egressctl lint names them")
+    if len(told) > _MOST_NAMED:
+        progress.warn(f"{entry}: {len(told) - _MOST_NAMED} more objects may be in its way; egressctl lint names them")
 
 
-def _start_source(mesh: Mesh, how: How, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:
+def _start_source(mesh: Mesh, how: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:
     progress.step(f"starting the source pod sleep in namespace {how.namespace}")
     command = f"kubectl delete pod,serviceaccount -n {how.namespace} -l egressctl.dev/run-id={how.run_id}"
     undo.register(f"pod {how.namespace}/sleep", command, lambda: remove_run(mesh, how.namespace, how.run_id, None))
@@ -223,9 +227,11 @@ def _start_source(mesh: Mesh, how: How, progress: Progress, undo: Undo, interrup
     )
 
 
-def _apply(mesh: Mesh, plan: Plan, how: How, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]) -> Created:
+def _apply(
+    mesh: Mesh, plan: EntryPlan, how: CreateOptions, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]
+) -> CreatedEntry:
     if how.dry_run == "client":
-        return Created(plan.target, plan.manifest, "configured" if plan.live else "created")
+        return CreatedEntry(plan.target, plan.manifest, "configured" if plan.live else "created")
     if plan.live is None and how.dry_run == "none":
         undo.register(
             f"serviceentry {plan.namespace}/{plan.target.entry_name}",
@@ -233,13 +239,15 @@ def _apply(mesh: Mesh, plan: Plan, how: How, undo: Undo, interrupts: Interrupts,
             partial(back, plan.namespace),
         )
     with interrupts.deferred():
-        manager = manager_of(plan.manifest, mesh.field_manager)
+        manager = field_manager_of(plan.manifest, mesh.field_manager)
         try:
             status, applied = mesh.apply(
                 plan.manifest, manager=manager, force=how.force_conflicts, dry_run=how.dry_run == "server"
             )
             # 200 for what was not there: an own try that was answered late, or somebody else's object by now.
-            others = taken_over_by(applied, manager) if plan.live is None and status != 201 and how.dry_run == "none" else ()
+            others = (
+                other_field_managers(applied, manager) if plan.live is None and status != 201 and how.dry_run == "none" else ()
+            )
             if others:
                 mesh.withdraw(plan.manifest, manager=manager)
                 raise Conflict(
@@ -251,7 +259,7 @@ def _apply(mesh: Mesh, plan: Plan, how: How, undo: Undo, interrupts: Interrupts,
                 undo.forget()
             raise
     if plan.live is None:
-        return Created(plan.target, applied, "created")
+        return CreatedEntry(plan.target, applied, "created")
     # A dry run that changes something leaves the resource version as it was.
     same = without_managed_fields(plan.live) == without_managed_fields(applied)
-    return Created(plan.target, applied, "unchanged" if same else "configured")
+    return CreatedEntry(plan.target, applied, "unchanged" if same else "configured")

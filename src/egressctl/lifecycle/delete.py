@@ -7,21 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
-from egressctl.envoy.config import NOTHING, ProxyConfig, Reading, destination
+from egressctl.envoy.config import NOTHING_READ, ProxyConfig, Reading, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.envoy.propagation import present
+from egressctl.envoy.propagation import remains_of_entry
 from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Interrupted, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
-from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read
-from egressctl.mesh.client import OURS, Mesh, kubectl_delete, look_up
-from egressctl.mesh.sidecar import until
+from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read_entry
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete, look_up_entries
+from egressctl.mesh.sidecar import wait_until
 from egressctl.mesh.source_pod import SourceChoice
-from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import SUFFIX, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
-from egressctl.runtime.progress import Progress, Silent
+from egressctl.runtime.progress import Progress, SilentProgress
 
 _UNDO_TIMEOUT = 20.0
 """Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
@@ -30,7 +30,7 @@ _UNKNOWN = (ApiFailure, Unreachable)
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftoverObject:
     """An object that is still there, why, and the command that removes it."""
 
     what: str
@@ -40,15 +40,21 @@ class Left:
 
 def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
     """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
-    _all([partial(_gone, partial(mesh.delete, each), partial(_live, mesh, each), timeout) for each in manifests], manifests)
+    _delete_all(
+        [partial(_delete_and_wait, partial(mesh.delete, each), partial(_live, mesh, each), timeout) for each in manifests],
+        manifests,
+    )
 
 
 def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
     """Delete these objects of the sample and wait as delete_entries does. Raises CleanupIncomplete."""
-    _all(
+    _delete_all(
         [
             partial(
-                _gone, partial(mesh.delete_source_object, plural, each), partial(_live_of_source, mesh, plural, each), timeout
+                _delete_and_wait,
+                partial(mesh.delete_source_object, plural, each),
+                partial(_live_of_source, mesh, plural, each),
+                timeout,
             )
             for plural, each in objects
         ],
@@ -70,29 +76,29 @@ def await_sidecar_without(
     away drains for 45 s (measured).
     """
     if source.proxy is None:
-        return NOTHING
+        return NOTHING_READ
     left: list[str] = []
     hosts = {host for entry in gone for host in entry.hosts}
     if len(gone) > 1:
         # Not at every look each of a target's entries for itself: they may be many.
-        from egressctl.manifests.split_entries import joined
+        from egressctl.manifests.split_entries import join_by_target
 
-        gone = joined(gone)
+        gone = join_by_target(gone)
 
     @cache
     def namesakes() -> list[ServiceEntry]:
-        return [other for other in mesh.neighbours(source.namespace)[0] if hosts & set(other.hosts)]
+        return [other for other in mesh.readable_entries(source.namespace)[0] if hosts & set(other.hosts)]
 
     def absent(config: ProxyConfig) -> bool:
-        left[:] = [each for entry in gone for each in present(config, entry)]
+        left[:] = [each for entry in gone for each in remains_of_entry(config, entry)]
         if left:
-            kept = {each for other in namesakes() for each in present(config, other)}
+            kept = {each for other in namesakes() for each in remains_of_entry(config, other)}
             left[:] = [each for each in left if each not in kept]
         if left:
             progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
         return not left
 
-    reading = until(
+    reading = wait_until(
         mesh,
         source,
         absent,
@@ -104,14 +110,14 @@ def await_sidecar_without(
         entries=gone,
     )
     progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
-    if counts and still_open(counts, gone):
+    if counts and count_open_connections(counts, gone):
         # Without the right to list them, an entry that has the same host stays unseen, and nothing depends on it.
         with suppress(CouldNotAsk):
-            _warn_of(still_open(counts, gone, namesakes()), progress)
+            _warn_of_open_connections(count_open_connections(counts, gone, namesakes()), progress)
     return reading
 
 
-def _warn_of(held: int, progress: Progress) -> None:
+def _warn_of_open_connections(held: int, progress: Progress) -> None:
     if held:
         progress.warn(
             f"connections made through it before that were still open when it was deleted: {held}; "
@@ -119,22 +125,22 @@ def _warn_of(held: int, progress: Progress) -> None:
         )
 
 
-def still_open(counts: ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
+def count_open_connections(counts: ClusterCounts, gone: Sequence[ServiceEntry], others: Sequence[ServiceEntry] = ()) -> int:
     """Return how many connections are open in the Envoy clusters of these entries and of no other's.
 
     Those of HTTP ports are left out: what is open there is the sidecar's own store of idle connections.
     """
-    mine, theirs = _places(gone), _places(others)
-    places = {name: (to.host, to.port) for name in counts if (to := destination(name))}
+    mine, theirs = _hosts_and_ports(gone), _hosts_and_ports(others)
+    places = {name: (to.host, to.port) for name in counts if (to := parse_outbound_name(name))}
     return sum(counts[name].active for name, place in places.items() if place in mine and place not in theirs)
 
 
-def _places(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
+def _hosts_and_ports(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
     ports = [(entry, port) for entry in entries for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS]
     return {(host, port.number) for entry, port in ports for host in entry.hosts}
 
 
-def count(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
+def read_cluster_counts(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
     """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
     try:
         source = mesh.source(namespace, choice)
@@ -148,19 +154,19 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
 
     With a choice of source pod, its sidecar is waited for as well, where there is one and it can be read.
     """
-    selector = f"{OURS},{LABEL_RUN_ID}={run_id}"
+    selector = f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={run_id}"
     manifests = mesh.entries(namespace, selector)
     delete_entries(mesh, manifests, _UNDO_TIMEOUT)
     if choice is not None and manifests:
         try:
             source = mesh.source(namespace, choice)
-            await_sidecar_without(mesh, source, [read(each) for each in manifests], _UNDO_TIMEOUT, Silent())
+            await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], _UNDO_TIMEOUT, SilentProgress())
         except CouldNotAsk:
             pass  # the object is gone, which is what was promised; the sidecar follows
     delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
 
 
-def _gone(delete: Callable[[], bool], look: Callable[[], Manifest | None], timeout: float | None) -> None:
+def _delete_and_wait(delete: Callable[[], bool], look: Callable[[], Manifest | None], timeout: float | None) -> None:
     """Delete an object and see it gone. `look` returns it as it is, None where it, which need not be its name, is gone."""
     try:
         delete()
@@ -205,11 +211,11 @@ def _live_of_source(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | N
     return next((each for kind, each in found if kind == plural and each["metadata"]["uid"] == uid), None)
 
 
-def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
+def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
     """Do every deletion even where one fails, then say what is left of them."""
-    outcomes = gather([partial(_caught, call) for call in calls], at_most=8)
+    outcomes = gather([partial(_failure_of, call) for call in calls], at_most=8)
     left = [
-        Left(
+        LeftoverObject(
             f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}",
             str(why),
             kubectl_delete(each),
@@ -226,7 +232,7 @@ def _all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> 
         )
 
 
-def _caught(call: Callable[[], None]) -> EgressctlError | None:
+def _failure_of(call: Callable[[], None]) -> EgressctlError | None:
     try:
         call()
     except EgressctlError as failure:
@@ -234,12 +240,12 @@ def _caught(call: Callable[[], None]) -> EgressctlError | None:
     return None
 
 
-def outdated(
+def outdated_entries(
     mesh: Mesh,
     targets: Sequence[Target],
     namespace: str,
     wanted: Collection[tuple[str, str]],
-    around: Surroundings,
+    around: MeshObjects,
     progress: Progress,
 ) -> list[Manifest]:
     """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
@@ -248,14 +254,14 @@ def outdated(
     for itself, whatever else its target has. Warns of a namespace whose ServiceEntries could not be listed.
     """
     names = {(target.namespace or namespace, target.name) for target in targets if target.entry_name == target.name + SUFFIX}
-    for unseen in sorted({place for place, _ in names if not around.saw(PLURAL, place)}):
+    for unseen in sorted({place for place, _ in names if not around.has_read(PLURAL, place)}):
         progress.warn(f"no right to list the ServiceEntries of namespace {unseen}: what the target had there before is not seen")
     old = [
         (entry.namespace, entry.name)
         for entry in around.entries
         if entry.owned and (entry.namespace, entry.part_of) in names and (entry.namespace, entry.name) not in wanted
     ]
-    return [manifest for manifest in look_up(mesh, old) if manifest is not None and read(manifest).owned]
+    return [manifest for manifest in look_up_entries(mesh, old) if manifest is not None and read_entry(manifest).owned]
 
 
 def remove_outdated(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from egressctl.manifests.service_entry import LABEL_TARGET, read
-from egressctl.mesh.client import OURS, Mesh
+from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
 from egressctl.model.entry import ServiceEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListedEntry:
     """One ServiceEntry of ours, with its target's name and its age in seconds."""
 
     target: str
@@ -19,17 +19,17 @@ class Item:
     age: float
 
 
-def inventory(mesh: Mesh, namespace: str | None, now: datetime) -> list[Item]:
+def inventory(mesh: Mesh, namespace: str | None, now: datetime) -> list[ListedEntry]:
     """Return the ServiceEntries that egressctl made in a namespace, or in all (None), by namespace and name."""
     found = []
-    for manifest in mesh.entries(namespace, OURS):
-        entry = read(manifest)
+    for manifest in mesh.entries(namespace, MANAGED_SELECTOR):
+        entry = read_entry(manifest)
         target = str((manifest["metadata"].get("labels") or {}).get(LABEL_TARGET) or entry.name)
-        found.append(Item(target, entry, _age(entry.created, now)))
+        found.append(ListedEntry(target, entry, _age_in_seconds(entry.created, now)))
     return sorted(found, key=lambda item: (item.entry.namespace, item.entry.name))
 
 
-def _age(created: str, now: datetime) -> float:
+def _age_in_seconds(created: str, now: datetime) -> float:
     try:
         made = datetime.fromisoformat(created.replace("Z", "+00:00"))
     except ValueError:

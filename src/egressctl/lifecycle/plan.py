@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from egressctl.errors import Conflict
-from egressctl.istio.conflicts import rivals
-from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, read, render, taken_over_by
+from egressctl.istio.conflicts import conflicting_entries
+from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, other_field_managers, read_entry, render_entry
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
@@ -14,7 +14,7 @@ from egressctl.model.probe import Target
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class CreateOptions:
     """How to create. `timeout` is seconds; `dry_run` is `none`, `client` or `server`.
 
     `field_manager` is empty where the command line names none: then the one that the object remembers, or ours.
@@ -36,7 +36,7 @@ class How:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EntryPlan:
     """A ServiceEntry that is wanted: its target, what is there of it (None for nothing), and what would be applied."""
 
     target: Target
@@ -45,27 +45,27 @@ class Plan:
     manifest: Manifest
 
 
-def plan_of(target: Target, namespace: str, live: Manifest | None, version: str, how: How) -> Plan:
+def plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, how: CreateOptions) -> EntryPlan:
     """Return what would be applied of a target in place of what is there."""
     metadata = (live or {}).get("metadata") or {}
     remembered = (metadata.get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER)
-    manifest = render(
+    manifest = render_entry(
         target,
         namespace=namespace,
         api_version=version,
         # A second create keeps the run id that the object has: it is still the same thing.
-        run_id=(read(live).run_id if live else "") or how.run_id,
+        run_id=(read_entry(live).run_id if live else "") or how.run_id,
         export_to=how.export_to or None,
         **({"field_manager": how.field_manager or str(remembered)} if how.field_manager or remembered else {}),
     )
-    return Plan(target, namespace, live, manifest)
+    return EntryPlan(target, namespace, live, manifest)
 
 
-def refuse(mesh: Mesh, plan: Plan, neighbours: tuple[ServiceEntry, ...], how: How) -> None:
+def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], how: CreateOptions) -> None:
     """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
     name = f"serviceentry {plan.namespace}/{plan.target.entry_name}"
     if plan.live is not None:
-        live = read(plan.live)
+        live = read_entry(plan.live)
         if not live.owned:
             raise Conflict(
                 f"{name} is there already, and egressctl did not make it",
@@ -76,25 +76,25 @@ def refuse(mesh: Mesh, plan: Plan, neighbours: tuple[ServiceEntry, ...], how: Ho
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
             )
-        refuse_taken_over(mesh, plan.live, how, manager_of(plan.manifest, mesh.field_manager))
-    mine = read(plan.manifest)
-    if how.lone and (there := next((each for each in neighbours if each.beside(mine)), None)):
+        refuse_taken_over(mesh, plan.live, how, field_manager_of(plan.manifest, mesh.field_manager))
+    mine = read_entry(plan.manifest)
+    if how.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
         raise Conflict(
             f"serviceentry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
             "run removes only what it made itself",
             hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
         )
-    if how.lone and (found := rivals(mine, neighbours)):
+    if how.lone and (found := conflicting_entries(mine, neighbours)):
         raise Conflict(
             f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
             hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
         )
 
 
-def refuse_taken_over(mesh: Mesh, live: Manifest, how: How, manager: str = "") -> None:
+def refuse_taken_over(mesh: Mesh, live: Manifest, how: CreateOptions, manager: str = "") -> None:
     """Raise Conflict where another manager has come to own a field of what is ours to change."""
     metadata = live["metadata"]
-    managers = taken_over_by(live, manager or manager_of(live, mesh.field_manager))
+    managers = other_field_managers(live, manager or field_manager_of(live, mesh.field_manager))
     if managers and not how.force_conflicts:
         raise Conflict(
             f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
@@ -104,6 +104,6 @@ def refuse_taken_over(mesh: Mesh, live: Manifest, how: How, manager: str = "") -
         )
 
 
-def manager_of(manifest: Manifest, fallback: str) -> str:
+def field_manager_of(manifest: Manifest, fallback: str) -> str:
     """Return the field manager that the object remembers, else the one given."""
     return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or fallback)

@@ -8,41 +8,41 @@ from functools import partial
 
 from egressctl.errors import CleanupIncomplete, CouldNotAsk
 from egressctl.kube.rbac import UNDO
-from egressctl.lifecycle.cleanup import Removal, Removed, remove
-from egressctl.lifecycle.create import Creation, create
+from egressctl.lifecycle.cleanup import CleanupOptions, CleanupResult, clean_up
+from egressctl.lifecycle.create import CreateResult, create
 from egressctl.lifecycle.delete import remove_run
-from egressctl.lifecycle.plan import How
+from egressctl.lifecycle.plan import CreateOptions
 from egressctl.manifests.service_entry import LABEL_RUN_ID
-from egressctl.mesh.client import OURS, Mesh
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
-from egressctl.verify.select import of_manifests
-from egressctl.verify.verify import Asking, verify
+from egressctl.verify.select import verify_targets_from_manifests
+from egressctl.verify.verify import ProbeOptions, verify
 
 
 @dataclass(slots=True)
-class Ran:
+class RunResult:
     """What came of each step; `removed` is None where the entries were kept."""
 
-    creation: Creation
+    creation: CreateResult
     targets: list[TargetResult] = field(default_factory=list)
-    removed: Removed | None = None
+    removed: CleanupResult | None = None
 
 
 def run(
     mesh: Mesh,
     targets: Sequence[Target],
-    how: How,
-    asking: Asking,
-    removal: Removal,
+    how: CreateOptions,
+    asking: ProbeOptions,
+    removal: CleanupOptions,
     *,
     keep: bool,
     progress: Progress,
     interrupts: Interrupts,
-) -> Ran:
+) -> RunResult:
     """Apply the targets, prove them, remove them, and prove them closed; whatever happens, leave nothing of it.
 
     Refuses what would take others' traffic or is there already (Conflict), and to make what it may not remove
@@ -56,32 +56,33 @@ def run(
         for namespace in namespaces:
             undo.register(
                 f"what run {how.run_id} made in namespace {namespace}",
-                f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} -l {OURS},{LABEL_RUN_ID}={how.run_id}",
+                f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} "
+                f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={how.run_id}",
                 partial(remove_run, mesh, namespace, how.run_id, how.choice),
             )
         creation = create(mesh, targets, replace(how, lone=True), progress, interrupts)
-        done = Ran(creation)
+        done = RunResult(creation)
         manifests = [each.manifest for each in creation.created]
         choice = how.choice
         if creation.source is not None:  # the very pod whose sidecar was waited for
             choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
-        wanted = of_manifests(manifests)
+        wanted = verify_targets_from_manifests(manifests)
         done.targets = verify(mesh, how.namespace, choice, wanted, asking, progress, creation.reading)
         if not keep:
             try:
-                done.removed = remove(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
+                done.removed = clean_up(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
             except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
                 again = f"removed at the second try only, and not proved closed; at the first: {left}"
-                done.removed = Removed(
+                done.removed = CleanupResult(
                     unasked=CouldNotAsk(again, hint="nothing is left; run it again to have its closure proved")
                 )
                 return done
-            done.targets = _joined(done.targets, done.removed.targets)
+            done.targets = _with_closures(done.targets, done.removed.targets)
         undo.keep()
     return done
 
 
-def _joined(opened: Sequence[TargetResult], closed: Sequence[TargetResult]) -> list[TargetResult]:
+def _with_closures(opened: Sequence[TargetResult], closed: Sequence[TargetResult]) -> list[TargetResult]:
     """Put each target's proof of closure beside its proof of being open."""
     closures = {(each.namespace, each.service_entries): each.closure for each in closed}
     return [replace(each, closure=closures.get((each.namespace, each.service_entries), ())) for each in opened]

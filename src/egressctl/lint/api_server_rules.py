@@ -13,7 +13,7 @@ class Meaning(NamedTuple):
     remedy: str
 
 
-REFUSED: Mapping[str, Meaning] = {
+REFUSAL_RULES: Mapping[str, Meaning] = {
     "unserved-version": Meaning(
         "the apiVersion is none that Istio serves a ServiceEntry in", "networking.istio.io/v1, or v1beta1 or v1alpha3"
     ),
@@ -74,7 +74,7 @@ REFUSED: Mapping[str, Meaning] = {
 }
 """By name: what the API server refuses."""
 
-WARNED: Mapping[str, Meaning] = {
+WARNING_RULES: Mapping[str, Meaning] = {
     "addresses-required": Meaning(
         "a port of protocol TCP, or of none, has no addresses: it takes the port of every address", "list the addresses"
     ),

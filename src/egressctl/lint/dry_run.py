@@ -8,24 +8,24 @@ from functools import partial
 from typing import Any
 
 from egressctl.errors import Problem, Refused
-from egressctl.istio.mesh_objects import KINDS
-from egressctl.kube.rest import namespaced
+from egressctl.istio.mesh_objects import KIND_OF_PLURAL
+from egressctl.kube.rest import resource_path
 from egressctl.lint.manifest_files import Manifests
 from egressctl.lint.rules import Finding
-from egressctl.manifests.egress_target import TARGET_KIND, read_document
-from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render
-from egressctl.manifests.yaml_reader import Document, Path
+from egressctl.manifests.egress_target import TARGET_KIND, read_target_document
+from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render_entry
+from egressctl.manifests.yaml_reader import Document, ValuePath
 from egressctl.mesh.client import Mesh
 from egressctl.runtime.concurrency import gather
 
-ORIGIN = "istio"
-_MANAGER = "egressctl-lint"
+DRY_RUN_ORIGIN = "istio"
+_FIELD_MANAGER = "egressctl-lint"
 """The field manager of the dry runs, which no object ever has."""
-_PLURALS = {kind: plural for plural, kind in KINDS.items()}
-_STEP = re.compile(r"\[(\d+)\]|\[([^\]]+)\]|([^.\[\]]+)")
+_PLURAL_OF_KIND = {kind: plural for plural, kind in KIND_OF_PLURAL.items()}
+_FIELD_PART = re.compile(r"\[(\d+)\]|\[([^\]]+)\]|([^.\[\]]+)")
 
 
-def ask(mesh: Mesh, manifests: Manifests, namespace: str) -> list[Finding]:
+def ask_api_server(mesh: Mesh, manifests: Manifests, namespace: str) -> list[Finding]:
     """Return what the API server says of each manifest; `namespace` is that of those that do not say theirs.
 
     An EgressTarget is asked about as the entry that it makes; one that cannot be read makes none. Nothing is changed. Raises
@@ -33,61 +33,61 @@ def ask(mesh: Mesh, manifests: Manifests, namespace: str) -> list[Finding]:
     """
     documents = [document for file in manifests.files for document in file.documents]
     served = frozenset(f"{GROUP}/{version}" for version in mesh.api.served_versions(GROUP))
-    said = gather([partial(_ask, mesh, each, namespace, served) for each in documents], at_most=8)
+    said = gather([partial(_ask_about_document, mesh, each, namespace, served) for each in documents], at_most=8)
     return [finding for each in said for finding in each]
 
 
-def _ask(mesh: Mesh, document: Document, namespace: str, served: frozenset[str]) -> list[Finding]:
-    manifest = _manifest(document, namespace)
+def _ask_about_document(mesh: Mesh, document: Document, namespace: str, served: frozenset[str]) -> list[Finding]:
+    manifest = _manifest_to_try(document, namespace)
     if manifest is None:
         return []
     metadata, version = manifest["metadata"], manifest.get("apiVersion")
     if isinstance(version, str) and version not in served:
         told = Problem(f"this API server does not serve {version}, but {', '.join(sorted(served))}", "apiVersion")
-        return list(refused(document, [told], namespace))
-    collection = namespaced(str(version or mesh.api_version), str(metadata["namespace"]), _PLURALS[manifest["kind"]])
+        return list(refusal_findings(document, [told], namespace))
+    collection = resource_path(str(version or mesh.api_version), str(metadata["namespace"]), _PLURAL_OF_KIND[manifest["kind"]])
     try:
-        warnings = mesh.api.try_out(collection, str(metadata.get("name") or ""), manifest, field_manager=_MANAGER)
+        warnings = mesh.api.try_out(collection, str(metadata.get("name") or ""), manifest, field_manager=_FIELD_MANAGER)
     except Refused as said:
-        return list(refused(document, said.problems, namespace))
-    return list(warned(document, warnings, namespace))
+        return list(refusal_findings(document, said.problems, namespace))
+    return list(warning_findings(document, warnings, namespace))
 
 
-def _manifest(document: Document, namespace: str) -> dict[str, Any] | None:
+def _manifest_to_try(document: Document, namespace: str) -> dict[str, Any] | None:
     value = dict(document.value)
     if value.get("kind") == TARGET_KIND:
-        target, problems = read_document(document)
+        target, problems = read_target_document(document)
         if target is None or problems:
             return None
-        return render(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
+        return render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
     metadata = value.get("metadata")
     metadata = dict(metadata) if isinstance(metadata, dict) else {}
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 
-def refused(document: Document, problems: Sequence[Problem], namespace: str) -> Iterator[Finding]:
+def refusal_findings(document: Document, problems: Sequence[Problem], namespace: str) -> Iterator[Finding]:
     """Yield what the API server refuses in a document, at its place. Pure."""
     for each in problems:
         message = f"{each.field}: {each.message}" if each.field else each.message
-        yield _finding("refused-by-server", message, document, _path(each.field), namespace)
+        yield _finding("refused-by-server", message, document, _parse_field(each.field), namespace)
 
 
-def warned(document: Document, warnings: Sequence[str], namespace: str) -> Iterator[Finding]:
+def warning_findings(document: Document, warnings: Sequence[str], namespace: str) -> Iterator[Finding]:
     """Yield what the API server warns of in a document. Pure."""
     for each in warnings:
         yield _finding("warned-by-server", each, document, (), namespace)
 
 
-def _finding(rule: str, message: str, document: Document, path: Path, namespace: str) -> Finding:
+def _finding(rule: str, message: str, document: Document, path: ValuePath, namespace: str) -> Finding:
     metadata = document.value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     if document.value.get("kind") == TARGET_KIND and path[:1] == ("spec",):
         path = ("spec", "serviceEntry", *path[1:])
     place = document.place(path or ("metadata", "name"))
     where = f"{metadata.get('namespace') or namespace}/{metadata.get('name') or '?'}"
-    return Finding(rule, message, where, origin=ORIGIN, file=place.source, line=place.line)
+    return Finding(rule, message, where, origin=DRY_RUN_ORIGIN, file=place.source, line=place.line)
 
 
-def _path(field: str) -> Path:
+def _parse_field(field: str) -> ValuePath:
     """Read a field as the API server writes it: `spec.ports[0].number`, `metadata.labels[a.b/c]`."""
-    return tuple(int(number) if number else key or name for number, key, name in _STEP.findall(field))
+    return tuple(int(number) if number else key or name for number, key, name in _FIELD_PART.findall(field))

@@ -7,35 +7,35 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.istio import interference
-from egressctl.istio.conflict import About, Clash
-from egressctl.istio.conflict_index import ByHost, Neighbours
+from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
 from egressctl.lint.checks import entry as entryrules
-from egressctl.lint.checks.api_server import refusals
-from egressctl.lint.checks.filter_chain_count import crowds
-from egressctl.lint.checks.istioctl_analyze import analysed
-from egressctl.lint.checks.stale_blocks import Known, stale
-from egressctl.lint.ignore_comments import Ignores
-from egressctl.lint.manifest_files import File, Manifests
-from egressctl.lint.rules import RULES, Finding, Linted, of_clash
-from egressctl.manifests.egress_target import TARGET_KIND, read_document
-from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read, render
-from egressctl.manifests.yaml_reader import Document, Path
-from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.lint.checks.api_server import api_server_findings
+from egressctl.lint.checks.filter_chain_count import crowded_ports
+from egressctl.lint.checks.istioctl_analyze import istioctl_findings
+from egressctl.lint.checks.stale_blocks import KnownTarget, check_stale_blocks
+from egressctl.lint.ignore_comments import IgnoreComments
+from egressctl.lint.manifest_files import ManifestFile, Manifests
+from egressctl.lint.rules import RULES, Finding, LintResult, finding_of_conflict
+from egressctl.manifests.egress_target import TARGET_KIND, read_target_document
+from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read_entry, render_entry
+from egressctl.manifests.yaml_reader import Document, ValuePath
+from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
-_AT_MOST = 3
+_MOST_PER_RULE = 3
 """So many findings of one rule about other objects are told of an entry."""
 
 
-class Base(NamedTuple):
+class ComparisonBase(NamedTuple):
     """What files are held against: what stands there, the name of the snapshot, and how to get one that has more."""
 
-    around: Surroundings
+    around: MeshObjects
     name: str
     hint: str = ""
 
 
-class Entry(NamedTuple):
+class EntryInFile(NamedTuple):
     """A ServiceEntry, or what an EgressTarget makes of one, with the document that says it."""
 
     entry: ServiceEntry
@@ -44,95 +44,100 @@ class Entry(NamedTuple):
 
     def at(self, finding: Finding) -> Finding:
         """Give a finding its place in the file; its path is that of a ServiceEntry."""
-        path: Path = finding.path or ("metadata", "name")
+        path: ValuePath = finding.path or ("metadata", "name")
         if self.document.value.get("kind") == TARGET_KIND and path[0] == "spec":
             path = ("spec", "serviceEntry", *path[1:])
         place = self.document.place(path)
         return finding._replace(file=place.source, line=place.line)
 
 
-def lint(
+def lint_files(
     manifests: Manifests,
     namespace: str,
-    known_for: Callable[[Sequence[ServiceEntry]], Sequence[Known]],
+    known_for: Callable[[Sequence[ServiceEntry]], Sequence[KnownTarget]],
     *,
     any_address: bool = False,
     allow_internal: bool = False,
-    base: Base | None = None,
+    base: ComparisonBase | None = None,
     said: Sequence[Finding] | None = None,
-) -> Linted:
+) -> LintResult:
     """Find what is wrong in manifests and between them; `namespace` is that of those that do not say theirs.
 
     `known_for` gives the targets of the catalogue that entries may be for; `base` is what the files are held against; `said` is
     what an API server said of them, in place of what is known of Istio's rules.
     """
     found = [*manifests.findings, *(said or ())]
-    entries: list[Entry] = []
+    entries: list[EntryInFile] = []
     others: dict[str, list[Manifest]] = defaultdict(list)
-    places: dict[About, list[Document]] = defaultdict(list)
+    places: dict[ObjectReference, list[Document]] = defaultdict(list)
     for document in (document for file in manifests.files for document in file.documents):
         kind = str(document.value["kind"])
         if kind == KIND:
-            entries.append(_written(document, namespace))
+            entries.append(_entry_from_manifest(document, namespace))
         elif kind == TARGET_KIND:
-            entry, problems = _target(document, namespace, any_address, allow_internal)
+            entry, problems = _entry_from_target(document, namespace, any_address, allow_internal)
             found += problems
             entries += [entry] if entry else []
         else:
-            others[kind].append(_placed(document.value, namespace))
-            places[_about(others[kind][-1])].append(document)
+            others[kind].append(_with_namespace(document.value, namespace))
+            places[_reference_to(others[kind][-1])].append(document)
     for each in entries:
-        places[About(KIND, each.entry.namespace, each.entry.name)].append(each.document)
+        places[ObjectReference(KIND, each.entry.namespace, each.entry.name)].append(each.document)
     if said is None:
-        found += _istio([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
-    found += _twice(places)
-    found += _about_entries(entries, others, places, known_for([each.entry for each in entries]))
+        found += _istio_findings([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
+    found += _duplicate_object_findings(places)
+    found += _entry_findings(entries, others, places, known_for([each.entry for each in entries]))
     if base is not None:
-        found += _changes(entries, others, places, base)
-    told = tuple(_in_order(_heeded(found, manifests.files), manifests.files))
+        found += _change_findings(entries, others, places, base)
+    told = tuple(_sort_by_place(_without_ignored(found, manifests.files), manifests.files))
     unread, hint = (base.around.unread, base.hint) if base else ((), "")
-    return Linted(told, unread, hint, entries=len(entries), files=manifests.looked_at)
+    return LintResult(told, unread, hint, entries=len(entries), files=manifests.looked_at)
 
 
-def _changes(
-    entries: Sequence[Entry],
+def _change_findings(
+    entries: Sequence[EntryInFile],
     others: Mapping[str, Sequence[Manifest]],
-    places: Mapping[About, Sequence[Document]],
-    base: Base,
+    places: Mapping[ObjectReference, Sequence[Document]],
+    base: ComparisonBase,
 ) -> Iterator[Finding]:
     """Yield what the files change around them, each at its place in a file."""
-    from egressctl.lint.snapshot_changes import changes
+    from egressctl.lint.snapshot_changes import changes_by_files
 
-    by_name = {About(KIND, each.entry.namespace, each.entry.name): each for each in entries}
-    for about, finding in changes([each.entry for each in entries], others, base.around):
+    by_name = {ObjectReference(KIND, each.entry.namespace, each.entry.name): each for each in entries}
+    for about, finding in changes_by_files([each.entry for each in entries], others, base.around):
         if finding.about and finding.about not in places:
             finding = finding._replace(hint=f"it is in {base.name} as {finding.about.namespace}/{finding.about.name}")
         if about in by_name:
-            yield _offline_hint(by_name[about].at(finding), places)
+            yield _with_offline_hint(by_name[about].at(finding), places)
         else:
             place = places[about][-1].place(("metadata", "name"))
-            yield _offline_hint(finding._replace(file=place.source, line=place.line), places)
+            yield _with_offline_hint(finding._replace(file=place.source, line=place.line), places)
 
 
-def _istio(documents: Sequence[Document], namespace: str) -> list[Finding]:
+def _istio_findings(documents: Sequence[Document], namespace: str) -> list[Finding]:
     """Return what a real API server with Istio refuses in ServiceEntries, or warns of, and what istioctl's analyzers say."""
-    return [*(finding for each in documents for finding in refusals(each, namespace)), *analysed(documents, namespace)]
+    return [
+        *(finding for each in documents for finding in api_server_findings(each, namespace)),
+        *istioctl_findings(documents, namespace),
+    ]
 
 
-def _placed(value: Mapping[str, Any], namespace: str) -> Manifest:
+def _with_namespace(value: Mapping[str, Any], namespace: str) -> Manifest:
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 
-def _written(document: Document, namespace: str) -> Entry:
-    manifest = _placed(document.value, namespace)
-    return Entry(read(manifest), manifest, document)
+def _entry_from_manifest(document: Document, namespace: str) -> EntryInFile:
+    manifest = _with_namespace(document.value, namespace)
+    return EntryInFile(read_entry(manifest), manifest, document)
 
 
-def _target(document: Document, namespace: str, any_address: bool, allow_internal: bool) -> tuple[Entry | None, list[Finding]]:
+def _entry_from_target(
+    document: Document, namespace: str, any_address: bool, allow_internal: bool
+) -> tuple[EntryInFile | None, list[Finding]]:
     """Read an EgressTarget as `create` would; one with a problem takes no part in what is said of entries."""
-    target, problems = read_document(document, any_address=any_address, allow_internal=allow_internal)
+    target, problems = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
     if target is None or problems:
         return None, [
             Finding(
@@ -145,16 +150,16 @@ def _target(document: Document, namespace: str, any_address: bool, allow_interna
             )
             for each in problems
         ]
-    manifest = render(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
-    return Entry(read(manifest), manifest, document), []
+    manifest = render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
+    return EntryInFile(read_entry(manifest), manifest, document), []
 
 
-def _about(manifest: Manifest) -> About:
+def _reference_to(manifest: Manifest) -> ObjectReference:
     metadata = manifest["metadata"]
-    return About(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
+    return ObjectReference(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
 
 
-def _twice(places: Mapping[About, Sequence[Document]]) -> Iterator[Finding]:
+def _duplicate_object_findings(places: Mapping[ObjectReference, Sequence[Document]]) -> Iterator[Finding]:
     for about, documents in places.items():
         for each in documents[1:] if about.name else ():
             place, first = each.place(("metadata", "name")), documents[0].place(("metadata", "name"))
@@ -162,49 +167,49 @@ def _twice(places: Mapping[About, Sequence[Document]]) -> Iterator[Finding]:
             yield Finding("duplicate-object", told, f"{about.namespace}/{about.name}", file=place.source, line=place.line)
 
 
-def _about_entries(
-    entries: Sequence[Entry],
+def _entry_findings(
+    entries: Sequence[EntryInFile],
     others: Mapping[str, Sequence[Manifest]],
-    places: Mapping[About, Sequence[Document]],
-    known: Sequence[Known],
+    places: Mapping[ObjectReference, Sequence[Document]],
+    known: Sequence[KnownTarget],
 ) -> Iterator[Finding]:
-    neighbours = Neighbours([each.entry for each in entries])
-    beside = _Beside(others)
+    neighbours = ConflictIndex([each.entry for each in entries])
+    beside = _OtherObjects(others)
     for each in entries:
         entry, spec = each.entry, each.manifest.get("spec")
-        found = list(entryrules.of_any(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
+        found = list(entryrules.check_entry(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
         if each.document.value.get("kind") == KIND:
-            found += entryrules.of_file(entry, each.manifest)
-        found += stale(entry, known)
-        compared = neighbours.compared(entry, entry.namespace, _AT_MOST)
-        found += [of_clash(clash, str(entry)) for clash in (*compared.clashes, *beside.in_the_way(entry))]
-        if compared.more and compared.clashes:
+            found += entryrules.check_entry_in_file(entry, each.manifest)
+        found += check_stale_blocks(entry, known)
+        compared = neighbours.conflicts_of(entry, entry.namespace, _MOST_PER_RULE)
+        found += [finding_of_conflict(clash, str(entry)) for clash in (*compared.conflicts, *beside.interference_with(entry))]
+        if compared.more and compared.conflicts:
             told = f"{compared.more} more entries compete with it, and are not told here"
-            found.append(Finding(compared.clashes[0].rule, told, str(entry), path=compared.clashes[-1].path))
-        yield from (_offline_hint(each.at(finding), places) for finding in found)
+            found.append(Finding(compared.conflicts[0].rule, told, str(entry), path=compared.conflicts[-1].path))
+        yield from (_with_offline_hint(each.at(finding), places) for finding in found)
     read_entries = [each.entry for each in entries]
-    yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowds(read_entries))
+    yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowded_ports(read_entries))
 
 
-class _Beside:
+class _OtherObjects:
     """The other objects of the files, filed under the hosts that they name."""
 
     def __init__(self, others: Mapping[str, Sequence[Manifest]]) -> None:
         self.sidecars = others.get("Sidecar", ())
-        self.originating = interference.originating(others.get("DestinationRule", ()))
-        self._routes = ByHost(others.get("VirtualService", ()), lambda each: _texts(_spec(each).get("hosts")))
-        self._rules = ByHost(others.get("DestinationRule", ()), lambda each: _texts([_spec(each).get("host")]))
-        self._exact = ByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
+        self.originating = interference.hosts_with_tls_origination(others.get("DestinationRule", ()))
+        self._routes = ManifestsByHost(others.get("VirtualService", ()), lambda each: _as_texts(_spec(each).get("hosts")))
+        self._rules = ManifestsByHost(others.get("DestinationRule", ()), lambda each: _as_texts([_spec(each).get("host")]))
+        self._exact = ManifestsByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
 
-    def in_the_way(self, entry: ServiceEntry) -> Iterator[Clash]:
+    def interference_with(self, entry: ServiceEntry) -> Iterator[EntryConflict]:
         """Yield what they do to an entry for pods of its own namespace; where one keeps one block of it, for any pods."""
         here = entry.namespace
-        yield from interference.hidden(entry, self.sidecars, here, ROOT_NAMESPACE)
-        for namespace in sorted({_about(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
-            found = interference.hidden(entry, self.sidecars, namespace, ROOT_NAMESPACE)
+        yield from interference.find_hiding_sidecars(entry, self.sidecars, here, ROOT_NAMESPACE)
+        for namespace in sorted({_reference_to(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
+            found = interference.find_hiding_sidecars(entry, self.sidecars, namespace, ROOT_NAMESPACE)
             yield from (each for each in found if each.rule == "one-block-kept")
-        yield from interference.rerouted(entry, self._routes.of(entry), here)
-        yield from interference.wrapped(entry, self._rules.of(entry), here)
+        yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)
+        yield from interference.find_wrapping_destination_rules(entry, self._rules.of(entry), here)
 
 
 def _spec(manifest: Manifest) -> Mapping[str, Any]:
@@ -212,11 +217,11 @@ def _spec(manifest: Manifest) -> Mapping[str, Any]:
     return spec if isinstance(spec, Mapping) else {}
 
 
-def _texts(value: object) -> list[str]:
+def _as_texts(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _offline_hint(finding: Finding, places: Mapping[About, Sequence[Document]]) -> Finding:
+def _with_offline_hint(finding: Finding, places: Mapping[ObjectReference, Sequence[Document]]) -> Finding:
     """Say where in the files another object stands, in place of a command that shows it on a Kubernetes cluster."""
     hint = "" if finding.hint.startswith("kubectl ") else finding.hint
     if finding.about and (there := places.get(finding.about)):
@@ -225,15 +230,15 @@ def _offline_hint(finding: Finding, places: Mapping[About, Sequence[Document]]) 
     return finding._replace(hint=hint)
 
 
-def _heeded(found: Sequence[Finding], files: Sequence[File]) -> Iterator[Finding]:
+def _without_ignored(found: Sequence[Finding], files: Sequence[ManifestFile]) -> Iterator[Finding]:
     """Yield what no comment of its file asks to pass over, and the comments that ask for nothing."""
-    ignores = {file.name: Ignores(file, RULES) for file in files}
-    yield from (each for each in found if each.file not in ignores or not ignores[each.file].cover(each))
+    ignores = {file.name: IgnoreComments(file, RULES) for file in files}
+    yield from (each for each in found if each.file not in ignores or not ignores[each.file].ignores_finding(each))
     for each in ignores.values():
         yield from each.findings
 
 
-def _in_order(found: Iterator[Finding], files: Sequence[File]) -> list[Finding]:
+def _sort_by_place(found: Iterator[Finding], files: Sequence[ManifestFile]) -> list[Finding]:
     """Sort findings by file, in the order of the files, and line."""
     order = {file.name: index for index, file in enumerate(files)}
     return sorted(found, key=lambda each: (order.get(each.file, -1), each.file, each.line or 0))

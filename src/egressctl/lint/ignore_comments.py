@@ -13,72 +13,74 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from egressctl.lint.manifest_files import File
+from egressctl.lint.manifest_files import ManifestFile
 from egressctl.lint.rules import Finding
-from egressctl.manifests.yaml_reader import Document, shown
+from egressctl.manifests.yaml_reader import Document, quote_text
 
 _COMMENT = re.compile(r"#[ \t]*egressctl:[ \t]*(?P<text>[^\r\n]*)")
-_ASKED = re.compile(r"ignore[ \t]*=[ \t]*(?P<rules>[A-Za-z0-9-]+(?:[ \t]*,[ \t]*[A-Za-z0-9-]+)*)[ \t]*(?:#.*)?")
-_ALWAYS = frozenset({"unknown-ignore"})
+_IGNORE_REQUEST = re.compile(r"ignore[ \t]*=[ \t]*(?P<rules>[A-Za-z0-9-]+(?:[ \t]*,[ \t]*[A-Za-z0-9-]+)*)[ \t]*(?:#.*)?")
+_NEVER_IGNORED = frozenset({"unknown-ignore"})
 
 Position = tuple[int, int]
 """Line and column, both from 0, as YAML's marks count."""
 
 
-class _Scope(NamedTuple):
+class _IgnoredLines(NamedTuple):
     first: int
     last: int
     rules: frozenset[str]
 
 
-class Ignores:
+class IgnoreComments:
     """What the comments of one file ask for."""
 
-    def __init__(self, file: File, rules: Collection[str]) -> None:
+    def __init__(self, file: ManifestFile, rules: Collection[str]) -> None:
         self.findings: list[Finding] = []
         """Comments that ask for no rule that there is."""
-        self._scopes: list[_Scope] = []
+        self._scopes: list[_IgnoredLines] = []
         if "egressctl:" not in file.text or file.name.endswith(".json"):
             return
         spans = [document.span for document in file.documents]
         for line, alone, text in _comments(file.text):
             asked = self._asked(text, file.name, line, rules)
             if asked:
-                self._scopes += _about(line, alone, asked, file, spans)
+                self._scopes += _lines_that_comment_ignores(line, alone, asked, file, spans)
 
-    def cover(self, finding: Finding) -> bool:
+    def ignores_finding(self, finding: Finding) -> bool:
         """Say whether a finding of this file is to be passed over."""
         line = finding.line or 0
-        return finding.rule not in _ALWAYS and any(
+        return finding.rule not in _NEVER_IGNORED and any(
             each.first <= line <= each.last and finding.rule in each.rules for each in self._scopes
         )
 
     def _asked(self, text: str, name: str, line: int, rules: Collection[str]) -> frozenset[str]:
-        found = _ASKED.fullmatch(text.strip())
+        found = _IGNORE_REQUEST.fullmatch(text.strip())
         if not found:
-            self._tell(name, line, f"{shown(text.strip())} is not understood", "write # egressctl: ignore=RULE[,RULE]")
+            self._tell(name, line, f"{quote_text(text.strip())} is not understood", "write # egressctl: ignore=RULE[,RULE]")
             return frozenset()
         asked = [each.strip() for each in found["rules"].split(",")]
         for each in asked:
             if each not in rules:
                 near = difflib.get_close_matches(each, sorted(rules), 1)
-                self._tell(name, line, f"there is no rule {shown(each)}", f"did you mean {near[0]}?" if near else "")
+                self._tell(name, line, f"there is no rule {quote_text(each)}", f"did you mean {near[0]}?" if near else "")
         return frozenset(asked) & frozenset(rules)
 
     def _tell(self, name: str, line: int, message: str, hint: str) -> None:
         self.findings.append(Finding("unknown-ignore", message, f"{name}:{line}", hint, file=name, line=line))
 
 
-def _about(line: int, alone: bool, asked: frozenset[str], file: File, spans: Sequence[tuple[int, int]]) -> Iterator[_Scope]:
+def _lines_that_comment_ignores(
+    line: int, alone: bool, asked: frozenset[str], file: ManifestFile, spans: Sequence[tuple[int, int]]
+) -> Iterator[_IgnoredLines]:
     """Yield the lines, from 1, that a comment is about."""
-    yield _Scope(line, line, asked)
+    yield _IgnoredLines(line, line, asked)
     if alone:
-        yield _Scope(line, _next_line(file.text, line), asked)
+        yield _IgnoredLines(line, _next_line(file.text, line), asked)
     lines = file.text.splitlines()
     for document, (first, last) in zip(file.documents, spans, strict=True):
         head = alone and line < first and all(_is_blank(each) for each in lines[line - 1 : first - 1])
-        if head or _in_metadata(document, line, last):
-            yield _Scope(first, last, asked)
+        if head or _is_in_metadata(document, line, last):
+            yield _IgnoredLines(first, last, asked)
 
 
 def _is_blank(line: str) -> bool:
@@ -91,7 +93,7 @@ def _next_line(text: str, line: int) -> int:
     return next((at + 1 for at in range(line, len(lines)) if not _is_blank(lines[at])), line)
 
 
-def _in_metadata(document: Document, line: int, last: int) -> bool:
+def _is_in_metadata(document: Document, line: int, last: int) -> bool:
     root = document.root
     start = document.lines.get((*root, "metadata"))
     if start is None:
@@ -103,7 +105,7 @@ def _in_metadata(document: Document, line: int, last: int) -> bool:
 
 def _comments(text: str) -> Iterator[tuple[int, bool, str]]:
     """Yield the line from 1 of each comment to egressctl, whether it stands alone on it, and what it says."""
-    scalars = sorted(_scalars(text))
+    scalars = sorted(_scalar_positions(text))
     for number, line in enumerate(text.splitlines()):
         found = _COMMENT.search(line)
         if not found or (found.start() and line[found.start() - 1] not in " \t"):
@@ -113,7 +115,7 @@ def _comments(text: str) -> Iterator[tuple[int, bool, str]]:
             yield number + 1, not line[: found.start()].strip(), found["text"]
 
 
-def _scalars(text: str) -> Iterator[tuple[Position, Position]]:
+def _scalar_positions(text: str) -> Iterator[tuple[Position, Position]]:
     """Yield where each text of a YAML document begins and ends: a `#` in there begins no comment."""
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for event in yaml.parse(text, Loader=loader):

@@ -14,7 +14,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.lint.rules import Finding
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.service_entry import GROUP, KIND
-from egressctl.manifests.yaml_reader import MAX_BYTES, Document, parse
+from egressctl.manifests.yaml_reader import MAX_BYTES, Document, parse_yaml
 
 STDIN = "stdin"
 """What standard input is called in findings."""
@@ -29,7 +29,7 @@ _MOST_BYTES = 64 * MAX_BYTES
 _TEMPLATE = "{{"
 
 
-class File(NamedTuple):
+class ManifestFile(NamedTuple):
     """A file with documents that are looked at; `name` is how the command line leads to it."""
 
     name: str
@@ -40,33 +40,33 @@ class File(NamedTuple):
 class Manifests(NamedTuple):
     """What was read: files, findings about what could not be, and how many files there were."""
 
-    files: tuple[File, ...]
+    files: tuple[ManifestFile, ...]
     findings: tuple[Finding, ...]
     looked_at: int
 
 
-def read(paths: Sequence[str]) -> Manifests:
+def read_manifest_files(paths: Sequence[str]) -> Manifests:
     """Read files, folders with all below them, and `-` for standard input.
 
     Of a folder: files with a suffix of YAML or JSON, hidden ones and hidden folders left out. Documents of other kinds are
     passed over, and so are files of a folder that do not name Istio's group or egressctl's, unless they are no YAML. Raises
     InvalidInput for a path that is not there, or a folder that may not be read.
     """
-    files: list[File] = []
+    files: list[ManifestFile] = []
     findings: list[Finding] = []
-    names = list(_names(paths))
+    names = list(_file_names(paths))
     for name, named in names:
-        text = _text(name, named, findings)
+        text = _read_text(name, named, findings)
         shown = STDIN if name == "-" else name
-        if text is not None and (documents := _documents(shown, text, named, findings)):
-            files.append(File(shown, text, documents))
+        if text is not None and (documents := _parse_documents(shown, text, named, findings)):
+            files.append(ManifestFile(shown, text, documents))
     return Manifests(tuple(files), tuple(findings), len(names))
 
 
-def of(texts: Mapping[str, str]) -> Manifests:
+def manifests_of_texts(texts: Mapping[str, str]) -> Manifests:
     """Read texts by the names of their files, as if each had been named on the command line. Pure."""
     findings: list[Finding] = []
-    files = [File(name, text, _documents(name, text, True, findings)) for name, text in texts.items()]
+    files = [ManifestFile(name, text, _parse_documents(name, text, True, findings)) for name, text in texts.items()]
     return Manifests(tuple(file for file in files if file.documents), tuple(findings), len(texts))
 
 
@@ -79,7 +79,7 @@ def is_looked_at(document: Document) -> bool:
     return kind in ISTIO_KINDS and (group == GROUP or (kind == KIND and not group))
 
 
-def _names(paths: Sequence[str]) -> Iterator[tuple[str, bool]]:
+def _file_names(paths: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Yield each file once, and whether it was named itself."""
     seen: set[str] = set()
     for path in paths:
@@ -92,13 +92,13 @@ def _names(paths: Sequence[str]) -> Iterator[tuple[str, bool]]:
         if not folder and not os.path.exists(path):
             remedy = "fetch it first, and give -" if path.startswith(("http://", "https://")) else "check the path"
             raise InvalidInput(problems=[Problem("is no file and no folder", "", remedy, path)])
-        for name in _below(path) if folder else [path]:
+        for name in _files_in_folder(path) if folder else [path]:
             if (real := os.path.realpath(name)) not in seen:
                 seen.add(real)
                 yield name, not folder
 
 
-def _below(folder: str) -> Iterator[str]:
+def _files_in_folder(folder: str) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise InvalidInput(problems=[Problem(f"cannot be read: {error.strerror or error}", "", "", str(error.filename))])
 
@@ -109,7 +109,7 @@ def _below(folder: str) -> Iterator[str]:
                 yield os.path.normpath(os.path.join(root, name))
 
 
-def _text(name: str, named: bool, findings: list[Finding]) -> str | None:
+def _read_text(name: str, named: bool, findings: list[Finding]) -> str | None:
     """Return a file's text; None where it is of no interest, or cannot be read, which is a finding."""
     try:
         if name == "-":
@@ -120,12 +120,12 @@ def _text(name: str, named: bool, findings: list[Finding]) -> str | None:
             with open(name, "rb") as file:
                 data = file.read(_MOST_BYTES)
     except (OSError, ValueError) as error:
-        findings.append(_unreadable(name, f"cannot be read: {str(getattr(error, 'strerror', '') or error).lower()}"))
+        findings.append(_unreadable_finding(name, f"cannot be read: {str(getattr(error, 'strerror', '') or error).lower()}"))
         return None
     mentions = named or any(each.encode() in data for each in _MENTIONS)
     if len(data) > MAX_BYTES:
         if mentions or len(data) == _MOST_BYTES:
-            findings.append(_unreadable(name, "is larger than 1 MiB", "split it: a manifest is a few kilobytes"))
+            findings.append(_unreadable_finding(name, "is larger than 1 MiB", "split it: a manifest is a few kilobytes"))
         return None
     try:
         text = data.decode("utf-8-sig")
@@ -134,35 +134,35 @@ def _text(name: str, named: bool, findings: list[Finding]) -> str | None:
     if "\0" not in text:
         return text
     if mentions:
-        findings.append(_unreadable(name, "is not text in UTF-8", "a manifest is YAML or JSON"))
+        findings.append(_unreadable_finding(name, "is not text in UTF-8", "a manifest is YAML or JSON"))
     return None
 
 
-def _unreadable(name: str, message: str, hint: str = "") -> Finding:
+def _unreadable_finding(name: str, message: str, hint: str = "") -> Finding:
     return Finding("unreadable-file", message, name, hint, file=name)
 
 
-def _documents(name: str, text: str, named: bool, findings: list[Finding]) -> tuple[Document, ...]:
+def _parse_documents(name: str, text: str, named: bool, findings: list[Finding]) -> tuple[Document, ...]:
     mentions = any(each in text for each in _MENTIONS)
     if not (mentions or named):
         # Settings of other tools are JSON with comments, and charts of others are templates: neither is ours to judge.
-        if _TEMPLATE not in text and not name.endswith(".json") and (wrong := _syntax(text)):
+        if _TEMPLATE not in text and not name.endswith(".json") and (wrong := _syntax_finding(text)):
             findings.append(wrong._replace(where=f"{name}:{wrong.line}", file=name))
         return ()
     try:
-        parsed = parse(text, name, any_kind=True)
+        parsed = parse_yaml(text, name, any_kind=True)
     except InvalidInput as refused:
-        findings += [_broken(each, text) for each in refused.problems]
+        findings += [_invalid_yaml_finding(each, text) for each in refused.problems]
         return ()
     wanted = tuple(each for each in parsed.documents if is_looked_at(each))
     others = [each.span for each in parsed.documents if not is_looked_at(each)]
     for each in parsed.problems:
         if not any(first <= (each.line or 0) <= last for first, last in others):
-            findings.append(_broken(each, text))
+            findings.append(_invalid_yaml_finding(each, text))
     return wanted
 
 
-def _broken(problem: Problem, text: str) -> Finding:
+def _invalid_yaml_finding(problem: Problem, text: str) -> Finding:
     place = ":".join(str(part) for part in (problem.source, problem.line) if part)
     message = f"{problem.field}: {problem.message}" if problem.field else problem.message
     if not problem.field and _TEMPLATE in text:
@@ -171,7 +171,7 @@ def _broken(problem: Problem, text: str) -> Finding:
     return Finding("invalid-yaml", message, place, problem.remedy, file=problem.source, line=problem.line)
 
 
-def _syntax(text: str) -> Finding | None:
+def _syntax_finding(text: str) -> Finding | None:
     """Return what makes a text no YAML; a tag that only its own reader knows is none of that."""
     try:
         for _ in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

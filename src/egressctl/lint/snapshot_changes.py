@@ -10,35 +10,35 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from egressctl.istio import interference
-from egressctl.istio.conflict import About, Clash
-from egressctl.istio.conflict_index import ByHost, Neighbours
-from egressctl.istio.conflicts import clashes
-from egressctl.istio.precedence import exported
-from egressctl.lint.rules import Finding, of_clash
+from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
+from egressctl.istio.conflicts import find_conflicts
+from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.lint.rules import Finding, finding_of_conflict
 from egressctl.manifests.service_entry import KIND
-from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
-_COMPARED = 200
+_MOST_COMPARED = 200
 """With so many others an entry is compared for each way to compete."""
-_TOLD = 10
+_MOST_PER_RULE = 10
 """So many findings of one rule are told of one object of the files."""
 
-_CARRYING = ("hidden-by-sidecar", "one-block-kept", "rerouted")
+_RULES_THAT_MOVE_TRAFFIC = ("hidden-by-sidecar", "one-block-kept", "rerouted")
 """What a Sidecar or a VirtualService does to an entry that changes what carries its traffic."""
 
 
-class _Told(NamedTuple):
+class _ConflictText(NamedTuple):
     """One thing that another object does, as far as it is the same before a change and after it."""
 
     rule: str
-    about: About
+    about: ObjectReference
     reason: str
     outcome: str
 
 
-def changes(
-    entries: Sequence[ServiceEntry], others: Mapping[str, Sequence[Manifest]], base: Surroundings
-) -> Iterator[tuple[About, Finding]]:
+def changes_by_files(
+    entries: Sequence[ServiceEntry], others: Mapping[str, Sequence[Manifest]], base: MeshObjects
+) -> Iterator[tuple[ObjectReference, Finding]]:
     """Yield what files change around them, each with the object of the files that does it.
 
     `entries` and `others`, by kind, are what the files say; `base` is what stands there. Where an entry gets what another of
@@ -46,178 +46,187 @@ def changes(
     something to another, `returns-traffic`; else it is the rule of what stands in the way of an entry of the files.
     """
     there = {(each.namespace, each.name): each for each in base.entries}
-    wanted = [_aged(each, there.get((each.namespace, each.name))) for each in entries]
-    after = _with(base, wanted, others)
-    found = _of_entries(wanted, there, base, after)
+    wanted = [_with_live_age(each, there.get((each.namespace, each.name))) for each in entries]
+    after = _mesh_objects_after(base, wanted, others)
+    found = _changes_by_entries(wanted, there, base, after)
     ours = {(each.namespace, each.name) for each in wanted}
     kept = [each for each in base.entries if (each.namespace, each.name) not in ours]
-    yield from _limited((*found, *_of_sidecars(others.get("Sidecar", ()), kept, base, after), *_of_routes(others, kept, base)))
+    yield from _limit_per_rule(
+        (*found, *_changes_by_sidecars(others.get("Sidecar", ()), kept, base, after), *_changes_by_routing(others, kept, base))
+    )
 
 
-def _aged(entry: ServiceEntry, there: ServiceEntry | None) -> ServiceEntry:
+def _with_live_age(entry: ServiceEntry, there: ServiceEntry | None) -> ServiceEntry:
     return replace(entry, created=there.created) if there and not entry.created else entry
 
 
-def _with(base: Surroundings, entries: Sequence[ServiceEntry], others: Mapping[str, Sequence[Manifest]]) -> Surroundings:
+def _mesh_objects_after(
+    base: MeshObjects, entries: Sequence[ServiceEntry], others: Mapping[str, Sequence[Manifest]]
+) -> MeshObjects:
     """Return what stands there once the files are applied."""
     names = {(each.namespace, each.name) for each in entries}
     return replace(
         base,
         entries=(*(each for each in base.entries if (each.namespace, each.name) not in names), *entries),
-        sidecars=_merged(base.sidecars, others.get("Sidecar", ())),
-        virtual_services=_merged(base.virtual_services, others.get("VirtualService", ())),
-        destination_rules=_merged(base.destination_rules, others.get("DestinationRule", ())),
+        sidecars=_merge_manifests(base.sidecars, others.get("Sidecar", ())),
+        virtual_services=_merge_manifests(base.virtual_services, others.get("VirtualService", ())),
+        destination_rules=_merge_manifests(base.destination_rules, others.get("DestinationRule", ())),
     )
 
 
-def _merged(there: Sequence[Manifest], new: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    names = {_about(each) for each in new}
-    return (*(each for each in there if _about(each) not in names), *new)
+def _merge_manifests(there: Sequence[Manifest], new: Sequence[Manifest]) -> tuple[Manifest, ...]:
+    names = {_reference_to(each) for each in new}
+    return (*(each for each in there if _reference_to(each) not in names), *new)
 
 
-def _of_entries(
+def _changes_by_entries(
     wanted: Sequence[ServiceEntry],
     there: Mapping[tuple[str, str], ServiceEntry],
-    base: Surroundings,
-    after: Surroundings,
-) -> Iterator[tuple[About, Finding]]:
-    before_all, after_all = _World(base), _World(after)
-    ours = {About(KIND, each.namespace, each.name) for each in wanted}
+    base: MeshObjects,
+    after: MeshObjects,
+) -> Iterator[tuple[ObjectReference, Finding]]:
+    before_all, after_all = _MeshIndex(base), _MeshIndex(after)
+    ours = {ObjectReference(KIND, each.namespace, each.name) for each in wanted}
     for entry in wanted:
-        me, old = About(KIND, entry.namespace, entry.name), there.get((entry.namespace, entry.name))
-        before = _by_text(before_all.around(old) if old else ())
-        now = _by_text(after_all.around(entry))
+        me, old = ObjectReference(KIND, entry.namespace, entry.name), there.get((entry.namespace, entry.name))
+        before = _conflicts_by_text(before_all.around(old) if old else ())
+        now = _conflicts_by_text(after_all.around(entry))
         # What files do to each other is told without any snapshot.
         for clash in (clash for key, clash in now.items() if key not in before and clash.about not in ours):
             rule = "takes-traffic" if clash.winner == str(entry) else clash.rule
-            yield me, of_clash(clash._replace(rule=rule), str(entry))
+            yield me, finding_of_conflict(clash._replace(rule=rule), str(entry))
         for clash in (clash for key, clash in before.items() if key not in now):
             still = any(clash[:2] == each[:2] and clash.winner == each.winner for each in now.values())
             if clash.winner == str(entry) and not still:
-                yield me, _returned(clash, str(entry))
+                yield me, _returns_traffic_finding(clash, str(entry))
 
 
-class _World:
+class _MeshIndex:
     """What stands around entries, filed for many of them."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: MeshObjects) -> None:
         self._around = around
-        self._neighbours = Neighbours(around.entries)
+        self._neighbours = ConflictIndex(around.entries)
         self._by_name = {(each.namespace, each.name): each for each in around.entries}
-        self._routes = ByHost(around.virtual_services, lambda each: _hosts(each, "hosts"))
-        self._rules = ByHost(around.destination_rules, lambda each: _hosts(each, "host"))
+        self._routes = ManifestsByHost(around.virtual_services, lambda each: _hosts_in_spec(each, "hosts"))
+        self._rules = ManifestsByHost(around.destination_rules, lambda each: _hosts_in_spec(each, "host"))
 
-    def around(self, entry: ServiceEntry) -> Iterator[Clash]:
+    def around(self, entry: ServiceEntry) -> Iterator[EntryConflict]:
         """Yield what others do to an entry for pods of its namespace, and which of one host those of another's get."""
         here = entry.namespace
-        for clash in self._neighbours.compared(entry, here, _COMPARED).clashes:
+        for clash in self._neighbours.conflicts_of(entry, here, _MOST_COMPARED).conflicts:
             yield clash
             if clash.rule == "same-host" and clash.about.namespace != here:
                 other = self._by_name[clash.about.namespace, clash.about.name]
-                yield from (each for each in clashes(entry, [other], other.namespace) if each.rule == "same-host")
-        yield from interference.services_inside(entry, self._around.services)
-        yield from interference.hidden(entry, self._around.sidecars, here, self._around.root)
-        yield from interference.rerouted(entry, self._routes.of(entry), here)
-        yield from interference.wrapped(entry, self._rules.of(entry), here)
+                yield from (each for each in find_conflicts(entry, [other], other.namespace) if each.rule == "same-host")
+        yield from interference.find_services_inside_blocks(entry, self._around.services)
+        yield from interference.find_hiding_sidecars(entry, self._around.sidecars, here, self._around.root)
+        yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)
+        yield from interference.find_wrapping_destination_rules(entry, self._rules.of(entry), here)
 
 
-def _of_sidecars(
-    new: Sequence[Manifest], kept: Sequence[ServiceEntry], base: Surroundings, after: Surroundings
-) -> Iterator[tuple[About, Finding]]:
+def _changes_by_sidecars(
+    new: Sequence[Manifest], kept: Sequence[ServiceEntry], base: MeshObjects, after: MeshObjects
+) -> Iterator[tuple[ObjectReference, Finding]]:
     """Yield what Sidecars of the files do to entries that stand there, for the pods that they are for.
 
     The mesh's own is for the pods of every namespace that has none. What it leaves them of an entry depends on whether that is
     of their own namespace: one other namespace stands for all.
     """
-    having = {_about(each).namespace for each in after.sidecars if not _selects(each)}
+    having = {_reference_to(each).namespace for each in after.sidecars if not _has_workload_selector(each)}
     for sidecar in new:
-        me = _about(sidecar)
+        me = _reference_to(sidecar)
         if sidecar in base.sidecars:
             continue
-        general = me.namespace == base.root and not _selects(sidecar)
+        general = me.namespace == base.root and not _has_workload_selector(sidecar)
         places = [each for each in sorted(base.namespaces) if each == me.namespace or each not in having] if general else []
         for entry in kept:
-            for namespace in _standing_for(places, entry) if general else [me.namespace]:
-                if exported(entry, namespace):
-                    olds, news = (_for(namespace, each.sidecars, base.root) for each in (base, after))
-                    before = _by_text(interference.hidden(entry, olds, namespace, base.root))
-                    now = _by_text(interference.hidden(entry, news, namespace, base.root))
-                    yield from _taken(me, entry, before, now)
+            for namespace in _example_namespaces(places, entry) if general else [me.namespace]:
+                if is_exported_to_namespace(entry, namespace):
+                    olds, news = (_sidecars_for_namespace(namespace, each.sidecars, base.root) for each in (base, after))
+                    before = _conflicts_by_text(interference.find_hiding_sidecars(entry, olds, namespace, base.root))
+                    now = _conflicts_by_text(interference.find_hiding_sidecars(entry, news, namespace, base.root))
+                    yield from _changes_to_entry(me, entry, before, now)
 
 
-def _standing_for(namespaces: Sequence[str], entry: ServiceEntry) -> list[str]:
+def _example_namespaces(namespaces: Sequence[str], entry: ServiceEntry) -> list[str]:
     """Return the entry's own namespace, where it is among them, and one other that sees the entry."""
     own = [each for each in namespaces if each == entry.namespace]
-    return own + [each for each in namespaces if each != entry.namespace and exported(entry, each)][:1]
+    return own + [each for each in namespaces if each != entry.namespace and is_exported_to_namespace(entry, each)][:1]
 
 
-def _selects(sidecar: Manifest) -> bool:
+def _has_workload_selector(sidecar: Manifest) -> bool:
     spec = sidecar.get("spec")
     return isinstance(spec, Mapping) and bool(spec.get("workloadSelector"))
 
 
-def _for(namespace: str, sidecars: Sequence[Manifest], root: str) -> list[Manifest]:
-    return [each for each in sidecars if _about(each).namespace in (namespace, root)]
+def _sidecars_for_namespace(namespace: str, sidecars: Sequence[Manifest], root: str) -> list[Manifest]:
+    return [each for each in sidecars if _reference_to(each).namespace in (namespace, root)]
 
 
-def _of_routes(
-    others: Mapping[str, Sequence[Manifest]], kept: Sequence[ServiceEntry], base: Surroundings
-) -> Iterator[tuple[About, Finding]]:
+def _changes_by_routing(
+    others: Mapping[str, Sequence[Manifest]], kept: Sequence[ServiceEntry], base: MeshObjects
+) -> Iterator[tuple[ObjectReference, Finding]]:
     """Yield what VirtualServices and DestinationRules of the files do to entries that stand there."""
     for kind, there, acting in (
-        ("VirtualService", base.virtual_services, interference.rerouted),
-        ("DestinationRule", base.destination_rules, interference.wrapped),
+        ("VirtualService", base.virtual_services, interference.find_rerouting_virtual_services),
+        ("DestinationRule", base.destination_rules, interference.find_wrapping_destination_rules),
     ):
-        olds = {_about(each): each for each in there}
+        olds = {_reference_to(each): each for each in there}
         for manifest in others.get(kind, ()):
-            me = _about(manifest)
+            me = _reference_to(manifest)
             old = [olds[me]] if me in olds else []
             for entry in kept:
                 places = dict.fromkeys((entry.namespace, me.namespace))
-                before = _by_text(clash for place in places for clash in acting(entry, old, place))
-                now = _by_text(clash for place in places for clash in acting(entry, [manifest], place))
-                yield from _taken(me, entry, before, now)
+                before = _conflicts_by_text(clash for place in places for clash in acting(entry, old, place))
+                now = _conflicts_by_text(clash for place in places for clash in acting(entry, [manifest], place))
+                yield from _changes_to_entry(me, entry, before, now)
 
 
-def _taken(
-    me: About, entry: ServiceEntry, before: Mapping[_Told, Clash], now: Mapping[_Told, Clash]
-) -> Iterator[tuple[About, Finding]]:
+def _changes_to_entry(
+    me: ObjectReference,
+    entry: ServiceEntry,
+    before: Mapping[_ConflictText, EntryConflict],
+    now: Mapping[_ConflictText, EntryConflict],
+) -> Iterator[tuple[ObjectReference, Finding]]:
     for clash in (clash for key, clash in now.items() if key not in before and clash.about == me):
-        rule = "takes-traffic" if clash.rule in _CARRYING else clash.rule
-        yield me, of_clash(clash._replace(rule=rule), str(entry))
+        rule = "takes-traffic" if clash.rule in _RULES_THAT_MOVE_TRAFFIC else clash.rule
+        yield me, finding_of_conflict(clash._replace(rule=rule), str(entry))
     for clash in (clash for key, clash in before.items() if key not in now and clash.about == me):
-        if clash.rule in _CARRYING and not any(each.rule == clash.rule and each.about == me for each in now.values()):
-            yield me, _returned(clash, str(entry))
+        if clash.rule in _RULES_THAT_MOVE_TRAFFIC and not any(
+            each.rule == clash.rule and each.about == me for each in now.values()
+        ):
+            yield me, _returns_traffic_finding(clash, str(entry))
 
 
-def _returned(clash: Clash, where: str) -> Finding:
-    told = of_clash(clash._replace(rule="returns-traffic"), where)
+def _returns_traffic_finding(clash: EntryConflict, where: str) -> Finding:
+    told = finding_of_conflict(clash._replace(rule="returns-traffic"), where)
     return told._replace(message=f"this ends with the change: {told.message}", path=())
 
 
-def _limited(found: Iterable[tuple[About, Finding]]) -> Iterator[tuple[About, Finding]]:
+def _limit_per_rule(found: Iterable[tuple[ObjectReference, Finding]]) -> Iterator[tuple[ObjectReference, Finding]]:
     """Pass so many findings of one rule about one object on, and say of the rest how many they are."""
-    counts: dict[tuple[About, str], int] = {}
+    counts: dict[tuple[ObjectReference, str], int] = {}
     for me, finding in found:
         key = (me, finding.rule)
         counts[key] = counts.get(key, 0) + 1
-        if counts[key] <= _TOLD:
+        if counts[key] <= _MOST_PER_RULE:
             yield me, finding
     for (me, rule), count in counts.items():
-        if count > _TOLD:
-            yield me, Finding(rule, f"{count - _TOLD} more of this kind are not told here", f"{me.namespace}/{me.name}")
+        if count > _MOST_PER_RULE:
+            yield me, Finding(rule, f"{count - _MOST_PER_RULE} more of this kind are not told here", f"{me.namespace}/{me.name}")
 
 
-def _by_text(found: Iterable[Clash]) -> dict[_Told, Clash]:
-    return {_Told(each.rule, each.about, each.reason, each.outcome): each for each in found}
+def _conflicts_by_text(found: Iterable[EntryConflict]) -> dict[_ConflictText, EntryConflict]:
+    return {_ConflictText(each.rule, each.about, each.reason, each.outcome): each for each in found}
 
 
-def _about(manifest: Manifest) -> About:
+def _reference_to(manifest: Manifest) -> ObjectReference:
     metadata = manifest["metadata"]
-    return About(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
+    return ObjectReference(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
 
 
-def _hosts(manifest: Manifest, field: str) -> list[str]:
+def _hosts_in_spec(manifest: Manifest, field: str) -> list[str]:
     spec = manifest.get("spec")
     value = spec.get(field) if isinstance(spec, Mapping) else None
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]

@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from egressctl.manifests.service_entry import to_yaml
+from egressctl.manifests.service_entry import manifest_to_yaml
 from egressctl.model.entry import Manifest
 
 LIVE, MERGED = "LIVE", "MERGED"
 """The two sides, in kubectl's words: what is there, and what would be there."""
 
 
-class Difference(NamedTuple):
+class EntryDifference(NamedTuple):
     """One ServiceEntry: what is there and what would be, None for nothing, both without their managed fields."""
 
     target: str
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
     @property
     def changed(self) -> bool:
-        return written(self.live) != written(self.merged)
+        return sorted_yaml(self.live) != sorted_yaml(self.merged)
 
     @property
     def action(self) -> str:
@@ -44,21 +44,21 @@ class Difference(NamedTuple):
         return ".".join(map(str, parts))
 
 
-def written(manifest: Manifest | None) -> str:
+def sorted_yaml(manifest: Manifest | None) -> str:
     """Write one side as YAML with sorted keys, as kubectl does; empty where there is nothing."""
-    return "" if manifest is None else to_yaml(_sorted(manifest))
+    return "" if manifest is None else manifest_to_yaml(_sort_keys(manifest))
 
 
-def unified(difference: Difference) -> list[str]:
+def unified_diff_lines(difference: EntryDifference) -> list[str]:
     """Return the lines of a unified diff with three lines of context; none where there is no difference."""
     if not difference.changed:
         return []
-    live, merged = (written(each).splitlines() for each in (difference.live, difference.merged))
+    live, merged = (sorted_yaml(each).splitlines() for each in (difference.live, difference.merged))
     before, after = (f"{side}/{difference.name}" for side in (LIVE, MERGED))
     return list(difflib.unified_diff(live, merged, before, after, lineterm=""))
 
 
-def _sorted(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(each) for each in value] if isinstance(value, list) else value
+        return {key: _sort_keys(value[key]) for key in sorted(value)}
+    return [_sort_keys(each) for each in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from typing import Any
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.formats import LOCATIONS, RESOLUTIONS, is_label
 from egressctl.manifests.probes import probe_name, read_probes, url_fault
-from egressctl.manifests.problems import Findings
+from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import (
     ANNOTATION_FIELD_MANAGER,
     ANNOTATION_PROBES,
@@ -21,18 +21,18 @@ from egressctl.manifests.service_entry import (
     LABEL_TARGET,
     MANAGER,
     derived_probes,
-    read,
-    read_annotation,
+    read_entry,
+    read_probes_annotation,
 )
-from egressctl.manifests.validation import MAX_ITEMS, MOST_ADDRESSES, check
-from egressctl.manifests.yaml_reader import MAX_BYTES, Document, Path, Place, kind_of, parse, shown
+from egressctl.manifests.validation import MAX_ITEMS, MOST_ADDRESSES, check_spec
+from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, parse_yaml, quote_text
 from egressctl.model.entry import SUFFIX
 from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
 TARGET_KIND = "EgressTarget"
 
-LONGEST_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
+LONGEST_NAME_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
 """How long the name of a target of several entries may be: each entry's is a label."""
 
 _ENTRY_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
@@ -46,7 +46,7 @@ _PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
 
-def entries_of(targets: Iterable[Target]) -> list[Target]:
+def split_large_targets(targets: Iterable[Target]) -> list[Target]:
     """Return the targets one a ServiceEntry: what lists more addresses than an entry may hold becomes its parts (split.py)."""
     found: list[Target] = []
     for target in targets:
@@ -54,23 +54,23 @@ def entries_of(targets: Iterable[Target]) -> list[Target]:
             found.append(target)
             continue
         # Few targets need it.
-        from egressctl.manifests.split import parts
+        from egressctl.manifests.split import split_target
 
-        found += parts(target)
+        found += split_target(target)
     return found
 
 
-def load(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
+def load_targets(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
     """Read every EgressTarget and every plain ServiceEntry of a YAML text, Lists included.
 
     `source` names the text in problems. Raises InvalidInput with all problems of all documents.
     """
-    parsed = parse(text, source)
+    parsed = parse_yaml(text, source)
     problems = list(parsed.problems)
     targets: list[Target] = []
     first: dict[tuple[str | None, str], int | None] = {}
     for document in parsed.documents:
-        target, wrong = read_document(document, any_address=any_address, allow_internal=allow_internal)
+        target, wrong = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
         problems += wrong
         if target:
             targets.append(target)
@@ -85,16 +85,16 @@ def load(text: str, source: str, *, any_address: bool = False, allow_internal: b
     return targets
 
 
-def read_document(
+def read_target_document(
     document: Document, *, any_address: bool = False, allow_internal: bool = False
 ) -> tuple[Target | None, list[Problem]]:
     """Read one EgressTarget or ServiceEntry, with all its problems; no target where not even its name can be said."""
-    found = Findings(document.place)
-    target = _target(document, found, any_address, allow_internal)
+    found = ProblemCollector(document.place)
+    target = _read_target(document, found, any_address, allow_internal)
     return target, found.problems
 
 
-def read_file(path: str) -> str:
+def read_target_file(path: str) -> str:
     """Return the text of a file of at most 1 MiB, `-` for stdin; raise InvalidInput that says why it cannot be read."""
     source = "stdin" if path == "-" else path
     try:
@@ -122,7 +122,7 @@ def read_file(path: str) -> str:
     return text
 
 
-def from_flags(
+def target_from_flags(
     name: str,
     *,
     hosts: Sequence[str],
@@ -141,22 +141,22 @@ def from_flags(
     """
     flags = {"hosts": "--host", "addresses": "--address", "ports": "--port", "exportTo": "--export-to"}
 
-    def where(path: Path) -> Place:
+    def where(path: ValuePath) -> InputPlace:
         top = str(path[0]) if path else ""
-        return Place(flags.get(top, f"--{top}" if top else ""))
+        return InputPlace(flags.get(top, f"--{top}" if top else ""))
 
-    found = Findings(where)
+    found = ProblemCollector(where)
     spec: dict[str, Any] = {"hosts": list(hosts)}
     if addresses:
-        spec["addresses"] = _split(addresses)
-    spec["ports"] = [port for text in ports if (port := _port(found, text))]
+        spec["addresses"] = _split_at_commas(addresses)
+    spec["ports"] = [port for text in ports if (port := _port_from_flag(found, text))]
     spec |= {"location": location.upper(), "resolution": resolution.upper()}
     if export_to:
-        spec["exportTo"] = _split(export_to)
-    _own_name(found, name, ("TARGET",), Place("TARGET"))
-    _name_of_several(found, name, spec, Place("TARGET"))
+        spec["exportTo"] = _split_at_commas(export_to)
+    _check_target_name(found, name, ("TARGET",), InputPlace("TARGET"))
+    _check_name_for_split(found, name, spec, InputPlace("TARGET"))
     unread = len(found.problems)
-    problems = check(spec, where=where, any_address=any_address, addresses=MOST_ADDRESSES)
+    problems = check_spec(spec, where=where, any_address=any_address, addresses=MOST_ADDRESSES)
     if unread and not spec["ports"]:
         problems = [problem for problem in problems if problem.field != "--port"]
     asked: list[Probe] = []
@@ -167,7 +167,7 @@ def from_flags(
             asked.append(Probe(probe_name(url, [probe.name for probe in asked]), url))
     if found.problems or problems:
         raise InvalidInput(problems=[*found.problems, *problems])
-    return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read({"spec": spec})))
+    return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read_entry({"spec": spec})))
 
 
 def probe_from_url(url: str, *, name: str | None = None, allow_internal: bool = False) -> Probe:
@@ -181,23 +181,25 @@ def _refusal(source: str, message: str, remedy: str = "") -> InvalidInput:
     return InvalidInput(problems=[Problem(message, "", remedy, source)])
 
 
-def _target(document: Document, found: Findings, any_address: bool, allow_internal: bool) -> Target | None:
+def _read_target(document: Document, found: ProblemCollector, any_address: bool, allow_internal: bool) -> Target | None:
     """Read one document; report what is wrong with it. None where not even its name can be said."""
-    own = _is_target(document.value, found)
+    own = _is_egress_target(document.value, found)
     if own is None:
         return None
-    name, namespace, labels, annotations = _metadata(document.value, found, own)
-    root: Path = ("spec", "serviceEntry") if own else ("spec",)
+    name, namespace, labels, annotations = _read_metadata(document.value, found, own)
+    root: ValuePath = ("spec", "serviceEntry") if own else ("spec",)
     told = len(found.problems)
-    spec = _spec(document.value, found, own)
+    spec = _read_spec(document.value, found, own)
     # Where what is published cannot be read, it is not known that the entry has no addresses.
     any_address = any_address or len(found.problems) > told
     if spec is not None:
         most = MOST_ADDRESSES if own else MAX_ITEMS
-        found.problems += check(spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most)
+        found.problems += check_spec(
+            spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most
+        )
         if own:
-            _name_of_several(found, name, spec, found.where(("metadata", "name")))
-    probes = _probes(document, found, own, allow_internal)
+            _check_name_for_split(found, name, spec, found.where(("metadata", "name")))
+    probes = _probes_of_document(document, found, own, allow_internal)
     if not name or not isinstance(spec, dict):
         return None
     kept_labels = {
@@ -208,11 +210,11 @@ def _target(document: Document, found: Findings, any_address: bool, allow_intern
     entry_name = name + SUFFIX if own else name
     return Target(
         # One of several entries that were rendered is one of its target's still.
-        name=(not own and read(document.value).part_of) or name,
+        name=(not own and read_entry(document.value).part_of) or name,
         entry_name=entry_name,
         namespace=namespace,
         spec=spec,
-        probes=derived_probes(read({"spec": spec})) if probes is None else probes,
+        probes=derived_probes(read_entry({"spec": spec})) if probes is None else probes,
         labels=kept_labels,
         annotations=kept,
         origin=_origin(document, own, probes or ()),
@@ -223,33 +225,33 @@ def _origin(document: Document, own: bool, probes: Sequence[Probe]) -> Origin:
     """Say where the target stands, and each of its probes: those of an annotation where the annotation begins."""
 
     def line(index: int) -> int | None:
-        path: Path = ("spec", "probes", index) if own else ("metadata", "annotations", ANNOTATION_PROBES)
+        path: ValuePath = ("spec", "probes", index) if own else ("metadata", "annotations", ANNOTATION_PROBES)
         return document.place(path).line
 
     name = document.place(("metadata", "name"))
     return Origin(name.source, name.line, {probe.name: line(index) for index, probe in enumerate(probes)})
 
 
-def _is_target(value: Mapping[str, Any], found: Findings) -> bool | None:
+def _is_egress_target(value: Mapping[str, Any], found: ProblemCollector) -> bool | None:
     """Tell an EgressTarget from a plain ServiceEntry; report what is neither, as None."""
     kind, version = value.get("kind"), value.get("apiVersion")
     accepted = f"accepted are {TARGET_KIND} ({API_VERSION}) and {KIND} ({_ENTRY_VERSIONS[0]})"
     if kind not in (TARGET_KIND, KIND):
-        message = f"{shown(kind)} is no kind of a target" if isinstance(kind, str) else "the document says no kind"
+        message = f"{quote_text(kind)} is no kind of a target" if isinstance(kind, str) else "the document says no kind"
         found.add(("kind",), message, accepted)
         return None
     known = (API_VERSION,) if kind == TARGET_KIND else _ENTRY_VERSIONS
     if version not in known:
-        said = f"{shown(version)} is no version of {kind}" if isinstance(version, str) else "the document says no version"
+        said = f"{quote_text(version)} is no version of {kind}" if isinstance(version, str) else "the document says no version"
         found.add(("apiVersion",), said, f"write {known[0]}")
     found.fields(value, (), ("apiVersion", "kind", "metadata", "spec") + (() if kind == TARGET_KIND else ("status",)))
     return bool(kind == TARGET_KIND)
 
 
-def _metadata(
-    value: Mapping[str, Any], found: Findings, own: bool
+def _read_metadata(
+    value: Mapping[str, Any], found: ProblemCollector, own: bool
 ) -> tuple[str, str | None, Mapping[str, str], Mapping[str, str]]:
-    path: Path = ("metadata",)
+    path: ValuePath = ("metadata",)
     if "metadata" not in value:
         found.add((*path, "name"), "the target has no name", "such as metadata: {name: wikipedia}")
         return "", None, {}, {}
@@ -259,11 +261,13 @@ def _metadata(
     if isinstance(value["metadata"], dict) and "name" not in metadata:
         found.add((*path, "name"), "the target has no name", "such as name: wikipedia")
     elif "name" in metadata and found.is_a(str, name, (*path, "name"), "a name, in quotes where it looks like something else"):
-        _own_name(found, str(name), (*path, "name"), None) if own else _entry_name(found, str(name), (*path, "name"))
+        _check_target_name(found, str(name), (*path, "name"), None) if own else _check_entry_name(
+            found, str(name), (*path, "name")
+        )
     if "namespace" in metadata and not is_label(namespace):
         found.add((*path, "namespace"), f"is no name of a namespace: {kind_of(namespace)}", "such as default")
     for field in ("labels", "annotations"):
-        found.texts(metadata, path, field)
+        found.check_texts(metadata, path, field)
     labels, annotations = (
         {k: v for k, v in m.items() if isinstance(v, str)} if isinstance(m, dict) else {}
         for m in (metadata.get("labels"), metadata.get("annotations"))
@@ -271,29 +275,32 @@ def _metadata(
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
 
 
-def _name_of_several(found: Findings, name: str, spec: object, at: Place) -> None:
+def _check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
     """Report a name that leaves no room for those of the target's several entries."""
     addresses = spec.get("addresses") if isinstance(spec, dict) else None
-    if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_TO_SPLIT:
-        told = f"{shown(name)} is too long for a target of {len(addresses)} addresses, whose several entries are called after it"
-        found.problems.append(Problem(told, at.field, f"at most {LONGEST_TO_SPLIT} characters", at.source, at.line))
+    if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
+        told = f"{quote_text(name)} is too long for a target of {len(addresses)} addresses, "
+        told += "whose several entries are called after it"
+        found.problems.append(Problem(told, at.field, f"at most {LONGEST_NAME_TO_SPLIT} characters", at.source, at.line))
 
 
-def _own_name(found: Findings, name: str, path: Path, place: Place | None) -> None:
+def _check_target_name(found: ProblemCollector, name: str, path: ValuePath, place: InputPlace | None) -> None:
     if not is_label(name) or len(name) > 63 - len(SUFFIX):
         at = place or found.where(path)
         rule = f"small letters, digits and inner hyphens, at most {63 - len(SUFFIX)}"
-        found.problems.append(Problem(f"{shown(name)} is no name of a target", at.field, rule, at.source, at.line))
+        found.problems.append(Problem(f"{quote_text(name)} is no name of a target", at.field, rule, at.source, at.line))
 
 
-def _entry_name(found: Findings, name: str, path: Path) -> None:
+def _check_entry_name(found: ProblemCollector, name: str, path: ValuePath) -> None:
     if not _SUBDOMAIN.fullmatch(name) or len(name) > 63:
         found.add(
-            path, f"{shown(name)} is no name that egressctl can use", "small letters, digits, inner hyphens and dots, at most 63"
+            path,
+            f"{quote_text(name)} is no name that egressctl can use",
+            "small letters, digits, inner hyphens and dots, at most 63",
         )
 
 
-def _spec(value: Mapping[str, Any], found: Findings, own: bool) -> Any:
+def _read_spec(value: Mapping[str, Any], found: ProblemCollector, own: bool) -> Any:
     """Give the ServiceEntry's spec, None where there is none (which is reported here)."""
     if not own:
         if value.get("spec") is None:
@@ -309,25 +316,25 @@ def _spec(value: Mapping[str, Any], found: Findings, own: bool) -> Any:
             "the target has no serviceEntry",
             "the spec of a ServiceEntry in Istio's words: hosts, addresses, ports",
         )
-    return _filled(found, spec) if "published" in spec else spec.get("serviceEntry")
+    return _with_published_addresses(found, spec) if "published" in spec else spec.get("serviceEntry")
 
 
-def _filled(found: Findings, spec: Mapping[str, Any]) -> Any:
+def _with_published_addresses(found: ProblemCollector, spec: Mapping[str, Any]) -> Any:
     """Give the ServiceEntry's spec, with the published blocks as its addresses where it names none of its own."""
     from egressctl.manifests import published
 
-    sources = published.read(found, spec["published"], ("spec", "published"))
+    sources = published.read_published(found, spec["published"], ("spec", "published"))
     entry = spec.get("serviceEntry")
-    blocks = published.addresses(sources)
+    blocks = published.addresses_of_sources(sources)
     if not isinstance(entry, dict) or "addresses" in entry or not blocks:
         return entry
     hosts = {"hosts": entry["hosts"]} if "hosts" in entry else {}
     return hosts | {"addresses": blocks} | {name: value for name, value in entry.items() if name != "hosts"}
 
 
-def _probes(document: Document, found: Findings, own: bool, allow_internal: bool) -> tuple[Probe, ...] | None:
+def _probes_of_document(document: Document, found: ProblemCollector, own: bool, allow_internal: bool) -> tuple[Probe, ...] | None:
     """Read the probes of the spec or of the annotation; None where neither is there."""
-    at: Path = ("metadata", "annotations", ANNOTATION_PROBES)
+    at: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
     spec, metadata = document.value.get("spec"), document.value.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     annotated = isinstance(annotations, dict) and ANNOTATION_PROBES in annotations
@@ -337,20 +344,20 @@ def _probes(document: Document, found: Findings, own: bool, allow_internal: bool
         return read_probes(found, spec["probes"], ("spec", "probes"), allow_internal=allow_internal)
     if not annotated or not isinstance(annotations, dict) or not isinstance(annotations[ANNOTATION_PROBES], str):
         return None
-    inner = Findings(lambda path: document.place(at + path))
-    probes = read_annotation(inner, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
+    inner = ProblemCollector(lambda path: document.place(at + path))
+    probes = read_probes_annotation(inner, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
     found.problems += inner.problems
     return probes
 
 
-def _split(texts: Sequence[str]) -> list[str]:
+def _split_at_commas(texts: Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",")]
 
 
-def _port(found: Findings, text: str) -> dict[str, Any] | None:
+def _port_from_flag(found: ProblemCollector, text: str) -> dict[str, Any] | None:
     match = _PORT_FLAG.fullmatch(text)
     if not match:
-        found.add(("ports",), f"{shown(text)} is no port", "write 443, 443/TLS or 443/TCP:tcp-port")
+        found.add(("ports",), f"{quote_text(text)} is no port", "write 443, 443/TLS or 443/TCP:tcp-port")
         return None
     number, protocol, name = int(match[1]), (match[2] or "TCP").upper(), match[3]
     return {

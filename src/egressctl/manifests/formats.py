@@ -6,7 +6,7 @@ import ipaddress
 import re
 from functools import lru_cache
 
-from egressctl.manifests.yaml_reader import shown
+from egressctl.manifests.yaml_reader import quote_text
 
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
@@ -49,7 +49,7 @@ def network(address: str) -> Network | None:
         return None
 
 
-def auto_allocated(block: Network) -> bool:
+def is_auto_allocated(block: Network) -> bool:
     """Say whether an address or block is one that Istio allocates, and no server has."""
     return any(block.version == each.version and block.subnet_of(each) for each in _AUTO_ALLOCATED)  # type: ignore[arg-type]
 
@@ -65,13 +65,13 @@ def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
     if not host.strip():
         return "the host is empty", "a DNS name such as www.wikipedia.org"
     if network(host):
-        return f"{shown(host)} is an address, not a host", "give a DNS name here, and put the address under addresses"
+        return f"{quote_text(host)} is an address, not a host", "give a DNS name here, and put the address under addresses"
     if not host.isascii():
-        return f"{shown(host)} is not written in ASCII", punycode(host)
+        return f"{quote_text(host)} is not written in ASCII", punycode(host)
     if "://" in host or "/" in host or re.search(r":[0-9]*$", host):
         inner = re.sub(r":[0-9]*$", "", re.sub(r"^[^/]*://", "", host).split("/")[0])
         right = f"write {inner}" if inner and host_fault(inner) is None else "a DNS name"
-        return f"{shown(host)} is more than a host name", f"{right}, without scheme, port or path"
+        return f"{quote_text(host)} is more than a host name", f"{right}, without scheme, port or path"
     if host == "*":
         return "the host * would name every host", "name the hosts; a wildcard stands for the first label, as in *.wikipedia.org"
     labels = host.removesuffix(".").split(".")
@@ -79,12 +79,12 @@ def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
         labels[0] = labels[0][1:] or "x"
     if any("*" in label for label in labels):
         where = "a wildcard can only stand first, as in *.wikipedia.org" if wildcard else "no wildcard can stand here"
-        return f"{shown(host)} is no host name", where
+        return f"{quote_text(host)} is no host name", where
     if len(host) > 255 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
         rule = "letters, digits and inner hyphens, at most 63 between two dots and 255 in all"
-        return f"{shown(host)} is no DNS name", rule
+        return f"{quote_text(host)} is no DNS name", rule
     if labels[-1].isdigit():
-        return f"{shown(host)} ends in a number, as no DNS name does", "put addresses under addresses"
+        return f"{quote_text(host)} ends in a number, as no DNS name does", "put addresses under addresses"
     return None
 
 
@@ -96,7 +96,7 @@ def punycode(host: str) -> str:
         return "write it in punycode (xn--...)"
 
 
-def covers(wide: str, host: str) -> bool:
+def covers_host(wide: str, host: str) -> bool:
     """Say whether a host, perhaps with a wildcard as its first label, names everything that another names."""
     wide, host = wide.lower(), host.lower()
     if not wide.startswith("*"):

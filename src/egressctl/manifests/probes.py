@@ -10,17 +10,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from egressctl.manifests.formats import host_fault, is_label, punycode
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.yaml_reader import Path, kind_of, shown
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
 from egressctl.model.probe import Expectation, Probe, Verdict
 
-MAX_URL = 2048
-MAX_PATTERN = 500
+MAX_URL_LENGTH = 2048
+MAX_PATTERN_LENGTH = 500
 
 _EXTRACT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
-def read_probes(found: Findings, value: object, path: Path = (), *, allow_internal: bool = False) -> tuple[Probe, ...]:
+def read_probes(
+    found: ProblemCollector, value: object, path: ValuePath = (), *, allow_internal: bool = False
+) -> tuple[Probe, ...]:
     """Read the probes of a target or an annotation; report every problem to `found`.
 
     `value` is `none`, or a list of mappings with url, name, expect and extract. A probe without
@@ -52,7 +54,7 @@ def read_probes(found: Findings, value: object, path: Path = (), *, allow_intern
         elif name in names:
             found.add((*at, "name"), f"two probes have the name {name}", "a name can stand only once")
         names.add(str(name))
-        result.append(Probe(str(name), url, _expectation(found, entry, at), _extract(found, entry, at)))
+        result.append(Probe(str(name), url, _read_expectation(found, entry, at), _read_extract(found, entry, at)))
     return tuple(result)
 
 
@@ -64,11 +66,11 @@ def probe_name(url: str, taken: Iterable[str] = ()) -> str:
     return next(name for n in range(1, len(names) + 2) if (name := base if n == 1 else f"{base}-{n}") not in names)
 
 
-def _expectation(found: Findings, probe: Mapping[str, Any], at: Path) -> Expectation:
+def _read_expectation(found: ProblemCollector, probe: Mapping[str, Any], at: ValuePath) -> Expectation:
     default = Expectation()
     if "expect" not in probe:
         return default
-    path: Path = (*at, "expect")
+    path: ValuePath = (*at, "expect")
     expect = found.mapping(probe["expect"], path, ("status", "via", "verdict"), "a mapping such as {status: 200}")
     status = expect.get("status", default.status)
     if status == "any":
@@ -86,8 +88,8 @@ def _expectation(found: Findings, probe: Mapping[str, Any], at: Path) -> Expecta
     return Expectation(Verdict(verdict), status, via)
 
 
-def _extract(found: Findings, probe: Mapping[str, Any], at: Path) -> dict[str, str]:
-    path: Path = (*at, "extract")
+def _read_extract(found: ProblemCollector, probe: Mapping[str, Any], at: ValuePath) -> dict[str, str]:
+    path: ValuePath = (*at, "extract")
     if "extract" not in probe or not found.is_a(dict, probe["extract"], path, "a mapping of names to regular expressions"):
         return {}
     extract: dict[str, str] = {}
@@ -106,8 +108,8 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
 
     An unbounded repetition inside another is refused, since some page makes it run for years.
     """
-    if len(pattern) > MAX_PATTERN:
-        return f"the expression has {len(pattern)} characters", f"at most {MAX_PATTERN}"
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        return f"the expression has {len(pattern)} characters", f"at most {MAX_PATTERN_LENGTH}"
     try:
         with warnings.catch_warnings():
             # Python warns of what a later version will read differently, such as a set in a set.
@@ -159,36 +161,40 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
     to the pod itself, its node, or the Kubernetes cluster, unless `allow_internal`.
     """
     example = "such as https://www.wikipedia.org"
-    if len(url) > MAX_URL:
-        return f"the URL has {len(url)} characters", f"at most {MAX_URL}"
+    if len(url) > MAX_URL_LENGTH:
+        return f"the URL has {len(url)} characters", f"at most {MAX_URL_LENGTH}"
     if " " in url or not url.isprintable():
-        return f"{shown(url)} holds a blank or a control character", "write %20 for a blank"
+        return f"{quote_text(url)} holds a blank or a control character", "write %20 for a blank"
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
-        return f"{shown(url)} has a host or port that cannot be read", example
+        return f"{quote_text(url)} has a host or port that cannot be read", example
     if parts.scheme not in ("http", "https"):
-        return f"{shown(url)} is neither http nor https", example
+        return f"{quote_text(url)} is neither http nor https", example
     if "@" in parts.netloc:
         return "the URL holds a user or a password", "leave them out: command lines stand in audit logs"
     if not host:
-        return f"{shown(url)} names no host", example
+        return f"{quote_text(url)} names no host", example
     if not host.isascii():
-        return f"the host {shown(host)} is not written in ASCII", punycode(host)
+        return f"the host {quote_text(host)} is not written in ASCII", punycode(host)
     if not url.isascii() or "\\" in url:
-        return f"{shown(url)} holds a character that no URL has", "write it as %XX"
+        return f"{quote_text(url)} holds a character that no URL has", "write it as %XX"
     if port == 0:
         return "0 is no port number", "1 to 65535"
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return _name_fault(host, allow_internal)
-    internal = any(each.version == other.version and each in other for each in _forms(address) for other in _INTERNAL_NETWORKS)
-    return None if allow_internal or not internal else _internal(host)
+        return _host_name_fault(host, allow_internal)
+    internal = any(
+        each.version == other.version and each in other for each in _address_forms(address) for other in _INTERNAL_NETWORKS
+    )
+    return None if allow_internal or not internal else _internal_host_fault(host)
 
 
-def _forms(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+def _address_forms(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
     """Give the address, and the IPv4 address that an IPv6 one may carry (mapped, compatible, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
@@ -198,20 +204,20 @@ def _forms(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[ipad
     return (address, address.sixtofour) if address.sixtofour else (address,)
 
 
-def _name_fault(host: str, allow_internal: bool) -> tuple[str, str] | None:
+def _host_name_fault(host: str, allow_internal: bool) -> tuple[str, str] | None:
     labels = host.split(".")
     if len(host) > 253 or not all(_PROBE_LABEL.fullmatch(label) for label in labels):
-        return f"{shown(host)} is no host", "a DNS name such as www.wikipedia.org"
+        return f"{quote_text(host)} is no host", "a DNS name such as www.wikipedia.org"
     if re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
-        return f"{shown(host)} is no full IPv4 address", "four numbers without leading zeros, such as 208.80.154.224"
+        return f"{quote_text(host)} is no full IPv4 address", "four numbers without leading zeros, such as 208.80.154.224"
     if allow_internal:
         return None
     if len(labels) == 1 or host in _INTERNAL_NAMES or host.endswith(_INTERNAL_SUFFIXES):
-        return _internal(host)
+        return _internal_host_fault(host)
     return None
 
 
-def _internal(host: str) -> tuple[str, str]:
+def _internal_host_fault(host: str) -> tuple[str, str]:
     return (
         f"{host} leads to the pod itself, its node or the Kubernetes cluster",
         "a host outside, or --allow-internal if that is meant",

@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from egressctl.errors import Problem
-from egressctl.manifests.yaml_reader import Path, Place, field_name, kind_of
+from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, kind_of
 
-Where = Callable[[Path], Place]
+PlaceOfPath = Callable[[ValuePath], InputPlace]
 """Says where a path of the checked value stands in what the user wrote."""
 
 
-class Findings:
+class ProblemCollector:
     """Collects problems, each with its place."""
 
-    def __init__(self, where: Where = lambda path: Place(field_name(path))) -> None:
+    def __init__(self, where: PlaceOfPath = lambda path: InputPlace(field_name(path))) -> None:
         self.where = where
         self.problems: list[Problem] = []
 
-    def add(self, path: Path, message: str, remedy: str = "") -> None:
+    def add(self, path: ValuePath, message: str, remedy: str = "") -> None:
         place = self.where(path)
         self.problems.append(Problem(message, place.field, remedy, place.source, place.line))
 
-    def is_a(self, kind: type, value: object, path: Path, expected: str) -> bool:
+    def is_a(self, kind: type, value: object, path: ValuePath, expected: str) -> bool:
         """Report a value of another kind; a boolean is no number."""
         if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
             return True
@@ -32,7 +32,7 @@ class Findings:
         self.add(path, f"is {kind_of(value)}", remedy)
         return False
 
-    def fields(self, value: Mapping[str, Any], path: Path, known: Iterable[str]) -> None:
+    def fields(self, value: Mapping[str, Any], path: ValuePath, known: Iterable[str]) -> None:
         """Report fields that are not among the known ones, and offer the nearest name."""
         known = tuple(known)
         for name in value:
@@ -42,7 +42,7 @@ class Findings:
                 remedy = f"did you mean {by_case[near[0]]}?" if near else f"known here: {', '.join(known)}"
                 self.add((*path, name), "unknown field", remedy)
 
-    def mapping(self, value: object, path: Path, known: Iterable[str], expected: str) -> Mapping[str, Any]:
+    def mapping(self, value: object, path: ValuePath, known: Iterable[str], expected: str) -> Mapping[str, Any]:
         """Give the value where it is a mapping of known fields; report otherwise, and give what can be read."""
         if not self.is_a(dict, value, path, expected):
             return {}
@@ -50,14 +50,16 @@ class Findings:
         self.fields(value, path, known)
         return value
 
-    def listed(self, value: Mapping[str, Any], path: Path, name: str, kind: type, expected: str) -> list[tuple[Path, Any]]:
+    def listed(
+        self, value: Mapping[str, Any], path: ValuePath, name: str, kind: type, expected: str
+    ) -> list[tuple[ValuePath, Any]]:
         """Give the items of a list that are of the kind, each with its path; report the others."""
         if name not in value or not self.is_a(list, value[name], (*path, name), f"a list of {expected}"):
             return []
         items = [((*path, name, index), item) for index, item in enumerate(value[name])]
         return [(at, item) for at, item in items if self.is_a(kind, item, at, f"one of {expected}")]
 
-    def texts(self, value: Mapping[str, Any], path: Path, name: str) -> None:
+    def check_texts(self, value: Mapping[str, Any], path: ValuePath, name: str) -> None:
         """Report what is no mapping of text to text."""
         if name in value and self.is_a(dict, value[name], (*path, name), "a mapping of text to text"):
             for key, text in value[name].items():

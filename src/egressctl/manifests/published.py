@@ -13,8 +13,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from egressctl.manifests.formats import network
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.yaml_reader import Path, shown
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.yaml_reader import ValuePath, quote_text
 
 PAGE = "page"
 """The format of a source that people read, and that holds no list: it says which hosts are called."""
@@ -25,18 +25,18 @@ FORMATS = (
 )
 """The formats of published lists that `catalog.formats` parses."""
 
-_FIELDS = ("url", "format", "checked", "select", "callsIn", "ranges", "retired", "note")
-_RETIRED = ("name", "block", "since", "note", "kept")
+_SOURCE_FIELDS = ("url", "format", "checked", "select", "callsIn", "ranges", "retired", "note")
+_RETIRED_FIELDS = ("name", "block", "since", "note", "kept")
 
 
-class Range(NamedTuple):
+class PublishedRange(NamedTuple):
     """A block of a published list, and what the list calls it: a site, a region, a list of its own."""
 
     name: str
     block: str
 
 
-class Retired(NamedTuple):
+class RetiredBlock(NamedTuple):
     """A block that a list named once; `kept` says that the target opens it all the same."""
 
     name: str
@@ -46,7 +46,7 @@ class Retired(NamedTuple):
     kept: bool = False
 
 
-class Source(NamedTuple):
+class PublishedSource(NamedTuple):
     """A published list: where it is, how it is read, when it was, and what it held then.
 
     `select` names the parts of it that are called (part, names); `calls_in` those that only call in, which
@@ -58,8 +58,8 @@ class Source(NamedTuple):
     checked: str
     select: tuple[tuple[str, tuple[str, ...]], ...] = ()
     calls_in: tuple[str, ...] = ()
-    ranges: tuple[Range, ...] = ()
-    retired: tuple[Retired, ...] = ()
+    ranges: tuple[PublishedRange, ...] = ()
+    retired: tuple[RetiredBlock, ...] = ()
     note: str = ""
 
     def selected(self, part: str) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class Source(NamedTuple):
         return dict(self.select).get(part, ())
 
 
-def addresses(sources: Iterable[Source]) -> list[str]:
+def addresses_of_sources(sources: Iterable[PublishedSource]) -> list[str]:
     """Return what a target opens for these sources: their ranges and the retired blocks that are kept, collapsed and sorted."""
     blocks: list[str] = []
     for source in sources:
@@ -76,7 +76,7 @@ def addresses(sources: Iterable[Source]) -> list[str]:
     return [str(block) for block in ipaddress.collapse_addresses(map(ipaddress.IPv4Network, blocks))]
 
 
-def grouped(ranges: Iterable[Range]) -> dict[str, list[str]]:
+def blocks_by_name(ranges: Iterable[PublishedRange]) -> dict[str, list[str]]:
     """Return the blocks under their names, as a file writes them: names and blocks sorted, each block once."""
     found: dict[str, set[ipaddress.IPv4Network]] = {}
     for each in ranges:
@@ -84,8 +84,8 @@ def grouped(ranges: Iterable[Range]) -> dict[str, list[str]]:
     return {name: [str(block) for block in sorted(found[name])] for name in sorted(found)}
 
 
-def as_data(source: Source) -> dict[str, Any]:
-    """Return a source as the mapping that a file holds; `read` gives the same source for it."""
+def source_as_data(source: PublishedSource) -> dict[str, Any]:
+    """Return a source as the mapping that a file holds; `read_published` gives the same source for it."""
     data: dict[str, Any] = {"url": source.url, "format": source.format, "checked": source.checked}
     if source.note:
         data["note"] = source.note
@@ -94,59 +94,59 @@ def as_data(source: Source) -> dict[str, Any]:
     if source.calls_in:
         data["callsIn"] = list(source.calls_in)
     if source.ranges:
-        data["ranges"] = grouped(source.ranges)
+        data["ranges"] = blocks_by_name(source.ranges)
     if source.retired:
-        data["retired"] = [_retired_data(each) for each in source.retired]
+        data["retired"] = [_retired_block_as_data(each) for each in source.retired]
     return data
 
 
-def _retired_data(each: Retired) -> dict[str, Any]:
+def _retired_block_as_data(each: RetiredBlock) -> dict[str, Any]:
     data: dict[str, Any] = {"name": each.name, "block": each.block, "since": each.since}
     return data | ({"note": each.note} if each.note else {}) | ({"kept": True} if each.kept else {})
 
 
-def read(found: Findings, value: object, path: Path) -> tuple[Source, ...]:
+def read_published(found: ProblemCollector, value: object, path: ValuePath) -> tuple[PublishedSource, ...]:
     """Read `spec.published`; report every problem with its path, and give what can be read."""
     if not found.is_a(list, value, path, "a list of sources, each with url, format and checked"):
         return ()
     assert isinstance(value, list)
-    return tuple(_source(found, item, (*path, index)) for index, item in enumerate(value))
+    return tuple(_read_source(found, item, (*path, index)) for index, item in enumerate(value))
 
 
-def _source(found: Findings, value: object, path: Path) -> Source:
-    source = found.mapping(value, path, _FIELDS, "a source, with url, format and checked")
+def _read_source(found: ProblemCollector, value: object, path: ValuePath) -> PublishedSource:
+    source = found.mapping(value, path, _SOURCE_FIELDS, "a source, with url, format and checked")
     for name, example in (("url", "https://..."), ("format", "lines"), ("checked", "2026-08-21")):
         if isinstance(value, dict) and name not in source:
             found.add((*path, name), f"the source has no {name}", f"such as {name}: {example}")
-    url = _text(found, source, path, "url")
+    url = _read_text(found, source, path, "url")
     if url and not re.fullmatch(r"https://[^\s/@]+(/\S*)?", url):
-        found.add((*path, "url"), f"{shown(url)} is no address of a published list", "https, without user or password")
+        found.add((*path, "url"), f"{quote_text(url)} is no address of a published list", "https, without user or password")
     known = (*FORMATS, PAGE)
     if isinstance(source.get("format"), str) and source["format"] not in known:
         near = difflib.get_close_matches(source["format"], known, 1)
         remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
-        found.add((*path, "format"), f"{shown(source['format'])} is no format that is read", remedy)
-    return Source(
+        found.add((*path, "format"), f"{quote_text(source['format'])} is no format that is read", remedy)
+    return PublishedSource(
         url=url,
-        format=_text(found, source, path, "format"),
-        checked=_day(found, source, path, "checked"),
-        select=_select(found, source, path),
-        calls_in=_names(found, source, path, "callsIn"),
-        ranges=_ranges(found, source, path),
-        retired=_retired(found, source, path),
-        note=_text(found, source, path, "note"),
+        format=_read_text(found, source, path, "format"),
+        checked=_read_day(found, source, path, "checked"),
+        select=_read_select(found, source, path),
+        calls_in=_read_names(found, source, path, "callsIn"),
+        ranges=_read_ranges(found, source, path),
+        retired=_read_retired_blocks(found, source, path),
+        note=_read_text(found, source, path, "note"),
     )
 
 
-def _text(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> str:
+def _read_text(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> str:
     text = value.get(name, "")
     return text if found.is_a(str, text, (*path, name), "text") else ""
 
 
-def _day(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> str:
-    text = _text(found, value, path, name)
+def _read_day(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> str:
+    text = _read_text(found, value, path, name)
     if text and not _is_day(text):
-        found.add((*path, name), f"{shown(text)} is no day", "write it as 2026-08-21")
+        found.add((*path, name), f"{quote_text(text)} is no day", "write it as 2026-08-21")
     return text
 
 
@@ -157,19 +157,19 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def _names(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> tuple[str, ...]:
+def _read_names(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> tuple[str, ...]:
     return tuple(item for _, item in found.listed(value, path, name, str, "names, as text"))
 
 
-def _select(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _read_select(found: ProblemCollector, source: Mapping[str, Any], path: ValuePath) -> tuple[tuple[str, tuple[str, ...]], ...]:
     at = (*path, "select")
     if "select" not in source or not found.is_a(dict, source["select"], at, "such as {direction: [ingress]}"):
         return ()
     parts: Mapping[str, Any] = source["select"]
-    return tuple((part, _names(found, parts, at, part)) for part in parts)
+    return tuple((part, _read_names(found, parts, at, part)) for part in parts)
 
 
-def _ranges(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[Range, ...]:
+def _read_ranges(found: ProblemCollector, source: Mapping[str, Any], path: ValuePath) -> tuple[PublishedRange, ...]:
     at = (*path, "ranges")
     if "ranges" not in source or not found.is_a(dict, source["ranges"], at, "a mapping of names to lists of blocks"):
         return ()
@@ -178,30 +178,30 @@ def _ranges(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[Ran
     for name in names:
         seen: set[str] = set()
         for place, block in found.listed(names, at, name, str, "blocks, as text"):
-            if _block(found, block, place, seen):
-                ranges.append(Range(name, block))
+            if _check_block(found, block, place, seen):
+                ranges.append(PublishedRange(name, block))
     return tuple(ranges)
 
 
-def _retired(found: Findings, source: Mapping[str, Any], path: Path) -> tuple[Retired, ...]:
+def _read_retired_blocks(found: ProblemCollector, source: Mapping[str, Any], path: ValuePath) -> tuple[RetiredBlock, ...]:
     retired = []
     seen: set[str] = set()
     for place, item in found.listed(source, path, "retired", dict, "blocks that the list named once"):
-        found.fields(item, place, _RETIRED)
-        block = _text(found, item, place, "block")
+        found.fields(item, place, _RETIRED_FIELDS)
+        block = _read_text(found, item, place, "block")
         kept = item.get("kept", False)
         found.is_a(bool, kept, (*place, "kept"), "true or false")
-        if _block(found, block, (*place, "block"), seen):
-            since, note = _day(found, item, place, "since"), _text(found, item, place, "note")
-            retired.append(Retired(_text(found, item, place, "name"), block, since, note, kept is True))
+        if _check_block(found, block, (*place, "block"), seen):
+            since, note = _read_day(found, item, place, "since"), _read_text(found, item, place, "note")
+            retired.append(RetiredBlock(_read_text(found, item, place, "name"), block, since, note, kept is True))
     return tuple(retired)
 
 
-def _block(found: Findings, text: str, path: Path, seen: set[str]) -> bool:
+def _check_block(found: ProblemCollector, text: str, path: ValuePath, seen: set[str]) -> bool:
     """Report what is no IPv4 block without host bits, or has been seen already."""
     block = network(text)
     if block is None or block.version != 4:
-        found.add(path, f"{shown(text)} is no block of IPv4", "such as 208.80.154.224/27")
+        found.add(path, f"{quote_text(text)} is no block of IPv4", "such as 208.80.154.224/27")
     elif str(block) != text:
         found.add(path, f"{text} is not written as a block", f"write {block}")
     elif text in seen:

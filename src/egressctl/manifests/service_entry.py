@@ -21,17 +21,17 @@ from egressctl.manifests.formats import (
     network,
 )
 from egressctl.manifests.probes import read_probes, url_fault
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.yaml_reader import Path, Place, field_name
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.entry import SUFFIX, Manifest, Port, ServiceEntry
-from egressctl.model.probe import BARE, Expectation, Probe, Target
+from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
 
 GROUP = "networking.istio.io"
 PLURAL = "serviceentries"
 KIND = "ServiceEntry"
 KIND_NAMES = ("serviceentry", "serviceentries", "se")
 """What may stand before the name of one on the command line, as with kubectl."""
-_KIND = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
+_EXACT_NAME = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
 OFFLINE_VERSION = "networking.istio.io/v1"
 """The API version to write where no Kubernetes cluster says which ones it serves."""
 
@@ -46,43 +46,43 @@ ANNOTATION_PARTS = "egressctl.dev/parts"
 """On the first of a target's several entries: the names of all of them, so that one that is gone is missed."""
 
 
-def read(manifest: Manifest) -> ServiceEntry:
+def read_entry(manifest: Manifest) -> ServiceEntry:
     """Read what a ServiceEntry says, with Istio's defaults; pass over what cannot be read, and never raise."""
-    metadata, spec = _mapping(manifest.get("metadata")), _mapping(manifest.get("spec"))
-    labels = _mapping(metadata.get("labels"))
+    metadata, spec = _as_mapping(manifest.get("metadata")), _as_mapping(manifest.get("spec"))
+    labels = _as_mapping(metadata.get("labels"))
     owned = labels.get(LABEL_MANAGED_BY) == MANAGER
     return ServiceEntry(
-        name=_text(metadata.get("name")),
-        namespace=_text(metadata.get("namespace")),
-        hosts=_texts(spec.get("hosts")),
-        addresses=_texts(spec.get("addresses")),
-        ports=_ports(spec.get("ports")),
-        resolution=_text(spec.get("resolution")) or RESOLUTIONS[0],
-        location=_text(spec.get("location")) or LOCATIONS[0],
-        export_to=_texts(spec.get("exportTo")),
-        uid=_text(metadata.get("uid")),
-        created=_text(metadata.get("creationTimestamp")),
-        run_id=_text(labels.get(LABEL_RUN_ID)) if owned else "",
+        name=_as_text(metadata.get("name")),
+        namespace=_as_text(metadata.get("namespace")),
+        hosts=_as_texts(spec.get("hosts")),
+        addresses=_as_texts(spec.get("addresses")),
+        ports=_read_ports(spec.get("ports")),
+        resolution=_as_text(spec.get("resolution")) or RESOLUTIONS[0],
+        location=_as_text(spec.get("location")) or LOCATIONS[0],
+        export_to=_as_texts(spec.get("exportTo")),
+        uid=_as_text(metadata.get("uid")),
+        created=_as_text(metadata.get("creationTimestamp")),
+        run_id=_as_text(labels.get(LABEL_RUN_ID)) if owned else "",
         owned=owned,
-        revision=_text(labels.get(LABEL_REVISION)),
-        allocated=_allocated(manifest),
-        part_of=_part_of(_text(labels.get(LABEL_TARGET)), _text(metadata.get("name"))),
-        labels=frozenset((name, _text(value)) for name, value in labels.items()),
+        revision=_as_text(labels.get(LABEL_REVISION)),
+        allocated=_allocated_addresses(manifest),
+        part_of=_target_of_name(_as_text(labels.get(LABEL_TARGET)), _as_text(metadata.get("name"))),
+        labels=frozenset((name, _as_text(value)) for name, value in labels.items()),
     )
 
 
-def _part_of(target: str, name: str) -> str:
+def _target_of_name(target: str, name: str) -> str:
     """Return the target's name where the entry's is one that an entry of it has, else ""."""
     base = target + SUFFIX
     return target if target and (name == base or name.startswith(f"{base}-")) else ""
 
 
-def _allocated(manifest: Manifest) -> tuple[str, ...]:
-    addresses = _mapping(manifest.get("status")).get("addresses")
-    return _texts([_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
+def _allocated_addresses(manifest: Manifest) -> tuple[str, ...]:
+    addresses = _as_mapping(manifest.get("status")).get("addresses")
+    return _as_texts([_as_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
 
 
-def render(
+def render_entry(
     target: Target,
     *,
     namespace: str | None,
@@ -112,7 +112,7 @@ def render(
     spec.setdefault("resolution", RESOLUTIONS[0])
     if export_to is not None:
         spec["exportTo"] = list(export_to)
-    if target.probes != derived_probes(read({"spec": spec})):
+    if target.probes != derived_probes(read_entry({"spec": spec})):
         annotations[ANNOTATION_PROBES] = probes_text(target.probes)
     if labels:
         metadata["labels"] = labels
@@ -131,20 +131,20 @@ def probes_of(manifest: Manifest, *, allow_internal: bool = False) -> tuple[Prob
 
     Raises InvalidInput where the annotation cannot be read, or asks for what is ruled out.
     """
-    metadata = _mapping(manifest.get("metadata"))
-    annotations = _mapping(metadata.get("annotations"))
+    metadata = _as_mapping(manifest.get("metadata"))
+    annotations = _as_mapping(metadata.get("annotations"))
     if ANNOTATION_PROBES not in annotations:
         return None
-    name = "/".join(part for part in (_text(metadata.get("namespace")), _text(metadata.get("name"))) if part)
-    root: Path = ("metadata", "annotations", ANNOTATION_PROBES)
-    found = Findings(lambda path: Place(field_name(root + path), f"{KIND} {name}".strip()))
-    probes = read_annotation(found, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
+    name = "/".join(part for part in (_as_text(metadata.get("namespace")), _as_text(metadata.get("name"))) if part)
+    root: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
+    found = ProblemCollector(lambda path: InputPlace(field_name(root + path), f"{KIND} {name}".strip()))
+    probes = read_probes_annotation(found, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
     if found.problems:
         raise InvalidInput(problems=found.problems)
     return probes
 
 
-def read_annotation(found: Findings, text: object, *, allow_internal: bool = False) -> tuple[Probe, ...]:
+def read_probes_annotation(found: ProblemCollector, text: object, *, allow_internal: bool = False) -> tuple[Probe, ...]:
     """Read the annotation's text as probes; report every problem to `found`, with paths from the annotation on."""
     if not found.is_a(str, text, (), "JSON as text, or none"):
         return ()
@@ -204,59 +204,59 @@ def bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     for port in ports:
         name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
         if url_fault(f"http://{host}:{port.number}") is None:
-            found[name] = Probe(name, f"{BARE}{host}:{port.number}", Expectation(status=None))
+            found[name] = Probe(name, f"{BARE_SCHEME}{host}:{port.number}", Expectation(status=None))
     return tuple(found.values())
 
 
-def named_exactly(word: str) -> str | None:
+def exact_name(word: str) -> str | None:
     """Return the name in `serviceentry/NAME`, with or without the kind's group, as kubectl takes and prints it; else None."""
-    found = _KIND.fullmatch(word)
+    found = _EXACT_NAME.fullmatch(word)
     return found["name"] if found else None
 
 
-def taken_over_by(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
+def other_field_managers(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
     """Name the field managers other than ours that own a field under `spec`, sorted."""
-    managed = _mapping(manifest.get("metadata")).get("managedFields")
-    entries = [_mapping(entry) for entry in managed] if isinstance(managed, list) else []
-    owners = {_text(entry.get("manager")) for entry in entries if "f:spec" in _mapping(entry.get("fieldsV1"))}
+    managed = _as_mapping(manifest.get("metadata")).get("managedFields")
+    entries = [_as_mapping(entry) for entry in managed] if isinstance(managed, list) else []
+    owners = {_as_text(entry.get("manager")) for entry in entries if "f:spec" in _as_mapping(entry.get("fieldsV1"))}
     return tuple(sorted(owners - {field_manager}))
 
 
 def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
     """Return an object without the API server's bookkeeping of who owns which field, as kubectl shows it."""
-    metadata = {key: value for key, value in _mapping(manifest.get("metadata")).items() if key != "managedFields"}
+    metadata = {key: value for key, value in _as_mapping(manifest.get("metadata")).items() if key != "managedFields"}
     return {**manifest, "metadata": metadata}
 
 
-def normalise(address: str) -> str | None:
+def normalise_block(address: str) -> str | None:
     """Write an address or a block as a block without host bits; None where it is neither."""
     block = network(address)
     return str(block) if block else None
 
 
-def to_yaml(manifest: Manifest) -> str:
+def manifest_to_yaml(manifest: Manifest) -> str:
     """Write a manifest as YAML: keys in their order, lists as kubectl writes them, no aliases, long lines whole.
 
     Text that some reader of YAML takes for a number, a boolean or a date is quoted.
     """
     return yaml.dump(
-        _copy(manifest), Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**31 - 1
+        _copy(manifest), Dumper=_ManifestDumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**31 - 1
     )
 
 
-class _Dumper(yaml.SafeDumper):
+class _ManifestDumper(yaml.SafeDumper):
     """Quotes what YAML 1.2 and Go take for numbers and PyYAML does not, as in `12e4567`."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
         return True
 
 
-_Dumper.add_implicit_resolver(
+_ManifestDumper.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?0[obx][0-9a-fA-F_]+$"),
     list("-+.0123456789"),
 )
-_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
+_ManifestDumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
 
 
 def _probe_value(probe: Probe) -> dict[str, Any]:
@@ -282,22 +282,22 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _as_texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()
 
 
-def _ports(value: object) -> tuple[Port, ...]:
-    items = [_mapping(item) for item in value] if isinstance(value, list | tuple) else []
+def _read_ports(value: object) -> tuple[Port, ...]:
+    items = [_as_mapping(item) for item in value] if isinstance(value, list | tuple) else []
     return tuple(
-        Port(number, _text(item.get("protocol")), _text(item.get("name")))
+        Port(number, _as_text(item.get("protocol")), _as_text(item.get("name")))
         for item in items
         if isinstance(number := item.get("number"), int) and not isinstance(number, bool)
     )

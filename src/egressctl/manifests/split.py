@@ -17,14 +17,14 @@ from egressctl.manifests.service_entry import ANNOTATION_PARTS
 from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Target
 
-_BITS = 32
+_ADDRESS_BITS = 32
 """IPv4: targets take no other addresses yet (validate.py)."""
 
-_Listed = tuple[int, str]
+_StartAndText = tuple[int, str]
 """A block's first address as a number, and the block as the target writes it."""
 
 
-def parts(target: Target) -> tuple[Target, ...]:
+def split_target(target: Target) -> tuple[Target, ...]:
     """Return the targets of one ServiceEntry each that together are this one, by their addresses; itself where it fits in one.
 
     A part is called after its range: `aws-ext-52-64-10` holds the blocks that begin in 52.64.0.0/10. Everything else in
@@ -34,7 +34,7 @@ def parts(target: Target) -> tuple[Target, ...]:
     addresses = target.spec.get("addresses") or ()
     if len(addresses) <= MAX_ITEMS:
         return (target,)
-    ranges = list(ranged(addresses))
+    ranges = list(split_into_ranges(addresses))
     names = [f"{target.entry_name}-{name}" for name, _ in ranges]
     listing = {**target.annotations, ANNOTATION_PARTS: ",".join(names)}
     return tuple(
@@ -49,13 +49,13 @@ def parts(target: Target) -> tuple[Target, ...]:
     )
 
 
-def ranged(addresses: Sequence[str], most: int = MAX_ITEMS) -> Iterator[tuple[str, list[str]]]:
+def split_into_ranges(addresses: Sequence[str], most: int = MAX_ITEMS) -> Iterator[tuple[str, list[str]]]:
     """Divide blocks into ranges of the address space with at most `most` in each, and give the name and the blocks of each.
 
     Blocks that begin at one address stay together, at most 33 where each stands once. Raises ValueError for what is no IPv4
     address or block.
     """
-    listed: list[_Listed] = []
+    listed: list[_StartAndText] = []
     for address in addresses:
         block = network(address)
         if block is None or block.version != 4:
@@ -64,24 +64,26 @@ def ranged(addresses: Sequence[str], most: int = MAX_ITEMS) -> Iterator[tuple[st
     # In the order of the addresses, a block before those within it.
     texts = dict(zip((text for _, text in listed), addresses, strict=True))
     listed.sort(key=lambda each: (each[0], int(each[1].rpartition("/")[2])))
-    for start, length, inside in _halved(listed, 0, 0, most):
-        yield _name(start, length), [texts[text] for _, text in inside]
+    for start, length, inside in _halve_range(listed, 0, 0, most):
+        yield _range_name(start, length), [texts[text] for _, text in inside]
 
 
-def _halved(listed: Sequence[_Listed], start: int, length: int, most: int) -> Iterator[tuple[int, int, Sequence[_Listed]]]:
+def _halve_range(
+    listed: Sequence[_StartAndText], start: int, length: int, most: int
+) -> Iterator[tuple[int, int, Sequence[_StartAndText]]]:
     """Give start, prefix length and blocks of each range that is not empty, by address."""
     if not listed:
         return
-    if len(listed) <= most or length == _BITS:
+    if len(listed) <= most or length == _ADDRESS_BITS:
         yield start, length, listed
         return
-    middle = start | 1 << (_BITS - 1 - length)
+    middle = start | 1 << (_ADDRESS_BITS - 1 - length)
     below = bisect_left(listed, (middle, ""))
-    yield from _halved(listed[:below], start, length + 1, most)
-    yield from _halved(listed[below:], middle, length + 1, most)
+    yield from _halve_range(listed[:below], start, length + 1, most)
+    yield from _halve_range(listed[below:], middle, length + 1, most)
 
 
-def _name(start: int, length: int) -> str:
+def _range_name(start: int, length: int) -> str:
     """Write a range as a name: as many numbers of its address as its prefix reaches into, and its length."""
     numbers = start.to_bytes(4, "big")[: -(-length // 8)]
     return "-".join(map(str, (*numbers, length)))

@@ -6,45 +6,45 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from egressctl.manifests.formats import network
-from egressctl.manifests.service_entry import ANNOTATION_PARTS, read
+from egressctl.manifests.service_entry import ANNOTATION_PARTS, read_entry
 from egressctl.model.entry import Manifest, ServiceEntry
 
 
-def grouped(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
+def group_by_target(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
     """Put the entries of one target beside one another, in the order in which the first of each stands."""
     groups: dict[object, list[Manifest]] = {}
     for manifest in manifests:
-        groups.setdefault(read(manifest).family, []).append(manifest)
+        groups.setdefault(read_entry(manifest).family, []).append(manifest)
     return list(groups.values())
 
 
-def joined(entries: Sequence[ServiceEntry]) -> list[ServiceEntry]:
+def join_by_target(entries: Sequence[ServiceEntry]) -> list[ServiceEntry]:
     """Return the entries with those of one target as one, which has the first's name and lists the addresses of all."""
     groups: dict[object, list[ServiceEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.family, []).append(entry)
-    return [_as_one(group) for group in groups.values()]
+    return [_join_entries(group) for group in groups.values()]
 
 
-def _as_one(entries: Sequence[ServiceEntry]) -> ServiceEntry:
+def _join_entries(entries: Sequence[ServiceEntry]) -> ServiceEntry:
     if len(entries) == 1:
         return entries[0]
     return replace(entries[0], addresses=tuple(dict.fromkeys(address for entry in entries for address in entry.addresses)))
 
 
-def holding(entry: ServiceEntry, others: Iterable[ServiceEntry], ip: str) -> ServiceEntry:
+def entry_that_lists(entry: ServiceEntry, others: Iterable[ServiceEntry], ip: str) -> ServiceEntry:
     """Return the entry of a target that lists an address, by its longest block: this one, or one of `others` beside it.
 
     Where none does, it is what they are together, under this one's name; the entry itself where it is the only one.
     """
-    together = [entry, *(each for each in others if each.beside(entry) and each.name != entry.name)]
+    together = [entry, *(each for each in others if each.is_same_target_as(entry) and each.name != entry.name)]
     if len(together) == 1:
         return entry
-    depths = [_depth(each, ip) for each in together]
-    return together[depths.index(max(depths))] if max(depths) >= 0 else _as_one(together)
+    depths = [_longest_prefix(each, ip) for each in together]
+    return together[depths.index(max(depths))] if max(depths) >= 0 else _join_entries(together)
 
 
-def _depth(entry: ServiceEntry, ip: str) -> int:
+def _longest_prefix(entry: ServiceEntry, ip: str) -> int:
     """Return the length of the longest of the entry's blocks that holds the address; -1 for none."""
     address = network(ip)
     if address is None:
@@ -53,7 +53,7 @@ def _depth(entry: ServiceEntry, ip: str) -> int:
     return max((block.prefixlen for block in blocks if address.subnet_of(block)), default=-1)  # type: ignore[arg-type]
 
 
-def listed(manifest: Manifest) -> tuple[str, ...]:
+def names_of_split_entries(manifest: Manifest) -> tuple[str, ...]:
     """Return the names of all entries of a target, as the first of them says; none where it is not the first, or the only one."""
     said = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_PARTS)
     return tuple(name for name in said.split(",") if name) if isinstance(said, str) else ()

@@ -22,7 +22,7 @@ MAX_NODES = 20_000
 _MAX_NUMBER = 32
 """Characters of a number; Python itself refuses to print one of more than 4,300 digits."""
 
-Path = tuple[str | int, ...]
+ValuePath = tuple[str | int, ...]
 """The way to a value: keys and indexes from the document's root."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +35,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _EXPECTED = "an EgressTarget or a ServiceEntry, which begins with `apiVersion:` and `kind:`"
 
 
-class Place(NamedTuple):
+class InputPlace(NamedTuple):
     """Where a value stands: the field as a user writes it, the input's name, and the line from 1."""
 
     field: str
@@ -43,12 +43,12 @@ class Place(NamedTuple):
     line: int | None = None
 
 
-def field_name(path: Path) -> str:
+def field_name(path: ValuePath) -> str:
     """Write a path as Kubernetes does: `spec.addresses[2]`, `metadata.labels[a.b/c]`."""
     text = ""
     for step in path:
         if isinstance(step, int) or not _PLAIN_KEY.fullmatch(step):
-            text += f"[{step if isinstance(step, int) else shown(step)[1:-1]}]"
+            text += f"[{step if isinstance(step, int) else quote_text(step)[1:-1]}]"
         else:
             text += f".{step}" if text else step
     return text
@@ -60,14 +60,14 @@ class Document:
 
     value: Mapping[str, Any]
     source: str
-    lines: Mapping[Path, int]
-    root: Path = ()
+    lines: Mapping[ValuePath, int]
+    root: ValuePath = ()
 
-    def place(self, path: Path = ()) -> Place:
+    def place(self, path: ValuePath = ()) -> InputPlace:
         """Say where a path of this document stands; for what is not there, the line of what would hold it."""
         full = self.root + path
         known = next((full[:end] for end in range(len(full), -1, -1) if full[:end] in self.lines), ())
-        return Place(field_name(full), self.source, self.lines.get(known))
+        return InputPlace(field_name(full), self.source, self.lines.get(known))
 
     @property
     def span(self) -> tuple[int, int]:
@@ -77,14 +77,14 @@ class Document:
         return min(lines), max(lines)
 
 
-class Parsed(NamedTuple):
+class ParsedYaml(NamedTuple):
     """The documents of a text, and the problems that reading alone shows (a duplicate key, a tag)."""
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
 
 
-def parse(text: str, source: str, *, any_kind: bool = False) -> Parsed:
+def parse_yaml(text: str, source: str, *, any_kind: bool = False) -> ParsedYaml:
     """Read every document of a YAML (or JSON) text; unpack Lists; skip empty documents.
 
     `source` names the text in problems. Raises InvalidInput where the text is no YAML, exceeds
@@ -94,16 +94,16 @@ def parse(text: str, source: str, *, any_kind: bool = False) -> Parsed:
         raise _refusal(source, None, "is larger than 1 MiB", "a target file is a few kilobytes")
     problems: list[Problem] = []
     documents: list[Document] = []
-    for value, lines in _values(text, source, problems):
+    for value, lines in _document_values(text, source, problems):
         if value is None:
             continue
         if isinstance(value, dict):
-            documents += _unpacked(Document(value, source, lines), problems)
+            documents += _unpack_list(Document(value, source, lines), problems)
         elif not any_kind:
             problems.append(Problem(f"the document is {kind_of(value)}", "", f"expected {_EXPECTED}", source, lines[()]))
     if not documents and not problems and not any_kind:
         raise _refusal(source, None, "holds no document", f"expected {_EXPECTED}")
-    return Parsed(tuple(documents), tuple(problems))
+    return ParsedYaml(tuple(documents), tuple(problems))
 
 
 def kind_of(value: object) -> str:
@@ -116,26 +116,26 @@ def kind_of(value: object) -> str:
         case int() | float():
             return f"the number {value}"[:60]
         case str():
-            return f"the text {shown(value)}"
+            return f"the text {quote_text(value)}"
         case list():
             return "a list"
         case _:
             return "a mapping"
 
 
-def shown(text: str) -> str:
+def quote_text(text: str) -> str:
     """Quote a text from an input for a message: in one line, without control characters, not for ever."""
     short = text if len(text) <= 80 else text[:77] + "..."
     return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in short) + '"'
 
 
-def _unpacked(document: Document, problems: list[Problem]) -> list[Document]:
+def _unpack_list(document: Document, problems: list[Problem]) -> list[Document]:
     kind, items = document.value.get("kind"), document.value.get("items")
     if not (isinstance(kind, str) and kind.endswith("List") and isinstance(items, list)):
         return [document]
     found = []
     for index, item in enumerate(items):
-        root: Path = ("items", index)
+        root: ValuePath = ("items", index)
         if isinstance(item, dict):
             found.append(Document(item, document.source, document.lines, root))
         else:
@@ -154,7 +154,7 @@ def _refusal(source: str, line: int | None, message: str, remedy: str = "") -> I
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class _FinishedValue:
     """A finished value, with what it weighs once its aliases are written out."""
 
     value: Any
@@ -164,11 +164,11 @@ class _Node:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenValue:
     """A mapping or list that is being read; `key` is the mapping's key that waits for its value."""
 
     value: dict[str, Any] | list[Any]
-    path: Path
+    path: ValuePath
     anchor: str | None
     key: str | None = None
     nodes: int = 1
@@ -182,9 +182,9 @@ class _Reader:
 
     source: str
     problems: list[Problem]
-    lines: dict[Path, int] = field(default_factory=dict)
-    stack: list[_Open] = field(default_factory=list)
-    anchors: dict[str, _Node | None] = field(default_factory=dict)
+    lines: dict[ValuePath, int] = field(default_factory=dict)
+    stack: list[_OpenValue] = field(default_factory=list)
+    anchors: dict[str, _FinishedValue | None] = field(default_factory=dict)
     """None while the anchored value is not finished, so that one that holds itself is seen."""
     nodes: int = 0
     characters: int = 0
@@ -193,10 +193,10 @@ class _Reader:
     def fail(self, line: int, message: str, remedy: str = "") -> InvalidInput:
         return _refusal(self.source, line, message, remedy)
 
-    def problem(self, path: Path, line: int, message: str, remedy: str) -> None:
+    def problem(self, path: ValuePath, line: int, message: str, remedy: str) -> None:
         self.problems.append(Problem(message, field_name(path), remedy, self.source, line))
 
-    def child_path(self) -> Path:
+    def child_path(self) -> ValuePath:
         if not self.stack:
             return ()
         top = self.stack[-1]
@@ -205,7 +205,7 @@ class _Reader:
     def awaits_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
-    def weigh(self, node: _Node, line: int) -> None:
+    def weigh(self, node: _FinishedValue, line: int) -> None:
         self.nodes += node.nodes
         self.characters += node.characters
         if self.nodes > MAX_NODES or self.characters > MAX_BYTES:
@@ -217,18 +217,18 @@ class _Reader:
     def open(self, value: dict[str, Any] | list[Any], anchor: str | None, line: int) -> None:
         if self.awaits_key():
             raise self.fail(line, f"a key is {kind_of(value)}", "keys are text")
-        self.weigh(_Node(None), line)
+        self.weigh(_FinishedValue(None), line)
         path = self.child_path()
         self.lines.setdefault(path, line)
         if anchor:
             self.anchors[anchor] = None
-        self.stack.append(_Open(value, path, anchor))
+        self.stack.append(_OpenValue(value, path, anchor))
 
     def close(self) -> None:
         done = self.stack.pop()
-        self.put(_Node(done.value, done.nodes, done.characters, done.height), done.anchor)
+        self.put(_FinishedValue(done.value, done.nodes, done.characters, done.height), done.anchor)
 
-    def put(self, node: _Node, anchor: str | None) -> None:
+    def put(self, node: _FinishedValue, anchor: str | None) -> None:
         if anchor:
             self.anchors[anchor] = node
         if not self.stack:
@@ -245,7 +245,7 @@ class _Reader:
             top.value.setdefault(str(top.key), node.value)
             top.key = None
 
-    def leaf(self, node: _Node, anchor: str | None, line: int) -> None:
+    def leaf(self, node: _FinishedValue, anchor: str | None, line: int) -> None:
         self.weigh(node, line)
         if self.awaits_key():
             if anchor:
@@ -255,7 +255,7 @@ class _Reader:
         self.lines.setdefault(self.child_path(), line)
         self.put(node, anchor)
 
-    def take_key(self, node: _Node, line: int) -> None:
+    def take_key(self, node: _FinishedValue, line: int) -> None:
         top, value = self.stack[-1], node.value
         top.nodes += node.nodes
         top.characters += node.characters
@@ -283,7 +283,7 @@ class _Reader:
         value = self.resolved(event.value, tag, event.implicit[0], line)
         if value == "<<" and event.implicit[0] and self.awaits_key():
             self.problem((*self.stack[-1].path, value), line, "merge keys are not read", "write the fields out")
-        self.leaf(_Node(value, characters=len(event.value)), event.anchor, line)
+        self.leaf(_FinishedValue(value, characters=len(event.value)), event.anchor, line)
 
     def resolved(self, text: str, tag: str | None, plain: bool, line: int) -> Any:
         if tag == "str" or (tag is None and not plain):
@@ -295,7 +295,7 @@ class _Reader:
         if tag in (None, "int", "float") and _NUMBER.fullmatch(text):
             return self.number(text, line)
         if tag is not None:
-            self.problem(self.child_path(), line, f"the tag {shown(tag)} does not fit, or is not read", "leave the tag out")
+            self.problem(self.child_path(), line, f"the tag {quote_text(tag)} does not fit, or is not read", "leave the tag out")
         return text
 
     def number(self, text: str, line: int) -> int | float:
@@ -309,7 +309,7 @@ class _Reader:
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
 
 
-def _values(text: str, source: str, problems: list[Problem]) -> Iterator[tuple[Any, dict[Path, int]]]:
+def _document_values(text: str, source: str, problems: list[Problem]) -> Iterator[tuple[Any, dict[ValuePath, int]]]:
     """Give each document's value and lines; None for an empty document."""
     line = 1
     reader = _Reader(source, problems)
@@ -328,7 +328,9 @@ def _values(text: str, source: str, problems: list[Problem]) -> Iterator[tuple[A
                 case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                     mapping = isinstance(event, yaml.MappingStartEvent)
                     if event.tag not in (None, "!", _CORE + ("map" if mapping else "seq")):
-                        reader.problem(reader.child_path(), line, f"the tag {shown(event.tag)} is not read", "leave the tag out")
+                        reader.problem(
+                            reader.child_path(), line, f"the tag {quote_text(event.tag)} is not read", "leave the tag out"
+                        )
                     reader.open({} if mapping else [], event.anchor, line)
                 case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                     reader.close()

@@ -16,26 +16,26 @@ from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_route
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.routes import RouteConfig
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, InvalidInput, NotFound, ProxyUnreadable, Refused
-from egressctl.kube.rbac import Rule, grant
-from egressctl.kube.rest import Api, namespaced
+from egressctl.kube.rbac import RbacRule, grant_command_for_right
+from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import (
     GROUP,
     LABEL_MANAGED_BY,
     MANAGER,
     PLURAL,
-    read,
+    read_entry,
 )
 from egressctl.mesh import curl, sample_pod, send_probes, socket_table
 from egressctl.mesh.proxy_admin import ask_proxy
-from egressctl.mesh.source_pod import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose
+from egressctl.mesh.source_pod import DEFAULT_SELECTOR, POD_KINDS, SourceChoice, choose_source
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.evidence import Capture, Outcome, Sent, Source
+from egressctl.model.evidence import Capture, CurlOutcome, ProbeSent, Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import KubernetesInfo
 from egressctl.runtime.concurrency import gather
 
-OURS = f"{LABEL_MANAGED_BY}={MANAGER}"
+MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 _LISTENERS = "config_dump?resource=dynamic_listeners"
 _ROUTES = "config_dump?resource=dynamic_route_configs"
@@ -71,15 +71,15 @@ class Mesh:
         found = self.api.list(self._path(namespace), label_selector=selector or None)
         return [{"apiVersion": self.api_version, "kind": "ServiceEntry", **item} for item in found["items"]]
 
-    def neighbours(self, namespace: str) -> tuple[tuple[ServiceEntry, ...], bool]:
+    def readable_entries(self, namespace: str) -> tuple[tuple[ServiceEntry, ...], bool]:
         """Return every ServiceEntry that may be read, and whether those are all of the mesh.
 
         Without the right to list all namespaces, those of the one namespace suffice to prove `open`.
         """
         try:
-            return tuple(map(read, self.entries(None))), True
+            return tuple(map(read_entry, self.entries(None))), True
         except Forbidden:
-            return tuple(map(read, self.entries(namespace))), False
+            return tuple(map(read_entry, self.entries(namespace))), False
 
     def apply(self, manifest: Manifest, *, manager: str, force: bool = False, dry_run: bool = False) -> tuple[int, Manifest]:
         """Apply a ServiceEntry server-side; return the HTTP status (201 made, 200 was there) and the object."""
@@ -101,7 +101,7 @@ class Mesh:
         return self.api.delete(path, uid=metadata["uid"], dry_run=dry_run)
 
     def _path(self, namespace: str | None, name: str | None = None) -> str:
-        return namespaced(self.api_version, namespace, PLURAL, name)
+        return resource_path(self.api_version, namespace, PLURAL, name)
 
     def _found(self, path: str) -> Manifest | None:
         """Return the object at a path, None where the API server says that there is none of that name."""
@@ -114,7 +114,7 @@ class Mesh:
 
     # Rights
 
-    def require(self, rules: Iterable[Rule], namespaces: Iterable[str]) -> None:
+    def require(self, rules: Iterable[RbacRule], namespaces: Iterable[str]) -> None:
         """Ask whether these rights are there, all at once; raise Forbidden for the first that is not."""
         for verb, resource, namespace in self.denied(rules, namespaces)[:1]:
             raise Forbidden(
@@ -122,10 +122,10 @@ class Mesh:
                 verb=verb,
                 resource=resource,
                 namespace=namespace,
-                hint=f"an administrator grants it: {grant(verb, resource, namespace, '')}",
+                hint=f"an administrator grants it: {grant_command_for_right(verb, resource, namespace, '')}",
             )
 
-    def denied(self, rules: Iterable[Rule], namespaces: Iterable[str]) -> list[tuple[str, str, str]]:
+    def denied(self, rules: Iterable[RbacRule], namespaces: Iterable[str]) -> list[tuple[str, str, str]]:
         """Return the rights that are not there: verb, resource, namespace.
 
         Where the API server does not say, nothing is held against the credentials.
@@ -158,11 +158,11 @@ class Mesh:
 
     def namespace(self, name: str) -> Manifest:
         """Return a Namespace. Raises NotFound."""
-        return self.api.get(namespaced("v1", None, "namespaces", name))
+        return self.api.get(resource_path("v1", None, "namespaces", name))
 
     def validating_webhooks(self) -> list[Manifest]:
         """List the ValidatingWebhookConfigurations."""
-        path = namespaced("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations")
+        path = resource_path("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations")
         found: list[Manifest] = self.api.list(path)["items"]
         return found
 
@@ -172,25 +172,25 @@ class Mesh:
         """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
         kind, _, name = choice.pod.rpartition("/")
         if kind in ("", *POD_KINDS) and name:
-            pod = self._found(namespaced("v1", namespace, "pods", name))
-            return choose([pod] if pod else [], choice, namespace)
+            pod = self._found(resource_path("v1", namespace, "pods", name))
+            return choose_source([pod] if pod else [], choice, namespace)
         selector = choice.selector or DEFAULT_SELECTOR
         if name:
             selector = self._workload_selector(namespace, kind, name)
-        pods = self.api.list(namespaced("v1", namespace, "pods"), label_selector=selector)["items"]
-        return choose(pods, choice, namespace)
+        pods = self.api.list(resource_path("v1", namespace, "pods"), label_selector=selector)["items"]
+        return choose_source(pods, choice, namespace)
 
     def _workload_selector(self, namespace: str, kind: str, name: str) -> str:
         if kind not in _WORKLOADS:
             raise InvalidInput(f"--pod {kind}/{name}: a pod is named as NAME, pod/NAME or deploy/NAME")
-        workload = self.api.get(namespaced("apps/v1", namespace, _WORKLOADS[kind], name))
+        workload = self.api.get(resource_path("apps/v1", namespace, _WORKLOADS[kind], name))
         labels: dict[str, str] = workload["spec"]["selector"].get("matchLabels") or {}
         return ",".join(f"{key}={value}" for key, value in labels.items())
 
     def start_source(self, namespace: str, run_id: str) -> None:
         """Make the sample's ServiceAccount and Pod; what is there already and ours stays as it is."""
-        for plural, manifest in sample_pod.manifests(namespace, run_id):
-            path = namespaced("v1", namespace, plural, sample_pod.NAME)
+        for plural, manifest in sample_pod.sample_manifests(namespace, run_id):
+            path = resource_path("v1", namespace, plural, sample_pod.NAME)
             live = self._found(path)
             if live is None:
                 self.api.apply(path, manifest, field_manager=self.field_manager)
@@ -202,18 +202,18 @@ class Mesh:
                     hint=f"name a pod: --pod NAME; or, if it may go: kubectl delete {kind} -n {namespace} {sample_pod.NAME}",
                 )
 
-    def source_objects(self, namespace: str, selector: str = OURS) -> list[tuple[str, Manifest]]:
+    def source_objects(self, namespace: str, selector: str = MANAGED_SELECTOR) -> list[tuple[str, Manifest]]:
         """List the sample's objects that egressctl made in a namespace, in the order in which they go."""
         found: list[tuple[str, Manifest]] = []
         for plural in ("pods", "serviceaccounts"):
-            items = self.api.list(namespaced("v1", namespace, plural), label_selector=selector)["items"]
+            items = self.api.list(resource_path("v1", namespace, plural), label_selector=selector)["items"]
             found += [(plural, item) for item in items]
         return found
 
     def delete_source_object(self, plural: str, manifest: Manifest) -> bool:
         """Delete exactly this object of the sample, by its UID; say whether it was still there."""
         metadata = manifest["metadata"]
-        return self.api.delete(namespaced("v1", metadata["namespace"], plural, metadata["name"]), uid=metadata["uid"])
+        return self.api.delete(resource_path("v1", metadata["namespace"], plural, metadata["name"]), uid=metadata["uid"])
 
     # The sidecar
 
@@ -238,17 +238,17 @@ class Mesh:
 
     def routes(self, source: Source, names: Iterable[str]) -> Mapping[str, RouteConfig]:
         """Read those of the sidecar's route configurations that have these names. Raises ProxyUnreadable, Forbidden."""
-        return parse_routes(self._ask_proxy(source, _named(_ROUTES, map(re.escape, names))))
+        return parse_routes(self._ask_proxy(source, _path_with_names(_ROUTES, map(re.escape, names))))
 
     def routes_of_ports(self, source: Source, ports: Iterable[int]) -> Mapping[str, RouteConfig]:
         """Read the route configurations that istiod makes for these ports. Raises ProxyUnreadable, Forbidden."""
         # `80`, and `HOST:80` for a listener of an address.
-        return parse_routes(self._ask_proxy(source, _named(_ROUTES, (f"(.*:)?{port}" for port in ports))))
+        return parse_routes(self._ask_proxy(source, _path_with_names(_ROUTES, (f"(.*:)?{port}" for port in ports))))
 
     def envoy_clusters(self, source: Source, names: Iterable[str]) -> Mapping[str, EnvoyCluster]:
         """Read those of the sidecar's Envoy clusters that have these names. Raises ProxyUnreadable, Forbidden."""
         # A dot for whatever a pattern reads otherwise: that is short, and finds at most a few more.
-        path = _named("config_dump?resource=dynamic_active_clusters", (re.sub(r"[^\w-]", ".", name) for name in names))
+        path = _path_with_names("config_dump?resource=dynamic_active_clusters", (re.sub(r"[^\w-]", ".", name) for name in names))
         return parse_envoy_clusters(self._ask_proxy(source, path))
 
     def proxy_counts(self, source: Source) -> ClusterCounts:
@@ -261,7 +261,7 @@ class Mesh:
 
     def proxy_log(self, source: Source, seconds: int) -> str:
         """Read what the sidecar has logged in the last seconds, the newest lines of it. Raises CouldNotAsk."""
-        path = namespaced("v1", source.namespace, "pods", source.pod) + "/log"
+        path = resource_path("v1", source.namespace, "pods", source.pod) + "/log"
         newest = {"sinceSeconds": str(seconds), "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
         try:
             return self.api.text(path, {"container": source.proxy or "", **newest})
@@ -274,46 +274,50 @@ class Mesh:
     # Probes
 
     def send(
-        self, source: Source, probes: Iterable[tuple[int, Probe]], limits: curl.Limits, *, alone: bool
-    ) -> list[Callable[[], list[tuple[int, Sent]]]]:
+        self, source: Source, probes: Iterable[tuple[int, Probe]], limits: curl.TransferLimits, *, alone: bool
+    ) -> list[Callable[[], list[tuple[int, ProbeSent]]]]:
         """Return one call for each exec that the numbered probes need; each gives results with their numbers.
 
         `alone` gives each probe a connection of its own. The calls never raise CouldNotAsk.
         """
         numbered = list(probes)
         silent = [(index, probe) for index, probe in numbered if probe.bare]
-        chunks = curl.chunks(((index, probe) for index, probe in numbered if not probe.bare), alone=alone)
+        chunks = curl.split_into_execs(((index, probe) for index, probe in numbered if not probe.bare), alone=alone)
         # They take longest, so they begin first.
         calls = [partial(self._open_bare, source, index, probe, next(self._execs), limits) for index, probe in silent]
         return [*calls, *(partial(self._send_chunk, source, chunk, next(self._execs), limits) for chunk in chunks)]
 
-    def _open_bare(self, source: Source, index: int, probe: Probe, number: int, limits: curl.Limits) -> list[tuple[int, Sent]]:
+    def _open_bare(
+        self, source: Source, index: int, probe: Probe, number: int, limits: curl.TransferLimits
+    ) -> list[tuple[int, ProbeSent]]:
         """Open a bare connection and hold it for a while, so that the socket table can be read meanwhile."""
         try:
-            heard, tables = send_probes.connect_watched(self.api, source, (probe.connect_ip or probe.host, probe.port), limits)
+            heard, tables = send_probes.watch_bare_connection(
+                self.api, source, (probe.connect_ip or probe.host, probe.port), limits
+            )
         except CouldNotAsk as failure:
-            return [(index, _not_sent(failure))]
-        sent = self._sent(heard, number)
+            return [(index, _failed_probe(failure))]
+        sent = self._probe_sent(heard, number)
         if sent.outcome is None or sent.capture is not Capture.UNKNOWN:
             return [(index, sent)]
-        return [(index, replace(sent, capture=_seen(tables, sent.outcome)))]
+        return [(index, replace(sent, capture=_capture_in_tables(tables, sent.outcome)))]
 
     def _send_chunk(
-        self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.Limits
-    ) -> list[tuple[int, Sent]]:
+        self, source: Source, chunk: Sequence[tuple[int, Probe]], number: int, limits: curl.TransferLimits
+    ) -> list[tuple[int, ProbeSent]]:
         try:
-            heard = send_probes.send(self.api, source, [probe for _, probe in chunk], limits)
+            heard = send_probes.send_in_one_exec(self.api, source, [probe for _, probe in chunk], limits)
         except CouldNotAsk as failure:
-            return [(index, _not_sent(failure)) for index, _ in chunk]
-        return [(index, self._sent(each, number)) for (index, _), each in zip(chunk, heard, strict=True)]
+            return [(index, _failed_probe(failure)) for index, _ in chunk]
+        return [(index, self._probe_sent(each, number)) for (index, _), each in zip(chunk, heard, strict=True)]
 
     @staticmethod
-    def _sent(heard: send_probes.Heard, number: int) -> Sent:
+    def _probe_sent(heard: send_probes.CurlReport, number: int) -> ProbeSent:
         if heard.outcome is None:
-            return Sent(None, failure=CauseCode.EVIDENCE_LOST, detail=heard.lost)
-        return Sent(heard.outcome, captured(heard.table, heard.outcome), (number, heard.outcome.local_port))
+            return ProbeSent(None, failure=CauseCode.EVIDENCE_LOST, detail=heard.lost)
+        return ProbeSent(heard.outcome, capture_of(heard.table, heard.outcome), (number, heard.outcome.local_port))
 
-    def companions(self, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.Limits) -> list[Capture]:
+    def companions(self, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits) -> list[Capture]:
         """Open a bare connection to each address, after a refusal, and say whether the sidecar took it.
 
         What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs.
@@ -322,25 +326,25 @@ class Mesh:
         for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
             part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]
             try:
-                heard = send_probes.connect(self.api, source, part, limits)
+                heard = send_probes.open_bare_connections(self.api, source, part, limits)
             except CouldNotAsk:
                 found += [Capture.UNKNOWN] * len(part)
                 continue
-            found += [captured(each.table, each.outcome) if each.outcome else Capture.UNKNOWN for each in heard]
+            found += [capture_of(each.table, each.outcome) if each.outcome else Capture.UNKNOWN for each in heard]
             waiting = [start + at for at, each in enumerate(heard) if each.outcome and each.outcome.curl_exit == _TIMED_OUT]
             again = [index for index in waiting if found[index] is Capture.UNKNOWN]
-            held = gather([partial(self._held_open, source, addresses[index], limits) for index in again], at_most=5)
+            held = gather([partial(self._capture_while_open, source, addresses[index], limits) for index in again], at_most=5)
             for index, seen in zip(again, held, strict=True):
                 found[index] = seen
         return found
 
-    def _held_open(self, source: Source, address: tuple[str, int], limits: curl.Limits) -> Capture:
+    def _capture_while_open(self, source: Source, address: tuple[str, int], limits: curl.TransferLimits) -> Capture:
         """Say whether the sidecar has the other end of a connection that stays open until curl ends it."""
         try:
-            heard, tables = send_probes.connect_watched(self.api, source, address, limits)
+            heard, tables = send_probes.watch_bare_connection(self.api, source, address, limits)
         except CouldNotAsk:
             return Capture.UNKNOWN
-        return _seen(tables, heard.outcome) if heard.outcome else Capture.UNKNOWN
+        return _capture_in_tables(tables, heard.outcome) if heard.outcome else Capture.UNKNOWN
 
     def curl_version(self, source: Source) -> str:
         """Return what the container's curl says of itself. Raises asking.NoCurl, ExecFailed, Forbidden."""
@@ -351,29 +355,29 @@ class Mesh:
         return KubernetesInfo(self.api.context, self.api.server, self.api.server_version())
 
 
-def _named(path: str, patterns: Iterable[str]) -> str:
+def _path_with_names(path: str, patterns: Iterable[str]) -> str:
     """Ask for what has a name of one of these patterns, or for all where they are too many."""
     pattern = quote("|".join(sorted(patterns)), safe="")
     # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
     return f"{path}&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else path
 
 
-def _not_sent(failure: CouldNotAsk) -> Sent:
+def _failed_probe(failure: CouldNotAsk) -> ProbeSent:
     code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
-    return Sent(None, failure=CauseCode.NO_CURL if isinstance(failure, send_probes.NoCurl) else code, detail=str(failure))
+    return ProbeSent(None, failure=CauseCode.NO_CURL if isinstance(failure, send_probes.NoCurl) else code, detail=str(failure))
 
 
-def _seen(tables: Iterable[str], outcome: Outcome) -> Capture:
+def _capture_in_tables(tables: Iterable[str], outcome: CurlOutcome) -> Capture:
     """Say what the first of several socket tables shows that shows anything."""
-    seen = {captured(table, outcome) for table in tables}
+    seen = {capture_of(table, outcome) for table in tables}
     return next((each for each in (Capture.CAPTURED, Capture.NOT_CAPTURED) if each in seen), Capture.UNKNOWN)
 
 
-def captured(table: str, outcome: Outcome) -> Capture:
+def capture_of(table: str, outcome: CurlOutcome) -> Capture:
     """Say whether the sidecar had the other end of the connection that curl reports."""
     if not outcome.local_port or not outcome.remote_ip:
         return Capture.UNKNOWN
-    return socket_table.captured(
+    return socket_table.capture_in_table(
         table,
         local_ip=outcome.local_ip,
         local_port=outcome.local_port,
@@ -389,6 +393,6 @@ def kubectl_delete(manifest: Manifest | dict[str, Any]) -> str:
     return f"kubectl delete {kind} -n {metadata.get('namespace', 'default')} {metadata['name']}"
 
 
-def look_up(mesh: Mesh, places: Sequence[tuple[str, str]]) -> list[Manifest | None]:
+def look_up_entries(mesh: Mesh, places: Sequence[tuple[str, str]]) -> list[Manifest | None]:
     """Read several ServiceEntries, by namespace and name, at the same time."""
     return gather([partial(mesh.entry, *place) for place in places], at_most=8)

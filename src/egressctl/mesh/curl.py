@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from egressctl.model.cause import CauseCode
-from egressctl.model.evidence import Outcome
+from egressctl.model.evidence import CurlOutcome
 from egressctl.model.probe import Probe
 
 CONNECTIONS_PER_EXEC = 5
@@ -84,14 +84,14 @@ REFUSAL_EXITS = frozenset({16, 35, 52, 55, 56, 92})
 """Exits that a refusal by the sidecar shares with a reset from beyond it."""
 
 
-def version(text: str) -> tuple[int, ...]:
+def parse_version(text: str) -> tuple[int, ...]:
     """Read the first line of what VERSION_ARGV prints; empty where curl did not print it."""
     found = re.match(r"curl (\d{1,4})\.(\d{1,4})\.(\d{1,4})\b", text)
     return tuple(map(int, found.groups())) if found else ()
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TransferLimits:
     """What a transfer is held to: how long it may take, in seconds, and from which local ports it may come (None: any)."""
 
     connect: float = 5.0
@@ -115,37 +115,37 @@ def unusual_ports(chance: Callable[[int], int]) -> range:
     return range(start, start + 2 * _PORTS_PER_EXEC)
 
 
-LIMITS = Limits()
+DEFAULT_LIMITS = TransferLimits()
 """What holds unless the command line says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ExecOutput:
     """What one exec of curl gave: an outcome a probe (None where its line was lost), and the socket table that was read last.
 
     `earlier` has by a probe's index the table that was read right after it, where that is another.
     """
 
-    outcomes: tuple[Outcome | None, ...]
+    outcomes: tuple[CurlOutcome | None, ...]
     table: str
     earlier: Mapping[int, str] = field(default_factory=dict)
 
 
-def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
+def probe_argv(probes: Sequence[Probe], limits: TransferLimits) -> tuple[str, ...]:
     """Return the argument vector that sends the probes one after the other and reads the socket table last.
 
     Of one host and port one connection is made, which its probes share; CONNECTIONS_PER_EXEC places at most, or
     PLACES_PER_EXEC of probes that are alike.
     """
-    most = PLACES_PER_EXEC if _alike(probes) else CONNECTIONS_PER_EXEC
-    if not 0 < len({_place(probe) for probe in probes}) <= most:
+    most = PLACES_PER_EXEC if _are_alike(probes) else CONNECTIONS_PER_EXEC
+    if not 0 < len({_host_and_port(probe) for probe in probes}) <= most:
         raise ValueError(f"one exec takes probes of 1 to {most} hosts and ports")
     argv = ["curl", "-q"]
-    if _alike(probes):
+    if _are_alike(probes):
         # They share one set of options: the whole has to fit into a request line. No body comes to stdout, so the fields
         # may: stderr is not buffered, and each field of each line would travel by itself.
         for start, part in _parts(probes):
-            argv += [*(["--next"] if start else []), *_segment(f"{_start(start)}%{{urlnum}}", limits, stream="")]
+            argv += [*(["--next"] if start else []), *_segment(f"{_number_prefix(start)}%{{urlnum}}", limits, stream="")]
             argv += [word for probe in part for word in (*_options(probe), probe.url)]
             argv += ["--next", *_table_segments()]
         return tuple(argv)
@@ -154,7 +154,7 @@ def probe_argv(probes: Sequence[Probe], limits: Limits) -> tuple[str, ...]:
     return (*argv, *_table_segments())
 
 
-def _alike(probes: Sequence[Probe]) -> bool:
+def _are_alike(probes: Sequence[Probe]) -> bool:
     return len(probes) >= CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
 
 
@@ -163,24 +163,24 @@ def _parts(probes: Sequence[Probe]) -> list[tuple[int, list[Probe]]]:
     found: list[tuple[int, list[Probe]]] = []
     places = set[tuple[str, int]]()
     for index, probe in enumerate(probes):
-        places.add(_place(probe))
+        places.add(_host_and_port(probe))
         if not found or len(places) > CONNECTIONS_PER_EXEC:
             found.append((index, []))
-            places = {_place(probe)}
+            places = {_host_and_port(probe)}
         found[-1][1].append(probe)
     return found
 
 
-def _start(start: int) -> str:
+def _number_prefix(start: int) -> str:
     """What stands before curl's own number in the reports of a part: whether that begins anew there is curl's business."""
     return f"{start}+" if start else ""
 
 
-def _place(probe: Probe) -> tuple[str, int]:
+def _host_and_port(probe: Probe) -> tuple[str, int]:
     return probe.connect_ip or probe.host, probe.port
 
 
-def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tuple[str, ...]:
+def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits) -> tuple[str, ...]:
     """Return the argument vector that opens a bare connection to each address, and reads the socket table last.
 
     A refused TLS connection leaves no row in the socket table; a bare one to the same address and port does.
@@ -190,12 +190,12 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: Limits) -> tupl
     own = limits.local_ports and limits.local_ports[_PORTS_PER_EXEC:]
     for index, (ip, port) in enumerate(addresses):
         host = f"[{ip}]" if ":" in ip else ip
-        argv += [*_segment(str(index), Limits(limits.connect, min(limits.total, 2.0), own)), "-o", "/dev/null"]
+        argv += [*_segment(str(index), TransferLimits(limits.connect, min(limits.total, 2.0), own)), "-o", "/dev/null"]
         argv += [f"telnet://{host}:{port}", "--next"]
     return (*argv, *_table_segments())
 
 
-def _segment(index: str, limits: Limits, stream: str = "%{stderr}") -> list[str]:
+def _segment(index: str, limits: TransferLimits, stream: str = "%{stderr}") -> list[str]:
     fields = r"\t".join(f"%{{{name}}}" for name in _FIELDS)
     return [
         "-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}",
@@ -203,7 +203,7 @@ def _segment(index: str, limits: Limits, stream: str = "%{stderr}") -> list[str]
     ]  # fmt: skip
 
 
-def _local_ports(limits: Limits) -> list[str]:
+def _local_ports(limits: TransferLimits) -> list[str]:
     ports = limits.local_ports
     return ["--local-port", f"{ports[0]}-{ports[:_PORTS_PER_EXEC][-1]}"] if ports else []
 
@@ -228,12 +228,12 @@ def _table_segments() -> list[str]:
     return ["-gs", first, "--next", "-gs", second]
 
 
-def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
+def parse_probes(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> ExecOutput:
     """Read what `probe_argv`'s command wrote. Never raises: what is missing or ambiguous is None or empty."""
-    if _alike(probes):
+    if _are_alike(probes):
         return _parse_alike(probes, stdout)
     lines = _report_lines(stderr)
-    outcomes: list[Outcome | None] = []
+    outcomes: list[CurlOutcome | None] = []
     offset = 0
     for index, probe in enumerate(probes):
         fields = lines.get(index)
@@ -247,32 +247,34 @@ def parse(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> Answer:
             body = stdout[offset : offset + size]
             offset += size
         outcomes.append(_outcome(fields, probe.port, probe.extract, body))
-    return Answer(tuple(outcomes), _table(stdout[offset:]))
+    return ExecOutput(tuple(outcomes), _table(stdout[offset:]))
 
 
-def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> Answer:
+def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
     """Read reports and tables by turns: a part's table is what follows its last report, up to the first of the next part."""
-    outcomes: list[Outcome | None] = []
+    outcomes: list[CurlOutcome | None] = []
     earlier: dict[int, str] = {}
     table = ""
     parts = _parts(probes)
     for (start, part), following in zip(parts, [*(begin for begin, _ in parts[1:]), None], strict=True):
         earlier |= dict.fromkeys(range(len(earlier), start), table)
-        text, mark, stdout = stdout.partition(f"\n{_MARK} {_start(following)}".encode()) if following else (stdout, b"", b"")
+        text, mark, stdout = (
+            stdout.partition(f"\n{_MARK} {_number_prefix(following)}".encode()) if following else (stdout, b"", b"")
+        )
         stdout = mark + stdout
-        fields = _part_of(text, start, len(part))
+        fields = _fields_of_part(text, start, len(part))
         outcomes += [_outcome(each, probe.port, {}, b"") if each else None for probe, each in zip(part, fields, strict=True)]
         tail = text.rpartition(f"\n{_MARK} ".encode())[2].partition(b"\n")[2]
         table = _table(tail[max(0, tail.rfind(_TABLE_HEAD)) :])
         if following and not mark:
             table = table.rstrip("\n")  # It may have been cut at a line's end.
-    return Answer(tuple(outcomes), table, earlier)
+    return ExecOutput(tuple(outcomes), table, earlier)
 
 
-def _part_of(text: bytes, start: int, count: int) -> list[dict[str, str] | None]:
+def _fields_of_part(text: bytes, start: int, count: int) -> list[dict[str, str] | None]:
     """Return the fields of a part's reports; none of a later part that lacks one, for where its numbers begin is not known."""
     head, mark, last = text.rpartition(f"\n{_MARK} ".encode())
-    lines = _report_lines(head + mark + last.partition(b"\n")[0], _start(start))
+    lines = _report_lines(head + mark + last.partition(b"\n")[0], _number_prefix(start))
     if not start:
         return [lines.get(index) for index in range(count)]
     numbers = sorted(lines)
@@ -280,11 +282,11 @@ def _part_of(text: bytes, start: int, count: int) -> list[dict[str, str] | None]
     return [lines[number] for number in numbers] if whole else [None] * count
 
 
-def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> Answer:
+def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> ExecOutput:
     """Read what `companion_argv`'s command wrote for these addresses."""
     lines = _report_lines(stderr)
     outcomes = (_outcome(lines[index], port, {}, b"") if index in lines else None for index, (_, port) in enumerate(addresses))
-    return Answer(tuple(outcomes), _table(stdout))
+    return ExecOutput(tuple(outcomes), _table(stdout))
 
 
 def parse_table(stdout: bytes) -> str:
@@ -325,10 +327,10 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], body: bytes) -> Outcome:
+def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], body: bytes) -> CurlOutcome:
     text = body.decode("utf-8", "replace") if extract else ""
     found = {name: match[1] for name, pattern in extract.items() if (match := re.search(pattern, text))}
-    return Outcome(
+    return CurlOutcome(
         curl_exit=int(fields["exitcode"]),
         error=fields["errormsg"].strip(),
         http_status=int(_number(fields["http_code"])),
@@ -336,7 +338,7 @@ def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], b
         remote_port=max(0, int(_number(fields["remote_port"]))),
         local_ip=fields["local_ip"],
         local_port=max(0, int(_number(fields["local_port"]))),
-        proxied=_proxied(fields, port),
+        proxied=_went_to_proxy(fields, port),
         reused=bool(fields["remote_ip"]) and _number(fields["num_connects"]) == 0,
         seconds={
             "lookup": _number(fields["time_namelookup"]),
@@ -349,14 +351,14 @@ def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], b
     )
 
 
-def _proxied(fields: Mapping[str, str], port: int) -> bool:
+def _went_to_proxy(fields: Mapping[str, str], port: int) -> bool:
     """Say whether a proxy variable led the transfer elsewhere: CONNECT was answered, or the port is not the URL's."""
     if _number(fields["http_connect"]) > 0:
         return True
     return _number(fields["remote_port"]) not in (0, -1, port)
 
 
-def cause_of(outcome: Outcome) -> CauseCode | None:
+def cause_of(outcome: CurlOutcome) -> CauseCode | None:
     """Name what curl's exit code says went wrong beyond the mesh; None for an exit that names nothing.
 
     It is the cause only where the mesh let the transfer out: exit 35 and its kin look alike when blocked.
@@ -368,7 +370,7 @@ def cause_of(outcome: Outcome) -> CauseCode | None:
     return _EXIT_CAUSES.get(outcome.curl_exit)
 
 
-def looks_reset(outcome: Outcome) -> bool:
+def looks_reset(outcome: CurlOutcome) -> bool:
     """Say whether the connection ended without a word of TLS or HTTP: by reset, or closed empty."""
     if outcome.curl_exit not in REFUSAL_EXITS or outcome.http_status or outcome.seconds.get("tls", 0) > 0:
         return False
@@ -379,7 +381,7 @@ def looks_reset(outcome: Outcome) -> bool:
     )
 
 
-def chunks(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[list[tuple[int, Probe]]]:
+def split_into_execs(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[list[tuple[int, Probe]]]:
     """Deal numbered probes out to execs.
 
     As long as there are no more of them than execs at once, or `alone`, each has a connection of its own: at most five an
@@ -388,9 +390,9 @@ def chunks(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[
     """
     numbered = list(probes)
     if alone or len(numbered) <= EXECS_AT_ONCE:
-        return _apart(numbered)
+        return _one_connection_each(numbered)
     size = max(_FEWEST_SHARED, -(-len(numbered) // _EXECS_SHARED))
-    ordered = sorted((_options(probe), _place(probe), index, probe) for index, probe in numbered)
+    ordered = sorted((_options(probe), _host_and_port(probe), index, probe) for index, probe in numbered)
     dealt: list[list[tuple[int, Probe]]] = []
     last: tuple[str, ...] = ()
     places, length = set[tuple[str, int]](), 0
@@ -410,11 +412,11 @@ def chunks(probes: Iterable[tuple[int, Probe]], *, alone: bool = False) -> list[
     return dealt
 
 
-def _apart(numbered: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
+def _one_connection_each(numbered: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
     dealt: list[list[tuple[int, Probe]]] = []
     for index, probe in numbered:
         for chunk in dealt:
-            if len(chunk) < CONNECTIONS_PER_EXEC and all(_place(other) != _place(probe) for _, other in chunk):
+            if len(chunk) < CONNECTIONS_PER_EXEC and all(_host_and_port(other) != _host_and_port(probe) for _, other in chunk):
                 chunk.append((index, probe))
                 break
         else:

@@ -10,10 +10,10 @@ from ipaddress import ip_address
 
 from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
-from egressctl.kube.exec import lacks
+from egressctl.kube.exec import is_program_missing
 from egressctl.kube.rest import Api
 from egressctl.model.evidence import Source
-from egressctl.runtime.concurrency import within
+from egressctl.runtime.concurrency import call_within
 
 _POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
 _LIMIT = 1 << 20
@@ -22,7 +22,7 @@ _NOT_FOUND = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedHost:
     """The addresses of a host in the order in which a client tries them, and who said so.
 
     Without `addresses`, `missing` says in half a sentence why; `certain` where the source pod itself cannot resolve the name.
@@ -36,36 +36,38 @@ class Resolved:
     """Half a sentence: why it was not the source pod that was asked; empty where it was, or needed not be."""
 
 
-def given(host: str, addresses: Sequence[str]) -> Resolved | None:
+def addresses_without_lookup(host: str, addresses: Sequence[str]) -> ResolvedHost | None:
     """Return what needs no question: the addresses that were named, or the host where it is one; None for a name."""
     if addresses:
-        return Resolved(tuple(addresses), "--address")
+        return ResolvedHost(tuple(addresses), "--address")
     try:
-        return Resolved((str(ip_address(host)),), "the URL")
+        return ResolvedHost((str(ip_address(host)),), "the URL")
     except ValueError:
         return None
 
 
-def resolve(api: Api, source: Source, host: str) -> Resolved:
+def resolve_in_pod(api: Api, source: Source, host: str) -> ResolvedHost:
     """Resolve a name with `getent` in the source pod's container, or on this machine where that cannot be run.
 
     Raises nothing for what could not be asked: that is in the result.
     """
     where = f"pod {source.namespace}/{source.pod}"
     try:
-        ran = kube_exec.run(api, source.namespace, source.pod, source.container, argv(host), timeout=_POD_SECONDS, limit=_LIMIT)
+        ran = kube_exec.run_in_container(
+            api, source.namespace, source.pod, source.container, getent_argv(host), timeout=_POD_SECONDS, limit=_LIMIT
+        )
     except CouldNotAsk as failure:
-        return here(host, str(failure))
+        return resolve_on_this_machine(host, str(failure))
     if found := addresses_in(ran.stdout.decode("utf-8", "replace")):
-        return Resolved(found, where)
+        return ResolvedHost(found, where)
     if ran.code == _NOT_FOUND:
-        return Resolved((), where, f"{where} cannot resolve {host}", certain=True)
-    if lacks(ran, "getent"):
-        return here(host, f"container {source.container} of {where} has no getent")
-    return here(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
+        return ResolvedHost((), where, f"{where} cannot resolve {host}", certain=True)
+    if is_program_missing(ran, "getent"):
+        return resolve_on_this_machine(host, f"container {source.container} of {where} has no getent")
+    return resolve_on_this_machine(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
 
 
-def argv(host: str) -> tuple[str, ...]:
+def getent_argv(host: str) -> tuple[str, ...]:
     """Return the command line that resolves a name as programs of the container do."""
     return ("getent", "ahosts", host)
 
@@ -85,10 +87,10 @@ def addresses_in(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def here(host: str, why: str = "") -> Resolved:
+def resolve_on_this_machine(host: str, why: str = "") -> ResolvedHost:
     """Resolve a name on this machine, within a limit: its resolver may take minutes, and cannot be stopped.
 
-    `why` says in half a sentence why it was not the source pod that was asked. Raises nothing, as `resolve`.
+    `why` says in half a sentence why it was not the source pod that was asked. Raises nothing, as `resolve_in_pod`.
     """
 
     def ask() -> tuple[str, ...]:
@@ -96,9 +98,9 @@ def here(host: str, why: str = "") -> Resolved:
         return tuple(dict.fromkeys(str(info[4][0]).partition("%")[0] for info in infos))
 
     try:
-        return Resolved(within(_OWN_SECONDS, ask), "this machine", note=why)
+        return ResolvedHost(call_within(_OWN_SECONDS, ask), "this machine", note=why)
     except TimeoutError:
         missing = f"this machine did not resolve {host} within {_OWN_SECONDS:g} s"
     except (OSError, UnicodeError) as failure:
         missing = f"this machine cannot resolve {host}: {failure}"
-    return Resolved((), "this machine", missing, note=why)
+    return ResolvedHost((), "this machine", missing, note=why)

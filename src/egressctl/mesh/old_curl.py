@@ -32,7 +32,7 @@ def is_too_old(stderr: bytes) -> bool:
     return _UNKNOWN + b"'stderr'" in stderr or bool(_NO_OPTION.search(stderr))
 
 
-def argv(words: Sequence[str]) -> tuple[str, ...]:
+def old_curl_argv(words: Sequence[str]) -> tuple[str, ...]:
     """Return a command line of curl without the fields that an old one does not know."""
     found = []
     for word in words:
@@ -42,7 +42,7 @@ def argv(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def completed(stderr: bytes, *, ended: bool) -> bytes:
+def complete_report(stderr: bytes, *, ended: bool) -> bytes:
     """Return what the one probe's curl wrote to stderr, with exit code and words put into the report's places.
 
     A report without a failure beside it is exit code 0 only where the command was seen to end: curl may write the failure

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from egressctl.mesh.traffic_annotations import JUDGED, PREFIX
+from egressctl.mesh.traffic_annotations import ANNOTATION_PREFIX, DECIDING_ANNOTATIONS
 from egressctl.model.entry import Manifest
 
 PROXY = "istio-proxy"
@@ -34,21 +34,21 @@ def annotations_of(pod: Manifest) -> Mapping[str, Any]:
     return pod["metadata"].get("annotations") or {}
 
 
-def running(pod: Manifest) -> dict[str, Mapping[str, Any]]:
+def running_containers(pod: Manifest) -> dict[str, Mapping[str, Any]]:
     """Return the containers that run as long as the pod does, by name: also initContainers with restartPolicy Always."""
     spec = pod.get("spec") or {}
     native = [each for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"]
     return {str(each["name"]): each for each in [*(spec.get("containers") or []), *native]}
 
 
-def sidecar(pod: Manifest) -> str | None:
+def sidecar_container(pod: Manifest) -> str | None:
     """Return the name of the sidecar's container, None where the pod has none.
 
     It is the one that the injector says it added. A sidecar of another name than `istio-proxy` is told from what else was
     added by its arguments, `proxy sidecar`.
     """
-    containers = running(pod)
-    injected = [name for name in _injected(pod) if name in containers]
+    containers = running_containers(pod)
+    injected = [name for name in _injected_containers(pod) if name in containers]
     by_name = PROXY if PROXY in containers else None
     if PROXY in injected or not injected:
         return by_name
@@ -56,7 +56,7 @@ def sidecar(pod: Manifest) -> str | None:
     return (serving or [by_name or injected[0]])[0]
 
 
-def _injected(pod: Manifest) -> list[str]:
+def _injected_containers(pod: Manifest) -> list[str]:
     try:
         told = json.loads(str(annotations_of(pod).get(_STATUS) or "{}"))
     except (ValueError, RecursionError):
@@ -67,7 +67,7 @@ def _injected(pod: Manifest) -> list[str]:
     return [name for each in lists if isinstance(each, list) for name in each if isinstance(name, str)]
 
 
-def not_ready(pod: Manifest, container: str) -> str:
+def why_not_ready(pod: Manifest, container: str) -> str:
     """Return half a sentence about why a container is not ready; "" where it is, or where the status does not say."""
     found = _status_of(pod, container)
     if found is None or found.get("ready") is not False:
@@ -81,7 +81,7 @@ def not_ready(pod: Manifest, container: str) -> str:
     return "running, and its readiness probe fails"
 
 
-def is_running(pod: Manifest, container: str) -> bool:
+def container_is_running(pod: Manifest, container: str) -> bool:
     """Say whether a command can be run in a container: it runs, or the status does not say."""
     found = _status_of(pod, container)
     return found is None or not found.get("state") or "running" in found["state"]
@@ -99,7 +99,7 @@ def admin_port(pod: Manifest, proxy: str) -> int:
     The injector writes what is in force (the mesh's, and the annotation `proxy.istio.io/config`) into PROXY_CONFIG; the
     annotation serves where that cannot be seen.
     """
-    environment = running(pod)[proxy].get("env") or []
+    environment = running_containers(pod)[proxy].get("env") or []
     told = [str(each.get("value") or "") for each in environment if each.get("name") == "PROXY_CONFIG"]
     for text in (*told, str(annotations_of(pod).get("proxy.istio.io/config") or "")):
         if found := _ADMIN_PORT.search(text):
@@ -110,44 +110,47 @@ def admin_port(pod: Manifest, proxy: str) -> int:
 
 def in_ambient(pod: Manifest) -> bool:
     """Say whether ztunnel redirects a pod that has no sidecar: Istio leaves pods with a sidecar out of ambient."""
-    return sidecar(pod) is None and annotations_of(pod).get(_REDIRECTION) in ("enabled", "pending")
+    return sidecar_container(pod) is None and annotations_of(pod).get(_REDIRECTION) in ("enabled", "pending")
 
 
-def hindrances(pod: Manifest, container: str) -> tuple[str, ...]:
+def bypass_hints(pod: Manifest, container: str) -> tuple[str, ...]:
     """Return what may keep a connection of this container from the sidecar, each as half a sentence.
 
     They are hints and no evidence: annotations that came after the pod started change nothing, and variables may come by
     `envFrom` as well. Values of variables are left out, since they may hold a password.
     """
-    return (*_by_annotation(pod), *_by_identity(pod, container), *_elsewhere(pod, container))
+    return (*_by_annotation(pod), *_by_identity(pod, container), *_by_proxy_variable(pod, container))
 
 
-def interception(pod: Manifest) -> dict[str, str]:
+def interception_annotations(pod: Manifest) -> dict[str, str]:
     """Return the annotations that keep connections from the sidecar by address and port, by the words of interception.JUDGED."""
     told = annotations_of(pod)
-    return {word: str(told[name]) for word in JUDGED if (name := f"{PREFIX}{word}") in told}
+    return {word: str(told[name]) for word in DECIDING_ANNOTATIONS if (name := f"{ANNOTATION_PREFIX}{word}") in told}
 
 
 def _by_annotation(pod: Manifest) -> Iterator[str]:
     told = annotations_of(pod)
     for word in _EXCLUDING:
         if value := told.get(f"traffic.sidecar.istio.io/{word}"):
-            yield f"annotation traffic.sidecar.istio.io/{word} leaves out {_short(value)}"
+            yield f"annotation traffic.sidecar.istio.io/{word} leaves out {_shorten(value)}"
     taken = told.get(f"traffic.sidecar.istio.io/{_INCLUDING}", "*")
     if taken != "*":
-        yield f"annotation traffic.sidecar.istio.io/{_INCLUDING} takes in {f'only {_short(taken)}' if taken else 'no address'}"
+        yield f"annotation traffic.sidecar.istio.io/{_INCLUDING} takes in {f'only {_shorten(taken)}' if taken else 'no address'}"
     mode = told.get("sidecar.istio.io/interceptionMode")
     if mode in ("NONE", "TPROXY"):
         yield f"annotation sidecar.istio.io/interceptionMode is {mode}"
-    if told.get(_REDIRECTION) and sidecar(pod) is not None:
-        yield f"annotation {_REDIRECTION} is {_short(told[_REDIRECTION])}, and Istio leaves a pod with a sidecar out of ambient"
+    if told.get(_REDIRECTION) and sidecar_container(pod) is not None:
+        yield f"annotation {_REDIRECTION} is {_shorten(told[_REDIRECTION])}, and Istio leaves a pod with a sidecar out of ambient"
     if (pod["metadata"].get("labels") or {}).get(_DATAPLANE_MODE) == "ambient" and not told.get(_REDIRECTION):
         yield f"label {_DATAPLANE_MODE} is ambient, and no annotation says that ztunnel took the pod"
 
 
 def _by_identity(pod: Manifest, container: str) -> Iterator[str]:
     """The proxy's own user and group are left out of the interception, whoever has them."""
-    whole, own = (pod.get("spec") or {}).get("securityContext") or {}, running(pod)[container].get("securityContext") or {}
+    whole, own = (
+        (pod.get("spec") or {}).get("securityContext") or {},
+        running_containers(pod)[container].get("securityContext") or {},
+    )
     for word, what in (("runAsUser", "user"), ("runAsGroup", "group")):
         if own.get(word, whole.get(word)) == _PROXY_ID:
             yield f"container {container} runs as {what} {_PROXY_ID}, which is the sidecar's own and is left out"
@@ -155,13 +158,13 @@ def _by_identity(pod: Manifest, container: str) -> Iterator[str]:
         yield "the pod is in the node's network (hostNetwork), where nothing is led to a sidecar"
 
 
-def _elsewhere(pod: Manifest, container: str) -> Iterator[str]:
-    environment = running(pod)[container].get("env") or []
+def _by_proxy_variable(pod: Manifest, container: str) -> Iterator[str]:
+    environment = running_containers(pod)[container].get("env") or []
     names = [str(each["name"]) for each in environment if str(each.get("name", "")).lower() in _PROXY_VARIABLES]
     if names:
         yield f"container {container} has the proxy variable{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from egressctl.errors import ProxyUnreadable
 from egressctl.kube import exec as kube_exec
-from egressctl.kube.exec import ExecResult, lacks
+from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.kube.rest import Api
 from egressctl.mesh.pod_spec import ADMIN_PORT
 from egressctl.model.evidence import Source
@@ -30,18 +30,20 @@ def ask_proxy(api: Api, source: Source, path: str) -> str:
 
 def _run_proxy(api: Api, source: Source, argv: Sequence[str]) -> ExecResult:
     def run() -> ExecResult:
-        return kube_exec.run(api, source.namespace, source.pod, source.proxy or "", argv, timeout=_TIMEOUT, limit=_LIMIT)
+        return kube_exec.run_in_container(
+            api, source.namespace, source.pod, source.proxy or "", argv, timeout=_TIMEOUT, limit=_LIMIT
+        )
 
     ran = run()
     whole = ran.code == 0 and bool(ran.stdout.strip())
     # A short exec loses its streams once in some hundreds; asking a second time costs nothing.
-    return ran if whole or ran.truncated or lacks(ran, "pilot-agent") else run()
+    return ran if whole or ran.truncated or is_program_missing(ran, "pilot-agent") else run()
 
 
 def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
     """Return the JSON that `pilot-agent request` printed. Raises ProxyUnreadable, saying why there is none."""
     who = f"the sidecar of {source.pod}"
-    if lacks(ran, "pilot-agent"):
+    if is_program_missing(ran, "pilot-agent"):
         raise ProxyUnreadable(
             f"container {source.proxy} of pod {source.namespace}/{source.pod} has no pilot-agent, by which the sidecar is read"
         )
@@ -54,10 +56,10 @@ def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
         unready = f" (it is not ready: {source.proxy_state})" if source.proxy_state else ""
         port = f", asked at port {source.admin_port} as the pod says" if source.admin_port not in (0, ADMIN_PORT) else ""
         raise ProxyUnreadable(f"{who} did not answer {path}{port}: {said[0]}{unready}")
-    return after_warnings(ran.stdout.decode("utf-8", "replace"))
+    return without_log_lines(ran.stdout.decode("utf-8", "replace"))
 
 
-def after_warnings(text: str) -> str:
+def without_log_lines(text: str) -> str:
     """Leave out the lines that pilot-agent logged before the JSON; where there is no JSON, return the text as it is."""
     start = 0
     while start < len(text):

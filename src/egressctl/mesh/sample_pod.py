@@ -11,7 +11,7 @@ IMAGE = "curlimages/curl"
 """Of Istio's samples/sleep/sleep.yaml and samples/curl/curl.yaml."""
 
 
-def manifests(namespace: str, run_id: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+def sample_manifests(namespace: str, run_id: str) -> tuple[tuple[str, dict[str, Any]], ...]:
     """Return the ServiceAccount and the Pod, each behind its plural, in the order in which they are made."""
     labels = {"app": NAME, LABEL_MANAGED_BY: MANAGER, LABEL_RUN_ID: run_id}
     metadata = {"name": NAME, "namespace": namespace, "labels": labels}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from egressctl.errors import CouldNotAsk, ExecFailed
 from egressctl.kube import exec as kube_exec
-from egressctl.kube.exec import ExecResult, lacks
+from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.kube.rest import Api
 from egressctl.mesh import curl, old_curl
-from egressctl.model.evidence import Outcome, Source
+from egressctl.model.evidence import CurlOutcome, Source
 from egressctl.model.probe import Probe
-from egressctl.runtime.concurrency import begin
+from egressctl.runtime.concurrency import start_call
 
 _EXEC_TIMEOUT = 30.0
 """Seconds that an exec may take beyond the time of its transfers."""
@@ -32,50 +32,57 @@ class NoCurl(ExecFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CurlReport:
     """What came back of one transfer: its outcome (None: its report is lost, and `lost` says why) and the socket table."""
 
-    outcome: Outcome | None
+    outcome: CurlOutcome | None
     table: str
     lost: str = ""
 
 
-def send(api: Api, source: Source, probes: Sequence[Probe], limits: curl.Limits) -> list[Heard]:
+def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[CurlReport]:
     """Send the probes of one exec. An old curl is asked once more, each probe by itself, in the form that it understands.
 
     Raises NoCurl, ExecFailed and what `exec` raises.
     """
     bodies = sum(bool(probe.extract) for probe in probes)
-    ran = _curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
+    ran = _run_curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
     if not _is_old(api, source, ran):
-        answer = curl.parse(probes, ran.stdout, ran.stderr)
-        table, lost = socket_table(answer, ran), _lost(source, ran)
-        return [Heard(outcome, answer.earlier.get(index, table), lost) for index, outcome in enumerate(answer.outcomes)]
+        answer = curl.parse_probes(probes, ran.stdout, ran.stderr)
+        table, lost = last_socket_table(answer, ran), _why_lost(source, ran)
+        return [CurlReport(outcome, answer.earlier.get(index, table), lost) for index, outcome in enumerate(answer.outcomes)]
     heard = []
     for probe in probes:
-        argv = old_curl.argv(curl.probe_argv([probe], limits))
-        ran = _curl(api, source, argv, 1, limits, bool(probe.extract))
-        answer = curl.parse([probe], ran.stdout, old_curl.completed(ran.stderr, ended=ran.code is not None))
-        heard.append(Heard(answer.outcomes[0], socket_table(answer, ran), _lost(source, ran)))
+        argv = old_curl.old_curl_argv(curl.probe_argv([probe], limits))
+        ran = _run_curl(api, source, argv, 1, limits, bool(probe.extract))
+        answer = curl.parse_probes([probe], ran.stdout, old_curl.complete_report(ran.stderr, ended=ran.code is not None))
+        heard.append(CurlReport(answer.outcomes[0], last_socket_table(answer, ran), _why_lost(source, ran)))
     return heard
 
 
-def connect(api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.Limits) -> list[Heard]:
-    """Open a bare connection to each address, at most five, in one exec, or in one each where curl is old. Raises as `send`."""
-    ran = _curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
+def open_bare_connections(
+    api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
+) -> list[CurlReport]:
+    """Open a bare connection to each address, at most five, in one exec, or in one each where curl is old.
+
+    Raises as `send_in_one_exec`.
+    """
+    ran = _run_curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
     if not _is_old(api, source, ran):
         answer = curl.parse_companion(addresses, ran.stdout, ran.stderr)
-        return [Heard(outcome, socket_table(answer, ran)) for outcome in answer.outcomes]
+        return [CurlReport(outcome, last_socket_table(answer, ran)) for outcome in answer.outcomes]
     heard = []
     for address in addresses:
-        ran = _curl(api, source, old_curl.argv(curl.companion_argv([address], limits)), 1, limits)
-        answer = curl.parse_companion([address], ran.stdout, old_curl.completed(ran.stderr, ended=ran.code is not None))
-        heard.append(Heard(answer.outcomes[0], socket_table(answer, ran)))
+        ran = _run_curl(api, source, old_curl.old_curl_argv(curl.companion_argv([address], limits)), 1, limits)
+        answer = curl.parse_companion([address], ran.stdout, old_curl.complete_report(ran.stderr, ended=ran.code is not None))
+        heard.append(CurlReport(answer.outcomes[0], last_socket_table(answer, ran)))
     return heard
 
 
-def connect_watched(api: Api, source: Source, address: tuple[str, int], limits: curl.Limits) -> tuple[Heard, list[str]]:
-    """Open a bare connection to an address as `connect` does, and read the socket table several times meanwhile, by other execs.
+def watch_bare_connection(
+    api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits
+) -> tuple[CurlReport, list[str]]:
+    """Open a bare connection to an address, and read the socket table several times meanwhile, by other execs.
 
     A listener that inspects what a client says first (tls_inspector, and Istio sets it no time-out) waits for a word as long
     as the connection is open. Then curl ends it, and whoever ends a connection keeps its only row.
@@ -85,23 +92,23 @@ def connect_watched(api: Api, source: Source, address: tuple[str, int], limits: 
         tables = []
         for _ in range(_LOOKS):
             time.sleep(_BETWEEN_LOOKS)
-            tables.append(curl.parse_table(_curl(api, source, curl.table_argv(), 1, limits).stdout))
+            tables.append(curl.parse_table(_run_curl(api, source, curl.table_argv(), 1, limits).stdout))
         return tables
 
-    looking = begin(look)
-    (heard,) = connect(api, source, [address], limits)
+    looking = start_call(look)
+    (heard,) = open_bare_connections(api, source, [address], limits)
     return heard, looking()
 
 
 def curl_version(api: Api, source: Source) -> str:
     """Return what the container's curl says of itself. Raises NoCurl, ExecFailed and what `exec` raises."""
-    return _curl(api, source, curl.VERSION_ARGV, 1, curl.LIMITS).stdout.decode("utf-8", "replace")
+    return _run_curl(api, source, curl.VERSION_ARGV, 1, curl.DEFAULT_LIMITS).stdout.decode("utf-8", "replace")
 
 
 def _is_old(api: Api, source: Source, ran: ExecResult) -> bool:
     """Say whether this curl needs the old form; raise NoCurl where it is too old for that as well."""
     if old_curl.is_too_old(ran.stderr):
-        found = curl.version(curl_version(api, source))
+        found = curl.parse_version(curl_version(api, source))
         version = ".".join(map(str, found)) or "an old one"
         oldest = ".".join(map(str, old_curl.OLDEST))
         raise NoCurl(
@@ -111,7 +118,7 @@ def _is_old(api: Api, source: Source, ran: ExecResult) -> bool:
     return old_curl.is_old(ran.stderr)
 
 
-def socket_table(answer: curl.Answer, ran: ExecResult) -> str:
+def last_socket_table(answer: curl.ExecOutput, ran: ExecResult) -> str:
     """Return the table that the command read last; one that may be cut at a line's end is given without its last end.
 
     That is so wherever the command was not seen to end: from a table that is not whole nothing follows by what it lacks.
@@ -119,16 +126,18 @@ def socket_table(answer: curl.Answer, ran: ExecResult) -> str:
     return answer.table if ran.code is not None else answer.table.rstrip("\n")
 
 
-def _lost(source: Source, ran: ExecResult) -> str:
+def _why_lost(source: Source, ran: ExecResult) -> str:
     where = f"pod {source.namespace}/{source.pod}"
     if ran.truncated:
         return f"the answer from {where} is longer than {curl.BODY_LIMIT >> 20} MiB a body, and was cut: {ran.error}"
     return f"curl's report was lost on the way from {where}" + (f": {ran.error}" if ran.code is None and ran.error else "")
 
 
-def _curl(api: Api, source: Source, argv: Sequence[str], count: int, limits: curl.Limits, bodies: int = 0) -> ExecResult:
+def _run_curl(
+    api: Api, source: Source, argv: Sequence[str], count: int, limits: curl.TransferLimits, bodies: int = 0
+) -> ExecResult:
     def run() -> ExecResult:
-        return kube_exec.run(
+        return kube_exec.run_in_container(
             api,
             source.namespace,
             source.pod,
@@ -141,10 +150,10 @@ def _curl(api: Api, source: Source, argv: Sequence[str], count: int, limits: cur
     ran = run()
     if not (ran.stdout or ran.stderr or ran.error):
         ran = run()
-    if lacks(ran, "curl"):
+    if is_program_missing(ran, "curl"):
         raise NoCurl(
             f"container {source.container} of pod {source.namespace}/{source.pod} has no curl, and wget, where it has that, "
-            f"does not show which connection it made{_elsewhere(api, source)}"
+            f"does not show which connection it made{_other_container_with_curl(api, source)}"
         )
     if ran.code in (126, 127) or (ran.code is None and not ran.stderr and not ran.stdout):
         said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] if ran.code else []
@@ -152,15 +161,15 @@ def _curl(api: Api, source: Source, argv: Sequence[str], count: int, limits: cur
     return ran
 
 
-def _elsewhere(api: Api, source: Source) -> str:
+def _other_container_with_curl(api: Api, source: Source) -> str:
     """Name another container of the pod that has curl: a person may choose it, nothing does so by itself."""
     for name in source.others[:_OTHERS_ASKED]:
         try:
-            ran = kube_exec.run(
+            ran = kube_exec.run_in_container(
                 api, source.namespace, source.pod, name, curl.VERSION_ARGV, timeout=_EXEC_TIMEOUT, limit=_CURL_LIMIT
             )
         except CouldNotAsk:
             continue
-        if curl.version(ran.stdout.decode("utf-8", "replace")) >= old_curl.OLDEST:
+        if curl.parse_version(ran.stdout.decode("utf-8", "replace")) >= old_curl.OLDEST:
             return f"; container {name} of the same pod has curl: -c {name}"
     return ""

@@ -9,29 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from egressctl.envoy.config import EnvoyCluster, ProxyConfig, Reading, Versions
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.routes import RouteConfig
-from egressctl.envoy.walk import led_to, route_names, walk
+from egressctl.envoy.walk import final_envoy_clusters, route_names, walk_config
 from egressctl.errors import CouldNotAsk
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.mesh.client import Mesh
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Speech
-from egressctl.runtime.concurrency import begin
+from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.poll import poll
 
 T = TypeVar("T")
 
-Place = tuple[str, int, Speech]
-"""The address and port that a connection leads to, and how the client speaks on it."""
+
+class ProbeDestination(NamedTuple):
+    """The address and port that a connection leads to, an empty address where there was none, and how its client speaks."""
+
+    ip: str
+    port: int
+    speech: Speech
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FirstReading:
     """The look before the probes: which versions of its listeners the sidecar had, and what it had counted.
 
     `routes` are the versions of its route configurations, by name: none where no probe speaks HTTP in plain text. `config` and
@@ -45,23 +50,23 @@ class Look:
     envoy_clusters: Callable[[], Mapping[str, EnvoyCluster] | None]
 
 
-def look(
+def begin_first_reading(
     mesh: Mesh, source: Source, known: Reading, likely: Collection[str], speeches: Collection[Speech] = ()
-) -> Callable[[], Look]:
+) -> Callable[[], FirstReading]:
     """Begin to read the sidecar, and return what waits until what comes next is after this look. Raises nothing of errors.py.
 
     What is known is not read. `likely` are the names of the Envoy clusters that will be wanted, `speeches` how the probes speak.
     """
-    routes = begin(_or_none(lambda: _route_versions(mesh, source, known.config, speeches)))
-    versions = begin(_or_none(lambda: known.config.versions if known.config else mesh.listener_versions(source)))
-    counts = begin(_or_none(lambda: known.counts or mesh.proxy_counts(source)))
-    envoy_clusters = cache(begin(_or_none(lambda: mesh.envoy_clusters(source, likely) if likely else {})))
+    routes = start_call(_none_if_unreadable(lambda: _route_versions(mesh, source, known.config, speeches)))
+    versions = start_call(_none_if_unreadable(lambda: known.config.versions if known.config else mesh.listener_versions(source)))
+    counts = start_call(_none_if_unreadable(lambda: known.counts or mesh.proxy_counts(source)))
+    envoy_clusters = cache(start_call(_none_if_unreadable(lambda: mesh.envoy_clusters(source, likely) if likely else {})))
 
-    def wait() -> Look:
+    def wait() -> FirstReading:
         seen, counted = versions(), counts()
         # Not before they are there: Envoy answers one question after the other, and this one takes it longest.
-        config = cache(begin(_or_none(lambda: known.config or mesh.proxy_config(source))))
-        return Look(seen, counted, routes(), config, envoy_clusters)
+        config = cache(start_call(_none_if_unreadable(lambda: known.config or mesh.proxy_config(source))))
+        return FirstReading(seen, counted, routes(), config, envoy_clusters)
 
     return wait
 
@@ -77,25 +82,27 @@ def _route_versions(mesh: Mesh, source: Source, known: ProxyConfig | None, speec
     return mesh.route_versions(source)
 
 
-def look_again(mesh: Mesh, source: Source, before: Look, places: Collection[Place]) -> Callable[[], tuple[Reading, Reading]]:
+def begin_second_reading(
+    mesh: Mesh, source: Source, before: FirstReading, places: Collection[ProbeDestination]
+) -> Callable[[], tuple[Reading, Reading]]:
     """Begin to read the sidecar a second time, and return what waits for both readings, of before and after.
 
     Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the look
     before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
     """
-    versions = begin(_or_none(lambda: mesh.listener_versions(source)))
-    counts = begin(_or_none(lambda: mesh.proxy_counts(source)))
+    versions = start_call(_none_if_unreadable(lambda: mesh.listener_versions(source)))
+    counts = start_call(_none_if_unreadable(lambda: mesh.proxy_counts(source)))
 
     def wait() -> tuple[Reading, Reading]:
         dumps = [before.config()]
         now = versions()
         if dumps[0] is None or dumps[0].versions != now:
-            dumps.append(_or_none(lambda: mesh.proxy_config(source))())
+            dumps.append(_none_if_unreadable(lambda: mesh.proxy_config(source))())
         first = next((each for each in dumps if each and each.versions == before.versions), None)
         last = dumps[-1]
         if names := _route_names([each for each in (first, last) if each], places):
-            routes = _or_none(lambda: mesh.routes(source, names))()
-            first = first and replace(first, routes=_unchanged(before.routes, routes, names))
+            routes = _none_if_unreadable(lambda: mesh.routes(source, names))()
+            first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
             last = last and replace(last, routes=routes)
         last = last and _with_envoy_clusters(mesh, source, last, before.envoy_clusters(), places)
         return Reading(first, before.counts), Reading(last, counts())
@@ -103,11 +110,11 @@ def look_again(mesh: Mesh, source: Source, before: Look, places: Collection[Plac
     return wait
 
 
-def _route_names(configs: Collection[ProxyConfig], places: Collection[Place]) -> set[str]:
+def _route_names(configs: Collection[ProxyConfig], places: Collection[ProbeDestination]) -> set[str]:
     return {name for config in configs for place in places for name in route_names(config, *place)}
 
 
-def _unchanged(
+def _routes_if_unchanged(
     before: Mapping[str, str] | None, now: Mapping[str, RouteConfig] | None, names: Collection[str]
 ) -> Mapping[str, RouteConfig] | None:
     """Return the routes of now where they are those of before; None where one has changed, or is not known."""
@@ -122,16 +129,16 @@ def _with_envoy_clusters(
     source: Source,
     config: ProxyConfig,
     found: Mapping[str, EnvoyCluster] | None,
-    places: Collection[Place],
+    places: Collection[ProbeDestination],
 ) -> ProxyConfig | None:
     if found is None:
         return None
-    led = {name for place in places for name in led_to(walk(config, *place))} - set(found)
-    more = _or_none(lambda: mesh.envoy_clusters(source, led))() if led else {}
+    led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))} - set(found)
+    more = _none_if_unreadable(lambda: mesh.envoy_clusters(source, led))() if led else {}
     return None if more is None else replace(config, envoy_clusters={**found, **more})
 
 
-def until(
+def wait_until(
     mesh: Mesh,
     source: Source,
     holds: Callable[[ProxyConfig], bool],
@@ -154,9 +161,9 @@ def until(
 
     def once() -> Reading | None:
         nonlocal last
-        asked = begin(_or_none(lambda: mesh.routes_of_ports(source, ports) if ports else None))
-        same = last is not None and _or_none(lambda: mesh.listener_versions(source))() == last.versions
-        counted = None if last else begin(_or_none(lambda: mesh.proxy_counts(source)))
+        asked = start_call(_none_if_unreadable(lambda: mesh.routes_of_ports(source, ports) if ports else None))
+        same = last is not None and _none_if_unreadable(lambda: mesh.listener_versions(source))() == last.versions
+        counted = None if last else start_call(_none_if_unreadable(lambda: mesh.proxy_counts(source)))
         routes = asked()
         if last is not None and same and routes == last.routes:
             unchanged(last)
@@ -167,7 +174,7 @@ def until(
     return poll(once, timeout, told, hint)
 
 
-def _or_none(call: Callable[[], T]) -> Callable[[], T | None]:
+def _none_if_unreadable(call: Callable[[], T]) -> Callable[[], T | None]:
     """Make a question whose failure means that there is no answer."""
 
     def ask() -> T | None:

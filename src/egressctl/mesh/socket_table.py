@@ -42,7 +42,7 @@ class _Row:
 
 
 @lru_cache(maxsize=256)  # probes that share a connection share the answer
-def captured(table: str, *, local_ip: str, local_port: int, remote_ip: str, remote_port: int) -> Capture:
+def capture_in_table(table: str, *, local_ip: str, local_port: int, remote_ip: str, remote_port: int) -> Capture:
     """Say whether the sidecar has the other end of the connection from local to remote, as the client sees them.
 
     `table` is /proc/net/tcp and /proc/net/tcp6 of the pod, one after the other, read while the connection was held or
@@ -51,7 +51,7 @@ def captured(table: str, *, local_ip: str, local_port: int, remote_ip: str, remo
     line's end in its second half looks whole, so what read it must have ended well.
     """
     try:
-        local, remote = (_plain(ip_address(local_ip)), local_port), (_plain(ip_address(remote_ip)), remote_port)
+        local, remote = (_plain_address(ip_address(local_ip)), local_port), (_plain_address(ip_address(remote_ip)), remote_port)
     except ValueError:
         return Capture.UNKNOWN
     if local[0].is_loopback or remote[0].is_loopback:
@@ -107,8 +107,8 @@ def _rows(table: str) -> tuple[Sequence[_Row], bool]:
 def _end(text: str) -> _End:
     address, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8))
-    return _plain(ip_address(raw)), int(port, 16)
+    return _plain_address(ip_address(raw)), int(port, 16)
 
 
-def _plain(address: _Address) -> _Address:
+def _plain_address(address: _Address) -> _Address:
     return getattr(address, "ipv4_mapped", None) or address

@@ -35,7 +35,7 @@ ANY_SOURCE = SourceChoice()
 """No wish: the newest ready pod of the samples."""
 
 
-def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:
+def choose_source(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:
     """Return the newest ready pod of the revision asked for, and its container.
 
     A pod that was named serves also while its sidecar is not ready: what can be said then is `sidecar-not-ready`.
@@ -44,13 +44,13 @@ def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> So
     """
     matching = [pod for pod in pods if not choice.revision or _revision(pod) == choice.revision]
     ready = [pod for pod in matching if is_ready(pod)]
-    usable = ready or [pod for pod in matching if _is_named(choice) and _lacks_only_its_sidecar(pod, choice)]
+    usable = ready or [pod for pod in matching if _names_a_pod(choice) and _only_sidecar_not_ready(pod, choice)]
     if not usable:
-        raise NoSourcePod(_none_ready(matching, choice, namespace), hint=_start_one(namespace))
+        raise NoSourcePod(_why_none_ready(matching, choice, namespace), hint=_start_hint(namespace))
     pod = max(usable, key=lambda each: (str(each["metadata"].get("creationTimestamp", "")), str(each["metadata"]["name"])))
-    metadata, proxy = pod["metadata"], pod_spec.sidecar(pod)
-    container = _container(pod, choice.container)
-    lacking = pod_spec.not_ready(pod, proxy) if proxy else ""
+    metadata, proxy = pod["metadata"], pod_spec.sidecar_container(pod)
+    container = _choose_container(pod, choice.container)
+    lacking = pod_spec.why_not_ready(pod, proxy) if proxy else ""
     return Source(
         namespace=str(metadata.get("namespace", namespace)),
         pod=str(metadata["name"]),
@@ -61,24 +61,29 @@ def choose(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> So
         proxy_ready=not lacking,
         proxy_state=lacking,
         admin_port=pod_spec.admin_port(pod, proxy) if proxy else 0,
-        others=tuple(name for name in pod_spec.running(pod) if name not in (container, proxy)),
-        hints=pod_spec.hindrances(pod, container),
-        interception=pod_spec.interception(pod),
+        others=tuple(name for name in pod_spec.running_containers(pod) if name not in (container, proxy)),
+        hints=pod_spec.bypass_hints(pod, container),
+        interception=pod_spec.interception_annotations(pod),
         labels={str(key): str(value) for key, value in (metadata.get("labels") or {}).items()},
         revision=_revision(pod),
     )
 
 
-def _is_named(choice: SourceChoice) -> bool:
+def _names_a_pod(choice: SourceChoice) -> bool:
     kind, _, name = choice.pod.rpartition("/")
     return bool(name) and kind in ("", *POD_KINDS)
 
 
-def _lacks_only_its_sidecar(pod: Manifest, choice: SourceChoice) -> bool:
+def _only_sidecar_not_ready(pod: Manifest, choice: SourceChoice) -> bool:
     """Say whether commands can be run in the pod, and its sidecar is what keeps it from being ready."""
-    proxy = pod_spec.sidecar(pod)
+    proxy = pod_spec.sidecar_container(pod)
     runs = (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-    return bool(runs and proxy and pod_spec.not_ready(pod, proxy) and pod_spec.is_running(pod, _container(pod, choice.container)))
+    return bool(
+        runs
+        and proxy
+        and pod_spec.why_not_ready(pod, proxy)
+        and pod_spec.container_is_running(pod, _choose_container(pod, choice.container))
+    )
 
 
 def is_ready(pod: Manifest) -> bool:
@@ -89,11 +94,11 @@ def is_ready(pod: Manifest) -> bool:
     return status.get("phase") == "Running" and conditions.get("Ready") == "True" and not going
 
 
-def _start_one(namespace: str) -> str:
+def _start_hint(namespace: str) -> str:
     return f"start one with: egressctl create TARGET -n {namespace} --with-source, or name a pod: --pod NAME"
 
 
-def _none_ready(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> str:
+def _why_none_ready(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> str:
     wish = f"pod {choice.pod}" if choice.pod else f"pod with labels {choice.selector or DEFAULT_SELECTOR}"
     revision = f" of revision {choice.revision}" if choice.revision else ""
     if not pods:
@@ -115,9 +120,9 @@ def _revision(pod: Manifest) -> str:
     return str(labels.get(_REVISION_LABEL) or pod_spec.annotations_of(pod).get(_REVISION_ANNOTATION) or "")
 
 
-def _container(pod: Manifest, wanted: str) -> str:
-    name, proxy = pod["metadata"]["name"], pod_spec.sidecar(pod)
-    names = [each for each in pod_spec.running(pod) if each not in (proxy, pod_spec.PROXY)]
+def _choose_container(pod: Manifest, wanted: str) -> str:
+    name, proxy = pod["metadata"]["name"], pod_spec.sidecar_container(pod)
+    names = [each for each in pod_spec.running_containers(pod) if each not in (proxy, pod_spec.PROXY)]
     if wanted and wanted in (proxy, pod_spec.PROXY):
         raise InvalidInput(
             f"--container {wanted}: the sidecar's own traffic is not captured, so a probe from it proves nothing",

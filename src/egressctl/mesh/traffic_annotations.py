@@ -11,12 +11,12 @@ from ipaddress import ip_address
 
 from egressctl.manifests.formats import Network, network
 
-PREFIX = "traffic.sidecar.istio.io/"
-JUDGED = ("excludeOutboundPorts", "excludeOutboundIPRanges", "includeOutboundPorts", "includeOutboundIPRanges")
+ANNOTATION_PREFIX = "traffic.sidecar.istio.io/"
+DECIDING_ANNOTATIONS = ("excludeOutboundPorts", "excludeOutboundIPRanges", "includeOutboundPorts", "includeOutboundIPRanges")
 """The annotations, after PREFIX, that decide by address and port."""
 
 
-def left_out(annotations: Mapping[str, str], ip: str, port: int) -> str:
+def why_excluded(annotations: Mapping[str, str], ip: str, port: int) -> str:
     """Say in half a sentence what leaves a connection to this address and port out; "" where nothing does.
 
     `annotations` are those of JUDGED that the pod has, without PREFIX. Raises ValueError for an `ip` that is none.
@@ -30,20 +30,20 @@ def left_out(annotations: Mapping[str, str], ip: str, port: int) -> str:
 
 def _rules(annotations: Mapping[str, str], ip: str, port: int) -> Iterator[tuple[str, bool | None]]:
     """Give the rules in their order: half a sentence, and whether it leaves out, takes in, or neither (None)."""
-    ports, blocks, own, taken = (annotations.get(word) for word in JUDGED)
+    ports, blocks, own, taken = (annotations.get(word) for word in DECIDING_ANNOTATIONS)
     if ports is not None:
-        yield f"annotation {PREFIX}excludeOutboundPorts leaves out port {port}", str(port) in _split(ports) or None
+        yield f"annotation {ANNOTATION_PREFIX}excludeOutboundPorts leaves out port {port}", str(port) in _split(ports) or None
     yield f"{ip} is loopback, which is never led to a sidecar", ip_address(ip).is_loopback or None
-    if blocks is not None and (held := _holding(blocks, ip)):
-        yield f"annotation {PREFIX}excludeOutboundIPRanges leaves out {held}", True
+    if blocks is not None and (held := _block_containing(blocks, ip)):
+        yield f"annotation {ANNOTATION_PREFIX}excludeOutboundIPRanges leaves out {held}", True
     if own is not None and str(port) in _split(own):
         yield "", False
     if taken is not None and taken.strip() != "*":
         what = f"only {', '.join(_split(taken))}" if _split(taken) else "no address"
-        yield f"annotation {PREFIX}includeOutboundIPRanges takes in {what}", _holding(taken, ip) is None
+        yield f"annotation {ANNOTATION_PREFIX}includeOutboundIPRanges takes in {what}", _block_containing(taken, ip) is None
 
 
-def _holding(blocks: str, ip: str) -> Network | None:
+def _block_containing(blocks: str, ip: str) -> Network | None:
     """Return the first of the blocks that holds the address; what is no block, Istio would have refused."""
     address = ip_address(ip)
     found = (network(each) for each in _split(blocks))

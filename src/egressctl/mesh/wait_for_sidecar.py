@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from egressctl.envoy.config import NOTHING, ProxyConfig, Reading
-from egressctl.envoy.propagation import missing
+from egressctl.envoy.config import NOTHING_READ, ProxyConfig, Reading
+from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk, TimedOut
-from egressctl.istio.precedence import exported
-from egressctl.istio.sidecar_scope import Sight, governing, sight
+from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.read_objects import surroundings
-from egressctl.mesh.sidecar import until
-from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.mesh.read_objects import read_mesh_objects
+from egressctl.mesh.sidecar import wait_until
+from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from egressctl.mesh.why_not_in_sidecar import Delay
 
-_SETTLED = 1.0
+_SETTLE_SECONDS = 1.0
 """Seconds after which what a sidecar shows is held to be of after the apply: a push takes 0.1-0.2 s (measured)."""
-_REASONS = 50
+_MOST_REASONS = 50
 """So many of what is missing are asked for their reason, each among all filter chains: thousands may be missing. Where all of
 these will not come, the others are asked too."""
-_STANDING = 10.0
+_REFUSAL_SECONDS = 10.0
 """Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
 
 
@@ -38,23 +38,23 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
     """
     if source.proxy is None:
         progress.warn(f"pod {source.namespace}/{source.pod} has no sidecar: there is nothing to wait for")
-        return NOTHING
+        return NOTHING_READ
     expected = []
     for entry in entries:
-        if exported(entry, source.namespace):
+        if is_exported_to_namespace(entry, source.namespace):
             expected.append(entry)
         else:
             progress.warn(
                 f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
     if len(expected) > 1:
-        from egressctl.manifests.split_entries import joined
+        from egressctl.manifests.split_entries import join_by_target
 
-        expected = joined(expected)
-    wait = _Wait(mesh, source, expected, progress)
+        expected = join_by_target(expected)
+    wait = _SidecarWait(mesh, source, expected, progress)
     try:
-        reading = until(
-            mesh, source, wait.arrived, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
+        reading = wait_until(
+            mesh, source, wait.is_complete, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
         )
     except TimedOut as late:
         late.hint = late.hint or wait.hint or "istioctl proxy-status"
@@ -63,7 +63,7 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
     return reading
 
 
-class _Wait:
+class _SidecarWait:
     """What is missing at each look, and why."""
 
     def __init__(self, mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], progress: Progress) -> None:
@@ -74,8 +74,8 @@ class _Wait:
         self.last: ProxyConfig | None = None
         self.hint = ""
 
-    def arrived(self, config: ProxyConfig) -> bool:
-        self.missing = [(entry, each) for entry in self.entries for each in missing(config, entry)]
+    def is_complete(self, config: ProxyConfig) -> bool:
+        self.missing = [(entry, each) for entry in self.entries for each in missing_blocks(config, entry)]
         self.first, self.last = self.first or config, config
         if self.missing:
             what = f"{len(self.missing)} missing, first {self.missing[0][1]}"
@@ -87,70 +87,74 @@ class _Wait:
         """Raise TimedOut where all that is missing will not come."""
         waited = time.monotonic() - self.begun
         stale = self.first is not None and bool(self.first.errors.items() & config.errors.items())
-        if waited < (_STANDING if stale else _SETTLED):
+        if waited < (_REFUSAL_SECONDS if stale else _SETTLE_SECONDS):
             return
         delay = self._why(config, self._around)
         if delay.certain:
-            what = f"{self._lacks}: {delay.reason}"
-            raise TimedOut(f"the ServiceEntry is applied, and waiting is of no use: {what}", hint=self._then(delay))
+            what = f"{self._what_is_missing}: {delay.reason}"
+            raise TimedOut(f"the ServiceEntry is applied, and waiting is of no use: {what}", hint=self._hint_then_verify(delay))
 
     def told(self, timeout: float) -> str:
         """Say what the sidecar lacks at the end of the wait, and why as far as that can be known."""
         reason = ""
         if self.last is not None:
-            delay = self._why(self.last, self._look_around())
-            reason, self.hint = f": {delay.reason}", self._then(delay)
-        return f"the ServiceEntry is applied, and after {timeout:g}s {self._lacks}{reason}"
+            delay = self._why(self.last, self._read_mesh_objects())
+            reason, self.hint = f": {delay.reason}", self._hint_then_verify(delay)
+        return f"the ServiceEntry is applied, and after {timeout:g}s {self._what_is_missing}{reason}"
 
-    def _why(self, config: ProxyConfig, around: Surroundings) -> Delay:
-        return why_lacking(self.source, config, self.missing, around)
+    def _why(self, config: ProxyConfig, around: MeshObjects) -> Delay:
+        return why_blocks_missing(self.source, config, self.missing, around)
 
     @property
-    def _lacks(self) -> str:
+    def _what_is_missing(self) -> str:
         named = ", ".join(each for _, each in self.missing[:3])
         more = f" and {len(self.missing) - 3} more" if len(self.missing) > 3 else ""
         return f"the sidecar of pod {self.source.pod} lacks {named}{more}"
 
     @staticmethod
-    def _then(delay: Delay) -> str:
+    def _hint_then_verify(delay: Delay) -> str:
         return f"{delay.hint}; then: egressctl verify"
 
     @cached_property
-    def _around(self) -> Surroundings:
-        return self._look_around()
+    def _around(self) -> MeshObjects:
+        return self._read_mesh_objects()
 
-    def _look_around(self) -> Surroundings:
-        return look_around(self.mesh, self.source)
+    def _read_mesh_objects(self) -> MeshObjects:
+        return mesh_objects_for_pod(self.mesh, self.source)
 
 
-def look_around(mesh: Mesh, source: Source) -> Surroundings:
+def mesh_objects_for_pod(mesh: Mesh, source: Source) -> MeshObjects:
     """Read what may stand in the way of a pod's entries; what could not be read is said in it."""
     try:
-        return surroundings(mesh, source.namespace, services=False)
+        return read_mesh_objects(mesh, source.namespace, services=False)
     except CouldNotAsk as failure:
-        return Surroundings(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
+        return MeshObjects(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
 
 
-def why_lacking(source: Source, config: ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: Surroundings) -> Delay:
+def why_blocks_missing(
+    source: Source, config: ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: MeshObjects
+) -> Delay:
     """Say why the pod's sidecar does not have what entries list, each with what `envoy.missing` names of it."""
     # Only a wait that is in trouble needs it.
-    from egressctl.mesh.why_not_in_sidecar import summed_up, why_missing
+    from egressctl.mesh.why_not_in_sidecar import summarise_delays, why_missing
 
-    unseen, hidden_by = "; ".join(around.unread), partial(_hidden_by, source, around)
+    unseen, hidden_by = "; ".join(around.unread), partial(_hiding_sidecar, source, around)
     found: list[Delay] = []
     for each in missing:
         found.append(why_missing(config, *each, source.namespace, around.entries, hidden_by=hidden_by, unseen=unseen))
-        if len(found) >= _REASONS and not all(delay.certain for delay in found):
+        if len(found) >= _MOST_REASONS and not all(delay.certain for delay in found):
             break
-    return summed_up(found)
+    return summarise_delays(found)
 
 
-def _hidden_by(source: Source, around: Surroundings, entry: ServiceEntry, port: int) -> str:
+def _hiding_sidecar(source: Source, around: MeshObjects, entry: ServiceEntry, port: int) -> str:
     """Name the Sidecar resource that keeps the entry, or all but one of its host's blocks, from the pod."""
     namespace = source.namespace
-    sidecar = governing(around.sidecars, namespace, source.labels, around.root)
-    left = sight(sidecar, entry, port, namespace) if sidecar else Sight.WHOLE
-    blocks = len(entry.addresses) + sum(len(each.addresses) for each in around.entries if each.beside(entry) and each != entry)
-    if sidecar is None or left is Sight.WHOLE or (left is Sight.ONE_BLOCK and blocks < 2):
+    sidecar = sidecar_for_pod(around.sidecars, namespace, source.labels, around.root)
+    left = import_scope(sidecar, entry, port, namespace) if sidecar else ImportScope.WHOLE
+    blocks = len(entry.addresses) + sum(
+        len(each.addresses) for each in around.entries if each.is_same_target_as(entry) and each != entry
+    )
+    if sidecar is None or left is ImportScope.WHOLE or (left is ImportScope.ONE_BLOCK and blocks < 2):
         return ""
     return f"{sidecar['metadata'].get('namespace', namespace)}/{sidecar['metadata']['name']}"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl.envoy.config import FilterChain, Listener, ProxyConfig, destination
-from egressctl.istio.precedence import exported
+from egressctl.envoy.config import FilterChain, Listener, ProxyConfig, parse_outbound_name
+from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
@@ -17,7 +17,7 @@ CROWDED = 1000
 beside 5,000 (measured, 2026-11)."""
 
 _ANY = "any address"
-NOT_PUSHED = "istioctl proxy-status"
+NOT_PUSHED_HINT = "istioctl proxy-status"
 """What to type where nothing is known to stand in the way."""
 
 
@@ -34,7 +34,7 @@ class Delay:
     code: CauseCode = CauseCode.NOT_PROPAGATED
 
 
-Hiding = Callable[[ServiceEntry, int], str]
+HiddenBy = Callable[[ServiceEntry, int], str]
 """Given an entry and one of its ports, say by which Sidecar resource, `namespace/name`, the pod lacks it; "" for none."""
 
 
@@ -45,7 +45,7 @@ def why_missing(
     pod_namespace: str,
     others: Sequence[ServiceEntry],
     *,
-    hidden_by: Hiding = lambda _, __: "",
+    hidden_by: HiddenBy = lambda _, __: "",
     unseen: str = "",
 ) -> Delay:
     """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `envoy.missing` names it) of an entry on the API server.
@@ -57,28 +57,32 @@ def why_missing(
     if refusal := _refusal(config, block, port):
         name, said = refusal
         told = f"Envoy refused the listener {name}: {said}"
-        return Delay(told, _describe(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
+        return Delay(told, _show_command(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
     if port in RESERVED_PORTS:
-        return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _describe(entry), certain=True)
-    chain = _holding(config, block, port)
-    delay = _rerouted(chain) or _rival(chain, entry, block, port, others) or _displaced(entry, pod_namespace, others)
+        return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _show_command(entry), certain=True)
+    chain = _chain_with_block(config, block, port)
+    delay = (
+        _reroute_delay(chain)
+        or _conflict_delay(chain, entry, block, port, others)
+        or _other_namespace_delay(entry, pod_namespace, others)
+    )
     if delay:
         return delay
     if sidecar := hidden_by(entry, port):
         namespace, _, name = sidecar.partition("/")
         show = f"kubectl get sidecar -n {namespace} {name} -o yaml"
         return Delay(f"Sidecar {sidecar} hides it from the pod", show, code=CauseCode.HIDDEN_BY_SIDECAR)
-    chains = sum(len(listener.chains) for listener in _on_port(config, port))
+    chains = sum(len(listener.chains) for listener in _listeners_on_port(config, port))
     if chains >= CROWDED:
         return Delay(
             f"port {port} has {chains:,} filter chains, and the more there are the longer istiod takes to add to them: "
             "beside 5,000 half a minute",
             "wait longer: --timeout 2m",
         )
-    return Delay(f"istiod has not pushed it{f' ({unseen})' if unseen else ''}", NOT_PUSHED)
+    return Delay(f"istiod has not pushed it{f' ({unseen})' if unseen else ''}", NOT_PUSHED_HINT)
 
 
-def summed_up(delays: Sequence[Delay]) -> Delay:
+def summarise_delays(delays: Sequence[Delay]) -> Delay:
     """Return one for all that is missing, those that are certain first; it is certain where each of them is."""
     ordered = sorted(dict.fromkeys(delays), key=lambda each: not each.certain)
     told = [each.reason for each in ordered[:2]] + ([f"{len(ordered) - 2} more reasons"] if len(ordered) > 2 else [])
@@ -105,16 +109,16 @@ def _address_of(block: str) -> str:
     return str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
 
 
-def _on_port(config: ProxyConfig, port: int) -> Iterator[Listener]:
+def _listeners_on_port(config: ProxyConfig, port: int) -> Iterator[Listener]:
     for listener in config.listeners or ():
         if listener.internal and any(number == port for _, number in listener.addresses):
             yield listener
 
 
-def _holding(config: ProxyConfig, block: str, port: int) -> FilterChain | None:
+def _chain_with_block(config: ProxyConfig, block: str, port: int) -> FilterChain | None:
     """Return the filter chain that has exactly this block on this port, whosever it is."""
     own = _address_of(block)
-    for listener in _on_port(config, port):
+    for listener in _listeners_on_port(config, port):
         mine = own and any(str(network(address)) == str(network(own)) for address, _ in listener.addresses)
         for chain in listener.filter_chains:
             if chain.criteria or chain.server_names or chain.transport_protocol or chain.application_protocols:
@@ -125,7 +129,7 @@ def _holding(config: ProxyConfig, block: str, port: int) -> FilterChain | None:
     return None
 
 
-def _rerouted(chain: FilterChain | None) -> Delay | None:
+def _reroute_delay(chain: FilterChain | None) -> Delay | None:
     if chain is None or not chain.route:
         return None
     namespace, _, name = chain.route.partition("/")
@@ -134,57 +138,59 @@ def _rerouted(chain: FilterChain | None) -> Delay | None:
     return Delay(f"VirtualService {chain.route} routes it to {to}", show, code=CauseCode.REROUTED)
 
 
-def _rival(chain: FilterChain | None, entry: ServiceEntry, block: str, port: int, others: Sequence[ServiceEntry]) -> Delay | None:
-    to = destination(chain.envoy_cluster) if chain else None
+def _conflict_delay(
+    chain: FilterChain | None, entry: ServiceEntry, block: str, port: int, others: Sequence[ServiceEntry]
+) -> Delay | None:
+    to = parse_outbound_name(chain.envoy_cluster) if chain else None
     opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
     if not opaque or chain is None or to is None or to.host in entry.hosts:
         return None
     for other in others:
-        if _same(other, entry) or to.host not in other.hosts or not _lists(other, block, port):
+        if _is_same_entry(other, entry) or to.host not in other.hosts or not _lists_block(other, block, port):
             continue
-        older = _before(other, entry) and ("*" in (other.export_to or "*")) == ("*" in (entry.export_to or "*"))
+        older = _is_older(other, entry) and ("*" in (other.export_to or "*")) == ("*" in (entry.export_to or "*"))
         why = ", being the older" if older else ""
         told = f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}"
-        return Delay(told, _describe(other), older, CauseCode.RIVAL_ENTRY)
+        return Delay(told, _show_command(other), older, CauseCode.RIVAL_ENTRY)
     told = f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}"
     return Delay(told, "kubectl get serviceentries -A", code=CauseCode.RIVAL_ENTRY)
 
 
-def _displaced(entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry]) -> Delay | None:
+def _other_namespace_delay(entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry]) -> Delay | None:
     """Name the entry of another namespace that has this one's host: a sidecar gets only one namespace's (measured)."""
     if entry.namespace == pod_namespace:
         return None
     for other in others:
         if other.namespace == entry.namespace or not set(other.hosts) & set(entry.hosts):
             continue
-        if "~" in other.export_to or not exported(other, pod_namespace):
+        if "~" in other.export_to or not is_exported_to_namespace(other, pod_namespace):
             continue
-        if other.namespace == pod_namespace or _before(other, entry):
+        if other.namespace == pod_namespace or _is_older(other, entry):
             first = "the pod's own namespace's" if other.namespace == pod_namespace else "the older"
             return Delay(
                 f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {first}",
-                _describe(other),
+                _show_command(other),
                 certain=bool(other.export_to) or other.namespace == pod_namespace,
                 code=CauseCode.RIVAL_ENTRY,
             )
     return None
 
 
-def _lists(entry: ServiceEntry, block: str, port: int) -> bool:
+def _lists_block(entry: ServiceEntry, block: str, port: int) -> bool:
     opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
     blocks = [str(network(address)) for address in entry.addresses] or [_ANY]
     return opaque and (block in blocks or {block, *blocks} >= {_ANY, "0.0.0.0/0"})
 
 
-def _before(one: ServiceEntry, other: ServiceEntry) -> bool:
+def _is_older(one: ServiceEntry, other: ServiceEntry) -> bool:
     """Say whether it was made in an earlier second: of the same one the name decides, which was seen once only."""
     first, second = one.created_at, other.created_at
     return first is not None and second is not None and first < second
 
 
-def _same(one: ServiceEntry, other: ServiceEntry) -> bool:
+def _is_same_entry(one: ServiceEntry, other: ServiceEntry) -> bool:
     return (one.namespace, one.name) == (other.namespace, other.name)
 
 
-def _describe(entry: ServiceEntry) -> str:
+def _show_command(entry: ServiceEntry) -> str:
     return f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"

@@ -60,7 +60,7 @@ class ServiceEntry:
         """Whether it is one of several entries of a target: only those are called after a part of the address space."""
         return bool(self.part_of) and self.name != self.part_of + SUFFIX
 
-    def beside(self, other: ServiceEntry) -> bool:
+    def is_same_target_as(self, other: ServiceEntry) -> bool:
         """Say whether the two are entries of one target, or one and the same."""
         return self.family == other.family
 
@@ -78,7 +78,7 @@ class ServiceEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class MeshObjects:
     """What is around a ServiceEntry. What could not be read is in `unread`, never taken for absent.
 
     Manifests have `apiVersion` and `kind`. `services` is empty where they were not asked for.
@@ -100,6 +100,6 @@ class Surroundings:
     reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
 
-    def saw(self, plural: str, namespace: str) -> bool:
+    def has_read(self, plural: str, namespace: str) -> bool:
         """Say whether the objects of a kind were read in a namespace: only then is what is not here not there."""
         return plural not in self.reach or namespace in self.reach[plural]

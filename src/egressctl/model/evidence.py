@@ -63,7 +63,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CurlOutcome:
     """What curl reported of one transfer. Times are seconds; addresses are empty where there was no connection."""
 
     curl_exit: int
@@ -93,10 +93,10 @@ class Capture(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class ProbeSent:
     """One probe that was sent: its outcome and whether its connection was captured, or why there is neither."""
 
-    outcome: Outcome | None
+    outcome: CurlOutcome | None
     capture: Capture = Capture.UNKNOWN
     connection: tuple[int, int] = (0, 0)
     """Which exec and which local port: two probes that share both shared a connection."""
@@ -160,7 +160,7 @@ class Counts(NamedTuple):
     """Requests, or connections passed through; over a connection that is used again, only these move."""
 
 
-class Logged(NamedTuple):
+class LoggedConnection(NamedTuple):
     """What a sidecar's access log says of one connection: the Envoy cluster, empty for none, and Envoy's response flags."""
 
     envoy_cluster: str
@@ -170,7 +170,7 @@ class Logged(NamedTuple):
         name = self.envoy_cluster or "no Envoy cluster"
         return f"{name} with the flags {self.flags}" if self.flags else name
 
-    def carried_by(self, envoy_cluster: str | None) -> bool:
+    def shows_use_of(self, envoy_cluster: str | None) -> bool:
         """Say whether it shows that this Envoy cluster carried the connection, and not only failed to.
 
         The flags DC and UC are those of one that had met its other end: the client, or the upstream host, ended it.
@@ -201,7 +201,7 @@ class Evidence:
     """The DestinationRule (`namespace/name`) by which the Envoy cluster wraps its connections in TLS; empty for none."""
     endpoints: int | None = None
     """How many hosts the Envoy cluster has of its own; None where it connects to the address asked for, or is not known."""
-    logged: Logged | None = None
+    logged: LoggedConnection | None = None
     """What the access log says of this connection; None where it was not read, or does not have it."""
     sources: tuple[CountSource, ...] = ()
     """What showed that the Envoy cluster carried it, where `counted` holds."""

@@ -53,7 +53,7 @@ SILENT = Speech(tls=False)
 """A bare connection, or a protocol in which the server speaks first."""
 
 
-BARE = "tcp://"
+BARE_SCHEME = "tcp://"
 """The scheme of a probe that only connects: it is derived from an entry, and never asked for by a person."""
 
 
@@ -80,7 +80,7 @@ class Probe:
     @property
     def bare(self) -> bool:
         """Whether it opens a connection and sends nothing over it."""
-        return self.url.startswith(BARE)
+        return self.url.startswith(BARE_SCHEME)
 
     @property
     def speech(self) -> Speech:
@@ -88,7 +88,7 @@ class Probe:
         if self.bare:
             return SILENT
         if self.url.startswith("https://"):
-            return _over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
+            return _speech_over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
         parts = urlsplit(self.url)
         host = f"[{self.host}]" if ":" in self.host else self.host
         return Speech(
@@ -127,14 +127,14 @@ class Target:
     """Where it stands, of what stands in a file."""
 
 
-def worst(verdicts: tuple[Verdict, ...]) -> Verdict:
+def worst_verdict(verdicts: tuple[Verdict, ...]) -> Verdict:
     """Return the worst of the verdicts; `inconclusive` where there is none."""
     order = list(Verdict)
     return max(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)
 
 
 @lru_cache(maxsize=1024)
-def _over_tls(origin: str) -> Speech:
+def _speech_over_tls(origin: str) -> Speech:
     return Speech(tls=True, server_name=_server_name(urlsplit(origin).hostname or ""), protocols=("h2", "http/1.1"))
 
 

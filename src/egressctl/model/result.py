@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from egressctl.model.cause import Cause
-from egressctl.model.evidence import Evidence, Outcome, Source
-from egressctl.model.probe import Probe, Verdict, worst
+from egressctl.model.evidence import CurlOutcome, Evidence, Source
+from egressctl.model.probe import Probe, Verdict, worst_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class ProbeResult:
     verdict: Verdict
     held: bool
     cause: Cause | None = None
-    outcome: Outcome | None = None
+    outcome: CurlOutcome | None = None
     evidence: Evidence | None = None
 
 
@@ -68,7 +68,7 @@ class TargetResult:
     not_probed: NotProbed | None = None
 
     @property
-    def shaky(self) -> tuple[PartResult, ...]:
+    def parts_not_in_force(self) -> tuple[PartResult, ...]:
         """The parts that were looked for in the sidecar, and not seen in force."""
         return tuple(part for part in self.parts if not part.action and not part.in_force)
 
@@ -76,7 +76,7 @@ class TargetResult:
     def verdict(self) -> Verdict:
         """The worst of its probes, of its closure's where there are none: no better than unproven with a part that is shaky."""
         verdicts = tuple(probe.verdict for probe in self.probes or self.closure)
-        return worst((*verdicts, Verdict.UNPROVEN) if verdicts and self.shaky else verdicts)
+        return worst_verdict((*verdicts, Verdict.UNPROVEN) if verdicts and self.parts_not_in_force else verdicts)
 
 
 class KubernetesInfo(NamedTuple):

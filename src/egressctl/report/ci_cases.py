@@ -9,14 +9,14 @@ from typing import NamedTuple
 from egressctl.model.probe import Verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report import exit_codes
-from egressctl.report.tree import picture
+from egressctl.report.tree import draw_probe
 from egressctl.runtime.sanitize import neutralise
 
 AFTER_CLEANUP = "after cleanup, "
 """What the names of cases begin with whose probes were sent after the entry was removed."""
 
 
-class Fate(StrEnum):
+class CaseStatus(StrEnum):
     """What becomes of a case: an error is a question that could not be asked, a failure one with the wrong answer."""
 
     PASSED = "passed"
@@ -32,7 +32,7 @@ class Case(NamedTuple):
     """
 
     name: str
-    fate: Fate = Fate.PASSED
+    fate: CaseStatus = CaseStatus.PASSED
     kind: str = ""
     message: str = ""
     hint: str = ""
@@ -56,7 +56,7 @@ class Suite(NamedTuple):
     target: TargetResult | None
     cases: tuple[Case, ...]
 
-    def count(self, fate: Fate) -> int:
+    def count(self, fate: CaseStatus) -> int:
         """Return how many cases ended so."""
         return sum(case.fate is fate for case in self.cases)
 
@@ -64,76 +64,78 @@ class Suite(NamedTuple):
 def suites(report: Report) -> tuple[Suite, ...]:
     """Return a suite for each target, and one of the command itself where it failed, or where there is nothing else."""
     found = [
-        Suite(_called(target), target.namespace, target, tuple(_of_target(target, report.allow_unproven)))
+        Suite(_suite_name(target), target.namespace, target, tuple(_cases_of_target(target, report.allow_unproven)))
         for target in report.targets
     ]
     if report.error is not None:
         message, hint = neutralise(report.error.message), neutralise(report.error.hint)
-        found.append(_own(report, Case(report.command, Fate.ERROR, f"exit-code-{report.exit_code}", message, hint)))
+        found.append(
+            _command_suite(report, Case(report.command, CaseStatus.ERROR, f"exit-code-{report.exit_code}", message, hint))
+        )
     elif not found:
-        found.append(_own(report, Case(report.command)))
+        found.append(_command_suite(report, Case(report.command)))
     return tuple(found)
 
 
-def _own(report: Report, case: Case) -> Suite:
+def _command_suite(report: Report, case: Case) -> Suite:
     return Suite(f"egressctl {report.command}", "egressctl", None, (case,))
 
 
-def _called(target: TargetResult) -> str:
+def _suite_name(target: TargetResult) -> str:
     return f"{target.name}, {target.step}" if target.step else target.name
 
 
-def _of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Case]:
+def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Case]:
     for probe in target.probes:
-        yield of_probe(probe, allow_unproven)
+        yield case_of_probe(probe, allow_unproven)
     for probe in target.closure:
-        yield of_probe(probe, allow_unproven, AFTER_CLEANUP)
+        yield case_of_probe(probe, allow_unproven, AFTER_CLEANUP)
     for part in target.parts if not target.action else ():
-        yield _of_part(part, allow_unproven)
+        yield _case_of_entry(part, allow_unproven)
     if target.probes or target.closure or (target.parts and not target.action):
         return
     if (why := target.not_probed) is not None:
-        fate = Fate.SKIPPED if why.meant else Fate.ERROR
+        fate = CaseStatus.SKIPPED if why.meant else CaseStatus.ERROR
         yield Case("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
     elif target.action:
         for entry in target.service_entries:
             yield Case(neutralise(f"serviceentry/{entry}"))
     else:
-        yield Case("probes", Fate.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
+        yield Case("probes", CaseStatus.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
 
 
-def _of_part(part: PartResult, allow_unproven: bool) -> Case:
+def _case_of_entry(part: PartResult, allow_unproven: bool) -> Case:
     """Return what becomes of one of several entries, which passes where the sidecar was seen to have all that it lists."""
     name = neutralise(f"serviceentry/{part.name}")
     if part.in_force:
         return Case(name)
-    fate = Fate.FAILED if exit_codes.of_part(part, allow_unproven) else Fate.SKIPPED
+    fate = CaseStatus.FAILED if exit_codes.exit_code_of_entry(part, allow_unproven) else CaseStatus.SKIPPED
     kind = str(part.cause.code) if part.cause else "not-in-force"
     message = part.cause.message if part.cause else "the sidecar was not seen to have all that it lists"
     return Case(name, fate, kind, neutralise(message), neutralise(part.cause.hint) if part.cause else "")
 
 
-def of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> Case:
+def case_of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> Case:
     """Return what becomes of a probe: decided as its exit code is, so that the two never disagree."""
-    code = exit_codes.of_probe(result, allow_unproven)
+    code = exit_codes.exit_code_of_probe(result, allow_unproven)
     name = when + neutralise(result.probe.name)
     if result.held:
         return Case(name, result=result)
-    fate = {0: Fate.SKIPPED, 3: Fate.ERROR}.get(code, Fate.FAILED)
+    fate = {0: CaseStatus.SKIPPED, 3: CaseStatus.ERROR}.get(code, CaseStatus.FAILED)
     cause = result.cause
     kind = str(cause.code) if cause else str(result.verdict)
-    message = neutralise(cause.message) if cause else _unexpected(result)
-    details = ("".join(text for _, text in line).removeprefix("  ").rstrip() for line in picture(result, when))
+    message = neutralise(cause.message) if cause else _mismatch_message(result)
+    details = ("".join(text for _, text in line).removeprefix("  ").rstrip() for line in draw_probe(result, when))
     return Case(name, fate, kind, message, neutralise(cause.hint) if cause else "", result, tuple(details))
 
 
-def _unexpected(result: ProbeResult) -> str:
-    carried = envoy_cluster(result)
+def _mismatch_message(result: ProbeResult) -> str:
+    carried = envoy_cluster_of(result)
     way = f", through {carried}" if carried and result.verdict is Verdict.OPEN else ""
     return f"expected {result.probe.expect.verdict}, and it is {result.verdict}{way}"
 
 
-def envoy_cluster(result: ProbeResult) -> str:
+def envoy_cluster_of(result: ProbeResult) -> str:
     """Return the Envoy cluster that the sidecar's configuration leads the probe to; empty where that is not known."""
     walk = result.evidence.walk if result.evidence else None
     return neutralise(walk.envoy_cluster or "") if walk else ""

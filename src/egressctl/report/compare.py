@@ -14,16 +14,16 @@ from egressctl.errors import InvalidInput
 from egressctl.model.evidence import Capture
 from egressctl.model.probe import Verdict
 from egressctl.report.exit_codes import PRECEDENCE
-from egressctl.report.reader import Key, Recorded, Seen
+from egressctl.report.reader import ProbeKey, RecordedProbe, RecordedReport
 
 PAST_THE_SIDECAR = "nothing of the mesh: past the sidecar"
-NOTHING = "no Envoy cluster"
+NO_ENVOY_CLUSTER = "no Envoy cluster"
 NOT_KNOWN = "not known"
 
-_ALL_OPEN = "ALLOW_ANY"
+_ALLOW_ANY = "ALLOW_ANY"
 
 
-class Change(StrEnum):
+class ProbeChange(StrEnum):
     """What became of a probe, from one report to the other."""
 
     CHANGED = "changed"
@@ -44,10 +44,10 @@ class Change(StrEnum):
     SAME = "same"
 
 
-_EXITS = {Change.CHANGED: 1, Change.WORSE: 1, Change.GONE: 1, Change.UNKNOWN: 3, Change.UNPROVEN: 4}
+_EXIT_CODES = {ProbeChange.CHANGED: 1, ProbeChange.WORSE: 1, ProbeChange.GONE: 1, ProbeChange.UNKNOWN: 3, ProbeChange.UNPROVEN: 4}
 
 
-class Difference(NamedTuple):
+class ProbeDifference(NamedTuple):
     """One thing that is not what it was."""
 
     what: str
@@ -55,17 +55,17 @@ class Difference(NamedTuple):
     new: str
 
 
-class Compared(NamedTuple):
+class ComparedProbe(NamedTuple):
     """One probe of either report; `old` or `new` is None where that report does not have it."""
 
-    key: Key
-    change: Change
-    old: Seen | None
-    new: Seen | None
-    differences: tuple[Difference, ...] = ()
+    key: ProbeKey
+    change: ProbeChange
+    old: RecordedProbe | None
+    new: RecordedProbe | None
+    differences: tuple[ProbeDifference, ...] = ()
 
 
-def compare(old: Recorded, new: Recorded) -> list[Compared]:
+def compare_reports(old: RecordedReport, new: RecordedReport) -> list[ComparedProbe]:
     """Compare every probe of either report, in the new one's order, those that are gone last.
 
     Raises InvalidInput where the old one has no probe: that everything is as it was would say nothing.
@@ -76,74 +76,74 @@ def compare(old: Recorded, new: Recorded) -> list[Compared]:
             f"{old.source} is a report of {old.command or 'a command'} without any probe: nothing can be compared with it{why}",
             hint="write it with: egressctl verify -o json > old.json",
         )
-    found = [_compared(key, old.probes.get(key), seen) for key, seen in new.probes.items()]
-    return found + [_compared(key, seen, None) for key, seen in old.probes.items() if key not in new.probes]
+    found = [_compare_probe(key, old.probes.get(key), seen) for key, seen in new.probes.items()]
+    return found + [_compare_probe(key, seen, None) for key, seen in old.probes.items() if key not in new.probes]
 
 
-def exit_code(compared: list[Compared], *, allow_unproven: bool = False) -> int:
+def exit_code(compared: list[ComparedProbe], *, allow_unproven: bool = False) -> int:
     """Return 0 where nothing is carried otherwise or got worse, else 3, 1 or 4, in that order."""
-    codes = {_EXITS.get(each.change, 0) for each in compared} - ({4} if allow_unproven else set())
+    codes = {_EXIT_CODES.get(each.change, 0) for each in compared} - ({4} if allow_unproven else set())
     return next((code for code in PRECEDENCE if code in codes), 0)
 
 
-def carrier(seen: Seen) -> str | None:
+def route_of_probe(seen: RecordedProbe) -> str | None:
     """Say what carried a probe, None where the report does not know: `inconclusive`, or no proof."""
     if seen.verdict in (Verdict.INCONCLUSIVE, Verdict.UNPROVEN):
         return None
     if seen.capture == Capture.NOT_CAPTURED:
         return PAST_THE_SIDECAR
-    return seen.envoy_cluster or NOTHING
+    return seen.envoy_cluster or NO_ENVOY_CLUSTER
 
 
-def _compared(key: Key, old: Seen | None, new: Seen | None) -> Compared:
+def _compare_probe(key: ProbeKey, old: RecordedProbe | None, new: RecordedProbe | None) -> ComparedProbe:
     if new is None:
-        return Compared(key, Change.GONE, old, new)
+        return ComparedProbe(key, ProbeChange.GONE, old, new)
     if old is None:
-        return Compared(key, Change.NEW, old, new)
+        return ComparedProbe(key, ProbeChange.NEW, old, new)
     differences = tuple(_differences(old, new))
-    return Compared(key, _change(old, new, differences), old, new, differences)
+    return ComparedProbe(key, _change(old, new, differences), old, new, differences)
 
 
-def _change(old: Seen, new: Seen, differences: tuple[Difference, ...]) -> Change:
-    was, now = carrier(old), carrier(new)
+def _change(old: RecordedProbe, new: RecordedProbe, differences: tuple[ProbeDifference, ...]) -> ProbeChange:
+    was, now = route_of_probe(old), route_of_probe(new)
     if was is None or now is None:
-        return _of_unknown(old, new)
+        return _change_of_unknown(old, new)
     if was != now:
-        return Change.CHANGED
+        return ProbeChange.CHANGED
     order = list(Verdict)
     step = order.index(new.verdict) - order.index(old.verdict)
-    opened = new.policy == _ALL_OPEN and old.policy not in ("", _ALL_OPEN)
+    opened = new.policy == _ALLOW_ANY and old.policy not in ("", _ALLOW_ANY)
     if (old.held and not new.held) or (old.held == new.held and step > 0) or opened:
-        return Change.WORSE
+        return ProbeChange.WORSE
     if (new.held and not old.held) or step < 0:
-        return Change.BETTER
-    return Change.NOTED if differences else Change.SAME
+        return ProbeChange.BETTER
+    return ProbeChange.NOTED if differences else ProbeChange.SAME
 
 
-def _of_unknown(old: Seen, new: Seen) -> Change:
+def _change_of_unknown(old: RecordedProbe, new: RecordedProbe) -> ProbeChange:
     """Judge where one of the two does not know what carried the probe."""
     if old.verdict is new.verdict is Verdict.UNPROVEN:
-        return Change.UNPROVEN
+        return ProbeChange.UNPROVEN
     if new.verdict is Verdict.OPEN:  # which is proven to be the entry's own, whatever it was before
-        return Change.BETTER
+        return ProbeChange.BETTER
     if old.verdict is Verdict.OPEN and new.verdict is Verdict.UNPROVEN:
-        return Change.WORSE
-    return Change.UNKNOWN
+        return ProbeChange.WORSE
+    return ProbeChange.UNKNOWN
 
 
-def _differences(old: Seen, new: Seen) -> Iterator[Difference]:
+def _differences(old: RecordedProbe, new: RecordedProbe) -> Iterator[ProbeDifference]:
     for what, was, now in (
-        ("carried by", carrier(old) or NOT_KNOWN, carrier(new) or NOT_KNOWN),
+        ("carried by", route_of_probe(old) or NOT_KNOWN, route_of_probe(new) or NOT_KNOWN),
         ("verdict", str(old.verdict), str(new.verdict)),
         ("cause", old.cause, new.cause),
-        ("held", _yes(old.held), _yes(new.held)),
+        ("held", _yes_or_no(old.held), _yes_or_no(new.held)),
         ("listener", old.listener, new.listener),
         ("filter chain", old.filter_chain, new.filter_chain),
         ("policy", old.policy, new.policy),
     ):
         if was != now:
-            yield Difference(what, was or "none", now or "none")
+            yield ProbeDifference(what, was or "none", now or "none")
 
 
-def _yes(value: bool) -> str:
+def _yes_or_no(value: bool) -> str:
     return "yes" if value else "no"

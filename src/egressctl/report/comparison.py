@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from egressctl.report.compare import Change, Compared
+from egressctl.report.compare import ComparedProbe, ProbeChange
 from egressctl.report.json_report import API_VERSION
-from egressctl.report.reader import Recorded, Seen
+from egressctl.report.reader import RecordedProbe, RecordedReport
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.report.tree import Line
 
 _STYLES = {
-    **dict.fromkeys((Change.CHANGED, Change.WORSE, Change.GONE), "red"),
-    **dict.fromkeys((Change.UNKNOWN, Change.UNPROVEN), "yellow"),
-    **dict.fromkeys((Change.BETTER, Change.SAME), "green"),
+    **dict.fromkeys((ProbeChange.CHANGED, ProbeChange.WORSE, ProbeChange.GONE), "red"),
+    **dict.fromkeys((ProbeChange.UNKNOWN, ProbeChange.UNPROVEN), "yellow"),
+    **dict.fromkeys((ProbeChange.BETTER, ProbeChange.SAME), "green"),
 }
-_WIDTH = max(map(len, Change))
+_WIDTH = max(map(len, ProbeChange))
 
 
-def lines(old: Recorded, new: Recorded, compared: Sequence[Compared], *, everything: bool = False) -> Iterator[Line]:
+def comparison_lines(
+    old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], *, everything: bool = False
+) -> Iterator[Line]:
     """Tell each probe that is not the same, with what is not, then how many of each there are."""
     for each in compared:
-        if each.change is Change.SAME and not everything:
+        if each.change is ProbeChange.SAME and not everything:
             continue
         yield (
             (f"bold {_STYLES.get(each.change, '')}".rstrip(), f"{each.change:<{_WIDTH}}"),
@@ -33,17 +35,17 @@ def lines(old: Recorded, new: Recorded, compared: Sequence[Compared], *, everyth
         for difference in each.differences:
             told = f"{difference.what:<12}  {difference.old} -> {difference.new}"
             yield (("", f"{'':<{_WIDTH + 2}}{neutralise(told)}"),)
-    yield (("", f"{_about(old)} -> {_about(new)}"),)
-    counts = [f"{count} {change}" for change in Change if (count := sum(each.change is change for each in compared))]
+    yield (("", f"{_describe_report(old)} -> {_describe_report(new)}"),)
+    counts = [f"{count} {change}" for change in ProbeChange if (count := sum(each.change is change for each in compared))]
     yield (("", f"{len(compared)} probe{'s' * (len(compared) != 1)}: {', '.join(counts)}"),)
 
 
-def _about(report: Recorded) -> str:
+def _describe_report(report: RecordedReport) -> str:
     place = f", Kubernetes {report.version}" if report.version else ""
     return neutralise(f"{report.source} ({report.command or 'a command'}, {report.started_at or 'at a time not told'}{place})")
 
 
-def document(old: Recorded, new: Recorded, compared: Sequence[Compared], code: int) -> dict[str, Any]:
+def comparison_document(old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], code: int) -> dict[str, Any]:
     """Return everything that was compared as plain data."""
     return {
         "apiVersion": API_VERSION,
@@ -55,7 +57,7 @@ def document(old: Recorded, new: Recorded, compared: Sequence[Compared], code: i
     }
 
 
-def _report(report: Recorded) -> dict[str, Any]:
+def _report(report: RecordedReport) -> dict[str, Any]:
     return {
         "file": report.source,
         "command": report.command,
@@ -66,7 +68,7 @@ def _report(report: Recorded) -> dict[str, Any]:
     }
 
 
-def _probe(compared: Compared) -> dict[str, Any]:
+def _probe(compared: ComparedProbe) -> dict[str, Any]:
     key = compared.key
     return {
         "namespace": key.namespace,
@@ -76,12 +78,12 @@ def _probe(compared: Compared) -> dict[str, Any]:
         "url": key.url,
         "change": str(compared.change),
         "differences": [{"what": each.what, "old": each.old, "new": each.new} for each in compared.differences],
-        "old": _seen(compared.old),
-        "new": _seen(compared.new),
+        "old": _recorded_probe(compared.old),
+        "new": _recorded_probe(compared.new),
     }
 
 
-def _seen(seen: Seen | None) -> dict[str, Any] | None:
+def _recorded_probe(seen: RecordedProbe | None) -> dict[str, Any] | None:
     if seen is None:
         return None
     return {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from egressctl.manifests.diff_text import Difference, unified
+from egressctl.manifests.diff_text import EntryDifference, unified_diff_lines
 from egressctl.report.json_report import API_VERSION
-from egressctl.runtime.sanitize import LONGEST, neutralise
+from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise
 
 if TYPE_CHECKING:
     from egressctl.report.tree import Line
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 _STYLES = (("---", "bold"), ("+++", "bold"), ("@@", "cyan"), ("-", "red"), ("+", "green"))
 
 
-def lines(differences: Sequence[Difference]) -> Iterator[Line]:
+def diff_lines(differences: Sequence[EntryDifference]) -> Iterator[Line]:
     """Return the unified diff of every entry that would be changed."""
     for difference in differences:
-        for number, text in enumerate(unified(difference)):
+        for number, text in enumerate(unified_diff_lines(difference)):
             # Below its two lines of names, a line that begins with --- is one that goes.
             styles = _STYLES if number < 2 else _STYLES[2:]
             style = next((style for start, style in styles if text.startswith(start)), "")
-            yield ((style, _whole(text)),)
+            yield ((style, _neutralise_long(text)),)
 
 
-def _whole(text: str) -> str:
+def _neutralise_long(text: str) -> str:
     """Make a line harmless however long it is: what is cut could be the difference."""
-    return "".join(neutralise(text[start : start + LONGEST]) for start in range(0, len(text), LONGEST))
+    return "".join(neutralise(text[start : start + LONGEST_TEXT]) for start in range(0, len(text), LONGEST_TEXT))
 
 
-def document(differences: Sequence[Difference], code: int) -> dict[str, Any]:
+def diff_document(differences: Sequence[EntryDifference], code: int) -> dict[str, Any]:
     """Return every entry with both sides, as plain data."""
     return {
         "apiVersion": API_VERSION,

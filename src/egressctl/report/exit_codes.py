@@ -11,25 +11,25 @@ PRECEDENCE = (5, 3, 1, 4)
 """Several at once: the first of these that is present wins (2, 70, 130 and 143 end a command by themselves)."""
 
 
-def of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False, also: Iterable[int] = ()) -> int:
+def exit_code_of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False, also: Iterable[int] = ()) -> int:
     """Return the exit code of these results, and of codes that came about elsewhere."""
     codes = set(also)
     for target in targets:
-        codes |= {of_probe(probe, allow_unproven) for probe in (*target.probes, *target.closure)}
-        codes |= {of_part(part, allow_unproven) for part in target.shaky}
+        codes |= {exit_code_of_probe(probe, allow_unproven) for probe in (*target.probes, *target.closure)}
+        codes |= {exit_code_of_entry(part, allow_unproven) for part in target.parts_not_in_force}
         if target.not_probed is not None and not target.not_probed.meant:
             codes.add(3)
     return next((code for code in PRECEDENCE if code in codes), max(codes, default=0))
 
 
-def of_part(part: PartResult, allow_unproven: bool) -> int:
+def exit_code_of_entry(part: PartResult, allow_unproven: bool) -> int:
     """Return the exit code that an entry asks for which was not seen in force: whether it is may not be known."""
     if part.in_force is None:
         return 0 if allow_unproven else 4
     return 0 if part.in_force else 1
 
 
-def of_probe(result: ProbeResult, allow_unproven: bool) -> int:
+def exit_code_of_probe(result: ProbeResult, allow_unproven: bool) -> int:
     """Return the exit code that one probe asks for."""
     if result.held:
         return 0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from egressctl.envoy.trace import Passed
-from egressctl.envoy.walk import led_to
+from egressctl.envoy.trace import NotTaken
+from egressctl.envoy.walk import final_envoy_clusters
 from egressctl.model.evidence import Source
 from egressctl.report.json_report import API_VERSION
 from egressctl.report.tree import MARKS, Line
 from egressctl.runtime.sanitize import neutralise
-from egressctl.verify.explain.approach import Station
-from egressctl.verify.explain.path import Path
+from egressctl.verify.explain.approach import Step
+from egressctl.verify.explain.path import ExplainedPath
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}
 _REACHED = {
@@ -22,34 +22,36 @@ _REACHED = {
 }
 
 
-def picture(path: Path) -> Iterator[Line]:
+def draw_path(path: ExplainedPath) -> Iterator[Line]:
     """Draw one way: its stations, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
     reached = (("", "  "), (_REACHED[path.reached][0], f"{_REACHED[path.reached][1]} {path.target}")) if path.target else ()
     yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *reached)
     for station in path.stations:
-        yield _drawn("├─", station)
+        yield _draw_step("├─", station)
         if station.name == "filter chain":
-            yield from _lost(path)
-    yield _drawn("╰─", Station("next", path.next, path.goes_out))
+            yield from _draw_losers(path)
+    yield _draw_step("╰─", Step("next", path.next, path.goes_out))
     if path.cause is not None:
         yield (("", "  cause  "), ("bold", str(path.cause.code)), ("", f": {neutralise(path.cause.message)}"))
         if path.cause.hint:
             yield (("", f"  next   {neutralise(path.cause.hint)}"),)
 
 
-def _drawn(edge: str, station: Station) -> Line:
+def _draw_step(edge: str, station: Step) -> Line:
     style, mark = MARKS[station.passed]
     return (("", f"  {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
 
 
-def _lost(path: Path) -> Iterator[Line]:
+def _draw_losers(path: ExplainedPath) -> Iterator[Line]:
     for each in path.losers:
         yield (("dim", f"  │      not {neutralise(f'{each.what} (to {each.leads_to}): {each.why}')}"),)
     if path.more_losers:
         yield (("dim", f"  │      nor {path.more_losers} more"),)
 
 
-def document(source: Source, paths: tuple[Path, ...], not_looked_at: tuple[str, ...], exit_code: int) -> dict[str, Any]:
+def explanation_document(
+    source: Source, paths: tuple[ExplainedPath, ...], not_looked_at: tuple[str, ...], exit_code: int
+) -> dict[str, Any]:
     """Return the explanation as plain data, in the documented order of its keys."""
     return {
         "apiVersion": API_VERSION,
@@ -67,7 +69,7 @@ def document(source: Source, paths: tuple[Path, ...], not_looked_at: tuple[str, 
     }
 
 
-def _path(path: Path) -> dict[str, Any]:
+def _path(path: ExplainedPath) -> dict[str, Any]:
     walk = path.walk
     return {
         "url": path.url,
@@ -80,7 +82,7 @@ def _path(path: Path) -> dict[str, Any]:
         "losersLeftOut": path.more_losers,
         "virtualService": (walk.virtual_service or None) if walk else None,
         "envoyCluster": walk.envoy_cluster if walk else None,
-        "choices": list(led_to(walk)) if walk and walk.choices else [],
+        "choices": list(final_envoy_clusters(walk)) if walk and walk.choices else [],
         "serviceEntry": str(path.carrier) if path.carrier else None,
         "target": {"serviceEntry": path.target, "reached": path.reached} if path.target else None,
         "cause": None
@@ -92,5 +94,5 @@ def _path(path: Path) -> dict[str, Any]:
     }
 
 
-def _loser(passed: Passed) -> dict[str, Any]:
+def _loser(passed: NotTaken) -> dict[str, Any]:
     return {"filterChain": passed.what, "leadsTo": passed.leads_to or None, "why": passed.why}

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from egressctl.errors import Problem
 from egressctl.lint.rules import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
-from egressctl.report.ci_cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.report.ci_cases import Case, CaseStatus, Suite, envoy_cluster_of, suites
 from egressctl.runtime.sanitize import neutralise
 
-Place = tuple[str, int | None]
+FilePosition = tuple[str, int | None]
 """A file, as a path from the repository's root, and a line in it."""
-Find = Callable[[TargetResult, ProbeResult | None], Place | None]
+FindPosition = Callable[[TargetResult, ProbeResult | None], FilePosition | None]
 """Says where a target, or a probe of it, stands in a file; None for what stands in none."""
 
 LONGEST_SUMMARY = 1024 * 1024
@@ -21,25 +21,25 @@ LONGEST_SUMMARY = 1024 * 1024
 _ANNOTATIONS = 10
 """So many annotations of one kind GitHub keeps of a step; the last of ours says how many more there are."""
 _MORE = "\n{count} more are in the report.\n"
-_PLAIN = re.compile(r"[^A-Za-z0-9 .,/:;=()'+%?-]")
-_LEVELS = {Fate.FAILED: "error", Fate.ERROR: "error", Fate.SKIPPED: "warning"}
-_SIGNS = {Fate.PASSED: "✅", Fate.FAILED: "❌", Fate.ERROR: "❗", Fate.SKIPPED: "⚠️"}
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,/:;=()'+%?-]")
+_LEVELS = {CaseStatus.FAILED: "error", CaseStatus.ERROR: "error", CaseStatus.SKIPPED: "warning"}
+_SIGNS = {CaseStatus.PASSED: "✅", CaseStatus.FAILED: "❌", CaseStatus.ERROR: "❗", CaseStatus.SKIPPED: "⚠️"}
 
 
-def command(level: str, message: str, title: str = "", place: Place | None = None) -> str:
+def workflow_command(level: str, message: str, title: str = "", place: FilePosition | None = None) -> str:
     """Return the line that makes an annotation; `level` is `error`, `warning` or `notice`.
 
     Percent signs and line ends are escaped everywhere, and in properties what ends one: actions/toolkit's command.ts.
     """
     properties = []
     if place is not None:
-        properties.append(f"file={_property(place[0])}")
+        properties.append(f"file={_escape_property(place[0])}")
         properties += [f"line={place[1]}"] if place[1] else []
-    properties += [f"title={_property(title)}"] if title else []
-    return f"::{level}{' ' if properties else ''}{','.join(properties)}::{_data(message)}"
+    properties += [f"title={_escape_property(title)}"] if title else []
+    return f"::{level}{' ' if properties else ''}{','.join(properties)}::{_escape_data(message)}"
 
 
-def notes(report: Report, find: Find, problems: Iterable[Problem] = ()) -> Iterator[str]:
+def report_annotations(report: Report, find: FindPosition, problems: Iterable[Problem] = ()) -> Iterator[str]:
     """Yield a line for each probe that did not hold, or passes without a proof, and for why the command stopped.
 
     `problems` are those of its input, each with its place; they stand for the one sentence of the report's error.
@@ -51,45 +51,47 @@ def notes(report: Report, find: Find, problems: Iterable[Problem] = ()) -> Itera
             message = f"{each.field}: {each.message}" if each.field else each.message
             remedy = f" ({each.remedy})" if each.remedy else ""
             place = (each.source, each.line) if each.source else None
-            lines["error"].append(command("error", message + remedy, f"egressctl {report.command}", place))
+            lines["error"].append(workflow_command("error", message + remedy, f"egressctl {report.command}", place))
         for case in () if told else suite.cases:
             if case.fate in _LEVELS and case.kind != "no-probe":
                 level = _LEVELS[case.fate]
                 place = find(suite.target, case.result) if suite.target else None
-                lines[level].append(command(level, _told(case), _title(suite, case), place))
+                lines[level].append(workflow_command(level, _annotation_message(case), _title(suite, case), place))
     for level, found in lines.items():
         yield from found[:_ANNOTATIONS] if len(found) <= _ANNOTATIONS else found[: _ANNOTATIONS - 1]
         if len(found) > _ANNOTATIONS:
-            yield command(level, f"{len(found) - _ANNOTATIONS + 1} more are in the step's summary", f"egressctl {report.command}")
+            yield workflow_command(
+                level, f"{len(found) - _ANNOTATIONS + 1} more are in the step's summary", f"egressctl {report.command}"
+            )
 
 
 def _title(suite: Suite, case: Case) -> str:
     return f"{suite.name}: {case.name}" if suite.target else suite.name
 
 
-def _told(case: Case) -> str:
+def _annotation_message(case: Case) -> str:
     verdict = f"{case.result.verdict}, {case.kind}: " if case.result and case.kind != case.result.verdict else ""
     return f"{verdict}{case.message}" + (f"\nnext: {case.hint}" if case.hint else "")
 
 
-def summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
+def step_summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
     """Return the report as Markdown of at most `limit` bytes; rows that do not fit are counted, not cut."""
     found = suites(report)
     cases = [(suite, case) for suite in found for case in suite.cases if suite.target is not None]
-    head = f"### egressctl {report.command}: {_outcome(found)}\n\n"
+    head = f"### egressctl {report.command}: {_status_counts(found)}\n\n"
     if report.error is not None:
-        next_step = f"<br>next: <code>{_escaped(report.error.hint)}</code>" if report.error.hint else ""
-        head += f"{_SIGNS[Fate.ERROR]} {_escaped(report.error.message)}{next_step}\n\n"
+        next_step = f"<br>next: <code>{_escape_markdown(report.error.hint)}</code>" if report.error.hint else ""
+        head += f"{_SIGNS[CaseStatus.ERROR]} {_escape_markdown(report.error.message)}{next_step}\n\n"
     if cases:
         head += "| | target | probe | verdict | Envoy cluster | cause and next step |\n|---|---|---|---|---|---|\n"
-    tail = "".join(f"\n- warning: {_escaped(each)}" for each in report.warnings[:50])
-    tail += f"\n\nrun {_escaped(report.run_id)}, exit code {report.exit_code}, {report.duration:.1f} s\n\n"
+    tail = "".join(f"\n- warning: {_escape_markdown(each)}" for each in report.warnings[:50])
+    tail += f"\n\nrun {_escape_markdown(report.run_id)}, exit code {report.exit_code}, {report.duration:.1f} s\n\n"
     left = limit - sum(len(each.encode()) for each in (head, tail, _MORE)) - 20
     if left < 0:
         return ""
     rows: list[str] = []
     for suite, case in cases:
-        row = _row(suite, case)
+        row = _summary_row(suite, case)
         left -= len(row.encode())
         if left < 0:
             break
@@ -98,41 +100,41 @@ def summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
     return head + "".join(rows) + more + tail
 
 
-def _outcome(found: Iterable[Suite]) -> str:
+def _status_counts(found: Iterable[Suite]) -> str:
     cases = [case for suite in found for case in suite.cases]
-    counts = ((sum(case.fate is fate for case in cases), fate) for fate in Fate)
-    return ", ".join(f"{count} {'in error' if fate is Fate.ERROR else fate}" for count, fate in counts if count)
+    counts = ((sum(case.fate is fate for case in cases), fate) for fate in CaseStatus)
+    return ", ".join(f"{count} {'in error' if fate is CaseStatus.ERROR else fate}" for count, fate in counts if count)
 
 
-def _row(suite: Suite, case: Case) -> str:
+def _summary_row(suite: Suite, case: Case) -> str:
     verdict = str(case.result.verdict) if case.result else suite.target.action if suite.target else ""
-    why = f"{_escaped(case.kind)}: {_escaped(case.message)}" if case.message else ""
-    why += f"<br>next: <code>{_escaped(case.hint)}</code>" if case.hint else ""
-    way = f"<code>{_escaped(carried)}</code>" if case.result and (carried := envoy_cluster(case.result)) else ""
-    cells = (_SIGNS[case.fate], _escaped(f"{suite.group}/{suite.name}"), _escaped(case.name), verdict, way, why)
+    why = f"{_escape_markdown(case.kind)}: {_escape_markdown(case.message)}" if case.message else ""
+    why += f"<br>next: <code>{_escape_markdown(case.hint)}</code>" if case.hint else ""
+    way = f"<code>{_escape_markdown(carried)}</code>" if case.result and (carried := envoy_cluster_of(case.result)) else ""
+    cells = (_SIGNS[case.fate], _escape_markdown(f"{suite.group}/{suite.name}"), _escape_markdown(case.name), verdict, way, why)
     return f"| {' | '.join(cells)} |\n"
 
 
-def _escaped(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Write text so that neither Markdown nor HTML finds anything in it: a reference to a character is never structure there."""
-    return _PLAIN.sub(lambda found: f"&#{ord(found[0])};", neutralise(text))
+    return _NOT_PLAIN.sub(lambda found: f"&#{ord(found[0])};", neutralise(text))
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     lines = (neutralise(line) for line in text.split("\n"))
     return "%0A".join(line.replace("%", "%25") for line in lines)
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def lines(findings: Iterable[Finding]) -> str:
+def lint_annotations(findings: Iterable[Finding]) -> str:
     """Return a line for each finding; one that stands in no file has its entry before the message."""
     found = []
     for each in findings:
         about_file = each.where.partition(":")[0] == each.file
         message = each.message if about_file or not each.where else f"{each.where}: {each.message}"
         message += f"\n{each.hint}" if each.hint else ""
-        found.append(command(each.severity.value, message, each.rule, (each.file, each.line) if each.file else None))
+        found.append(workflow_command(each.severity.value, message, each.rule, (each.file, each.line) if each.file else None))
     return "".join(f"{line}\n" for line in found)

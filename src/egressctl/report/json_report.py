@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from egressctl.model.cause import Cause
-from egressctl.model.evidence import Evidence, Outcome, Source
-from egressctl.model.probe import Expectation, worst
+from egressctl.model.evidence import CurlOutcome, Evidence, Source
+from egressctl.model.probe import Expectation, worst_verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 
 API_VERSION = "egressctl.dev/v1alpha1"
 
 
-def document(report: Report) -> dict[str, Any]:
+def report_document(report: Report) -> dict[str, Any]:
     """Return the report as plain data, in the documented order of its keys."""
     kubernetes = report.kubernetes
     return {
@@ -22,7 +22,7 @@ def document(report: Report) -> dict[str, Any]:
         "runId": report.run_id,
         "startedAt": report.started_at,
         "duration": round(report.duration, 3),
-        "verdict": str(worst(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
+        "verdict": str(worst_verdict(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
         "exitCode": report.exit_code,
         "kubernetes": None
         if kubernetes is None
@@ -52,7 +52,7 @@ def _target(target: TargetResult) -> dict[str, Any]:
     found["probes"] = [_probe(probe) for probe in target.probes]
     if target.closure:
         found["closure"] = {
-            "verdict": str(worst(tuple(probe.verdict for probe in target.closure))),
+            "verdict": str(worst_verdict(tuple(probe.verdict for probe in target.closure))),
             "held": all(probe.held for probe in target.closure),
             "probes": [_probe(probe) for probe in target.closure],
         }
@@ -96,7 +96,7 @@ def _cause(cause: Cause | None) -> dict[str, str] | None:
     return None if cause is None else {"code": str(cause.code), "message": cause.message, "hint": cause.hint}
 
 
-def _outcome(outcome: Outcome | None) -> dict[str, Any] | None:
+def _outcome(outcome: CurlOutcome | None) -> dict[str, Any] | None:
     if outcome is None:
         return None
     return {

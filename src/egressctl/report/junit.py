@@ -5,10 +5,10 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from egressctl.model.result import Report
-from egressctl.report.ci_cases import Case, Fate, Suite, suites
+from egressctl.report.ci_cases import Case, CaseStatus, Suite, suites
 from egressctl.runtime.sanitize import neutralise
 
-_CHILDREN = {Fate.FAILED: "failure", Fate.ERROR: "error", Fate.SKIPPED: "skipped"}
+_CHILDREN = {CaseStatus.FAILED: "failure", CaseStatus.ERROR: "error", CaseStatus.SKIPPED: "skipped"}
 
 
 def junit(report: Report) -> str:
@@ -33,9 +33,9 @@ def _suite(root: ElementTree.Element, report: Report, suite: Suite, index: int) 
         package=neutralise(suite.group),
         id=str(index),
         tests=str(len(suite.cases)),
-        failures=str(suite.count(Fate.FAILED)),
-        errors=str(suite.count(Fate.ERROR)),
-        skipped=str(suite.count(Fate.SKIPPED)),
+        failures=str(suite.count(CaseStatus.FAILED)),
+        errors=str(suite.count(CaseStatus.ERROR)),
+        skipped=str(suite.count(CaseStatus.SKIPPED)),
         time=_seconds(sum(case.seconds for case in suite.cases) if suite.target else report.duration),
         timestamp=report.started_at[:19],
         hostname="localhost",
@@ -68,7 +68,7 @@ def _case(parent: ElementTree.Element, suite: Suite, case: Case) -> None:
     element = ElementTree.SubElement(
         parent, "testcase", name=case.name, classname=neutralise(classname), time=_seconds(case.seconds)
     )
-    if case.fate is Fate.PASSED:
+    if case.fate is CaseStatus.PASSED:
         return
     child = ElementTree.SubElement(element, _CHILDREN[case.fate], type=case.kind, message=case.message)
     child.text = "\n".join(case.details or [case.message, *([f"next   {case.hint}"] if case.hint else [])])

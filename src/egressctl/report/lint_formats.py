@@ -6,35 +6,35 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from egressctl.lint.rules import Finding, Linted
-from egressctl.report.github import lines as annotation_lines
+from egressctl.lint.rules import Finding, LintResult
+from egressctl.report.github import lint_annotations as annotation_lines
 from egressctl.report.sarif import sarif
 from egressctl.runtime.sanitize import neutralise
 
 FORMATS = ("table", "json", "yaml", "name", "sarif", "github")
 
 
-def text(linted: Linted, form: str, code: int, folder: str, *, hints: bool = True) -> str:
+def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: bool = True) -> str:
     """Return the findings in one of FORMATS, with the line's end, and nothing where that is nothing.
 
     `code` is the exit code, `folder` the absolute path of the folder that files are named from, `hints` whether a table has
     what to do below each finding.
     """
     if form == "json":
-        return _json(document(linted, code))
+        return _json_text(lint_document(linted, code))
     if form == "yaml":
         import yaml
 
-        return str(yaml.safe_dump(document(linted, code), sort_keys=False, allow_unicode=True))
+        return str(yaml.safe_dump(lint_document(linted, code), sort_keys=False, allow_unicode=True))
     if form == "sarif":
-        return _json(sarif(linted.findings, folder))
+        return _json_text(sarif(linted.findings, folder))
     if form == "github":
         return annotation_lines(linted.findings)
-    lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table(linted, hints)
+    lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table_lines(linted, hints)
     return "".join(f"{line}\n" for line in lines)
 
 
-def document(linted: Linted, code: int) -> dict[str, Any]:
+def lint_document(linted: LintResult, code: int) -> dict[str, Any]:
     """Return the LintReport, schema version egressctl.dev/v1alpha1."""
     return {
         "apiVersion": "egressctl.dev/v1alpha1",
@@ -60,11 +60,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _json(data: dict[str, Any]) -> str:
+def _json_text(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=True) + "\n"
 
 
-def _table(linted: Linted, hints: bool) -> Iterator[str]:
+def _table_lines(linted: LintResult, hints: bool) -> Iterator[str]:
     for each in linted.findings:
         place = f"{each.file}:{each.line}" if each.file and each.line else each.file
         told = ": ".join(dict.fromkeys(part for part in (place, each.where, each.message) if part))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.yaml_reader import Path, Place, field_name, kind_of, shown
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, kind_of, quote_text
 from egressctl.model.probe import Verdict
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Report"
@@ -17,12 +17,12 @@ MAX_BYTES = 32 << 20
 """A report has less than 2 KB a probe."""
 MAX_DEPTH = 20
 """A report's own values are nested ten deep; fields that are new may be a little deeper."""
-_TOLD = 10
+_MOST_PROBLEMS = 10
 """So many faults of one file are told."""
 _WRITE_ONE = "write one with: egressctl verify -o json > report.json"
 
 
-class Key(NamedTuple):
+class ProbeKey(NamedTuple):
     """Which probe it is. Not by its source pod: an upgrade starts new ones."""
 
     namespace: str
@@ -39,7 +39,7 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.target}{step} {self.probe}"
 
 
-class Seen(NamedTuple):
+class RecordedProbe(NamedTuple):
     """What a report says of one probe. Texts are empty, and `envoy_cluster` None, where it says nothing."""
 
     verdict: Verdict
@@ -54,7 +54,7 @@ class Seen(NamedTuple):
     """Whether there is any evidence of its way."""
 
 
-class Recorded(NamedTuple):
+class RecordedReport(NamedTuple):
     """A report: what ran when and where, and its probes in their order. `error` is why it was not finished, else empty."""
 
     source: str
@@ -63,10 +63,10 @@ class Recorded(NamedTuple):
     context: str
     version: str
     error: str
-    probes: Mapping[Key, Seen]
+    probes: Mapping[ProbeKey, RecordedProbe]
 
 
-def load(path: str) -> Recorded:
+def load_report(path: str) -> RecordedReport:
     """Read the report in a file, `-` for stdin. Raises InvalidInput."""
     source = "standard input" if path == "-" else path
     try:
@@ -80,93 +80,95 @@ def load(path: str) -> Recorded:
         raise _refusal(source, f"cannot be read: {reason or error}", _WRITE_ONE) from None
     if len(data) > MAX_BYTES:
         raise _refusal(source, f"is larger than {MAX_BYTES >> 20} MiB", "a report has less than 2 KB a probe")
-    return read(data, source)
+    return parse_report(data, source)
 
 
-def read(data: bytes, source: str) -> Recorded:
+def parse_report(data: bytes, source: str) -> RecordedReport:
     """Read a report's JSON; `source` names it in problems. Fields that are not known are passed over. Raises InvalidInput."""
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         where = f": {error.msg} in line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise _refusal(source, f"is not JSON{where}", _WRITE_ONE) from None
-    if _deeper(value, MAX_DEPTH):
+    if _is_deeper(value, MAX_DEPTH):
         raise _refusal(source, f"is nested deeper than {MAX_DEPTH} levels", _WRITE_ONE)
     if not isinstance(value, dict) or value.get("kind") != KIND:
         kind = value.get("kind") if isinstance(value, dict) else value
         raise _refusal(source, f"is no report: its kind is {kind_of(kind)}", _WRITE_ONE)
     if value.get("apiVersion") != API_VERSION:
         version = value.get("apiVersion")
-        told = shown(version) if isinstance(version, str) else kind_of(version)
+        told = quote_text(version) if isinstance(version, str) else kind_of(version)
         raise _refusal(source, f"its schema version is {told}", f"this egressctl reads {API_VERSION}")
-    found = Findings(lambda path: Place(field_name(path), source))
-    kubernetes = _optional(found, value, (), "kubernetes")
-    failure = _optional(found, value, (), "error")
-    recorded = Recorded(
+    found = ProblemCollector(lambda path: InputPlace(field_name(path), source))
+    kubernetes = _optional_mapping(found, value, (), "kubernetes")
+    failure = _optional_mapping(found, value, (), "error")
+    recorded = RecordedReport(
         source,
-        _text(value.get("command")),
-        _text(value.get("startedAt")),
-        _text(kubernetes.get("context")),
-        _text(kubernetes.get("version")),
-        _text(failure.get("message")),
+        _text_or_empty(value.get("command")),
+        _text_or_empty(value.get("startedAt")),
+        _text_or_empty(kubernetes.get("context")),
+        _text_or_empty(kubernetes.get("version")),
+        _text_or_empty(failure.get("message")),
         _probes(found, value),
     )
     if found.problems:
-        more = len(found.problems) - _TOLD
+        more = len(found.problems) - _MOST_PROBLEMS
         last = [Problem(f"{more} more of this kind", source=source)] if more > 0 else []
-        raise InvalidInput(problems=[*found.problems[:_TOLD], *last])
+        raise InvalidInput(problems=[*found.problems[:_MOST_PROBLEMS], *last])
     return recorded
 
 
-def _probes(found: Findings, report: Mapping[str, Any]) -> dict[Key, Seen]:
-    probes: dict[Key, Seen] = {}
-    _required(found, report, (), "targets", list, "a list of targets")
+def _probes(found: ProblemCollector, report: Mapping[str, Any]) -> dict[ProbeKey, RecordedProbe]:
+    probes: dict[ProbeKey, RecordedProbe] = {}
+    _require_field(found, report, (), "targets", list, "a list of targets")
     for at, target in found.listed(report, (), "targets", dict, "targets"):
-        name = _required(found, target, at, "name", str, "text")
-        namespace = _required(found, target, at, "namespace", str, "text")
-        _required(found, target, at, "probes", list, "a list of probes")
-        closure = _optional(found, target, at, "closure")
-        looks = [(_text(target.get("step")), found.listed(target, at, "probes", dict, "probes"))]
+        name = _require_field(found, target, at, "name", str, "text")
+        namespace = _require_field(found, target, at, "namespace", str, "text")
+        _require_field(found, target, at, "probes", list, "a list of probes")
+        closure = _optional_mapping(found, target, at, "closure")
+        looks = [(_text_or_empty(target.get("step")), found.listed(target, at, "probes", dict, "probes"))]
         looks.append(("closure", found.listed(closure, (*at, "closure"), "probes", dict, "probes")))
         for step, listed in looks:
             for path, probe in listed:
-                key = Key(
+                key = ProbeKey(
                     str(namespace),
                     str(name),
                     step,
-                    str(_required(found, probe, path, "name", str, "text")),
-                    str(_required(found, probe, path, "url", str, "text")),
+                    str(_require_field(found, probe, path, "name", str, "text")),
+                    str(_require_field(found, probe, path, "url", str, "text")),
                 )
                 while key in probes:
                     key = key._replace(number=key.number + 1)
-                probes[key] = _seen(found, probe, path)
+                probes[key] = _read_probe(found, probe, path)
     return probes
 
 
-def _seen(found: Findings, probe: Mapping[str, Any], path: Path) -> Seen:
-    verdict = str(_required(found, probe, path, "verdict", str, "text"))
-    held = _required(found, probe, path, "held", bool, "true or false")
-    cause = _optional(found, probe, path, "cause")
-    evidence = _optional(found, probe, path, "evidence")
+def _read_probe(found: ProblemCollector, probe: Mapping[str, Any], path: ValuePath) -> RecordedProbe:
+    verdict = str(_require_field(found, probe, path, "verdict", str, "text"))
+    held = _require_field(found, probe, path, "held", bool, "true or false")
+    cause = _optional_mapping(found, probe, path, "cause")
+    evidence = _optional_mapping(found, probe, path, "evidence")
     carrier = evidence.get("envoyCluster")
     if carrier is not None:
         found.is_a(str, carrier, (*path, "evidence", "envoyCluster"), "text or null")
     if isinstance(probe.get("verdict"), str) and verdict not in list(Verdict):
-        found.add((*path, "verdict"), f"{shown(verdict)} is no verdict", f"one of {', '.join(Verdict)}")
-    return Seen(
+        found.add((*path, "verdict"), f"{quote_text(verdict)} is no verdict", f"one of {', '.join(Verdict)}")
+    return RecordedProbe(
         Verdict(verdict) if verdict in list(Verdict) else Verdict.INCONCLUSIVE,
         held is True,
-        _text(cause.get("code")),
+        _text_or_empty(cause.get("code")),
         carrier if isinstance(carrier, str) else None,
-        _text(evidence.get("capture")),
-        _text(evidence.get("listener")),
-        _text(evidence.get("filterChain")),
-        _text(evidence.get("policy")),
+        _text_or_empty(evidence.get("capture")),
+        _text_or_empty(evidence.get("listener")),
+        _text_or_empty(evidence.get("filterChain")),
+        _text_or_empty(evidence.get("policy")),
         bool(evidence),
     )
 
 
-def _required(found: Findings, value: Mapping[str, Any], path: Path, name: str, kind: type, expected: str) -> object:
+def _require_field(
+    found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str, kind: type, expected: str
+) -> object:
     """Return a field's value; report it where it is missing or of another kind."""
     if name not in value:
         found.add((*path, name), "is missing", f"expected {expected}")
@@ -176,7 +178,7 @@ def _required(found: Findings, value: Mapping[str, Any], path: Path, name: str, 
     return value.get(name)
 
 
-def _optional(found: Findings, value: Mapping[str, Any], path: Path, name: str) -> Mapping[str, Any]:
+def _optional_mapping(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> Mapping[str, Any]:
     """Return a mapping that may be absent or null as an empty one; report anything else."""
     inner = value.get(name)
     if inner is None or not found.is_a(dict, inner, (*path, name), "a mapping or null"):
@@ -185,14 +187,14 @@ def _optional(found: Findings, value: Mapping[str, Any], path: Path, name: str) 
     return inner
 
 
-def _deeper(value: object, depth: int) -> bool:
+def _is_deeper(value: object, depth: int) -> bool:
     if not isinstance(value, dict | list):
         return False
     inner = value.values() if isinstance(value, dict) else value
-    return depth == 0 or any(_deeper(each, depth - 1) for each in inner)
+    return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
 
 
-def _text(value: object) -> str:
+def _text_or_empty(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from egressctl.model.probe import Verdict, worst
+from egressctl.model.probe import Verdict, worst_verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report.tree import STYLES, Line
 from egressctl.runtime.sanitize import neutralise
@@ -16,26 +16,26 @@ _VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))
 _HEAD = ("NAMESPACE", "NAME", "HELD", "VERDICT", "CAUSE")
 
 
-class Columns(NamedTuple):
+class ColumnWidths(NamedTuple):
     """How wide the columns of names are; `namespace` 0 is no such column."""
 
     namespace: int
     name: int
 
 
-def columns(places: Iterable[tuple[str, str]], *, everywhere: bool) -> Columns:
+def column_widths(places: Iterable[tuple[str, str]], *, everywhere: bool) -> ColumnWidths:
     """Make the columns wide enough for these namespaces and names, the first only where every namespace is shown."""
     known = [(_HEAD[0], _HEAD[1]), *places]
     namespaces, names = (max(len(neutralise(place[at])) for place in known) for at in (0, 1))
-    return Columns(namespaces if everywhere else 0, names)
+    return ColumnWidths(namespaces if everywhere else 0, names)
 
 
-def heading(widths: Columns) -> Line:
+def heading_line(widths: ColumnWidths) -> Line:
     """Return the table's first line."""
     return (("", _cells(widths, *_HEAD[:3]) + f"{_HEAD[3]:<{_VERDICTS}}  {_HEAD[4]}"),)
 
 
-def row(target: TargetResult, widths: Columns) -> Line:
+def target_line(target: TargetResult, widths: ColumnWidths) -> Line:
     """Return an entry's line: of how many probes the expectation held, the verdict, and why where it did not."""
     name = target.service_entries[0] if target.service_entries else target.name
     if target.not_probed is not None:
@@ -44,21 +44,21 @@ def row(target: TargetResult, widths: Columns) -> Line:
         return ("", start), (style, f"{_NOT_PROBED:<{_VERDICTS}}"), ("", f"  {neutralise(target.not_probed.reason)}")
     missed = [probe for probe in target.probes if not probe.held]
     start = _cells(widths, target.namespace, name, f"{len(target.probes) - len(missed)}/{len(target.probes)}")
-    verdict = _verdict(target)
+    verdict = _verdict_of(target)
     codes = dict.fromkeys(str(probe.cause.code) for probe in missed if probe.cause)
     style = STYLES[verdict] if missed else "green"
     return ("", start), (style, f"{verdict:<{_VERDICTS}}"), ("", f"  {', '.join(codes)}")
 
 
-def _cells(widths: Columns, namespace: str, name: str, held: str) -> str:
+def _cells(widths: ColumnWidths, namespace: str, name: str, held: str) -> str:
     first = f"{neutralise(namespace):<{widths.namespace}}  " if widths.namespace else ""
     return f"{first}{neutralise(name):<{widths.name}}  {held:<{len(_HEAD[2])}}  "
 
 
-def _verdict(target: TargetResult) -> Verdict:
+def _verdict_of(target: TargetResult) -> Verdict:
     """The worst of what was not expected, of all where everything was."""
     missed: Sequence[ProbeResult] = [probe for probe in target.probes if not probe.held]
-    return worst(tuple(probe.verdict for probe in missed or target.probes))
+    return worst_verdict(tuple(probe.verdict for probe in missed or target.probes))
 
 
 def is_drawn(target: TargetResult, *, whole: bool) -> bool:
@@ -66,9 +66,9 @@ def is_drawn(target: TargetResult, *, whole: bool) -> bool:
     return bool(target.probes) and (whole or not all(probe.held for probe in target.probes))
 
 
-def total(targets: Sequence[TargetResult], planned: int) -> Line:
+def total_line(targets: Sequence[TargetResult], planned: int) -> Line:
     """Sum up: how many entries there are, and of which verdict; and how many of `planned` were not come to."""
-    counted = Counter(_verdict(each) for each in targets if each.not_probed is None)
+    counted = Counter(_verdict_of(each) for each in targets if each.not_probed is None)
     parts = [(STYLES[each], f"{counted[each]} {each}") for each in Verdict if counted[each]]
     if left_out := sum(each.not_probed is not None for each in targets):
         parts.append(("", f"{left_out} {_NOT_PROBED}"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from egressctl.model.result import Report
-from egressctl.report.ci_cases import Case, Fate, Suite, envoy_cluster, suites
+from egressctl.report.ci_cases import Case, CaseStatus, Suite, envoy_cluster_of, suites
 from egressctl.runtime.sanitize import neutralise
 
 
@@ -24,25 +24,29 @@ def tap(report: Report) -> str:
     for number, (suite, case) in enumerate(found, 1):
         lines += _point(number, suite, case)
     if report.error is not None:
-        lines.append(f"Bail out! {_plain(report.error.message)}")
+        lines.append(f"Bail out! {_plain_ascii(report.error.message)}")
     return "\n".join(lines) + "\n"
 
 
 def _point(number: int, suite: Suite, case: Case) -> Iterator[str]:
-    ok = "ok" if case.fate in (Fate.PASSED, Fate.SKIPPED) else "not ok"
-    skip = f" # SKIP {_described(case.kind)}: {_described(case.message)}" if case.fate is Fate.SKIPPED else ""
-    yield f"{ok} {number} - {_described(f'{suite.name}: {case.name}')}{skip}"
-    if case.fate is Fate.PASSED:
+    ok = "ok" if case.fate in (CaseStatus.PASSED, CaseStatus.SKIPPED) else "not ok"
+    skip = (
+        f" # SKIP {_escape_description(case.kind)}: {_escape_description(case.message)}"
+        if case.fate is CaseStatus.SKIPPED
+        else ""
+    )
+    yield f"{ok} {number} - {_escape_description(f'{suite.name}: {case.name}')}{skip}"
+    if case.fate is CaseStatus.PASSED:
         return
     yield "  ---"
     for key, value in _diagnostics(case):
-        yield f"  {key}: {_quoted(value)}"
+        yield f"  {key}: {_quote(value)}"
     yield "  ..."
 
 
 def _diagnostics(case: Case) -> Iterator[tuple[str, str]]:
     yield "message", case.message
-    yield "severity", "fail" if case.fate is Fate.FAILED else "error" if case.fate is Fate.ERROR else "comment"
+    yield "severity", "fail" if case.fate is CaseStatus.FAILED else "error" if case.fate is CaseStatus.ERROR else "comment"
     result = case.result
     if result is not None:
         yield "url", neutralise(result.probe.url)
@@ -51,17 +55,17 @@ def _diagnostics(case: Case) -> Iterator[tuple[str, str]]:
     yield "cause", case.kind
     if case.hint:
         yield "next", case.hint
-    if result is not None and (carried := envoy_cluster(result)):
+    if result is not None and (carried := envoy_cluster_of(result)):
         yield "envoyCluster", carried
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Write text, which is one line by now, in double quotes; above ASCII in YAML's escapes, which are Python's."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_ascii(escaped)}"'
 
 
-def _plain(text: str) -> str:
+def _plain_ascii(text: str) -> str:
     return _ascii(neutralise(text))
 
 
@@ -69,6 +73,6 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode("ascii")
 
 
-def _described(text: str) -> str:
+def _escape_description(text: str) -> str:
     """Write a description: `#` would begin a directive, and a backslash an escape."""
-    return re.sub(r"([\\#])", r"\\\1", _plain(text))
+    return re.sub(r"([\\#])", r"\\\1", _plain_ascii(text))

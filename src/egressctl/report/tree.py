@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.cause import Cause
-from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome
+from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.sanitize import neutralise
@@ -26,7 +26,7 @@ STYLES = {
     Verdict.BLOCKED: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_NAMED = 3
+_MOST_NAMED = 3
 """So many of a target's entries are named; a target of thousands of addresses has dozens."""
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
@@ -36,49 +36,50 @@ _TIMED_OUT = 28
 
 
 @dataclass(frozen=True, slots=True)
-class _Station:
+class _Step:
     name: str
     text: str
     reached: bool | None
 
 
-def pictures(target: TargetResult) -> Iterator[Line]:
+def draw_target(target: TargetResult) -> Iterator[Line]:
     """Draw every probe of a target, those of its closure last."""
-    entries = _entries(target.service_entries)
+    entries = _entry_names(target.service_entries)
     step = f"{target.step}: " if target.step else ""
     yield (("bold", neutralise(f"{step}{target.name}")), ("", neutralise(f"  {entries} in namespace {target.namespace}")))
     for probe in target.probes:
-        yield from picture(probe)
-    yield from _parts(target)
+        yield from draw_probe(probe)
+    yield from _draw_entries(target)
     for probe in target.closure:
-        yield from picture(probe, "after cleanup, ")
+        yield from draw_probe(probe, "after cleanup, ")
 
 
-def _entries(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(names[:_NAMED]) or "no ServiceEntry") + more
+def _entry_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return (", ".join(names[:_MOST_NAMED]) or "no ServiceEntry") + more
 
 
-def _many(count: int, one: str, several: str) -> str:
+def _count_with_noun(count: int, one: str, several: str) -> str:
     return f"{count} {one if count == 1 else several}"
 
 
-def _parts(target: TargetResult) -> Iterator[Line]:
+def _draw_entries(target: TargetResult) -> Iterator[Line]:
     """Say of several entries whether the sidecar has what they list: of one that it does not, why."""
     seen = [part for part in target.parts if part.in_force]
     if seen:
         addresses = sum(part.addresses for part in seen)
-        told = f"in force in the sidecar: {_many(len(seen), 'ServiceEntry', 'ServiceEntries')}, with " + _many(
-            addresses, "address", "addresses"
+        told = (
+            f"in force in the sidecar: {_count_with_noun(len(seen), 'ServiceEntry', 'ServiceEntries')}, with "
+            + _count_with_noun(addresses, "address", "addresses")
         )
         yield (("", "  "), MARKS[True], ("", f" {told}"))
-    for part in target.shaky:
+    for part in target.parts_not_in_force:
         yield (("", "  "), MARKS[part.in_force], ("", f" {part.name}"))
         if part.cause is not None:
-            yield from _cause(part.cause, hint=True)
+            yield from _draw_cause(part.cause, hint=True)
 
 
-def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
+def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
     """Draw one probe: what it showed, the stations of its way, and the cause where it is not open."""
     held = "" if result.held else f", expected {result.probe.expect.verdict}"
     style = "green" if result.held else STYLES[result.verdict]
@@ -87,56 +88,54 @@ def picture(result: ProbeResult, when: str = "") -> Iterator[Line]:
         (f"bold {style}", str(result.verdict)),
         ("", held),
     )
-    stations = list(_stations(result))
+    stations = list(_steps(result))
     for index, station in enumerate(stations):
         style, mark = MARKS[station.reached]
         edge = "╰─" if index == len(stations) - 1 else "├─"
         yield (("", f"    {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
     if result.cause is not None:
-        yield from _cause(result.cause, hint=not result.held)
+        yield from _draw_cause(result.cause, hint=not result.held)
 
 
-def _cause(cause: Cause, *, hint: bool) -> Iterator[Line]:
+def _draw_cause(cause: Cause, *, hint: bool) -> Iterator[Line]:
     yield (("", "    cause  "), ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
     if cause.hint and hint:
         yield (("", f"    next   {neutralise(cause.hint)}"),)
 
 
-def _stations(result: ProbeResult) -> Iterator[_Station]:
+def _steps(result: ProbeResult) -> Iterator[_Step]:
     source, outcome, evidence = result.source, result.outcome, result.evidence
     if source is None:
         return
     several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
-    yield _Station("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
+    yield _Step("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
     if outcome is None or evidence is None:
         return
-    yield _sidecar(source.proxy, evidence, outcome)
+    yield _sidecar_step(source.proxy, evidence, outcome)
     walk = evidence.walk
     if evidence.capture is not Capture.NOT_CAPTURED and walk is not None:
         refused = walk.envoy_cluster in (None, BLACKHOLE)
         known = None if walk.unknown else True
-        yield _Station("listener", walk.listener or "none", known)
-        yield _Station("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
-        yield _Station("Envoy cluster", _envoy_cluster(evidence), None if walk.unknown else not refused and _ours(evidence))
+        yield _Step("listener", walk.listener or "none", known)
+        yield _Step("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
+        yield _Step("Envoy cluster", _envoy_cluster_text(evidence), None if walk.unknown else not refused and _is_owned(evidence))
         if refused and outcome.http_status == 0:
-            yield _Station("answer", _silence(outcome) if result.probe.bare else _answer(outcome), False)
+            yield _Step("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
             return
-    yield _Station(
-        "address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip)
-    )
+    yield _Step("address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip))
     if result.probe.bare:
-        yield _Station("answer", _silence(outcome), None)
+        yield _Step("answer", _bare_connection_text(outcome), None)
         return
-    yield _Station("answer", _answer(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
+    yield _Step("answer", _answer_text(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
 
 
-def _ours(evidence: Evidence) -> bool:
+def _is_owned(evidence: Evidence) -> bool:
     return Method.OWNED in evidence.methods
 
 
-def _sidecar(proxy: str | None, evidence: Evidence, outcome: Outcome) -> _Station:
+def _sidecar_step(proxy: str | None, evidence: Evidence, outcome: CurlOutcome) -> _Step:
     if proxy is None:
-        return _Station("sidecar", "none", False)
+        return _Step("sidecar", "none", False)
     captured = f"captured: {proxy} had the other end of local port {outcome.local_port}"
     if evidence.companion:
         captured = f"captured: a second connection to the same address went through {proxy}"
@@ -146,10 +145,10 @@ def _sidecar(proxy: str | None, evidence: Evidence, outcome: Outcome) -> _Statio
         Capture.UNKNOWN: "not known whether it had the other end",
     }[evidence.capture]
     reached = {Capture.CAPTURED: True, Capture.NOT_CAPTURED: False, Capture.UNKNOWN: None}[evidence.capture]
-    return _Station("sidecar", told, reached)
+    return _Step("sidecar", told, reached)
 
 
-def _envoy_cluster(evidence: Evidence) -> str:
+def _envoy_cluster_text(evidence: Evidence) -> str:
     walk = evidence.walk
     assert walk is not None
     if walk.unknown:
@@ -167,15 +166,15 @@ def _envoy_cluster(evidence: Evidence) -> str:
     return f"{name} ({'; '.join(notes)})" if notes else name
 
 
-def _silence(outcome: Outcome) -> str:
+def _bare_connection_text(outcome: CurlOutcome) -> str:
     """Say what became of a bare connection, over which nothing was asked."""
     seconds = f"{outcome.seconds.get('total', 0):.2f} s"
     if outcome.curl_exit == _TIMED_OUT and outcome.seconds.get("connect", 0) > 0:
         return f"none asked for: the connection was held open for {seconds}"
-    return f"none asked for: the connection was closed after {seconds}" if outcome.curl_exit == 0 else _answer(outcome)
+    return f"none asked for: the connection was closed after {seconds}" if outcome.curl_exit == 0 else _answer_text(outcome)
 
 
-def _answer(outcome: Outcome) -> str:
+def _answer_text(outcome: CurlOutcome) -> str:
     seconds = f"{outcome.seconds.get('total', 0):.2f} s"
     if outcome.curl_exit:
         return f"none, curl exit {outcome.curl_exit} after {seconds}: {outcome.error or 'no message'}"

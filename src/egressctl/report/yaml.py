@@ -7,23 +7,23 @@ from typing import Any
 import yaml
 
 
-def to_yaml(data: Any) -> str:
+def to_log_safe_yaml(data: Any) -> str:
     """Return the data as YAML, keys in their order; texts of several lines and `##[` are written with escapes."""
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
+    text: str = yaml.dump(data, Dumper=_LogSafeDumper, sort_keys=False, allow_unicode=True, width=2**31 - 1)
     # Each of them stands in double quotes, where \x23 is `#`.
     return text.replace("##[", "#\\x23[")
 
 
-class _Dumper(yaml.SafeDumper):
+class _LogSafeDumper(yaml.SafeDumper):
     """Quotes what must not stand in a line as it is, and writes no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
         return True
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _LogSafeDumper, text: str) -> yaml.ScalarNode:
     quoted = not text.isprintable() or "##[" in text
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
 
 
-_Dumper.add_representer(str, _text)
+_LogSafeDumper.add_representer(str, _represent_text)

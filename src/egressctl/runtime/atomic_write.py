@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     """Write `data` to a file that may be there: beside it, onto the disk, then in its place; its mode stays, else umask's.
 
     A link is followed, and stays one. Raises OSError, with the file as it was.

@@ -50,31 +50,31 @@ def gather(calls: Sequence[Callable[[], T]], *, at_most: int) -> list[T]:
     return [result for _, result, _ in ended]  # type: ignore[misc]  # None only where a call gave it
 
 
-def begin(call: Callable[[], T]) -> Callable[[], T]:
+def start_call(call: Callable[[], T]) -> Callable[[], T]:
     """Start a call, and return what waits for its result: questions of different kinds, asked at the same time.
 
     The call's exception is raised where the result is asked for.
     """
-    done = _started(call)
+    done = _start_in_thread(call)
 
     def result() -> T:
-        return _result(*done.get())
+        return _result_or_raise(*done.get())
 
     return result
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
+def call_within(seconds: float, call: Callable[[], T]) -> T:
     """Run a call that nothing can stop, as a resolver's, and wait for it that long at most; raise TimeoutError then.
 
     What is late is abandoned: it goes on without holding up the end of the process.
     """
     try:
-        return _result(*_started(call).get(timeout=seconds))
+        return _result_or_raise(*_start_in_thread(call).get(timeout=seconds))
     except queue.Empty:
         raise TimeoutError from None
 
 
-def _started(call: Callable[[], T]) -> queue.SimpleQueue[tuple[T | None, BaseException | None]]:
+def _start_in_thread(call: Callable[[], T]) -> queue.SimpleQueue[tuple[T | None, BaseException | None]]:
     done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
@@ -87,7 +87,7 @@ def _started(call: Callable[[], T]) -> queue.SimpleQueue[tuple[T | None, BaseExc
     return done
 
 
-def _result(value: T | None, error: BaseException | None) -> T:
+def _result_or_raise(value: T | None, error: BaseException | None) -> T:
     if error is not None:
         raise error
     return value  # type: ignore[return-value]  # None only where the call gave it

@@ -24,7 +24,7 @@ class Progress(Protocol):
         """Say what the person should know although it stops nothing."""
 
 
-class Silent:
+class SilentProgress:
     """Listen to nothing."""
 
     def step(self, text: str) -> None:

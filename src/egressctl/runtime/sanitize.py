@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LONGEST = 2000
+LONGEST_TEXT = 2000
 """Characters of one piece of text that are shown at most."""
 
-_COMMAND = re.compile(r"\A( *)::(?=.*::)")
+_CI_COMMAND = re.compile(r"\A( *)::(?=.*::)")
 
 
 def neutralise(text: str) -> str:
@@ -17,15 +17,15 @@ def neutralise(text: str) -> str:
     Escape sequences, carriage returns and bidirectional overrides could rewrite what a person reads. What GitHub's runner
     would take for a command to itself is broken up as well.
     """
-    if len(text) <= LONGEST and text.isprintable():
-        return _uncommanding(text)
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return _without_ci_commands(text)
     shown = "".join(
-        each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST]
+        each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST_TEXT]
     )
-    return _uncommanding(shown) + ("..." if len(text) > LONGEST else "")
+    return _without_ci_commands(shown) + ("..." if len(text) > LONGEST_TEXT else "")
 
 
-def _uncommanding(text: str) -> str:
+def _without_ci_commands(text: str) -> str:
     """Break up `##[command]` anywhere and `::command::` at the beginning, as actions/runner's ActionCommand.cs finds them.
 
     An address such as `::1` is no command, and stays.
@@ -33,7 +33,7 @@ def _uncommanding(text: str) -> str:
     if "##[" in text:
         text = text.replace("##[", "#\\x23[")
     if "::" in text:
-        text = _COMMAND.sub(r"\1\\x3a:", text)
+        text = _CI_COMMAND.sub(r"\1\\x3a:", text)
     return text
 
 

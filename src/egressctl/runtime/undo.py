@@ -11,7 +11,7 @@ from egressctl.runtime.signals import Interrupts
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _UndoStep:
     what: str
     command: str
     action: Callable[[], None]
@@ -26,11 +26,11 @@ class Undo:
 
     def __init__(self, interrupts: Interrupts) -> None:
         self._interrupts = interrupts
-        self._steps: list[_Step] = []
+        self._steps: list[_UndoStep] = []
 
     def register(self, what: str, command: str, action: Callable[[], None]) -> None:
         """Remember how to take back what is about to be done: `what` for people, `command` to type by hand."""
-        self._steps.append(_Step(what, command, action))
+        self._steps.append(_UndoStep(what, command, action))
 
     def forget(self) -> None:
         """Forget what was registered last: it is certain that it was not done."""
@@ -54,8 +54,8 @@ class Undo:
                     hint="remove it with: " + " && ".join(step.command for step, _ in failures),
                 ) from error
 
-    def _undo(self) -> list[tuple[_Step, str]]:
-        failures: list[tuple[_Step, str]] = []
+    def _undo(self) -> list[tuple[_UndoStep, str]]:
+        failures: list[tuple[_UndoStep, str]] = []
         try:
             while self._steps:
                 try:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from egressctl.envoy.config import NOTHING, Reading
+from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.read_objects import default_export_to
+from egressctl.mesh.read_objects import read_default_export_to
 from egressctl.mesh.source_pod import SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
@@ -24,20 +24,20 @@ from egressctl.model.result import NotProbed, TargetResult
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
 from egressctl.verify import probes_for_entry
-from egressctl.verify.select import Wanted
-from egressctl.verify.verify import Asking, chance, verify_batch, without_source
+from egressctl.verify.select import VerifyTarget
+from egressctl.verify.verify import ProbeOptions, random_below, result_without_source, verify_batch
 
-AT_ONCE = 10
+PROBES_AT_ONCE = 10
 """Probes under way at the same time, unless the command line says otherwise: the rows of 100 entries come together."""
 
 _EVERYBODY = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VerifyPlan:
     """What is asked from which pod (None: there is none, and `missing` says why), and what is not asked."""
 
-    asked: tuple[tuple[Source | None, Wanted], ...]
+    asked: tuple[tuple[Source | None, VerifyTarget], ...]
     left_out: tuple[TargetResult, ...]
     missing: NoSourcePod | None = None
 
@@ -48,7 +48,9 @@ class Plan:
         return asked + [(each.namespace, each.name) for each in self.left_out]
 
 
-def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool, allow_internal: bool = False) -> Plan:
+def plan_verification(
+    mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool, allow_internal: bool = False
+) -> VerifyPlan:
     """List the ServiceEntries of a namespace, or with `everywhere` of all, and say what is asked of each, and from where.
 
     An entry of another namespace is asked from a source pod of its own namespace where there is one with a sidecar, else from
@@ -61,49 +63,55 @@ def plan(mesh: Mesh, namespace: str, choice: SourceChoice, *, everywhere: bool, 
         raise NotFound(
             f"there is no ServiceEntry {where}", hint="egressctl create wikipedia" if everywhere else "-A looks in all namespaces"
         )
-    home, missing = _home(mesh, namespace, choice)
-    entries = [read(each) for each in manifests]
-    others = _sources(mesh, choice, sorted({each.namespace for each in entries} - {namespace})) if everywhere else []
+    home, missing = _home_source(mesh, namespace, choice)
+    entries = [read_entry(each) for each in manifests]
+    others = (
+        _sources_of_namespaces(mesh, choice, sorted({each.namespace for each in entries} - {namespace})) if everywhere else []
+    )
     pods = [*([home] if home else []), *others]
     undecided = everywhere and not all(each.export_to for each in entries)
-    default = (default_export_to(mesh) if undecided else None) or _EVERYBODY
+    default = (read_default_export_to(mesh) if undecided else None) or _EVERYBODY
     asked, left_out = [], []
     for manifest, entry in zip(manifests, entries, strict=True):
         probes = probes_for_entry.probes_for(manifest, entry, allow_internal=allow_internal)
-        found = probes if isinstance(probes, NotProbed) else _placed(manifest, entry, probes, pods, default)
+        found = probes if isinstance(probes, NotProbed) else _choose_pod(manifest, entry, probes, pods, default)
         if isinstance(found, NotProbed):
             left_out.append(TargetResult(entry.name, entry.namespace, (entry.name,), (), not_probed=found))
         else:
             asked.append(found)
-    return Plan(tuple(sorted(asked, key=_order)), tuple(sorted(left_out, key=lambda each: (each.namespace, each.name))), missing)
+    return VerifyPlan(
+        tuple(sorted(asked, key=_sort_key)), tuple(sorted(left_out, key=lambda each: (each.namespace, each.name))), missing
+    )
 
 
-def _placed(
+def _choose_pod(
     manifest: Manifest, entry: ServiceEntry, probes: tuple[Probe, ...], pods: Sequence[Source], default: Sequence[str]
-) -> tuple[Source | None, Wanted] | NotProbed:
+) -> tuple[Source | None, VerifyTarget] | NotProbed:
     """Say from which of the pods an entry is asked, None where there is no pod at all; or why none sees it."""
-    wanted = Wanted(entry.name, entry.namespace, entry.name, manifest, probes)
+    wanted = VerifyTarget(entry.name, entry.namespace, entry.name, manifest, probes)
     if not pods:
         return None, wanted
     # Python's sort is stable: the rest stays as it was.
-    source = probes_for_entry.seen_from(entry, sorted(pods, key=lambda each: each.namespace != entry.namespace), default)
+    source = probes_for_entry.first_pod_that_sees(
+        entry, sorted(pods, key=lambda each: each.namespace != entry.namespace), default
+    )
     return source if isinstance(source, NotProbed) else (source, wanted)
 
 
-def _order(asked: tuple[Source | None, Wanted]) -> tuple[str, bool, str, str]:
+def _sort_key(asked: tuple[Source | None, VerifyTarget]) -> tuple[str, bool, str, str]:
     """By pod, and what takes long last: within that by name."""
     source, wanted = asked
     return source.namespace if source else "", any(each.bare for each in wanted.probes), wanted.namespace, wanted.name
 
 
-def _home(mesh: Mesh, namespace: str, choice: SourceChoice) -> tuple[Source | None, NoSourcePod | None]:
+def _home_source(mesh: Mesh, namespace: str, choice: SourceChoice) -> tuple[Source | None, NoSourcePod | None]:
     try:
         return mesh.source(namespace, choice), None
     except NoSourcePod as missing:
         return None, missing
 
 
-def _sources(mesh: Mesh, choice: SourceChoice, namespaces: Sequence[str]) -> list[Source]:
+def _sources_of_namespaces(mesh: Mesh, choice: SourceChoice, namespaces: Sequence[str]) -> list[Source]:
     """Find a source pod with a sidecar in each of these namespaces, where there is one that may be seen."""
     if choice.pod:
         return []
@@ -118,7 +126,9 @@ def _source_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Source 
         return None
 
 
-def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, told: Callable[[TargetResult], None]) -> None:
+def verify_planned(
+    mesh: Mesh, planned: VerifyPlan, asking: ProbeOptions, progress: Progress, told: Callable[[TargetResult], None]
+) -> None:
     """Ask everything that is planned, and tell each entry's result as soon as its batch is judged; what is left out last.
 
     What could not be asked is in the results. Raises CouldNotAsk where there is nothing to ask: that proves nothing.
@@ -129,15 +139,15 @@ def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, tol
         if source is None:
             assert planned.missing is not None
             for each in wanted:
-                told(without_source(each, planned.missing))
+                told(result_without_source(each, planned.missing))
             continue
-        reading = NOTHING
-        for batch in batches(wanted, curl.PLACES_PER_EXEC * asking.at_once):
+        reading = NOTHING_READ
+        for batch in split_into_batches(wanted, curl.PLACES_PER_EXEC * asking.at_once):
             progress.advance(done, len(planned.asked), f"asking from pod {source.namespace}/{source.pod}")
             # So many connections in a row meet the local ports of earlier ones often enough.
-            own = replace(asking, limits=replace(asking.limits, local_ports=curl.unusual_ports(chance)))
+            own = replace(asking, limits=replace(asking.limits, local_ports=curl.unusual_ports(random_below)))
             results, last = verify_batch(mesh, source, batch, own, progress, reading)
-            reading = _handed_on(last)
+            reading = _without_routes(last)
             done += len(results)
             for result in results:
                 told(result)
@@ -150,14 +160,14 @@ def carry_out(mesh: Mesh, planned: Plan, asking: Asking, progress: Progress, tol
         )
 
 
-def _handed_on(reading: Reading) -> Reading:
+def _without_routes(reading: Reading) -> Reading:
     """Return what the next batch may take as read: not the routes, which are those of the last one's hosts."""
     return reading if reading.config is None else replace(reading, config=replace(reading.config, routes=None))
 
 
-def batches(wanted: Iterable[Wanted], size: int) -> Iterator[list[Wanted]]:
+def split_into_batches(wanted: Iterable[VerifyTarget], size: int) -> Iterator[list[VerifyTarget]]:
     """Deal targets out, in their order, so that each batch has at most so many probes; a target is never torn apart."""
-    batch: list[Wanted] = []
+    batch: list[VerifyTarget] = []
     count = 0
     for each in wanted:
         if batch and count + len(each.probes) > size:

@@ -12,9 +12,9 @@ from ipaddress import ip_address, ip_network
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.istio.port_conflicts import Side
+from egressctl.istio.port_conflicts import EntryOnPort
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
@@ -22,9 +22,9 @@ from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
-from egressctl.verify.ownership import lists
-from egressctl.verify.select import Wanted
-from egressctl.verify.verify import Asking, verify_from
+from egressctl.verify.ownership import lists_address
+from egressctl.verify.select import VerifyTarget
+from egressctl.verify.verify import ProbeOptions, verify_from
 
 OTHER_NAME = "around.invalid"
 """A server name that no entry can mean and no DNS answers for (RFC 6761, section 6.4)."""
@@ -37,7 +37,7 @@ _NOT_PUBLIC = tuple(map(ip_network, _SPECIAL.split()))
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _BoundaryProbe:
     """A probe beside one that was open, of the same target."""
 
     probe: Probe
@@ -45,11 +45,11 @@ class _Asked:
     """The server name that is asked for instead, empty where it is the address that is another."""
 
 
-def around(
+def verify_boundary(
     mesh: Mesh,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[VerifyTarget],
     results: Sequence[TargetResult],
-    asking: Asking,
+    asking: ProbeOptions,
     progress: Progress,
     address: str = "",
 ) -> list[TargetResult]:
@@ -58,18 +58,18 @@ def around(
     `results` are those of `wanted`, in its order. `address` is asked in place of the first one that no entry lists. They
     are expected to be blocked, and sent once.
     """
-    source = next((probe.source for target in results for probe in target.probes if _shown_open(probe)), None)
+    source = next((probe.source for target in results for probe in target.probes if _is_open_as_expected(probe)), None)
     if source is None:
         return list(results)
-    blocks = _blocks(mesh, source, wanted, progress)
-    asked = [list(_beside(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
+    blocks = _blocks_of_all_entries(mesh, source, wanted, progress)
+    asked = [list(_boundary_probes(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
     questions = [replace(each, probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
-    found = verify_from(mesh, source, questions, Asking(asking.limits), progress)
+    found = verify_from(mesh, source, questions, ProbeOptions(asking.limits), progress)
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
-        entry = read(each.manifest) if each.manifest else None
+        entry = read_entry(each.manifest) if each.manifest else None
         several = f"a ServiceEntry of {each.name}" if each.others else ""
-        probes = [_told(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
+        probes = [_judge_boundary(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
         if any(probe.held and probe.verdict is not Verdict.BLOCKED for probe in probes):
             progress.warn(
                 f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
@@ -79,26 +79,26 @@ def around(
     return added
 
 
-def refuse_listed(wanted: Sequence[Wanted], address: str) -> None:
+def refuse_listed_address(wanted: Sequence[VerifyTarget], address: str) -> None:
     """Raise InvalidInput where an address that is to be refused is one that an entry lists."""
     for manifest in (manifest for each in wanted for manifest in each.manifests):
-        if (entry := read(manifest)).addresses and lists(entry, address):
+        if (entry := read_entry(manifest)).addresses and lists_address(entry, address):
             raise InvalidInput(
                 f"--around-address {address}: {entry} lists it, and it is to be one that the entry does not list",
                 hint="leave it out: then egressctl chooses one",
             )
 
 
-def _shown_open(result: ProbeResult) -> bool:
+def _is_open_as_expected(result: ProbeResult) -> bool:
     expected = result.verdict is result.probe.expect.verdict is Verdict.OPEN
     return expected and result.source is not None and result.outcome is not None
 
 
-def _blocks(mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress) -> list[Network]:
+def _blocks_of_all_entries(mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], progress: Progress) -> list[Network]:
     """Return every block of every ServiceEntry that may be read."""
-    own = [read(manifest) for each in wanted for manifest in each.manifests]
+    own = [read_entry(manifest) for each in wanted for manifest in each.manifests]
     try:
-        entries, whole = mesh.neighbours(source.namespace)
+        entries, whole = mesh.readable_entries(source.namespace)
     except CouldNotAsk:
         entries, whole = (), False
     if not whole:
@@ -106,25 +106,27 @@ def _blocks(mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Prog
     return [block for entry in (*own, *entries) for address in entry.addresses if (block := network(address))]
 
 
-def _beside(wanted: Wanted, result: TargetResult, blocks: Sequence[Network], address: str) -> Iterable[_Asked]:
-    entry = read(wanted.manifest) if wanted.manifest else None
-    for probe in filter(_shown_open, result.probes):
+def _boundary_probes(
+    wanted: VerifyTarget, result: TargetResult, blocks: Sequence[Network], address: str
+) -> Iterable[_BoundaryProbe]:
+    entry = read_entry(wanted.manifest) if wanted.manifest else None
+    for probe in filter(_is_open_as_expected, result.probes):
         assert probe.outcome is not None
         expect = Expectation(Verdict.BLOCKED, status=None)
         prefix = probe.evidence.walk.prefix if probe.evidence and probe.evidence.walk else ""
         # Without addresses, a TLS or HTTP port is opened for the entry's names at whatever address.
         by_name = entry is not None and not entry.addresses and not _takes_whole_port(entry, probe.probe.port)
-        if not by_name and (ip := address or outside(probe.outcome.remote_ip, prefix, blocks)):
+        if not by_name and (ip := address or first_address_outside(probe.outcome.remote_ip, prefix, blocks)):
             name = f"{probe.probe.name}, around: address"
-            yield _Asked(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
+            yield _BoundaryProbe(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
         if entry and any(port.number == probe.probe.port and port.protocol.upper() in TLS_PROTOCOLS for port in entry.ports):
             port = "" if probe.probe.port == 443 else f":{probe.probe.port}"
             url = f"https://{OTHER_NAME}{port}"
             name = f"{probe.probe.name}, around: name"
-            yield _Asked(Probe(name, url, expect, connect_ip=probe.outcome.remote_ip), OTHER_NAME)
+            yield _BoundaryProbe(Probe(name, url, expect, connect_ip=probe.outcome.remote_ip), OTHER_NAME)
 
 
-def outside(ip: str, prefix: str, blocks: Iterable[Network]) -> str:
+def first_address_outside(ip: str, prefix: str, blocks: Iterable[Network]) -> str:
     """Return the first public address after a block (or an address) that none of the blocks holds; empty where there is none.
 
     A block that holds every address is passed over: what it opens is what is to be shown. Behind the last address comes
@@ -152,7 +154,7 @@ def _first_free(candidate: int, ranges: Sequence[tuple[int, int]]) -> int:
     return candidate
 
 
-def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
+def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
     """Hold the result against what is to be, and say what it means for the entry; `several` names those of its target."""
     if result.cause and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED):
         return result
@@ -177,4 +179,4 @@ def _told(result: ProbeResult, asked: _Asked, entry: ServiceEntry | None, severa
 
 
 def _takes_whole_port(entry: ServiceEntry, port: int) -> bool:
-    return any(each.number == port and Side(entry, each).whole for each in entry.ports)
+    return any(each.number == port and EntryOnPort(entry, each).whole for each in entry.ports)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from egressctl.kube.rbac import EXEC, grant
+from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.service_entry import LABEL_TARGET
 from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.cause import Cause, CauseCode
-from egressctl.model.entry import ServiceEntry, Surroundings
-from egressctl.model.evidence import Evidence, Outcome, Source
+from egressctl.model.entry import MeshObjects, ServiceEntry
+from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class Case:
     """Everything that a judgement is made of: what was asked, from where, and what came of it.
 
     `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
@@ -25,11 +25,11 @@ class Situation:
 
     probe: Probe
     source: Source
-    outcome: Outcome
+    outcome: CurlOutcome
     evidence: Evidence
     entry_name: str = ""
     entry: ServiceEntry | None = None
-    around: Surroundings | None = None
+    around: MeshObjects | None = None
 
     @property
     def address(self) -> str:
@@ -37,11 +37,11 @@ class Situation:
         return f"{self.outcome.remote_ip or self.probe.host}:{self.outcome.remote_port or self.probe.port}"
 
 
-def _exec(source: Source, command: str) -> str:
+def _exec_command(source: Source, command: str) -> str:
     return f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- {command}"
 
 
-def explain(code: CauseCode, situation: Situation, detail: str = "", step: str = "") -> Cause:
+def explain_cause(code: CauseCode, situation: Case, detail: str = "", step: str = "") -> Cause:
     """Put a cause into one sentence with its evidence, and name the next command to type.
 
     `detail` replaces the sentence and `step` the command, where the caller knows more than the code says.
@@ -49,11 +49,11 @@ def explain(code: CauseCode, situation: Situation, detail: str = "", step: str =
     message, hint = _words(code, situation)
     if code is CauseCode.EXEC_FORBIDDEN:
         who = re.match(r"user (\S+) may not", detail)
-        hint = grant("create", EXEC, situation.source.namespace, who[1] if who else "")
+        hint = grant_command_for_right("create", EXEC, situation.source.namespace, who[1] if who else "")
     return Cause(code, detail or message, step or hint)
 
 
-def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
+def _words(code: CauseCode, at: Case) -> tuple[str, str]:
     probe, source, outcome, evidence = at.probe, at.source, at.outcome, at.evidence
     entry, namespace = at.entry, at.entry.namespace if at.entry else source.namespace
     carried = evidence.walk.envoy_cluster if evidence.walk and evidence.walk.envoy_cluster else "no Envoy cluster"
@@ -81,7 +81,7 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
             return (
                 f"{probe.host} resolved to {outcome.remote_ip}, and {name} has the address that Istio gave it, "
                 f"{', '.join(entry.allocated)}, with which only the sidecar's own DNS answers",
-                _exec(source, f"nslookup {probe.host}"),
+                _exec_command(source, f"nslookup {probe.host}"),
             )
         case CauseCode.ADDRESS_NOT_LISTED if entry and len(entry.addresses) > MAX_ITEMS:
             return (
@@ -120,7 +120,7 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 describe,
             )
         case CauseCode.REROUTED:
-            return _rerouted(at, carried)
+            return _words_for_reroute(at, carried)
         case CauseCode.NO_ENDPOINTS:
             why = "it is STATIC and lists no endpoints" if entry and entry.resolution == "STATIC" else "none could be resolved"
             return f"{carried} has no hosts to send {at.address} to: {why}", describe
@@ -154,12 +154,12 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
         case CauseCode.NOT_CAPTURED if outcome.proxied:
             return (
                 f"a proxy variable in the pod led curl to port {outcome.remote_port}, not to {probe.host}:{probe.port}",
-                _exec(source, "env"),
+                _exec_command(source, "env"),
             )
         case CauseCode.NOT_CAPTURED:
             return (
                 f"the connection to {at.address} did not go through the sidecar: "
-                f"the pod's socket table has no other end of it at port 15001{_hints(source)}",
+                f"the pod's socket table has no other end of it at port 15001{_hints_text(source)}",
                 f"kubectl get pod -n {source.namespace} {source.pod} -o jsonpath='{{.metadata.annotations}}'",
             )
         case CauseCode.AMBIENT:
@@ -168,7 +168,7 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 "use a pod with a sidecar: --pod NAME",
             )
         case CauseCode.NAME_RESOLUTION:
-            return f"the pod cannot resolve {probe.host} ({curl_says})", _exec(source, f"nslookup {probe.host}")
+            return f"the pod cannot resolve {probe.host} ({curl_says})", _exec_command(source, f"nslookup {probe.host}")
         case CauseCode.CONNECT_REFUSED:
             return (
                 f"the sidecar let it out through {carried}, and {at.address} refused the connection ({curl_says})",
@@ -180,23 +180,25 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 "look for a firewall between the node and that address",
             )
         case CauseCode.TLS_CERTIFICATE:
-            return f"the certificate of {probe.host} was not accepted ({curl_says})", _exec(source, f"curl -v {probe.url}")
+            return f"the certificate of {probe.host} was not accepted ({curl_says})", _exec_command(
+                source, f"curl -v {probe.url}"
+            )
         case CauseCode.TLS_HANDSHAKE:
-            return f"the TLS handshake with {at.address} failed ({curl_says})", _exec(source, f"curl -v {probe.url}")
+            return f"the TLS handshake with {at.address} failed ({curl_says})", _exec_command(source, f"curl -v {probe.url}")
         case CauseCode.TIMEOUT:
             return f"{at.address} took the connection and did not answer in time ({curl_says})", "--probe-timeout 30s"
         case CauseCode.RESET:
-            return f"the sidecar let it out through {carried}, and the connection was cut ({curl_says})", _exec(
+            return f"the sidecar let it out through {carried}, and the connection was cut ({curl_says})", _exec_command(
                 source, f"curl -v {probe.url}"
             )
         case CauseCode.HTTP_STATUS:
-            return f"HTTP status {outcome.http_status}, expected {probe.expect.status or 'any'}", _exec(
+            return f"HTTP status {outcome.http_status}, expected {probe.expect.status or 'any'}", _exec_command(
                 source, f"curl -i {probe.url}"
             )
         case CauseCode.BODY_MISMATCH:
             return (
                 f"the expression for {', '.join(outcome.unmatched) or 'extract'} found nothing in the body",
-                _exec(source, f"curl -s {probe.url}"),
+                _exec_command(source, f"curl -s {probe.url}"),
             )
         case CauseCode.PROXY_UNREADABLE:
             return (
@@ -224,14 +226,14 @@ def _words(code: CauseCode, at: Situation) -> tuple[str, str]:
                 "",
             )
         case CauseCode.EXEC_FAILED:
-            return f"curl could not be run in pod {source.namespace}/{source.pod}", _exec(source, "curl --version")
+            return f"curl could not be run in pod {source.namespace}/{source.pod}", _exec_command(source, "curl --version")
 
 
-def _hints(source: Source) -> str:
+def _hints_text(source: Source) -> str:
     return f" (perhaps: {'; '.join(source.hints)})" if source.hints else ""
 
 
-def _rerouted(at: Situation, carried: str) -> tuple[str, str]:
+def _words_for_reroute(at: Case, carried: str) -> tuple[str, str]:
     walk, evidence = at.evidence.walk, at.evidence
     if walk and walk.virtual_service:
         namespace, _, name = walk.virtual_service.partition("/")

@@ -23,7 +23,7 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
-from egressctl.kube.rbac import RIGHTS, grants, needed
+from egressctl.kube.rbac import RIGHTS, grant_command, rules_needed
 from egressctl.manifests.service_entry import GROUP, PLURAL
 from egressctl.mesh import curl, old_curl
 from egressctl.mesh.client import Mesh
@@ -65,128 +65,130 @@ def examine(connect: Callable[[], Mesh], namespace: str, choice: SourceChoice) -
     try:
         mesh = connect()
     except EgressctlError as failure:
-        yield _failed("kubeconfig", failure)
+        yield _failed_check("kubeconfig", failure)
         return
     namespace = namespace or mesh.api.namespace or "default"
-    yield _ok("kubeconfig", f"context {mesh.api.context or '(none)'}, API server {mesh.api.server}, namespace {namespace}")
-    reachable = _asked("api-server", partial(_api_server, mesh))
+    yield _ok_check("kubeconfig", f"context {mesh.api.context or '(none)'}, API server {mesh.api.server}, namespace {namespace}")
+    reachable = _run_check("api-server", partial(_check_api_server, mesh))
     yield reachable
     if reachable.status is Status.ERROR:
         return
     user = ""
     try:
         user = mesh.user()
-        yield credentials(user)
+        yield judge_credentials(user)
     except EgressctlError as failure:
-        yield _failed("credentials", failure)
+        yield _failed_check("credentials", failure)
         if isinstance(failure, _HOPELESS):
             return
-    yield clock(mesh.api.clock_skew)
-    yield _asked("istio", partial(_istio, mesh))
-    yield from _rights(mesh, namespace, user)
-    yield _asked("namespace", partial(_namespace, mesh, namespace), allowed_to_fail=True)
-    yield _asked("validation", partial(_validation, mesh), allowed_to_fail=True)
+    yield judge_clock(mesh.api.clock_skew)
+    yield _run_check("istio", partial(_check_istio, mesh))
+    yield from _check_rights(mesh, namespace, user)
+    yield _run_check("namespace", partial(_check_namespace, mesh, namespace), allowed_to_fail=True)
+    yield _run_check("validation", partial(_check_validation, mesh), allowed_to_fail=True)
     try:
         source = mesh.source(namespace, choice)
     except EgressctlError as failure:
-        yield _failed("source-pod", failure)
+        yield _failed_check("source-pod", failure)
         return
-    yield from _source(mesh, source)
+    yield from _check_source(mesh, source)
 
 
 _HOPELESS = (NoConfiguration, Unreachable, NotTrusted, Unauthorized)
 
 
-def _ok(name: str, message: str) -> Check:
+def _ok_check(name: str, message: str) -> Check:
     return Check(name, Status.OK, message)
 
 
-def _failed(name: str, failure: EgressctlError) -> Check:
+def _failed_check(name: str, failure: EgressctlError) -> Check:
     return Check(name, Status.ERROR, str(failure), failure.hint)
 
 
-def _asked(name: str, ask: Callable[[], Check], *, allowed_to_fail: bool = False) -> Check:
+def _run_check(name: str, ask: Callable[[], Check], *, allowed_to_fail: bool = False) -> Check:
     """Return the check, or the failure as one; of what egressctl can do without, that it may not be read is a warning."""
     try:
         return ask()
     except Forbidden as failure:
         return Check(name, Status.WARNING if allowed_to_fail else Status.ERROR, f"not looked at: {failure}", failure.hint)
     except EgressctlError as failure:
-        return _failed(name, failure)
+        return _failed_check(name, failure)
 
 
-def _api_server(mesh: Mesh) -> Check:
-    return api_server(mesh.api.server_version(), mesh.api.warnings)
+def _check_api_server(mesh: Mesh) -> Check:
+    return judge_api_server(mesh.api.server_version(), mesh.api.warnings)
 
 
-def api_server(version: str, warnings: Sequence[str]) -> Check:
+def judge_api_server(version: str, warnings: Sequence[str]) -> Check:
     """Judge the API server's version and what it warned of on the way."""
     numbers = version.removeprefix("v").split(".")[:2]
     if warnings:
         return Check("api-server", Status.WARNING, f"Kubernetes {version}, and it warns: {'; '.join(warnings)}")
     if all(each.isdecimal() for each in numbers) and tuple(map(int, numbers)) < _KNOWN_SINCE:
-        what = f"Kubernetes {version} takes unknown fields of an entry without a word; {_dotted(_KNOWN_SINCE)} refuses them"
+        what = f"Kubernetes {version} takes unknown fields of an entry without a word; {_version_text(_KNOWN_SINCE)} refuses them"
         return Check("api-server", Status.WARNING, what, "egressctl create TARGET --dry-run=client -o yaml shows what is sent")
-    return _ok("api-server", f"Kubernetes {version}")
+    return _ok_check("api-server", f"Kubernetes {version}")
 
 
-def credentials(user: str) -> Check:
+def judge_credentials(user: str) -> Check:
     """Judge the name by which the API server knows us, "" where it does not say."""
     if user == "system:anonymous":
         hint = "choose credentials with --context, --user or --token"
         return Check("credentials", Status.ERROR, "no credentials were sent: the API server sees system:anonymous", hint)
-    return _ok("credentials", f"the API server knows them as {user}" if user else "taken; the API server does not say whose")
+    return _ok_check(
+        "credentials", f"the API server knows them as {user}" if user else "taken; the API server does not say whose"
+    )
 
 
-def clock(skew: float | None) -> Check:
+def judge_clock(skew: float | None) -> Check:
     """Judge how many seconds the API server's clock is ahead."""
     if skew is None:
         return Check("clock", Status.WARNING, "the API server's answers have no date: its clock cannot be compared")
     if abs(skew) < CLOCK_SECONDS:
-        return _ok("clock", "this machine and the API server agree within the half minute")
+        return _ok_check("clock", "this machine and the API server agree within the half minute")
     what = f"the API server's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
     hint = "set this machine's clock (timedatectl): tokens and certificates may seem expired, and ages are wrong"
     return Check("clock", Status.WARNING, what, hint)
 
 
-def _istio(mesh: Mesh) -> Check:
+def _check_istio(mesh: Mesh) -> Check:
     versions = mesh.api.served_versions(GROUP)
     resources = mesh.api.get(f"/apis/{GROUP}/{versions[0]}").get("resources") or ()
     if PLURAL not in [each.get("name") for each in resources]:
         hint = "install Istio's CRDs (istioctl install, or the chart istio/base)"
         return Check("istio", Status.ERROR, f"{GROUP}/{versions[0]} has no {PLURAL}", hint)
-    return _ok("istio", f"ServiceEntries are served as {GROUP} {', '.join(versions)}")
+    return _ok_check("istio", f"ServiceEntries are served as {GROUP} {', '.join(versions)}")
 
 
-def _rights(mesh: Mesh, namespace: str, user: str) -> Iterator[Check]:
+def _check_rights(mesh: Mesh, namespace: str, user: str) -> Iterator[Check]:
     try:
-        denied = {(verb, resource) for verb, resource, _ in mesh.denied(needed(RIGHTS), [namespace])}
+        denied = {(verb, resource) for verb, resource, _ in mesh.denied(rules_needed(RIGHTS), [namespace])}
     except EgressctlError as failure:
-        yield _failed("rights", failure)
+        yield _failed_check("rights", failure)
         return
     for command in RIGHTS:
-        yield rights(command, denied, namespace, user)
+        yield judge_rights(command, denied, namespace, user)
 
 
-def rights(command: str, denied: set[tuple[str, str]], namespace: str, user: str) -> Check:
+def judge_rights(command: str, denied: set[tuple[str, str]], namespace: str, user: str) -> Check:
     """Judge whether a command has its rights: `denied` holds verb and resource of those that are not there."""
     name = f"may {command}"
     missing = [f"{verb} {rule.resource}" for rule in RIGHTS[command] for verb in rule.verbs if (verb, rule.resource) in denied]
     if missing:
         what = f"{user or 'these credentials'} may not {', '.join(missing)} in namespace {namespace}"
-        return Check(name, Status.ERROR, what, grants([command], namespace, user))
-    return _ok(name, f"all its rights are there in namespace {namespace}")
+        return Check(name, Status.ERROR, what, grant_command([command], namespace, user))
+    return _ok_check(name, f"all its rights are there in namespace {namespace}")
 
 
-def _namespace(mesh: Mesh, name: str) -> Check:
+def _check_namespace(mesh: Mesh, name: str) -> Check:
     try:
         manifest = mesh.namespace(name)
     except NotFound:
         return Check("namespace", Status.ERROR, f"there is no namespace {name}", f"kubectl create namespace {name}")
-    return injection(manifest)
+    return judge_injection(manifest)
 
 
-def injection(namespace: Manifest) -> Check:
+def judge_injection(namespace: Manifest) -> Check:
     """Judge a Namespace by whether its new pods get a sidecar (Istio's labels: `istio-injection` goes before `istio.io/rev`)."""
     metadata = namespace["metadata"]
     name, labels = metadata["name"], metadata.get("labels") or {}
@@ -195,9 +197,9 @@ def injection(namespace: Manifest) -> Check:
         what = f"namespace {name} is being deleted, and takes nothing new"
         return Check("namespace", Status.ERROR, what, f"kubectl get namespace {name} -o yaml shows what it waits for")
     if injected == "enabled":
-        return _ok("namespace", f"pods of {name} get a sidecar (istio-injection=enabled)")
+        return _ok_check("namespace", f"pods of {name} get a sidecar (istio-injection=enabled)")
     if injected is None and revision:
-        return _ok("namespace", f"pods of {name} get a sidecar of revision {revision} (istio.io/rev)")
+        return _ok_check("namespace", f"pods of {name} get a sidecar of revision {revision} (istio.io/rev)")
     label = f"kubectl label namespace {name} --overwrite istio-injection=enabled"
     if injected is None and labels.get("istio.io/dataplane-mode") == "ambient":
         return Check("namespace", Status.WARNING, f"{name} is in the ambient mesh: its pods have no sidecar, and no proof", label)
@@ -205,15 +207,15 @@ def injection(namespace: Manifest) -> Check:
     return Check("namespace", Status.WARNING, f"new pods of {name} get no sidecar ({why})", label)
 
 
-def _validation(mesh: Mesh) -> Check:
+def _check_validation(mesh: Mesh) -> Check:
     try:
-        return validation(mesh.validating_webhooks())
+        return judge_validation(mesh.validating_webhooks())
     except NotFound:
         what = "this API server has no webhooks: whether Istio's rules are kept cannot be seen"
         return Check("validation", Status.WARNING, what, "egressctl create TARGET --dry-run=server shows what it refuses")
 
 
-def validation(webhooks: Sequence[Manifest]) -> Check:
+def judge_validation(webhooks: Sequence[Manifest]) -> Check:
     """Judge by the ValidatingWebhookConfigurations whether Istio checks what is applied."""
     policies = {
         str(hook.get("failurePolicy") or "Fail"): f"{each['metadata']['name']}"
@@ -222,7 +224,7 @@ def validation(webhooks: Sequence[Manifest]) -> Check:
         if any({GROUP, "*"} & set(rule.get("apiGroups") or ()) for rule in hook.get("rules") or ())
     }
     if "Fail" in policies:
-        return _ok("validation", f"webhook {policies['Fail']} checks every entry (failurePolicy Fail)")
+        return _ok_check("validation", f"webhook {policies['Fail']} checks every entry (failurePolicy Fail)")
     if policies:
         policy, name = next(iter(policies.items()))
         what = f"webhook {name} has failurePolicy {policy}: while istiod is away, wrong entries are taken"
@@ -232,72 +234,74 @@ def validation(webhooks: Sequence[Manifest]) -> Check:
     return Check("validation", Status.WARNING, what, "kubectl get validatingwebhookconfigurations; istioctl install brings it")
 
 
-def _source(mesh: Mesh, source: Source) -> Iterator[Check]:
+def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
     others = f", the newest of {source.chosen_of}" if source.chosen_of > 1 else ""
-    yield _ok("source-pod", f"{source.namespace}/{source.pod}, container {source.container}{others}")
-    sidecar = _asked("sidecar", partial(_sidecar, mesh, source))
+    yield _ok_check("source-pod", f"{source.namespace}/{source.pod}, container {source.container}{others}")
+    sidecar = _run_check("sidecar", partial(_check_sidecar, mesh, source))
     yield sidecar
     if source.proxy is not None and sidecar.status is not Status.ERROR:
-        yield _asked("outbound-policy", lambda: policy(mesh.proxy_config(source)))
+        yield _run_check("outbound-policy", lambda: judge_outbound_policy(mesh.proxy_config(source)))
     try:
-        yield curl_of(source, mesh.curl_version(source))
+        yield judge_curl(source, mesh.curl_version(source))
     except NoCurl as failure:
         hint = (
             f"name a pod or a container that has it (--pod, -c), or: egressctl create TARGET -n {source.namespace} --with-source"
         )
         yield Check("curl", Status.ERROR, str(failure), hint)
     except EgressctlError as failure:
-        yield _failed("curl", failure)
+        yield _failed_check("curl", failure)
 
 
-def _sidecar(mesh: Mesh, source: Source) -> Check:
+def _check_sidecar(mesh: Mesh, source: Source) -> Check:
     if source.proxy is None and source.ambient:
         what = "none: the pod is in the ambient mesh, where there is no proof"
         return Check("sidecar", Status.WARNING, what, "name a pod with a sidecar: --pod NAME")
     if source.proxy is None:
         hint = f"kubectl label namespace {source.namespace} istio-injection=enabled, then start the pod anew; or --pod NAME"
         return Check("sidecar", Status.ERROR, f"pod {source.pod} has none: nothing can be proved from there", hint)
-    return sidecar(source, mesh.proxy_info(source))
+    return judge_sidecar(source, mesh.proxy_info(source))
 
 
-def sidecar(source: Source, info: ProxyInfo) -> Check:
+def judge_sidecar(source: Source, info: ProxyInfo) -> Check:
     """Judge what the sidecar says of itself."""
     versions = f"Envoy {info.envoy or 'of unknown version'}" + (f", Istio {info.istio}" if info.istio else "")
     if info.state != "LIVE":
         hint = f"kubectl logs -n {source.namespace} {source.pod} -c {source.proxy}"
         return Check("sidecar", Status.WARNING, f"{versions} is {info.state or 'in an unknown state'}, not LIVE", hint)
-    return _ok("sidecar", f"{versions}, LIVE")
+    return _ok_check("sidecar", f"{versions}, LIVE")
 
 
-def policy(config: ProxyConfig) -> Check:
+def judge_outbound_policy(config: ProxyConfig) -> Check:
     """Judge the outbound traffic policy that the sidecar has in force."""
     match outbound_policy(config):
         case "REGISTRY_ONLY":
-            return _ok("outbound-policy", "REGISTRY_ONLY: what no ServiceEntry lists is refused")
+            return _ok_check("outbound-policy", "REGISTRY_ONLY: what no ServiceEntry lists is refused")
         case "ALLOW_ANY":
-            return _ok("outbound-policy", "ALLOW_ANY: what no ServiceEntry lists leaves as well, through PassthroughCluster")
+            return _ok_check(
+                "outbound-policy", "ALLOW_ANY: what no ServiceEntry lists leaves as well, through PassthroughCluster"
+            )
         case _:
             what = "the sidecar's catch-all chain is neither REGISTRY_ONLY's nor ALLOW_ANY's: a Sidecar resource may set it"
             return Check("outbound-policy", Status.WARNING, what, "kubectl get sidecars.networking.istio.io -A")
 
 
-def curl_of(source: Source, text: str) -> Check:
+def judge_curl(source: Source, text: str) -> Check:
     """Judge what `curl --version` printed in the source's container."""
-    found = curl.version(text)
+    found = curl.parse_version(text)
     if not found:
         hint = f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- curl --version"
         return Check("curl", Status.ERROR, f"container {source.container} did not print a version of curl", hint)
     if found < old_curl.OLDEST:
-        what = f"curl {_dotted(found)} in container {source.container} reports too little for a proof"
-        hint = f"name a container with curl {_dotted(old_curl.OLDEST)} or newer: --pod NAME, -c NAME"
+        what = f"curl {_version_text(found)} in container {source.container} reports too little for a proof"
+        hint = f"name a container with curl {_version_text(old_curl.OLDEST)} or newer: --pod NAME, -c NAME"
         return Check("curl", Status.ERROR, what, hint)
     if found < curl.OLDEST:
-        what = f"curl {_dotted(found)} in container {source.container} is asked twice for each probe, in two forms"
+        what = f"curl {_version_text(found)} in container {source.container} is asked twice for each probe, in two forms"
         return Check(
-            "curl", Status.WARNING, what, f"name a container with curl {_dotted(curl.OLDEST)} or newer: --pod NAME, -c NAME"
+            "curl", Status.WARNING, what, f"name a container with curl {_version_text(curl.OLDEST)} or newer: --pod NAME, -c NAME"
         )
-    return _ok("curl", f"curl {_dotted(found)} in container {source.container}")
+    return _ok_check("curl", f"curl {_version_text(found)} in container {source.container}")
 
 
-def _dotted(version: tuple[int, ...]) -> str:
+def _version_text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))

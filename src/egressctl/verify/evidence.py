@@ -6,20 +6,33 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from egressctl.envoy.config import BLACKHOLE, NOTHING, EnvoyCluster, ProxyConfig, Reading, destination
-from egressctl.envoy.counts import moved
-from egressctl.envoy.propagation import refusal
-from egressctl.envoy.walk import outbound_policy, walk
+from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
+from egressctl.envoy.counts import counts_between
+from egressctl.envoy.propagation import listener_refusal
+from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.mesh.curl import looks_reset
-from egressctl.model.entry import ServiceEntry, Surroundings
-from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Method, Outcome, Owner, Ownership, Sent, Source, Walk
-from egressctl.model.probe import Probe, Speech, Verdict
+from egressctl.mesh.sidecar import ProbeDestination
+from egressctl.model.entry import MeshObjects, ServiceEntry
+from egressctl.model.evidence import (
+    Capture,
+    Counts,
+    CurlOutcome,
+    Evidence,
+    LoggedConnection,
+    Method,
+    Owner,
+    Ownership,
+    ProbeSent,
+    Source,
+    Walk,
+)
+from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
-from egressctl.verify.causes import Situation
-from egressctl.verify.verdict import result
+from egressctl.verify.causes import Case
+from egressctl.verify.verdict import judge_probe
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -37,16 +50,8 @@ class Question:
     entry: ServiceEntry | None = None
 
 
-class Place(NamedTuple):
-    """Where a probe's connection led, an empty address where there was none, and how its client spoke."""
-
-    ip: str
-    port: int
-    speech: Speech
-
-
 @dataclass(frozen=True)
-class Findings:
+class RunFacts:
     """What was asked, what came back, and what was read of the sidecar around it.
 
     `sent` stands in the questions' order; `companions` says, by a question's index, what a second connection showed after a
@@ -56,31 +61,31 @@ class Findings:
 
     source: Source
     questions: Sequence[Question]
-    sent: Sequence[Sent]
-    before: Reading = NOTHING
-    after: Reading = NOTHING
+    sent: Sequence[ProbeSent]
+    before: Reading = NOTHING_READ
+    after: Reading = NOTHING_READ
     companions: Mapping[int, Capture] = field(default_factory=dict)
-    logged: Mapping[int, Logged] = field(default_factory=dict)
+    logged: Mapping[int, LoggedConnection] = field(default_factory=dict)
     near: tuple[ServiceEntry, ...] | None = None
-    around: Callable[[], Surroundings | None] = lambda: None
+    around: Callable[[], MeshObjects | None] = lambda: None
 
     @cached_property
-    def places(self) -> Sequence[Place]:
+    def places(self) -> Sequence[ProbeDestination]:
         """Where each probe's connection led."""
-        return [place_of(question, each) for question, each in zip(self.questions, self.sent, strict=True)]
+        return [destination_of_probe(question, each) for question, each in zip(self.questions, self.sent, strict=True)]
 
     @cached_property
     def walks(self) -> Sequence[Walk | None]:
         """The way of each probe; None where there was no connection, or no configuration to follow."""
         # Many probes of one place go one way: it is followed once.
-        walk_to = cache(partial(way, self.before, self.after))
+        walk_to = cache(partial(common_walk, self.before, self.after))
         return [walk_to(place) for place in self.places]
 
     @cached_property
-    def moved(self) -> Callable[[tuple[str, str, int]], Counts]:
+    def counts_moved(self) -> Callable[[tuple[str, str, int]], Counts]:
         """How the counts of an Envoy cluster and address moved between the readings, which must both have counts."""
         before, after = self.before.counts or {}, self.after.counts or {}
-        return cache(lambda at: moved(before, after, *at))
+        return cache(lambda at: counts_between(before, after, *at))
 
     @cached_property
     def policy(self) -> str:
@@ -93,18 +98,18 @@ class Findings:
         distinct = {
             (counted_at, (0, index) if walk and walk.http_route else each.connection)
             for index, (each, walk) in enumerate(zip(self.sent, self.walks, strict=True))
-            if (counted_at := _counted_at(each, walk))
+            if (counted_at := _counting_key(each, walk))
         }
         return Counter(counted_at for counted_at, _ in distinct)
 
 
-_LOOK_AROUND = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
+_NEED_MESH_OBJECTS = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
 """The verdicts whose cause may lie in another object of the mesh."""
 
 
-def judged(findings: Findings) -> list[ProbeResult | None]:
+def judge_all(findings: RunFacts) -> list[ProbeResult | None]:
     """Judge each probe by what is known of its way; None for one that could not be sent, or whose answer was lost."""
-    findings = _of_parts(findings)
+    findings = _with_listing_entries(findings)
     owners: dict[tuple[object, ...], Owner | None] = {}
     results: list[ProbeResult | None] = []
     for index, (question, each, led) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
@@ -115,23 +120,23 @@ def judged(findings: Findings) -> list[ProbeResult | None]:
         if asked not in owners:
             owners[asked] = _owner(question, led, findings)
         evidence = _evidence(index, owners[asked], findings)
-        results.append(_judged(question, each.outcome, evidence, findings))
+        results.append(_judge_one(question, each.outcome, evidence, findings))
     return results
 
 
-def _of_parts(findings: Findings) -> Findings:
+def _with_listing_entries(findings: RunFacts) -> RunFacts:
     """Ask, of a target of several entries, after the one that lists the address to which a probe led."""
     near = findings.near or ()
     entries = {id(each.entry): each.entry for each in findings.questions if each.entry is not None and each.entry.part_of}
-    beside = {key: [other for other in near if other.beside(entry)] for key, entry in entries.items()}
+    beside = {key: [other for other in near if other.is_same_target_as(entry)] for key, entry in entries.items()}
     if all(len(each) < 2 for each in beside.values()):
         return findings
     # Few targets have several entries.
-    from egressctl.manifests.split_entries import holding
+    from egressctl.manifests.split_entries import entry_that_lists
 
     @cache
     def asked(index: int, ip: str) -> ServiceEntry:
-        return holding(entries[index], beside[index], ip)
+        return entry_that_lists(entries[index], beside[index], ip)
 
     questions = []
     for question, sent in zip(findings.questions, findings.sent, strict=True):
@@ -142,65 +147,65 @@ def _of_parts(findings: Findings) -> Findings:
     return replace(findings, questions=questions)
 
 
-def _judged(question: Question, outcome: Outcome, evidence: Evidence, findings: Findings) -> ProbeResult:
+def _judge_one(question: Question, outcome: CurlOutcome, evidence: Evidence, findings: RunFacts) -> ProbeResult:
     """Judge a probe, and with all that is around only where something else may be to blame."""
-    at = Situation(question.probe, findings.source, outcome, evidence, question.entry_name, question.entry)
-    first = result(at)
+    at = Case(question.probe, findings.source, outcome, evidence, question.entry_name, question.entry)
+    first = judge_probe(at)
     others = at.entry is not None and evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
-    if first.verdict in _LOOK_AROUND and others and at.source.proxy is not None:
-        return result(replace(at, around=findings.around()))
+    if first.verdict in _NEED_MESH_OBJECTS and others and at.source.proxy is not None:
+        return judge_probe(replace(at, around=findings.around()))
     return first
 
 
-def place_of(question: Question, sent: Sent) -> Place:
+def destination_of_probe(question: Question, sent: ProbeSent) -> ProbeDestination:
     """Return where a probe's connection led, and how its client spoke."""
     ip, port = (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
-    return Place(ip, port, question.probe.speech)
+    return ProbeDestination(ip, port, question.probe.speech)
 
 
-def way(before: Reading, after: Reading, place: Place) -> Walk | None:
+def common_walk(before: Reading, after: Reading, place: ProbeDestination) -> Walk | None:
     """Return the way that both configurations lead a connection to this place; unknown where they differ.
 
     Of a weighted route the Envoy cluster is named whose counts alone moved; where several did, or none, it stays open.
     """
     if before.config is None or after.config is None or not place.ip:
         return None
-    first, last = (walk(config, *place) for config in (before.config, after.config))
+    first, last = (walk_config(config, *place) for config in (before.config, after.config))
     # Whether an Envoy cluster exists is read once, after.
     if not last.unknown and replace(first, absent=last.absent, direct_status=last.direct_status) != last:
         changed = "the sidecar's configuration changed while the probe was under way"
         return replace(last, envoy_cluster=None, choices=(), unknown=changed)
     if not last.choices or last.unknown or before.counts is None or after.counts is None:
         return last
-    used = [name for name in last.choices if moved(before.counts, after.counts, name, place.ip, place.port).requests]
+    used = [name for name in last.choices if counts_between(before.counts, after.counts, name, place.ip, place.port).requests]
     return replace(last, envoy_cluster=used[0]) if len(used) == 1 else last
 
 
-def left_no_row(sent: Sent) -> bool:
+def looks_refused_without_row(sent: ProbeSent) -> bool:
     """Say whether this looks like a refusal by the sidecar, which leaves no row: only then may a companion tell more."""
     outcome = sent.outcome
     return outcome is not None and bool(outcome.remote_ip) and sent.capture is Capture.UNKNOWN and looks_reset(outcome)
 
 
-def refused_here(config: ProxyConfig | None, sent: Sent, place: Place) -> bool:
+def config_refuses(config: ProxyConfig | None, sent: ProbeSent, place: ProbeDestination) -> bool:
     """Say whether a probe was refused, without a row, where the configuration leads to BlackHoleCluster or to nothing.
 
     A bare connection hangs where the egress is open, and proves nothing where nothing was refused.
     """
-    if config is None or not left_no_row(sent):
+    if config is None or not looks_refused_without_row(sent):
         return False
-    led = walk(config, *place)
+    led = walk_config(config, *place)
     return not led.unknown and not led.choices and led.envoy_cluster in (None, BLACKHOLE)
 
 
-def only_uncounted(result: ProbeResult | None) -> bool:
+def lacks_only_count(result: ProbeResult | None) -> bool:
     """Say whether nothing but `counted` keeps a probe from being open: then the access log may tell."""
     if result is None or result.verdict is not Verdict.UNPROVEN or result.evidence is None:
         return False
     return result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
 
 
-def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[access_log.Connection, int]]:
+def connections_to_look_up(findings: RunFacts, indices: Sequence[int]) -> dict[int, tuple[access_log.ProbeConnection, int]]:
     """Return by a question's index which connection the access log is to show, and in how many lines at least.
 
     Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
@@ -214,14 +219,14 @@ def sought(findings: Findings, indices: Sequence[int]) -> dict[int, tuple[access
         sent, walk = findings.sent[index], findings.walks[index]
         if sent.outcome is not None:
             at = sent.outcome
-            connection = access_log.Connection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
+            connection = access_log.ProbeConnection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
             found[index] = connection, sharing[sent.connection] if walk and walk.http_route else 1
     return found
 
 
-def without_end(place: Place, before: Reading, after: Reading) -> bool:
+def leads_to_no_host(place: ProbeDestination, before: Reading, after: Reading) -> bool:
     """Say whether the way leads to an Envoy cluster that the sidecar does not have, or that has no hosts."""
-    led = walk(after.config, *place) if after.config else None
+    led = walk_config(after.config, *place) if after.config else None
     return led is not None and not led.unknown and (led.absent or _endpoints(_envoy_cluster(led, after), before, after) == 0)
 
 
@@ -239,7 +244,7 @@ def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int 
     return max(known) if known else None
 
 
-def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
+def _evidence(index: int, owner: Owner | None, findings: RunFacts) -> Evidence:
     question, sent, walk = findings.questions[index], findings.sent[index], findings.walks[index]
     before, after = findings.before, findings.after
     leads_to = _envoy_cluster(walk, after)
@@ -251,28 +256,28 @@ def _evidence(index: int, owner: Owner | None, findings: Findings) -> Evidence:
         walk=walk,
         owner=owner,
         policy=findings.policy,
-        refused=refusal(after.config, question.entry) if after.config and question.entry else "",
+        refused=listener_refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         endpoints=_endpoints(leads_to, before, after),
     )
-    counted_at = _counted_at(sent, walk)
+    counted_at = _counting_key(sent, walk)
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
-    counts = findings.moved(counted_at)
+    counts = findings.counts_moved(counted_at)
     # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
     # pod has other traffic.
     seen = counts.requests if walk and walk.http_route else counts.opened
     return replace(evidence, counts=counts, counted=seen >= findings.expected[counted_at])
 
 
-def _counted_at(sent: Sent, walk: Walk | None) -> tuple[str, str, int] | None:
+def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | None:
     """Return the Envoy cluster, address and port at which this connection should have been counted."""
     if sent.outcome is None or walk is None or walk.unknown or walk.envoy_cluster is None:
         return None
     return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
 
 
-def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner | None:
+def _owner(question: Question, walk: Walk | None, findings: RunFacts) -> Owner | None:
     """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
 
     The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
@@ -282,18 +287,18 @@ def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner |
     if walk is None or walk.unknown or config is None or walk.envoy_cluster in (None, BLACKHOLE):
         return None
     if question.probe.expect.via:
-        return ownership.meant(walk, question.probe.expect.via)
+        return ownership.owner_of_expected_host(walk, question.probe.expect.via)
     if entry is None and question.entry_name:
         return None
-    whose = partial(_whose, port=question.probe.port, walk=walk, config=config, pod_namespace=findings.source.namespace)
+    whose = partial(_owner_among, port=question.probe.port, walk=walk, config=config, pod_namespace=findings.source.namespace)
     if entry is None:
-        around, to = findings.around(), destination(walk.envoy_cluster or "")
+        around, to = findings.around(), parse_outbound_name(walk.envoy_cluster or "")
         entries = around.entries if around else ()
         claims = (whose(each, entries) for each in entries if to and to.host in each.hosts)
         owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
         return next(owned, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"))
     found = whose(entry, findings.near)
-    if found is not None and found.rival is not None and found.rival.beside(entry):
+    if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
         found = whose(found.rival, findings.near)  # another entry of the target: the target's all the same
     if found is not None and found.ownership is Ownership.OWNED:
         return found
@@ -302,7 +307,7 @@ def _owner(question: Question, walk: Walk | None, findings: Findings) -> Owner |
     return (around and whose(entry, around.entries)) or found or unlisted
 
 
-def _whose(
+def _owner_among(
     entry: ServiceEntry,
     entries: Sequence[ServiceEntry] | None,
     *,
@@ -318,4 +323,4 @@ def _whose(
     others = [other for other in entries or () if (other.namespace, other.name) != (entry.namespace, entry.name)]
     if len(others) == len(entries or ()):
         return None
-    return ownership.owner(walk, config, entry, others, port, pod_namespace=pod_namespace)
+    return ownership.find_owner(walk, config, entry, others, port, pod_namespace=pod_namespace)

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, PASSTHROUGH, PASSTHROUGH_CHAIN, Destination, ProxyConfig, destination
-from egressctl.istio.precedence import exported
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    CATCH_ALL,
+    PASSTHROUGH,
+    PASSTHROUGH_CHAIN,
+    OutboundName,
+    ProxyConfig,
+    parse_outbound_name,
+)
+from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
     OPAQUE_PROTOCOLS,
     TLS_PROTOCOLS,
     Network,
-    auto_allocated,
+    is_auto_allocated,
     matches_host,
     network,
 )
@@ -24,7 +32,7 @@ from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
 
 
-def owner(
+def find_owner(
     walk: Walk, config: ProxyConfig, entry: ServiceEntry, others: Sequence[ServiceEntry], port: int, *, pod_namespace: str = ""
 ) -> Owner:
     """Say whether the Envoy cluster that the walk reached for `port` is the work of `entry`.
@@ -41,31 +49,31 @@ def owner(
         return Owner(Ownership.OTHERS, "no filter chain takes the connection, and the sidecar closes it")
     if walk.envoy_cluster in (PASSTHROUGH, BLACKHOLE) or walk.filter_chain in (CATCH_ALL, PASSTHROUGH_CHAIN):
         return Owner(Ownership.OTHERS, f"the outbound traffic policy leads it to {walk.envoy_cluster}")
-    to = destination(walk.envoy_cluster)
+    to = parse_outbound_name(walk.envoy_cluster)
     if to is None:
         return Owner(Ownership.UNKNOWN, f"the name of the Envoy cluster {walk.envoy_cluster} is not understood")
-    namespace = _namespace(config, walk.envoy_cluster, to.host)
+    namespace = _namespace_of_cluster(config, walk.envoy_cluster, to.host)
     if namespace is None:
         return Owner(Ownership.UNKNOWN, f"the Envoy cluster {walk.envoy_cluster} does not say which namespace it is of")
     neighbours = [other for other in others if (other.namespace, other.name) != (entry.namespace, entry.name)]
     if to.port != port:
         return Owner(Ownership.OTHERS, f"it leads to port {to.port} of {to.host}, another than was asked for")
     if (entry.namespace, True) != (namespace, to.host in entry.hosts):
-        rival = _holder(_holders(neighbours, namespace, to, walk), pod_namespace)
+        rival = _entry_served_first(_matching_entries(neighbours, namespace, to, walk), pod_namespace)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
-    return _among_namesakes(walk, entry, neighbours, to, pod_namespace)
+    return _owner_among_namesakes(walk, entry, neighbours, to, pod_namespace)
 
 
-def _among_namesakes(
-    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: Destination, pod_namespace: str
+def _owner_among_namesakes(
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: OutboundName, pod_namespace: str
 ) -> Owner:
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
-    what = _asked_for(walk, to)
-    holders = _holders((entry, *neighbours), entry.namespace, to, walk)
-    holder = _holder(holders, pod_namespace)
+    what = _describe_match(walk, to)
+    holders = _matching_entries((entry, *neighbours), entry.namespace, to, walk)
+    holder = _entry_served_first(holders, pod_namespace)
     if entry not in holders:
-        return _not_asked_for(walk, entry, neighbours, holder, to)
+        return _owner_without_own_chain(walk, entry, neighbours, holder, to)
     if holder is None:
         names = ", ".join(str(each) for each in holders if each != entry)
         return Owner(Ownership.UNKNOWN, f"{names} has the same host and {what} too, and which of them holds it is not known")
@@ -75,19 +83,19 @@ def _among_namesakes(
         # All of a TCP port's chains go to the entry's first host: this one may be another entry's that shares another host.
         return Owner(Ownership.UNKNOWN, f"{what} is listed by several entries, and {to.host} is not the first host of {entry}")
     if walk.virtual_service:
-        like = next((other for other in neighbours if _lists(other, to.port) and _holds(other, walk, to)), None)
+        like = next((other for other in neighbours if _lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
         if like is not None:
             return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well")
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}")
 
 
-def _namespace(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None:
+def _namespace_of_cluster(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None:
     known = (config.envoy_clusters or {}).get(envoy_cluster)
     namespaces = {service.namespace for service in known.services if service.host == host} if known else set()
     return namespaces.pop() or None if len(namespaces) == 1 else None
 
 
-def _asked_for(walk: Walk, to: Destination) -> str:
+def _describe_match(walk: Walk, to: OutboundName) -> str:
     """Put into words what the filter chain, or the route, asks of a connection."""
     if walk.http_route:
         return f"the host {to.host} on port {to.port}"
@@ -95,42 +103,42 @@ def _asked_for(walk: Walk, to: Destination) -> str:
     return f"{walk.prefix or 'every address'}{name} on port {to.port}"
 
 
-def _holders(entries: Iterable[ServiceEntry], namespace: str, to: Destination, walk: Walk) -> list[ServiceEntry]:
+def _matching_entries(entries: Iterable[ServiceEntry], namespace: str, to: OutboundName, walk: Walk) -> list[ServiceEntry]:
     return [
         each
         for each in entries
-        if each.namespace == namespace and to.host in each.hosts and _lists(each, to.port) and _holds(each, walk, to)
+        if each.namespace == namespace and to.host in each.hosts and _lists_port(each, to.port) and _matches_walk(each, walk, to)
     ]
 
 
-def _lists(entry: ServiceEntry, port: int) -> bool:
+def _lists_port(entry: ServiceEntry, port: int) -> bool:
     return any(each.number == port and each.protocol.upper() != "UDP" for each in entry.ports)
 
 
-def _holds(entry: ServiceEntry, walk: Walk, to: Destination) -> bool:
+def _matches_walk(entry: ServiceEntry, walk: Walk, to: OutboundName) -> bool:
     """Say whether it is the entry that asks for this filter chain, or this virtual host, on its port.
 
     A port's protocol decides what istiod makes of it: HTTP is routed by host, TLS chosen by server name, TCP by address
     alone. A port whose protocol is not set may be any of them.
     """
-    return any(_makes(entry, port, walk, to) for port in entry.ports if port.number == to.port)
+    return any(_port_matches_walk(entry, port, walk, to) for port in entry.ports if port.number == to.port)
 
 
-def _makes(entry: ServiceEntry, port: Port, walk: Walk, to: Destination) -> bool:
+def _port_matches_walk(entry: ServiceEntry, port: Port, walk: Walk, to: OutboundName) -> bool:
     protocol = port.protocol.upper()
     if walk.http_route:
         # A port's common listener chooses by host, whatever the addresses; one of an address belongs to that address.
-        return (protocol in HTTP_PROTOCOLS or not protocol) and (not walk.prefix or holds_block(entry, walk.prefix))
+        return (protocol in HTTP_PROTOCOLS or not protocol) and (not walk.prefix or lists_block(entry, walk.prefix))
     if walk.server_name:
         named = bool(walk.virtual_service) or matches_host(to.host, walk.server_name)
-        return (protocol in TLS_PROTOCOLS or not protocol) and named and holds_block(entry, walk.prefix)
+        return (protocol in TLS_PROTOCOLS or not protocol) and named and lists_block(entry, walk.prefix)
     # The listener of a plain address asks for no server name.
     block = network(walk.prefix) if walk.prefix else None
     plain = block is not None and block.prefixlen == block.max_prefixlen
-    return (protocol in OPAQUE_PROTOCOLS or (plain and protocol in TLS_PROTOCOLS)) and holds_block(entry, walk.prefix)
+    return (protocol in OPAQUE_PROTOCOLS or (plain and protocol in TLS_PROTOCOLS)) and lists_block(entry, walk.prefix)
 
 
-def holds_block(entry: ServiceEntry, prefix: str) -> bool:
+def lists_block(entry: ServiceEntry, prefix: str) -> bool:
     """Say whether the entry lists exactly this block; no prefix is an entry without addresses, or with 0.0.0.0/0.
 
     An entry without addresses may have been given one by Istio: in `status.addresses`, or, by older releases, in nothing
@@ -143,10 +151,10 @@ def holds_block(entry: ServiceEntry, prefix: str) -> bool:
         return False
     if any(network(address) == block for address in (*entry.addresses, *entry.allocated)):
         return True
-    return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and auto_allocated(block)
+    return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and is_auto_allocated(block)
 
 
-def lists(entry: ServiceEntry, ip: str) -> bool:
+def lists_address(entry: ServiceEntry, ip: str) -> bool:
     """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
     blocks = [block for each in (entry.addresses or entry.allocated) if (block := network(each))]
     if not entry.addresses and not entry.allocated:
@@ -157,7 +165,7 @@ def lists(entry: ServiceEntry, ip: str) -> bool:
     return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
 
 
-def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:
+def _entry_served_first(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:
     """Return the entry that istiod serves first, None where there is none or where it cannot be told.
 
     Those exported to fewer than all come first, then the older, then by name. What an absent exportTo means is the
@@ -172,47 +180,47 @@ def _holder(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry
         return None
     winners = []
     for default in ("*", "."):
-        pool = [each for each in entries if not pod_namespace or exported(each, pod_namespace, (default,))]
+        pool = [each for each in entries if not pod_namespace or is_exported_to_namespace(each, pod_namespace, (default,))]
         if pool:
             winners.append(min(pool, key=lambda each: ("*" in (each.export_to or default), ages[id(each)], each.name)))
     return winners[0] if winners and all(each is winners[0] for each in winners) else None
 
 
-def _not_asked_for(
-    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], holder: ServiceEntry | None, to: Destination
+def _owner_without_own_chain(
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], holder: ServiceEntry | None, to: OutboundName
 ) -> Owner:
     """Decide where the way leads to the entry's Envoy cluster by a filter chain that the entry does not ask for.
 
     A VirtualService adds one for a part of a block (`destinationSubnets`); a sidecar may still have one that the entry asked
     for before it was changed.
     """
-    what = _asked_for(walk, to)
+    what = _describe_match(walk, to)
     if holder is not None:
         return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
-    if not _lists(entry, to.port):
+    if not _lists_port(entry, to.port):
         return Owner(Ownership.OTHERS, f"the sidecar has port {to.port} of the host {to.host}, which {entry} does not name")
     block = network(walk.prefix) if walk.prefix else None
     if block is not None and entry.addresses and not walk.http_route and not walk.server_name:
-        if not any(_overlap(block, each) for each in entry.addresses):
+        if not any(_overlaps(block, each) for each in entry.addresses):
             return Owner(Ownership.OTHERS, f"the sidecar has {what} of the host {to.host}, which {entry} does not list")
-        inside = any(_inside(block, each) for each in entry.addresses)
-        like = any(_overlap(block, each) for other in neighbours if _lists(other, to.port) for each in other.addresses)
+        inside = any(_is_inside(block, each) for each in entry.addresses)
+        like = any(_overlaps(block, each) for other in neighbours if _lists_port(other, to.port) for each in other.addresses)
         if walk.virtual_service and inside and not like:
             return Owner(Ownership.OWNED, f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host")
     return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
 
 
-def _overlap(block: Network, address: str) -> bool:
+def _overlaps(block: Network, address: str) -> bool:
     other = network(address)
     return other is not None and other.version == block.version and block.overlaps(other)
 
 
-def _inside(block: Network, address: str) -> bool:
+def _is_inside(block: Network, address: str) -> bool:
     other = network(address)
     return other is not None and other.version == block.version and block.subnet_of(other)  # type: ignore[arg-type]
 
 
-def meant(walk: Walk, via: str) -> Owner:
+def owner_of_expected_host(walk: Walk, via: str) -> Owner:
     """Say whether the walk leads to the Envoy cluster of `via`, the host that an expectation names as the way that is meant.
 
     On any port, and through any subset: an egress gateway listens where it likes. The entry's own Envoy cluster is not it.
@@ -223,7 +231,7 @@ def meant(walk: Walk, via: str) -> Owner:
     ways = walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
     if not ways:
         return Owner(Ownership.OTHERS, f"the expectation names {via}, and nothing takes the connection")
-    places = [destination(way) for way in ways]
+    places = [parse_outbound_name(way) for way in ways]
     hosts = [to.host if to else way for to, way in zip(places, ways, strict=True)]
     held = [to is not None and to.host.lower() == via.lower().removesuffix(".") for to in places]
     if any(held) and not all(held):

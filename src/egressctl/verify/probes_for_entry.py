@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from egressctl.errors import InvalidInput
-from egressctl.istio.precedence import exported
+from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.evidence import Source
@@ -13,7 +13,7 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed
 
 MESH_INTERNAL = "MESH_INTERNAL"
-NOBODY = "~"
+EXPORT_TO_NOBODY = "~"
 """exportTo of an entry that no namespace sees."""
 
 
@@ -35,26 +35,26 @@ def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool 
     if (manifest.get("spec") or {}).get("workloadSelector"):
         return NotProbed("it has a workloadSelector: it leads to pods of the mesh, and is no egress")
     step = f"""{annotate}'[{{"name":"NAME","url":"URL"}}]', or none"""
-    return derived_probes(entry) or bare_probes(entry) or NotProbed(_underivable(entry), step)
+    return derived_probes(entry) or bare_probes(entry) or NotProbed(_why_no_probe(entry), step)
 
 
-def _underivable(entry: ServiceEntry) -> str:
+def _why_no_probe(entry: ServiceEntry) -> str:
     if entry.ports and all(port.protocol.upper() == "UDP" for port in entry.ports):
         return "no probe can be derived from it: its ports are UDP"
     return "no probe can be derived from it: no host without a wildcard, and no single address, on a TCP port"
 
 
-def seen_from(entry: ServiceEntry, sources: Iterable[Source], default: Sequence[str]) -> Source | NotProbed:
+def first_pod_that_sees(entry: ServiceEntry, sources: Iterable[Source], default: Sequence[str]) -> Source | NotProbed:
     """Return the first of the source pods to whose namespace an entry is exported; or why none of them sees it.
 
     `default` is what the mesh makes of an absent exportTo.
     """
     pods = list(sources)
-    found = next((each for each in pods if exported(entry, each.namespace, default)), None)
+    found = next((each for each in pods if is_exported_to_namespace(entry, each.namespace, default)), None)
     if found is not None:
         return found
     scopes = entry.export_to or tuple(default)
-    if NOBODY in scopes:
+    if EXPORT_TO_NOBODY in scopes:
         return NotProbed("its exportTo is ~: no namespace sees it")
     asked = " and ".join(sorted({each.namespace for each in pods}))
     said = f"exportTo is {', '.join(scopes)}" if entry.export_to else f"the mesh exports it to {', '.join(scopes)}"

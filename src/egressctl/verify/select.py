@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from egressctl.errors import Forbidden, NotFound
-from egressctl.manifests.egress_target import entries_of
+from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read
-from egressctl.mesh.client import OURS, Mesh, look_up
+from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read_entry
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Probe, Target
-from egressctl.runtime.concurrency import begin
+from egressctl.runtime.concurrency import start_call
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VerifyTarget:
     """What is to be verified: a target by its name, with the probes and the entry that belong to it.
 
     `entry_name` is empty for a bare URL; `manifest` is the ServiceEntry as it is on the Kubernetes cluster. Of a target of
@@ -50,15 +50,15 @@ class Wanted:
         return self.names or ((self.entry_name,) if self.entry_name else ())
 
 
-def wanted_on_server(mesh: Mesh, namespace: str) -> list[Wanted]:
+def verify_targets_on_server(mesh: Mesh, namespace: str) -> list[VerifyTarget]:
     """Return every target that egressctl made in a namespace. Raises NotFound where there is none."""
-    found = of_manifests(mesh.entries(namespace, OURS), bare=True)
+    found = verify_targets_from_manifests(mesh.entries(namespace, MANAGED_SELECTOR), bare=True)
     if not found:
         raise NotFound(f"egressctl made no ServiceEntry in namespace {namespace}", hint="egressctl create wikipedia")
     return found
 
 
-def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool = False) -> Wanted:
+def verify_target_from_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool = False) -> VerifyTarget:
     """Return what a ServiceEntry on the Kubernetes cluster asks to be verified: its annotation's probes, else derived ones.
 
     With `bare`, an entry that gives no URL is asked by bare connections. Raises InvalidInput for probes that cannot be read.
@@ -67,9 +67,9 @@ def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool
     name = str((metadata.get("labels") or {}).get(LABEL_TARGET) or metadata["name"])
     probes = asked or probes_of(manifest)
     if probes is None:
-        entry = read(manifest)
+        entry = read_entry(manifest)
         probes = derived_probes(entry) or (bare_probes(entry) if bare else ())
-    return Wanted(
+    return VerifyTarget(
         name=name,
         namespace=str(metadata.get("namespace", "default")),
         entry_name=str(metadata["name"]),
@@ -78,31 +78,35 @@ def of_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool
     )
 
 
-def of_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *, bare: bool = False) -> list[Wanted]:
+def verify_targets_from_manifests(
+    manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *, bare: bool = False
+) -> list[VerifyTarget]:
     """Return what ServiceEntries ask to be verified, those of one target as one: its first entry has its probes."""
-    if len(manifests) == 1 and not read(manifests[0]).is_part:
-        return [of_manifest(manifests[0], asked, bare=bare)]
+    if len(manifests) == 1 and not read_entry(manifests[0]).is_part:
+        return [verify_target_from_manifest(manifests[0], asked, bare=bare)]
     # Few targets have several entries.
     from egressctl.manifests import split_entries as parts
 
-    groups = parts.grouped(manifests)
+    groups = parts.group_by_target(manifests)
     return [
-        _together(each, asked) if len(each) > 1 or read(each[0]).is_part else of_manifest(each[0], asked, bare=bare)
+        _verify_target_of_several(each, asked)
+        if len(each) > 1 or read_entry(each[0]).is_part
+        else verify_target_from_manifest(each[0], asked, bare=bare)
         for each in groups
     ]
 
 
-def _together(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> Wanted:
+def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> VerifyTarget:
     """Return the wish to verify a target of several entries, in the order in which the first of them names all."""
     from egressctl.manifests import split_entries as parts
 
     by_name = {str(each["metadata"]["name"]): each for each in manifests}
-    first = next((each for each in manifests if parts.listed(each)), manifests[0])
-    wanted = of_manifest(first, asked)
-    listed = parts.listed(first)
+    first = next((each for each in manifests if parts.names_of_split_entries(each)), manifests[0])
+    wanted = verify_target_from_manifest(first, asked)
+    listed = parts.names_of_split_entries(first)
     if not listed:  # the first is gone: it had the probes, and without it nobody knows which others there were
         listed = (wanted.name + SUFFIX,)
-        wanted = replace(wanted, probes=wanted.probes or derived_probes(read(first)))
+        wanted = replace(wanted, probes=wanted.probes or derived_probes(read_entry(first)))
     names = tuple(sorted(by_name, key=lambda name: (name != wanted.entry_name, listed.index(name) if name in listed else -1)))
     return replace(
         wanted,
@@ -112,22 +116,24 @@ def _together(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> Wanted
     )
 
 
-def wanted_of_target(target: Target, namespace: str, manifest: Manifest | None, asked: tuple[Probe, ...] = ()) -> Wanted:
+def verify_target_for(target: Target, namespace: str, manifest: Manifest | None, asked: tuple[Probe, ...] = ()) -> VerifyTarget:
     """Return the wish to verify a target of the catalogue or of a file against what is on the Kubernetes cluster."""
-    return Wanted(target.name, target.namespace or namespace, target.entry_name, manifest, asked or target.probes)
+    return VerifyTarget(target.name, target.namespace or namespace, target.entry_name, manifest, asked or target.probes)
 
 
-def wanted_of_targets(mesh: Mesh, targets: Sequence[Target], namespace: str, asked: tuple[Probe, ...] = ()) -> list[Wanted]:
+def verify_targets_for(
+    mesh: Mesh, targets: Sequence[Target], namespace: str, asked: tuple[Probe, ...] = ()
+) -> list[VerifyTarget]:
     """Return the wish to verify targets against what is on the Kubernetes cluster, which is looked up."""
-    parts = [[each.entry_name for each in entries_of([target])] for target in targets]
+    parts = [[each.entry_name for each in split_large_targets([target])] for target in targets]
     # A target of several entries may still have the one that it was before.
     sought = [list(dict.fromkeys((*names, target.entry_name))) for names, target in zip(parts, targets, strict=True)]
     where = [target.namespace or namespace for target in targets]
-    live = iter(look_up(mesh, [(place, name) for place, names in zip(where, sought, strict=True) for name in names]))
+    live = iter(look_up_entries(mesh, [(place, name) for place, names in zip(where, sought, strict=True) for name in names]))
     found = []
     for target, names, each in zip(targets, parts, sought, strict=True):
         there = [manifest for manifest in (next(live) for _ in each) if manifest is not None]
-        wanted = wanted_of_target(target, namespace, there[0] if there else None, asked)
+        wanted = verify_target_for(target, namespace, there[0] if there else None, asked)
         if there and len(names) > 1:
             present = tuple(str(manifest["metadata"]["name"]) for manifest in there)
             absent = tuple(name for name in names if name not in present)
@@ -136,28 +142,28 @@ def wanted_of_targets(mesh: Mesh, targets: Sequence[Target], namespace: str, ask
     return found
 
 
-def named(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
+def entries_by_name(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
     """Return the ServiceEntries that a name means, NAME-ext before NAME, and with one of a target's several all of them."""
-    finding = begin(partial(_of_target, mesh, namespace, name))
-    there = [each for each in look_up(mesh, [(namespace, name + SUFFIX), (namespace, name)]) if each is not None]
+    finding = start_call(partial(_entries_of_target, mesh, namespace, name))
+    there = [each for each in look_up_entries(mesh, [(namespace, name + SUFFIX), (namespace, name)]) if each is not None]
     of_target = finding()
     if not there:
         return of_target
-    if (entry := read(there[0])).is_part and entry.part_of != name:
-        of_target = _of_target(mesh, namespace, entry.part_of)
-    return [each for each in of_target if read(each).beside(read(there[0]))] or there[:1]
+    if (entry := read_entry(there[0])).is_part and entry.part_of != name:
+        of_target = _entries_of_target(mesh, namespace, entry.part_of)
+    return [each for each in of_target if read_entry(each).is_same_target_as(read_entry(there[0]))] or there[:1]
 
 
-def _of_target(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
+def _entries_of_target(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
     """List the entries of a target by its label: none where they may not be listed, since one may be read by its name."""
     if not is_label(name):
         return []
     try:
-        return [each for each in mesh.entries(namespace, f"{LABEL_TARGET}={name}") if read(each).part_of]
+        return [each for each in mesh.entries(namespace, f"{LABEL_TARGET}={name}") if read_entry(each).part_of]
     except (Forbidden, NotFound):
         return []
 
 
-def bare(probes: tuple[Probe, ...], namespace: str, entry_name: str = "", name: str = "") -> Wanted:
+def verify_target_from_urls(probes: tuple[Probe, ...], namespace: str, entry_name: str = "", name: str = "") -> VerifyTarget:
     """Return the wish to verify URLs: with no entry's name, any one ServiceEntry may carry them."""
-    return Wanted(name or "url", namespace, entry_name, None, probes)
+    return VerifyTarget(name or "url", namespace, entry_name, None, probes)

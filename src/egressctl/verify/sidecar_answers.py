@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.evidence import Capture
-from egressctl.verify.causes import Situation
+from egressctl.verify.causes import Case
 
 GATEWAY_STATUS = (502, 503, 504)
 """What Envoy answers by itself where nothing came from beyond; a server may answer so as well."""
 _ONLY_HTTP2 = ("HTTP2", "GRPC")
 
 
-def by_the_sidecar(at: Situation) -> bool:
+def answered_by_sidecar(at: Case) -> bool:
     """Say whether the sidecar itself gave this answer, or may have: then nothing came from beyond it.
 
     Envoy answers an HTTP request that it has a direct response for, and with 502, 503 or 504 one whose Envoy cluster has no
@@ -24,22 +24,22 @@ def by_the_sidecar(at: Situation) -> bool:
         return status == walk.direct_status
     if not walk.http_route or status not in GATEWAY_STATUS:
         return False
-    return at.evidence.endpoints == 0 or bool(counts and counts.connect_failed) or mistaken_for_http2(at)
+    return at.evidence.endpoints == 0 or bool(counts and counts.connect_failed) or declares_only_http2(at)
 
 
-def mistaken_for_http2(at: Situation) -> bool:
+def declares_only_http2(at: Case) -> bool:
     """Say whether the sidecar speaks HTTP/2 beyond because the port is declared so, and the probe does not."""
     ports = at.entry.ports if at.entry else ()
     return any(port.number == at.probe.port and port.protocol.upper() in _ONLY_HTTP2 for port in ports)
 
 
-def leads_nowhere(at: Situation) -> bool:
+def leads_nowhere(at: Case) -> bool:
     """Say whether nothing can come back by this way: no Envoy cluster, one that is not there, or one without hosts."""
     walk = at.evidence.walk
     return walk is not None and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent or at.evidence.endpoints == 0)
 
 
-def nowhere(at: Situation) -> str:
+def describe_dead_end(at: Case) -> str:
     walk = at.evidence.walk
     if walk is None or walk.envoy_cluster is None:
         return f"an answer of its own, HTTP {walk.direct_status}" if walk and walk.direct_status else "nothing"

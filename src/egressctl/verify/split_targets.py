@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from egressctl.envoy.config import ProxyConfig, Reading
-from egressctl.envoy.propagation import missing
+from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk
-from egressctl.istio.precedence import exported
+from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.formats import network
-from egressctl.manifests.service_entry import read
-from egressctl.manifests.split_entries import joined
+from egressctl.manifests.service_entry import read_entry
+from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.wait_for_sidecar import look_around, why_lacking
+from egressctl.mesh.wait_for_sidecar import mesh_objects_for_pod, why_blocks_missing
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
 from egressctl.runtime.progress import Progress
-from egressctl.verify.select import Wanted
+from egressctl.verify.select import VerifyTarget
 
 
-def standing(
-    mesh: Mesh, source: Source, wanted: Sequence[Wanted], progress: Progress, reading: Reading
+def split_target_results(
+    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], progress: Progress, reading: Reading
 ) -> list[tuple[PartResult, ...]]:
     """Return, for each of `wanted`, what is to be said of its entries beside its probes: nothing of one that has only one.
 
@@ -32,11 +32,11 @@ def standing(
     count = sum(len(each.manifests) for each in wanted if each.split)
     plural = "ServiceEntry" if count == 1 else "ServiceEntries"
     progress.step(f"looking for {count} {plural} in the sidecar of pod {source.pod}")
-    config, unread = _config(mesh, source, reading)
-    return [_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
+    config, unread = _read_config(mesh, source, reading)
+    return [_results_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
 
 
-def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig | None, Cause | None]:
+def _read_config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig | None, Cause | None]:
     """Read the sidecar's listeners, or say why not: without a sidecar, what the probes show says it all."""
     if source.proxy is None:
         return None, None
@@ -49,42 +49,42 @@ def _config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig |
         return None, Cause(CauseCode.PROXY_UNREADABLE, f"the sidecar of pod {source.pod} could not be read: {failure}", hint)
 
 
-def _of_target(
-    mesh: Mesh, source: Source, wanted: Wanted, config: ProxyConfig | None, unread: Cause | None
+def _results_of_target(
+    mesh: Mesh, source: Source, wanted: VerifyTarget, config: ProxyConfig | None, unread: Cause | None
 ) -> tuple[PartResult, ...]:
-    entries = [read(each) for each in wanted.manifests]
+    entries = [read_entry(each) for each in wanted.manifests]
     found = []
     # What they lack is asked for once: a sidecar may have thousands of filter chains.
-    lacking = {each for entry in joined(entries) for each in missing(config, entry)} if config else set()
+    lacking = {each for entry in join_by_target(entries) for each in missing_blocks(config, entry)} if config else set()
     for entry in entries:
         if config is None:
             found.append(PartResult(entry.name, len(entry.addresses), in_force=None, cause=unread))
             continue
-        absent = [each for each in _places(entry) if each in lacking]
-        cause = _why(mesh, source, entry, absent, config) if absent else None
+        absent = [each for each in _listed_blocks(entry) if each in lacking]
+        cause = _missing_cause(mesh, source, entry, absent, config) if absent else None
         found.append(PartResult(entry.name, len(entry.addresses), in_force=not absent, cause=cause))
     for name in wanted.absent:
-        found.append(PartResult(name, 0, in_force=False, cause=_absent(name, wanted)))
+        found.append(PartResult(name, 0, in_force=False, cause=_entry_missing_cause(name, wanted)))
     return tuple(found)
 
 
-def _places(entry: ServiceEntry) -> list[str]:
+def _listed_blocks(entry: ServiceEntry) -> list[str]:
     """Name what the entry lists as `propagation.missing` does."""
     blocks = dict.fromkeys(str(network(address) or address) for address in entry.addresses)
     return [f"{block}:{port.number}" for port in entry.ports for block in blocks]
 
 
-def _why(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
+def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
     named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     told = f"the sidecar of pod {source.pod} lacks {named} of {entry}"
-    if not exported(entry, source.namespace):
+    if not is_exported_to_namespace(entry, source.namespace):
         show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
         return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)
-    delay = why_lacking(source, config, [(entry, each) for each in missing], look_around(mesh, source))
+    delay = why_blocks_missing(source, config, [(entry, each) for each in missing], mesh_objects_for_pod(mesh, source))
     return Cause(delay.code, f"{told}: {delay.reason}", delay.hint)
 
 
-def _absent(name: str, wanted: Wanted) -> Cause:
+def _entry_missing_cause(name: str, wanted: VerifyTarget) -> Cause:
     again = f"apply it again: egressctl create {wanted.name} -n {wanted.namespace}, or create -f FILE"
     if name == wanted.name + SUFFIX:
         told = f"the first of the ServiceEntries of {wanted.name}, which names the others, is not in namespace {wanted.namespace}"

@@ -15,9 +15,9 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Ownership
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult
-from egressctl.verify.causes import Situation, explain
+from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours
-from egressctl.verify.sidecar_answers import GATEWAY_STATUS, by_the_sidecar, leads_nowhere, nowhere
+from egressctl.verify.sidecar_answers import GATEWAY_STATUS, answered_by_sidecar, describe_dead_end, leads_nowhere
 from egressctl.verify.verdict_no_answer import judge_failure
 
 
@@ -30,95 +30,98 @@ class Judgement:
     evidence: Evidence
 
 
-def judge(at: Situation) -> Judgement:
+def judge(at: Case) -> Judgement:
     """Say what a probe showed. Never raises; never says more than the evidence."""
-    at = replace(at, evidence=replace(at.evidence, methods=methods(at.evidence), sources=sources(at.evidence)))
+    at = replace(at, evidence=replace(at.evidence, methods=proven_methods(at.evidence), sources=count_sources(at.evidence)))
     if at.probe.bare:
         # Few commands come to this.
-        from egressctl.verify.verdict_tcp import judge_silence
+        from egressctl.verify.verdict_tcp import judge_tcp
 
-        return Judgement(*judge_silence(at), at.evidence)
-    verdict, cause = _judge_answer(at) if _answered(at) else judge_failure(at)
+        return Judgement(*judge_tcp(at), at.evidence)
+    verdict, cause = _judge_answer(at) if _has_expected_answer(at) else judge_failure(at)
     return Judgement(verdict, cause, at.evidence)
 
 
-def result(at: Situation) -> ProbeResult:
+def judge_probe(at: Case) -> ProbeResult:
     """Judge and hold the judgement against the probe's expectation."""
     judged = judge(at)
     held = judged.verdict is at.probe.expect.verdict
     return ProbeResult(at.probe, at.source, judged.verdict, held, judged.cause, at.outcome, judged.evidence)
 
 
-def methods(evidence: Evidence) -> tuple[Method, ...]:
+def proven_methods(evidence: Evidence) -> tuple[Method, ...]:
     """List which of the four pieces of evidence hold."""
     walk, owner = evidence.walk, evidence.owner
     held = {
         Method.CAPTURED: evidence.capture is Capture.CAPTURED,
         Method.STATIC: walk is not None and not walk.unknown and walk.envoy_cluster is not None,
         Method.OWNED: owner is not None and owner.ownership is Ownership.OWNED,
-        Method.COUNTED: bool(sources(evidence)),
+        Method.COUNTED: bool(count_sources(evidence)),
     }
     return tuple(method for method, holds in held.items() if holds)
 
 
-def sources(evidence: Evidence) -> tuple[CountSource, ...]:
+def count_sources(evidence: Evidence) -> tuple[CountSource, ...]:
     """List what shows that the Envoy cluster carried the connection; nothing does where the access log says another."""
-    if _logged_elsewhere(evidence):
+    if _log_disagrees(evidence):
         return ()
     held = {CountSource.CLUSTERS: evidence.counted is True, CountSource.ACCESS_LOG: evidence.logged is not None}
     return tuple(source for source, holds in held.items() if holds)
 
 
-def _logged_elsewhere(evidence: Evidence) -> bool:
+def _log_disagrees(evidence: Evidence) -> bool:
     walk = evidence.walk
-    return evidence.logged is not None and not evidence.logged.carried_by(walk.envoy_cluster if walk else None)
+    return evidence.logged is not None and not evidence.logged.shows_use_of(walk.envoy_cluster if walk else None)
 
 
-def _answered(at: Situation) -> bool:
+def _has_expected_answer(at: Case) -> bool:
     """Say whether the expected answer came: curl content, the status expected, every extraction found."""
     outcome, status = at.outcome, at.probe.expect.status
     came = outcome.curl_exit == 0 and outcome.http_status > 0 and status in (None, outcome.http_status) and not outcome.unmatched
-    return came and not by_the_sidecar(at)
+    return came and not answered_by_sidecar(at)
 
 
-def _unproven(at: Situation, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
-    return Verdict.UNPROVEN, explain(code, at, detail)
+def _unproven_verdict(at: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
+    return Verdict.UNPROVEN, explain_cause(code, at, detail)
 
 
-def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
+def _judge_answer(at: Case) -> tuple[Verdict, Cause | None]:
     evidence, walk = at.evidence, at.evidence.walk
     if at.source.ambient:
-        return _unproven(at, CauseCode.AMBIENT)
+        return _unproven_verdict(at, CauseCode.AMBIENT)
     if at.source.proxy is None:
-        return Verdict.BYPASSED, explain(CauseCode.NO_SIDECAR, at)
+        return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, at)
     if at.outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        return Verdict.BYPASSED, explain(CauseCode.NOT_CAPTURED, at)
+        return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, at)
     if evidence.capture is not Capture.CAPTURED:
-        return _unproven(
+        return _unproven_verdict(
             at,
             CauseCode.EVIDENCE_LOST,
             f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {at.address}",
         )
     if walk is None:
-        return _unproven(at, CauseCode.PROXY_UNREADABLE)
+        return _unproven_verdict(at, CauseCode.PROXY_UNREADABLE)
     if walk.unknown or (walk.choices and walk.envoy_cluster is None):
-        return _unproven(
-            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the way through the sidecar is not understood: {_obscure(at)}"
-        )
-    if leads_nowhere(at):
-        return _unproven(
+        return _unproven_verdict(
             at,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sidecar's configuration leads {at.address} to {nowhere(at)}: the two do not fit together",
+            f"the answer came, and the way through the sidecar is not understood: {_why_path_unknown(at)}",
+        )
+    if leads_nowhere(at):
+        return _unproven_verdict(
+            at,
+            CauseCode.EVIDENCE_LOST,
+            f"the answer came, and the sidecar's configuration leads {at.address} to {describe_dead_end(at)}: "
+            "the two do not fit together",
         )
     if walk.http_route and at.outcome.http_status in GATEWAY_STATUS:
-        return _unproven(
+        return _unproven_verdict(
             at,
             CauseCode.EVIDENCE_LOST,
             f"HTTP {at.outcome.http_status} may be the sidecar's own answer, and then nothing came from {at.address}",
         )
-    if _logged_elsewhere(evidence):
-        return _unproven(
+    if _log_disagrees(evidence):
+        return _unproven_verdict(
             at,
             CauseCode.EVIDENCE_LOST,
             f"the answer came, and the sources disagree: the sidecar's configuration leads {at.address} to "
@@ -128,10 +131,10 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
         return Verdict.BYPASSED, why_not_ours(at)
     owner = evidence.owner
     if at.entry is None and at.entry_name:
-        return Verdict.BYPASSED, explain(CauseCode.ENTRY_MISSING, at)
+        return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, at)
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        return _unproven(
+        return _unproven_verdict(
             at,
             CauseCode.EVIDENCE_LOST,
             f"the answer came through {walk.envoy_cluster}, and whose that is could not be told: {reason}",
@@ -140,13 +143,13 @@ def _judge_answer(at: Situation) -> tuple[Verdict, Cause | None]:
         return Verdict.BYPASSED, why_not_ours(at)
     if not evidence.sources:
         told = "did not move" if evidence.counted is False else "could not be read"
-        return _unproven(
+        return _unproven_verdict(
             at, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
         )
     return Verdict.OPEN, None
 
 
-def _obscure(at: Situation) -> str:
+def _why_path_unknown(at: Case) -> str:
     walk = at.evidence.walk
     if walk is None or walk.unknown:
         return walk.unknown if walk else "it was not read"

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl.envoy.config import NOTHING, Reading
+from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import NoSourcePod
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.source_pod import SourceChoice
@@ -18,9 +18,9 @@ from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
-from egressctl.verify.collect import Proved, prove, unasked
+from egressctl.verify.collect import ProofResults, inconclusive_result, prove
 from egressctl.verify.evidence import Question
-from egressctl.verify.select import Wanted
+from egressctl.verify.select import VerifyTarget
 
 _RETRY_PAUSE = 1.0
 """Seconds between two tries that the person asked for."""
@@ -31,13 +31,13 @@ after their last connection, and a short exec loses its streams once in some hun
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ProbeOptions:
     """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation.
 
     `at_once` is how many probes are under way at the same time.
     """
 
-    limits: curl.Limits = curl.LIMITS
+    limits: curl.TransferLimits = curl.DEFAULT_LIMITS
     retries: int = 0
     expect: Verdict | None = None
     at_once: int = curl.EXECS_AT_ONCE
@@ -47,10 +47,10 @@ def verify(
     mesh: Mesh,
     namespace: str,
     choice: SourceChoice,
-    wanted: Sequence[Wanted],
-    asking: Asking,
+    wanted: Sequence[VerifyTarget],
+    asking: ProbeOptions,
     progress: Progress,
-    reading: Reading = NOTHING,
+    reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
     """Send every target's probes from one source pod, and judge them.
 
@@ -60,19 +60,24 @@ def verify(
     try:
         source = mesh.source(namespace, choice)
     except NoSourcePod as missing:
-        return [without_source(each, missing) for each in wanted]
+        return [result_without_source(each, missing) for each in wanted]
     results = verify_from(mesh, source, wanted, asking, progress, reading)
     if not any(each.split for each in wanted) or asking.expect not in (None, Verdict.OPEN):
         return results
     # Few targets have several entries.
-    from egressctl.verify.split_targets import standing
+    from egressctl.verify.split_targets import split_target_results
 
-    parts = standing(mesh, source, wanted, progress, reading)
+    parts = split_target_results(mesh, source, wanted, progress, reading)
     return [replace(result, parts=each) for result, each in zip(results, parts, strict=True)]
 
 
 def verify_from(
-    mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress, reading: Reading = NOTHING
+    mesh: Mesh,
+    source: Source,
+    wanted: Sequence[VerifyTarget],
+    asking: ProbeOptions,
+    progress: Progress,
+    reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
     """Send every target's probes from this pod, and judge them; `reading` is what was read of its sidecar just before."""
     count = sum(len(each.probes) for each in wanted)
@@ -82,7 +87,7 @@ def verify_from(
 
 
 def verify_batch(
-    mesh: Mesh, source: Source, wanted: Sequence[Wanted], asking: Asking, progress: Progress, reading: Reading
+    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], asking: ProbeOptions, progress: Progress, reading: Reading
 ) -> tuple[list[TargetResult], Reading]:
     """Do as `verify_from` without saying so, and return as well what was read of the sidecar last."""
     questions = [question for each in wanted for question in _questions(each, asking)]
@@ -100,8 +105,8 @@ def verify_batch(
     return results, proved.reading
 
 
-def _questions(wanted: Wanted, asking: Asking) -> list[Question]:
-    entry = read(wanted.manifest) if wanted.manifest else None
+def _questions(wanted: VerifyTarget, asking: ProbeOptions) -> list[Question]:
+    entry = read_entry(wanted.manifest) if wanted.manifest else None
     probes = wanted.probes
     if asking.expect is not None:
         probes = tuple(replace(probe, expect=replace(probe.expect, verdict=asking.expect)) for probe in probes)
@@ -109,14 +114,14 @@ def _questions(wanted: Wanted, asking: Asking) -> list[Question]:
 
 
 def _ask(
-    mesh: Mesh, source: Source, questions: Sequence[Question], asking: Asking, progress: Progress, reading: Reading
-) -> Proved:
+    mesh: Mesh, source: Source, questions: Sequence[Question], asking: ProbeOptions, progress: Progress, reading: Reading
+) -> ProofResults:
     results, last = prove(mesh, source, questions, asking.limits, reading, at_once=asking.at_once)
     for _ in range(_ASK_AGAIN):
-        lost = [_lost(each) for each in results]
+        lost = [_lost_evidence(each) for each in results]
         if not any(lost):
             break
-        last = _again(mesh, source, questions, asking, results, lost)
+        last = _ask_some_again(mesh, source, questions, asking, results, lost)
     for attempt in range(asking.retries):
         # An expected denial that did not hold is never asked for again: that would hide an open door.
         missed = [not each.held and each.probe.expect.verdict is Verdict.OPEN for each in results]
@@ -124,21 +129,21 @@ def _ask(
             break
         progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {asking.retries})")
         time.sleep(_RETRY_PAUSE)
-        last = _again(mesh, source, questions, asking, results, missed)
-    return Proved(results, last)
+        last = _ask_some_again(mesh, source, questions, asking, results, missed)
+    return ProofResults(results, last)
 
 
-def _again(
+def _ask_some_again(
     mesh: Mesh,
     source: Source,
     questions: Sequence[Question],
-    asking: Asking,
+    asking: ProbeOptions,
     results: list[ProbeResult],
     which: Sequence[bool],
 ) -> Reading:
     """Ask some of the questions once more and put their results in place; return what was read of the sidecar after them."""
     places = [index for index, chosen in enumerate(which) if chosen]
-    limits = replace(asking.limits, local_ports=curl.unusual_ports(chance))
+    limits = replace(asking.limits, local_ports=curl.unusual_ports(random_below))
     again = [questions[index] for index in places]
     asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=asking.at_once)
     for index, each in zip(places, asked.results, strict=True):
@@ -146,12 +151,12 @@ def _again(
     return asked.reading
 
 
-def chance(below: int) -> int:
+def random_below(below: int) -> int:
     """Return a number from 0 below the one given, as chance will have it."""
     return int.from_bytes(os.urandom(4), "big") % below
 
 
-def _lost(result: ProbeResult) -> bool:
+def _lost_evidence(result: ProbeResult) -> bool:
     """Say whether the judgement lacks only evidence that another try may bring."""
     if result.verdict not in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) or result.cause is None:
         return False
@@ -160,12 +165,12 @@ def _lost(result: ProbeResult) -> bool:
     return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE)
 
 
-def without_source(wanted: Wanted, missing: NoSourcePod) -> TargetResult:
+def result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> TargetResult:
     """Return the inconclusive result of a target that no pod could be found for."""
     nowhere = Source(wanted.namespace, "", "", None)
     probes = []
     for probe in wanted.probes:
-        result = unasked(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing))
+        result = inconclusive_result(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing))
         cause = replace(result.cause, hint=missing.hint or result.cause.hint) if result.cause else None
         probes.append(replace(result, source=None, cause=cause))
     return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, tuple(probes))

@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 
 from egressctl import __version__
-from egressctl.catalog.fetch import Fetched, Limits, Validators, fetch
-from egressctl.catalog.http_cache import current
+from egressctl.catalog.fetch import FetchedList, FetchLimits, Validators, fetch
+from egressctl.catalog.http_cache import fetch_with_cache
 from egressctl.errors import FetchFailed
 from egressctl.lab.certificates import Authority
 from publisher import Answer, Asked, Proxy, Publisher, in_turn, served, status, tls
 
 LIST = b'{"prefixes": []}'
-LATE = Limits(total=0.2)
-SMALL = Limits(size=1 << 20)
+LATE = FetchLimits(total=0.2)
+SMALL = FetchLimits(size=1 << 20)
 HUNDRED_MB = 100 * 1000 * 1000
 
 
-def refused(url: str, limits: Limits | None = None) -> str:
+def refused(url: str, limits: FetchLimits | None = None) -> str:
     """What is said of a list that does not come, after its address."""
     with pytest.raises(FetchFailed) as caught:
-        fetch(url, limits=limits or Limits())
+        fetch(url, limits=limits or FetchLimits())
     assert caught.value.exit_code == 3
     sentence = str(caught.value)
     assert "\n" not in sentence
@@ -39,7 +39,7 @@ def refused(url: str, limits: Limits | None = None) -> str:
 
 def test_a_list_comes_with_what_to_ask_by_the_next_time(publisher: Publisher) -> None:
     url = publisher.publish(status(200, LIST, ETag='"one"', Last_Modified="Fri, 21 Aug 2026 10:00:00 GMT"))
-    assert fetch(url) == Fetched(LIST, Validators('"one"', "Fri, 21 Aug 2026 10:00:00 GMT"))
+    assert fetch(url) == FetchedList(LIST, Validators('"one"', "Fri, 21 Aug 2026 10:00:00 GMT"))
     [(_, headers)] = publisher.asked
     assert headers["User-Agent"] == f"egressctl/{__version__}"
     assert not {"If-None-Match", "If-Modified-Since", "Cookie", "Authorization"} & set(headers)
@@ -60,19 +60,19 @@ def test_unchanged_is_no_answer_to_who_has_nothing(publisher: Publisher) -> None
     "kind", ["application/json", "text/plain; charset=utf-8", "binary/octet-stream", "application/geo+json", ""]
 )
 def test_kinds_of_content_that_lists_are_sent_as(kind: str, publisher: Publisher) -> None:
-    assert fetch(publisher.publish(status(200, LIST, Content_Type=kind))) == Fetched(LIST, Validators())
+    assert fetch(publisher.publish(status(200, LIST, Content_Type=kind))) == FetchedList(LIST, Validators())
 
 
 def test_a_packed_list_is_unpacked(publisher: Publisher) -> None:
     url = publisher.publish(status(200, gzip.compress(LIST), Content_Encoding="gzip"))
-    assert fetch(url) == Fetched(LIST, Validators())
+    assert fetch(url) == FetchedList(LIST, Validators())
 
 
 def test_a_list_that_has_moved_is_followed(publisher: Publisher) -> None:
     publisher.publish(LIST, "/new")
     publisher.publish(status(301, Location="/new"), "/old")
     for answer in (status(302, Location=publisher.url("/old")), status(308, Location="/old")):
-        assert fetch(publisher.publish(answer)) == Fetched(LIST, Validators())
+        assert fetch(publisher.publish(answer)) == FetchedList(LIST, Validators())
 
 
 # What is refused
@@ -173,7 +173,7 @@ def test_a_server_that_goes_silent_is_not_waited_for(publisher: Publisher) -> No
 
         url = publisher.publish(silent)
         assert refused(url, LATE) == "gave no whole answer within 0.2 s"
-        assert refused(url, Limits(read=0.1)) == "gave nothing more in time"
+        assert refused(url, FetchLimits(read=0.1)) == "gave nothing more in time"
 
 
 def test_a_server_that_drips_is_not_waited_for(publisher: Publisher) -> None:
@@ -184,15 +184,15 @@ def test_a_server_that_drips_is_not_waited_for(publisher: Publisher) -> None:
         while not asked.server.over.wait(0.01):
             asked.wfile.write(b"1\r\n1\r\n")
 
-    assert refused(publisher.publish(dripping), Limits(read=10, total=0.2)) == "gave no whole answer within 0.2 s"
+    assert refused(publisher.publish(dripping), FetchLimits(read=10, total=0.2)) == "gave no whole answer within 0.2 s"
 
 
 def test_a_server_that_asks_to_wait_is_asked_again(publisher: Publisher) -> None:
     for code in (429, 503):
         url = publisher.publish(in_turn(status(code, Retry_After="0"), status(200, LIST)))
-        assert fetch(url) == Fetched(LIST, Validators())
+        assert fetch(url) == FetchedList(LIST, Validators())
     past = status(429, Retry_After="Fri, 21 Aug 2020 10:00:00 GMT")
-    assert fetch(publisher.publish(in_turn(past, status(200, LIST)))) == Fetched(LIST, Validators())
+    assert fetch(publisher.publish(in_turn(past, status(200, LIST)))) == FetchedList(LIST, Validators())
 
 
 def test_a_server_that_asks_to_wait_for_long_or_always_is_not(publisher: Publisher) -> None:
@@ -231,10 +231,10 @@ def test_the_proxy_of_the_environment_is_gone_through(publisher: Publisher, monk
     proxy = Proxy()
     proxy.start()
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    assert fetch(url) == Fetched(LIST, Validators())
+    assert fetch(url) == FetchedList(LIST, Validators())
     assert proxy.tunnels == [f"localhost:{publisher.server.server_port}"]
     monkeypatch.setenv("NO_PROXY", "localhost")
-    assert fetch(url) == Fetched(LIST, Validators())
+    assert fetch(url) == FetchedList(LIST, Validators())
     assert len(proxy.tunnels) == 1
     proxy.close()
 
@@ -250,23 +250,23 @@ def test_a_proxy_that_does_not_help_is_one_sentence(proxy: str, publisher: Publi
 
 def test_a_list_that_is_remembered_is_asked_for_by_its_etag(publisher: Publisher, tmp_path: Path) -> None:
     url = publisher.publish(in_turn(status(200, LIST, ETag='"one"'), status(304), status(200, b"[]", ETag='"two"'), status(304)))
-    assert [current(url, tmp_path) for _ in range(4)] == [LIST, LIST, b"[]", b"[]"]
+    assert [fetch_with_cache(url, tmp_path) for _ in range(4)] == [LIST, LIST, b"[]", b"[]"]
     assert [headers.get("If-None-Match") for _, headers in publisher.asked] == [None, '"one"', '"one"', '"two"']
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}\nx", b"[" * 9999, b'{"url": 1', b"\xff\n"])
 def test_what_is_remembered_wrongly_is_fetched_again(damage: bytes, publisher: Publisher, tmp_path: Path) -> None:
     url = publisher.publish(status(200, LIST, ETag='"one"'))
-    current(url, tmp_path)
+    fetch_with_cache(url, tmp_path)
     [file] = tmp_path.iterdir()
     whole = file.read_bytes()
     for broken in (damage, whole[:-1], whole + b" "):
         file.write_bytes(broken)
         publisher.asked.clear()
-        assert current(url, tmp_path) == LIST
+        assert fetch_with_cache(url, tmp_path) == LIST
         assert "If-None-Match" not in publisher.asked[0][1]
     assert file.read_bytes() == whole
 
 
 def test_a_folder_that_takes_nothing_stops_no_list(publisher: Publisher) -> None:
-    assert current(publisher.publish(status(200, LIST, ETag='"one"')), Path(os.devnull)) == LIST
+    assert fetch_with_cache(publisher.publish(status(200, LIST, ETag='"one"')), Path(os.devnull)) == LIST

@@ -71,7 +71,7 @@ def test_a_file_is_brought_up_to_what_is_published_and_otherwise_stays(folder: F
     assert (ran.code, ran.stdout) == (0, "outside refreshed\n  added    list  203.0.113.64/26\n")
     expected = before.replace("2026-08-21  # a Friday", "2026-11-26  # a Friday")
     assert path.read_text() == expected.replace("[203.0.113.0/27]", "[203.0.113.0/27, 203.0.113.64/26]")
-    assert lookup.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27", "203.0.113.64/26"]
+    assert lookup.get_target("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27", "203.0.113.64/26"]
     assert [each.name for each in folder.path.iterdir()] == ["outside.yaml"]
     again = folder.cli("catalog", "refresh", *DAY)
     assert (again.code, again.stdout) == (0, "outside unchanged\n")
@@ -93,7 +93,7 @@ def test_a_file_without_ranges_is_filled(folder: Folder) -> None:
     path.write_text(path.read_text().partition("    ranges:")[0])
     ran = folder.cli("catalog", "refresh", "outside", *DAY)
     assert (ran.code, ran.stdout.splitlines()[0]) == (0, "outside refreshed")
-    assert lookup.get("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27"]
+    assert lookup.get_target("outside", [str(folder.path)]).spec["addresses"] == ["203.0.113.0/27"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_programs_read(folder: Folder) -> None:
 
 def test_a_built_in_target_is_shown_and_not_written(folder: Folder, tmp_path: Path) -> None:
     recorded = tmp_path / "list"
-    recorded.write_bytes(lines(*(each.block for each in lookup.sources("cloudflare")[0].ranges), "203.0.113.0/24"))
+    recorded.write_bytes(lines(*(each.block for each in lookup.sources_of_target("cloudflare")[0].ranges), "203.0.113.0/24"))
     ran = folder.cli("catalog", "refresh", "cloudflare", "--published", str(recorded), "--no-dns", *DAY)
     assert ran.code == 0
     assert "\n+        - 203.0.113.0/24\n" in ran.stdout
@@ -259,5 +259,5 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, small_disk
     path = tmp_path / "outside.yaml"
     path.write_text("old")
     with pytest.raises(OSError, match="File too large"):
-        atomic_write.replace(path, b"x" * (small_disk + 1))
+        atomic_write.replace_file(path, b"x" * (small_disk + 1))
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["outside.yaml"])

@@ -22,7 +22,7 @@ import pytest
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config, parse_versions
-from egressctl.envoy.walk import walk
+from egressctl.envoy.walk import walk_config
 from egressctl.lab import control
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
@@ -213,7 +213,7 @@ class Round:
 
     def ends(self) -> Iterator[tuple[Connection, Walk, Carried | None]]:
         """Yield where the walk ends and where Envoy led, for each connection whose end the walk knows."""
-        walks = {key: walk(self.config, each.ip, each.port, each.speech) for key, each in self.connections.items()}
+        walks = {key: walk_config(self.config, each.ip, each.port, each.speech) for key, each in self.connections.items()}
         due = {key for key, end in walks.items() if not end.unknown and not is_nothing(end)}
         eventually(lambda: due <= logged(self.log, self.start).keys())
         carried = logged(self.log, self.start)

@@ -11,13 +11,13 @@ import pytest
 from egressctl.errors import Conflict, ExecFailed, NotFound, Refused, Unauthorized
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.kube.rest import Api, namespaced
+from egressctl.kube.rest import Api, resource_path
 from egressctl.runtime.concurrency import gather
 from endpoint import TestEndpoint
 
 GROUP_VERSION = "networking.istio.io/v1"
-ENTRY = namespaced(GROUP_VERSION, "default", "serviceentries", "m")
-PODS = namespaced("v1", "default", "pods")
+ENTRY = resource_path(GROUP_VERSION, "default", "serviceentries", "m")
+PODS = resource_path("v1", "default", "pods")
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def sleep(api: Api) -> Iterator[Callable[..., kube_exec.ExecResult]]:
         "spec": {"containers": [{"name": "c", "image": "curl"}]},
     }
     made = api.create(PODS, pod)
-    yield partial(kube_exec.run, api, "default", "runner", "c", timeout=20)
+    yield partial(kube_exec.run_in_container, api, "default", "runner", "c", timeout=20)
     api.delete(f"{PODS}/runner", uid=made["metadata"]["uid"])
 
 
@@ -86,7 +86,7 @@ def test_the_served_versions_are_istios(api: Api) -> None:
 def test_lists_take_labels_over_all_namespaces(api: Api) -> None:
     labelled = manifest() | {"metadata": {"name": "m", "namespace": "default", "labels": {"mine": "yes"}}}
     uid = api.apply(ENTRY, labelled, field_manager="egressctl")[1]["metadata"]["uid"]
-    everywhere = namespaced(GROUP_VERSION, None, "serviceentries")
+    everywhere = resource_path(GROUP_VERSION, None, "serviceentries")
     assert [item["metadata"]["name"] for item in api.list(everywhere, label_selector="mine=yes")["items"]] == ["m"]
     assert api.list(everywhere, label_selector="mine=no")["items"] == []
     api.delete(ENTRY, uid=uid)
@@ -94,7 +94,7 @@ def test_lists_take_labels_over_all_namespaces(api: Api) -> None:
 
 def test_a_wrong_token_is_unauthorized_for_objects_and_commands(endpoint: TestEndpoint) -> None:
     api = connect(ConnectOptions(kubeconfig=str(endpoint.kubeconfig), token="wrong"))
-    for ask in (lambda: api.get(PODS), lambda: kube_exec.run(api, "default", "p", "c", ["true"], timeout=5)):
+    for ask in (lambda: api.get(PODS), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
         with pytest.raises(Unauthorized):
             ask()
     api.close()
@@ -118,9 +118,9 @@ def test_output_of_any_bytes_comes_whole(sleep: Callable[..., kube_exec.ExecResu
 
 def test_a_pod_and_a_container_that_are_not_there_are_told_apart(api: Api, sleep: Callable[..., kube_exec.ExecResult]) -> None:
     with pytest.raises(NotFound, match='pods "none" not found in namespace default'):
-        kube_exec.run(api, "default", "none", "c", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "none", "c", ["true"], timeout=5)
     with pytest.raises(ExecFailed, match="none"):
-        kube_exec.run(api, "default", "runner", "none", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "runner", "none", ["true"], timeout=5)
 
 
 def test_a_hundred_commands_and_lists_at_once(api: Api, sleep: Callable[..., kube_exec.ExecResult]) -> None:

@@ -34,12 +34,12 @@ from egressctl.errors import (
 )
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.kube.rest import Api, namespaced
+from egressctl.kube.rest import Api, resource_path
 from egressctl.lab.certificates import Authority
 from egressctl.runtime.concurrency import gather
 
 TOKEN = "hunter2-hunter2-hunter2"
-ENTRIES = namespaced("networking.istio.io/v1", "default", "serviceentries")
+ENTRIES = resource_path("networking.istio.io/v1", "default", "serviceentries")
 ENTRY = ENTRIES + "/m"
 M = {
     "apiVersion": "networking.istio.io/v1",
@@ -387,7 +387,7 @@ def test_another_authority_is_not_trusted(server: Server, tmp_path: Path) -> Non
     other = base64.b64encode(Authority("other").certificate.encode()).decode()
     path = kubeconfig(tmp_path, server, **{"certificate-authority-data": other})
     with opened(path) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run(api, "default", "p", "c", ["true"], timeout=5)):
+        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
             with pytest.raises(NotTrusted, match=r"not trusted by the kubeconfig's certificate authority"):
                 ask()
     assert server.requests == []
@@ -401,7 +401,7 @@ def test_a_name_that_is_not_the_certificates_is_not_trusted_and_tls_server_name_
     server.plan = [answer(200), frames(b"\x01hi", b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server, **{"tls-server-name": "api.example"})) as api:
         assert api.get(ENTRY) == M
-        assert kube_exec.run(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
 
 
 def test_an_unverified_server_is_talked_to_where_the_kubeconfig_says_so_and_warned_of(server: Server, tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_a_port_where_nobody_listens_is_named(server: Server, tmp_path: Path) ->
     path = kubeconfig(tmp_path, server)
     server.close()
     with opened(path, request_timeout=2) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run(api, "default", "p", "c", ["true"], timeout=5)):
+        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
             with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{server.port} refuses connections"):
                 ask()
 
@@ -442,7 +442,7 @@ def test_impersonation_is_sent_with_rest_and_exec(server: Server, tmp_path: Path
     path = kubeconfig(tmp_path, server, {"token": TOKEN, "as": "dev", "as-groups": ["a", "b"]})
     with opened(path) as api:
         api.get(ENTRY)
-        kube_exec.run(api, "default", "p", "c", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)
     for request in server.requests:
         assert re.findall(r"Impersonate-(\w+: \w+)", request) == ["User: dev", "Group: a", "Group: b"]
 
@@ -486,7 +486,7 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": kind,
     with opened(kubeconfig(tmp_path, server, plugin(tmp_path, script))) as api:
         api.get(ENTRY)
         api.get(ENTRY)
-        assert kube_exec.run(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
     assert [re.findall(r"Bearer (\S+)", request)[0] for request in server.requests] == ["x", "x", "xx", "xx", "xxx"]
 
 
@@ -537,7 +537,7 @@ def test_the_environments_proxy_is_not_asked_for_loopback(
     server.plan = [answer(200), frames(b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server)) as api:
         assert api.get(ENTRY) == M
-        assert kube_exec.run(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
 
 
 def test_the_kubeconfigs_proxy_is_asked_by_rest_and_exec(server: Server, tmp_path: Path) -> None:
@@ -545,7 +545,7 @@ def test_the_kubeconfigs_proxy_is_asked_by_rest_and_exec(server: Server, tmp_pat
     proxy = Server(tmp_path / "proxy", tls=False)
     proxy.plan = [answer(407, b"")] * 2
     with opened(kubeconfig(tmp_path, server, **{"proxy-url": f"http://u:{TOKEN}@127.0.0.1:{proxy.port}"})) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run(api, "default", "p", "c", ["true"], timeout=5)):
+        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
             with pytest.raises(Unreachable, match=r"the proxy would not connect .* it answered 407") as failure:
                 ask()
             assert TOKEN not in str(failure.value)
@@ -559,7 +559,7 @@ def exit_status(code: int) -> bytes:
 
 
 def run(api: Api, *, timeout: float = 5, limit: int = 1 << 20) -> kube_exec.ExecResult:
-    return kube_exec.run(api, "default", "sleep", "curl", ["curl", "-q", "a b"], timeout=timeout, limit=limit)
+    return kube_exec.run_in_container(api, "default", "sleep", "curl", ["curl", "-q", "a b"], timeout=timeout, limit=limit)
 
 
 def test_a_command_gives_its_outputs_and_its_exit_code(server: Server, api: Api) -> None:
@@ -644,7 +644,7 @@ def test_a_hundred_commands_at_once_do_not_get_in_each_others_way(server: Server
         frames(b"\x01" + word[1].encode(), exit_status(int(word[1])))(sock, request)
 
     server.plan = [echo] * 100
-    calls = [lambda n=n: kube_exec.run(api, "default", "p", "c", [str(n)], timeout=30) for n in range(100)]
+    calls = [lambda n=n: kube_exec.run_in_container(api, "default", "p", "c", [str(n)], timeout=30) for n in range(100)]
     results = gather(calls, at_most=16)
     assert [(result.code, result.stdout) for result in results] == [(n, str(n).encode()) for n in range(100)]
 

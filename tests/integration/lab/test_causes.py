@@ -14,7 +14,7 @@ import pytest
 from cli import entry
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control
-from egressctl.lab.dataplane.exclusions import Excluded, excluded
+from egressctl.lab.dataplane.exclusions import Exclusions, parse_exclusions
 from labs import Lab, eventually
 
 ISTIO = "/apis/networking.istio.io/v1/namespaces"
@@ -340,7 +340,7 @@ def test_of_overlapping_blocks_the_longer_prefix_carries(lab: Lab, apply: Apply)
 @pytest.fixture(scope="module")
 def around(lab_home: Path) -> Iterator[Lab]:
     """A lab whose pod leaves a block and a port out of its redirect."""
-    yield Lab(control.up("around", excluded=excluded("203.0.113.0/24", "8443")))
+    yield Lab(control.up("around", excluded=parse_exclusions("203.0.113.0/24", "8443")))
     control.down("around")
 
 
@@ -388,10 +388,10 @@ def test_the_pod_says_what_goes_around_as_on_a_mesh(around: Lab) -> None:
 
 
 def test_what_goes_around_is_settled_at_the_start(around: Lab) -> None:
-    assert control.up(around.name).excluded == excluded("203.0.113.0/24", "8443")
+    assert control.up(around.name).excluded == parse_exclusions("203.0.113.0/24", "8443")
     assert control.status(around.name).excluded.ports == (8443,)
     with pytest.raises(LabFailed, match="settled when its pod starts"):
-        control.up(around.name, excluded=Excluded())
+        control.up(around.name, excluded=Exclusions())
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ def test_what_goes_around_is_settled_at_the_start(around: Lab) -> None:
 )
 def test_what_cannot_be_excluded_is_refused(networks: str, ports: str) -> None:
     with pytest.raises(InvalidInput, match="to exclude: write"):
-        excluded(networks, ports)
+        parse_exclusions(networks, ports)
 
 
 # What the control plane does

@@ -9,13 +9,13 @@ from typing import Any, cast
 import pytest
 
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.envoy_config import Resources
+from egressctl.lab.dataplane.envoy_config import SidecarConfig
 from egressctl.lab.dataplane.feeder import Feeder
-from egressctl.lab.dataplane.istiod_layout import Outside
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.objects import PLURALS
-from egressctl.lab.dataplane.xds import Files
+from egressctl.lab.dataplane.xds import ConfigFiles
 
-OUTSIDE = Outside("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = EnvoyPaths("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
 
 
 class SlowEnvoy:
@@ -24,10 +24,10 @@ class SlowEnvoy:
     version = 1
 
     def __init__(self) -> None:
-        self.taken: list[Resources] = []
+        self.taken: list[SidecarConfig] = []
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
 
-    async def replace(self, wanted: Resources) -> bool:
+    async def replace(self, wanted: SidecarConfig) -> bool:
         self.taken.append(wanted)
         self.begun.set()
         await self.go_on.wait()
@@ -39,7 +39,7 @@ def entry(name: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
 
 
-def hosts(resources: Resources) -> set[str]:
+def hosts(resources: SidecarConfig) -> set[str]:
     return {name.rpartition("|")[2] for name in resources.clusters if name.startswith("outbound|")}
 
 
@@ -52,7 +52,7 @@ def listed(feeder: Feeder) -> None:
 async def during_an_update() -> tuple[SlowEnvoy, bool]:
     """Let twenty changes of entries and one of the policy come while an update is under way."""
     envoy = SlowEnvoy()
-    feeder = Feeder(cast("Files", envoy), OUTSIDE, "REGISTRY_ONLY")
+    feeder = Feeder(cast("ConfigFiles", envoy), OUTSIDE, "REGISTRY_ONLY")
     feeding = asyncio.create_task(feeder._feed())
     listed(feeder)
     await envoy.begun.wait()
@@ -83,7 +83,7 @@ async def during_a_stall() -> tuple[list[int], list[int]]:
     """Let changes come while the feeder is stalled; return how many hosts Envoy was given in each update, before and after."""
     envoy = SlowEnvoy()
     envoy.go_on.set()
-    feeder = Feeder(cast("Files", envoy), OUTSIDE, "REGISTRY_ONLY")
+    feeder = Feeder(cast("ConfigFiles", envoy), OUTSIDE, "REGISTRY_ONLY")
     feeding = asyncio.create_task(feeder._feed())
     listed(feeder)
     await feeder.first_feed()
@@ -105,7 +105,7 @@ def test_what_comes_during_a_stall_is_fed_at_its_end() -> None:
 
 def test_nothing_is_fed_before_every_kind_is_listed() -> None:
     async def told_of_some() -> bool:
-        feeder = Feeder(cast("Files", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY")
+        feeder = Feeder(cast("ConfigFiles", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY")
         for plural in PLURALS[:-1]:
             feeder._changed(plural, [])
         return feeder._wake.is_set()
@@ -115,4 +115,4 @@ def test_nothing_is_fed_before_every_kind_is_listed() -> None:
 
 def test_what_ends_the_watch_ends_the_feeder(tmp_path: Path) -> None:
     with pytest.raises(LabFailed, match="cannot be used"):
-        asyncio.run(Feeder(cast("Files", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY").run(tmp_path / "nowhere"))
+        asyncio.run(Feeder(cast("ConfigFiles", SlowEnvoy()), OUTSIDE, "REGISTRY_ONLY").run(tmp_path / "nowhere"))

@@ -8,9 +8,9 @@ import pytest
 
 from cli import entry
 from egressctl.envoy.config import BLACKHOLE
-from egressctl.envoy.propagation import missing, refusal
+from egressctl.envoy.propagation import listener_refusal, missing_blocks
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.source_pod import ANY_SOURCE
 from egressctl.model.evidence import Source
@@ -66,8 +66,8 @@ def test_what_envoy_refused_is_read_by_listener_and_the_others_are_in_force(lab:
         config = mesh.proxy_config(source)
         assert set(mesh.listener_errors(source)) == {"0.0.0.0_15001"}
         assert config.errors == mesh.listener_errors(source)
-        assert refusal(config, read(manifest)) == config.errors["0.0.0.0_15001"]
-        assert missing(config, read(manifest)) == ("192.0.2.0/24:15001",)
+        assert listener_refusal(config, read_entry(manifest)) == config.errors["0.0.0.0_15001"]
+        assert missing_blocks(config, read_entry(manifest)) == ("192.0.2.0/24:15001",)
         assert config.versions == mesh.listener_versions(source)
     finally:
         lab.delete(manifest)

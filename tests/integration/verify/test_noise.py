@@ -17,12 +17,12 @@ from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.manifests.egress_target import probe_from_url
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.curl import LIMITS
+from egressctl.mesh.curl import DEFAULT_LIMITS
 from egressctl.mesh.source_pod import ANY_SOURCE
 from egressctl.model.probe import Verdict
-from egressctl.runtime.progress import Silent
-from egressctl.verify.select import Wanted
-from egressctl.verify.verify import Asking, verify_from
+from egressctl.runtime.progress import SilentProgress
+from egressctl.verify.select import VerifyTarget
+from egressctl.verify.verify import ProbeOptions, verify_from
 from labs import Lab
 
 TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if os.environ.get("EGRESSCTL_TEST_ALL") else "5"))
@@ -30,7 +30,7 @@ TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if os.environ.get("E
 NOISE = Path(__file__).with_name("noise.py")
 ELSEWHERE = ("203.0.113.10:443", "203.0.113.10:80", "203.0.113.10:8443")
 """What no entry lists: BlackHoleCluster under REGISTRY_ONLY, PassthroughCluster under ALLOW_ANY."""
-TARGET = lookup.get("wikipedia")
+TARGET = lookup.get_target("wikipedia")
 
 
 @contextmanager
@@ -61,10 +61,10 @@ def verdicts(lab: Lab, url: str, *, times: int) -> list[tuple[Verdict, str]]:
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
     source = mesh.source("default", ANY_SOURCE)
     manifest = mesh.entry("default", TARGET.entry_name)
-    wanted = Wanted("wikipedia", "default", TARGET.entry_name, manifest, (probe_from_url(url),))
+    wanted = VerifyTarget("wikipedia", "default", TARGET.entry_name, manifest, (probe_from_url(url),))
     found = []
     for _ in range(times):
-        [target] = verify_from(mesh, source, [wanted], Asking(LIMITS), Silent())
+        [target] = verify_from(mesh, source, [wanted], ProbeOptions(DEFAULT_LIMITS), SilentProgress())
         [probe] = target.probes
         found.append((probe.verdict, probe.cause.code if probe.cause else ""))
     return found

@@ -7,27 +7,27 @@ from dataclasses import replace
 import pytest
 
 from egressctl.catalog.diff_rows import DIFFERENT, MEANINGS, Sides, State, rows
-from egressctl.manifests.published import Range, Retired, Source, addresses
+from egressctl.manifests.published import PublishedRange, PublishedSource, RetiredBlock, addresses_of_sources
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Target
 
 SITES = (
-    Range("codfw", "208.80.153.224/27"),
-    Range("drmrs", "185.15.58.224/27"),
-    Range("eqiad", "208.80.154.224/27"),
-    Range("esams", "185.15.59.224/27"),
-    Range("ulsfo", "198.35.26.224/27"),
+    PublishedRange("codfw", "208.80.153.224/27"),
+    PublishedRange("drmrs", "185.15.58.224/27"),
+    PublishedRange("eqiad", "208.80.154.224/27"),
+    PublishedRange("esams", "185.15.59.224/27"),
+    PublishedRange("ulsfo", "198.35.26.224/27"),
 )
 OLD = (
-    Retired("esams", "91.198.174.192/27", "2026-08-21", kept=True),
-    Retired("ulsfo", "198.35.26.96/27", "2026-08-21", kept=True),
+    RetiredBlock("esams", "91.198.174.192/27", "2026-08-21", kept=True),
+    RetiredBlock("ulsfo", "198.35.26.96/27", "2026-08-21", kept=True),
 )
-SOURCE = Source("https://x.example/", "wikimedia", "2026-08-21", ranges=SITES, retired=OLD)
+SOURCE = PublishedSource("https://x.example/", "wikimedia", "2026-08-21", ranges=SITES, retired=OLD)
 PORTS = [{"number": 443, "protocol": "TCP", "name": "tcp-port"}]
 
 
-def target(*sources: Source, **spec: object) -> Target:
-    own = {"hosts": ["wikipedia.org"], "addresses": addresses(sources), "ports": PORTS}
+def target(*sources: PublishedSource, **spec: object) -> Target:
+    own = {"hosts": ["wikipedia.org"], "addresses": addresses_of_sources(sources), "ports": PORTS}
     return Target("wikipedia", "wikipedia-ext", None, {**own, **spec}, ())
 
 
@@ -74,7 +74,7 @@ def test_several_entries_of_one_target_are_one_side() -> None:
 
 
 def test_a_catalogue_of_long_ago_is_told_as_well() -> None:
-    now = (*SITES[:-1], Range("ulsfo", "198.35.26.0/27"), Range("magru", "195.200.68.224/27"))
+    now = (*SITES[:-1], PublishedRange("ulsfo", "198.35.26.0/27"), PublishedRange("magru", "195.200.68.224/27"))
     assert told(Sides(TARGET, [SOURCE], [UP_TO_DATE], now))[:2] == [
         ("magru", "missing", "195.200.68.224/27", "no,no,yes"),
         ("ulsfo", "moved", "198.35.26.224/27 -> 198.35.26.0/27", "old,old,yes"),
@@ -132,7 +132,7 @@ def test_hosts_and_ports_that_differ_have_rows() -> None:
 
 
 @pytest.mark.parametrize("published", [None, ()])
-def test_a_target_of_hosts_alone_has_no_rows_of_blocks(published: tuple[Range, ...] | None) -> None:
+def test_a_target_of_hosts_alone_has_no_rows_of_blocks(published: tuple[PublishedRange, ...] | None) -> None:
     own = target(addresses=[])
     assert rows(Sides(own, (), [entry()], published, [("wikipedia.org", "8.8.8.8")])) == []
 

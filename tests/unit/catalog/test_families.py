@@ -47,16 +47,16 @@ def mine(tmp_path: Path) -> list[str]:
 
 
 def test_each_name_that_a_template_is_for_is_a_target(mine: list[str]) -> None:
-    family = lookup.family("cloud", mine)
+    family = lookup.find_family("cloud", mine)
     assert family is not None
     assert family.members == ("store/far-1", "store/near-1")
-    assert [target.name for target in lookup.targets("cloud", mine)] == ["cloud-store-far-1", "cloud-store-near-1"]
+    assert [target.name for target in lookup.targets_of_name("cloud", mine)] == ["cloud-store-far-1", "cloud-store-near-1"]
     with pytest.raises(InvalidInput, match='cloud has no service "other": there is store'):
-        lookup.get("cloud/other/near-1", mine)
+        lookup.get_target("cloud/other/near-1", mine)
 
 
 def test_the_first_template_that_fits_is_filled_with_the_words(mine: list[str]) -> None:
-    near, far = lookup.get("cloud/store/near-1", mine), lookup.get("cloud/store/far-1", mine)
+    near, far = lookup.get_target("cloud/store/near-1", mine), lookup.get_target("cloud/store/far-1", mine)
     assert (near.entry_name, far.entry_name) == ("cloud-store-near-1-ext", "cloud-store-far-1-ext")
     assert (near.spec["hosts"], far.spec["hosts"]) == (["store.near-1.example"], ["store.far-1.far.example"])
     assert near.spec["addresses"] == ["192.0.2.0/25", "203.0.113.0/25"]
@@ -65,15 +65,15 @@ def test_the_first_template_that_fits_is_filled_with_the_words(mine: list[str]) 
 
 
 def test_a_targets_sources_are_the_familys_cut_to_it(mine: list[str]) -> None:
-    [source] = lookup.sources("cloud/store/near-1", mine)
+    [source] = lookup.sources_of_target("cloud/store/near-1", mine)
     assert [each.block for each in source.ranges] == ["203.0.113.0/25"]
     assert [each.block for each in source.retired] == ["192.0.2.0/25"]
-    assert len(lookup.sources("cloud", mine)[0].ranges) == 3
+    assert len(lookup.sources_of_target("cloud", mine)[0].ranges) == 3
 
 
 def test_the_text_of_a_family_is_its_file_and_the_text_of_a_target_is_one_of_its_own(mine: list[str]) -> None:
-    assert lookup.text("cloud", mine) == FAMILY
-    assert "kind: EgressTarget\n" in lookup.text("cloud/store/near-1", mine)
+    assert lookup.manifest_text("cloud", mine) == FAMILY
+    assert "kind: EgressTarget\n" in lookup.manifest_text("cloud/store/near-1", mine)
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_what_is_wrong_with_a_family_is_told_with_its_line(mine: list[str], old:
     assert old in FAMILY
     (Path(mine[0]) / "cloud.yaml").write_text(FAMILY.replace(old, new))
     with pytest.raises(InvalidInput) as caught:
-        lookup.get("cloud/store/near-1", mine)
+        lookup.get_target("cloud/store/near-1", mine)
     assert problem in str(caught.value)
 
 
 def test_what_is_wrong_with_a_template_is_told_of_the_target_that_is_made_of_it(mine: list[str]) -> None:
     (Path(mine[0]) / "cloud.yaml").write_text(FAMILY.replace("{service}.{region}.example", "https://{region}"))
     with pytest.raises(InvalidInput, match=r"cloud\.yaml.*hosts\[0\]: \"https://near-1\" is more than a host name"):
-        lookup.get("cloud/store/near-1", mine)
-    assert lookup.get("cloud/store/far-1", mine)
+        lookup.get_target("cloud/store/near-1", mine)
+    assert lookup.get_target("cloud/store/far-1", mine)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.catalog.file_editor import rewritten, sources_of, writes_addresses
+from egressctl.catalog.file_editor import has_own_addresses, read_sources, replace_sources
 from egressctl.errors import InvalidInput
-from egressctl.manifests.published import Range, Source
+from egressctl.manifests.published import PublishedRange, PublishedSource
 
 FILE = """\
 # Ours, and written by hand: é
@@ -66,50 +66,54 @@ spec:
 """
 
 NOW = (
-    (Range("front", "203.0.113.64/26"), Range("front", "203.0.113.0/27"), Range("api", "203.0.113.160/27")),
-    (Range("", "198.51.100.0/24"),),
+    (
+        PublishedRange("front", "203.0.113.64/26"),
+        PublishedRange("front", "203.0.113.0/27"),
+        PublishedRange("api", "203.0.113.160/27"),
+    ),
+    (PublishedRange("", "198.51.100.0/24"),),
 )
 
 
-def updated(text: str, *lists: tuple[Range, ...], day: str = "2026-11-26") -> list[Source]:
-    return [source._replace(ranges=now, checked=day) for source, now in zip(sources_of(text, "file"), lists, strict=True)]
+def updated(text: str, *lists: tuple[PublishedRange, ...], day: str = "2026-11-26") -> list[PublishedSource]:
+    return [source._replace(ranges=now, checked=day) for source, now in zip(read_sources(text, "file"), lists, strict=True)]
 
 
 def test_ranges_and_days_are_written_anew_and_every_other_line_stays() -> None:
-    assert rewritten(FILE, "file", updated(FILE, *NOW)) == REWRITTEN
+    assert replace_sources(FILE, "file", updated(FILE, *NOW)) == REWRITTEN
 
 
 def test_writing_again_changes_nothing() -> None:
-    assert rewritten(REWRITTEN, "file", updated(REWRITTEN, *NOW)) == REWRITTEN
-    same = sources_of(FILE, "file")
+    assert replace_sources(REWRITTEN, "file", updated(REWRITTEN, *NOW)) == REWRITTEN
+    same = read_sources(FILE, "file")
     assert len(same) == 2
-    assert rewritten(FILE, "file", same) == FILE
+    assert replace_sources(FILE, "file", same) == FILE
 
 
 def test_a_list_that_is_the_same_keeps_its_comments() -> None:
-    first, second = sources_of(FILE, "file")
-    text = rewritten(FILE, "file", [first._replace(checked="2026-11-26", ranges=first.ranges[::-1]), second])
+    first, second = read_sources(FILE, "file")
+    text = replace_sources(FILE, "file", [first._replace(checked="2026-11-26", ranges=first.ranges[::-1]), second])
     assert text == FILE.replace("2026-08-21", "2026-11-26")
 
 
 def test_lines_end_as_they_did() -> None:
     windows = FILE.replace("\n", "\r\n")
-    assert rewritten(windows, "file", updated(windows, *NOW)) == REWRITTEN.replace("\n", "\r\n")
+    assert replace_sources(windows, "file", updated(windows, *NOW)) == REWRITTEN.replace("\n", "\r\n")
 
 
 def test_many_blocks_are_a_line_each_so_that_changes_are_small() -> None:
-    many = tuple(Range("front", f"203.0.113.{number}/32") for number in range(0, 80, 2))
-    text = rewritten(FILE, "file", updated(FILE, many, ()))
+    many = tuple(PublishedRange("front", f"203.0.113.{number}/32") for number in range(0, 80, 2))
+    text = replace_sources(FILE, "file", updated(FILE, many, ()))
     assert "      front:\n        - 203.0.113.0/32\n        - 203.0.113.2/32\n" in text
-    assert sources_of(text, "file")[0].ranges == many
+    assert read_sources(text, "file")[0].ranges == many
 
 
 def test_a_source_in_flow_style_is_written_anew_as_a_whole() -> None:
     text = (
         "spec:\n  published:\n  - {url: 'https://x.example/', format: lines, checked: 2026-08-21, select: {list: [a]}}  # stays\n"
     )
-    now = updated(text, (Range("x", "203.0.113.0/27"),))
-    assert rewritten(text, "file", now) == (
+    now = updated(text, (PublishedRange("x", "203.0.113.0/27"),))
+    assert replace_sources(text, "file", now) == (
         "spec:\n  published:\n  - url: https://x.example/\n    format: lines\n    checked: 2026-11-26\n"
         "    select:\n      list: [a]\n    ranges:\n      x: [203.0.113.0/27]  # stays\n"
     )
@@ -117,8 +121,8 @@ def test_a_source_in_flow_style_is_written_anew_as_a_whole() -> None:
 
 def test_a_file_that_ends_without_a_line_end() -> None:
     text = "spec:\n  published:\n  - url: https://x.example/\n    format: lines\n    checked: 2026-08-21"
-    now = updated(text, (Range("x", "203.0.113.0/27"),))
-    assert rewritten(text, "file", now) == text.replace("2026-08-21", "2026-11-26") + (
+    now = updated(text, (PublishedRange("x", "203.0.113.0/27"),))
+    assert replace_sources(text, "file", now) == text.replace("2026-08-21", "2026-11-26") + (
         "\n    ranges:\n      x: [203.0.113.0/27]\n"
     )
 
@@ -141,7 +145,7 @@ SOURCE = "{url: 'https://x.example/', format: lines, checked: 2026-08-21}"
 )
 def test_what_cannot_be_changed_in_its_place_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"spec\.published: cannot be changed in its place"):
-        rewritten(text, "file", updated(text, (Range("x", "203.0.113.0/27"),)))
+        replace_sources(text, "file", updated(text, (PublishedRange("x", "203.0.113.0/27"),)))
 
 
 @pytest.mark.parametrize(
@@ -153,20 +157,20 @@ def test_what_cannot_be_changed_in_its_place_is_refused(text: str) -> None:
 )
 def test_files_that_cannot_be_read_say_where(text: str, said: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        sources_of(text, "file")
+        read_sources(text, "file")
     assert said in str(caught.value)
 
 
 def test_whether_a_file_has_addresses_of_its_own() -> None:
-    assert not writes_addresses(FILE, "file")
-    assert writes_addresses(FILE.replace("hosts: [outside.example]", "addresses: [203.0.113.0/27]"), "file")
+    assert not has_own_addresses(FILE, "file")
+    assert has_own_addresses(FILE.replace("hosts: [outside.example]", "addresses: [203.0.113.0/27]"), "file")
 
 
 NAMES = st.text(st.sampled_from(string.printable + "é☃\U0001d538\u2028\x85"), max_size=12) | st.sampled_from(
     ["no", "1", "~", "2026-08-21", "a: b", "#"]
 )
 LISTS = st.lists(
-    st.builds(lambda name, number: Range(name, f"203.0.{number}.0/24"), NAMES, st.integers(0, 255)),
+    st.builds(lambda name, number: PublishedRange(name, f"203.0.{number}.0/24"), NAMES, st.integers(0, 255)),
     max_size=12,
     unique_by=lambda r: r.block,
 )
@@ -174,9 +178,9 @@ LISTS = st.lists(
 
 @settings(max_examples=40, deadline=None)
 @given(LISTS, LISTS)
-def test_whatever_a_list_holds_comes_back_and_the_rest_stays(one: list[Range], two: list[Range]) -> None:
-    text = rewritten(FILE, "file", updated(FILE, tuple(one), tuple(two)))
-    first, second = sources_of(text, "file")
+def test_whatever_a_list_holds_comes_back_and_the_rest_stays(one: list[PublishedRange], two: list[PublishedRange]) -> None:
+    text = replace_sources(FILE, "file", updated(FILE, tuple(one), tuple(two)))
+    first, second = read_sources(text, "file")
     assert (set(first.ranges), set(second.ranges)) == (set(one), set(two))
     for line in FILE.split("\n"):
         assert line in text.split("\n") or any(word in line for word in ("checked", "203.0.113", "front", "gone", "ranges"))

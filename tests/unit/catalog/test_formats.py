@@ -12,23 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.catalog import lookup
-from egressctl.catalog.formats import MAX_BYTES, Listed, parse
+from egressctl.catalog.formats import MAX_BYTES, PublishedList, parse_published_list
 from egressctl.catalog.parsers import PARSERS
 from egressctl.errors import InvalidInput
-from egressctl.manifests.published import FORMATS, Range, Source
+from egressctl.manifests.published import FORMATS, PublishedRange, PublishedSource
 
 RECORDED = Path(__file__).parents[2] / "data" / "published"
 
 
-def source(form: str, *calls_in: str, url: str = "https://lists.example/list", **select: tuple[str, ...]) -> Source:
-    return Source(url, form, "2026-01-01", tuple(select.items()), calls_in)
+def source(form: str, *calls_in: str, url: str = "https://lists.example/list", **select: tuple[str, ...]) -> PublishedSource:
+    return PublishedSource(url, form, "2026-01-01", tuple(select.items()), calls_in)
 
 
-def recorded(name: str, about: Source) -> Listed:
-    return parse(about, (RECORDED / name).read_bytes())
+def recorded(name: str, about: PublishedSource) -> PublishedList:
+    return parse_published_list(about, (RECORDED / name).read_bytes())
 
 
-def named(ranges: tuple[Range, ...]) -> dict[str, list[str]]:
+def named(ranges: tuple[PublishedRange, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for each in ranges:
         found.setdefault(each.name, []).append(each.block)
@@ -39,7 +39,7 @@ def test_there_is_a_parser_for_each_format() -> None:
     assert tuple(PARSERS) == FORMATS
 
 
-CALLED: Mapping[str, tuple[str, Source, dict[str, str]]] = {
+CALLED: Mapping[str, tuple[str, PublishedSource, dict[str, str]]] = {
     "aws": (
         "aws.json",
         source("aws", service=("S3", "DYNAMODB"), region=("eu-west-1", "GLOBAL")),
@@ -113,7 +113,7 @@ def test_a_recorded_list_gives_what_is_called(case: str) -> None:
     assert named(recorded(file, about).called) == {name: blocks.split() for name, blocks in called.items()}
 
 
-def collapsed(ranges: tuple[Range, ...]) -> list[ipaddress.IPv4Network]:
+def collapsed(ranges: tuple[PublishedRange, ...]) -> list[ipaddress.IPv4Network]:
     return list(ipaddress.collapse_addresses(ipaddress.IPv4Network(each.block) for each in ranges))
 
 
@@ -128,7 +128,7 @@ WHOLE = {
 
 @pytest.mark.parametrize(("name", "file"), WHOLE.items())
 def test_the_catalogue_holds_what_the_recorded_list_says(name: str, file: str) -> None:
-    [about] = lookup.sources(name)
+    [about] = lookup.sources_of_target(name)
     found = recorded(file, about).called
     assert {each.name for each in found} == {each.name for each in about.ranges}
     assert collapsed(found) == collapsed(about.ranges)
@@ -158,13 +158,16 @@ def test_ipv6_is_known_and_kept_apart() -> None:
 
 def test_a_site_of_several_addresses_is_one_block_and_comments_are_none() -> None:
     text = 'text => { dcmap => { a => { addrs_v4 => [ 192.0.2.1, 192.0.2.2 ] } # 192.0.2.99\n "b c" => 198.51.100.7 } }'
-    assert named(parse(source("wikimedia"), text.encode()).called) == {"a": ["192.0.2.0/27"], "b c": ["198.51.100.0/27"]}
+    assert named(parse_published_list(source("wikimedia"), text.encode()).called) == {
+        "a": ["192.0.2.0/27"],
+        "b c": ["198.51.100.0/27"],
+    }
 
 
 def test_lines_are_called_as_the_list_and_may_have_comments() -> None:
     data = b"\xef\xbb\xbf# ours\r\n192.0.2.0/25 # a\r\n\r\n192.0.2.128/25\n2001:db8::/32"
-    found = parse(source("lines", url="https://lists.example/ips-v4/"), data)
-    assert found == Listed((Range("ips-v4", "192.0.2.0/24"),), (), (Range("ips-v4", "2001:db8::/32"),))
+    found = parse_published_list(source("lines", url="https://lists.example/ips-v4/"), data)
+    assert found == PublishedList((PublishedRange("ips-v4", "192.0.2.0/24"),), (), (PublishedRange("ips-v4", "2001:db8::/32"),))
 
 
 def rows(*prefixes: Mapping[str, object]) -> bytes:
@@ -215,25 +218,25 @@ AWS = source("aws")
         (source("cloud"), b"", '"cloud" is no format that is read'),
     ],
 )
-def test_what_is_wrong_with_a_list_is_told_with_its_place(about: Source, data: bytes, message: str) -> None:
+def test_what_is_wrong_with_a_list_is_told_with_its_place(about: PublishedSource, data: bytes, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse(about, data)
+        parse_published_list(about, data)
     assert message in str(caught.value)
 
 
 def test_a_list_of_any_size_is_refused_before_it_is_read() -> None:
     with pytest.raises(InvalidInput, match="larger than 16 MiB"):
-        parse(source("lines"), b" " * (MAX_BYTES + 1))
+        parse_published_list(source("lines"), b" " * (MAX_BYTES + 1))
     with pytest.raises(InvalidInput, match="more than 100000 blocks"):
-        parse(source("lines"), b"192.0.2.1\n" * 100_001)
+        parse_published_list(source("lines"), b"192.0.2.1\n" * 100_001)
 
 
 # Whatever comes
 
 
-def parsed_or_refused(about: Source, data: bytes) -> Listed | None:
+def parsed_or_refused(about: PublishedSource, data: bytes) -> PublishedList | None:
     try:
-        return parse(about, data)
+        return parse_published_list(about, data)
     except InvalidInput:
         return None
 
@@ -287,5 +290,8 @@ def test_no_shape_crashes_a_parser_and_what_it_reads_is_blocks(form: str, value:
 @given(blocks=st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(8, 32)), min_size=1, max_size=30))
 def test_a_list_is_collapsed_and_holds_no_address_more_or_less(blocks: list[tuple[int, int]]) -> None:
     networks = [ipaddress.IPv4Network((address, length), strict=False) for address, length in blocks]
-    found = [ipaddress.IPv4Network(each.block) for each in parse(source("lines"), "\n".join(map(str, networks)).encode()).called]
+    found = [
+        ipaddress.IPv4Network(each.block)
+        for each in parse_published_list(source("lines"), "\n".join(map(str, networks)).encode()).called
+    ]
     assert found == list(ipaddress.collapse_addresses(networks))

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.catalog.coverage import Cover, Share
-from egressctl.catalog.list_changes import ALARMS, Alarm, Change, Kind, alarms, changes, unlisted
-from egressctl.manifests.published import Range, Retired, Source
+from egressctl.catalog.coverage import AddressSet, Share
+from egressctl.catalog.list_changes import ALARMS, Alarm, ChangeKind, ListChange, alarms, changes_between, dns_alarms
+from egressctl.manifests.published import PublishedRange, PublishedSource, RetiredBlock
 
 SITES = [
-    Range("codfw", "208.80.153.224/27"),
-    Range("eqiad", "208.80.154.224/27"),
-    Range("ulsfo", "198.35.26.96/27"),
+    PublishedRange("codfw", "208.80.153.224/27"),
+    PublishedRange("eqiad", "208.80.154.224/27"),
+    PublishedRange("ulsfo", "198.35.26.96/27"),
 ]
 BLOCKS = st.builds(
     lambda offset, length: str(IPv4Network((0x08080000 + offset, length), strict=False)), st.integers(0, 63), st.integers(26, 32)
 )
 
 
-def ranges(*blocks: str) -> list[Range]:
-    return [Range("", block) for block in blocks]
+def ranges(*blocks: str) -> list[PublishedRange]:
+    return [PublishedRange("", block) for block in blocks]
 
 
 def numbers(blocks: list[str]) -> set[int]:
@@ -37,7 +37,7 @@ def numbers(blocks: list[str]) -> set[int]:
 def test_a_share_is_what_counting_addresses_gives(blocks: list[str], asked: str) -> None:
     held, wanted = numbers(blocks), numbers([asked])
     expected = Share.ALL if wanted <= held else Share.PART if wanted & held else Share.NONE
-    cover = Cover(blocks)
+    cover = AddressSet(blocks)
     assert cover.share(asked) is expected
     assert cover.holds(asked) is (expected is Share.ALL)
     assert cover.size == len(held)
@@ -45,7 +45,7 @@ def test_a_share_is_what_counting_addresses_gives(blocks: list[str], asked: str)
 
 
 def test_a_plain_address_is_a_block_and_what_is_none_is_not_held() -> None:
-    cover = Cover(["8.8.8.8", "8.8.4.0/24", "nonsense", "2001:db8::/32"])
+    cover = AddressSet(["8.8.8.8", "8.8.4.0/24", "nonsense", "2001:db8::/32"])
     assert cover.size == 257
     assert cover.holds("8.8.8.8/32")
     assert cover.holds("8.8.4.4")
@@ -57,46 +57,52 @@ def test_a_plain_address_is_a_block_and_what_is_none_is_not_held() -> None:
 
 
 def test_a_list_that_is_the_same_has_no_changes() -> None:
-    assert changes(SITES, [*reversed(SITES)]) == []
+    assert changes_between(SITES, [*reversed(SITES)]) == []
     assert alarms(SITES, SITES) == []
 
 
 def test_another_cut_of_the_same_addresses_is_no_change() -> None:
-    assert changes(ranges("8.8.8.0/25", "8.8.8.128/25"), ranges("8.8.8.0/24")) == []
-    assert changes(ranges("8.8.8.0/24"), ranges("8.8.8.0/25", "8.8.8.128/26", "8.8.8.192/26")) == []
+    assert changes_between(ranges("8.8.8.0/25", "8.8.8.128/25"), ranges("8.8.8.0/24")) == []
+    assert changes_between(ranges("8.8.8.0/24"), ranges("8.8.8.0/25", "8.8.8.128/26", "8.8.8.192/26")) == []
 
 
 def test_what_is_new_what_is_gone_and_what_has_moved() -> None:
-    now = [SITES[0], Range("drmrs", "185.15.58.224/27"), Range("ulsfo", "198.35.26.224/27")]
-    assert changes(SITES, now) == [
-        Change(Kind.MOVED, "ulsfo", "198.35.26.224/27", "198.35.26.96/27"),
-        Change(Kind.ADDED, "drmrs", "185.15.58.224/27"),
-        Change(Kind.REMOVED, "eqiad", "208.80.154.224/27"),
+    now = [SITES[0], PublishedRange("drmrs", "185.15.58.224/27"), PublishedRange("ulsfo", "198.35.26.224/27")]
+    assert changes_between(SITES, now) == [
+        ListChange(ChangeKind.MOVED, "ulsfo", "198.35.26.224/27", "198.35.26.96/27"),
+        ListChange(ChangeKind.ADDED, "drmrs", "185.15.58.224/27"),
+        ListChange(ChangeKind.REMOVED, "eqiad", "208.80.154.224/27"),
     ]
 
 
 @pytest.mark.parametrize(
     "now",
     [
-        pytest.param([Range("ulsfo", "185.15.59.224/27")], id="another network is another place"),
-        pytest.param([Range("ulsfo", "198.35.26.0/27"), Range("ulsfo", "198.35.26.224/27")], id="which of the two is not known"),
-        pytest.param([Range("other", "198.35.26.224/27")], id="another name"),
+        pytest.param([PublishedRange("ulsfo", "185.15.59.224/27")], id="another network is another place"),
+        pytest.param(
+            [PublishedRange("ulsfo", "198.35.26.0/27"), PublishedRange("ulsfo", "198.35.26.224/27")],
+            id="which of the two is not known",
+        ),
+        pytest.param([PublishedRange("other", "198.35.26.224/27")], id="another name"),
     ],
 )
-def test_what_has_not_moved_is_gone_and_new(now: list[Range]) -> None:
-    kinds = [each.kind for each in changes([SITES[2]], now)]
-    assert kinds == [Kind.ADDED] * len(now) + [Kind.REMOVED]
+def test_what_has_not_moved_is_gone_and_new(now: list[PublishedRange]) -> None:
+    kinds = [each.kind for each in changes_between([SITES[2]], now)]
+    assert kinds == [ChangeKind.ADDED] * len(now) + [ChangeKind.REMOVED]
 
 
 def test_blocks_without_a_name_never_move() -> None:
-    assert [each.kind for each in changes(ranges("8.8.8.0/27"), ranges("8.8.8.64/27"))] == [Kind.ADDED, Kind.REMOVED]
+    assert [each.kind for each in changes_between(ranges("8.8.8.0/27"), ranges("8.8.8.64/27"))] == [
+        ChangeKind.ADDED,
+        ChangeKind.REMOVED,
+    ]
 
 
 @given(st.lists(BLOCKS), st.lists(BLOCKS))
 def test_changes_account_for_every_address(before: list[str], now: list[str]) -> None:
-    found = changes(ranges(*before), ranges(*now))
-    added = numbers([each.block for each in found if each.kind is Kind.ADDED])
-    removed = numbers([each.block for each in found if each.kind is Kind.REMOVED])
+    found = changes_between(ranges(*before), ranges(*now))
+    added = numbers([each.block for each in found if each.kind is ChangeKind.ADDED])
+    removed = numbers([each.block for each in found if each.kind is ChangeKind.REMOVED])
     assert numbers(now) - numbers(before) <= added <= numbers(now)
     assert numbers(before) - numbers(now) <= removed <= numbers(before)
     assert bool(found) is (numbers(before) != numbers(now))
@@ -105,16 +111,16 @@ def test_changes_account_for_every_address(before: list[str], now: list[str]) ->
 # What alarms
 
 
-def codes(before: list[Range], now: list[Range]) -> list[str]:
+def codes(before: list[PublishedRange], now: list[PublishedRange]) -> list[str]:
     return [each.code for each in alarms(before, now)]
 
 
 def test_what_is_added_alone_does_not_alarm() -> None:
-    assert alarms(SITES, [*SITES, Range("drmrs", "185.15.58.224/27")]) == []
+    assert alarms(SITES, [*SITES, PublishedRange("drmrs", "185.15.58.224/27")]) == []
 
 
 def test_a_range_that_vanished_or_moved_or_shrank_alarms() -> None:
-    assert alarms(SITES, [*SITES[:2], Range("ulsfo", "198.35.26.224/27")]) == [
+    assert alarms(SITES, [*SITES[:2], PublishedRange("ulsfo", "198.35.26.224/27")]) == [
         Alarm("vanished", "no longer published: ulsfo 198.35.26.96/27")
     ]
     assert alarms(SITES, SITES[:2]) == [Alarm("vanished", "no longer published: ulsfo 198.35.26.96/27")]
@@ -148,17 +154,17 @@ def test_private_and_reserved_addresses_alarm(block: str) -> None:
 
 
 def test_an_answer_outside_of_what_is_published_alarms() -> None:
-    source = Source("https://x.example/", "lines", "2026-08-21", ranges=tuple(SITES))
-    kept = source._replace(retired=(Retired("esams", "91.198.174.192/27", "2026-08-21", kept=True),))
+    source = PublishedSource("https://x.example/", "lines", "2026-08-21", ranges=tuple(SITES))
+    kept = source._replace(retired=(RetiredBlock("esams", "91.198.174.192/27", "2026-08-21", kept=True),))
     answers = [
         ("www.wikipedia.org", "91.198.174.192"),
         ("www.wikipedia.org", "2620:0:861:ed1a::1"),
         ("a.example", "208.80.154.224"),
     ]
-    assert unlisted([source], answers) == [
+    assert dns_alarms([source], answers) == [
         Alarm("dns-outside", "www.wikipedia.org resolves to 91.198.174.192, which is not published")
     ]
-    assert unlisted([kept], answers) == []
+    assert dns_alarms([kept], answers) == []
 
 
 def test_every_alarm_is_explained() -> None:

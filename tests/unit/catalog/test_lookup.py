@@ -12,8 +12,8 @@ import pytest
 from egressctl.catalog import lookup
 from egressctl.errors import InvalidInput
 from egressctl.lint import live
-from egressctl.manifests.egress_target import load
-from egressctl.manifests.service_entry import OFFLINE_VERSION, normalise, read, render
+from egressctl.manifests.egress_target import load_targets
+from egressctl.manifests.service_entry import OFFLINE_VERSION, normalise_block, read_entry, render_entry
 from egressctl.model.probe import Expectation, Probe
 
 DOCUMENT = {"91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"}
@@ -21,7 +21,7 @@ LATER = {"185.15.59.224/27", "198.35.26.224/27", "185.15.58.224/27", "195.200.68
 
 
 FAMILIES = ("aws", "oracle")
-NAMES = sorted({*lookup.names()} - {*FAMILIES})
+NAMES = sorted({*lookup.catalog_names()} - {*FAMILIES})
 TARGETS = [*NAMES, "aws/s3/eu-west-1", "aws/dynamodb/us-gov-west-1", "aws/s3/cn-north-1", "oracle/object-storage/eu-frankfurt-1"]
 WANTED = (
     *("wikipedia", "github", "aws", "google", "cloudflare", "fastly", "atlassian", "stripe", "okta", "datadog", "salesforce"),
@@ -30,12 +30,12 @@ WANTED = (
 
 
 def test_what_teams_call_most_is_built_in() -> None:
-    assert set(WANTED) <= set(lookup.names())
+    assert set(WANTED) <= set(lookup.catalog_names())
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_target_is_named_as_it_is_asked_for_and_has_probes_of_its_own(name: str) -> None:
-    target = lookup.get(name)
+    target = lookup.get_target(name)
     assert (target.name, target.entry_name) == (name.replace("/", "-"), f"{name.replace('/', '-')}-ext")
     assert target.probes
     hosts = [urlsplit(probe.url).hostname or "" for probe in target.probes]
@@ -46,10 +46,10 @@ def test_every_target_is_named_as_it_is_asked_for_and_has_probes_of_its_own(name
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_block_has_its_source_and_date(name: str) -> None:
-    sources = lookup.sources(name)
+    sources = lookup.sources_of_target(name)
     assert sources
     assert all(each.url.startswith("https://") and "2018" < each.checked < "2027" for each in sources)
-    opened = list(map(ipaddress.IPv4Network, lookup.get(name).spec.get("addresses", ())))
+    opened = list(map(ipaddress.IPv4Network, lookup.get_target(name).spec.get("addresses", ())))
     said = [block.block for each in sources for block in each.ranges]
     said += [block.block for each in sources for block in each.retired if block.kept]
     assert opened == list(ipaddress.collapse_addresses(map(ipaddress.IPv4Network, said)))
@@ -57,33 +57,33 @@ def test_every_block_has_its_source_and_date(name: str) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_target_stands_before_the_rules_of_lint_and_is_rendered(name: str) -> None:
-    target = lookup.get(name)
-    found = live.offline(live.planned([target], "default", (".",))).findings
+    target = lookup.get_target(name)
+    found = live.lint_offline(live.entries_that_create_makes([target], "default", (".",))).findings
     assert not [each for each in found if each.severity == "error"]
-    entry = read(render(target, namespace="default", api_version=OFFLINE_VERSION, run_id=None))
+    entry = read_entry(render_entry(target, namespace="default", api_version=OFFLINE_VERSION, run_id=None))
     assert entry.hosts == tuple(target.spec["hosts"])
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_file_of_every_target_is_one_that_f_takes(name: str) -> None:
-    assert load(lookup.text(name), "a file") == [lookup.get(name)]
+    assert load_targets(lookup.manifest_text(name), "a file") == [lookup.get_target(name)]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_target_of_a_family_can_be_had(name: str) -> None:
-    family = lookup.family(name)
+    family = lookup.find_family(name)
     assert family is not None
     assert len(family.members) > 40
     for member in family.members:
         words = dict(zip(family.parts, member.split("/"), strict=True))
-        spec = lookup.get(f"{name}/{member}").spec
+        spec = lookup.get_target(f"{name}/{member}").spec
         assert words["region"] in spec["hosts"][0]
         assert not re.search("[{}]", spec["hosts"][0])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_entry_without_addresses_is_matched_by_the_names_that_tls_speaks(name: str) -> None:
-    spec = lookup.get(name).spec
+    spec = lookup.get_target(name).spec
     protocols = {port["protocol"] for port in spec["ports"]}
     assert protocols == ({"TCP"} if "addresses" in spec else {"TLS"})
     wildcard = any(host.startswith("*") for host in spec["hosts"])
@@ -91,14 +91,14 @@ def test_an_entry_without_addresses_is_matched_by_the_names_that_tls_speaks(name
 
 
 def test_wikipedia_has_the_documents_blocks_and_those_that_came_later() -> None:
-    spec = lookup.get("wikipedia").spec
+    spec = lookup.get_target("wikipedia").spec
     assert set(spec["addresses"]) == DOCUMENT | LATER
     assert len(spec["addresses"]) == 9
-    assert all(normalise(block) == block for block in spec["addresses"])
+    assert all(normalise_block(block) == block for block in spec["addresses"])
 
 
 def test_wikipedias_entry_is_otherwise_the_documents() -> None:
-    spec = {name: value for name, value in lookup.get("wikipedia").spec.items() if name != "addresses"}
+    spec = {name: value for name, value in lookup.get_target("wikipedia").spec.items() if name != "addresses"}
     assert spec == {
         "hosts": ["wikipedia.org"],
         "ports": [{"number": 443, "protocol": "TCP", "name": "tcp-port"}],
@@ -108,7 +108,7 @@ def test_wikipedias_entry_is_otherwise_the_documents() -> None:
 
 
 def test_wikipedias_probes_are_those_of_the_document() -> None:
-    portal, articles = lookup.get("wikipedia").probes
+    portal, articles = lookup.get_target("wikipedia").probes
     assert portal == Probe("portal", "https://www.wikipedia.org", Expectation(status=200))
     assert (articles.name, articles.url) == ("articles", "https://en.wikipedia.org/wiki/Main_Page")
     assert articles.expect == Expectation(status=200)
@@ -137,7 +137,7 @@ LINK = '<a href="/wiki/Special:Statistics" title="Special:Statistics">'
     ],
 )
 def test_the_article_count_is_found_in_markup_of_then_and_now(page: str, count: str) -> None:
-    pattern = lookup.get("wikipedia").probes[1].extract["articles"]
+    pattern = lookup.get_target("wikipedia").probes[1].extract["articles"]
     match = re.search(pattern, f"<html>\n{page}\n</html>")
     assert match is not None
     assert match[1] == count
@@ -147,11 +147,11 @@ def test_the_article_count_is_found_in_markup_of_then_and_now(page: str, count: 
     "page", ["", "<div id='articlecount'>none</div>", f"{LINK}109,000</a> active editors", f"articlecount {LINK}many</a>"]
 )
 def test_a_page_without_it_gives_no_number(page: str) -> None:
-    assert re.search(lookup.get("wikipedia").probes[1].extract["articles"], page) is None
+    assert re.search(lookup.get_target("wikipedia").probes[1].extract["articles"], page) is None
 
 
 def test_a_hostile_page_does_not_stop_the_search() -> None:
-    pattern = lookup.get("wikipedia").probes[1].extract["articles"]
+    pattern = lookup.get_target("wikipedia").probes[1].extract["articles"]
     for page in (
         "articlecount" * 5000,
         "articlecount" + "Special:Statistics" * 2000,
@@ -162,7 +162,7 @@ def test_a_hostile_page_does_not_stop_the_search() -> None:
 
 def test_an_unknown_name_offers_the_nearest_and_says_how_to_make_one() -> None:
     with pytest.raises(InvalidInput, match="did you mean wikipedia") as caught:
-        lookup.get("Wikipdia")
+        lookup.get_target("Wikipdia")
     assert "-f FILE" in caught.value.hint
     assert "--host" in caught.value.hint
 
@@ -170,7 +170,7 @@ def test_an_unknown_name_offers_the_nearest_and_says_how_to_make_one() -> None:
 @pytest.mark.parametrize("name", ["zzz", "", "../wikipedia", "__init__", "a\0b", "x/y/z"])
 def test_a_name_that_is_near_none_lists_a_few(name: str) -> None:
     with pytest.raises(InvalidInput, match=r"there is atlassian, aws, .* and \d+ more$") as caught:
-        lookup.get(name)
+        lookup.get_target(name)
     assert caught.value.exit_code == 2
 
 
@@ -188,15 +188,15 @@ def test_a_name_that_is_near_none_lists_a_few(name: str) -> None:
 )
 def test_what_is_no_target_of_a_family_says_which_there_are(name: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message) as caught:
-        lookup.get(name)
+        lookup.get_target(name)
     assert caught.value.hint == f"egressctl catalog show {name.partition('/')[0]}"
 
 
 def test_a_targets_sources_are_those_of_its_own_blocks() -> None:
-    [source] = lookup.sources("aws/dynamodb/eu-west-1")
+    [source] = lookup.sources_of_target("aws/dynamodb/eu-west-1")
     assert source.checked == "2026-07-02"
     assert {each.name for each in source.ranges} == {"dynamodb/eu-west-1"}
-    assert "S3" in lookup.sources("aws")[0].selected("service")
+    assert "S3" in lookup.sources_of_target("aws")[0].selected("service")
 
 
 # Folders of the user's
@@ -226,38 +226,38 @@ def test_a_folders_targets_come_before_those_of_the_same_name(tmp_path: Path) ->
         folder(tmp_path / "b", mine=MINE.replace("outside", "other")),
     )
     both = [*first, *second]
-    assert lookup.get("wikipedia", both).spec["hosts"] == ["outside.example"]
-    assert lookup.get("mine", both).spec["hosts"] == ["outside.example"]
-    assert lookup.get("mine", [*second, *first]).spec["hosts"] == ["other.example"]
-    assert lookup.get("github", both) == lookup.get("github")
-    assert {*lookup.names(both)} == {*lookup.names(), "mine"}
-    assert next(file for file in lookup.files(both) if file.name == "wikipedia").folder == first[0]
-    assert lookup.get("wikipedia").spec["hosts"] == ["wikipedia.org"]
+    assert lookup.get_target("wikipedia", both).spec["hosts"] == ["outside.example"]
+    assert lookup.get_target("mine", both).spec["hosts"] == ["outside.example"]
+    assert lookup.get_target("mine", [*second, *first]).spec["hosts"] == ["other.example"]
+    assert lookup.get_target("github", both) == lookup.get_target("github")
+    assert {*lookup.catalog_names(both)} == {*lookup.catalog_names(), "mine"}
+    assert next(file for file in lookup.catalog_files(both) if file.name == "wikipedia").folder == first[0]
+    assert lookup.get_target("wikipedia").spec["hosts"] == ["wikipedia.org"]
 
 
 def test_a_broken_file_is_told_with_its_line_and_leaves_the_others_alone(tmp_path: Path) -> None:
     mine = folder(
         tmp_path / "a", good=MINE, bad=MINE.replace("/24", "/33"), other=MINE.replace("NAME", "another"), two=f"{MINE}---\n{MINE}"
     )
-    assert lookup.get("good", mine)
+    assert lookup.get_target("good", mine)
     with pytest.raises(InvalidInput, match=r"a/bad\.yaml:7: spec\.serviceEntry\.addresses\[0\]: "):
-        lookup.get("bad", mine)
+        lookup.get_target("bad", mine)
     with pytest.raises(InvalidInput, match=r"a/other\.yaml:3: metadata\.name: is not other, as the file is"):
-        lookup.get("other", mine)
+        lookup.get_target("other", mine)
     with pytest.raises(InvalidInput, match=r"a/two\.yaml.*(one file a target|stands here twice)"):
-        lookup.get("two", mine)
+        lookup.get_target("two", mine)
 
 
 def test_other_files_of_a_folder_are_none_of_its_targets(tmp_path: Path) -> None:
     mine = folder(tmp_path / "a", mine=MINE)
     for name in ("README.md", "mine.json", ".yaml", "deeper"):
         (tmp_path / "a" / name).mkdir() if name == "deeper" else (tmp_path / "a" / name).write_text("x")
-    assert {*lookup.names(mine)} == {*lookup.names(), "mine"}
+    assert {*lookup.catalog_names(mine)} == {*lookup.catalog_names(), "mine"}
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a/mine.yaml", "a\0b"])
 def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder(tmp_path / "a", mine=MINE)
     with pytest.raises(InvalidInput, match=r"the catalogue .* cannot be read") as caught:
-        lookup.names([str(tmp_path / name)])
+        lookup.catalog_names([str(tmp_path / name)])
     assert "EGRESSCTL_CATALOG" in caught.value.hint

@@ -10,9 +10,9 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.cli.completion_engine import FILES, NO_FILES, complete, words_of
+from egressctl.cli.completion_engine import FILES, NO_FILES, complete, split_line
 from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, FREE_ARGUMENTS, FREE_FLAGS
-from egressctl.cli.registry import COMMANDS, app_of
+from egressctl.cli.registry import COMMANDS, build_app
 
 
 def offered(*words: str) -> list[str]:
@@ -103,15 +103,15 @@ def test_control_characters_of_a_name_do_not_reach_the_shell(tmp_path: Path) -> 
 
 
 def test_a_line_is_split_as_a_shell_does() -> None:
-    assert words_of("egressctl ") == [""]
-    assert words_of("egressctl ver") == ["ver"]
-    assert words_of("egressctl verify 'a b' --pod x") == ["verify", "a b", "--pod", "x"]
-    assert words_of("egressctl verify 'a b") == ["verify", "a b"]
+    assert split_line("egressctl ") == [""]
+    assert split_line("egressctl ver") == ["ver"]
+    assert split_line("egressctl verify 'a b' --pod x") == ["verify", "a b", "--pod", "x"]
+    assert split_line("egressctl verify 'a b") == ["verify", "a b"]
 
 
 @given(st.text(max_size=60))
 def test_any_line_is_split(line: str) -> None:
-    assert all(isinstance(word, str) for word in words_of(line))
+    assert all(isinstance(word, str) for word in split_line(line))
 
 
 def _flags(command: Any) -> set[str]:
@@ -132,7 +132,7 @@ def _paths(name: str, command: Any) -> dict[str, Any]:
 def _all_commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for command in COMMANDS:
-        group: Any = typer.main.get_command(app_of(*command))
+        group: Any = typer.main.get_command(build_app(*command))
         found |= _paths(command[0], group.commands[command[0]])
     return found
 

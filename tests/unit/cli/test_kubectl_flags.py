@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.cli.kubectl_flags import ALIASES, normalise
+from egressctl.cli.kubectl_flags import ALIASES, normalise_arguments
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ from egressctl.cli.kubectl_flags import ALIASES, normalise
     ],
 )
 def test_a_command_line_is_read_as_kubectl_reads_it(typed: str, read: str) -> None:
-    assert normalise(shlex.split(typed)) == shlex.split(read)
+    assert normalise_arguments(shlex.split(typed)) == shlex.split(read)
 
 
 FLAGS_AND_COMMANDS = [
@@ -109,7 +109,7 @@ WORDS = st.lists(
 @given(WORDS, WORDS)
 def test_behind_two_dashes_nothing_is_touched(words: list[str], rest: list[str]) -> None:
     before = [word for word in words if word != "--"]
-    assert normalise([*before, "--", *rest])[-len(rest) - 1 :] == ["--", *rest]
+    assert normalise_arguments([*before, "--", *rest])[-len(rest) - 1 :] == ["--", *rest]
 
 
 @given(WORDS)
@@ -121,10 +121,10 @@ def test_no_word_that_is_no_flag_is_lost_or_made_up(words: list[str]) -> None:
         )
 
     kept = [word for word in words if word != "--" and "=" not in word]
-    assert plain(normalise(kept)) == plain(kept)
+    assert plain(normalise_arguments(kept)) == plain(kept)
 
 
 def test_what_is_given_is_not_changed() -> None:
     given_ = ["-n", "web", "verify", "--debug"]
-    normalise(given_)
+    normalise_arguments(given_)
     assert given_ == ["-n", "web", "verify", "--debug"]

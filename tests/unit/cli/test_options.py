@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from egressctl.cli.options import (
     ApplyFlags,
-    Connection,
-    Output,
+    ConnectionFlags,
+    OutputFlags,
     ProbeFlags,
     SourceFlags,
     TargetFlags,
     WaitFlags,
-    flat,
-    seconds,
+    parse_duration,
+    spread_flags,
 )
 from egressctl.errors import InvalidInput
 
@@ -44,32 +44,32 @@ from egressctl.errors import InvalidInput
     ],
 )
 def test_a_duration_is_seconds(text: str | float, found: float) -> None:
-    assert seconds(text) == found
+    assert parse_duration(text) == found
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10 s", "30seconds"])
 def test_what_is_no_duration_says_what_is(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is no duration; write it as 30s, 1m30s or 500ms") as refused:
-        seconds(text)
+        parse_duration(text)
     assert repr(text) in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "1e3", "s", "-", ".", "3²", "1_0", "-3"])
 def test_odd_numbers_are_no_durations(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["-5s", "-1m30s"])
 def test_a_negative_duration_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="negative duration"):
-        seconds(text)
+        parse_duration(text)
 
 
 @given(st.text(max_size=12))
 def test_whatever_is_typed_is_a_duration_or_refused(text: str) -> None:
     try:
-        found = seconds(text)
+        found = parse_duration(text)
     except typer.BadParameter:
         return
     assert 0 <= found < float("inf")
@@ -99,7 +99,7 @@ drawn: list[tuple[str, Colours, Size, bool]] = []
 
 
 def test_a_group_is_spread_out_into_its_fields() -> None:
-    parameters = inspect.signature(flat(draw)).parameters
+    parameters = inspect.signature(spread_flags(draw)).parameters
     assert list(parameters) == ["name", "loud", "front", "others", "width"]
     assert parameters["front"].annotation == Annotated[str, parameters["front"].annotation.__metadata__[0]]
     assert [parameters[name].default for name in ("front", "others", "width", "loud")] == ["black", [], 80, False]
@@ -108,29 +108,29 @@ def test_a_group_is_spread_out_into_its_fields() -> None:
 
 def test_the_fields_are_gathered_again_for_the_call() -> None:
     drawn.clear()
-    assert flat(draw)("portrait", front="red", others=["blue"], width=40, loud=True) == 7
+    assert spread_flags(draw)("portrait", front="red", others=["blue"], width=40, loud=True) == 7
     assert drawn == [("portrait", Colours(front="red", others=["blue"]), Size(width=40), True)]
 
 
 def test_two_calls_do_not_share_a_default() -> None:
-    first, second = (inspect.signature(flat(draw)).parameters["others"].default for _ in range(2))
+    first, second = (inspect.signature(spread_flags(draw)).parameters["others"].default for _ in range(2))
     assert first is not second
 
 
 def test_what_it_is_called_and_says_stays() -> None:
-    assert (flat(draw).__name__, flat(draw).__doc__) == ("draw", "Draw it.")
+    assert (spread_flags(draw).__name__, spread_flags(draw).__doc__) == ("draw", "Draw it.")
 
 
 def test_typer_sees_one_flag_a_field() -> None:
     """Through typer itself, in this process."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(flat(draw))
+    app.command()(spread_flags(draw))
     drawn.clear()
     assert app(["portrait", "--front", "red", "--other", "a", "--other", "b", "--width", "3"], standalone_mode=False) == 7
     assert drawn == [("portrait", Colours(front="red", others=["a", "b"]), Size(width=3), False)]
 
 
-GROUPS = (Connection, SourceFlags, TargetFlags, ProbeFlags, WaitFlags, ApplyFlags, Output)
+GROUPS = (ConnectionFlags, SourceFlags, TargetFlags, ProbeFlags, WaitFlags, ApplyFlags, OutputFlags)
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -150,34 +150,34 @@ def test_no_two_groups_have_a_flag_in_common() -> None:
     assert sorted(set(flags)) == sorted(flags)
 
 
-@pytest.mark.parametrize("output", Output.FORMATS)
+@pytest.mark.parametrize("output", OutputFlags.FORMATS)
 def test_a_format_that_exists_is_taken(output: str) -> None:
-    Output(output=[output]).check()
+    OutputFlags(output=[output]).check()
 
 
 def test_a_format_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(InvalidInput, match="--output xml: no such format") as refused:
-        Output(output=["xml"]).check()
-    assert refused.value.hint == "one of " + ", ".join(Output.FORMATS)
+        OutputFlags(output=["xml"]).check()
+    assert refused.value.hint == "one of " + ", ".join(OutputFlags.FORMATS)
 
 
 def test_one_output_goes_to_stdout_and_the_others_to_files() -> None:
-    output = Output(output=["json=report.json", "table", "yaml=r=1.yaml"])
+    output = OutputFlags(output=["json=report.json", "table", "yaml=r=1.yaml"])
     output.check()
     assert output.shown == "table"
     assert output.files == (("json", "report.json"), ("yaml", "r=1.yaml"))
 
 
 def test_stdout_gets_the_table_where_every_output_goes_to_a_file() -> None:
-    assert Output(output=["json=report.json"]).shown == "table"
+    assert OutputFlags(output=["json=report.json"]).shown == "table"
 
 
 def test_two_outputs_for_stdout_are_refused() -> None:
     with pytest.raises(InvalidInput, match="--output table and json: only one goes to stdout") as refused:
-        Output(output=["table", "json"]).check()
+        OutputFlags(output=["table", "json"]).check()
     assert refused.value.hint == "-o table -o json=FILE"
 
 
 def test_a_file_without_a_name_is_refused() -> None:
     with pytest.raises(InvalidInput, match="--output json=: the file has no name"):
-        Output(output=["json="]).check()
+        OutputFlags(output=["json="]).check()

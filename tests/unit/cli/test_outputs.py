@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from egressctl.cli.outputs import refuse_unwritable, write, write_all
+from egressctl.cli.outputs import refuse_unwritable, write_output, write_outputs
 from egressctl.errors import InvalidInput
 
 
@@ -62,7 +62,7 @@ def test_what_can_be_written_is_not_touched_yet(tmp_path: Path) -> None:
 def test_a_new_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        write(str(tmp_path / "r.json"), "{}\n")
+        write_output(str(tmp_path / "r.json"), "{}\n")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "r.json").stat().st_mode) == 0o640
@@ -73,7 +73,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
     path.write_text("a longer text than the new one")
     path.chmod(0o600)
     with path.open() as reader:
-        write(str(path), "{}\n")
+        write_output(str(path), "{}\n")
         assert reader.read() == "a longer text than the new one"  # who had it open keeps the old one
     assert path.read_text() == "{}\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -82,19 +82,19 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "r.json")
-    write(str(tmp_path / "link"), "{}\n")
+    write_output(str(tmp_path / "link"), "{}\n")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "r.json").read_text() == "{}\n"
 
 
 def test_what_is_told_of_a_broken_name_can_be_written(tmp_path: Path) -> None:
-    write(str(tmp_path / "r"), "half \ud800 ✔")
+    write_output(str(tmp_path / "r"), "half \ud800 ✔")
     assert (tmp_path / "r").read_text(encoding="utf-8") == "half \\ud800 ✔"
 
 
 def test_one_that_fails_stops_no_other(tmp_path: Path) -> None:
     files = [("json", "/dev/full"), ("tap", str(tmp_path / "gone" / "r")), ("junit", str(tmp_path / "r.xml"))]
-    unwritten = write_all(files, lambda form: f"{form}\n")
+    unwritten = write_outputs(files, lambda form: f"{form}\n")
     assert {path: error.errno for path, error in unwritten.items()} == {"/dev/full": errno.ENOSPC, files[1][1]: errno.ENOENT}
     assert [each.name for each in tmp_path.iterdir()] == ["r.xml"]
     assert (tmp_path / "r.xml").read_text() == "junit\n"
@@ -110,11 +110,11 @@ def test_what_fails_on_the_way_leaves_the_old_file_and_no_draft(tmp_path: Path, 
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write(str(path), "new")
+        write_output(str(path), "new")
     assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"r.json": "old"}
 
 
 def test_a_pipe_that_nobody_reads_is_an_error_and_no_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device or address"):
-        write(str(tmp_path / "pipe"), "x")
+        write_output(str(tmp_path / "pipe"), "x")

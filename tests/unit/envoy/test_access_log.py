@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.access_log import Connection, find
-from egressctl.model.evidence import Logged
+from egressctl.envoy.access_log import ProbeConnection, find_connection
+from egressctl.model.evidence import LoggedConnection
 
 NAME = "outbound|443||wikipedia.org"
-AT = Connection("10.244.0.5", 40000, "208.80.154.224", 443)
-TO = Logged(NAME)
+AT = ProbeConnection("10.244.0.5", 40000, "208.80.154.224", 443)
+TO = LoggedConnection(NAME)
 
 
 def text_line(
@@ -41,9 +41,9 @@ def json_line(**changes: object) -> str:
 LOGGED = [case for case in recordings.cases() if recordings.load(case).access_log]
 
 
-def recorded(case: str) -> Connection:
+def recorded(case: str) -> ProbeConnection:
     probe = recordings.load(case).probe
-    return Connection(probe["local_ip"], probe["local_port"], probe["remote_ip"], probe["remote_port"])
+    return ProbeConnection(probe["local_ip"], probe["local_port"], probe["remote_ip"], probe["remote_port"])
 
 
 def test_nearly_every_recording_has_a_line() -> None:
@@ -53,7 +53,7 @@ def test_nearly_every_recording_has_a_line() -> None:
 @pytest.mark.parametrize("case", LOGGED)
 def test_the_line_of_a_recording_names_what_carried_it(case: str) -> None:
     recording = recordings.load(case)
-    found = find(recording.access_log or "", recorded(case))
+    found = find_connection(recording.access_log or "", recorded(case))
     assert found is not None
     truth = recording.truth
     assert (found.envoy_cluster or "-", found.flags or "-") == (truth["envoy_cluster"], truth["response_flags"])
@@ -61,25 +61,25 @@ def test_the_line_of_a_recording_names_what_carried_it(case: str) -> None:
 
 def test_among_the_lines_of_all_recordings_each_finds_its_own() -> None:
     everything = "".join(f"{recordings.load(case).access_log}\n" for case in LOGGED)
-    alone = {case: find(recordings.load(case).access_log or "", recorded(case)) for case in LOGGED}
-    assert {case: find(everything, recorded(case)) for case in LOGGED} == alone
+    alone = {case: find_connection(recordings.load(case).access_log or "", recorded(case)) for case in LOGGED}
+    assert {case: find_connection(everything, recorded(case)) for case in LOGGED} == alone
 
 
 @pytest.mark.parametrize("line", [text_line(), json_line()], ids=["text", "json"])
 @pytest.mark.parametrize(
     "connection",
     [
-        Connection("10.244.0.5", 4000, "208.80.154.224", 443),
-        Connection("10.244.0.5", 40001, "208.80.154.224", 443),
-        Connection("10.244.0.50", 40000, "208.80.154.224", 443),
-        Connection("10.244.0.5", 40000, "208.80.154.22", 443),
-        Connection("10.244.0.5", 40000, "208.80.154.224", 44),
-        Connection("", 0, "", 0),
+        ProbeConnection("10.244.0.5", 4000, "208.80.154.224", 443),
+        ProbeConnection("10.244.0.5", 40001, "208.80.154.224", 443),
+        ProbeConnection("10.244.0.50", 40000, "208.80.154.224", 443),
+        ProbeConnection("10.244.0.5", 40000, "208.80.154.22", 443),
+        ProbeConnection("10.244.0.5", 40000, "208.80.154.224", 44),
+        ProbeConnection("", 0, "", 0),
     ],
 )
-def test_the_line_of_another_connection_says_nothing(line: str, connection: Connection) -> None:
-    assert find(line, connection) is None
-    assert find(line, AT) == TO
+def test_the_line_of_another_connection_says_nothing(line: str, connection: ProbeConnection) -> None:
+    assert find_connection(line, connection) is None
+    assert find_connection(line, AT) == TO
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -88,11 +88,11 @@ def test_addresses_of_ipv6_are_found_in_any_spelling(form: str) -> None:
     line = text_line(client=client, to=to) if form == "text" else json_line(
         downstream_remote_address=client, downstream_local_address=to
     )  # fmt: skip
-    assert find(line, Connection("fd00::5", 40000, "2620:0:860:ed1a:0:0:0:1", 443)) == TO
+    assert find_connection(line, ProbeConnection("fd00::5", 40000, "2620:0:860:ed1a:0:0:0:1", 443)) == TO
 
 
 def test_an_ipv4_address_in_ipv6s_clothes_is_the_ipv4_address() -> None:
-    assert find(text_line(client="[::ffff:10.244.0.5]:40000"), AT) == TO
+    assert find_connection(text_line(client="[::ffff:10.244.0.5]:40000"), AT) == TO
 
 
 @pytest.mark.parametrize(
@@ -111,61 +111,63 @@ def test_an_ipv4_address_in_ipv6s_clothes_is_the_ipv4_address() -> None:
     ],
 )
 def test_any_other_format_says_nothing(text: str) -> None:
-    assert find(text, AT) is None
+    assert find_connection(text, AT) is None
 
 
 def test_other_lines_between_do_no_harm() -> None:
-    assert find(f"2026-11-23T04:00:00Z warn :40000\n{text_line()[:90]}\n{text_line()}{{:40000\n{json_line()}", AT) == TO
+    assert (
+        find_connection(f"2026-11-23T04:00:00Z warn :40000\n{text_line()[:90]}\n{text_line()}{{:40000\n{json_line()}", AT) == TO
+    )
 
 
 def test_two_lines_that_disagree_say_nothing() -> None:
-    assert find(text_line() + text_line(name="PassthroughCluster"), AT) is None
-    assert find(text_line() + text_line(flags="UF"), AT) is None
-    assert find(text_line() + text_line(), AT) == TO
+    assert find_connection(text_line() + text_line(name="PassthroughCluster"), AT) is None
+    assert find_connection(text_line() + text_line(flags="UF"), AT) is None
+    assert find_connection(text_line() + text_line(), AT) == TO
 
 
 def test_too_few_lines_say_nothing() -> None:
-    assert find(text_line(), AT, at_least=2) is None
-    assert find(text_line() + text_line(), AT, at_least=2) == TO
+    assert find_connection(text_line(), AT, at_least=2) is None
+    assert find_connection(text_line() + text_line(), AT, at_least=2) == TO
 
 
 def test_what_a_client_writes_into_its_header_does_not_pass_for_what_the_sidecar_says() -> None:
     forged = f'x" "-" "-" "208.80.154.224:443" {NAME} 10.244.0.5:1 208.80.154.224:443 10.244.0.5:40000 - -'
-    assert find(text_line(client="10.244.0.5:50000", name="PassthroughCluster", agent=forged), AT) is None
+    assert find_connection(text_line(client="10.244.0.5:50000", name="PassthroughCluster", agent=forged), AT) is None
     # Its own line is not understood either, and says nothing.
-    assert find(text_line(name="PassthroughCluster", agent=forged), AT) is None
+    assert find_connection(text_line(name="PassthroughCluster", agent=forged), AT) is None
 
 
 @pytest.mark.parametrize(
     ("logged", "name", "shown"),
     [
         (TO, NAME, True),
-        (Logged(NAME, "DC"), NAME, True),
-        (Logged(NAME, "UC,DC"), NAME, True),
+        (LoggedConnection(NAME, "DC"), NAME, True),
+        (LoggedConnection(NAME, "UC,DC"), NAME, True),
         (TO, "PassthroughCluster", False),
-        (Logged(NAME, "UF,URX"), NAME, False),
-        (Logged(NAME, "UH"), NAME, False),
-        (Logged(NAME, "XX"), NAME, False),
-        (Logged(""), None, False),
-        (Logged(""), "", False),
+        (LoggedConnection(NAME, "UF,URX"), NAME, False),
+        (LoggedConnection(NAME, "UH"), NAME, False),
+        (LoggedConnection(NAME, "XX"), NAME, False),
+        (LoggedConnection(""), None, False),
+        (LoggedConnection(""), "", False),
         (TO, None, False),
     ],
 )
-def test_carried_is_what_the_named_envoy_cluster_connected(logged: Logged, name: str | None, shown: bool) -> None:
-    assert logged.carried_by(name) is shown
+def test_carried_is_what_the_named_envoy_cluster_connected(logged: LoggedConnection, name: str | None, shown: bool) -> None:
+    assert logged.shows_use_of(name) is shown
 
 
 PORTS = st.integers(0, 65535)
 ADDRESSES = st.sampled_from(["10.244.0.5", "10.244.0.50", "208.80.154.224", "fd00::5", ""])
-CONNECTIONS = st.builds(Connection, ADDRESSES, PORTS, ADDRESSES, PORTS)
+CONNECTIONS = st.builds(ProbeConnection, ADDRESSES, PORTS, ADDRESSES, PORTS)
 PIECES = st.sampled_from(
     [text_line(), json_line(), text_line()[:120], "{", "[", ":40000", '"', "null\n", '{"a":' * 2000, "1" * 5000]
 )
 
 
 @given(st.lists(PIECES | st.text(max_size=40), max_size=12).map("".join), CONNECTIONS | st.just(AT))
-def test_no_text_makes_it_raise_and_only_a_line_of_the_connection_is_found(text: str, connection: Connection) -> None:
-    found = find(text, connection)
+def test_no_text_makes_it_raise_and_only_a_line_of_the_connection_is_found(text: str, connection: ProbeConnection) -> None:
+    found = find_connection(text, connection)
     assert found is None or connection == AT
     assert found in (None, TO)
 
@@ -174,4 +176,4 @@ def test_no_text_makes_it_raise_and_only_a_line_of_the_connection_is_found(text:
 def test_a_line_is_found_by_its_own_port_only(logged: int, asked: int, as_json: bool) -> None:
     client = f"10.244.0.5:{logged}"
     line = json_line(downstream_remote_address=client) if as_json else text_line(client=client)
-    assert (find(line, Connection("10.244.0.5", asked, "208.80.154.224", 443)) == TO) is (logged == asked)
+    assert (find_connection(line, ProbeConnection("10.244.0.5", asked, "208.80.154.224", 443)) == TO) is (logged == asked)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.counts import moved, parse_clusters
+from egressctl.envoy.counts import counts_between, parse_clusters
 from egressctl.errors import ProxyUnreadable
 from egressctl.model.evidence import Counts
 
@@ -21,7 +21,7 @@ def moves(case: str) -> dict[str, Counts]:
     recording = recordings.load(case)
     ip, _, port = recording.truth["remote"].rpartition(":")
     before, after = parse_clusters(recording.clusters_before), parse_clusters(recording.clusters)
-    found = {name: moved(before, after, name, ip, int(port)) for name in after}
+    found = {name: counts_between(before, after, name, ip, int(port)) for name in after}
     return {name: counts for name, counts in found.items() if counts.opened}
 
 
@@ -72,7 +72,7 @@ def text_of(*hosts: dict[str, Any], **more: object) -> str:
 
 
 def difference(before: str, after: str, ip: str = IP, port: int = PORT) -> Counts:
-    return moved(parse_clusters(before), parse_clusters(after), NAME, ip, port)
+    return counts_between(parse_clusters(before), parse_clusters(after), NAME, ip, port)
 
 
 @pytest.mark.parametrize("value", ["many", "-1", -1, 1.5, True, [], "1" * 30])
@@ -96,7 +96,7 @@ def test_counters_are_texts_and_a_zero_is_left_out() -> None:
 
 def test_an_envoy_cluster_without_hosts_has_made_no_connection() -> None:
     assert difference(text_of(), text_of()) == Counts()
-    assert moved({}, {}, NAME, IP, PORT) == Counts()
+    assert counts_between({}, {}, NAME, IP, PORT) == Counts()
 
 
 def test_a_host_that_is_new_counts_from_zero() -> None:

@@ -15,7 +15,7 @@ from egressctl.envoy.admin import as_address, as_address_number
 from egressctl.envoy.config import Block, EnvoyCluster, ListenerVersion
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_versions
-from egressctl.envoy.walk import walk
+from egressctl.envoy.walk import walk_config
 from egressctl.errors import ProxyUnreadable
 
 PROBE = ("208.80.154.224", 443)
@@ -83,7 +83,7 @@ def test_a_dump_of_the_dynamic_listeners_alone_knows_no_envoy_clusters() -> None
     kind = {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump.DynamicListener"}
     config = parse_config(json.dumps({"configs": [kind | item for item in whole["dynamic_listeners"]]}))
     assert config.envoy_clusters is None
-    assert walk(config, *PROBE) == walk(parse_config(SEED), *PROBE)
+    assert walk_config(config, *PROBE) == walk_config(parse_config(SEED), *PROBE)
 
 
 def test_a_dump_of_the_dynamic_envoy_clusters_alone_knows_no_way() -> None:
@@ -95,7 +95,7 @@ def test_a_dump_of_the_dynamic_envoy_clusters_alone_knows_no_way() -> None:
         "ORIGINAL_DST",
         [("wikipedia.org", "default")],
     )
-    assert walk(config, *PROBE).unknown == "the sidecar's listeners were not read"
+    assert walk_config(config, *PROBE).unknown == "the sidecar's listeners were not read"
 
 
 def test_only_what_is_in_force_is_read() -> None:
@@ -118,7 +118,7 @@ def test_a_warming_listener_is_not_in_force() -> None:
     for item in listeners:
         if item.get("name") == "0.0.0.0_443":
             item["warming_state"] = item.pop("active_state")
-    assert walk(parse_config(json.dumps(dump)), *PROBE).envoy_cluster == "BlackHoleCluster"
+    assert walk_config(parse_config(json.dumps(dump)), *PROBE).envoy_cluster == "BlackHoleCluster"
 
 
 def test_what_envoy_refused_is_kept_by_listener_name() -> None:
@@ -150,7 +150,7 @@ def test_istios_own_observers_before_the_tcp_proxy_do_no_harm() -> None:
     text = altered(lambda listener, _: chain_of_the_probe(listener).update(
         filters=[EXCHANGE, STATS, *chain_of_the_probe(listener)["filters"]]
     ))  # fmt: skip
-    assert walk(parse_config(text), *PROBE).envoy_cluster == "outbound|443||wikipedia.org"
+    assert walk_config(parse_config(text), *PROBE).envoy_cluster == "outbound|443||wikipedia.org"
 
 
 def tcp_proxy(listener: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def tcp_proxy(listener: dict[str, Any]) -> dict[str, Any]:
 def test_what_is_not_understood_makes_the_way_unknown(
     change: Callable[[dict[str, Any], dict[str, Any]], None], says: str
 ) -> None:
-    way = walk(parse_config(altered(change)), *PROBE)
+    way = walk_config(parse_config(altered(change)), *PROBE)
     assert way.envoy_cluster is None
     assert says in way.unknown
 
@@ -199,10 +199,10 @@ def test_what_is_not_understood_makes_the_way_unknown(
 )
 def test_a_further_criterion_on_the_longest_block_makes_the_way_unknown(criterion: dict[str, Any]) -> None:
     config = parse_config(altered(lambda listener, _: chain_of_the_probe(listener)["filter_chain_match"].update(criterion)))
-    way = walk(config, *PROBE)
+    way = walk_config(config, *PROBE)
     assert way.envoy_cluster is None
     assert next(iter(criterion)) in way.unknown
-    assert walk(config, "91.198.174.200", 443).envoy_cluster == "outbound|443||wikipedia.org", "and no other block's"
+    assert walk_config(config, "91.198.174.200", 443).envoy_cluster == "outbound|443||wikipedia.org", "and no other block's"
 
 
 def test_a_dump_of_thousands_of_filter_chains_is_read() -> None:
@@ -213,8 +213,8 @@ def test_a_dump_of_thousands_of_filter_chains_is_read() -> None:
             listener["filter_chains"].append({**model, "filter_chain_match": {"prefix_ranges": [block]}})
 
     config = parse_config(altered(grow))
-    assert walk(config, "10.11.183.9", 443).prefix == "10.11.183.0/24"
-    assert walk(config, *PROBE).prefix == "208.80.154.224/27"
+    assert walk_config(config, "10.11.183.9", 443).prefix == "10.11.183.0/24"
+    assert walk_config(config, *PROBE).prefix == "208.80.154.224/27"
 
 
 # Versions

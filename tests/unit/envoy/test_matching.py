@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.walk import walk
+from egressctl.envoy.walk import walk_config
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 from sidecars import BOTH, HTTP_INSPECTOR, TLS_INSPECTOR, chain, dump, host, http_chain, sidecar, weighted_chain
@@ -36,13 +36,13 @@ def on_443(
 
 
 def led(config: ProxyConfig, speech: Speech, ip: str = IP) -> str | None:
-    way = walk(config, ip, 443, speech)
+    way = walk_config(config, ip, 443, speech)
     assert not way.unknown, way.unknown
     return way.envoy_cluster
 
 
 def unsure(config: ProxyConfig, speech: Speech) -> str:
-    way = walk(config, IP, 443, speech)
+    way = walk_config(config, IP, 443, speech)
     assert (way.envoy_cluster, way.choices, way.direct_status) == (None, (), 0)
     return way.unknown
 
@@ -75,7 +75,7 @@ def test_server_names_are_tried_exactly_then_by_the_longest_wildcard_then_not_at
 
 def test_the_server_name_that_matched_is_told() -> None:
     config = on_443(chain("a", server_names=["*.wikipedia.org"]), chain("b", server_names=["b.example"]), chain("c"))
-    names = [walk(config, IP, 443, tls(name)).server_name for name in ("www.wikipedia.org", "b.example", "c.example")]
+    names = [walk_config(config, IP, 443, tls(name)).server_name for name in ("www.wikipedia.org", "b.example", "c.example")]
     assert names == ["*.wikipedia.org", "b.example", ""]
 
 
@@ -206,14 +206,14 @@ def test_a_filter_chain_of_no_block_beside_one_of_every_address_is_not_decided()
 
 
 def test_weights_are_choices_unless_all_is_on_one() -> None:
-    way = walk(on_443(weighted_chain(a=50, b=50, c=0)), IP, 443, tls())
+    way = walk_config(on_443(weighted_chain(a=50, b=50, c=0)), IP, 443, tls())
     assert (way.envoy_cluster, way.choices, way.unknown) == (None, ("a", "b"), "")
-    assert walk(on_443(weighted_chain(a=100, b=0)), IP, 443, tls()) == Walk("0.0.0.0_443", "", "a")
+    assert walk_config(on_443(weighted_chain(a=100, b=0)), IP, 443, tls()) == Walk("0.0.0.0_443", "", "a")
 
 
 def test_tls_on_a_filter_chain_that_speaks_http_is_a_bad_request() -> None:
     config = on_443(http_chain(host("any", domains=["*"])), filters=[])
-    way = walk(config, IP, 443, tls())
+    way = walk_config(config, IP, 443, tls())
     assert (way.envoy_cluster, way.direct_status, way.unknown) == (None, 400, "")
     assert "what the client says is not known" in unsure(config, SILENT)
 
@@ -291,6 +291,6 @@ def test_the_walk_is_that_of_the_model(
     if speech == SILENT:
         return
     expected = model(matches, ip, speech, sees_tls=sees_tls, sees_http=sees_http)
-    way = walk(config, ip, 443, speech)
+    way = walk_config(config, ip, 443, speech)
     assert (way.envoy_cluster or "alike") == expected
     assert bool(way.unknown) == (expected == "alike")

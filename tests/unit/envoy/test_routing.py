@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config, parse_routes
-from egressctl.envoy.walk import route_names, walk
+from egressctl.envoy.walk import route_names, walk_config
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import Probe, Speech
 from sidecars import ABORT, FAULT, HTTP_INSPECTOR, ROUTER, chain, host, http_chain, route, sidecar
@@ -33,7 +33,7 @@ def on_80(*hosts: dict[str, Any], **manager: Any) -> ProxyConfig:
 
 
 def taken(config: ProxyConfig, speech: Speech = ASKED) -> Walk:
-    return walk(config, IP, 80, speech)
+    return walk_config(config, IP, 80, speech)
 
 
 def led(config: ProxyConfig, speech: Speech = ASKED) -> str | None:

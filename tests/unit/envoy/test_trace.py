@@ -10,8 +10,8 @@ import pytest
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.trace import Station, Trace, trace
-from egressctl.envoy.walk import walk
+from egressctl.envoy.trace import Trace, TraceStep, trace
+from egressctl.envoy.walk import walk_config
 from egressctl.model.probe import SILENT, Probe, Speech
 from sidecars import BOTH, HTTP_INSPECTOR, chain, host, http_chain, route, sidecar
 
@@ -28,7 +28,7 @@ def told(case: str) -> Trace:
     return trace(*asked(case))
 
 
-def station(found: Trace, kind: str) -> Station:
+def station(found: Trace, kind: str) -> TraceStep:
     (only,) = [each for each in found.stations if each.kind == kind]
     return only
 
@@ -36,7 +36,7 @@ def station(found: Trace, kind: str) -> Station:
 @pytest.mark.parametrize("case", DUMPED)
 def test_the_walk_is_the_traces_end(case: str) -> None:
     found = told(case)
-    assert found.walk == walk(*asked(case))
+    assert found.walk == walk_config(*asked(case))
     named = tuple(each.what for each in found.stations if each.kind == "envoy-cluster")
     assert named == (found.walk.choices or ((found.walk.envoy_cluster,) if found.walk.envoy_cluster else ()))
     assert [each.kind for each in found.stations][:2] == ["listener", "filter-chain"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.walk import outbound_policy, walk
+from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import Probe
 from sidecars import chain, sidecar
@@ -32,7 +32,7 @@ def config_of(case: str) -> ProxyConfig:
 
 def way_of(case: str) -> Walk:
     ip, _, port = recordings.load(case).truth["remote"].rpartition(":")
-    return walk(config_of(case), ip, int(port), Probe("p", recordings.load(case).truth["probe"]).speech)
+    return walk_config(config_of(case), ip, int(port), Probe("p", recordings.load(case).truth["probe"]).speech)
 
 
 ELSEWHERE = NO_SUCH_ENVOY_CLUSTER.keys() | BY_CHANCE.keys() | ANSWERED_BY_THE_SIDECAR.keys() | NOT_CAPTURED.keys()
@@ -109,13 +109,13 @@ def test_a_virtualservice_on_the_way_is_named(case: str) -> None:
 
 
 def test_the_sidecars_own_port_leads_into_the_black_hole() -> None:
-    way = walk(config_of("seed-allow-any"), "208.80.154.224", 15001)
+    way = walk_config(config_of("seed-allow-any"), "208.80.154.224", 15001)
     assert (way.filter_chain, way.envoy_cluster) == ("virtualOutbound-blackhole", "BlackHoleCluster")
 
 
 @pytest.mark.parametrize("port", [15006, 15021, 15090])
 def test_the_sidecars_other_listeners_are_not_understood(port: int) -> None:
-    way = walk(config_of("seed-allow-any"), "208.80.154.224", port)
+    way = walk_config(config_of("seed-allow-any"), "208.80.154.224", port)
     assert way.envoy_cluster is None
     assert "sidecar's own" in way.unknown
 
@@ -125,59 +125,63 @@ def test_nor_are_they_where_the_dump_does_not_show_them(port: int) -> None:
     config = config_of("seed-allow-any")
     assert config.listeners
     dynamic = replace(config, listeners=tuple(each for each in config.listeners if str(port) not in each.name))
-    assert "sidecar's own" in walk(dynamic, "208.80.154.224", port).unknown
+    assert "sidecar's own" in walk_config(dynamic, "208.80.154.224", port).unknown
 
 
 def test_an_ipv6_address_does_not_reach_the_listener_of_an_ipv4_pod() -> None:
     config = config_of("ipv6")
-    assert walk(config, "2620:0:860::1", 443).envoy_cluster == "BlackHoleCluster"
-    assert walk(config, "2620:0:861:ed1a::1", 443).prefix == "2620:0:861:ed1a::1"
-    assert walk(config, "2620:0:861:ED1A:0:0:0:1", 443).envoy_cluster == "outbound|443||wikipedia.org"
+    assert walk_config(config, "2620:0:860::1", 443).envoy_cluster == "BlackHoleCluster"
+    assert walk_config(config, "2620:0:861:ed1a::1", 443).prefix == "2620:0:861:ed1a::1"
+    assert walk_config(config, "2620:0:861:ED1A:0:0:0:1", 443).envoy_cluster == "outbound|443||wikipedia.org"
 
 
 def test_an_ipv4_address_written_as_ipv6_is_the_ipv4_address() -> None:
-    assert walk(config_of("seed"), "::ffff:208.80.154.224", 443) == way_of("seed")
+    assert walk_config(config_of("seed"), "::ffff:208.80.154.224", 443) == way_of("seed")
 
 
 @pytest.mark.parametrize("ip", ["", "www.wikipedia.org", "208.80.154.224/27"])
 def test_what_is_no_address_leads_nowhere_known(ip: str) -> None:
-    assert walk(config_of("seed"), ip, 443).unknown == f"{ip!r} is no IP address"
+    assert walk_config(config_of("seed"), ip, 443).unknown == f"{ip!r} is no IP address"
 
 
 def test_no_filter_chain_at_all_closes_the_connection() -> None:
-    assert walk(sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24")]}), "198.51.100.1", 443) == Walk("0.0.0.0_443", "", None)
+    assert walk_config(sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24")]}), "198.51.100.1", 443) == Walk(
+        "0.0.0.0_443", "", None
+    )
 
 
 def test_the_destination_port_comes_first_and_there_is_no_way_back() -> None:
     config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24", port=443), chain("b")]}, chain("default"))
-    assert walk(config, "192.0.2.1", 443).envoy_cluster == "a"
-    assert walk(config, "198.51.100.1", 443).envoy_cluster == "default", "and not b, whose any port comes too late"
+    assert walk_config(config, "192.0.2.1", 443).envoy_cluster == "a"
+    assert walk_config(config, "198.51.100.1", 443).envoy_cluster == "default", "and not b, whose any port comes too late"
 
 
 def test_the_longest_block_rules_out_shorter_ones_even_where_it_asks_for_more() -> None:
     config = sidecar({"0.0.0.0_443": [chain("a", "192.0.2.0/24"), chain("b", "192.0.2.0/28", source_type="EXTERNAL")]})
-    assert walk(config, "192.0.2.1", 443).unknown == "the filter chain depends on source_type as well"
-    assert walk(config, "192.0.2.99", 443).envoy_cluster == "a"
+    assert walk_config(config, "192.0.2.1", 443).unknown == "the filter chain depends on source_type as well"
+    assert walk_config(config, "192.0.2.99", 443).envoy_cluster == "a"
 
 
 def test_filter_chains_that_match_alike_are_not_decided() -> None:
     config = sidecar({"0.0.0.0_443": [chain("a"), chain("b", "0.0.0.0/0")]})
-    assert "match alike" in walk(config, "192.0.2.1", 443).unknown
+    assert "match alike" in walk_config(config, "192.0.2.1", 443).unknown
 
 
 def test_listeners_of_one_address_are_not_decided() -> None:
     config = sidecar({"192.0.2.1_443": [chain("a")], "::ffff:192.0.2.1_443": [chain("b")]})
-    assert "several listeners" in walk(config, "192.0.2.1", 443).unknown
+    assert "several listeners" in walk_config(config, "192.0.2.1", 443).unknown
 
 
 def test_a_listener_of_every_ipv6_address_takes_ipv4_only_where_it_says_so() -> None:
-    assert walk(sidecar({"::_443": [chain("a")]}), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
-    assert walk(sidecar({"::_443": [chain("a")]}, ipv4_compat=True), "192.0.2.1", 443).envoy_cluster == "a"
-    assert walk(sidecar({"::_443": [chain("a")]}), "2001:db8::1", 443).envoy_cluster == "a"
+    assert walk_config(sidecar({"::_443": [chain("a")]}), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
+    assert walk_config(sidecar({"::_443": [chain("a")]}, ipv4_compat=True), "192.0.2.1", 443).envoy_cluster == "a"
+    assert walk_config(sidecar({"::_443": [chain("a")]}), "2001:db8::1", 443).envoy_cluster == "a"
 
 
 def test_a_listener_for_udp_takes_no_connection() -> None:
-    assert walk(sidecar({"0.0.0.0_443": [chain("a")]}, protocol="UDP"), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
+    assert (
+        walk_config(sidecar({"0.0.0.0_443": [chain("a")]}, protocol="UDP"), "192.0.2.1", 443).envoy_cluster == "BlackHoleCluster"
+    )
 
 
 def blocks(version: int) -> st.SearchStrategy[str]:
@@ -195,6 +199,6 @@ def test_the_longest_block_around_the_address_decides(data: st.DataObject, versi
 
     around = [text for text in listed if ip_address(address) in ip_network(text, strict=False)]
     longest = max(around, key=lambda text: int(text.partition("/")[2]), default="default")
-    way = walk(config, address, 443)
+    way = walk_config(config, address, 443)
     assert (way.envoy_cluster, way.unknown) == (longest, "")
     assert way.prefix == ("" if longest == "default" else str(ip_network(longest, strict=False)))

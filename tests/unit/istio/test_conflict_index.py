@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.istio.conflict_index import ByHost, Neighbours
-from egressctl.istio.conflicts import clashes
+from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
+from egressctl.istio.conflicts import find_conflicts
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
 HOSTS = ["a.org", "A.org", "b.a.org", "c.b.a.org", "z.net", "*.a.org", "*.b.a.org", "*.org", "*rg", "*a.org"]
@@ -37,10 +37,10 @@ ENTRIES = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(st.lists(ENTRIES, min_size=2, max_size=8))
 def test_looking_at_neighbours_alone_finds_what_looking_at_all_finds(entries: list[ServiceEntry]) -> None:
-    neighbours = Neighbours(entries)
+    neighbours = ConflictIndex(entries)
     for entry in entries:
-        found = neighbours.compared(entry, entry.namespace, 1000)
-        assert set(found.clashes) == set(clashes(entry, entries, entry.namespace))
+        found = neighbours.conflicts_of(entry, entry.namespace, 1000)
+        assert set(found.conflicts) == set(find_conflicts(entry, entries, entry.namespace))
         assert found.more == 0
 
 
@@ -58,18 +58,18 @@ ENTRY = ServiceEntry(
 
 def test_of_very_many_some_are_compared_and_the_others_counted() -> None:
     others = [replace(ENTRY, name=f"other-{n}", hosts=(f"{n}.example",)) for n in range(20)]
-    found = Neighbours([ENTRY, *others]).compared(ENTRY, "shop", 3)
-    assert ([each.rule for each in found.clashes], found.more) == (["same-block"] * 3, 17)
+    found = ConflictIndex([ENTRY, *others]).conflicts_of(ENTRY, "shop", 3)
+    assert ([each.rule for each in found.conflicts], found.more) == (["same-block"] * 3, 17)
 
 
 def test_of_those_that_no_pod_sees_beside_it_none_is_counted() -> None:
     others = [replace(ENTRY, name=f"other-{n}", namespace=f"team-{n}") for n in range(20)]
-    assert Neighbours([ENTRY, *others]).compared(ENTRY, "shop", 3) == ((), 0)
+    assert ConflictIndex([ENTRY, *others]).conflicts_of(ENTRY, "shop", 3) == ((), 0)
 
 
 def test_an_entry_that_is_not_filed_itself_is_compared_as_well() -> None:
     other = replace(ENTRY, name="other")
-    assert [each.about.name for each in Neighbours([other]).compared(ENTRY, "shop", 3).clashes] == ["other", "other"]
+    assert [each.about.name for each in ConflictIndex([other]).conflicts_of(ENTRY, "shop", 3).conflicts] == ["other", "other"]
 
 
 def named(*hosts: str) -> Manifest:
@@ -78,5 +78,5 @@ def named(*hosts: str) -> Manifest:
 
 def test_manifests_are_found_by_the_hosts_that_they_name() -> None:
     filed = [named("a.example"), named("*.example"), named("*"), named("b.example"), named("A.EXAMPLE", "x"), named("*ple")]
-    found = ByHost(filed, lambda each: each["hosts"]).of(ENTRY)
+    found = ManifestsByHost(filed, lambda each: each["hosts"]).of(ENTRY)
     assert found == [filed[0], filed[1], filed[2], filed[4], filed[5]]

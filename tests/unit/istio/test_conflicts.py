@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.istio.conflict import Clash
-from egressctl.istio.conflicts import Rival, clashes, rivals
+from egressctl.istio.conflict import EntryConflict
+from egressctl.istio.conflicts import ConflictingEntry, conflicting_entries, find_conflicts
 from egressctl.lint.rules import RULES
-from egressctl.manifests.formats import covers
+from egressctl.manifests.formats import covers_host
 from egressctl.model.entry import Port, ServiceEntry
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
@@ -41,13 +41,13 @@ def other(**changes: object) -> ServiceEntry:
     return an_entry(**{"name": "other-ext", "hosts": ("other.example",), **changes})  # type: ignore[arg-type]
 
 
-def only(found: tuple[Clash, ...]) -> Clash:
+def only(found: tuple[EntryConflict, ...]) -> EntryConflict:
     (clash,) = found
     return clash
 
 
-def compare(mine: ServiceEntry, theirs: ServiceEntry, namespace: str = "default") -> Clash:
-    return only(clashes(mine, [theirs], namespace))
+def compare(mine: ServiceEntry, theirs: ServiceEntry, namespace: str = "default") -> EntryConflict:
+    return only(find_conflicts(mine, [theirs], namespace))
 
 
 # Who wins, as measured
@@ -185,13 +185,13 @@ def test_an_entry_without_addresses_takes_the_rest_of_the_port() -> None:
 
 def test_the_blocks_of_an_entry_that_catches_the_whole_port_count_as_well() -> None:
     wide = other(addresses=("0.0.0.0/0", "208.80.154.230"), created=OLDER)
-    found = {each.rule: each for each in clashes(ENTRY, [wide], "default")}
+    found = {each.rule: each for each in find_conflicts(ENTRY, [wide], "default")}
     assert found["overlapping-blocks"].winner == "default/other-ext"
     assert found["whole-port"].winner == "default/wikipedia-ext"
     # What both list is nobody's beside the whole port.
-    [same] = clashes(an_entry(addresses=("208.80.154.230",)), [wide], "default")
+    [same] = find_conflicts(an_entry(addresses=("208.80.154.230",)), [wide], "default")
     assert (same.rule, same.winner) == ("same-block", "default/other-ext")
-    [both] = clashes(an_entry(addresses=("0.0.0.0/0", "192.0.2.1")), [other(addresses=(), created=OLDER)], "default")
+    [both] = find_conflicts(an_entry(addresses=("0.0.0.0/0", "192.0.2.1")), [other(addresses=(), created=OLDER)], "default")
     assert both.outcome.endswith("the older; default/wikipedia-ext keeps the addresses that it lists besides")
     assert both.winner == "default/wikipedia-ext"
 
@@ -222,7 +222,9 @@ def test_a_longer_plain_address_takes_every_name() -> None:
 
 
 def test_tls_on_every_address_is_behind_blocks_too() -> None:
-    found = {each.rule: each.winner for each in clashes(an_entry(ports=(TLS,), addresses=("0.0.0.0/0",)), [other()], "default")}
+    found = {
+        each.rule: each.winner for each in find_conflicts(an_entry(ports=(TLS,), addresses=("0.0.0.0/0",)), [other()], "default")
+    }
     assert found == {"tls-behind-block": "default/other-ext"}
 
 
@@ -235,7 +237,7 @@ def test_a_tls_entry_with_the_same_block_takes_its_names_from_the_tcp_entry() ->
 
 
 def test_two_tls_entries_share_a_block_in_peace() -> None:
-    assert clashes(an_entry(ports=(TLS,)), [other(ports=(TLS,))], "default") == ()
+    assert find_conflicts(an_entry(ports=(TLS,)), [other(ports=(TLS,))], "default") == ()
 
 
 def test_a_tls_entry_without_addresses_loses_to_a_block() -> None:
@@ -270,7 +272,7 @@ def test_of_two_server_names_the_one_that_says_more_wins() -> None:
 @pytest.mark.parametrize("theirs", [TCP, TLS])
 def test_a_port_that_one_declares_http_and_another_not(theirs: Port) -> None:
     mine = an_entry(addresses=(), ports=(HTTP,))
-    found = [each for each in clashes(mine, [other(ports=(theirs,))], "default") if each.rule == "protocol-conflict"]
+    found = [each for each in find_conflicts(mine, [other(ports=(theirs,))], "default") if each.rule == "protocol-conflict"]
     assert [each.reason for each in found] == [f"it declares port 443 as {theirs.protocol}, and default/wikipedia-ext as HTTP"]
 
 
@@ -283,17 +285,17 @@ def test_http_loses_its_hosts_within_the_addresses_of_another_protocol() -> None
 
 def test_http_has_no_route_to_a_host_that_a_later_entry_declares_otherwise() -> None:
     later = other(hosts=(HOST,), addresses=("192.0.2.0/24",), created=YOUNGER)
-    found = {each.rule: each for each in clashes(an_entry(addresses=(), ports=(HTTP,)), [later], "default")}
+    found = {each.rule: each for each in find_conflicts(an_entry(addresses=(), ports=(HTTP,)), [later], "default")}
     assert found["protocol-conflict"].winner == "default/other-ext"
     assert f"with it HTTP has no route to {HOST} on the port" in found["protocol-conflict"].outcome
 
 
 def test_http_entries_do_not_compete_for_addresses() -> None:
-    assert clashes(an_entry(ports=(HTTP,)), [other(ports=(HTTP,))], "default") == ()
+    assert find_conflicts(an_entry(ports=(HTTP,)), [other(ports=(HTTP,))], "default") == ()
 
 
 def test_protocols_do_not_conflict_where_addresses_do_not_meet() -> None:
-    assert clashes(an_entry(ports=(HTTP,)), [other(addresses=("192.0.2.0/24",))], "default") == ()
+    assert find_conflicts(an_entry(ports=(HTTP,)), [other(addresses=("192.0.2.0/24",))], "default") == ()
 
 
 # Rivals: what `run` refuses
@@ -319,7 +321,7 @@ def test_protocols_do_not_conflict_where_addresses_do_not_meet() -> None:
     ],
 )
 def test_a_rival_is_named_with_why(other: ServiceEntry, reason: str) -> None:
-    assert rivals(ENTRY, [ENTRY, other]) == (Rival(other, reason),)
+    assert conflicting_entries(ENTRY, [ENTRY, other]) == (ConflictingEntry(other, reason),)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +338,7 @@ def test_a_rival_is_named_with_why(other: ServiceEntry, reason: str) -> None:
     ],
 )
 def test_what_does_not_compete_is_no_rival(other: ServiceEntry) -> None:
-    assert rivals(ENTRY, [other]) == ()
+    assert conflicting_entries(ENTRY, [other]) == ()
 
 
 @pytest.mark.parametrize(
@@ -351,19 +353,19 @@ def test_what_does_not_compete_is_no_rival(other: ServiceEntry) -> None:
     ],
 )
 def test_entries_that_no_namespace_sees_both_of_are_no_rivals(mine: tuple[str, ...], theirs: tuple[str, ...], meet: bool) -> None:
-    found = rivals(an_entry(export_to=mine), [an_entry(namespace="other", export_to=theirs)])
+    found = conflicting_entries(an_entry(export_to=mine), [an_entry(namespace="other", export_to=theirs)])
     assert bool(found) is meet
 
 
 def test_an_entry_that_catches_every_address_has_rivals_in_those_that_list_some() -> None:
-    (found,) = rivals(an_entry(addresses=()), [an_entry("b", hosts=("b.example",))])
+    (found,) = conflicting_entries(an_entry(addresses=()), [an_entry("b", hosts=("b.example",))])
     assert found.reason == "it lists addresses on port 443, of which default/wikipedia-ext catches every one"
 
 
 def test_a_tls_entry_elsewhere_is_told_of_and_does_not_keep_a_test_from_running() -> None:
     theirs = other(addresses=(), ports=(TLS,))
-    assert clashes(ENTRY, [theirs], "default")
-    assert rivals(ENTRY, [theirs]) == ()
+    assert find_conflicts(ENTRY, [theirs], "default")
+    assert conflicting_entries(ENTRY, [theirs]) == ()
 
 
 # Wildcards
@@ -387,7 +389,7 @@ def test_a_tls_entry_elsewhere_is_told_of_and_does_not_keep_a_test_from_running(
     ],
 )
 def test_which_names_a_wildcard_covers(wide: str, host: str, expected: bool) -> None:
-    assert covers(wide, host) is expected
+    assert covers_host(wide, host) is expected
 
 
 # Whatever the entries
@@ -418,10 +420,10 @@ ENTRIES = st.builds(
 def test_a_clash_names_a_rule_and_another_entry_and_both_sides_see_it(
     entry: ServiceEntry, others: list[ServiceEntry], namespace: str
 ) -> None:
-    for clash in clashes(entry, others, namespace):
+    for clash in find_conflicts(entry, others, namespace):
         assert clash.rule in RULES
         assert clash.reason.startswith("it ")
         assert (clash.about.namespace, clash.about.name) != (entry.namespace, entry.name)
     for each in others:
-        mine = {clash.rule for clash in clashes(entry, [each], namespace)}
-        assert {clash.rule for clash in clashes(each, [entry], namespace)} == mine
+        mine = {clash.rule for clash in find_conflicts(entry, [each], namespace)}
+        assert {clash.rule for clash in find_conflicts(each, [entry], namespace)} == mine

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio import interference
-from egressctl.lint.checks.entry import not_exported, own
+from egressctl.lint.checks.entry import check_export_and_ports, check_export_to
 from egressctl.lint.rules import RULES
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
@@ -47,7 +47,7 @@ def an_object(kind: str, spec: Any, namespace: str = "default", name: str = "it"
     ],
 )
 def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
-    assert [each.rule for each in own(entry)] == rules
+    assert [each.rule for each in check_export_and_ports(entry)] == rules
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
 )
 def test_export_to(exports: tuple[str, ...], namespace: str, rules: list[str]) -> None:
     entry = replace(ENTRY, export_to=exports)
-    found = list(not_exported(entry, namespace, {"default": {}, "other": {}}, all_known=True))
+    found = list(check_export_to(entry, namespace, {"default": {}, "other": {}}, all_known=True))
     assert [each.rule for each in found] == rules
 
 
 def test_a_namespace_is_not_called_absent_where_they_could_not_be_listed() -> None:
     entry = replace(ENTRY, export_to=("default", "shop"))
-    assert list(not_exported(entry, "default", {}, all_known=False)) == []
+    assert list(check_export_to(entry, "default", {}, all_known=False)) == []
 
 
 # Sidecars
@@ -81,7 +81,7 @@ def a_sidecar(*hosts: str, namespace: str = "default", **spec: Any) -> Manifest:
 
 
 def sidecars(*found: Manifest, entry: ServiceEntry = ENTRY, namespace: str = "default") -> list[str]:
-    return [each.rule for each in interference.hidden(entry, found, namespace, "istio-system")]
+    return [each.rule for each in interference.find_hiding_sidecars(entry, found, namespace, "istio-system")]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_namespaces_own_sidecar_goes_before_the_meshs() -> None:
 
 def test_a_sidecar_with_a_selector_is_for_the_pods_that_it_selects() -> None:
     selecting = a_sidecar("istio-system/*", workloadSelector={"labels": {"app": "sleep"}})
-    (found,) = interference.hidden(ENTRY, [selecting, a_sidecar("*/*")], "default", "istio-system")
+    (found,) = interference.find_hiding_sidecars(ENTRY, [selecting, a_sidecar("*/*")], "default", "istio-system")
     assert "the pods that it selects" in found.reason
     elsewhere = a_sidecar("istio-system/*", namespace="istio-system", workloadSelector={"labels": {"app": "sleep"}})
     assert sidecars(elsewhere) == []
@@ -145,7 +145,7 @@ def a_route(host: str, kind: str = "tcp", **spec: Any) -> Manifest:
 
 
 def reroutes(found: Manifest, entry: ServiceEntry = ENTRY, namespace: str = "default") -> list[str]:
-    return [each.reason for each in interference.rerouted(entry, [found], namespace)]
+    return [each.reason for each in interference.find_rerouting_virtual_services(entry, [found], namespace)]
 
 
 def test_a_virtualservice_that_sends_the_host_elsewhere() -> None:
@@ -172,7 +172,7 @@ def test_which_routes_concern_which_ports() -> None:
 
 def wraps(policy: Any, entry: ServiceEntry = ENTRY, host: str = "wikipedia.org") -> bool:
     rule = an_object("DestinationRule", {"host": host, "trafficPolicy": policy})
-    return bool(list(interference.wrapped(entry, [rule], "default")))
+    return bool(list(interference.find_wrapping_destination_rules(entry, [rule], "default")))
 
 
 def test_a_destinationrule_that_wraps_in_tls() -> None:
@@ -199,7 +199,7 @@ def test_tls_origination_on_an_http_port_is_meant() -> None:
 
 def inside(port: int = 443, entry: ServiceEntry = ENTRY, **spec: Any) -> list[str]:
     service = an_object("Service", {"ports": [{"port": port}], **spec}, "shop", "db")
-    return [each.outcome for each in interference.services_inside(entry, [service])]
+    return [each.outcome for each in interference.find_services_inside_blocks(entry, [service])]
 
 
 def test_a_service_inside_a_block() -> None:
@@ -239,9 +239,9 @@ ODD = st.recursive(
 @given(st.builds(an_object, st.just("Odd"), ODD))
 def test_what_is_not_understood_is_passed_over(manifest: Manifest) -> None:
     found = [
-        *interference.hidden(ENTRY, [manifest], "default", "istio-system"),
-        *interference.rerouted(ENTRY, [manifest], "default"),
-        *interference.wrapped(ENTRY, [manifest], "default"),
-        *interference.services_inside(ENTRY, [manifest]),
+        *interference.find_hiding_sidecars(ENTRY, [manifest], "default", "istio-system"),
+        *interference.find_rerouting_virtual_services(ENTRY, [manifest], "default"),
+        *interference.find_wrapping_destination_rules(ENTRY, [manifest], "default"),
+        *interference.find_services_inside_blocks(ENTRY, [manifest]),
     ]
     assert {each.rule for each in found} <= RULES.keys()

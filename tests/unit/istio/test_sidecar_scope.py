@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.istio.sidecar_scope import Sight, egress_hosts, governing, sight
+from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
 ENTRY = ServiceEntry("wikipedia-ext", "default", ("wikipedia.org",), (), (Port(443, "TCP", "tcp"),), "NONE", "MESH_EXTERNAL", ())
@@ -47,46 +47,46 @@ SELECTING = sidecar("selecting", labels={"app": "sleep"})
     ],
 )
 def test_the_nearest_sidecar_resource_holds(there: list[Manifest], holds: str | None) -> None:
-    assert name(governing(there, "default", {"app": "sleep", "pod": "x"}, "istio-system")) == holds
+    assert name(sidecar_for_pod(there, "default", {"app": "sleep", "pod": "x"}, "istio-system")) == holds
 
 
 @pytest.mark.parametrize(
     ("hosts", "left"),
     [
-        ((), Sight.WHOLE),  # without egress it imports everything
-        (("*/*",), Sight.WHOLE),
-        (("./*",), Sight.WHOLE),
-        (("default/*",), Sight.WHOLE),
-        (("*/wikipedia.org",), Sight.WHOLE),
-        (("./*.org",), Sight.WHOLE),
-        (("./wikipedia.org",), Sight.ONE_BLOCK),
-        (("default/wikipedia.org",), Sight.ONE_BLOCK),
-        (("./wikipedia.org", "*/*.org"), Sight.WHOLE),
-        (("./Wikipedia.org",), Sight.ONE_BLOCK),
-        (("wikipedia.org",), Sight.WHOLE),  # istiod's webhook refuses it: not understood
-        (("istio-system/*",), Sight.NOTHING),
-        (("~/*",), Sight.NOTHING),
-        (("./other.example",), Sight.NOTHING),
-        (("./*.wikipedia.org",), Sight.NOTHING),
-        (("other/*",), Sight.NOTHING),
+        ((), ImportScope.WHOLE),  # without egress it imports everything
+        (("*/*",), ImportScope.WHOLE),
+        (("./*",), ImportScope.WHOLE),
+        (("default/*",), ImportScope.WHOLE),
+        (("*/wikipedia.org",), ImportScope.WHOLE),
+        (("./*.org",), ImportScope.WHOLE),
+        (("./wikipedia.org",), ImportScope.ONE_BLOCK),
+        (("default/wikipedia.org",), ImportScope.ONE_BLOCK),
+        (("./wikipedia.org", "*/*.org"), ImportScope.WHOLE),
+        (("./Wikipedia.org",), ImportScope.ONE_BLOCK),
+        (("wikipedia.org",), ImportScope.WHOLE),  # istiod's webhook refuses it: not understood
+        (("istio-system/*",), ImportScope.NOTHING),
+        (("~/*",), ImportScope.NOTHING),
+        (("./other.example",), ImportScope.NOTHING),
+        (("./*.wikipedia.org",), ImportScope.NOTHING),
+        (("other/*",), ImportScope.NOTHING),
     ],
 )
-def test_what_it_imports_of_an_entry(hosts: tuple[str, ...], left: Sight) -> None:
-    assert sight(sidecar("any", *hosts), ENTRY, 443, "default") is left
+def test_what_it_imports_of_an_entry(hosts: tuple[str, ...], left: ImportScope) -> None:
+    assert import_scope(sidecar("any", *hosts), ENTRY, 443, "default") is left
     assert egress_hosts(sidecar("any", *hosts)) == hosts
 
 
 def test_the_dot_is_the_pods_namespace_even_in_the_meshs_own_sidecar() -> None:
     of_the_mesh = sidecar("whole-mesh", "./*", namespace="istio-system")
-    assert sight(of_the_mesh, ENTRY, 443, "default") is Sight.WHOLE
-    assert sight(of_the_mesh, ENTRY, 443, "other") is Sight.NOTHING
+    assert import_scope(of_the_mesh, ENTRY, 443, "default") is ImportScope.WHOLE
+    assert import_scope(of_the_mesh, ENTRY, 443, "other") is ImportScope.NOTHING
 
 
 def test_an_egress_listener_of_a_port_imports_for_that_port_only() -> None:
     spec = {"egress": [{"port": {"number": 443}, "hosts": ["./*"]}, {"hosts": ["istio-system/*"]}]}
     ported: Manifest = {"metadata": {"name": "ported", "namespace": "default"}, "spec": spec}
-    assert sight(ported, ENTRY, 443, "default") is Sight.WHOLE
-    assert sight(ported, ENTRY, 8443, "default") is Sight.NOTHING
+    assert import_scope(ported, ENTRY, 443, "default") is ImportScope.WHOLE
+    assert import_scope(ported, ENTRY, 8443, "default") is ImportScope.NOTHING
 
 
 ANYTHING = st.recursive(
@@ -99,6 +99,6 @@ ANYTHING = st.recursive(
 @given(ANYTHING)
 def test_a_sidecar_resource_of_any_shape_raises_nothing(spec: Any) -> None:
     odd: Manifest = {"metadata": {"name": "odd", "namespace": "default"}, "spec": spec}
-    assert governing([odd], "default", {}, "istio-system") in (odd, None)
-    assert sight(odd, ENTRY, 443, "default") in Sight
+    assert sidecar_for_pod([odd], "default", {}, "istio-system") in (odd, None)
+    assert import_scope(odd, ENTRY, 443, "default") in ImportScope
     assert isinstance(egress_hosts(odd), tuple)

@@ -9,7 +9,7 @@ import pytest
 
 from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube import config
-from egressctl.kube.kubeconfig import ConnectOptions, document, impersonation, merge, resolve
+from egressctl.kube.kubeconfig import ConnectOptions, impersonation, merge_kubeconfigs, read_kubeconfig, resolve_context
 
 
 def kubeconfig(name: str, server: str = "https://a.example:6443", /, **user: Any) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def kubeconfig(name: str, server: str = "https://a.example:6443", /, **user: Any
 
 
 def merged(*documents: dict[str, Any]) -> dict[str, Any]:
-    return merge([(Path(f"/etc/{index}/config"), one) for index, one in enumerate(documents)])
+    return merge_kubeconfigs([(Path(f"/etc/{index}/config"), one) for index, one in enumerate(documents)])
 
 
 def test_the_first_file_wins_each_name_and_the_current_context() -> None:
@@ -49,7 +49,7 @@ def test_a_plugin_named_by_a_path_is_found_beside_its_kubeconfig_and_one_named_b
 
 
 def test_the_context_gives_server_user_and_namespace() -> None:
-    context, cluster, user = resolve(merged(kubeconfig("a", token="t")), ConnectOptions())
+    context, cluster, user = resolve_context(merged(kubeconfig("a", token="t")), ConnectOptions())
     assert (context, cluster, user) == (
         {"name": "a", "namespace": "ns-a"},
         {"server": "https://a.example:6443"},
@@ -59,16 +59,16 @@ def test_the_context_gives_server_user_and_namespace() -> None:
 
 def test_flags_win_over_the_context() -> None:
     both = merged(kubeconfig("a", token="t"), kubeconfig("b", "https://b.example", token="u"))
-    _, cluster, user = resolve(both, ConnectOptions(context="a", cluster="b", user="b"))
+    _, cluster, user = resolve_context(both, ConnectOptions(context="a", cluster="b", user="b"))
     assert (cluster["server"], user["token"]) == ("https://b.example", "u")
-    _, cluster, _ = resolve(both, ConnectOptions(server="https://c.example/"))
+    _, cluster, _ = resolve_context(both, ConnectOptions(server="https://c.example/"))
     assert cluster["server"] == "https://c.example"
 
 
 def test_a_token_flag_leaves_no_certificate_or_plugin_that_would_win_over_it() -> None:
     user: dict[str, Any] = {"client-key-data": "aw==", "exec": {"command": "x"}, "as": "dev"}
     one = merged(kubeconfig("a", **user))
-    assert resolve(one, ConnectOptions(token="flag"))[2] == {"name": "a", "token": "flag", "as": "dev"}
+    assert resolve_context(one, ConnectOptions(token="flag"))[2] == {"name": "a", "token": "flag", "as": "dev"}
 
 
 @pytest.mark.parametrize(
@@ -81,13 +81,13 @@ def test_a_token_flag_leaves_no_certificate_or_plugin_that_would_win_over_it() -
 )
 def test_a_name_that_is_not_there_is_answered_with_those_that_are(options: ConnectOptions, words: list[str]) -> None:
     with pytest.raises(NoConfiguration) as refused:
-        resolve(merged(kubeconfig("b"), kubeconfig("a")), options)
+        resolve_context(merged(kubeconfig("b"), kubeconfig("a")), options)
     assert all(word in str(refused.value) for word in words)
 
 
 def test_without_a_current_context_the_choice_is_named() -> None:
     with pytest.raises(NoConfiguration, match="no current context; there are: a"):
-        resolve(merged(kubeconfig("a") | {"current-context": ""}), ConnectOptions())
+        resolve_context(merged(kubeconfig("a") | {"current-context": ""}), ConnectOptions())
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_without_a_current_context_the_choice_is_named() -> None:
 )
 def test_a_server_that_is_no_url_is_refused_without_being_quoted(url: str) -> None:
     with pytest.raises(NoConfiguration, match="must be a URL") as refused:
-        resolve(merged(kubeconfig("a", url)), ConnectOptions())
+        resolve_context(merged(kubeconfig("a", url)), ConnectOptions())
     assert "secret" not in str(refused.value)
 
 
@@ -125,7 +125,7 @@ def test_broken_yaml_is_named_by_file_and_line_and_never_quoted(tmp_path: Path) 
     file = tmp_path / "config"
     file.write_text("apiVersion: v1\nusers:\n- name: a\n  token: hunter2: [\n")
     with pytest.raises(NoConfiguration) as refused:
-        document(file)
+        read_kubeconfig(file)
     assert str(refused.value) == f"{file}:4: not valid YAML"
     assert "hunter2" not in str(refused.value) + refused.value.hint
 
@@ -135,14 +135,14 @@ def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, content: bytes) -> Non
     file = tmp_path / "config"
     file.write_bytes(content)
     with pytest.raises(NoConfiguration, match="config"):
-        document(file)
+        read_kubeconfig(file)
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(NoConfiguration, match="is a directory"):
-        document(tmp_path)
+        read_kubeconfig(tmp_path)
     with pytest.raises(NoConfiguration, match="no such file"):
-        document(tmp_path / "none")
+        read_kubeconfig(tmp_path / "none")
 
 
 def test_the_kubeconfig_user_impersonates_all_that_it_says() -> None:

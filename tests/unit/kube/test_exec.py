@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from egressctl.kube.exec import ended
+from egressctl.kube.exec import read_exit_status
 
 
 def status(**fields: Any) -> bytes:
@@ -15,31 +15,34 @@ def status(**fields: Any) -> bytes:
 
 
 def test_success_is_exit_code_zero() -> None:
-    assert ended(status(status="Success")) == (0, "")
+    assert read_exit_status(status(status="Success")) == (0, "")
 
 
 def test_the_exit_code_is_the_cause_of_that_name() -> None:
     causes = [{"reason": "Other", "message": "1"}, {"reason": "ExitCode", "message": "35"}]
     message = "command terminated with non-zero exit code"
-    assert ended(status(status="Failure", reason="NonZeroExitCode", message=message, details={"causes": causes})) == (35, message)
+    assert read_exit_status(status(status="Failure", reason="NonZeroExitCode", message=message, details={"causes": causes})) == (
+        35,
+        message,
+    )
 
 
 def test_a_command_that_could_not_start_has_no_exit_code() -> None:
     message = 'exec: "curl": executable file not found in $PATH'
-    assert ended(status(status="Failure", reason="InternalError", message=message)) == (None, message)
+    assert read_exit_status(status(status="Failure", reason="InternalError", message=message)) == (None, message)
 
 
 def test_an_exit_code_in_words_counts_only_as_an_internal_errors_last_words() -> None:
     message = "error executing command in container: exit status 35"
-    assert ended(status(status="Failure", reason="InternalError", message=message))[0] == 35
-    assert ended(status(status="Failure", reason="BadRequest", message=message))[0] is None
-    assert ended(status(status="Failure", reason="InternalError", message=message + " or so"))[0] is None
+    assert read_exit_status(status(status="Failure", reason="InternalError", message=message))[0] == 35
+    assert read_exit_status(status(status="Failure", reason="BadRequest", message=message))[0] is None
+    assert read_exit_status(status(status="Failure", reason="InternalError", message=message + " or so"))[0] is None
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"[]", b"{", b'{"details": []}', b'{"details": {"causes": [1, {"reason": "ExitCode"}]}}']
 )
 def test_a_status_that_says_nothing_is_no_exit_code(body: bytes) -> None:
-    code, error = ended(body)
+    code, error = read_exit_status(body)
     assert code is None
     assert error

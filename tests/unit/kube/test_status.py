@@ -20,10 +20,10 @@ from egressctl.errors import (
     Refused,
     Unauthorized,
 )
-from egressctl.kube.rest import namespaced, version_priority
-from egressctl.kube.status import Asked, asked, failure, is_input_mistake, plain
+from egressctl.kube.rest import resource_path, version_priority
+from egressctl.kube.status import ApiRequest, error_for_answer, is_input_mistake, one_line, parse_request
 
-ENTRY = Asked("patch", "networking.istio.io", "serviceentries", "default", "m")
+ENTRY = ApiRequest("patch", "networking.istio.io", "serviceentries", "default", "m")
 
 
 TYPED = "failed to create typed patch object (/m; networking.istio.io/v1, Kind=ServiceEntry): "
@@ -38,7 +38,7 @@ def test_forbidden_names_verb_resource_and_namespace_in_rbacs_words() -> None:
         'serviceentries.networking.istio.io "m" is forbidden: User "dev" cannot patch resource '
         '"serviceentries" in API group "networking.istio.io" in the namespace "default"'
     )
-    error = failure(403, said(message), ENTRY)
+    error = error_for_answer(403, said(message), ENTRY)
     assert isinstance(error, Forbidden)
     assert (error.verb, error.resource, error.namespace) == ("patch", "serviceentries.networking.istio.io", "default")
     assert str(error) == "user dev may not patch serviceentries.networking.istio.io in namespace default"
@@ -46,7 +46,7 @@ def test_forbidden_names_verb_resource_and_namespace_in_rbacs_words() -> None:
 
 
 def test_a_right_to_impersonate_that_lacks_is_what_is_named() -> None:
-    error = failure(
+    error = error_for_answer(
         403, said('users "x" is forbidden: User "dev" cannot impersonate resource "users" in API group "" at the'), ENTRY
     )
     assert isinstance(error, Forbidden)
@@ -54,7 +54,7 @@ def test_a_right_to_impersonate_that_lacks_is_what_is_named() -> None:
 
 
 def test_forbidden_without_a_status_is_told_from_the_request() -> None:
-    error = failure(403, b"<html>denied</html>", ENTRY)
+    error = error_for_answer(403, b"<html>denied</html>", ENTRY)
     assert isinstance(error, Forbidden)
     assert (error.verb, error.resource) == ("patch", "serviceentries.networking.istio.io")
     assert "html" not in str(error).lower()
@@ -70,33 +70,35 @@ def test_forbidden_without_a_status_is_told_from_the_request() -> None:
     ],
 )
 def test_a_403_of_admission_is_a_refusal_and_no_lack_of_rights(message: str) -> None:
-    assert isinstance(failure(403, said(message), ENTRY), Refused)
+    assert isinstance(error_for_answer(403, said(message), ENTRY), Refused)
 
 
 def test_a_missing_object_a_missing_namespace_and_a_missing_crd_are_told_apart() -> None:
-    gone = failure(404, said('serviceentries "m" not found', details={"name": "m", "kind": "serviceentries"}), ENTRY)
+    gone = error_for_answer(404, said('serviceentries "m" not found', details={"name": "m", "kind": "serviceentries"}), ENTRY)
     assert (type(gone), str(gone)) == (NotFound, 'serviceentries.networking.istio.io "m" not found in namespace default')
-    nowhere = failure(404, said('namespaces "default" not found', details={"name": "default", "kind": "namespaces"}), ENTRY)
+    nowhere = error_for_answer(
+        404, said('namespaces "default" not found', details={"name": "default", "kind": "namespaces"}), ENTRY
+    )
     assert (type(nowhere), str(nowhere)) == (NotFound, 'there is no namespace "default"')
     for body in (b"404 page not found\n", said("the server could not find the requested resource", details={})):
-        unserved = failure(404, body, ENTRY)
+        unserved = error_for_answer(404, body, ENTRY)
         assert isinstance(unserved, NotFound)
         assert "does not serve serviceentries.networking.istio.io" in str(unserved)
         assert "Istio's CRDs are missing" in unserved.hint
-    other = failure(404, b"404 page not found\n", Asked("get", "", "pods", "default", "p"))
+    other = error_for_answer(404, b"404 page not found\n", ApiRequest("get", "", "pods", "default", "p"))
     assert "Istio" not in other.hint
 
 
 def test_a_conflict_of_managers_names_manager_and_field() -> None:
     cause = {"reason": "FieldManagerConflict", "message": 'conflict with "argocd"', "field": ".spec.addresses"}
-    error = failure(409, said("Apply failed with 1 conflict", details={"causes": [cause]}), ENTRY)
+    error = error_for_answer(409, said("Apply failed with 1 conflict", details={"causes": [cause]}), ENTRY)
     assert isinstance(error, Conflict)
     assert 'spec.addresses (conflict with "argocd")' in str(error)
     assert "--force-conflicts" in error.hint
 
 
 def test_a_conflict_of_uid_offers_no_force() -> None:
-    error = failure(409, said("Precondition failed: UID in precondition: a, UID in object meta: b"), ENTRY)
+    error = error_for_answer(409, said("Precondition failed: UID in precondition: a, UID in object meta: b"), ENTRY)
     assert isinstance(error, Conflict)
     assert "UID in object meta: b" in str(error)
     assert error.hint == ""
@@ -112,13 +114,15 @@ def test_a_refusal_has_a_problem_for_each_cause_and_none_for_rules_that_were_not
         },
         {"reason": "FieldValueInvalid", "message": 'Invalid value: "*"', "field": "spec.hosts[0]"},
     ]
-    error = failure(422, said("is invalid", details={"causes": causes}), ENTRY)
+    error = error_for_answer(422, said("is invalid", details={"causes": causes}), ENTRY)
     assert isinstance(error, Refused)
     assert error.problems == (Problem("Required value", "spec.hosts"), Problem('Invalid value: "*"', "spec.hosts[0]"))
 
 
 def test_a_webhooks_refusal_is_told_in_its_words() -> None:
-    error = failure(400, said('admission webhook "rev.validation.istio.io" denied the request: unsupported protocol: TPC'), ENTRY)
+    error = error_for_answer(
+        400, said('admission webhook "rev.validation.istio.io" denied the request: unsupported protocol: TPC'), ENTRY
+    )
     assert isinstance(error, Refused)
     assert "unsupported protocol: TPC" in str(error)
 
@@ -127,34 +131,37 @@ def test_the_500_of_a_typed_patch_is_a_mistake_of_input_with_its_field() -> None
     message = TYPED + ".spec.foo: field not declared in schema"
     assert is_input_mistake(500, said(message))
     assert not is_input_mistake(500, said("etcdserver: request timed out"))
-    error = failure(500, said(message), ENTRY)
+    error = error_for_answer(500, said(message), ENTRY)
     assert isinstance(error, Refused)
     assert error.problems == (Problem("field not declared in schema", "spec.foo"),)
 
 
 def test_a_typed_patch_with_several_mistakes_tells_them_all() -> None:
     message = TYPED + "errors:\n  .spec.foo: field not declared in schema\n  .spec.ports: element 0: an element omits key"
-    error = failure(500, said(message), ENTRY)
+    error = error_for_answer(500, said(message), ENTRY)
     assert isinstance(error, Refused)
     assert [problem.field for problem in error.problems] == ["spec.foo", "spec.ports"]
 
 
 @pytest.mark.parametrize("code", [301, 302, 410, 429, 500, 503, 504])
 def test_what_is_left_carries_its_status(code: int) -> None:
-    error = failure(code, b"", ENTRY)
+    error = error_for_answer(code, b"", ENTRY)
     assert isinstance(error, ApiFailure)
     assert error.status == code
 
 
 def test_the_credentials_and_a_bad_selector_have_classes_of_their_own() -> None:
-    assert isinstance(failure(401, b"Unauthorized", ENTRY), Unauthorized)
-    assert type(failure(400, said("unable to parse requirement"), Asked("list", "", "pods", "default"))) is InvalidInput
+    assert isinstance(error_for_answer(401, b"Unauthorized", ENTRY), Unauthorized)
+    assert (
+        type(error_for_answer(400, said("unable to parse requirement"), ApiRequest("list", "", "pods", "default")))
+        is InvalidInput
+    )
 
 
 @settings(max_examples=100)
 @given(st.integers(300, 599), st.one_of(st.binary(max_size=200), st.text(max_size=200).map(said)))
 def test_every_answer_becomes_one_line_without_control_characters(code: int, body: bytes) -> None:
-    error = failure(code, body, ENTRY)
+    error = error_for_answer(code, body, ENTRY)
     assert isinstance(error, EgressctlError)
     assert str(error).isprintable()
     assert error.hint.isprintable()
@@ -172,27 +179,27 @@ def test_every_answer_becomes_one_line_without_control_characters(code: int, bod
     st.sampled_from([400, 403, 404, 409, 422, 500]),
 )
 def test_a_status_of_any_shape_is_survived(status: dict[str, Any], code: int) -> None:
-    assert isinstance(failure(code, json.dumps({"kind": "Status", **status}).encode(), ENTRY), EgressctlError)
+    assert isinstance(error_for_answer(code, json.dumps({"kind": "Status", **status}).encode(), ENTRY), EgressctlError)
 
 
 def test_escape_sequences_and_direction_marks_do_not_reach_the_terminal() -> None:
-    assert plain("a\x1b[31mb\u202ec\r\nd") == "a [31mb c d"
-    assert plain("x" * 50, 10) == "x" * 9 + "…"
+    assert one_line("a\x1b[31mb\u202ec\r\nd") == "a [31mb c d"
+    assert one_line("x" * 50, 10) == "x" * 9 + "…"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "expected"),
     [
-        ("GET", "/api/v1/namespaces", Asked("list", "", "namespaces")),
-        ("GET", "/api/v1/namespaces/x", Asked("get", "", "namespaces", "", "x")),
-        ("POST", "/api/v1/namespaces/x/pods", Asked("create", "", "pods", "x")),
-        ("DELETE", "/apis/g/v1/namespaces/x/things/y", Asked("delete", "g", "things", "x", "y")),
-        ("GET", "/apis/g/v1/things?limit=1", Asked("list", "g", "things")),
-        ("GET", "/version", Asked("list")),
+        ("GET", "/api/v1/namespaces", ApiRequest("list", "", "namespaces")),
+        ("GET", "/api/v1/namespaces/x", ApiRequest("get", "", "namespaces", "", "x")),
+        ("POST", "/api/v1/namespaces/x/pods", ApiRequest("create", "", "pods", "x")),
+        ("DELETE", "/apis/g/v1/namespaces/x/things/y", ApiRequest("delete", "g", "things", "x", "y")),
+        ("GET", "/apis/g/v1/things?limit=1", ApiRequest("list", "g", "things")),
+        ("GET", "/version", ApiRequest("list")),
     ],
 )
-def test_a_request_is_read_back_in_rbacs_words(method: str, path: str, expected: Asked) -> None:
-    assert asked(method, path) == expected
+def test_a_request_is_read_back_in_rbacs_words(method: str, path: str, expected: ApiRequest) -> None:
+    assert parse_request(method, path) == expected
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -201,9 +208,9 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=1
 @settings(max_examples=60)
 @given(names, names, names)
 def test_a_path_holds_its_names_whatever_they_are(namespace: str, plural: str, name: str) -> None:
-    path = namespaced("g.example/v1", namespace, plural, name)
+    path = resource_path("g.example/v1", namespace, plural, name)
     assert path.count("/") == 7
-    assert asked("PATCH", path) == Asked("patch", "g.example", plural, namespace, name)
+    assert parse_request("PATCH", path) == ApiRequest("patch", "g.example", plural, namespace, name)
     assert "/../" not in path + "/"
 
 

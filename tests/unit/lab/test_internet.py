@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from egressctl.lab.internet import ADDRESSES, Response, answer, encode
+from egressctl.lab.internet import ADDRESSES, Response, answer, encode_response
 
 
 def test_the_bare_name_leads_to_the_portal() -> None:
@@ -55,16 +55,16 @@ def test_the_sites_of_wikipedia_share_an_address_and_the_outside_is_elsewhere() 
 
 def test_head_has_the_length_but_not_the_body() -> None:
     response = Response(200, b"four", {"Content-Type": "text/plain"})
-    head, full = (encode(response, head=is_head, close=False).decode() for is_head in (True, False))
+    head, full = (encode_response(response, head=is_head, close=False).decode() for is_head in (True, False))
     assert "Content-Length: 4\r\n" in head
     assert head.endswith("\r\n\r\n")
     assert full == head + "four"
 
 
 def test_a_status_without_content_has_no_length() -> None:
-    assert b"Content-Length" not in encode(Response(204), head=False, close=False)
+    assert b"Content-Length" not in encode_response(Response(204), head=False, close=False)
 
 
 def test_close_is_said() -> None:
-    assert b"Connection: close\r\n" in encode(Response(200), head=False, close=True)
-    assert b"Connection: keep-alive\r\n" in encode(Response(200), head=False, close=False)
+    assert b"Connection: close\r\n" in encode_response(Response(200), head=False, close=True)
+    assert b"Connection: keep-alive\r\n" in encode_response(Response(200), head=False, close=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from egressctl.envoy.counts import HostCounts
-from egressctl.lifecycle.delete import still_open
+from egressctl.lifecycle.delete import count_open_connections
 from egressctl.model.entry import Port, ServiceEntry
 
 GONE = ServiceEntry(
@@ -45,10 +45,10 @@ def counts(**active: int) -> dict[str, HostCounts]:
     ],
 )
 def test_those_of_the_entrys_envoy_clusters_are_counted(active: dict[str, int], number: int) -> None:
-    assert still_open(counts(**active), [GONE]) == number
+    assert count_open_connections(counts(**active), [GONE]) == number
 
 
 def test_those_of_an_envoy_cluster_that_another_entry_keeps_are_not() -> None:
     other = replace(GONE, name="other-ext", hosts=("wikipedia.org",), ports=(Port(443, "TLS", "tls"),))
-    assert still_open(counts(own=2, second=1), [GONE], [other]) == 1
-    assert still_open(counts(own=2, second=1), [GONE], [replace(other, ports=(Port(444, "TCP", "tcp"),))]) == 3
+    assert count_open_connections(counts(own=2, second=1), [GONE], [other]) == 1
+    assert count_open_connections(counts(own=2, second=1), [GONE], [replace(other, ports=(Port(444, "TCP", "tcp"),))]) == 3

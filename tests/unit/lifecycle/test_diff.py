@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.cli.external_diff import program
+from egressctl.cli.external_diff import parse_program
 from egressctl.errors import InvalidInput
-from egressctl.manifests.diff_text import Difference, unified, written
-from egressctl.report.differences import lines
+from egressctl.manifests.diff_text import EntryDifference, sorted_yaml, unified_diff_lines
+from egressctl.report.differences import diff_lines
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -20,13 +20,13 @@ def manifest(**spec: Any) -> dict[str, Any]:
     return {"kind": "ServiceEntry", "apiVersion": "networking.istio.io/v1", "spec": spec, "metadata": metadata}
 
 
-def text(difference: Difference) -> list[str]:
-    return ["".join(part for _, part in line) for line in lines([difference])]
+def text(difference: EntryDifference) -> list[str]:
+    return ["".join(part for _, part in line) for line in diff_lines([difference])]
 
 
 def test_both_sides_are_written_with_sorted_keys_and_named_as_kubectl_names_them() -> None:
-    found = Difference("wikipedia", manifest(hosts=["a.example"]), manifest(location="MESH_EXTERNAL", hosts=["a.example"]))
-    assert unified(found) == [
+    found = EntryDifference("wikipedia", manifest(hosts=["a.example"]), manifest(location="MESH_EXTERNAL", hosts=["a.example"]))
+    assert unified_diff_lines(found) == [
         "--- LIVE/networking.istio.io.v1.ServiceEntry.default.wikipedia-ext",
         "+++ MERGED/networking.istio.io.v1.ServiceEntry.default.wikipedia-ext",
         "@@ -6,3 +6,4 @@",
@@ -39,20 +39,20 @@ def test_both_sides_are_written_with_sorted_keys_and_named_as_kubectl_names_them
 
 
 def test_no_difference_has_no_lines() -> None:
-    same = Difference("wikipedia", manifest(a=1), manifest(a=1))
-    assert (unified(same), same.action) == ([], "unchanged")
-    nothing = Difference("wikipedia", None, manifest(a=1))
-    assert (written(nothing.live), nothing.action) == ("", "created")
+    same = EntryDifference("wikipedia", manifest(a=1), manifest(a=1))
+    assert (unified_diff_lines(same), same.action) == ([], "unchanged")
+    nothing = EntryDifference("wikipedia", None, manifest(a=1))
+    assert (sorted_yaml(nothing.live), nothing.action) == ("", "created")
 
 
 def test_a_line_that_goes_is_none_of_the_names() -> None:
-    found = Difference("w", manifest(**{"-- a": 1}), manifest())
-    styles = [style for line in lines([found]) for style, told in line if "-- a" in told]
+    found = EntryDifference("w", manifest(**{"-- a": 1}), manifest())
+    styles = [style for line in diff_lines([found]) for style, told in line if "-- a" in told]
     assert styles == ["red"]
 
 
 def test_a_long_line_is_shown_whole_and_what_it_holds_is_harmless() -> None:
-    found = Difference("w", manifest(a="x" * 5000 + "1"), manifest(a="x" * 5000 + "2\x1b"))
+    found = EntryDifference("w", manifest(a="x" * 5000 + "1"), manifest(a="x" * 5000 + "2\x1b"))
     shown = text(found)
     assert f"-  a: {'x' * 5000}1" in shown
     assert not any("\x1b" in line for line in shown)
@@ -71,9 +71,9 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=50)
 @given(VALUES, VALUES)
 def test_there_are_lines_where_and_only_where_the_two_differ(one: Any, other: Any) -> None:
-    found = Difference("w", manifest(a=one), manifest(a=other))
-    assert yaml.safe_load(written(found.live)) == manifest(a=one)
-    assert bool(unified(found)) is (written(found.live) != written(found.merged)) is found.changed
+    found = EntryDifference("w", manifest(a=one), manifest(a=other))
+    assert yaml.safe_load(sorted_yaml(found.live)) == manifest(a=one)
+    assert bool(unified_diff_lines(found)) is (sorted_yaml(found.live) != sorted_yaml(found.merged)) is found.changed
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_there_are_lines_where_and_only_where_the_two_differ(one: Any, other: An
 def test_the_variable_is_split_at_its_blanks_and_no_shell_reads_it(
     value: str, name: str, arguments: tuple[str, ...], left_out: tuple[str, ...]
 ) -> None:
-    assert program(value) == (name, arguments, left_out)
+    assert parse_program(value) == (name, arguments, left_out)
 
 
 def test_a_variable_without_a_program_is_refused() -> None:
     with pytest.raises(InvalidInput):
-        program(" -u")
+        parse_program(" -u")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from egressctl.lifecycle.list import _age
+from egressctl.lifecycle.list import _age_in_seconds
 
 NOW = datetime(2026, 11, 23, 4, 0, 0, tzinfo=UTC)
 
@@ -24,8 +24,8 @@ NOW = datetime(2026, 11, 23, 4, 0, 0, tzinfo=UTC)
     ],
 )
 def test_an_age_is_in_seconds_and_never_negative(created: str, age: float) -> None:
-    assert _age(created, NOW) == age
+    assert _age_in_seconds(created, NOW) == age
 
 
 def test_it_does_not_matter_where_one_looks_from() -> None:
-    assert _age("2026-11-23T03:59:00Z", NOW.astimezone(timezone(timedelta(hours=9)))) == 60
+    assert _age_in_seconds("2026-11-23T03:59:00Z", NOW.astimezone(timezone(timedelta(hours=9)))) == 60

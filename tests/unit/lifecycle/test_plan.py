@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from egressctl.lifecycle.plan import manager_of
+from egressctl.lifecycle.plan import field_manager_of
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from egressctl.lifecycle.plan import manager_of
     ],
 )
 def test_an_object_remembers_its_field_manager(metadata: dict[str, Any], manager: str) -> None:
-    assert manager_of({"metadata": metadata}, "fallback") == manager
+    assert field_manager_of({"metadata": metadata}, "fallback") == manager

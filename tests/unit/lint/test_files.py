@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from egressctl.errors import InvalidInput
-from egressctl.lint.files import lint
-from egressctl.lint.manifest_files import of
-from egressctl.lint.rules import Finding, Linted, chosen, named
+from egressctl.lint.files import lint_files
+from egressctl.lint.manifest_files import manifests_of_texts
+from egressctl.lint.rules import Finding, LintResult, parse_rule_names, select_findings
 
 
 def manifest(name: str, namespace: str = "shop", kind: str = "ServiceEntry", **spec: Any) -> str:
@@ -32,8 +32,8 @@ def other(kind: str, name: str, spec: str, namespace: str = "shop") -> str:
     return f"apiVersion: networking.istio.io/v1\nkind: {kind}\n{about}\nspec: {spec}\n"
 
 
-def linted(namespace: str = "default", **texts: str) -> Linted:
-    return lint(of({f"{name}.yaml": text for name, text in texts.items()}), namespace, lambda entries: ())
+def linted(namespace: str = "default", **texts: str) -> LintResult:
+    return lint_files(manifests_of_texts({f"{name}.yaml": text for name, text in texts.items()}), namespace, lambda entries: ())
 
 
 def found(namespace: str = "default", **texts: str) -> list[tuple[str, str, int | None]]:
@@ -97,7 +97,10 @@ metadata: {name: t}
 spec: {serviceEntry: {hosts: [t.example], ports: [{number: 443, name: p, protocol: TCP}], exportTo: ["."]}}
 """
     rules = [
-        {each.rule for each in lint(of({"t.yaml": text}), "shop", lambda _: (), any_address=allowed).findings}
+        {
+            each.rule
+            for each in lint_files(manifests_of_texts({"t.yaml": text}), "shop", lambda _: (), any_address=allowed).findings
+        }
         for allowed in (False, True)
     ]
     assert rules == [{"invalid-input"}, {"opens-whole-port"}]
@@ -188,7 +191,10 @@ def test_rules_are_chosen_by_name() -> None:
     findings = [Finding(rule, "", "") for rule in ("same-block", "host-bits", "invalid-yaml")]
 
     def names(select: list[str], ignore: list[str]) -> list[str]:
-        return [each.rule for each in chosen(findings, named(select, "--select"), named(ignore, "--ignore"))]
+        return [
+            each.rule
+            for each in select_findings(findings, parse_rule_names(select, "--select"), parse_rule_names(ignore, "--ignore"))
+        ]
 
     assert names([], []) == ["same-block", "host-bits", "invalid-yaml"]
     assert names(["host-bits"], []) == ["host-bits", "invalid-yaml"]  # of what cannot be read nothing is known
@@ -197,8 +203,8 @@ def test_rules_are_chosen_by_name() -> None:
 
 def test_a_rule_that_does_not_exist_is_refused_with_the_near_ones() -> None:
     with pytest.raises(InvalidInput, match='--ignore: lint has no rule "same-blocks"') as refused:
-        named(["host-bits", "same-blocks"], "--ignore")
+        parse_rule_names(["host-bits", "same-blocks"], "--ignore")
     assert refused.value.hint.startswith("did you mean same-block")
     with pytest.raises(InvalidInput) as unlike:
-        named(["xyzzy"], "--select")
+        parse_rule_names(["xyzzy"], "--select")
     assert unlike.value.hint == "docs/rules/index.md lists them"

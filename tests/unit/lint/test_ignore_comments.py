@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.lint.ignore_comments import Ignores
-from egressctl.lint.manifest_files import of
+from egressctl.lint.ignore_comments import IgnoreComments
+from egressctl.lint.manifest_files import manifests_of_texts
 from egressctl.lint.rules import RULES, Finding
 
 LINES = [
@@ -24,9 +24,9 @@ LINES = [
 ASK = "# egressctl: ignore=host-bits"
 
 
-def ignores(text: str, name: str = "a.yaml") -> Ignores:
-    [file] = of({name: text}).files
-    return Ignores(file, RULES)
+def ignores(text: str, name: str = "a.yaml") -> IgnoreComments:
+    [file] = manifests_of_texts({name: text}).files
+    return IgnoreComments(file, RULES)
 
 
 def with_line(at: int, line: str) -> str:
@@ -38,8 +38,8 @@ def with_comment(at: int, comment: str) -> str:
     return "\n".join(f"{line}  {comment}" if number == at else line for number, line in enumerate(LINES, 1)) + "\n"
 
 
-def covered(found: Ignores, lines: int = 12, rule: str = "host-bits") -> set[int]:
-    return {line for line in range(1, lines) if found.cover(Finding(rule, "", "", file="a.yaml", line=line))}
+def covered(found: IgnoreComments, lines: int = 12, rule: str = "host-bits") -> set[int]:
+    return {line for line in range(1, lines) if found.ignores_finding(Finding(rule, "", "", file="a.yaml", line=line))}
 
 
 def test_a_comment_on_a_line_is_about_that_line() -> None:
@@ -125,12 +125,12 @@ def test_a_file_of_json_has_no_comments() -> None:
 
 def test_a_comment_cannot_hide_that_a_comment_asks_for_nothing() -> None:
     found = ignores(with_comment(8, "# egressctl: ignore=unknown-ignore"))
-    assert not found.cover(Finding("unknown-ignore", "", "", file="a.yaml", line=8))
+    assert not found.ignores_finding(Finding("unknown-ignore", "", "", file="a.yaml", line=8))
 
 
 @given(st.lists(st.sampled_from([*LINES, ASK, f"  {ASK}", "", "---", "# egressctl: ignore=", "  x: |", "    text"]), max_size=14))
 def test_whatever_stands_around_it_a_comment_is_read_or_told(lines: list[str]) -> None:
-    for file in of({"a.yaml": "\n".join(lines)}).files:
-        found = Ignores(file, RULES)
+    for file in manifests_of_texts({"a.yaml": "\n".join(lines)}).files:
+        found = IgnoreComments(file, RULES)
         assert all(each.rule == "unknown-ignore" for each in found.findings)
         assert covered(found, 20) <= set(range(1, len(lines) + 1))

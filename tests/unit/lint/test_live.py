@@ -7,9 +7,15 @@ from dataclasses import replace
 import pytest
 
 from egressctl.istio.mesh_objects import NAMESPACES
-from egressctl.lint.live import crowded, findings, offline, on_server, planned
+from egressctl.lint.live import (
+    crowded_port_findings,
+    entries_that_create_makes,
+    entry_findings,
+    lint_offline,
+    questionable_spec_findings,
+)
 from egressctl.lint.rules import RULES, Severity
-from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 from egressctl.model.probe import Target
 
 ENTRY = ServiceEntry(
@@ -29,7 +35,7 @@ def an_object(kind: str, spec: object) -> Manifest:
     return {"kind": kind, "metadata": {"name": "it", "namespace": "default"}, "spec": spec}
 
 
-AROUND = Surroundings(
+AROUND = MeshObjects(
     entries=(RIVAL,),
     sidecars=(an_object("Sidecar", {"egress": [{"hosts": ["istio-system/*"]}]}),),
     virtual_services=(
@@ -45,7 +51,7 @@ AROUND = Surroundings(
 
 
 def test_everything_in_the_way_is_found_and_named() -> None:
-    found = findings(ENTRY, AROUND, "default")
+    found = entry_findings(ENTRY, AROUND, "default")
     assert [(each.rule, str(each.about)) for each in found] == [
         ("same-block", "ServiceEntry default/rival"),
         ("service-address", "Service default/it"),
@@ -61,23 +67,23 @@ def test_everything_in_the_way_is_found_and_named() -> None:
 
 
 def test_an_entry_that_nothing_is_in_the_way_of() -> None:
-    assert findings(ENTRY, Surroundings(), "default") == ()
+    assert entry_findings(ENTRY, MeshObjects(), "default") == ()
 
 
 def test_an_entry_is_not_its_own_rival() -> None:
-    assert findings(ENTRY, Surroundings(entries=(replace(ENTRY, uid="as it was read"),)), "default") == ()
+    assert entry_findings(ENTRY, MeshObjects(entries=(replace(ENTRY, uid="as it was read"),)), "default") == ()
 
 
 def test_a_namespace_that_was_not_looked_at_is_not_called_absent() -> None:
     entry = replace(ENTRY, export_to=("default", "shop"))
-    partly = Surroundings(namespaces={"default": {}}, reach={NAMESPACES: frozenset({"default"})})
-    assert findings(entry, partly, "default") == ()
-    assert [each.rule for each in findings(entry, replace(partly, reach={}), "default")] == ["unknown-namespace"]
+    partly = MeshObjects(namespaces={"default": {}}, reach={NAMESPACES: frozenset({"default"})})
+    assert entry_findings(entry, partly, "default") == ()
+    assert [each.rule for each in entry_findings(entry, replace(partly, reach={}), "default")] == ["unknown-namespace"]
 
 
 def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_are() -> None:
     many = tuple(replace(RIVAL, name=f"rival-{index}") for index in range(25))
-    found = findings(ENTRY, Surroundings(entries=many), "default")
+    found = entry_findings(ENTRY, MeshObjects(entries=many), "default")
     assert len(found) == 11
     assert found[-1].message == "15 more entries compete with it, and are not told here"
 
@@ -85,10 +91,10 @@ def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_ar
 def test_a_target_is_looked_at_as_create_would_make_it() -> None:
     spec = {"hosts": ["wikipedia.org"], "addresses": [], "ports": [{"number": 443, "name": "a", "protocol": "TCP"}]}
     target = Target("wikipedia", "wikipedia-ext", None, spec, ())
-    (entry,) = planned([target], "shop")
+    (entry,) = entries_that_create_makes([target], "shop")
     assert str(entry) == "shop/wikipedia-ext"
-    assert [each.rule for each in offline([entry]).findings] == ["exported-everywhere", "opens-whole-port"]
-    (limited,) = planned([target], "shop", (".",))
+    assert [each.rule for each in lint_offline([entry]).findings] == ["exported-everywhere", "opens-whole-port"]
+    (limited,) = entries_that_create_makes([target], "shop", (".",))
     assert limited.export_to == (".",)
 
 
@@ -102,7 +108,7 @@ def test_what_is_on_the_kubernetes_cluster_is_held_to_the_rules_for_files() -> N
             "ports": [{"number": 15001, "name": "a", "protocol": "TCP"}],
         },
     }
-    found = on_server(manifest)
+    found = questionable_spec_findings(manifest)
     assert [each.rule for each in found] == ["questionable-spec"] * 2  # the reserved port has a rule of its own
     assert "spec.addresses[0]: 208.80.154.230/27 has host bits set" in found[0].message
     assert "is no JSON" in found[1].message
@@ -112,14 +118,14 @@ def test_what_is_on_the_kubernetes_cluster_is_held_to_the_rules_for_files() -> N
 def test_what_others_make_of_a_port_together_is_told_where_an_entry_has_it() -> None:
     blocks = [tuple(f"10.{n}.{block}.0/24" for block in range(250)) for n in range(4)]
     entries = [replace(ENTRY, name=f"e{n}", addresses=each) for n, each in enumerate(blocks)]
-    assert [each.rule for each in crowded(entries, [ENTRY])] == ["crowded-port"]
-    assert crowded(entries, [replace(ENTRY, ports=(Port(80, "TCP", "p"),))]) == []
+    assert [each.rule for each in crowded_port_findings(entries, [ENTRY])] == ["crowded-port"]
+    assert crowded_port_findings(entries, [replace(ENTRY, ports=(Port(80, "TCP", "p"),))]) == []
 
 
 def test_an_entry_of_the_kubernetes_cluster_is_held_to_the_rules_that_files_are() -> None:
     fronts = replace(ENTRY, addresses=("104.16.0.0/16",), resolution="STATIC")
-    assert [each.rule for each in findings(fronts, Surroundings(), "default", spec={})] == ["opens-cdn", "no-endpoints"]
-    assert [each.rule for each in offline([fronts]).findings] == ["opens-cdn"]
+    assert [each.rule for each in entry_findings(fronts, MeshObjects(), "default", spec={})] == ["opens-cdn", "no-endpoints"]
+    assert [each.rule for each in lint_offline([fronts]).findings] == ["opens-cdn"]
 
 
 @pytest.mark.parametrize("rule", RULES)

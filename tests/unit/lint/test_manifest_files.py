@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
-from egressctl.lint.manifest_files import Manifests, of, read
+from egressctl.lint.manifest_files import Manifests, manifests_of_texts, read_manifest_files
 from egressctl.manifests.yaml_reader import MAX_BYTES
 
 ENTRY = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\nspec: {hosts: [a.example]}\n"
@@ -38,19 +38,19 @@ def test_a_folder_is_read_with_all_below_it_and_without_what_is_hidden(folder: P
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "d.yaml").write_text(ENTRY)
     (folder / ".e.yaml").write_text(ENTRY)
-    found = read(["."])
+    found = read_manifest_files(["."])
     assert names(found) == ["a.yml", "b.yaml", "deep/er/c.json"]
     assert (found.findings, found.looked_at) == ((), 3)
 
 
 def test_a_file_that_is_named_is_read_whatever_it_is_called_and_once(folder: Path) -> None:
     write(folder, note_txt=ENTRY)
-    assert names(read(["note.txt", "./note.txt", "."])) == ["note.txt"]
+    assert names(read_manifest_files(["note.txt", "./note.txt", "."])) == ["note.txt"]
 
 
 def test_what_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(InvalidInput, match=r"nowhere\.yaml: is no file and no folder"):
-        read(["nowhere.yaml"])
+        read_manifest_files(["nowhere.yaml"])
 
 
 def test_documents_of_other_kinds_are_passed_over(folder: Path) -> None:
@@ -58,7 +58,7 @@ def test_documents_of_other_kinds_are_passed_over(folder: Path) -> None:
     other_group = "apiVersion: serving.example/v1\nkind: ServiceEntry\n"
     mixed = "---\n".join((FOREIGN, ENTRY, gateway, other_group, "- a list\n", "a text\n", ""))
     write(folder, mixed_yaml=mixed, foreign_yaml=FOREIGN, empty_yaml="", comment_yaml="# networking.istio.io\n")
-    found = read(["."])
+    found = read_manifest_files(["."])
     assert [(file.name, len(file.documents)) for file in found.files] == [("mixed.yaml", 1)]
     assert found.findings == ()
 
@@ -76,7 +76,7 @@ def test_documents_of_other_kinds_are_passed_over(folder: Path) -> None:
     ],
 )
 def test_documents_that_are_meant_for_istio_or_for_egressctl_are_looked_at(document: str) -> None:
-    assert len(of({"a.yaml": document}).files) == 1
+    assert len(manifests_of_texts({"a.yaml": document}).files) == 1
 
 
 def rules(found: Manifests) -> list[tuple[str, str, int | None]]:
@@ -85,7 +85,7 @@ def rules(found: Manifests) -> list[tuple[str, str, int | None]]:
 
 def test_a_file_that_is_no_yaml_is_one_finding_with_its_line(folder: Path) -> None:
     write(folder, a_yaml=ENTRY + "  wrong: [1, 2\n", b_yaml="nobody: [knows\n", c_yaml=ENTRY)
-    found = read(["."])
+    found = read_manifest_files(["."])
     assert [(rule, file) for rule, file, _ in rules(found)] == [("invalid-yaml", "a.yaml"), ("invalid-yaml", "b.yaml")]
     assert all(each.line for each in found.findings)
     assert names(found) == ["c.yaml"]
@@ -94,23 +94,23 @@ def test_a_file_that_is_no_yaml_is_one_finding_with_its_line(folder: Path) -> No
 def test_a_key_that_stands_twice_is_told_where_the_document_is_ours(folder: Path) -> None:
     twice = "{kind: Deployment, kind: Deployment}\n---\n" + ENTRY + "spec: {}\n"
     write(folder, a_yaml=twice)
-    assert rules(read(["."])) == [("invalid-yaml", "a.yaml", 7)]
+    assert rules(read_manifest_files(["."])) == [("invalid-yaml", "a.yaml", 7)]
 
 
 def test_a_template_is_no_error(folder: Path) -> None:
     template = ENTRY.replace("name: a", "name: {{ .Values.name }}")
     write(folder, ours_yaml=template, theirs_yaml=FOREIGN.replace("name: a", "name: {{ .Values.name }}"))
-    assert rules(read(["."])) == [("unrendered-template", "ours.yaml", 3)]
+    assert rules(read_manifest_files(["."])) == [("unrendered-template", "ours.yaml", 3)]
 
 
 def test_settings_of_other_tools_are_not_judged(folder: Path) -> None:
     write(folder, settings_json="{ // a comment\n}", data_yaml=b"\xff\xfe", big_yaml="a: 1\n" * MAX_BYTES)
-    assert rules(read(["."])) == []
+    assert rules(read_manifest_files(["."])) == []
 
 
 def test_what_names_istio_and_cannot_be_read_is_told(folder: Path) -> None:
     write(folder, latin_yaml=ENTRY.encode() + b"# caf\xe9\n", big_yaml=ENTRY + "#" * MAX_BYTES, odd_json=ENTRY + "{")
-    assert [(rule, file) for rule, file, _ in rules(read(["."]))] == [
+    assert [(rule, file) for rule, file, _ in rules(read_manifest_files(["."]))] == [
         ("unreadable-file", "big.yaml"),
         ("unreadable-file", "latin.yaml"),
         ("invalid-yaml", "odd.json"),
@@ -121,10 +121,10 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path) -> None:
     import os
 
     os.mkfifo(folder / "pipe.yaml")
-    assert read(["."]).findings == ()
+    assert read_manifest_files(["."]).findings == ()
 
 
 @given(st.text(alphabet="kind: ServiceEntry{}[]'\"#&*!|>-\n\t{{", max_size=60))
 def test_whatever_a_file_holds_is_read_or_told(text: str) -> None:
-    found = of({"a.yaml": text})
+    found = manifests_of_texts({"a.yaml": text})
     assert all(each.file == "a.yaml" and each.rule in ("invalid-yaml", "unrendered-template") for each in found.findings)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.lint.snapshot_changes import changes
-from egressctl.manifests.service_entry import read
-from egressctl.model.entry import Manifest, Port, ServiceEntry, Surroundings
+from egressctl.lint.snapshot_changes import changes_by_files
+from egressctl.manifests.service_entry import read_entry
+from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-11-01T00:00:00Z"
 
@@ -47,10 +47,10 @@ def told(*wanted: ServiceEntry, base: tuple[ServiceEntry, ...] = (BANK,), others
     by_kind: dict[str, list[Manifest]] = {}
     for each in others:
         by_kind.setdefault(each["kind"], []).append(each)
-    around = Surroundings(entries=base, namespaces=NAMESPACES, **there)
+    around = MeshObjects(entries=base, namespaces=NAMESPACES, **there)
     return [
         (finding.rule, finding.where, str(finding.about or "").partition(" ")[2])
-        for _, finding in changes(wanted, by_kind, around)
+        for _, finding in changes_by_files(wanted, by_kind, around)
     ]
 
 
@@ -168,7 +168,7 @@ def test_what_stands_there_is_in_the_way_of_an_entry_of_the_files() -> None:
 def test_of_very_many_ten_are_told_and_how_many_more_there_are() -> None:
     many = tuple(entry(f"e{n}", "payments", blocks=(f"198.51.{n}.0/24",), created=OLD) for n in range(25))
     blocks = tuple(f"198.51.{n}.0/28" for n in range(25))
-    found = list(changes([entry(blocks=blocks)], {}, Surroundings(entries=many)))
+    found = list(changes_by_files([entry(blocks=blocks)], {}, MeshObjects(entries=many)))
     assert len(found) == 11
     assert found[-1][1].message == "15 more of this kind are not told here"
 
@@ -189,7 +189,7 @@ ENTRIES = st.builds(
 @settings(deadline=None, max_examples=60)
 @given(st.lists(ENTRIES, max_size=6, unique_by=str))
 def test_applying_what_is_there_changes_nothing(there: list[ServiceEntry]) -> None:
-    assert list(changes(there, {}, Surroundings(entries=tuple(there)))) == []
+    assert list(changes_by_files(there, {}, MeshObjects(entries=tuple(there)))) == []
 
 
 @settings(deadline=None, max_examples=60)
@@ -197,8 +197,8 @@ def test_applying_what_is_there_changes_nothing(there: list[ServiceEntry]) -> No
 def test_what_is_taken_from_one_is_returned_to_it_when_the_change_is_taken_back(there: list[ServiceEntry]) -> None:
     *rest, new = there
     gone = entry(new.name, new.namespace, export_to=("~",), created=new.created)
-    taken = {f.about for _, f in changes([new], {}, Surroundings(entries=(*rest, gone))) if f.rule == "takes-traffic"}
-    back = {f.about for _, f in changes([gone], {}, Surroundings(entries=(*rest, new))) if f.rule == "returns-traffic"}
+    taken = {f.about for _, f in changes_by_files([new], {}, MeshObjects(entries=(*rest, gone))) if f.rule == "takes-traffic"}
+    back = {f.about for _, f in changes_by_files([gone], {}, MeshObjects(entries=(*rest, new))) if f.rule == "returns-traffic"}
     assert taken == back
 
 
@@ -207,16 +207,16 @@ class TestAgainstIstiodsOwnConfiguration:
 
     @staticmethod
     def takes(old: ServiceEntry, new: ServiceEntry) -> bool:
-        around = Surroundings(entries=(old,), namespaces={"default": {}, "other": {}, "third": {}})
-        return any(found.rule == "takes-traffic" for _, found in changes([replace(new, created="")], {}, around))
+        around = MeshObjects(entries=(old,), namespaces={"default": {}, "other": {}, "third": {}})
+        return any(found.rule == "takes-traffic" for _, found in changes_by_files([replace(new, created="")], {}, around))
 
     def test_no_traffic_is_taken_in_silence(self) -> None:
-        pairs = [(read(each["old"]), read(each["new"])) for each in recordings.carriers() if each["taken"]]
+        pairs = [(read_entry(each["old"]), read_entry(each["new"])) for each in recordings.carriers() if each["taken"]]
         assert [(str(old), str(new)) for old, new in pairs if not self.takes(old, new)] == []
         assert len(pairs) > 100
 
     def test_none_is_said_to_be_taken_that_stays(self) -> None:
-        pairs = [(read(each["old"]), read(each["new"])) for each in recordings.carriers() if not each["taken"]]
+        pairs = [(read_entry(each["old"]), read_entry(each["new"])) for each in recordings.carriers() if not each["taken"]]
         # What two of one host take of their one Envoy cluster, or of that of another host of the same entry, is not told exactly.
         apart = [
             (old, new)

@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.manifests.cidr import Blocks, bits
+from egressctl.manifests.cidr import BlockSet, parse_cidr
 
 SMALL = st.builds("10.{}.{}.{}/{}".format, *(st.integers(0, 3),) * 3, st.integers(6, 32))
 ANY = st.one_of(SMALL, st.builds(str, st.ip_addresses()), st.builds("2001:db8::/{}".format, st.integers(20, 64)))
@@ -15,7 +15,7 @@ ANY = st.one_of(SMALL, st.builds(str, st.ip_addresses()), st.builds("2001:db8::/
 
 @given(ANY, ANY)
 def test_two_blocks_overlap_or_not(one: str, other: str) -> None:
-    first, second = bits(one), bits(other)
+    first, second = parse_cidr(one), parse_cidr(other)
     assert first
     assert second
     known = ipaddress.ip_network(one, strict=False), ipaddress.ip_network(other, strict=False)
@@ -24,13 +24,13 @@ def test_two_blocks_overlap_or_not(one: str, other: str) -> None:
 
 @given(st.lists(SMALL, max_size=6), SMALL)
 def test_a_set_holds_what_lies_in_its_blocks_together(held: list[str], one: str) -> None:
-    block = bits(one)
+    block = parse_cidr(one)
     assert block
     left = [ipaddress.IPv4Network(one, strict=False)]
     for each in held:
         hole = ipaddress.IPv4Network(each, strict=False)
         left = [part for piece in left for part in _without(piece, hole)]
-    assert Blocks(held).hold(block) == (not left)
+    assert BlockSet(held).contains_block(block) == (not left)
 
 
 def _without(piece: ipaddress.IPv4Network, hole: ipaddress.IPv4Network) -> list[ipaddress.IPv4Network]:
@@ -40,5 +40,5 @@ def _without(piece: ipaddress.IPv4Network, hole: ipaddress.IPv4Network) -> list[
 
 
 def test_what_is_no_address_is_none() -> None:
-    assert bits("a.example") is None
-    assert not Blocks(["a.example"]).hold(bits("10.0.0.1"))  # type: ignore[arg-type]
+    assert parse_cidr("a.example") is None
+    assert not BlockSet(["a.example"]).contains_block(parse_cidr("10.0.0.1"))  # type: ignore[arg-type]

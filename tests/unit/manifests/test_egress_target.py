@@ -73,13 +73,13 @@ def test_the_name_of_a_target_of_several_entries_leaves_room_for_theirs() -> Non
 
 
 def only(text: str, **options: bool) -> Target:
-    (found,) = egress_target.load(text, "f.yaml", **options)
+    (found,) = egress_target.load_targets(text, "f.yaml", **options)
     return found
 
 
 def problems(text: str, **options: bool) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        egress_target.load(text, "f.yaml", **options)
+        egress_target.load_targets(text, "f.yaml", **options)
     assert str(caught.value) == "\n".join(map(str, caught.value.problems))
     return [str(problem) for problem in caught.value.problems]
 
@@ -229,8 +229,8 @@ class TestPlainServiceEntry:
 
     def test_what_was_rendered_is_read_again(self) -> None:
         wanted = only(TARGET)
-        manifest = se.render(wanted, namespace="apps", api_version=se.OFFLINE_VERSION, run_id="r1", field_manager="ci")
-        found = only(se.to_yaml(manifest))
+        manifest = se.render_entry(wanted, namespace="apps", api_version=se.OFFLINE_VERSION, run_id="r1", field_manager="ci")
+        found = only(se.manifest_to_yaml(manifest))
         assert (found.entry_name, found.namespace, found.probes) == (wanted.entry_name, "apps", wanted.probes)
         assert (found.labels, found.annotations) == ({}, {})
         assert found.spec == {**wanted.spec, "location": "MESH_EXTERNAL", "resolution": "NONE"}
@@ -261,7 +261,7 @@ class TestPlainServiceEntry:
 
 class TestSeveralDocuments:
     def test_both_kinds_can_stand_in_one_file(self) -> None:
-        assert [t.entry_name for t in egress_target.load(f"{TARGET}---\n# nothing\n---\n{ENTRY}", "f.yaml")] == [
+        assert [t.entry_name for t in egress_target.load_targets(f"{TARGET}---\n# nothing\n---\n{ENTRY}", "f.yaml")] == [
             "wikipedia-ext",
             "wiki",
         ]
@@ -269,7 +269,7 @@ class TestSeveralDocuments:
     def test_a_list_of_entries_is_read(self) -> None:
         items = [yaml.safe_load(ENTRY), yaml.safe_load(edited(ENTRY, ("name: wiki\n", "name: other\n")))]
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items, "metadata": {}})
-        assert [t.name for t in egress_target.load(text, "f.yaml")] == ["wiki", "other"]
+        assert [t.name for t in egress_target.load_targets(text, "f.yaml")] == ["wiki", "other"]
 
     def test_all_problems_of_all_documents_are_told_at_once_in_their_order(self) -> None:
         text = "---\n".join(
@@ -295,7 +295,7 @@ class TestSeveralDocuments:
         ]
 
     def test_one_name_in_two_namespaces_is_two_objects(self) -> None:
-        assert len(egress_target.load(f"{ENTRY}---\n{edited(ENTRY, ('apps', 'more'))}", "f.yaml")) == 2
+        assert len(egress_target.load_targets(f"{ENTRY}---\n{edited(ENTRY, ('apps', 'more'))}", "f.yaml")) == 2
 
     @pytest.mark.parametrize(
         "text",
@@ -321,7 +321,7 @@ class TestSeveralDocuments:
     )
     def test_any_arrangement_of_lines_gives_targets_or_invalid_input(self, text: str) -> None:
         try:
-            found = egress_target.load(text, "f.yaml")
+            found = egress_target.load_targets(text, "f.yaml")
         except InvalidInput:
             return
         assert all(t.name and t.spec["hosts"] for t in found)
@@ -330,17 +330,17 @@ class TestSeveralDocuments:
 class TestReadFile:
     def refused(self, path: object) -> str:
         with pytest.raises(InvalidInput) as caught:
-            egress_target.read_file(str(path))
+            egress_target.read_target_file(str(path))
         return str(caught.value)
 
     def test_a_file_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "t.yaml"
         path.write_bytes(b"\xef\xbb\xbf# \xc3\xa4\n")
-        assert egress_target.read_file(str(path)) == "# ä\n"
+        assert egress_target.read_target_file(str(path)) == "# ä\n"
 
     def test_a_dash_is_stdin(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: b\n")))
-        assert egress_target.read_file("-") == "a: b\n"
+        assert egress_target.read_target_file("-") == "a: b\n"
 
     def test_what_comes_by_stdin_is_called_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
@@ -375,7 +375,7 @@ class TestReadFile:
 class TestFromFlags:
     def flags(self, name: str = "wiki", **changes: Any) -> Target:
         given: dict[str, Any] = {"hosts": ["wikipedia.org"], "addresses": ["208.80.154.224/27"], "ports": ["443"]}
-        return egress_target.from_flags(name, **(given | changes))
+        return egress_target.target_from_flags(name, **(given | changes))
 
     def problems(self, name: str = "wiki", **changes: Any) -> list[str]:
         with pytest.raises(InvalidInput) as caught:
@@ -401,7 +401,7 @@ class TestFromFlags:
     def test_more_addresses_than_an_entry_holds_make_several_of_it(self) -> None:
         found = self.flags(addresses=MANY)
         assert found.spec["addresses"] == MANY
-        assert [each.entry_name for each in egress_target.entries_of([found, self.flags("one")])] == [
+        assert [each.entry_name for each in egress_target.split_large_targets([found, self.flags("one")])] == [
             *("wiki-ext-1-2-0-17", "wiki-ext-1-2-128-17"),
             "one-ext",
         ]
@@ -475,8 +475,8 @@ class TestFromFlags:
     @given(st.sampled_from([*range(1, 15000), *range(15091, 65536)]), st.sampled_from(["TCP", "tls", "Http", "grpc"]))
     def test_what_flags_make_is_read_again_as_a_file(self, number: int, protocol: str) -> None:
         wanted = self.flags(ports=[f"{number}/{protocol}"])
-        manifest = se.render(wanted, namespace=None, api_version=se.OFFLINE_VERSION, run_id=None)
-        found = only(se.to_yaml(manifest))
+        manifest = se.render_entry(wanted, namespace=None, api_version=se.OFFLINE_VERSION, run_id=None)
+        found = only(se.manifest_to_yaml(manifest))
         assert (found.spec, found.probes, found.entry_name) == (wanted.spec, wanted.probes, wanted.entry_name)
 
 

@@ -10,9 +10,16 @@ from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import published
-from egressctl.manifests.egress_target import load
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.published import Range, Retired, Source, addresses, as_data, grouped
+from egressctl.manifests.egress_target import load_targets
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.published import (
+    PublishedRange,
+    PublishedSource,
+    RetiredBlock,
+    addresses_of_sources,
+    blocks_by_name,
+    source_as_data,
+)
 
 FILE = """\
 apiVersion: egressctl.dev/v1alpha1
@@ -38,27 +45,31 @@ spec:
 """
 
 
-def sources(text: str = FILE) -> tuple[Source, ...]:
-    from egressctl.manifests.yaml_reader import parse
+def sources(text: str = FILE) -> tuple[PublishedSource, ...]:
+    from egressctl.manifests.yaml_reader import parse_yaml
 
-    found = Findings()
-    read = published.read(found, parse(text, "a file").documents[0].value["spec"]["published"], ())
+    found = ProblemCollector()
+    read = published.read_published(found, parse_yaml(text, "a file").documents[0].value["spec"]["published"], ())
     assert not found.problems
     return read
 
 
 def test_a_file_says_what_is_called_what_calls_in_and_what_is_retired() -> None:
     [source] = sources()
-    assert source == Source(
+    assert source == PublishedSource(
         "https://outside.example/addresses.json",
         "atlassian",
         "2026-08-21",
         (("direction", ("ingress",)),),
         ("egress",),
-        (Range("front", "203.0.113.0/27"), Range("front", "203.0.113.32/27"), Range("api", "203.0.113.128/27")),
         (
-            Retired("front", "198.51.100.0/27", "2026-08-21", "front moved", True),
-            Retired("old", "192.0.2.0/27", "2020-01-01"),
+            PublishedRange("front", "203.0.113.0/27"),
+            PublishedRange("front", "203.0.113.32/27"),
+            PublishedRange("api", "203.0.113.128/27"),
+        ),
+        (
+            RetiredBlock("front", "198.51.100.0/27", "2026-08-21", "front moved", True),
+            RetiredBlock("old", "192.0.2.0/27", "2020-01-01"),
         ),
     )
     assert source.selected("direction") == ("ingress",)
@@ -66,19 +77,19 @@ def test_a_file_says_what_is_called_what_calls_in_and_what_is_retired() -> None:
 
 
 def test_an_entry_without_addresses_opens_the_ranges_and_what_is_kept() -> None:
-    [target] = load(FILE, "a file")
+    [target] = load_targets(FILE, "a file")
     assert target.spec["addresses"] == ["198.51.100.0/27", "203.0.113.0/26", "203.0.113.128/27"]
     assert list(target.spec) == ["hosts", "addresses", "ports"]
 
 
 def test_addresses_that_are_written_out_are_meant() -> None:
-    [target] = load(FILE.replace("    ports:", "    addresses: [203.0.113.7]\n    ports:"), "a file")
+    [target] = load_targets(FILE.replace("    ports:", "    addresses: [203.0.113.7]\n    ports:"), "a file")
     assert target.spec["addresses"] == ["203.0.113.7"]
 
 
 def test_a_source_without_ranges_gives_no_address() -> None:
     text = FILE[: FILE.index("    select:")].replace("protocol: TCP", "protocol: TLS").replace("atlassian", "page")
-    [target] = load(text, "a file")
+    [target] = load_targets(text, "a file")
     assert "addresses" not in target.spec
 
 
@@ -111,7 +122,7 @@ def test_a_source_without_ranges_gives_no_address() -> None:
 def test_what_is_wrong_is_told_with_line_and_field(old: str, new: str, problem: str) -> None:
     assert old in FILE
     with pytest.raises(InvalidInput) as caught:
-        load(FILE.replace(old, new), "outside.yaml")
+        load_targets(FILE.replace(old, new), "outside.yaml")
     assert f"outside.yaml:{problem}" in str(caught.value)
 
 
@@ -122,15 +133,15 @@ BLOCKS = st.builds(
 )
 NAMES = st.text("abc-/1", min_size=1, max_size=5)
 SOURCES = st.builds(
-    Source,
+    PublishedSource,
     st.just("https://outside.example/list"),
     st.sampled_from(published.FORMATS),
     st.dates().map(str),
     st.dictionaries(NAMES, st.lists(NAMES, max_size=2).map(tuple), max_size=2).map(lambda found: tuple(found.items())),
     st.lists(NAMES, max_size=2).map(tuple),
-    st.lists(st.builds(Range, NAMES, BLOCKS), max_size=6, unique=True).map(tuple),
+    st.lists(st.builds(PublishedRange, NAMES, BLOCKS), max_size=6, unique=True).map(tuple),
     st.lists(
-        st.builds(Retired, NAMES, BLOCKS, st.dates().map(str), NAMES, st.booleans()),
+        st.builds(RetiredBlock, NAMES, BLOCKS, st.dates().map(str), NAMES, st.booleans()),
         max_size=3,
         unique_by=lambda each: each.block,
     ).map(tuple),
@@ -139,16 +150,16 @@ SOURCES = st.builds(
 
 
 @given(source=SOURCES)
-def test_a_source_that_is_written_is_read_as_the_same(source: Source) -> None:
-    found = Findings()
-    [again] = published.read(found, [as_data(source)], ())
+def test_a_source_that_is_written_is_read_as_the_same(source: PublishedSource) -> None:
+    found = ProblemCollector()
+    [again] = published.read_published(found, [source_as_data(source)], ())
     assert not found.problems
     assert again._replace(ranges=()) == source._replace(ranges=())
     assert sorted(again.ranges) == sorted(source.ranges)
-    assert grouped(again.ranges) == grouped(source.ranges)
+    assert blocks_by_name(again.ranges) == blocks_by_name(source.ranges)
 
 
 @given(source=SOURCES)
-def test_what_is_opened_is_the_ranges_and_what_is_kept_and_nothing_else(source: Source) -> None:
+def test_what_is_opened_is_the_ranges_and_what_is_kept_and_nothing_else(source: PublishedSource) -> None:
     kept = [*(each.block for each in source.ranges), *(each.block for each in source.retired if each.kept)]
-    assert addresses([source]) == list(map(str, ipaddress.collapse_addresses(map(ipaddress.IPv4Network, kept))))
+    assert addresses_of_sources([source]) == list(map(str, ipaddress.collapse_addresses(map(ipaddress.IPv4Network, kept))))

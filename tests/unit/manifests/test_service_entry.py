@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import service_entry as se
-from egressctl.manifests.yaml_reader import parse
+from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Target, Verdict
 
@@ -75,12 +75,12 @@ def wikipedia(**changes: Any) -> Target:
 
 
 def rendered(target: Target, **changes: Any) -> dict[str, Any]:
-    return se.render(target, **{"namespace": None, "api_version": se.OFFLINE_VERSION, "run_id": None} | changes)
+    return se.render_entry(target, **{"namespace": None, "api_version": se.OFFLINE_VERSION, "run_id": None} | changes)
 
 
 def entry(**changes: Any) -> ServiceEntry:
     spec = {"hosts": ["a.example"], "ports": [{"number": 443, "name": "x", "protocol": "TCP"}]} | changes
-    return se.read({"metadata": {"name": "e", "namespace": "n"}, "spec": spec})
+    return se.read_entry({"metadata": {"name": "e", "namespace": "n"}, "spec": spec})
 
 
 class TestRender:
@@ -155,9 +155,9 @@ class TestRender:
     @given(st.dictionaries(TEXTS, JSON, max_size=4), st.dictionaries(TEXTS, TEXTS, max_size=3))
     def test_the_yaml_of_a_manifest_reads_back_the_same(self, spec: dict[str, Any], labels: dict[str, str]) -> None:
         manifest = rendered(wikipedia(spec=spec, labels=labels), run_id="r1")
-        text = se.to_yaml(manifest)
+        text = se.manifest_to_yaml(manifest)
         assert yaml.safe_load(text) == manifest
-        assert parse(text, "f").documents[0].value == manifest
+        assert parse_yaml(text, "f").documents[0].value == manifest
 
 
 class TestYaml:
@@ -170,32 +170,32 @@ class TestYaml:
     @example("22:30")
     @example("0b1")
     def test_text_that_looks_like_a_number_stays_text(self, text: str) -> None:
-        written = se.to_yaml({"a": text})
+        written = se.manifest_to_yaml({"a": text})
         assert yaml.safe_load(written) == {"a": text}
-        assert parse(written, "f").documents[0].value == {"a": text}
+        assert parse_yaml(written, "f").documents[0].value == {"a": text}
 
     @pytest.mark.parametrize(
         "text", ["12e4567", "1e3", "0x1f", "0o17", "0b11", "443", "1_000", "y", "n", "yes", "true", "null", "~", "2026-01-01"]
     )
     def test_what_go_takes_for_something_else_is_quoted(self, text: str) -> None:
-        assert se.to_yaml({"a": text}) == f"a: '{text}'\n"
+        assert se.manifest_to_yaml({"a": text}) == f"a: '{text}'\n"
 
     def test_lists_stand_as_kubectl_writes_them(self) -> None:
-        assert se.to_yaml({"a": ["x", {"b": 1, "c": 2}]}) == "a:\n- x\n- b: 1\n  c: 2\n"
+        assert se.manifest_to_yaml({"a": ["x", {"b": 1, "c": 2}]}) == "a:\n- x\n- b: 1\n  c: 2\n"
 
     def test_what_stands_twice_is_written_twice(self) -> None:
         block = ["x"]
-        assert se.to_yaml({"a": block, "b": block}) == "a:\n- x\nb:\n- x\n"
+        assert se.manifest_to_yaml({"a": block, "b": block}) == "a:\n- x\nb:\n- x\n"
 
     def test_long_text_stays_in_its_line(self) -> None:
-        assert se.to_yaml({"a": "word " * 100 + "end"}).count("\n") == 1
+        assert se.manifest_to_yaml({"a": "word " * 100 + "end"}).count("\n") == 1
 
 
 class TestRead:
     def test_a_manifest_says_what_it_says(self) -> None:
         manifest = rendered(wikipedia(), namespace="apps", run_id="r1", export_to=["."])
         manifest["metadata"] |= {"uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
-        read = se.read(manifest)
+        read = se.read_entry(manifest)
         assert (read.name, read.namespace, read.hosts) == ("wikipedia-ext", "apps", ("wikipedia.org",))
         assert read.addresses[0] == "91.198.174.192/27"
         assert len(read.addresses) == 5
@@ -204,11 +204,11 @@ class TestRead:
         assert (read.uid, read.created, read.run_id, read.owned) == ("u", "2026-01-01T00:00:00Z", "r1", True)
 
     def test_istios_defaults_are_filled_in(self) -> None:
-        read = se.read({"metadata": {"name": "a"}, "spec": {"hosts": ["a.example"]}})
+        read = se.read_entry({"metadata": {"name": "a"}, "spec": {"hosts": ["a.example"]}})
         assert (read.resolution, read.location, read.export_to, read.owned) == ("NONE", "MESH_EXTERNAL", (), False)
 
     def test_a_run_id_counts_only_on_what_egressctl_made(self) -> None:
-        read = se.read({"metadata": {"labels": {se.LABEL_RUN_ID: "r1", se.LABEL_MANAGED_BY: "Helm"}}})
+        read = se.read_entry({"metadata": {"labels": {se.LABEL_RUN_ID: "r1", se.LABEL_MANAGED_BY: "Helm"}}})
         assert (read.run_id, read.owned) == ("", False)
 
     @settings(max_examples=200, deadline=None)
@@ -223,10 +223,10 @@ class TestRead:
     )
     @example({"spec": {"ports": [{"number": True}, {"number": "443"}, None, 3]}})
     def test_odd_content_never_raises(self, manifest: dict[str, Any]) -> None:
-        read = se.read(manifest)
+        read = se.read_entry(manifest)
         assert all(type(port.number) is int for port in read.ports)
         assert isinstance(se.derived_probes(read), tuple)
-        assert isinstance(se.taken_over_by(manifest, "egressctl"), tuple)
+        assert isinstance(se.other_field_managers(manifest, "egressctl"), tuple)
 
 
 class TestProbesOf:
@@ -333,12 +333,12 @@ class TestBareProbes:
     ],
 )
 def test_the_exact_name_is_read_as_kubectl_takes_and_prints_it(kind: str) -> None:
-    assert se.named_exactly(f"{kind}/theirs") == "theirs"
+    assert se.exact_name(f"{kind}/theirs") == "theirs"
 
 
 @pytest.mark.parametrize("word", ["theirs", "pod/theirs", "se/", "se/a/b", "/theirs", "serviceentry.example.org/theirs", "ase/x"])
 def test_any_other_word_is_no_exact_name(word: str) -> None:
-    assert se.named_exactly(word) is None
+    assert se.exact_name(word) is None
 
 
 class TestTakenOverBy:
@@ -352,19 +352,19 @@ class TestTakenOverBy:
             {"manager": "argocd-controller", "fieldsV1": {"f:spec": {"f:ports": {}}, "f:metadata": {}}},
             {"manager": "kubectl-edit", "fieldsV1": {"f:spec": {"f:ports": {}}}},
         )
-        assert se.taken_over_by(manifest, "egressctl") == ("argocd-controller", "kubectl-edit")
+        assert se.other_field_managers(manifest, "egressctl") == ("argocd-controller", "kubectl-edit")
 
     def test_metadata_and_status_are_no_take_over(self) -> None:
         manifest = self.managed(
             {"manager": "kubectl-label", "fieldsV1": {"f:metadata": {"f:labels": {}}}},
             {"manager": "pilot-discovery", "subresource": "status", "fieldsV1": {"f:status": {}}},
         )
-        assert se.taken_over_by(manifest, "egressctl") == ()
+        assert se.other_field_managers(manifest, "egressctl") == ()
 
     def test_our_manager_is_the_one_that_was_used(self) -> None:
         manifest = self.managed({"manager": "ci", "fieldsV1": {"f:spec": {}}})
-        assert se.taken_over_by(manifest, "ci") == ()
-        assert se.taken_over_by(manifest, "egressctl") == ("ci",)
+        assert se.other_field_managers(manifest, "ci") == ()
+        assert se.other_field_managers(manifest, "egressctl") == ("ci",)
 
 
 class TestNormalise:
@@ -378,7 +378,7 @@ class TestNormalise:
         ],
     )
     def test_an_address_is_a_block_without_host_bits(self, address: str, block: str) -> None:
-        assert se.normalise(address) == block
+        assert se.normalise_block(address) == block
 
     @pytest.mark.parametrize(
         "address",
@@ -396,12 +396,12 @@ class TestNormalise:
         ],
     )
     def test_what_go_does_not_read_is_no_address(self, address: str) -> None:
-        assert se.normalise(address) is None
+        assert se.normalise_block(address) is None
 
     @settings(max_examples=100, deadline=None)
     @given(st.ip_addresses(v=4), st.integers(0, 32))
     def test_a_block_is_normal_once_normalised(self, address: object, prefix: int) -> None:
-        block = se.normalise(f"{address}/{prefix}")
+        block = se.normalise_block(f"{address}/{prefix}")
         assert block is not None
-        assert se.normalise(block) == block
+        assert se.normalise_block(block) == block
         assert block.endswith(f"/{prefix}")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egressctl.manifests.egress_target import entries_of, load
+from egressctl.manifests.egress_target import load_targets, split_large_targets
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read, render
-from egressctl.manifests.split import parts, ranged
+from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read_entry, render_entry
+from egressctl.manifests.split import split_into_ranges, split_target
 from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Probe, Target
 
@@ -28,7 +28,7 @@ LISTS = st.lists(BLOCKS, unique=True, max_size=40)
 
 
 def of(blocks: Sequence[str]) -> dict[str, frozenset[str]]:
-    return {name: frozenset(inside) for name, inside in ranged(blocks, MOST)}
+    return {name: frozenset(inside) for name, inside in split_into_ranges(blocks, MOST)}
 
 
 def spread(count: int, seed: int = 1) -> list[str]:
@@ -65,12 +65,12 @@ class TestRanges:
     def test_follow_from_the_set_alone(self, blocks: list[str], chance: random.Random) -> None:
         shuffled = list(blocks)
         chance.shuffle(shuffled)
-        assert list(ranged(shuffled, MOST)) == list(ranged(blocks, MOST))
+        assert list(split_into_ranges(shuffled, MOST)) == list(split_into_ranges(blocks, MOST))
 
     @given(LISTS)
     @settings(deadline=None)
     def test_are_their_own_ranges_again(self, blocks: list[str]) -> None:
-        in_order = [block for _, inside in ranged(blocks, MOST) for block in inside]
+        in_order = [block for _, inside in split_into_ranges(blocks, MOST) for block in inside]
         assert of(in_order) == of(blocks)
 
     @given(LISTS, BLOCKS)
@@ -87,7 +87,7 @@ class TestRanges:
     @given(LISTS)
     @settings(deadline=None)
     def test_a_name_says_where_the_blocks_begin(self, blocks: list[str]) -> None:
-        for name, inside in ranged(blocks, MOST):
+        for name, inside in split_into_ranges(blocks, MOST):
             *numbers, length = map(int, name.split("-"))
             whole = IPv4Network((int.from_bytes(bytes([*numbers, 0, 0, 0, 0][:4]), "big"), length))
             assert all(ip_address(block.partition("/")[0]) in whole for block in inside)
@@ -95,7 +95,7 @@ class TestRanges:
 
     def test_blocks_that_begin_at_one_address_stay_together_the_largest_first(self) -> None:
         blocks = [f"10.0.0.0/{length}" for length in range(32, 7, -1)] + [f"10.0.1.{last}" for last in range(30)]
-        assert list(ranged(blocks, 40)) == [
+        assert list(split_into_ranges(blocks, 40)) == [
             ("10-0-0-24", [f"10.0.0.0/{length}" for length in range(8, 33)]),
             ("10-0-1-24", [f"10.0.1.{last}" for last in range(30)]),
         ]
@@ -103,27 +103,27 @@ class TestRanges:
     @pytest.mark.parametrize("address", ["2001:db8::/32", "wikipedia.org", ""])
     def test_nothing_else_than_ipv4_can_be_divided(self, address: str) -> None:
         with pytest.raises(ValueError, match="no IPv4"):
-            list(ranged([address], MOST))
+            list(split_into_ranges([address], MOST))
 
 
 class TestParts:
     def test_a_target_that_fits_stays_as_it_is(self) -> None:
         target = a_target(spread(MAX_ITEMS))
-        assert parts(target) == (target,)
-        assert entries_of([target]) == [target]
+        assert split_target(target) == (target,)
+        assert split_large_targets([target]) == [target]
 
     def test_one_address_more_makes_two_of_it_and_leaves_its_name_to_none(self) -> None:
-        found = parts(a_target(spread(MAX_ITEMS + 1)))
+        found = split_target(a_target(spread(MAX_ITEMS + 1)))
         assert len(found) == 2
         assert all(each.entry_name.startswith("many-ext-") for each in found)
 
     @pytest.mark.parametrize("count", [600, 5000])
     def test_are_as_few_as_twice_what_must_be(self, count: int) -> None:
-        assert len(parts(a_target(spread(count)))) <= 2 * -(-count // MAX_ITEMS) + 2
+        assert len(split_target(a_target(spread(count)))) <= 2 * -(-count // MAX_ITEMS) + 2
 
     def test_have_all_of_the_target_but_the_addresses(self) -> None:
         target = a_target(spread(600))
-        found = parts(target)
+        found = split_target(target)
         assert len(found) > 2
         for each in found:
             assert (each.name, each.namespace, each.labels) == (target.name, target.namespace, target.labels)
@@ -131,8 +131,10 @@ class TestParts:
         assert sorted(address for each in found for address in each.spec["addresses"]) == sorted(target.spec["addresses"])
 
     def test_the_first_alone_has_the_probes_and_the_names_of_all(self) -> None:
-        first, *others = parts(a_target(spread(600)))
-        made = [render(each, namespace="default", api_version="networking.istio.io/v1", run_id="0") for each in (first, *others)]
+        first, *others = split_target(a_target(spread(600)))
+        made = [
+            render_entry(each, namespace="default", api_version="networking.istio.io/v1", run_id="0") for each in (first, *others)
+        ]
         assert [probes_of(each) for each in made] == [a_target([]).probes, *([()] * len(others))]
         annotations = [each["metadata"]["annotations"] for each in made]
         assert annotations[0][ANNOTATION_PARTS].split(",") == [each["metadata"]["name"] for each in made]
@@ -141,19 +143,19 @@ class TestParts:
     def test_are_known_as_one_target_by_their_label_whoever_owns_them(self) -> None:
         for run_id in ("0", None):
             made = [
-                read(render(each, namespace="default", api_version="networking.istio.io/v1", run_id=run_id))
-                for each in parts(a_target(spread(600)))
+                read_entry(render_entry(each, namespace="default", api_version="networking.istio.io/v1", run_id=run_id))
+                for each in split_target(a_target(spread(600)))
             ]
             assert {each.part_of for each in made} == {"many"}
-            assert all(each.beside(made[0]) and each.is_part for each in made)
+            assert all(each.is_same_target_as(made[0]) and each.is_part for each in made)
 
     def test_what_is_of_one_entry_has_no_label_of_its_target_in_git(self) -> None:
-        manifest = render(a_target(spread(3), labels={}), namespace=None, api_version="networking.istio.io/v1", run_id=None)
+        manifest = render_entry(a_target(spread(3), labels={}), namespace=None, api_version="networking.istio.io/v1", run_id=None)
         assert "labels" not in manifest["metadata"]
 
     def test_that_were_rendered_are_parts_of_the_target_again(self) -> None:
-        for part in parts(a_target(spread(600))):
-            manifest = render(part, namespace=None, api_version="networking.istio.io/v1", run_id=None)
-            [again] = load(json.dumps(manifest), "part.yaml")
+        for part in split_target(a_target(spread(600))):
+            manifest = render_entry(part, namespace=None, api_version="networking.istio.io/v1", run_id=None)
+            [again] = load_targets(json.dumps(manifest), "part.yaml")
             assert again.name == "many"
-            assert render(again, namespace=None, api_version="networking.istio.io/v1", run_id=None) == manifest
+            assert render_entry(again, namespace=None, api_version="networking.istio.io/v1", run_id=None) == manifest

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.manifests.probes import pattern_fault, probe_name, read_probes, url_fault
-from egressctl.manifests.problems import Findings
-from egressctl.manifests.validation import check
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.validation import check_spec
 from egressctl.model.probe import Expectation, Probe, Verdict
 
 TCP = {"number": 443, "name": "tcp-443", "protocol": "TCP"}
@@ -36,7 +36,7 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 
 def problems(*, any_address: bool = False, **changes: Any) -> list[str]:
-    return [str(problem) for problem in check(spec(**changes), any_address=any_address)]
+    return [str(problem) for problem in check_spec(spec(**changes), any_address=any_address)]
 
 
 def only(**changes: Any) -> str:
@@ -54,7 +54,7 @@ def test_a_good_entry_has_no_problem() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    found = check({"host": ["x"], "addresses": ["1.2.3.4/8", "x"], "ports": [{"number": 0}], "resolution": "ANY"})
+    found = check_spec({"host": ["x"], "addresses": ["1.2.3.4/8", "x"], "ports": [{"number": 0}], "resolution": "ANY"})
     assert {p.field for p in found} == {
         "host", "hosts", "addresses[0]", "addresses[1]", "ports[0].number", "ports[0].name", "resolution"
     }  # fmt: skip
@@ -67,7 +67,7 @@ def test_all_problems_are_told_at_once() -> None:
     )
 )
 def test_any_content_gives_problems_and_never_raises(value: dict[str, Any]) -> None:
-    found = check(value)
+    found = check_spec(value)
     assert all(problem.message and problem.field for problem in found)
     assert bool(found) or {"hosts", "ports"} <= set(value)
 
@@ -308,7 +308,7 @@ class TestFieldsAndTypes:
 
     @pytest.mark.parametrize("value", [None, [], "x", 3])
     def test_a_spec_that_is_no_mapping_is_one_problem(self, value: Any) -> None:
-        assert len(check(value)) == 1
+        assert len(check_spec(value)) == 1
 
     def test_text_of_the_input_cannot_write_to_the_terminal(self) -> None:
         text = "".join(problems(hosts=["\x1b[31m"], addresses=["\x1b]0;x\x07"], **{"\x1b[2J": True}))
@@ -513,7 +513,7 @@ class TestUrls:
 
 class TestProbes:
     def read(self, value: object, **options: bool) -> tuple[tuple[Probe, ...], list[str]]:
-        found = Findings()
+        found = ProblemCollector()
         return read_probes(found, value, ("probes",), **options), [str(problem) for problem in found.problems]
 
     def test_a_probe_says_what_it_expects(self) -> None:

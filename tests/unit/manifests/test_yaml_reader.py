@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import yaml_reader
-from egressctl.manifests.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, field_name, parse
+from egressctl.manifests.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, field_name, parse_yaml
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Zl", "Zp")), max_size=12)
 """Without U+2028 and U+2029, which break lines in YAML 1.1 and do not in JSON."""
@@ -23,7 +23,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 
 def only(text: str) -> yaml_reader.Document:
-    parsed = parse(text, "f.yaml")
+    parsed = parse_yaml(text, "f.yaml")
     assert parsed.problems == ()
     (document,) = parsed.documents
     return document
@@ -31,13 +31,13 @@ def only(text: str) -> yaml_reader.Document:
 
 def refused(text: str) -> str:
     with pytest.raises(InvalidInput) as caught:
-        parse(text, "f.yaml")
+        parse_yaml(text, "f.yaml")
     assert len(caught.value.problems) == 1
     return str(caught.value)
 
 
 def problems(text: str) -> list[str]:
-    return [str(problem) for problem in parse(text, "f.yaml").problems]
+    return [str(problem) for problem in parse_yaml(text, "f.yaml").problems]
 
 
 @settings(max_examples=100, deadline=None)
@@ -51,7 +51,7 @@ def test_json_reads_as_json_does(value: dict[str, Any]) -> None:
 @given(st.text(st.sampled_from("ab: -[]{}&*!|>'\"#%@?,\n\t~0x\x00\ud800"), max_size=40))
 def test_any_text_gives_documents_or_invalid_input(text: str) -> None:
     try:
-        read = str(parse(text, "f.yaml").problems or "f.yaml")
+        read = str(parse_yaml(text, "f.yaml").problems or "f.yaml")
     except InvalidInput as error:
         read = str(error)
     assert "f.yaml" in read
@@ -100,7 +100,7 @@ def test_what_is_missing_has_the_line_of_what_would_hold_it() -> None:
 
 
 def test_a_second_document_keeps_the_lines_of_the_file() -> None:
-    second = parse("a: 1\n---\n# note\nb: 2\n", "f.yaml").documents[1]
+    second = parse_yaml("a: 1\n---\n# note\nb: 2\n", "f.yaml").documents[1]
     assert (second.value, second.place(("b",)).line) == ({"b": 2}, 4)
 
 
@@ -114,12 +114,12 @@ def test_a_second_document_keeps_the_lines_of_the_file() -> None:
         (("\x1b[31m",), "[\\x1b[31m]"),
     ],
 )
-def test_fields_are_named_as_kubernetes_names_them(path: yaml_reader.Path, name: str) -> None:
+def test_fields_are_named_as_kubernetes_names_them(path: yaml_reader.ValuePath, name: str) -> None:
     assert field_name(path) == name
 
 
 def test_empty_documents_are_skipped() -> None:
-    assert [d.value for d in parse("---\n# nothing\n---\na: 1\n---\n", "f.yaml").documents] == [{"a": 1}]
+    assert [d.value for d in parse_yaml("---\n# nothing\n---\na: 1\n---\n", "f.yaml").documents] == [{"a": 1}]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "---\n---\n", "kind: List\nitems: []\n"])
@@ -135,7 +135,7 @@ def test_a_document_that_is_no_mapping_says_what_is_expected(text: str, what: st
 
 @pytest.mark.parametrize("kind", ["List", "ServiceEntryList"])
 def test_a_list_is_unpacked_into_its_items(kind: str) -> None:
-    parsed = parse(f"kind: {kind}\nitems:\n- a: 1\n- just text\n- b: 2\n", "f.yaml")
+    parsed = parse_yaml(f"kind: {kind}\nitems:\n- a: 1\n- just text\n- b: 2\n", "f.yaml")
     assert [d.value for d in parsed.documents] == [{"a": 1}, {"b": 2}]
     assert parsed.documents[1].place(("b",)) == ("items[2].b", "f.yaml", 5)
     assert [str(p)[:44] for p in parsed.problems] == ['f.yaml:4: items[1]: the item is the text "ju']

@@ -13,23 +13,23 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.mesh import curl
-from egressctl.mesh.client import captured
+from egressctl.mesh.client import capture_of
 from egressctl.mesh.curl import (
     BODY_LIMIT,
     CONNECTIONS_PER_EXEC,
     EXECS_AT_ONCE,
     REFUSAL_EXITS,
-    Limits,
+    TransferLimits,
     cause_of,
-    chunks,
     companion_argv,
     looks_reset,
-    parse,
     parse_companion,
+    parse_probes,
     probe_argv,
+    split_into_execs,
 )
 from egressctl.model.cause import CauseCode
-from egressctl.model.evidence import Capture, Outcome
+from egressctl.model.evidence import Capture, CurlOutcome
 from egressctl.model.probe import Expectation, Probe
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
@@ -55,8 +55,8 @@ def report_line(index: int, **fields: object) -> str:
     return f"\negressctl {index}\t" + "\t".join(str(values[name]) for name in FIELDS) + "\n"
 
 
-def the_one(probe: Probe, **fields: object) -> Outcome | None:
-    return parse([probe], TABLE, report_line(0, **fields).encode()).outcomes[0]
+def the_one(probe: Probe, **fields: object) -> CurlOutcome | None:
+    return parse_probes([probe], TABLE, report_line(0, **fields).encode()).outcomes[0]
 
 
 # The command line: fixed, so that one rule in a SIEM suffices
@@ -64,7 +64,7 @@ def the_one(probe: Probe, **fields: object) -> Outcome | None:
 
 def test_the_command_line_is_the_documented_one() -> None:
     limited = ["-gsS", "--connect-timeout", "5", "--max-time", "10", "-w"]
-    assert probe_argv([PORTAL, ARTICLES, DERIVED], Limits()) == (
+    assert probe_argv([PORTAL, ARTICLES, DERIVED], TransferLimits()) == (
         "curl", "-q",
         *limited, rf"%{{stderr}}\negressctl 0\t{WRITE_OUT}", "-o", "/dev/null", PORTAL.url, "--next",
         *limited, rf"%{{stderr}}\negressctl 1\t{WRITE_OUT}", "--max-filesize", str(BODY_LIMIT), ARTICLES.url, "--next",
@@ -75,7 +75,7 @@ def test_the_command_line_is_the_documented_one() -> None:
 
 def test_the_companions_command_line_is_the_documented_one() -> None:
     limited = ["-gsS", "--connect-timeout", "0.5", "--max-time", "2", "-w"]
-    assert companion_argv([("208.80.154.224", 443), ("2620:0:861:ed1a::1", 80)], Limits(0.5, 10)) == (
+    assert companion_argv([("208.80.154.224", 443), ("2620:0:861:ed1a::1", 80)], TransferLimits(0.5, 10)) == (
         "curl", "-q",
         *limited, rf"%{{stderr}}\negressctl 0\t{WRITE_OUT}", "-o", "/dev/null", "telnet://208.80.154.224:443", "--next",
         *limited, rf"%{{stderr}}\negressctl 1\t{WRITE_OUT}", "-o", "/dev/null", "telnet://[2620:0:861:ed1a::1]:80", "--next",
@@ -85,7 +85,7 @@ def test_the_companions_command_line_is_the_documented_one() -> None:
 
 def test_a_companion_is_never_given_longer_than_two_seconds_nor_longer_than_a_probe() -> None:
     for total, given_ in ((10.0, "2"), (1.5, "1.5")):
-        argv = companion_argv([("192.0.2.1", 443)], Limits(5, total))
+        argv = companion_argv([("192.0.2.1", 443)], TransferLimits(5, total))
         assert argv[argv.index("--max-time") + 1] == given_
 
 
@@ -96,14 +96,14 @@ def places(count: int) -> list[Probe]:
 def test_more_places_than_curl_keeps_connections_for_are_refused() -> None:
     for probes, most in (([], 5), ([*places(5), ARTICLES], 5), (places(11), 10)):
         with pytest.raises(ValueError, match=f"1 to {most} hosts and ports"):
-            probe_argv(probes, Limits())
+            probe_argv(probes, TransferLimits())
 
 
 def test_after_each_five_places_the_socket_table_is_read() -> None:
     limited = ["-gsS", "--connect-timeout", "5", "--max-time", "10", "-w"]
     table = ["--next", "-gs", "file:///proc/net/tcp", "--next", "-gs", "file:///proc/net/tcp6"]
     first, second = ([word for each in part for word in ("-o", "/dev/null", each.url)] for part in (places(7)[:5], places(7)[5:]))
-    assert probe_argv(places(7), Limits()) == (
+    assert probe_argv(places(7), TransferLimits()) == (
         "curl", "-q", *limited, rf"\negressctl %{{urlnum}}\t{WRITE_OUT}", *first, *table,
         "--next", *limited, rf"\negressctl 5+%{{urlnum}}\t{WRITE_OUT}", *second, *table,
     )  # fmt: skip
@@ -111,22 +111,24 @@ def test_after_each_five_places_the_socket_table_is_read() -> None:
 
 def test_many_probes_of_one_place_share_their_options() -> None:
     limited = ["-gsS", "--connect-timeout", "5", "--max-time", "10", "-w"]
-    assert probe_argv([PORTAL] * 6, Limits()) == (
+    assert probe_argv([PORTAL] * 6, TransferLimits()) == (
         "curl", "-q", *limited, rf"\negressctl %{{urlnum}}\t{WRITE_OUT}", *["-o", "/dev/null", PORTAL.url] * 6,
         "--next", "-gs", "file:///proc/net/tcp", "--next", "-gs", "file:///proc/net/tcp6",
     )  # fmt: skip
 
 
 def test_five_probes_are_taken() -> None:
-    assert probe_argv([PORTAL] * 5, Limits()).count(PORTAL.url) == 5
+    assert probe_argv([PORTAL] * 5, TransferLimits()).count(PORTAL.url) == 5
 
 
 def test_the_configuration_file_in_the_pod_is_ignored() -> None:
-    assert probe_argv([PORTAL], Limits())[:2] == companion_argv([("192.0.2.1", 1)], Limits())[:2] == ("curl", "-q")
+    assert (
+        probe_argv([PORTAL], TransferLimits())[:2] == companion_argv([("192.0.2.1", 1)], TransferLimits())[:2] == ("curl", "-q")
+    )
 
 
 def test_no_redirect_is_followed_and_no_url_is_expanded() -> None:
-    argv = probe_argv([PORTAL, ARTICLES, DERIVED], Limits())
+    argv = probe_argv([PORTAL, ARTICLES, DERIVED], TransferLimits())
     assert not {"-L", "--location", "-k", "--insecure"} & set(argv)
     segments = " ".join(argv).split(" --next ")
     assert len(segments) == 5
@@ -134,12 +136,12 @@ def test_no_redirect_is_followed_and_no_url_is_expanded() -> None:
 
 
 def test_a_url_goes_through_as_it_is_and_needs_no_shell() -> None:
-    assert DERIVED.url in probe_argv([DERIVED], Limits())
-    assert not any(word in ("sh", "-c", "bash", "/bin/sh") for word in probe_argv([DERIVED], Limits()))
+    assert DERIVED.url in probe_argv([DERIVED], TransferLimits())
+    assert not any(word in ("sh", "-c", "bash", "/bin/sh") for word in probe_argv([DERIVED], TransferLimits()))
 
 
 def test_the_socket_table_is_read_last() -> None:
-    assert probe_argv([PORTAL], Limits())[-5:] == ("-gs", curl.TABLE_URLS[0], "--next", "-gs", curl.TABLE_URLS[1])
+    assert probe_argv([PORTAL], TransferLimits())[-5:] == ("-gs", curl.TABLE_URLS[0], "--next", "-gs", curl.TABLE_URLS[1])
 
 
 # The report
@@ -148,7 +150,7 @@ def test_the_socket_table_is_read_last() -> None:
 def test_the_report_of_many_probes_of_one_place_stands_before_the_table() -> None:
     probes = [PORTAL] * 6
     told = "".join(report_line(index, local_port=40000, num_connects=int(index == 0)) for index in range(6))
-    answer = parse(probes, told.encode() + TABLE, b"curl: (6) nothing of this\n" + report_line(0, http_code=404).encode())
+    answer = parse_probes(probes, told.encode() + TABLE, b"curl: (6) nothing of this\n" + report_line(0, http_code=404).encode())
     assert [(each.http_status, each.reused) for each in answer.outcomes if each] == [(200, False)] + [(200, True)] * 5
     assert answer.table == TABLE.decode()
 
@@ -156,7 +158,7 @@ def test_the_report_of_many_probes_of_one_place_stands_before_the_table() -> Non
 @pytest.mark.parametrize("cut", range(0, 400, 7))
 def test_a_report_of_many_that_was_cut_has_neither_what_is_missing_nor_a_table(cut: int) -> None:
     told = "".join(report_line(index) for index in range(6)).encode()[:cut]
-    answer = parse([PORTAL] * 6, told, b"")
+    answer = parse_probes([PORTAL] * 6, told, b"")
     assert answer.outcomes[-1] is None
     assert answer.table == ""
 
@@ -176,7 +178,7 @@ def part(start: int, numbers: Iterable[int], **fields: object) -> bytes:
 
 @pytest.mark.parametrize("numbers", [(7, 8), (0, 1)], ids=["curl counts on", "curl begins anew"])
 def test_each_part_has_its_reports_and_its_table(numbers: tuple[int, int]) -> None:
-    answer = parse(SEVEN, part(0, range(5)) + FIRST + part(5, numbers) + SECOND, b"")
+    answer = parse_probes(SEVEN, part(0, range(5)) + FIRST + part(5, numbers) + SECOND, b"")
     assert [each.local_port for each in answer.outcomes if each] == [40000 + number for number in (*range(5), *numbers)]
     assert answer.table == SECOND.decode() != FIRST.decode()
     assert answer.earlier == dict.fromkeys(range(5), FIRST.decode())
@@ -185,15 +187,15 @@ def test_each_part_has_its_reports_and_its_table(numbers: tuple[int, int]) -> No
 def test_of_a_part_that_lost_a_report_none_is_known() -> None:
     """Where curl's numbers begin is not known, so which one is lost is not either."""
     told = part(0, range(5)) + FIRST + part(5, [8]) + SECOND
-    assert [each is not None for each in parse(SEVEN, told, b"").outcomes] == [True] * 5 + [False] * 2
+    assert [each is not None for each in parse_probes(SEVEN, told, b"").outcomes] == [True] * 5 + [False] * 2
     told = part(0, [0, 1, 3, 4]) + FIRST + part(5, [7, 8]) + SECOND
-    assert [each is not None for each in parse(SEVEN, told, b"").outcomes] == [True, True, False, *[True] * 4]
+    assert [each is not None for each in parse_probes(SEVEN, told, b"").outcomes] == [True, True, False, *[True] * 4]
 
 
 @pytest.mark.parametrize("forged", [part(5, [7]), part(5, [9]), b"\n" + SECOND, part(0, [6]), SECOND + part(5, [7, 8])])
 def test_a_message_with_lines_in_it_takes_no_place_of_another_part(forged: bytes) -> None:
     first = part(0, range(4)) + part(0, [4], exitcode=35, errormsg="bad").rstrip(b"\n") + forged + b"\n"
-    answer = parse(SEVEN, first + FIRST + part(5, [7, 8]) + SECOND, b"")
+    answer = parse_probes(SEVEN, first + FIRST + part(5, [7, 8]) + SECOND, b"")
     assert [each.local_port for each in answer.outcomes[5:] if each] in ([], [40007, 40008])
     assert answer.table == SECOND.decode()
     assert set(answer.earlier.values()) <= {FIRST.decode(), ""}
@@ -202,7 +204,7 @@ def test_a_message_with_lines_in_it_takes_no_place_of_another_part(forged: bytes
 @given(st.integers(0, len(part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND)))
 def test_what_was_cut_is_missing_and_nothing_else_changes(cut: int) -> None:
     whole = part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND
-    answer, complete = parse(SEVEN, whole[:cut], b""), parse(SEVEN, whole, b"")
+    answer, complete = parse_probes(SEVEN, whole[:cut], b""), parse_probes(SEVEN, whole, b"")
     for index, (each, outcome) in enumerate(zip(answer.outcomes, complete.outcomes, strict=True)):
         # The words at a line's end are curl's, and end where they end.
         assert each is None or outcome is None or each == outcome or each.error != outcome.error, index
@@ -218,13 +220,13 @@ def test_what_was_cut_is_missing_and_nothing_else_changes(cut: int) -> None:
 def test_a_whole_report_is_read() -> None:
     stderr = report_line(0) + report_line(1, size_download=28, http_code=200)
     body = b"English 7,012,345 articles\r\n"
-    answer = parse([PORTAL, ARTICLES], body + TABLE, stderr.encode())
+    answer = parse_probes([PORTAL, ARTICLES], body + TABLE, stderr.encode())
     assert answer.outcomes == (
-        Outcome(
+        CurlOutcome(
             curl_exit=0, http_status=200, remote_ip="208.80.154.224", remote_port=443, local_ip="10.244.0.5", local_port=40000,
             seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02},
         ),
-        Outcome(
+        CurlOutcome(
             curl_exit=0, http_status=200, remote_ip="208.80.154.224", remote_port=443, local_ip="10.244.0.5", local_port=40001,
             seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02}, extracted={"articles": "7,012,345"},
         ),
@@ -243,11 +245,11 @@ def test_recorded_socket_tables_come_through_behind_a_body(name: str, expected: 
         0, exitcode=exit_code, http_code=status, remote_ip=remote_ip, remote_port=remote_port, local_ip=local_ip,
         local_port=local_port, size_download=9,
     )  # fmt: skip
-    answer = parse([ARTICLES], b"some body" + table.encode(), stderr.encode())
+    answer = parse_probes([ARTICLES], b"some body" + table.encode(), stderr.encode())
     assert answer.table == table
     outcome = answer.outcomes[0]
     assert outcome is not None
-    assert captured(answer.table, outcome) is expected
+    assert capture_of(answer.table, outcome) is expected
 
 
 def test_the_companions_report_is_read() -> None:
@@ -279,7 +281,7 @@ def test_times_in_another_locale_are_read() -> None:
 
 
 def test_an_expression_that_finds_nothing_is_named() -> None:
-    outcome = parse([ARTICLES], b"nothing" + TABLE, report_line(0, size_download=7).encode()).outcomes[0]
+    outcome = parse_probes([ARTICLES], b"nothing" + TABLE, report_line(0, size_download=7).encode()).outcomes[0]
     assert outcome is not None
     assert (outcome.extracted, outcome.unmatched) == ({}, ("articles",))
 
@@ -290,23 +292,23 @@ FORGED_TABLE = TABLE.replace(b"0100007F:3A99", b"0100007F:3A98")
 
 
 def test_a_body_that_is_a_socket_table_does_not_pass_for_one() -> None:
-    answer = parse([ARTICLES], FORGED_TABLE + TABLE, report_line(0, size_download=len(FORGED_TABLE)).encode())
+    answer = parse_probes([ARTICLES], FORGED_TABLE + TABLE, report_line(0, size_download=len(FORGED_TABLE)).encode())
     assert answer.table == TABLE.decode()
     assert FORGED_TABLE != TABLE
 
 
 def test_a_body_that_is_a_socket_table_does_not_pass_where_the_real_one_was_lost() -> None:
-    assert parse([ARTICLES], TABLE, report_line(0, size_download=len(TABLE)).encode()).table == ""
+    assert parse_probes([ARTICLES], TABLE, report_line(0, size_download=len(TABLE)).encode()).table == ""
 
 
 def test_a_body_that_is_a_socket_table_does_not_pass_where_its_report_was_lost() -> None:
-    assert parse([ARTICLES], TABLE + TABLE, b"").table == ""
+    assert parse_probes([ARTICLES], TABLE + TABLE, b"").table == ""
 
 
 def test_report_lines_in_a_body_count_for_nothing() -> None:
     forged = report_line(0, exitcode=0, http_code=200).encode()
     stderr = report_line(0, exitcode=35, http_code=0, size_download=len(forged)).encode()
-    outcome = parse([ARTICLES], forged + TABLE, stderr).outcomes[0]
+    outcome = parse_probes([ARTICLES], forged + TABLE, stderr).outcomes[0]
     assert outcome is not None
     assert (outcome.curl_exit, outcome.http_status) == (35, 0)
 
@@ -314,7 +316,7 @@ def test_report_lines_in_a_body_count_for_nothing() -> None:
 def test_report_lines_in_a_message_spoil_only_themselves() -> None:
     """A message is not escaped by curl: a server that could get a line into it must not get a probe passed."""
     stderr = report_line(0, exitcode=35, errormsg="bad" + report_line(1)) + report_line(1, exitcode=35, http_code=0)
-    first, second = parse([PORTAL, PORTAL], TABLE, stderr.encode()).outcomes
+    first, second = parse_probes([PORTAL, PORTAL], TABLE, stderr.encode()).outcomes
     assert first is not None
     assert first.curl_exit == 35
     assert second is None
@@ -322,13 +324,13 @@ def test_report_lines_in_a_message_spoil_only_themselves() -> None:
 
 @pytest.mark.parametrize("times", [2, 3])
 def test_an_index_seen_more_than_once_is_nobodys(times: int) -> None:
-    answer = parse([ARTICLES], TABLE, (report_line(0) * times).encode())
+    answer = parse_probes([ARTICLES], TABLE, (report_line(0) * times).encode())
     assert answer.outcomes == (None,)
     assert answer.table == ""
 
 
 def test_a_lost_line_is_none_and_takes_the_table_with_it() -> None:
-    answer = parse([PORTAL, ARTICLES, PORTAL], TABLE, (report_line(0) + report_line(2)).encode())
+    answer = parse_probes([PORTAL, ARTICLES, PORTAL], TABLE, (report_line(0) + report_line(2)).encode())
     assert [outcome is None for outcome in answer.outcomes] == [False, True, False]
     assert answer.table == ""
 
@@ -337,7 +339,7 @@ def test_an_extraction_behind_a_lost_line_finds_nothing() -> None:
     """Where one body ends cannot be told then, and another's words must not be taken."""
     body = b"7 articles"
     stderr = report_line(1, size_download=len(body))
-    _, second = parse([ARTICLES, ARTICLES], body + body + TABLE, stderr.encode()).outcomes
+    _, second = parse_probes([ARTICLES, ARTICLES], body + body + TABLE, stderr.encode()).outcomes
     assert second is not None
     assert second.unmatched == ("articles",)
 
@@ -346,7 +348,7 @@ def test_a_stream_that_was_cut_has_no_table() -> None:
     body = b"x" * 100
     stderr = report_line(0, size_download=len(body)).encode()
     for end in range(len(body) + 10):
-        assert parse([ARTICLES], (body + TABLE)[:end], stderr).table == ""
+        assert parse_probes([ARTICLES], (body + TABLE)[:end], stderr).table == ""
 
 
 def test_a_curl_that_knows_no_exitcode_gives_no_outcome() -> None:
@@ -356,7 +358,7 @@ def test_a_curl_that_knows_no_exitcode_gives_no_outcome() -> None:
 
 @pytest.mark.parametrize("size", ["", "-1", "nan", "1e3", "1.5", "-0"])
 def test_a_size_that_is_no_size_gives_no_outcome_and_no_table(size: str) -> None:
-    answer = parse([ARTICLES], b"abc" + TABLE, report_line(0, size_download=size).encode())
+    answer = parse_probes([ARTICLES], b"abc" + TABLE, report_line(0, size_download=size).encode())
     assert answer.outcomes == (None,)
     assert answer.table == ""
 
@@ -389,7 +391,7 @@ ODD = st.text(alphabet="0123456789.,-+eEnaif xX\t\n%{}", max_size=8)
 @settings(max_examples=150)
 @given(st.lists(BYTES, max_size=4).map(b"".join), st.lists(BYTES, max_size=4).map(b"".join))
 def test_whatever_comes_reading_it_never_raises(stdout: bytes, stderr: bytes) -> None:
-    answer = parse([PORTAL, ARTICLES], stdout, stderr)
+    answer = parse_probes([PORTAL, ARTICLES], stdout, stderr)
     assert len(answer.outcomes) == 2
     assert len(parse_companion([("192.0.2.1", 443)], stdout, stderr).outcomes) == 1
 
@@ -397,7 +399,7 @@ def test_whatever_comes_reading_it_never_raises(stdout: bytes, stderr: bytes) ->
 @settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(FIELDS), ODD))
 def test_whatever_the_fields_say_reading_them_never_raises(fields: Mapping[str, str]) -> None:
-    answer = parse([ARTICLES], TABLE, report_line(0, **fields).encode())
+    answer = parse_probes([ARTICLES], TABLE, report_line(0, **fields).encode())
     for outcome in answer.outcomes:
         assert outcome is None or all(map(math.isfinite, outcome.seconds.values()))
 
@@ -408,7 +410,7 @@ def test_there_is_no_table_where_the_sizes_do_not_add_up(bodies: list[bytes], of
     wrong = data.draw(st.integers(0, len(bodies) - 1))
     sizes = [len(body) + (off if index == wrong else 0) for index, body in enumerate(bodies)]
     stderr = "".join(report_line(index, size_download=size) for index, size in enumerate(sizes))
-    answer = parse([ARTICLES] * len(bodies), b"".join(bodies) + TABLE, stderr.encode())
+    answer = parse_probes([ARTICLES] * len(bodies), b"".join(bodies) + TABLE, stderr.encode())
     assert answer.table == ("" if off else TABLE.decode())
 
 
@@ -451,17 +453,17 @@ MEANINGS = {
 
 @pytest.mark.parametrize(("exit_code", "code"), MEANINGS.items())
 def test_an_exit_code_names_what_went_wrong(exit_code: int, code: CauseCode) -> None:
-    assert cause_of(Outcome(exit_code)) is code
+    assert cause_of(CurlOutcome(exit_code)) is code
 
 
 def test_every_other_exit_code_names_nothing() -> None:
-    named = {number for number in range(-1, 128) if cause_of(Outcome(number)) is not None}
+    named = {number for number in range(-1, 128) if cause_of(CurlOutcome(number)) is not None}
     assert named == set(MEANINGS) | {28, 35}
 
 
 def test_a_time_out_is_of_the_connection_until_there_is_one() -> None:
-    assert cause_of(Outcome(28, seconds={"connect": 0.0})) is CauseCode.CONNECT_TIMEOUT
-    assert cause_of(Outcome(28, seconds={"connect": 0.01})) is CauseCode.TIMEOUT
+    assert cause_of(CurlOutcome(28, seconds={"connect": 0.0})) is CauseCode.CONNECT_TIMEOUT
+    assert cause_of(CurlOutcome(28, seconds={"connect": 0.01})) is CauseCode.TIMEOUT
 
 
 RESETS = (
@@ -481,24 +483,24 @@ TLS_ANSWERS = (
 
 @pytest.mark.parametrize("error", RESETS)
 def test_exit_35_without_a_word_of_tls_is_a_reset(error: str) -> None:
-    assert looks_reset(Outcome(35, error))
-    assert cause_of(Outcome(35, error)) is CauseCode.RESET
+    assert looks_reset(CurlOutcome(35, error))
+    assert cause_of(CurlOutcome(35, error)) is CauseCode.RESET
 
 
 @pytest.mark.parametrize("error", TLS_ANSWERS)
 def test_exit_35_with_a_word_of_tls_is_somebodys_answer(error: str) -> None:
-    assert not looks_reset(Outcome(35, error))
-    assert cause_of(Outcome(35, error)) is CauseCode.TLS_HANDSHAKE
+    assert not looks_reset(CurlOutcome(35, error))
+    assert cause_of(CurlOutcome(35, error)) is CauseCode.TLS_HANDSHAKE
 
 
 @pytest.mark.parametrize("exit_code", range(100))
 def test_only_some_exits_can_be_a_refusal_by_the_sidecar(exit_code: int) -> None:
-    assert looks_reset(Outcome(exit_code)) is (exit_code in REFUSAL_EXITS)
+    assert looks_reset(CurlOutcome(exit_code)) is (exit_code in REFUSAL_EXITS)
 
 
 def test_after_a_handshake_or_an_answer_nothing_is_a_refusal() -> None:
-    assert not looks_reset(Outcome(56, seconds={"tls": 0.01}))
-    assert not looks_reset(Outcome(56, http_status=502))
+    assert not looks_reset(CurlOutcome(56, seconds={"tls": 0.01}))
+    assert not looks_reset(CurlOutcome(56, http_status=502))
 
 
 def test_the_recorded_refusals_look_like_one() -> None:
@@ -507,7 +509,7 @@ def test_the_recorded_refusals_look_like_one() -> None:
     for case in blocked:
         probe = recordings.load(case).probe
         tls = {"tls": probe["time_appconnect"]}
-        assert looks_reset(Outcome(probe["exitcode"], probe["errormsg"], probe["http_code"], seconds=tls)), case
+        assert looks_reset(CurlOutcome(probe["exitcode"], probe["errormsg"], probe["http_code"], seconds=tls)), case
 
 
 # Dealing probes out to execs
@@ -525,8 +527,8 @@ URLS = st.builds(
 @given(st.lists(URLS, max_size=40))
 def test_all_are_dealt_five_at_most_and_never_two_of_one_place(urls: Sequence[str]) -> None:
     probes = [Probe(str(index), url) for index, url in enumerate(urls)]
-    dealt = chunks(enumerate(probes), alone=True)
-    assert chunks(enumerate(probes)) == dealt or len(urls) > EXECS_AT_ONCE
+    dealt = split_into_execs(enumerate(probes), alone=True)
+    assert split_into_execs(enumerate(probes)) == dealt or len(urls) > EXECS_AT_ONCE
     assert sorted(pair for chunk in dealt for pair in ((index, probe.url) for index, probe in chunk)) == list(enumerate(urls))
     for chunk in dealt:
         places = [(probe.host, probe.port) for _, probe in chunk]
@@ -538,11 +540,11 @@ def test_all_are_dealt_five_at_most_and_never_two_of_one_place(urls: Sequence[st
 @given(st.lists(URLS, min_size=EXECS_AT_ONCE + 1, max_size=300), st.sets(st.integers(0, 300), max_size=9))
 def test_many_share_connections_and_no_exec_has_more_than_curl_keeps(urls: Sequence[str], extracting: set[int]) -> None:
     probes = [Probe(str(n), url, extract={"x": "(x)"} if n in extracting else {}) for n, url in enumerate(urls)]
-    dealt = chunks(enumerate(probes))
+    dealt = split_into_execs(enumerate(probes))
     assert sorted(index for chunk in dealt for index, _ in chunk) == list(range(len(urls)))
     for chunk in dealt:
         assert sum(bool(probe.extract) for _, probe in chunk) <= CONNECTIONS_PER_EXEC
-        argv = probe_argv([probe for _, probe in chunk], Limits())
+        argv = probe_argv([probe for _, probe in chunk], TransferLimits())
         assert len(urlencode([("command", word) for word in argv])) < 8000
         connections = set[tuple[str, int]]()
         by_url = {probe.url: (probe.host, probe.port) for _, probe in chunk}
@@ -555,21 +557,21 @@ def test_many_share_connections_and_no_exec_has_more_than_curl_keeps(urls: Seque
 
 def test_a_thousand_of_one_place_fit_into_few_execs_and_each_into_a_request_line() -> None:
     probes = [Probe(str(n), f"https://www.wikipedia.org/wiki/{n}") for n in range(1000)]
-    dealt = chunks(enumerate(probes))
+    dealt = split_into_execs(enumerate(probes))
     assert len(dealt) <= 20
     for chunk in dealt:
-        words = probe_argv([probe for _, probe in chunk], Limits())
+        words = probe_argv([probe for _, probe in chunk], TransferLimits())
         assert len(urlencode([("command", word) for word in words])) < 7000
 
 
 def test_the_default_port_and_the_same_port_written_out_are_one_place() -> None:
     probes = [Probe("a", "https://a.example"), Probe("b", "https://a.example:443/x"), Probe("c", "http://a.example")]
-    assert [[probe.name for _, probe in chunk] for chunk in chunks(enumerate(probes))] == [["a", "c"], ["b"]]
+    assert [[probe.name for _, probe in chunk] for chunk in split_into_execs(enumerate(probes))] == [["a", "c"], ["b"]]
 
 
 def test_different_places_fill_an_exec() -> None:
     probes = [Probe(str(n), f"https://{n}.example") for n in range(11)]
-    assert [len(chunk) for chunk in chunks(enumerate(probes))] == [5, 5, 1]
+    assert [len(chunk) for chunk in split_into_execs(enumerate(probes))] == [5, 5, 1]
 
 
 # Local ports of its own
@@ -583,7 +585,7 @@ def test_what_is_sent_again_comes_from_ports_that_linux_gives_to_nobody_by_itsel
 
 
 def test_a_probe_and_its_companion_have_ports_of_their_own() -> None:
-    limits = replace(curl.LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    limits = replace(curl.DEFAULT_LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
     probe = curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], limits)
     companion = curl.companion_argv([("208.80.154.224", 443)], limits)
     asked = [argv[argv.index("--local-port") + 1] for argv in (probe, companion)]
@@ -591,4 +593,4 @@ def test_a_probe_and_its_companion_have_ports_of_their_own() -> None:
 
 
 def test_an_ordinary_probe_comes_from_any_port() -> None:
-    assert "--local-port" not in curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], curl.LIMITS)
+    assert "--local-port" not in curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], curl.DEFAULT_LIMITS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given as draw
 from hypothesis import strategies as st
 
-from egressctl.mesh.dns import Resolved, addresses_in, argv, given
+from egressctl.mesh.dns import ResolvedHost, addresses_in, addresses_without_lookup, getent_argv
 
 GLIBC = """\
 2620:0:861:ed1a::1 STREAM www.wikipedia.org
@@ -46,11 +46,13 @@ def test_no_address_is_lost(ips: list[object]) -> None:
 
 
 def test_the_command_line_is_fixed() -> None:
-    assert argv("www.wikipedia.org") == ("getent", "ahosts", "www.wikipedia.org")
+    assert getent_argv("www.wikipedia.org") == ("getent", "ahosts", "www.wikipedia.org")
 
 
 def test_what_was_given_is_not_asked_for() -> None:
-    assert given("www.wikipedia.org", ["192.0.2.1", "192.0.2.2"]) == Resolved(("192.0.2.1", "192.0.2.2"), "--address")
-    assert given("208.80.154.224", []) == Resolved(("208.80.154.224",), "the URL")
-    assert given("2620:0:861:ed1a:0::1", []) == Resolved(("2620:0:861:ed1a::1",), "the URL")
-    assert given("www.wikipedia.org", []) is None
+    assert addresses_without_lookup("www.wikipedia.org", ["192.0.2.1", "192.0.2.2"]) == ResolvedHost(
+        ("192.0.2.1", "192.0.2.2"), "--address"
+    )
+    assert addresses_without_lookup("208.80.154.224", []) == ResolvedHost(("208.80.154.224",), "the URL")
+    assert addresses_without_lookup("2620:0:861:ed1a:0::1", []) == ResolvedHost(("2620:0:861:ed1a::1",), "the URL")
+    assert addresses_without_lookup("www.wikipedia.org", []) is None

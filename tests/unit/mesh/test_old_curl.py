@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.mesh import curl, old_curl
-from egressctl.mesh.curl import LIMITS, companion_argv, parse, parse_companion, probe_argv
-from egressctl.model.evidence import Outcome
+from egressctl.mesh.curl import DEFAULT_LIMITS, companion_argv, parse_companion, parse_probes, probe_argv
+from egressctl.model.evidence import CurlOutcome
 from egressctl.model.probe import Probe
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
@@ -19,16 +19,18 @@ RESET = "curl: (35) OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to www.
 COMPLAINT = "curl: unknown --write-out variable: 'exitcode'\n"
 
 
-def heard(stderr: str, *, ended: bool = True) -> Outcome | None:
-    return parse([PORTAL], b"", old_curl.completed(stderr.encode(), ended=ended)).outcomes[0]
+def heard(stderr: str, *, ended: bool = True) -> CurlOutcome | None:
+    return parse_probes([PORTAL], b"", old_curl.complete_report(stderr.encode(), ended=ended)).outcomes[0]
 
 
 def test_what_an_old_curl_does_not_know_is_left_out_and_nothing_else() -> None:
-    new, old = probe_argv([PORTAL], LIMITS), old_curl.argv(probe_argv([PORTAL], LIMITS))
+    new, old = probe_argv([PORTAL], DEFAULT_LIMITS), old_curl.old_curl_argv(probe_argv([PORTAL], DEFAULT_LIMITS))
     assert [(one, other) for one, other in zip(new, old, strict=True) if one != other] == [
         (word, word.replace("%{exitcode}", "").replace("%{errormsg}", "")) for word in new if word.startswith("%{stderr}")
     ]
-    assert not [word for word in old_curl.argv(companion_argv([("192.0.2.1", 443)], LIMITS)) if "exitcode" in word]
+    assert not [
+        word for word in old_curl.old_curl_argv(companion_argv([("192.0.2.1", 443)], DEFAULT_LIMITS)) if "exitcode" in word
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_what_is_not_certain_is_no_outcome(text: str, ended: bool) -> None:
 
 
 def test_a_companion_is_read_the_same_way() -> None:
-    stderr = old_curl.completed(f"{REFUSED}curl: (28) Operation timed out\n".encode(), ended=True)
+    stderr = old_curl.complete_report(f"{REFUSED}curl: (28) Operation timed out\n".encode(), ended=True)
     [outcome] = parse_companion([("208.80.154.224", 443)], b"", stderr).outcomes
     assert outcome is not None
     assert (outcome.curl_exit, outcome.remote_ip) == (28, "208.80.154.224")
@@ -101,4 +103,4 @@ def test_a_companion_is_read_the_same_way() -> None:
 
 @given(st.binary(), st.booleans())
 def test_whatever_it_writes_reading_it_never_fails(stderr: bytes, ended: bool) -> None:
-    curl.parse([PORTAL], b"", old_curl.completed(stderr, ended=ended))
+    curl.parse_probes([PORTAL], b"", old_curl.complete_report(stderr, ended=ended))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.mesh.pod_spec import admin_port, hindrances, sidecar
+from egressctl.mesh.pod_spec import admin_port, bypass_hints, sidecar_container
 
 
 def a_pod(*, own: dict[str, Any] | None = None, proxy: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def noted(name: str, value: str) -> dict[str, Any]:
     ],
 )
 def test_what_may_keep_traffic_from_the_sidecar_is_said(pod: dict[str, Any], said: str) -> None:
-    assert hindrances(pod, "app") == (said,)
+    assert bypass_hints(pod, "app") == (said,)
 
 
 @pytest.mark.parametrize(
@@ -77,23 +77,23 @@ def test_what_may_keep_traffic_from_the_sidecar_is_said(pod: dict[str, Any], sai
     ],
 )
 def test_what_keeps_nothing_out_is_not(pod: dict[str, Any]) -> None:
-    assert hindrances(pod, "app") == ()
+    assert bypass_hints(pod, "app") == ()
 
 
 def test_the_pods_own_user_holds_unless_the_container_says_another() -> None:
     pod = a_pod(own={"securityContext": {"runAsUser": 1000}})
     pod["spec"]["securityContext"] = {"runAsUser": 1337, "runAsGroup": 1337}
-    assert hindrances(pod, "app") == ("container app runs as group 1337, which is the sidecar's own and is left out",)
+    assert bypass_hints(pod, "app") == ("container app runs as group 1337, which is the sidecar's own and is left out",)
 
 
 def test_a_pod_in_the_nodes_network_is_told() -> None:
     pod = a_pod()
     pod["spec"]["hostNetwork"] = True
-    assert hindrances(pod, "app") == ("the pod is in the node's network (hostNetwork), where nothing is led to a sidecar",)
+    assert bypass_hints(pod, "app") == ("the pod is in the node's network (hostNetwork), where nothing is led to a sidecar",)
 
 
 def test_a_long_value_is_cut() -> None:
-    [hint] = hindrances(noted("traffic.sidecar.istio.io/excludeOutboundPorts", "1," * 500), "app")
+    [hint] = bypass_hints(noted("traffic.sidecar.istio.io/excludeOutboundPorts", "1," * 500), "app")
     assert len(hint) < 200
     assert hint.endswith("...")
 
@@ -135,5 +135,5 @@ def test_a_variable_without_a_value_of_its_own_is_passed_over() -> None:
 @given(st.text())
 def test_whatever_stands_in_the_annotations_a_sidecar_by_name_is_found(text: str) -> None:
     pod = a_pod(annotations={"sidecar.istio.io/status": text, "proxy.istio.io/config": text})
-    assert sidecar(pod) == "istio-proxy"
+    assert sidecar_container(pod) == "istio-proxy"
     assert 0 <= admin_port(pod, "istio-proxy") < 65536

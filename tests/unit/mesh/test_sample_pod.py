@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from egressctl.mesh.sample_pod import manifests
-from egressctl.mesh.source_pod import ANY_SOURCE, DEFAULT_SELECTOR, choose
+from egressctl.mesh.sample_pod import sample_manifests
+from egressctl.mesh.source_pod import ANY_SOURCE, DEFAULT_SELECTOR, choose_source
 
 LABELS = {"app": "sleep", "app.kubernetes.io/managed-by": "egressctl", "egressctl.dev/run-id": "r1"}
 
 
 def test_the_sample_is_istios_without_a_controller() -> None:
-    assert manifests("web", "r1") == (
+    assert sample_manifests("web", "r1") == (
         (
             "serviceaccounts",
             {
@@ -42,9 +42,9 @@ def test_the_sample_is_istios_without_a_controller() -> None:
 
 
 def test_the_samples_pod_is_one_that_a_probe_is_sent_from() -> None:
-    (_, account), (_, pod) = manifests("web", "r1")
+    (_, account), (_, pod) = sample_manifests("web", "r1")
     assert pod["metadata"]["labels"]["app"] in DEFAULT_SELECTOR
     assert pod["spec"]["serviceAccountName"] == account["metadata"]["name"]
     ready = {**pod, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
-    source = choose([ready], ANY_SOURCE, "web")
+    source = choose_source([ready], ANY_SOURCE, "web")
     assert (source.namespace, source.pod, source.container, source.proxy) == ("web", "sleep", "sleep", None)

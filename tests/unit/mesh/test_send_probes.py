@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.errors import ProxyUnreadable
-from egressctl.kube.exec import ExecResult, lacks
+from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.mesh import curl
-from egressctl.mesh.client import captured
-from egressctl.mesh.proxy_admin import after_warnings, proxy_answer
-from egressctl.mesh.send_probes import socket_table
-from egressctl.model.evidence import Capture, Outcome, Source
+from egressctl.mesh.client import capture_of
+from egressctl.mesh.proxy_admin import proxy_answer, without_log_lines
+from egressctl.mesh.send_probes import last_socket_table
+from egressctl.model.evidence import Capture, CurlOutcome, Source
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 PATH = "clusters?format=json"
@@ -46,7 +46,7 @@ RUNC = (
     ],
 )
 def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResult) -> None:
-    assert lacks(ran, "curl")
+    assert is_program_missing(ran, "curl")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResul
     ],
 )
 def test_what_else_goes_wrong_is_not_held_for_that(ran: ExecResult) -> None:
-    assert not lacks(ran, "curl")
+    assert not is_program_missing(ran, "curl")
 
 
 # The socket table
@@ -80,8 +80,8 @@ def test_what_else_goes_wrong_is_not_held_for_that(ran: ExecResult) -> None:
 def test_a_table_that_may_be_cut_shows_what_it_has_and_not_what_it_lacks(ran: ExecResult, capture: Capture) -> None:
     line, _, table = recordings.socket_table("not-captured").partition("\n")
     fields = line.split("\t")
-    outcome = Outcome(0, remote_ip=fields[3], remote_port=int(fields[4]), local_ip=fields[5], local_port=int(fields[6]))
-    assert captured(socket_table(curl.Answer((outcome,), table), ran), outcome) is capture
+    outcome = CurlOutcome(0, remote_ip=fields[3], remote_port=int(fields[4]), local_ip=fields[5], local_port=int(fields[6]))
+    assert capture_of(last_socket_table(curl.ExecOutput((outcome,), table), ran), outcome) is capture
 
 
 # pilot-agent's answer
@@ -150,18 +150,18 @@ def test_an_admin_port_of_its_own_is_named() -> None:
     ],
 )
 def test_lines_that_were_logged_before_the_json_are_left_out(before: str) -> None:
-    assert json.loads(after_warnings(before + JSON)) == json.loads(JSON)
+    assert json.loads(without_log_lines(before + JSON)) == json.loads(JSON)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "Failed to convert protobuf message to JSON string: x", "warn\nwarn", "warn {}"])
 def test_where_there_is_no_json_the_words_stay(text: str) -> None:
-    assert after_warnings(text) == text
+    assert without_log_lines(text) == text
 
 
 def test_a_log_alone_is_no_answer() -> None:
-    assert after_warnings('{"level":"warn","msg":"odd"}\n') == '{"level":"warn","msg":"odd"}\n'
+    assert without_log_lines('{"level":"warn","msg":"odd"}\n') == '{"level":"warn","msg":"odd"}\n'
 
 
 @given(st.lists(st.text().filter(lambda line: not line.startswith("{") and line == "".join(line.splitlines()))))
 def test_whatever_was_logged_the_json_is_found(lines: list[str]) -> None:
-    assert after_warnings("".join(f"{line}\n" for line in lines) + JSON) == JSON
+    assert without_log_lines("".join(f"{line}\n" for line in lines) + JSON) == JSON

@@ -9,19 +9,19 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy.config import BLACKHOLE, NOTHING, ListenerVersion, ProxyConfig, Reading, Versions
+from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, ListenerVersion, ProxyConfig, Reading, Versions
 from egressctl.envoy.dump import parse_config
 from egressctl.envoy.routes import RouteConfig
-from egressctl.envoy.walk import walk
+from egressctl.envoy.walk import walk_config
 from egressctl.errors import ProxyUnreadable, TimedOut
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.sidecar import Place, look, look_again, until
+from egressctl.mesh.sidecar import ProbeDestination, begin_first_reading, begin_second_reading, wait_until
 from egressctl.model.evidence import Source, Walk
 from egressctl.model.probe import SILENT, Probe
 
 OURS = "outbound|443||wikipedia.org"
-PLACE = ("208.80.154.224", 443, SILENT)
+PLACE = ProbeDestination("208.80.154.224", 443, SILENT)
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
 
@@ -91,9 +91,9 @@ class Sidecar:
         return list(self.versions), list(self.dumps)
 
 
-def both(sidecar: Sidecar, known: Reading = NOTHING, likely: Collection[str] = (OURS,)) -> tuple[Reading, Reading]:
+def both(sidecar: Sidecar, known: Reading = NOTHING_READ, likely: Collection[str] = (OURS,)) -> tuple[Reading, Reading]:
     mesh = cast("Mesh", sidecar)
-    return look_again(mesh, SOURCE, look(mesh, SOURCE, known, likely)(), {PLACE})()
+    return begin_second_reading(mesh, SOURCE, begin_first_reading(mesh, SOURCE, known, likely)(), {PLACE})()
 
 
 def moments(readings: tuple[Reading, Reading]) -> list[Versions | None]:
@@ -169,16 +169,16 @@ def test_without_its_envoy_clusters_the_configuration_is_unknown(answers: Sequen
 
 HTTP = parse_config(recordings.load("http-80").config_dump or "")
 REQUEST = Probe("p", "http://www.wikipedia.org/")
-HTTP_PLACE = ("208.80.154.224", 80, REQUEST.speech)
+HTTP_PLACE = ProbeDestination("208.80.154.224", 80, REQUEST.speech)
 HTTP_CLUSTER = "outbound|80||www.wikipedia.org"
 
 
-def asked(sidecar: Sidecar, known: Reading = NOTHING, place: Place = HTTP_PLACE) -> list[Walk | None]:
+def asked(sidecar: Sidecar, known: Reading = NOTHING_READ, place: ProbeDestination = HTTP_PLACE) -> list[Walk | None]:
     """Return the ways of before and after that one connection has."""
     mesh = cast("Mesh", sidecar)
-    looking = look(mesh, SOURCE, known, (), {place[2]})()
-    readings = look_again(mesh, SOURCE, looking, {place})()
-    return [walk(each.config, *place) if each.config else None for each in readings]
+    looking = begin_first_reading(mesh, SOURCE, known, (), {place[2]})()
+    readings = begin_second_reading(mesh, SOURCE, looking, {place})()
+    return [walk_config(each.config, *place) if each.config else None for each in readings]
 
 
 def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
@@ -212,14 +212,14 @@ def test_routes_that_are_known_are_not_read_before() -> None:
 @pytest.mark.parametrize(
     ("place", "known"),
     [
-        (("208.80.154.224", 80, Probe("p", "https://www.wikipedia.org:80/").speech), NOTHING),
-        (PLACE, NOTHING),
+        (("208.80.154.224", 80, Probe("p", "https://www.wikipedia.org:80/").speech), NOTHING_READ),
+        (PLACE, NOTHING_READ),
         (HTTP_PLACE, Reading(at(1))),
     ],
     ids=["TLS", "nothing said", "no listener has routes"],
 )
-def test_routes_are_not_asked_for_where_no_way_can_need_them(place: Place, known: Reading) -> None:
-    whole = WHOLE if known is not NOTHING else HTTP
+def test_routes_are_not_asked_for_where_no_way_can_need_them(place: ProbeDestination, known: Reading) -> None:
+    whole = WHOLE if known is not NOTHING_READ else HTTP
     asked(Sidecar(versions=[1, 1], dumps=[1], routes=[], whole=whole), known, place)
 
 
@@ -230,32 +230,32 @@ def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
     def holds(config: ProxyConfig) -> bool:
         return config.versions == of(moment)
 
-    return until(cast("Mesh", sidecar), SOURCE, holds, timeout, lambda: "it never came", hint="")
+    return wait_until(cast("Mesh", sidecar), SOURCE, holds, timeout, lambda: "it never came", hint="")
 
 
 def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
     sidecar = Sidecar(versions=[1, 1, 2], dumps=[1, 2])
-    assert moments((wait_for(2, sidecar), NOTHING)) == [of(2), None]
+    assert moments((wait_for(2, sidecar), NOTHING_READ)) == [of(2), None]
     assert sidecar.unasked == ([], [])
 
 
 def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None:
     """They change without a listener."""
     sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1, 2], whole=HTTP)
-    entry = read(next(each for each in recordings.load("http-80").manifests if each["kind"] == "ServiceEntry"))
+    entry = read_entry(next(each for each in recordings.load("http-80").manifests if each["kind"] == "ServiceEntry"))
     looks: list[ProxyConfig] = []
 
     def holds(config: ProxyConfig) -> bool:
         looks.append(config)
         return (config.routes or {})["80"].version == "2"
 
-    found = until(cast("Mesh", sidecar), SOURCE, holds, 60, lambda: "it never came", hint="", entries=[entry])
+    found = wait_until(cast("Mesh", sidecar), SOURCE, holds, 60, lambda: "it never came", hint="", entries=[entry])
     assert found.config is looks[-1]
     assert len(looks) == 2, "and nothing is judged again where neither has changed"
 
 
 def test_while_waiting_versions_that_cannot_be_read_are_no_reason_to_stop() -> None:
-    assert moments((wait_for(2, Sidecar(versions=[None], dumps=[1, 2])), NOTHING)) == [of(2), None]
+    assert moments((wait_for(2, Sidecar(versions=[None], dumps=[1, 2])), NOTHING_READ)) == [of(2), None]
 
 
 def test_the_wait_ends() -> None:

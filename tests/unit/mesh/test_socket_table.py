@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.mesh.socket_table import captured
+from egressctl.mesh.socket_table import capture_in_table
 from egressctl.model.evidence import Capture
 
 POD, SITE = "10.244.0.5", "208.80.154.224"
@@ -46,7 +46,7 @@ def table(*rows: Row) -> str:
 
 
 def ask(text: str, local_port: int = 56754) -> Capture:
-    return captured(text, local_ip=POD, local_port=local_port, remote_ip=SITE, remote_port=443)
+    return capture_in_table(text, local_ip=POD, local_port=local_port, remote_ip=SITE, remote_port=443)
 
 
 OWN = Row(POD, 56754, SITE, 443)
@@ -71,7 +71,9 @@ def state(row: Row, value: int) -> Row:
 def test_recorded_tables(name: str, expected: Capture) -> None:
     report, _, text = recordings.socket_table(name).partition("\n")
     _, _, _, remote_ip, remote_port, local_ip, local_port, *_ = report.split("\t")
-    found = captured(text, local_ip=local_ip, local_port=int(local_port), remote_ip=remote_ip, remote_port=int(remote_port))
+    found = capture_in_table(
+        text, local_ip=local_ip, local_port=int(local_port), remote_ip=remote_ip, remote_port=int(remote_port)
+    )
     assert found is expected
 
 
@@ -97,8 +99,8 @@ def test_the_sidecars_end_may_be_written_as_ipv6(loopback: str) -> None:
 def test_an_ipv6_connection_is_found_as_well() -> None:
     own, sidecar = Row("fd00::5", 40000, "2620:0:861:ed1a::1", 443), Row("::1", 15001, "fd00::5", 40000)
     arguments = {"local_ip": "fd00::5", "local_port": 40000, "remote_ip": "2620:0:861:ED1A::1", "remote_port": 443}
-    assert captured(table(own, sidecar), **arguments) is Capture.CAPTURED
-    assert captured(table(own), **arguments) is Capture.NOT_CAPTURED
+    assert capture_in_table(table(own, sidecar), **arguments) is Capture.CAPTURED
+    assert capture_in_table(table(own), **arguments) is Capture.NOT_CAPTURED
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_a_table_that_is_not_whole_never_shows_that_it_was_not_captured(spoil: o
 def test_addresses_that_are_none_or_loopback_are_not_judged(change: dict[str, str]) -> None:
     where = {"local_ip": POD, "remote_ip": SITE} | change
     rows = table(LISTENER, OWN, SIDECAR, Row("127.0.0.1", 15001, "127.0.0.1", 56754))
-    assert captured(rows, local_port=56754, remote_port=443, **where) is Capture.UNKNOWN
+    assert capture_in_table(rows, local_port=56754, remote_port=443, **where) is Capture.UNKNOWN
 
 
 def rows_of_others() -> st.SearchStrategy[Row]:

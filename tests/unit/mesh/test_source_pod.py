@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from egressctl.errors import InvalidInput, NoSourcePod
-from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice, choose, is_ready
+from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice, choose_source, is_ready
 from egressctl.model.evidence import Source
 
 READY = {"phase": "Running", "conditions": [{"type": "Initialized", "status": "True"}, {"type": "Ready", "status": "True"}]}
@@ -34,32 +34,32 @@ def a_pod(
 
 
 def test_a_ready_pod_is_taken_with_its_container_and_sidecar() -> None:
-    assert choose([a_pod()], ANY_SOURCE, "default") == Source("default", "sleep-1", "sleep", "istio-proxy")
+    assert choose_source([a_pod()], ANY_SOURCE, "default") == Source("default", "sleep-1", "sleep", "istio-proxy")
 
 
 def test_of_several_ready_pods_the_newest_is_taken_and_they_are_counted() -> None:
     pods = [a_pod("a"), a_pod("b", created="2026-11-23T05:00:00Z"), a_pod("c"), a_pod("late", created="2027", status={})]
-    source = choose(pods, ANY_SOURCE, "default")
+    source = choose_source(pods, ANY_SOURCE, "default")
     assert (source.pod, source.chosen_of) == ("b", 3)
 
 
 def test_of_pods_of_the_same_second_the_choice_is_always_the_same() -> None:
     pods = [a_pod("a"), a_pod("b"), a_pod("c")]
-    assert {choose(order, ANY_SOURCE, "default").pod for order in (pods, pods[::-1])} == {"c"}
+    assert {choose_source(order, ANY_SOURCE, "default").pod for order in (pods, pods[::-1])} == {"c"}
 
 
 def test_a_native_sidecar_is_one() -> None:
-    assert choose([a_pod(containers=["app"], native=["istio-proxy"])], ANY_SOURCE, "default").proxy == "istio-proxy"
+    assert choose_source([a_pod(containers=["app"], native=["istio-proxy"])], ANY_SOURCE, "default").proxy == "istio-proxy"
 
 
 def test_an_init_container_that_ends_is_no_sidecar() -> None:
-    assert choose([a_pod(containers=["app"])], ANY_SOURCE, "default") == Source("default", "sleep-1", "app", None)
+    assert choose_source([a_pod(containers=["app"])], ANY_SOURCE, "default") == Source("default", "sleep-1", "app", None)
 
 
 @pytest.mark.parametrize(("value", "ambient"), [("enabled", True), ("disabled", False)])
 def test_a_pod_that_ztunnel_redirects_is_ambient(value: str, ambient: bool) -> None:
     pod = a_pod(containers=["app"], annotations={"ambient.istio.io/redirection": value})
-    assert choose([pod], ANY_SOURCE, "default").ambient is ambient
+    assert choose_source([pod], ANY_SOURCE, "default").ambient is ambient
 
 
 @pytest.mark.parametrize(
@@ -82,25 +82,25 @@ def test_a_pod_that_ztunnel_redirects_is_ambient(value: str, ambient: bool) -> N
 def test_the_container_is_the_one_that_kubectl_would_take_or_the_samples(
     containers: list[str], metadata: dict[str, Any], chosen: str
 ) -> None:
-    assert choose([a_pod(containers=containers, **metadata)], ANY_SOURCE, "default").container == chosen
+    assert choose_source([a_pod(containers=containers, **metadata)], ANY_SOURCE, "default").container == chosen
 
 
 def test_a_container_may_be_named() -> None:
     pods = [a_pod(containers=["one", "two", "istio-proxy"])]
-    assert choose(pods, SourceChoice(container="two"), "default").container == "two"
+    assert choose_source(pods, SourceChoice(container="two"), "default").container == "two"
 
 
 def test_a_container_that_is_not_there_is_refused_with_those_that_are() -> None:
     pods = [a_pod(containers=["one", "two", "istio-proxy"])]
     with pytest.raises(InvalidInput, match="pod sleep-1 has no container three") as refused:
-        choose(pods, SourceChoice(container="three"), "default")
+        choose_source(pods, SourceChoice(container="three"), "default")
     assert refused.value.hint == "it has: one, two"
 
 
 @pytest.mark.parametrize("containers", [["one", "istio-proxy"], ["one"]])
 def test_the_sidecar_itself_is_no_source(containers: list[str]) -> None:
     with pytest.raises(InvalidInput, match="the sidecar's own traffic is not captured") as refused:
-        choose([a_pod(containers=containers)], SourceChoice(container="istio-proxy"), "default")
+        choose_source([a_pod(containers=containers)], SourceChoice(container="istio-proxy"), "default")
     assert refused.value.hint == "name the application's container: one"
 
 
@@ -108,7 +108,7 @@ def test_the_sidecar_itself_is_no_source(containers: list[str]) -> None:
 def test_a_pod_that_is_a_proxy_and_nothing_else_is_no_source(choice: SourceChoice) -> None:
     """A gateway's pod."""
     with pytest.raises(InvalidInput, match="pod gateway has no container but the sidecar"):
-        choose([a_pod("gateway", containers=["istio-proxy"])], choice, "default")
+        choose_source([a_pod("gateway", containers=["istio-proxy"])], choice, "default")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_pod_that_is_a_proxy_and_nothing_else_is_no_source(choice: SourceChoic
 )
 def test_a_revision_may_be_asked_for(metadata: dict[str, Any]) -> None:
     pods = [a_pod("old"), a_pod("new", **metadata, created="2026-01-01T00:00:00Z")]
-    source = choose(pods, SourceChoice(revision="canary"), "default")
+    source = choose_source(pods, SourceChoice(revision="canary"), "default")
     assert (source.pod, source.chosen_of) == ("new", 1)
 
 
@@ -133,7 +133,7 @@ def test_a_revision_may_be_asked_for(metadata: dict[str, Any]) -> None:
 def test_a_pod_that_is_not_ready_is_none(pod: dict[str, Any]) -> None:
     assert not is_ready(pod)
     with pytest.raises(NoSourcePod):
-        choose([pod], ANY_SOURCE, "default")
+        choose_source([pod], ANY_SOURCE, "default")
 
 
 def test_a_pod_that_is_ready_is_one() -> None:
@@ -151,7 +151,7 @@ def test_a_pod_that_is_ready_is_one() -> None:
 )
 def test_no_pod_says_what_was_looked_for_and_how_to_get_one(choice: SourceChoice, says: str) -> None:
     with pytest.raises(NoSourcePod) as missing:
-        choose([], choice, "web")
+        choose_source([], choice, "web")
     assert str(missing.value) == says
     assert "egressctl create TARGET -n web --with-source" in missing.value.hint
 
@@ -160,7 +160,7 @@ def test_pods_that_are_not_ready_are_named_with_their_state() -> None:
     waiting = {"phase": "Pending", "conditions": [{"message": ""}, {"message": "0/3 nodes are available"}]}
     pods = [a_pod("a", status=waiting), a_pod("b", status={}), a_pod("c", deletionTimestamp="now"), a_pod("d", status={})]
     with pytest.raises(NoSourcePod) as missing:
-        choose(pods, ANY_SOURCE, "web")
+        choose_source(pods, ANY_SOURCE, "web")
     assert str(missing.value) == (
         "no pod with labels app in (sleep,curl) in namespace web is ready: "
         "a (Pending: 0/3 nodes are available), b (unknown), c (Terminating)"
@@ -169,7 +169,7 @@ def test_pods_that_are_not_ready_are_named_with_their_state() -> None:
 
 def test_a_pod_without_anything_said_of_it_is_read() -> None:
     with pytest.raises(NoSourcePod):
-        choose([{"metadata": {"name": "bare"}}], ANY_SOURCE, "default")
+        choose_source([{"metadata": {"name": "bare"}}], ANY_SOURCE, "default")
 
 
 # A sidecar that is not ready
@@ -201,26 +201,26 @@ NAMED = SourceChoice(pod="sleep-1")
 )
 @pytest.mark.parametrize("named", ["sleep-1", "pod/sleep-1"])
 def test_a_named_pod_whose_sidecar_is_not_ready_serves_and_says_why(state: dict[str, Any], why: str, named: str) -> None:
-    source = choose([a_pod(status=unready(RUNS, state))], SourceChoice(pod=named), "default")
+    source = choose_source([a_pod(status=unready(RUNS, state))], SourceChoice(pod=named), "default")
     assert (source.pod, source.container, source.proxy) == ("sleep-1", "sleep", "istio-proxy")
     assert (source.proxy_ready, source.proxy_state, source.chosen_of) == (False, why, 1)
 
 
 def test_a_native_sidecar_may_be_the_one_that_is_not_ready() -> None:
     status = unready(RUNS, initContainerStatuses=[CRASHING])
-    assert not choose([a_pod(containers=["sleep"], native=["istio-proxy"], status=status)], NAMED, "default").proxy_ready
+    assert not choose_source([a_pod(containers=["sleep"], native=["istio-proxy"], status=status)], NAMED, "default").proxy_ready
 
 
 def test_a_status_that_says_nothing_of_the_sidecar_holds_nothing_against_it() -> None:
     for status in (READY, *({**READY, "containerStatuses": [each]} for each in (RUNS, {"name": "istio-proxy"}))):
-        source = choose([a_pod(status=status)], NAMED, "default")
+        source = choose_source([a_pod(status=status)], NAMED, "default")
         assert (source.proxy_ready, source.proxy_state) == (True, "")
 
 
 @pytest.mark.parametrize("choice", [ANY_SOURCE, SourceChoice(pod="deploy/sleep"), SourceChoice(selector="app=sleep")])
 def test_a_pod_that_nobody_named_has_to_be_ready(choice: SourceChoice) -> None:
     with pytest.raises(NoSourcePod, match=r"sleep-1 \(Running: containers with unready status: \[istio-proxy\]\)"):
-        choose([a_pod(status=unready(RUNS, CRASHING))], choice, "default")
+        choose_source([a_pod(status=unready(RUNS, CRASHING))], choice, "default")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_a_pod_that_nobody_named_has_to_be_ready(choice: SourceChoice) -> None:
 )
 def test_a_named_pod_in_which_something_else_is_not_ready_does_not_serve(pod: dict[str, Any]) -> None:
     with pytest.raises(NoSourcePod):
-        choose([pod], NAMED, "default")
+        choose_source([pod], NAMED, "default")
 
 
 # A sidecar of another name
@@ -246,14 +246,14 @@ RENAMED = {"sidecar.istio.io/status": '{"initContainers":["istio-init"],"contain
 
 @pytest.mark.parametrize(("containers", "native"), [(["sleep", "mesh-proxy"], []), (["sleep"], ["mesh-proxy"])])
 def test_a_sidecar_of_another_name_is_found_by_what_the_injector_says(containers: list[str], native: list[str]) -> None:
-    source = choose([a_pod(containers=containers, native=native, annotations=RENAMED)], ANY_SOURCE, "default")
+    source = choose_source([a_pod(containers=containers, native=native, annotations=RENAMED)], ANY_SOURCE, "default")
     assert (source.proxy, source.container, source.others) == ("mesh-proxy", "sleep", ())
 
 
 @pytest.mark.parametrize("wanted", ["mesh-proxy", "istio-proxy"])
 def test_a_sidecar_of_another_name_is_no_source_either(wanted: str) -> None:
     with pytest.raises(InvalidInput, match=f"--container {wanted}: the sidecar's own traffic is not captured") as refused:
-        choose([a_pod(containers=["sleep", "mesh-proxy"], annotations=RENAMED)], SourceChoice(container=wanted), "default")
+        choose_source([a_pod(containers=["sleep", "mesh-proxy"], annotations=RENAMED)], SourceChoice(container=wanted), "default")
     assert refused.value.hint == "name the application's container: sleep"
 
 
@@ -263,7 +263,7 @@ def test_of_several_injected_containers_the_sidecar_is_the_one_that_serves_as_on
         annotations={"sidecar.istio.io/status": '{"containers":["tracer","mesh-proxy"]}'},
     )
     pod["spec"]["containers"][2]["args"] = ["proxy", "sidecar", "--domain"]
-    source = choose([pod], ANY_SOURCE, "default")
+    source = choose_source([pod], ANY_SOURCE, "default")
     assert (source.proxy, source.others) == ("mesh-proxy", ("tracer",))
 
 
@@ -282,11 +282,11 @@ def test_of_several_injected_containers_the_sidecar_is_the_one_that_serves_as_on
 )
 def test_else_the_sidecar_is_known_by_its_name(status: str) -> None:
     pods = [a_pod(containers=["sleep", "tracer", "istio-proxy"], annotations={"sidecar.istio.io/status": status})]
-    assert choose(pods, ANY_SOURCE, "default").proxy == "istio-proxy"
+    assert choose_source(pods, ANY_SOURCE, "default").proxy == "istio-proxy"
 
 
 def test_a_pod_with_a_sidecar_is_not_in_ambient_whatever_its_annotation_says() -> None:
-    source = choose([a_pod(annotations={"ambient.istio.io/redirection": "enabled"})], ANY_SOURCE, "default")
+    source = choose_source([a_pod(annotations={"ambient.istio.io/redirection": "enabled"})], ANY_SOURCE, "default")
     assert (source.ambient, source.proxy) == (False, "istio-proxy")
     assert source.hints == (
         "annotation ambient.istio.io/redirection is enabled, and Istio leaves a pod with a sidecar out of ambient",

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.mesh.pod_spec import interception
-from egressctl.mesh.traffic_annotations import JUDGED, left_out
+from egressctl.mesh.pod_spec import interception_annotations
+from egressctl.mesh.traffic_annotations import DECIDING_ANNOTATIONS, why_excluded
 
 IP = "208.80.154.224"
-PORTS, BLOCKS, OWN, TAKEN = JUDGED
+PORTS, BLOCKS, OWN, TAKEN = DECIDING_ANNOTATIONS
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ PORTS, BLOCKS, OWN, TAKEN = JUDGED
     ],
 )
 def test_the_annotation_that_leaves_an_address_and_port_out_is_named(annotations: dict[str, str], said: str) -> None:
-    assert left_out(annotations, IP, 443) == (said and f"annotation traffic.sidecar.istio.io/{said}")
+    assert why_excluded(annotations, IP, 443) == (said and f"annotation traffic.sidecar.istio.io/{said}")
 
 
 @pytest.mark.parametrize(
@@ -45,18 +45,18 @@ def test_the_annotation_that_leaves_an_address_and_port_out_is_named(annotations
     ],
 )
 def test_of_several_the_first_rule_decides(annotations: dict[str, str], word: str) -> None:
-    assert f"/{word} leaves out" in left_out(annotations, IP, 443)
+    assert f"/{word} leaves out" in why_excluded(annotations, IP, 443)
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
 def test_loopback_is_never_led_to_a_sidecar(ip: str) -> None:
-    assert left_out({}, ip, 443) == f"{ip} is loopback, which is never led to a sidecar"
-    assert "loopback" in left_out({OWN: "443"}, ip, 443)
+    assert why_excluded({}, ip, 443) == f"{ip} is loopback, which is never led to a sidecar"
+    assert "loopback" in why_excluded({OWN: "443"}, ip, 443)
 
 
-@given(st.dictionaries(st.sampled_from(JUDGED), st.text(max_size=30)), st.ip_addresses(), st.integers(1, 65535))
+@given(st.dictionaries(st.sampled_from(DECIDING_ANNOTATIONS), st.text(max_size=30)), st.ip_addresses(), st.integers(1, 65535))
 def test_whatever_annotations_say_there_is_an_answer(annotations: dict[str, str], ip: object, port: int) -> None:
-    assert isinstance(left_out(annotations, str(ip), port), str)
+    assert isinstance(why_excluded(annotations, str(ip), port), str)
 
 
 def test_a_pods_annotations_are_read_by_their_last_word() -> None:
@@ -65,5 +65,5 @@ def test_a_pods_annotations_are_read_by_their_last_word() -> None:
         "traffic.sidecar.istio.io/excludeInterfaces": "eth1",
         "x": "y",
     }
-    assert interception({"metadata": {"name": "web", "annotations": annotations}}) == {BLOCKS: "10.0.0.0/8"}
-    assert interception({"metadata": {"name": "web"}}) == {}
+    assert interception_annotations({"metadata": {"name": "web", "annotations": annotations}}) == {BLOCKS: "10.0.0.0/8"}
+    assert interception_annotations({"metadata": {"name": "web"}}) == {}

@@ -12,13 +12,13 @@ import recordings
 from egressctl.envoy.config import ListenerVersion, ProxyConfig, Versions
 from egressctl.envoy.dump import parse_config
 from egressctl.errors import Forbidden, TimedOut
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import wait_for_sidecar
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.wait_for_sidecar import await_sidecar
-from egressctl.model.entry import Manifest, ServiceEntry, Surroundings
+from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
-from egressctl.runtime.progress import Silent
+from egressctl.runtime.progress import SilentProgress
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 WORDS = "error adding listener"
@@ -34,7 +34,7 @@ def config_of(case: str, **changes: Any) -> ProxyConfig:
 
 
 def entries_of(case: str) -> list[ServiceEntry]:
-    found = [read(each) for each in recordings.load(case).manifests if each["kind"] == "ServiceEntry"]
+    found = [read_entry(each) for each in recordings.load(case).manifests if each["kind"] == "ServiceEntry"]
     return [replace(each, created=f"2026-11-23T04:00:{index:02}Z") for index, each in enumerate(found)]
 
 
@@ -58,15 +58,15 @@ class Sidecar:
     def proxy_counts(self, _: Source) -> dict[str, Any]:
         return {}
 
-    def around(self) -> Surroundings:
+    def around(self) -> MeshObjects:
         self.lists += 1
         if self.others is None:
             raise Forbidden("user ci may not list serviceentries", verb="list", resource="serviceentries")
-        return Surroundings(entries=tuple(self.others), sidecars=self.sidecars)
+        return MeshObjects(entries=tuple(self.others), sidecars=self.sidecars)
 
 
 def wait(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> None:
-    await_sidecar(cast("Mesh", sidecar), SOURCE, [entry], timeout, Silent())
+    await_sidecar(cast("Mesh", sidecar), SOURCE, [entry], timeout, SilentProgress())
 
 
 def late(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> TimedOut:
@@ -78,8 +78,8 @@ def late(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> Tim
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sidecar shows is held to be of after the apply from the first moment on."""
-    monkeypatch.setattr(wait_for_sidecar, "_SETTLED", 0.0)
-    monkeypatch.setattr(wait_for_sidecar, "surroundings", lambda mesh, _, *, services: mesh.around() if not services else None)
+    monkeypatch.setattr(wait_for_sidecar, "_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(wait_for_sidecar, "read_mesh_objects", lambda mesh, _, *, services: mesh.around() if not services else None)
 
 
 def test_what_comes_is_waited_for_and_nobody_else_is_asked() -> None:
@@ -123,7 +123,7 @@ def test_what_envoy_refused_before_the_apply_is_not_held_against_the_entry() -> 
 
 
 def test_what_envoy_refused_since_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait_for_sidecar, "_STANDING", FOREVER)
+    monkeypatch.setattr(wait_for_sidecar, "_REFUSAL_SECONDS", FOREVER)
     [entry] = entries_of("seed")
     before = config_of("no-entry-registry-only")
     failure = late(Sidecar([before, replace(before, errors={"0.0.0.0_443": WORDS})]), entry, 2.0)
@@ -132,14 +132,14 @@ def test_what_envoy_refused_since_is_given_up(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_refusal_that_stands_long_is_given_up_whenever_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait_for_sidecar, "_STANDING", 0.0)
+    monkeypatch.setattr(wait_for_sidecar, "_REFUSAL_SECONDS", 0.0)
     [entry] = entries_of("seed")
     refused = config_of("no-entry-registry-only", errors={"0.0.0.0_443": WORDS})
     assert "waiting is of no use" in str(late(Sidecar([refused]), entry))
 
 
 def test_nothing_is_given_up_before_a_push_had_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait_for_sidecar, "_SETTLED", FOREVER)
+    monkeypatch.setattr(wait_for_sidecar, "_SETTLE_SECONDS", FOREVER)
     rival, entry = entries_of("same-cidr-older-rival")
     failure = late(Sidecar([config_of("same-cidr-older-rival")], [rival, entry]), entry, 0.05)
     assert str(failure).startswith("the ServiceEntry is applied, and after 0.05s the sidecar of pod sleep lacks")

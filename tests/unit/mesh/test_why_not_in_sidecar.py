@@ -9,9 +9,9 @@ import pytest
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.propagation import missing
-from egressctl.manifests.service_entry import read
-from egressctl.mesh.why_not_in_sidecar import CROWDED, NOT_PUSHED, Delay, summed_up, why_missing
+from egressctl.envoy.propagation import missing_blocks
+from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.why_not_in_sidecar import CROWDED, NOT_PUSHED_HINT, Delay, summarise_delays, why_missing
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
 
@@ -24,7 +24,7 @@ def config_of(case: str) -> ProxyConfig:
 
 def entries_of(case: str) -> list[ServiceEntry]:
     """The case's entries in the order in which they were applied, a second apart."""
-    found = [read(each) for each in recordings.load(case).manifests if each["kind"] == "ServiceEntry"]
+    found = [read_entry(each) for each in recordings.load(case).manifests if each["kind"] == "ServiceEntry"]
     return [replace(each, created=f"2026-11-23T04:00:{index:02}Z") for index, each in enumerate(found)]
 
 
@@ -32,7 +32,7 @@ def why(case: str, name: str, **changes: object) -> Delay:
     """Why the sidecar lacks the first block that it lacks of this entry."""
     entries = entries_of(case)
     entry = next(each for each in entries if str(each) == name)
-    lacking = missing(config_of(case), entry)
+    lacking = missing_blocks(config_of(case), entry)
     assert lacking
     return why_missing(config_of(case), entry, lacking[0], "default", entries, **changes)  # type: ignore[arg-type]
 
@@ -105,7 +105,7 @@ SHOW = "kubectl get serviceentry -n default"
                 code=CauseCode.REROUTED,
             ),
         ),
-        ("sidecar-hides", "default/wikipedia-ext", Delay("istiod has not pushed it", NOT_PUSHED)),
+        ("sidecar-hides", "default/wikipedia-ext", Delay("istiod has not pushed it", NOT_PUSHED_HINT)),
     ],
 )
 def test_the_object_to_blame_is_named(case: str, name: str, told: Delay) -> None:
@@ -183,9 +183,9 @@ def test_a_namesake_of_another_namespace_that_does_not_come_first_is_no_reason()
         return why_missing(config, replace(other, created=EARLIER[1]), "203.0.113.0/24:443", "default", [namesake])
 
     assert told(first=True).reason.endswith("a sidecar gets one: the older")
-    assert told(first=False) == Delay("istiod has not pushed it", NOT_PUSHED)
+    assert told(first=False) == Delay("istiod has not pushed it", NOT_PUSHED_HINT)
     for scopes in (("~",), (".",), ("other",)):
-        assert told(first=True, export_to=scopes) == Delay("istiod has not pushed it", NOT_PUSHED)
+        assert told(first=True, export_to=scopes) == Delay("istiod has not pushed it", NOT_PUSHED_HINT)
 
 
 def test_what_envoy_refused_for_another_address_or_port_is_no_reason() -> None:
@@ -210,7 +210,7 @@ def test_a_crowded_port_is_told_with_how_many_filter_chains_it_has() -> None:
 
 def test_several_reasons_are_told_with_those_that_are_certain_first() -> None:
     late, held = Delay("late", "wait"), Delay("held", "look", certain=True)
-    assert summed_up([late, held, late]) == Delay("held; late", "look", certain=False)
-    assert summed_up([held, held]) == held
+    assert summarise_delays([late, held, late]) == Delay("held; late", "look", certain=False)
+    assert summarise_delays([held, held]) == held
     more = [Delay(str(number), "wait") for number in range(4)]
-    assert summed_up(more).reason == "0; 1; 2 more reasons"
+    assert summarise_delays(more).reason == "0; 1; 2 more reasons"

@@ -10,7 +10,7 @@ from hypothesis import given
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report import exit_codes
-from egressctl.report.ci_cases import Fate, suites
+from egressctl.report.ci_cases import CaseStatus, suites
 from reports import BLOCKED, CLOSED, OPEN, REPORT, REPORTS, STILL_OPEN, STOPPED, TARGET, UNASKED, UNPROVEN, of, some
 
 UNPROVEN_CLOSED = replace(UNPROVEN, probe=CLOSED.probe)
@@ -19,18 +19,18 @@ UNPROVEN_CLOSED = replace(UNPROVEN, probe=CLOSED.probe)
 @pytest.mark.parametrize(
     ("probe", "allow_unproven", "fate", "kind"),
     [
-        (OPEN, False, Fate.PASSED, ""),
-        (CLOSED, False, Fate.PASSED, ""),
-        (BLOCKED, False, Fate.FAILED, "entry-missing"),
-        (STILL_OPEN, False, Fate.FAILED, "open"),
-        (UNPROVEN, False, Fate.FAILED, "ambient"),
-        (UNPROVEN, True, Fate.SKIPPED, "ambient"),
-        (UNPROVEN_CLOSED, True, Fate.FAILED, "ambient"),  # --allow-unproven is about answers that were wanted
-        (UNASKED, False, Fate.ERROR, "no-source-pod"),
-        (UNASKED, True, Fate.ERROR, "no-source-pod"),
+        (OPEN, False, CaseStatus.PASSED, ""),
+        (CLOSED, False, CaseStatus.PASSED, ""),
+        (BLOCKED, False, CaseStatus.FAILED, "entry-missing"),
+        (STILL_OPEN, False, CaseStatus.FAILED, "open"),
+        (UNPROVEN, False, CaseStatus.FAILED, "ambient"),
+        (UNPROVEN, True, CaseStatus.SKIPPED, "ambient"),
+        (UNPROVEN_CLOSED, True, CaseStatus.FAILED, "ambient"),  # --allow-unproven is about answers that were wanted
+        (UNASKED, False, CaseStatus.ERROR, "no-source-pod"),
+        (UNASKED, True, CaseStatus.ERROR, "no-source-pod"),
     ],
 )
-def test_the_fate_of_a_probe(probe: ProbeResult, allow_unproven: bool, fate: Fate, kind: str) -> None:
+def test_the_fate_of_a_probe(probe: ProbeResult, allow_unproven: bool, fate: CaseStatus, kind: str) -> None:
     [suite] = suites(of(probe, allow_unproven=allow_unproven))
     [case] = suite.cases
     assert (case.name, case.fate, case.kind) == ("portal", fate, kind)
@@ -55,7 +55,7 @@ def test_the_probes_of_a_closure_are_cases_of_their_own() -> None:
     [suite] = suites(of(OPEN, closure=(CLOSED, STILL_OPEN)))
     names = [(case.name, case.fate) for case in suite.cases]
     closed = "after cleanup, portal"
-    assert names == [("portal", Fate.PASSED), (closed, Fate.PASSED), (closed, Fate.FAILED)]
+    assert names == [("portal", CaseStatus.PASSED), (closed, CaseStatus.PASSED), (closed, CaseStatus.FAILED)]
     assert (suite.name, suite.group) == ("wikipedia", "default")
 
 
@@ -65,35 +65,35 @@ def only(target: TargetResult) -> Report:
 
 def test_an_entry_that_was_only_applied_is_a_case_of_its_own() -> None:
     [suite] = suites(only(replace(TARGET, probes=(), action="created")))
-    assert [(case.name, case.fate) for case in suite.cases] == [("serviceentry/wikipedia-ext", Fate.PASSED)]
+    assert [(case.name, case.fate) for case in suite.cases] == [("serviceentry/wikipedia-ext", CaseStatus.PASSED)]
 
 
 def test_a_target_without_probes_is_skipped_not_passed() -> None:
     [suite] = suites(only(replace(TARGET, probes=())))
-    assert [(case.fate, case.kind) for case in suite.cases] == [(Fate.SKIPPED, "no-probe")]
+    assert [(case.fate, case.kind) for case in suite.cases] == [(CaseStatus.SKIPPED, "no-probe")]
 
 
 def test_a_command_that_could_not_finish_is_an_error_beside_what_it_found() -> None:
     [own] = suites(STOPPED)
     [case] = own.cases
-    assert (own.target, own.name, case.name, case.fate) == (None, "egressctl verify", "verify", Fate.ERROR)
+    assert (own.target, own.name, case.name, case.fate) == (None, "egressctl verify", "verify", CaseStatus.ERROR)
     assert (case.kind, case.message, case.hint) == ("exit-code-3", "no connection", "egressctl doctor")
     assert [suite.name for suite in suites(replace(STOPPED, targets=(TARGET,)))] == ["wikipedia", "egressctl verify"]
 
 
 def test_a_command_that_had_nothing_to_do_passes() -> None:
     [own] = suites(replace(REPORT, command="cleanup", targets=()))
-    assert [(case.name, case.fate) for case in own.cases] == [("cleanup", Fate.PASSED)]
+    assert [(case.name, case.fate) for case in own.cases] == [("cleanup", CaseStatus.PASSED)]
 
 
 @some
 @given(REPORTS)
 def test_no_fate_disagrees_with_the_exit_code(report: Report) -> None:
     """Whoever reads the file and whoever reads the exit code come to the same end."""
-    code = exit_codes.of_results(report.targets, allow_unproven=report.allow_unproven, also=[3] if report.error else [])
+    code = exit_codes.exit_code_of_results(report.targets, allow_unproven=report.allow_unproven, also=[3] if report.error else [])
     fates = {case.fate for suite in suites(report) for case in suite.cases}
-    assert (code == 0) == (not fates & {Fate.FAILED, Fate.ERROR})
-    assert (code == 3) == (Fate.ERROR in fates)
+    assert (code == 0) == (not fates & {CaseStatus.FAILED, CaseStatus.ERROR})
+    assert (code == 3) == (CaseStatus.ERROR in fates)
 
 
 @some
@@ -102,5 +102,5 @@ def test_what_was_not_shown_to_hold_never_passes(report: Report) -> None:
     for suite in suites(report):
         for case in suite.cases:
             if case.result is not None:
-                assert (case.fate is Fate.PASSED) == case.result.held
-                assert case.fate is not Fate.SKIPPED or case.result.verdict is Verdict.UNPROVEN
+                assert (case.fate is CaseStatus.PASSED) == case.result.held
+                assert case.fate is not CaseStatus.SKIPPED or case.result.verdict is Verdict.UNPROVEN

@@ -8,7 +8,7 @@ import pytest
 
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import NotProbed, PartResult, ProbeResult, TargetResult
-from egressctl.report.exit_codes import of_probe, of_results
+from egressctl.report.exit_codes import exit_code_of_probe, exit_code_of_results
 
 
 def a_probe(verdict: Verdict, held: bool = False, expected: Verdict = Verdict.OPEN) -> ProbeResult:
@@ -26,7 +26,7 @@ BY_CODE = {3: a_probe(Verdict.INCONCLUSIVE), 1: a_probe(Verdict.BLOCKED), 4: a_p
 @pytest.mark.parametrize("verdict", list(Verdict))
 @pytest.mark.parametrize("allow", [True, False])
 def test_what_holds_is_zero_whatever_it_is(verdict: Verdict, allow: bool) -> None:
-    assert of_probe(a_probe(verdict, held=True, expected=verdict), allow) == 0
+    assert exit_code_of_probe(a_probe(verdict, held=True, expected=verdict), allow) == 0
 
 
 @pytest.mark.parametrize(
@@ -42,17 +42,21 @@ def test_what_holds_is_zero_whatever_it_is(verdict: Verdict, allow: bool) -> Non
 )
 @pytest.mark.parametrize("expected", [Verdict.OPEN, Verdict.BLOCKED])
 def test_what_does_not_hold_has_the_code_of_its_verdict(verdict: Verdict, code: int, expected: Verdict) -> None:
-    assert of_probe(a_probe(verdict, expected=expected), allow_unproven=False) == code
+    assert exit_code_of_probe(a_probe(verdict, expected=expected), allow_unproven=False) == code
 
 
 def test_unproven_passes_where_it_is_allowed_and_open_was_expected() -> None:
-    assert of_probe(a_probe(Verdict.UNPROVEN), allow_unproven=True) == 0
-    assert of_probe(a_probe(Verdict.UNPROVEN, expected=Verdict.BLOCKED), allow_unproven=True) == 4
+    assert exit_code_of_probe(a_probe(Verdict.UNPROVEN), allow_unproven=True) == 0
+    assert exit_code_of_probe(a_probe(Verdict.UNPROVEN, expected=Verdict.BLOCKED), allow_unproven=True) == 4
 
 
 @pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.UNPROVEN}))
 def test_allowing_unproven_allows_nothing_else(verdict: Verdict) -> None:
-    assert of_probe(a_probe(verdict), allow_unproven=True) == of_probe(a_probe(verdict), allow_unproven=False) != 0
+    assert (
+        exit_code_of_probe(a_probe(verdict), allow_unproven=True)
+        == exit_code_of_probe(a_probe(verdict), allow_unproven=False)
+        != 0
+    )
 
 
 @pytest.mark.parametrize("count", range(1, 5))
@@ -62,29 +66,29 @@ def test_several_at_once_have_an_order(count: int) -> None:
         probes = [BY_CODE[code] for code in codes if code != 5]
         also = [5] if 5 in codes else []
         first = next(code for code in order if code in codes)
-        assert of_results([a_target(HELD, *probes)], also=also) == first
-        assert of_results([a_target(HELD), *map(a_target, probes)], also=also) == first
+        assert exit_code_of_results([a_target(HELD, *probes)], also=also) == first
+        assert exit_code_of_results([a_target(HELD), *map(a_target, probes)], also=also) == first
 
 
 def test_a_code_from_elsewhere_stands_beside_those_of_the_probes() -> None:
-    assert of_results([a_target(HELD)], also=[3]) == 3
-    assert of_results([], also=[5]) == 5
-    assert of_results([a_target(HELD)], also=[2]) == 2
-    assert of_results([a_target(BY_CODE[4])], also=[0]) == 4
+    assert exit_code_of_results([a_target(HELD)], also=[3]) == 3
+    assert exit_code_of_results([], also=[5]) == 5
+    assert exit_code_of_results([a_target(HELD)], also=[2]) == 2
+    assert exit_code_of_results([a_target(BY_CODE[4])], also=[0]) == 4
 
 
 def test_the_closure_counts_as_the_probes_do() -> None:
-    assert of_results([a_target(HELD, closure=(a_probe(Verdict.OPEN, expected=Verdict.BLOCKED),))]) == 1
-    assert of_results([a_target(HELD, closure=(a_probe(Verdict.BLOCKED, held=True, expected=Verdict.BLOCKED),))]) == 0
+    assert exit_code_of_results([a_target(HELD, closure=(a_probe(Verdict.OPEN, expected=Verdict.BLOCKED),))]) == 1
+    assert exit_code_of_results([a_target(HELD, closure=(a_probe(Verdict.BLOCKED, held=True, expected=Verdict.BLOCKED),))]) == 0
 
 
 def test_unproven_may_be_allowed_for_a_whole_report() -> None:
     targets = [a_target(HELD, BY_CODE[4])]
-    assert (of_results(targets), of_results(targets, allow_unproven=True)) == (4, 0)
+    assert (exit_code_of_results(targets), exit_code_of_results(targets, allow_unproven=True)) == (4, 0)
 
 
 def test_nothing_asked_is_zero() -> None:
-    assert of_results([]) == 0
+    assert exit_code_of_results([]) == 0
 
 
 @pytest.mark.parametrize(
@@ -98,14 +102,14 @@ def test_nothing_asked_is_zero() -> None:
 )
 def test_an_entry_of_several_that_is_not_in_force_is_no_success(part: PartResult, code: int) -> None:
     target = TargetResult("many", "default", ("many-ext-0-1",), (HELD,), parts=(part,))
-    assert of_results([target]) == code
-    assert of_results([target], allow_unproven=True) == (0 if code == 4 else code)
+    assert exit_code_of_results([target]) == code
+    assert exit_code_of_results([target], allow_unproven=True) == (0 if code == 4 else code)
 
 
 def test_what_is_not_probed_on_purpose_counts_for_nothing_and_what_could_not_be_is_three() -> None:
     meant, not_meant = (
         TargetResult("a", "default", ("a",), (), not_probed=NotProbed("why", meant=each)) for each in (True, False)
     )
-    assert of_results([a_target(HELD), meant]) == 0
-    assert of_results([a_target(HELD), meant, not_meant]) == 3
-    assert of_results([a_target(BY_CODE[1]), not_meant]) == 3
+    assert exit_code_of_results([a_target(HELD), meant]) == 0
+    assert exit_code_of_results([a_target(HELD), meant, not_meant]) == 3
+    assert exit_code_of_results([a_target(BY_CODE[1]), not_meant]) == 3

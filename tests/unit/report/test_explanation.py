@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from egressctl.envoy.trace import Passed
+from egressctl.envoy.trace import NotTaken
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Source, Walk
-from egressctl.report.explanation import document, picture
-from egressctl.verify.explain.approach import Station
-from egressctl.verify.explain.path import Path as Way
+from egressctl.report.explanation import draw_path, explanation_document
+from egressctl.verify.explain.approach import Step
+from egressctl.verify.explain.path import ExplainedPath as Way
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "explanation.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -28,15 +28,15 @@ WAY = Way(
     address="208.80.154.224:443",
     resolved_by="pod default/sleep",
     stations=(
-        Station("pod", "default/sleep, container sleep", True),
-        Station("capture", "only a request that is sent shows it", None),
-        Station("filter chain", "208.80.154.224/27", True),
-        Station("Envoy cluster", "outbound|443||wikipedia.org", True),
+        Step("pod", "default/sleep, container sleep", True),
+        Step("capture", "only a request that is sent shows it", None),
+        Step("filter chain", "208.80.154.224/27", True),
+        Step("Envoy cluster", "outbound|443||wikipedia.org", True),
     ),
     next="the sidecar connects to 208.80.154.224:443",
     goes_out=True,
     walk=Walk("0.0.0.0_443", "", "outbound|443||wikipedia.org", "208.80.154.224/27"),
-    losers=(Passed("198.35.26.96/27", "outbound|443||wikipedia.org", "its block does not hold 208.80.154.224"),),
+    losers=(NotTaken("198.35.26.96/27", "outbound|443||wikipedia.org", "its block does not hold 208.80.154.224"),),
     more_losers=3,
     carrier=ENTRY,
 )
@@ -52,11 +52,11 @@ CLOSED = replace(
 CHANCE = replace(
     WAY, walk=Walk("l", "c", None, choices=("one", "two")), target="default/wikipedia-ext", carrier=None, goes_out=None
 )
-UNRESOLVED = Way("https://x.example", "", "", "this machine", (Station("name", "no", None),), "not known", None, unknown="no")
+UNRESOLVED = Way("https://x.example", "", "", "this machine", (Step("name", "no", None),), "not known", None, unknown="no")
 
 
 def drawn(way: Way) -> str:
-    return "\n".join("".join(text for _, text in line) for line in picture(way))
+    return "\n".join("".join(text for _, text in line) for line in draw_path(way))
 
 
 def test_a_way_is_drawn_with_what_lost_beneath_its_filter_chain() -> None:
@@ -87,8 +87,8 @@ def test_what_comes_from_the_network_is_neutralised() -> None:
     way = replace(
         WAY,
         url=f"https://x/{evil}",
-        stations=(Station("name", evil, None), Station("filter chain", evil, True)),
-        losers=(Passed(evil, evil, evil),),
+        stations=(Step("name", evil, None), Step("filter chain", evil, True)),
+        losers=(NotTaken(evil, evil, evil),),
         next=evil,
         cause=Cause(CauseCode.BLACKHOLE, evil, evil),
     )
@@ -97,7 +97,7 @@ def test_what_comes_from_the_network_is_neutralised() -> None:
 
 
 def documents() -> dict[str, Any]:
-    return document(SOURCE, (WAY, CLOSED, CHANCE, UNRESOLVED), ("sidecars were not looked at: no right",), 3)
+    return explanation_document(SOURCE, (WAY, CLOSED, CHANCE, UNRESOLVED), ("sidecars were not looked at: no right",), 3)
 
 
 def test_the_document_is_as_the_schema_says() -> None:

@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from egressctl.model.cause import Cause, CauseCode
-from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
-from egressctl.model.probe import Expectation, Probe, Verdict, worst
+from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method, Owner, Ownership, Source, Walk
+from egressctl.model.probe import Expectation, Probe, Verdict, worst_verdict
 from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResult, ProbeResult, Report, TargetResult
-from egressctl.report.json_report import document
-from egressctl.verify.causes import Situation
-from egressctl.verify.verdict import result
+from egressctl.report.json_report import report_document
+from egressctl.verify.causes import Case
+from egressctl.verify.verdict import judge_probe
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
-OUTCOME = Outcome(
+OUTCOME = CurlOutcome(
     0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000,
     seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02}, extracted={"articles": "7,012,345"},
 )  # fmt: skip
@@ -45,7 +45,7 @@ BLOCKED = ProbeResult(
     Verdict.BLOCKED,
     True,
     Cause(CauseCode.ENTRY_MISSING, "it is not there", "egressctl create wikipedia"),
-    Outcome(35, "reset", 0, "208.80.154.224", 443),
+    CurlOutcome(35, "reset", 0, "208.80.154.224", 443),
     Evidence(Capture.CAPTURED, True, Walk("virtualOutbound", "virtualOutbound-blackhole", "BlackHoleCluster")),
 )
 UNASKED = ProbeResult(
@@ -64,7 +64,7 @@ REPORT = Report(
 
 
 def test_the_document_key_by_key() -> None:
-    found = document(REPORT)
+    found = report_document(REPORT)
     expected = {
         "apiVersion": "egressctl.dev/v1alpha1",
         "kind": "Report",
@@ -122,20 +122,20 @@ def test_the_document_key_by_key() -> None:
 
 
 def test_a_cause_is_a_code_a_sentence_and_the_next_command() -> None:
-    found = document(replace(REPORT, targets=(replace(TARGET, probes=(BLOCKED,)),)))["targets"][0]["probes"][0]
+    found = report_document(replace(REPORT, targets=(replace(TARGET, probes=(BLOCKED,)),)))["targets"][0]["probes"][0]
     assert found["cause"] == {"code": "entry-missing", "message": "it is not there", "hint": "egressctl create wikipedia"}
     assert found["evidence"]["filterChain"] == "virtualOutbound-blackhole"
     assert (found["evidence"]["owner"], found["evidence"]["policy"]) == (None, None)
 
 
 def test_what_was_never_asked_is_null() -> None:
-    found = document(replace(REPORT, targets=(replace(TARGET, probes=(UNASKED,)),)))["targets"][0]["probes"][0]
+    found = report_document(replace(REPORT, targets=(replace(TARGET, probes=(UNASKED,)),)))["targets"][0]["probes"][0]
     assert [found[key] for key in ("source", "outcome", "evidence", "extracted")] == [None, None, None, {}]
 
 
 def test_a_way_that_is_not_known_is_null() -> None:
     probe = replace(OPEN, verdict=Verdict.UNPROVEN, evidence=Evidence(), cause=Cause(CauseCode.AMBIENT, "why", "what"))
-    found = document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]["evidence"]
+    found = report_document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]["evidence"]
     assert found == {
         "envoyCluster": None, "methods": [], "sources": [], "listener": None, "filterChain": None, "capture": "unknown",
         "companion": False, "owner": None, "policy": None,
@@ -144,13 +144,13 @@ def test_a_way_that_is_not_known_is_null() -> None:
 
 def test_a_way_is_named_in_the_expectation_where_one_is_expected() -> None:
     probe = replace(OPEN, probe=replace(PORTAL, expect=Expectation(status=None, via="gateway")))
-    found = document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]
+    found = report_document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]
     assert found["expectation"] == {"verdict": "open", "status": None, "via": "gateway"}
 
 
 def test_a_step_an_action_and_a_closure_stand_where_there_is_one() -> None:
     target = replace(TARGET, step="before", action="deleted", closure=(BLOCKED, replace(BLOCKED, held=False)))
-    found = document(replace(REPORT, targets=(target,)))["targets"][0]
+    found = report_document(replace(REPORT, targets=(target,)))["targets"][0]
     assert list(found) == ["name", "namespace", "serviceEntries", "step", "action", "verdict", "probes", "closure"]
     assert (found["step"], found["action"], found["verdict"]) == ("before", "deleted", "open")
     assert (found["closure"]["verdict"], found["closure"]["held"], len(found["closure"]["probes"])) == ("blocked", False, 2)
@@ -162,7 +162,7 @@ IN_FORCE, GONE = PartResult("many-ext-0-1", 200, in_force=True), PartResult("man
 
 def test_entries_of_several_stand_with_what_was_seen_or_done() -> None:
     parts = (IN_FORCE, GONE, PartResult("many-ext-8-8", 7, in_force=None), PartResult("many-ext-9-8", 7, "created"))
-    found = document(replace(REPORT, targets=(replace(TARGET, parts=parts),)))
+    found = report_document(replace(REPORT, targets=(replace(TARGET, parts=parts),)))
     VALIDATOR.validate(found)
     assert found["targets"][0]["parts"] == [
         {"serviceEntry": "many-ext-0-1", "addresses": 200, "inForce": True, "cause": None},
@@ -192,24 +192,26 @@ def test_entries_of_several_stand_with_what_was_seen_or_done() -> None:
 def test_a_target_of_which_an_entry_is_not_seen_in_force_is_not_open(
     parts: tuple[PartResult, ...], probes: tuple[ProbeResult, ...], verdict: str
 ) -> None:
-    found = document(replace(REPORT, targets=(replace(TARGET, probes=probes, parts=parts),)))
+    found = report_document(replace(REPORT, targets=(replace(TARGET, probes=probes, parts=parts),)))
     assert (found["targets"][0]["verdict"], found["verdict"]) == (verdict, verdict)
 
 
 def test_a_closure_holds_where_all_of_it_does() -> None:
     target = replace(TARGET, closure=(BLOCKED, BLOCKED))
-    assert document(replace(REPORT, targets=(target,)))["targets"][0]["closure"]["held"] is True
+    assert report_document(replace(REPORT, targets=(target,)))["targets"][0]["closure"]["held"] is True
 
 
 def test_what_was_not_probed_says_why_and_makes_the_report_no_worse() -> None:
     left_out = replace(TARGET, probes=(), not_probed=NotProbed("its annotation says none", "annotate it", meant=False))
-    found = document(replace(REPORT, targets=(TARGET, left_out)))
+    found = report_document(replace(REPORT, targets=(TARGET, left_out)))
     assert found["targets"][1]["notProbed"] == {"reason": "its annotation says none", "hint": "annotate it", "meant": False}
     assert (found["verdict"], found["targets"][1]["probes"], "notProbed" in found["targets"][0]) == ("open", [], False)
 
 
 def test_a_failure_is_a_sentence_and_the_next_command() -> None:
-    found = document(replace(REPORT, error=Failure("no connection", "egressctl demo"), warnings=("mind",), kubernetes=None))
+    found = report_document(
+        replace(REPORT, error=Failure("no connection", "egressctl demo"), warnings=("mind",), kubernetes=None)
+    )
     assert found["error"] == {"message": "no connection", "hint": "egressctl demo"}
     assert (found["warnings"], found["kubernetes"]) == (["mind"], None)
 
@@ -227,14 +229,14 @@ def test_a_failure_is_a_sentence_and_the_next_command() -> None:
     ],
 )
 def test_a_reports_verdict_is_its_worst(targets: tuple[TargetResult, ...], verdict: str) -> None:
-    assert document(replace(REPORT, targets=targets))["verdict"] == verdict
+    assert report_document(replace(REPORT, targets=targets))["verdict"] == verdict
 
 
 def test_the_order_of_the_worst() -> None:
     order = ["open", "unproven", "bypassed", "failed", "blocked", "inconclusive"]
     assert [str(verdict) for verdict in Verdict] == order
     for index, verdict in enumerate(Verdict):
-        assert worst(tuple(Verdict)[: index + 1]) is verdict
+        assert worst_verdict(tuple(Verdict)[: index + 1]) is verdict
 
 
 # The schema
@@ -246,10 +248,10 @@ def documents() -> list[dict[str, Any]]:
     bare = replace(UNASKED, probe=Probe("pg", "tcp://203.0.113.20:5432", Expectation(status=None)))
     via = replace(OPEN, probe=replace(PORTAL, expect=Expectation(status=None, via="gateway")))
     return [
-        document(REPORT),
-        document(replace(REPORT, targets=(closed, replace(TARGET, probes=(UNASKED, via, BLOCKED))))),
-        document(replace(REPORT, targets=(left_out, replace(TARGET, probes=(bare,))))),
-        document(replace(REPORT, targets=(), kubernetes=None, exit_code=3, warnings=("mind",), error=Failure("no", ""))),
+        report_document(REPORT),
+        report_document(replace(REPORT, targets=(closed, replace(TARGET, probes=(UNASKED, via, BLOCKED))))),
+        report_document(replace(REPORT, targets=(left_out, replace(TARGET, probes=(bare,))))),
+        report_document(replace(REPORT, targets=(), kubernetes=None, exit_code=3, warnings=("mind",), error=Failure("no", ""))),
     ]
 
 
@@ -298,17 +300,17 @@ FREE = {"articles", "lookup", "connect", "tls", "total"}
 """Keys that may be missing: curl's marks of time, and what a target chose to extract."""
 
 
-@pytest.mark.parametrize("path", [path for path in paths(document(REPORT)) if path[-1] not in FREE and path[-1] != 0])
+@pytest.mark.parametrize("path", [path for path in paths(report_document(REPORT)) if path[-1] not in FREE and path[-1] != 0])
 def test_no_key_may_be_missing(path: tuple[str | int, ...]) -> None:
     with pytest.raises(ValidationError):
-        VALIDATOR.validate(without(document(REPORT), path))
+        VALIDATOR.validate(without(report_document(REPORT), path))
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in [(), *paths(document(REPORT))] if isinstance(at(document(REPORT), path), dict)]
+    "path", [path for path in [(), *paths(report_document(REPORT))] if isinstance(at(report_document(REPORT), path), dict)]
 )
 def test_no_key_may_be_made_up(path: tuple[str | int, ...]) -> None:
-    found = json.loads(json.dumps(document(REPORT)))
+    found = json.loads(json.dumps(report_document(REPORT)))
     at(found, path)["madeUp"] = 1
     with pytest.raises(ValidationError):
         VALIDATOR.validate(found)
@@ -324,7 +326,7 @@ def test_the_schema_names_every_cause_verdict_method_and_capture() -> None:
 
 
 def test_open_as_expected_has_no_cause_and_all_else_has_one() -> None:
-    found = document(REPORT)
+    found = report_document(REPORT)
     found["targets"][0]["probes"][0]["verdict"] = "blocked"
     with pytest.raises(ValidationError):
         VALIDATOR.validate(found)
@@ -337,7 +339,7 @@ def test_open_as_expected_has_no_cause_and_all_else_has_one() -> None:
 @settings(max_examples=100)
 @given(
     st.builds(
-        Outcome,
+        CurlOutcome,
         curl_exit=st.sampled_from([0, 6, 28, 35, 56, 60, 99]),
         error=st.text(max_size=20),
         http_status=st.sampled_from([0, 200, 404]),
@@ -351,8 +353,8 @@ def test_open_as_expected_has_no_cause_and_all_else_has_one() -> None:
     st.booleans(),
 )
 def test_whatever_is_judged_is_as_the_schema_says(
-    outcome: Outcome, capture: Capture, walk: Walk | None, owner: Owner | None, counted: bool
+    outcome: CurlOutcome, capture: Capture, walk: Walk | None, owner: Owner | None, counted: bool
 ) -> None:
     evidence = replace(EVIDENCE, capture=capture, walk=walk, owner=owner, counted=counted)
-    judged = result(Situation(PORTAL, SOURCE, outcome, evidence))
-    VALIDATOR.validate(document(replace(REPORT, targets=(replace(TARGET, probes=(judged,)),))))
+    judged = judge_probe(Case(PORTAL, SOURCE, outcome, evidence))
+    VALIDATOR.validate(report_document(replace(REPORT, targets=(replace(TARGET, probes=(judged,)),))))

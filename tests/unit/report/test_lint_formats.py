@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from egressctl.cli import main
 from egressctl.cli.commands.lint import _is_path
-from egressctl.istio.conflict import About
-from egressctl.lint.rules import RULES, Finding, Linted
-from egressctl.report.github import command, lines
-from egressctl.report.lint_formats import FORMATS, text
+from egressctl.istio.conflict import ObjectReference
+from egressctl.lint.rules import RULES, Finding, LintResult
+from egressctl.report.github import lint_annotations, workflow_command
+from egressctl.report.lint_formats import FORMATS, lint_text
 from egressctl.report.sarif import sarif
 
 ROOT = Path(__file__).parents[3]
@@ -30,29 +30,29 @@ IN_FILE = Finding(
     "ServiceEntry shop/b lists it",
     "shop/a",
     "it is at b.yaml:3",
-    About("ServiceEntry", "shop", "b"),
+    ObjectReference("ServiceEntry", "shop", "b"),
     file="entries/a file.yaml",
     line=7,
 )
 ON_SERVER = Finding("reserved-port", "port 15021 is Istio's own", "shop/a", "kubectl get it")
 UNREADABLE = Finding("unreadable-file", "is not text in UTF-8", "x.yaml", file="x.yaml")
-LINTED = Linted((IN_FILE, ON_SERVER, UNREADABLE), ("sidecars were not looked at",), entries=1)
+LINTED = LintResult((IN_FILE, ON_SERVER, UNREADABLE), ("sidecars were not looked at",), entries=1)
 
 
 def test_a_table_has_a_line_for_each_finding_and_what_to_do_below_it() -> None:
-    assert text(LINTED, "table", 1, "/checkout").splitlines() == [
+    assert lint_text(LINTED, "table", 1, "/checkout").splitlines() == [
         "warning  same-block  entries/a file.yaml:7: shop/a: ServiceEntry shop/b lists it",
         "         it is at b.yaml:3",
         "error    reserved-port  shop/a: port 15021 is Istio's own",
         "         kubectl get it",
         "error    unreadable-file  x.yaml: is not text in UTF-8",
     ]
-    assert "kubectl" not in text(LINTED, "table", 1, "/checkout", hints=False)
+    assert "kubectl" not in lint_text(LINTED, "table", 1, "/checkout", hints=False)
 
 
 def test_json_and_yaml_say_the_same() -> None:
-    report = json.loads(text(LINTED, "json", 1, "/checkout"))
-    assert report == yaml.safe_load(text(LINTED, "yaml", 1, "/checkout"))
+    report = json.loads(lint_text(LINTED, "json", 1, "/checkout"))
+    assert report == yaml.safe_load(lint_text(LINTED, "yaml", 1, "/checkout"))
     assert {key: report[key] for key in ("kind", "exitCode", "notLookedAt")} == {
         "kind": "LintReport",
         "exitCode": 1,
@@ -73,12 +73,12 @@ def test_json_and_yaml_say_the_same() -> None:
 
 
 def test_names_stand_once() -> None:
-    assert text(LINTED, "name", 1, "/checkout") == "shop/a\nx.yaml\n"
+    assert lint_text(LINTED, "name", 1, "/checkout") == "shop/a\nx.yaml\n"
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_where_nothing_is_found_every_format_can_say_so(form: str) -> None:
-    said = text(Linted(()), form, 0, "/checkout")
+    said = lint_text(LintResult(()), form, 0, "/checkout")
     assert (said == "") == (form in ("table", "name", "github"))
 
 
@@ -86,7 +86,7 @@ def test_where_nothing_is_found_every_format_can_say_so(form: str) -> None:
 
 
 def test_an_annotation_names_file_line_and_rule() -> None:
-    assert lines(LINTED.findings).splitlines() == [
+    assert lint_annotations(LINTED.findings).splitlines() == [
         "::warning file=entries/a file.yaml,line=7,title=same-block::shop/a: ServiceEntry shop/b lists it%0Ait is at b.yaml:3",
         "::error title=reserved-port::shop/a: port 15021 is Istio's own%0Akubectl get it",
         "::error file=x.yaml,title=unreadable-file::is not text in UTF-8",
@@ -94,14 +94,14 @@ def test_an_annotation_names_file_line_and_rule() -> None:
 
 
 def test_what_would_end_a_property_or_the_line_is_escaped() -> None:
-    assert command("error", "100%\r\n::x, y", place=("a:b,c%.yaml", None)) == (
+    assert workflow_command("error", "100%\r\n::x, y", place=("a:b,c%.yaml", None)) == (
         "::error file=a%3Ab%2Cc%25.yaml::100%25\\x0d%0A::x, y"
     )
 
 
 @given(st.text(), st.text())
 def test_no_text_makes_a_second_command(message: str, file: str) -> None:
-    said = command("error", message, place=(file, None))
+    said = workflow_command("error", message, place=(file, None))
     assert said.splitlines() == [said]
     assert said.startswith("::error")
 

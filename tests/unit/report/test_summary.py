@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import NotProbed, ProbeResult, TargetResult
-from egressctl.report.summary import columns, heading, is_drawn, row, total
+from egressctl.report.summary import column_widths, heading_line, is_drawn, target_line, total_line
 from egressctl.report.tree import Line
 
 PROBE = Probe("x", "https://a.example")
@@ -37,8 +37,8 @@ def text(line: Line) -> str:
 
 
 def test_a_row_an_entry() -> None:
-    widths = columns([(each.namespace, each.name) for each in ALL], everywhere=True)
-    assert [text(heading(widths)), *(text(row(each, widths)) for each in ALL)] == [
+    widths = column_widths([(each.namespace, each.name) for each in ALL], everywhere=True)
+    assert [text(heading_line(widths)), *(text(target_line(each, widths)) for each in ALL)] == [
         "NAMESPACE  NAME   HELD  VERDICT       CAUSE",
         "default    wiki   2/2   open",
         "shop       api    1/2   blocked       rival-entry",
@@ -48,26 +48,28 @@ def test_a_row_an_entry() -> None:
 
 
 def test_the_namespace_is_shown_only_where_there_are_several() -> None:
-    widths = columns([("default", "wiki")], everywhere=False)
-    assert text(heading(widths)) == "NAME  HELD  VERDICT       CAUSE"
-    assert text(row(OPEN, widths)) == "wiki  2/2   open"
+    widths = column_widths([("default", "wiki")], everywhere=False)
+    assert text(heading_line(widths)) == "NAME  HELD  VERDICT       CAUSE"
+    assert text(target_line(OPEN, widths)) == "wiki  2/2   open"
 
 
 def test_the_verdict_is_the_worst_of_what_was_not_expected() -> None:
-    widths = columns([("default", "api")], everywhere=False)
+    widths = column_widths([("default", "api")], everywhere=False)
     closed = target("api", result(Verdict.BLOCKED, CauseCode.BLACKHOLE, held=True))
-    assert text(row(closed, widths)) == "api   1/1   blocked"
+    assert text(target_line(closed, widths)) == "api   1/1   blocked"
     mixed = target("api", result(Verdict.BLOCKED, held=True), result(Verdict.UNPROVEN, CauseCode.EVIDENCE_LOST))
-    assert text(row(mixed, widths)) == "api   1/2   unproven      evidence-lost"
+    assert text(target_line(mixed, widths)) == "api   1/2   unproven      evidence-lost"
 
 
 def test_the_sum() -> None:
-    assert text(total(ALL, 4)) == ("4 ServiceEntries: 1 open, 1 blocked, 2 not probed; 1 not as expected, 1 could not be asked")
-    assert text(total([OPEN], 1)) == "1 ServiceEntry: 1 open"
+    assert text(total_line(ALL, 4)) == (
+        "4 ServiceEntries: 1 open, 1 blocked, 2 not probed; 1 not as expected, 1 could not be asked"
+    )
+    assert text(total_line([OPEN], 1)) == "1 ServiceEntry: 1 open"
 
 
 def test_after_an_interruption_the_sum_says_what_was_not_come_to() -> None:
-    assert text(total([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not come to"
+    assert text(total_line([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not come to"
 
 
 def test_a_way_is_drawn_where_something_did_not_hold_or_all_are_wanted() -> None:
@@ -77,8 +79,8 @@ def test_a_way_is_drawn_where_something_did_not_hold_or_all_are_wanted() -> None
 
 @given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), min_size=1), st.text())
 def test_nothing_that_others_wrote_breaks_a_row(places: list[tuple[str, str]], reason: str) -> None:
-    widths = columns(places, everywhere=True)
+    widths = column_widths(places, everywhere=True)
     for namespace, name in places:
         for each in (target(name, result(Verdict.OPEN), namespace=namespace), replace(OPEN, not_probed=NotProbed(reason))):
-            line = "".join(part for _, part in row(each, widths))
+            line = "".join(part for _, part in target_line(each, widths))
             assert line.isprintable()

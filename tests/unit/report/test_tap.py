@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 
 from egressctl.model.result import Report
-from egressctl.report.ci_cases import Fate, suites
+from egressctl.report.ci_cases import CaseStatus, suites
 from egressctl.report.tap import tap
 from reports import BLOCKED, OPEN, REPORTS, STOPPED, TARGET, UNPROVEN, of, some
 
@@ -88,6 +88,6 @@ def test_no_text_leaves_its_place(report: Report) -> None:
     assert bailed == (report.error is not None)
     cases = [case for suite in suites(report) for case in suite.cases if suite.target or not bailed]
     assert [(point.ok, point.skipped) for point in points] == [
-        (case.fate in (Fate.PASSED, Fate.SKIPPED), case.fate is Fate.SKIPPED) for case in cases
+        (case.fate in (CaseStatus.PASSED, CaseStatus.SKIPPED), case.fate is CaseStatus.SKIPPED) for case in cases
     ]
     assert [point.diagnostics.get("message", "") for point in points] == [case.message for case in cases]

@@ -15,10 +15,10 @@ from egressctl.model.evidence import (
     Capture,
     Counts,
     CountSource,
+    CurlOutcome,
     Evidence,
-    Logged,
+    LoggedConnection,
     Method,
-    Outcome,
     Owner,
     Ownership,
     Source,
@@ -26,12 +26,12 @@ from egressctl.model.evidence import (
 )
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import PartResult, ProbeResult, TargetResult
-from egressctl.report.tree import STYLES, picture, pictures
+from egressctl.report.tree import STYLES, draw_probe, draw_target
 
 PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
-ANSWER = Outcome(0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"total": 0.03})
-REFUSAL = Outcome(35, "Recv failure: Connection reset by peer", 0, "208.80.154.224", 443, "10.244.0.5", 40000)
+ANSWER = CurlOutcome(0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"total": 0.03})
+REFUSAL = CurlOutcome(35, "Recv failure: Connection reset by peer", 0, "208.80.154.224", 443, "10.244.0.5", 40000)
 NAME = "outbound|443||wikipedia.org"
 WALK = Walk("0.0.0.0_443", "", NAME, "208.80.154.224/27")
 OURS = Owner(Ownership.OWNED, "default/wikipedia-ext lists it")
@@ -43,7 +43,7 @@ CAUSE = Cause(CauseCode.ENTRY_MISSING, "ServiceEntry wikipedia-ext is not there"
 
 
 def drawn(result: ProbeResult, when: str = "") -> str:
-    return "\n".join("".join(text for _, text in line) for line in picture(result, when)) + "\n"
+    return "\n".join("".join(text for _, text in line) for line in draw_probe(result, when)) + "\n"
 
 
 def indented(text: str) -> str:
@@ -78,12 +78,12 @@ def test_open_with_what_was_extracted_and_one_of_several_pods() -> None:
 @pytest.mark.parametrize(
     ("logged", "sources", "told"),
     [
-        (Logged(NAME), (CountSource.ACCESS_LOG,), "in the access log"),
-        (Logged("PassthroughCluster"), (), "the access log says PassthroughCluster"),
+        (LoggedConnection(NAME), (CountSource.ACCESS_LOG,), "in the access log"),
+        (LoggedConnection("PassthroughCluster"), (), "the access log says PassthroughCluster"),
     ],
 )
 def test_what_the_access_log_says_stands_at_the_envoy_cluster(
-    logged: Logged, sources: tuple[CountSource, ...], told: str
+    logged: LoggedConnection, sources: tuple[CountSource, ...], told: str
 ) -> None:
     evidence = replace(PROVEN, counted=None, counts=None, logged=logged, sources=sources)
     assert f"Envoy cluster {NAME} (default/wikipedia-ext lists it; {told})\n" in drawn(replace(OPEN, evidence=evidence))
@@ -204,7 +204,7 @@ def test_failed_by_its_status() -> None:
 
 def test_failed_before_there_was_an_address() -> None:
     cause = Cause(CauseCode.NAME_RESOLUTION, "the pod cannot resolve it", "look it up")
-    result = ProbeResult(PROBE, SOURCE, Verdict.FAILED, False, cause, Outcome(6), Evidence())
+    result = ProbeResult(PROBE, SOURCE, Verdict.FAILED, False, cause, CurlOutcome(6), Evidence())
     assert drawn(result) == indented(
         """
         portal  https://www.wikipedia.org  failed, expected open
@@ -269,7 +269,7 @@ def test_an_envoy_cluster_that_is_not_ours_has_no_tick() -> None:
 
 def test_a_target_is_drawn_with_its_probes_and_what_came_after() -> None:
     target = TargetResult("wikipedia", "web", ("wikipedia-ext",), (OPEN,), step="before", closure=(OPEN,))
-    lines = ["".join(text for _, text in line) for line in pictures(target)]
+    lines = ["".join(text for _, text in line) for line in draw_target(target)]
     assert lines[0] == "before: wikipedia  wikipedia-ext in namespace web"
     assert [line for line in lines if "portal" in line] == [
         "  portal  https://www.wikipedia.org  open",
@@ -278,7 +278,7 @@ def test_a_target_is_drawn_with_its_probes_and_what_came_after() -> None:
 
 
 def test_a_target_without_an_entry_says_so() -> None:
-    (line, *_) = pictures(TargetResult("url", "web", (), ()))
+    (line, *_) = draw_target(TargetResult("url", "web", (), ()))
     assert "".join(text for _, text in line) == "url  no ServiceEntry in namespace web"
 
 
@@ -289,7 +289,7 @@ def test_several_entries_are_counted_and_what_is_not_in_force_is_told() -> None:
         PartResult(names[3], 1, in_force=False, cause=CAUSE),
         PartResult(names[4], 1, in_force=None),
     )
-    drawn = ["".join(text for _, text in line) for line in pictures(TargetResult("many", "web", names, (), parts=parts))]
+    drawn = ["".join(text for _, text in line) for line in draw_target(TargetResult("many", "web", names, (), parts=parts))]
     assert drawn == [
         "many  many-ext-0-8, many-ext-1-8, many-ext-2-8 and 2 more in namespace web",
         "  ✔ in force in the sidecar: 3 ServiceEntries, with 600 addresses",
@@ -299,7 +299,7 @@ def test_several_entries_are_counted_and_what_is_not_in_force_is_told() -> None:
         "  ? many-ext-4-8",
     ]
     done = replace(TargetResult("many", "web", names[:1], ()), parts=(PartResult(names[0], 1, "created"),))
-    assert len(list(pictures(done))) == 1, "what was done to each has been told"
+    assert len(list(draw_target(done))) == 1, "what was done to each has been told"
 
 
 # Colours
@@ -309,14 +309,14 @@ def test_several_entries_are_counted_and_what_is_not_in_force_is_told() -> None:
 def test_a_verdict_has_its_colour_and_green_where_it_was_expected(verdict: Verdict) -> None:
     cause = None if verdict is Verdict.OPEN else CAUSE
     for held, style in ((True, "green"), (False, STYLES[verdict])):
-        first, *_ = picture(ProbeResult(PROBE, SOURCE, verdict, held, cause, ANSWER, PROVEN))
+        first, *_ = draw_probe(ProbeResult(PROBE, SOURCE, verdict, held, cause, ANSWER, PROVEN))
         assert (f"bold {style}", str(verdict)) in first
 
 
 def test_marks_have_their_colours() -> None:
     evidence = replace(PROVEN, walk=replace(WALK, unknown="why"))
     spans = {
-        span for line in picture(replace(OPEN, outcome=replace(REFUSAL, http_status=200), evidence=evidence)) for span in line
+        span for line in draw_probe(replace(OPEN, outcome=replace(REFUSAL, http_status=200), evidence=evidence)) for span in line
     }
     assert {("green", "✔"), ("yellow", "?"), ("red", "✘")} <= spans
 
@@ -351,7 +351,7 @@ SHOWN = r"\x1b[2J\x1b[32mopen\x0d\x0a\u202eevil\u200b\x9b"
     ],
 )  # fmt: skip
 def test_what_came_from_outside_cannot_draw(result: ProbeResult) -> None:
-    lines = ["".join(text for _, text in line) for line in picture(result)]
+    lines = ["".join(text for _, text in line) for line in draw_probe(result)]
     assert any(SHOWN in line for line in lines)
     assert all(each == " " or unicodedata.category(each)[0] not in "CZ" for line in lines for each in line)
 
@@ -363,5 +363,5 @@ def test_every_line_of_a_picture_is_one_line(url: str, error: str, value: str) -
     target = TargetResult(
         "wikipedia", "default", ("wikipedia-ext",), (replace(OPEN, probe=replace(PROBE, url=url), outcome=outcome),)
     )
-    for line in pictures(target):
+    for line in draw_target(target):
         assert "".join(text for _, text in line).isprintable()

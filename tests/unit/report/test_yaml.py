@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.cli.session import data_text
-from egressctl.report.yaml import to_yaml
+from egressctl.report.yaml import to_log_safe_yaml
 from reports import TEXTS
 
 # A report's keys are its own; only its values are what others wrote.
@@ -23,7 +23,10 @@ DATA = st.dictionaries(
 
 def test_ordinary_data_looks_as_everywhere() -> None:
     data = {"message": "it's there: 443", "port": 443, "held": True, "cause": None, "list": ["a", "1"], "empty": []}
-    assert to_yaml(data) == "message: 'it''s there: 443'\nport: 443\nheld: true\ncause: null\nlist:\n- a\n- '1'\nempty: []\n"
+    assert (
+        to_log_safe_yaml(data)
+        == "message: 'it''s there: 443'\nport: 443\nheld: true\ncause: null\nlist:\n- a\n- '1'\nempty: []\n"
+    )
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])

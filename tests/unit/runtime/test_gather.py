@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from egressctl.runtime.concurrency import gather, within
+from egressctl.runtime.concurrency import call_within, gather
 
 
 def test_results_come_in_the_order_of_the_calls_whatever_ends_first() -> None:
@@ -85,13 +85,13 @@ def test_nothing_to_do_and_a_single_call() -> None:
 
 
 def test_what_ends_in_time_gives_its_result_or_its_failure() -> None:
-    assert within(60, lambda: "done") == "done"
+    assert call_within(60, lambda: "done") == "done"
     with pytest.raises(ValueError, match="one"):
-        within(60, lambda: int("one"))
+        call_within(60, lambda: int("one"))
 
 
 def test_what_is_late_is_left_alone() -> None:
     never = threading.Event()
     with pytest.raises(TimeoutError):
-        within(0.01, never.wait)
+        call_within(0.01, never.wait)
     never.set()

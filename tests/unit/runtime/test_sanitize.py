@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from egressctl.runtime.sanitize import LONGEST, neutralise
+from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_what_would_steer_a_terminal_is_shown(text: str, shown: str) -> None:
 
 
 def test_what_is_too_long_is_cut_and_says_so() -> None:
-    assert neutralise("a" * LONGEST) == "a" * LONGEST
-    assert neutralise("a" * (LONGEST + 1)) == "a" * LONGEST + "..."
+    assert neutralise("a" * LONGEST_TEXT) == "a" * LONGEST_TEXT
+    assert neutralise("a" * (LONGEST_TEXT + 1)) == "a" * LONGEST_TEXT + "..."
 
 
 @given(st.text())
@@ -51,7 +51,7 @@ def test_nothing_that_is_shown_steers_anything(text: str) -> None:
     assert neutralise(shown) == shown
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=("C", "Z")), max_size=LONGEST))
+@given(st.text(alphabet=st.characters(exclude_categories=("C", "Z")), max_size=LONGEST_TEXT))
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     assume("##[" not in text and not text.startswith("::"))
     assert neutralise(text) == text

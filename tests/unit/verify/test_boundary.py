@@ -12,23 +12,30 @@ from hypothesis import strategies as st
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
 from egressctl.errors import InvalidInput
 from egressctl.manifests.formats import network
-from egressctl.manifests.service_entry import read
-from egressctl.mesh.curl import Limits, chunks, probe_argv
+from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.curl import TransferLimits, probe_argv, split_into_execs
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest
-from egressctl.model.evidence import Capture, Counts, Evidence, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.verify.boundary import OTHER_NAME, _Asked, _beside, _told, outside, refuse_listed
-from egressctl.verify.causes import Situation
-from egressctl.verify.select import Wanted
-from egressctl.verify.verdict import result
+from egressctl.verify.boundary import (
+    OTHER_NAME,
+    _boundary_probes,
+    _BoundaryProbe,
+    _judge_boundary,
+    first_address_outside,
+    refuse_listed_address,
+)
+from egressctl.verify.causes import Case
+from egressctl.verify.select import VerifyTarget
+from egressctl.verify.verdict import judge_probe
 
 IP, OUTSIDE = "208.80.154.230", "208.80.155.0"
 OWN = "outbound|443||wikipedia.org"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 PORTAL = Probe("portal", "https://www.wikipedia.org", extract={"articles": "(a)"})
-ANSWER = Outcome(0, "", 200, IP, 443, "10.244.0.5", 40000)
+ANSWER = CurlOutcome(0, "", 200, IP, 443, "10.244.0.5", 40000)
 CUT = replace(ANSWER, curl_exit=35, http_status=0, error="Recv failure: Connection reset by peer")
 POLICY = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", BLACKHOLE)
 WAY = Walk("0.0.0.0_443", "", OWN, "208.80.154.224/27")
@@ -44,8 +51,8 @@ def manifest(*addresses: str, protocol: str = "TCP") -> Manifest:
     return {"metadata": {"name": "wikipedia-ext", "namespace": "default"}, "spec": spec}
 
 
-def wanted(entry: Manifest | None) -> Wanted:
-    return Wanted("wikipedia", "default", "wikipedia-ext", entry, (PORTAL,))
+def wanted(entry: Manifest | None) -> VerifyTarget:
+    return VerifyTarget("wikipedia", "default", "wikipedia-ext", entry, (PORTAL,))
 
 
 def opened(verdict: Verdict = Verdict.OPEN) -> TargetResult:
@@ -77,7 +84,7 @@ def test_the_first_public_address_after_the_block_that_no_entry_lists(
     ip: str, prefix: str, blocks: tuple[str, ...], expected: str
 ) -> None:
     found = [block for each in blocks if (block := network(each))]
-    assert outside(ip, prefix, found) == expected
+    assert first_address_outside(ip, prefix, found) == expected
 
 
 BLOCKS = st.lists(
@@ -88,7 +95,7 @@ BLOCKS = st.lists(
 @given(st.ip_addresses(v=4), BLOCKS)
 def test_whatever_the_blocks_it_is_public_and_in_none_of_them(ip: object, blocks: list[object]) -> None:
     networks = [block for each in blocks if (block := network(str(each)))]
-    found = outside(str(ip), "", networks)
+    found = first_address_outside(str(ip), "", networks)
     if found:
         assert ip_address(found).is_global
         assert all(ip_address(found) not in block for block in networks)
@@ -99,64 +106,64 @@ def test_whatever_the_blocks_it_is_public_and_in_none_of_them(ip: object, blocks
 
 
 def test_a_tcp_entry_is_asked_for_another_address_under_the_same_name() -> None:
-    (asked,) = _beside(wanted(manifest("208.80.154.224/27")), opened(), [], "")
+    (asked,) = _boundary_probes(wanted(manifest("208.80.154.224/27")), opened(), [], "")
     assert asked.probe == Probe(
         "portal, around: address", PORTAL.url, Expectation(Verdict.BLOCKED, status=None), connect_ip=OUTSIDE
     )
 
 
 def test_a_tls_entry_is_asked_for_another_name_at_the_same_address_too() -> None:
-    _, asked = _beside(wanted(manifest("208.80.154.224/27", protocol="TLS")), opened(), [], "")
+    _, asked = _boundary_probes(wanted(manifest("208.80.154.224/27", protocol="TLS")), opened(), [], "")
     assert (asked.probe.name, asked.probe.url, asked.probe.connect_ip) == ("portal, around: name", f"https://{OTHER_NAME}", IP)
     assert asked.probe.speech.server_name == OTHER_NAME
 
 
 def test_an_entry_that_is_about_names_alone_is_asked_for_another_name_alone() -> None:
-    (asked,) = _beside(wanted(manifest(protocol="TLS")), opened(), [], OUTSIDE)
+    (asked,) = _boundary_probes(wanted(manifest(protocol="TLS")), opened(), [], OUTSIDE)
     assert asked.name == OTHER_NAME
-    assert [each.name for each in _beside(wanted(manifest()), opened(), [], OUTSIDE)] == [""]
+    assert [each.name for each in _boundary_probes(wanted(manifest()), opened(), [], OUTSIDE)] == [""]
 
 
 def test_an_address_may_be_chosen() -> None:
-    (asked,) = _beside(wanted(manifest("208.80.154.224/27")), opened(), [], "192.0.2.1")
+    (asked,) = _boundary_probes(wanted(manifest("208.80.154.224/27")), opened(), [], "192.0.2.1")
     assert asked.probe.connect_ip == "192.0.2.1"
 
 
 def test_an_address_that_the_entry_lists_is_refused() -> None:
-    refuse_listed([wanted(manifest("208.80.154.224/27")), wanted(None)], OUTSIDE)
-    refuse_listed([wanted(manifest())], IP)
+    refuse_listed_address([wanted(manifest("208.80.154.224/27")), wanted(None)], OUTSIDE)
+    refuse_listed_address([wanted(manifest())], IP)
     with pytest.raises(InvalidInput, match="default/wikipedia-ext lists it"):
-        refuse_listed([wanted(manifest("208.80.154.224/27"))], IP)
+        refuse_listed_address([wanted(manifest("208.80.154.224/27"))], IP)
 
 
 def test_nothing_is_asked_beside_a_probe_that_was_not_open() -> None:
-    assert list(_beside(wanted(manifest("208.80.154.224/27")), opened(Verdict.BYPASSED), [], "")) == []
+    assert list(_boundary_probes(wanted(manifest("208.80.154.224/27")), opened(Verdict.BYPASSED), [], "")) == []
 
 
 def test_curl_connects_to_the_address_and_speaks_as_the_url_says() -> None:
     probe = replace(PORTAL, extract={}, connect_ip=OUTSIDE)
-    argv = probe_argv([probe], Limits())
+    argv = probe_argv([probe], TransferLimits())
     place = argv.index("--connect-to")
     assert argv[place : place + 3] == ("--connect-to", f"::{OUTSIDE}:", PORTAL.url)
-    assert "::[2620:0:864::]:" in probe_argv([replace(probe, connect_ip="2620:0:864::")], Limits())
-    assert "--connect-to" not in probe_argv([PORTAL], Limits())
+    assert "::[2620:0:864::]:" in probe_argv([replace(probe, connect_ip="2620:0:864::")], TransferLimits())
+    assert "--connect-to" not in probe_argv([PORTAL], TransferLimits())
 
 
 def test_two_addresses_of_one_host_are_two_places_and_one_address_of_two_hosts_is_one() -> None:
     one, two = (replace(PORTAL, extract={}, connect_ip=f"192.0.2.{last}") for last in (1, 2))
-    assert len(chunks(enumerate([one, two]))) == 1
-    assert len(chunks(enumerate([one, replace(one, url="https://other.example")]))) == 2
+    assert len(split_into_execs(enumerate([one, two]))) == 1
+    assert len(split_into_execs(enumerate([one, replace(one, url="https://other.example")]))) == 2
 
 
 # What it says
 
 
-def told(outcome: Outcome, evidence: Evidence, entry: Manifest | None, *, name: str = "") -> ProbeResult:
+def told(outcome: CurlOutcome, evidence: Evidence, entry: Manifest | None, *, name: str = "") -> ProbeResult:
     url = f"https://{name}" if name else PORTAL.url
-    asked = _Asked(Probe("around", url, Expectation(Verdict.BLOCKED, status=None), connect_ip=OUTSIDE), name)
-    found = read(entry) if entry else None
-    at = Situation(asked.probe, SOURCE, replace(outcome, remote_ip=OUTSIDE), evidence, "wikipedia-ext", found)
-    return _told(result(at), asked, found)
+    asked = _BoundaryProbe(Probe("around", url, Expectation(Verdict.BLOCKED, status=None), connect_ip=OUTSIDE), name)
+    found = read_entry(entry) if entry else None
+    at = Case(asked.probe, SOURCE, replace(outcome, remote_ip=OUTSIDE), evidence, "wikipedia-ext", found)
+    return _judge_boundary(judge_probe(at), asked, found)
 
 
 REFUSED = Evidence(Capture.CAPTURED, True, POLICY, policy="REGISTRY_ONLY")

@@ -35,17 +35,17 @@ def test_without_a_configuration_there_is_one_line() -> None:
     ("version", "status"), [("v1.37.2", "ok"), ("v1.25.0", "ok"), ("v1.24.17-eks-1", "warning"), ("v1.24+", "ok"), ("", "ok")]
 )
 def test_an_api_server_that_takes_unknown_fields_is_warned_of(version: str, status: str) -> None:
-    assert doctor.api_server(version, ()).status == status
+    assert doctor.judge_api_server(version, ()).status == status
 
 
 def test_what_the_connection_warns_of_is_told() -> None:
-    found = doctor.api_server("v1.37.2", ["the certificate of x is not checked"])
+    found = doctor.judge_api_server("v1.37.2", ["the certificate of x is not checked"])
     assert (found.status, "is not checked" in found.message) == (Status.WARNING, True)
 
 
 @pytest.mark.parametrize(("user", "status"), [("jane", "ok"), ("", "ok"), ("system:anonymous", "error")])
 def test_credentials_that_were_not_sent_are_an_error(user: str, status: str) -> None:
-    assert doctor.credentials(user).status == status
+    assert doctor.judge_credentials(user).status == status
 
 
 @pytest.mark.parametrize(
@@ -59,24 +59,26 @@ def test_credentials_that_were_not_sent_are_an_error(user: str, status: str) -> 
     ],
 )
 def test_a_clock_that_is_off_is_warned_of(skew: float | None, status: str, words: str) -> None:
-    found = doctor.clock(skew)
+    found = doctor.judge_clock(skew)
     assert (found.status, words in found.message) == (status, True)
 
 
 def test_a_command_without_a_right_is_an_error_that_names_the_command_that_grants_it() -> None:
     denied = {("delete", "serviceentries.networking.istio.io"), ("create", "pods/exec")}
-    found = doctor.rights("cleanup", denied, "shop", "jane")
+    found = doctor.judge_rights("cleanup", denied, "shop", "jane")
     assert found == Check(
         "may cleanup",
         Status.ERROR,
         "jane may not delete serviceentries.networking.istio.io, create pods/exec in namespace shop",
         "egressctl rbac cleanup -n shop --user jane | kubectl apply -f -",
     )
-    assert doctor.rights("list", denied, "shop", "jane").status is Status.OK
+    assert doctor.judge_rights("list", denied, "shop", "jane").status is Status.OK
 
 
 def test_a_service_account_is_named_as_rbac_names_it() -> None:
-    found = doctor.rights("list", {("list", "serviceentries.networking.istio.io")}, "shop", "system:serviceaccount:ci:runner")
+    found = doctor.judge_rights(
+        "list", {("list", "serviceentries.networking.istio.io")}, "shop", "system:serviceaccount:ci:runner"
+    )
     assert found.hint == "egressctl rbac list -n shop --serviceaccount ci:runner | kubectl apply -f -"
 
 
@@ -91,14 +93,14 @@ def test_a_service_account_is_named_as_rbac_names_it() -> None:
     ],
 )
 def test_a_namespace_is_judged_by_its_labels(labels: dict[str, str], status: str, words: str) -> None:
-    found = doctor.injection({"metadata": {"name": "shop", "labels": labels}})
+    found = doctor.judge_injection({"metadata": {"name": "shop", "labels": labels}})
     assert (found.status, words in found.message) == (status, True)
     assert (status == "ok") == (found.hint == "")
 
 
 def test_a_namespace_that_is_going_away_is_an_error() -> None:
     metadata = {"name": "shop", "labels": {"istio-injection": "enabled"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}
-    assert doctor.injection({"metadata": metadata}).status is Status.ERROR
+    assert doctor.judge_injection({"metadata": metadata}).status is Status.ERROR
 
 
 def webhook(name: str, group: str, **hook: Any) -> dict[str, Any]:
@@ -120,13 +122,13 @@ ISTIO = "networking.istio.io"
     ],
 )
 def test_validation_is_as_strict_as_the_strictest_webhook(webhooks: list[Any], status: str, words: str) -> None:
-    found = doctor.validation(webhooks)
+    found = doctor.judge_validation(webhooks)
     assert (found.status, words in found.message) == (status, True)
 
 
 def test_a_sidecar_that_is_not_live_is_warned_of() -> None:
-    assert doctor.sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "LIVE")).message == "Envoy 1.34.1, Istio 1.31.1, LIVE"
-    found = doctor.sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "DRAINING"))
+    assert doctor.judge_sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "LIVE")).message == "Envoy 1.34.1, Istio 1.31.1, LIVE"
+    found = doctor.judge_sidecar(SOURCE, ProxyInfo("1.34.1", "1.31.1", "DRAINING"))
     assert (found.status, found.hint) == (Status.WARNING, "kubectl logs -n shop cart -c istio-proxy")
 
 
@@ -157,11 +159,11 @@ def test_server_info_that_is_none_is_unreadable(text: str) -> None:
     ],
 )
 def test_curl_is_judged_by_its_version(text: str, status: str, words: str) -> None:
-    found = doctor.curl_of(SOURCE, text)
+    found = doctor.judge_curl(SOURCE, text)
     assert (found.status, words in found.message) == (status, True)
     assert (status == "ok") == (found.hint == "")
 
 
 def test_the_policy_is_the_sidecars() -> None:
-    found = doctor.policy(ProxyConfig((), None))
+    found = doctor.judge_outbound_policy(ProxyConfig((), None))
     assert (found.status, "Sidecar resource" in found.message) == (Status.WARNING, True)

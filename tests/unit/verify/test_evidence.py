@@ -9,26 +9,36 @@ from ipaddress import ip_network
 
 import pytest
 
-from egressctl.envoy.access_log import Connection
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, Block, EnvoyCluster, FilterChain, Listener, ProxyConfig, Reading, Service
+from egressctl.envoy.access_log import ProbeConnection
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    CATCH_ALL,
+    Block,
+    EnvoyCluster,
+    FilterChain,
+    Listener,
+    OriginService,
+    ProxyConfig,
+    Reading,
+)
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
-from egressctl.model.entry import Port, ServiceEntry, Surroundings
-from egressctl.model.evidence import Capture, Counts, Evidence, Logged, Outcome, Ownership, Sent, Source, Walk
+from egressctl.mesh.sidecar import ProbeDestination
+from egressctl.model.entry import MeshObjects, Port, ServiceEntry
+from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, LoggedConnection, Ownership, ProbeSent, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify.evidence import (
-    Findings,
-    Place,
     Question,
-    judged,
-    left_no_row,
-    only_uncounted,
-    place_of,
-    refused_here,
-    sought,
-    way,
-    without_end,
+    RunFacts,
+    common_walk,
+    config_refuses,
+    connections_to_look_up,
+    destination_of_probe,
+    judge_all,
+    lacks_only_count,
+    leads_to_no_host,
+    looks_refused_without_row,
 )
 
 IP, PORT = "208.80.154.224", 443
@@ -48,10 +58,10 @@ ENTRY = ServiceEntry(
 )
 ELSEWHERE = replace(ENTRY, namespace="other", addresses=("192.0.2.0/24",), created="2026-11-23T03:00:00Z")
 
-ANSWER = Outcome(0, "", 200, IP, PORT, "10.244.0.5", 40000)
-REFUSAL = Outcome(35, "Recv failure: Connection reset by peer", 0, IP, PORT, "10.244.0.5", 40000)
-SENT = Sent(ANSWER, Capture.CAPTURED, (0, 40000))
-PLACE = Place(IP, PORT, PROBE.speech)
+ANSWER = CurlOutcome(0, "", 200, IP, PORT, "10.244.0.5", 40000)
+REFUSAL = CurlOutcome(35, "Recv failure: Connection reset by peer", 0, IP, PORT, "10.244.0.5", 40000)
+SENT = ProbeSent(ANSWER, Capture.CAPTURED, (0, 40000))
+PLACE = ProbeDestination(IP, PORT, PROBE.speech)
 
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -77,7 +87,7 @@ def a_config(
     chains = (replace(chain, blocks=blocks),) if blocks else ()
     listener = Listener("0.0.0.0_443", (("0.0.0.0", PORT),), True, False, chains, None if blocks else chain)
     names = [BLACKHOLE, *([envoy_cluster] if known else [])]
-    clusters = {name: EnvoyCluster(name, "ORIGINAL_DST", (Service(HOST, "default", HOST),)) for name in names}
+    clusters = {name: EnvoyCluster(name, "ORIGINAL_DST", (OriginService(HOST, "default", HOST),)) for name in names}
     return ProxyConfig((entrance, listener) if prefix else (entrance,), clusters)
 
 
@@ -100,7 +110,7 @@ def counts(**by_name: Mapping[tuple[str, int], Counts]) -> dict[str, HostCounts]
 
 
 def test_the_way_is_the_one_that_both_looks_agree_on() -> None:
-    assert way(Reading(listeners_only(OURS)), Reading(OURS), PLACE) == WAY
+    assert common_walk(Reading(listeners_only(OURS)), Reading(OURS), PLACE) == WAY
 
 
 @pytest.mark.parametrize(
@@ -113,7 +123,7 @@ def test_the_way_is_the_one_that_both_looks_agree_on() -> None:
     ],
 )
 def test_a_configuration_that_changed_under_way_is_unknown(before: ProxyConfig, after: ProxyConfig) -> None:
-    found = way(Reading(listeners_only(before)), Reading(after), PLACE)
+    found = common_walk(Reading(listeners_only(before)), Reading(after), PLACE)
     assert found is not None
     assert "changed while the probe was under way" in found.unknown
     assert found.envoy_cluster is None
@@ -132,14 +142,14 @@ def test_a_way_that_became_understood_is_not_taken_for_the_one_that_was_taken() 
         )
         for chains in ((by_name,), ())
     )
-    found = way(Reading(first), Reading(last), PLACE)
+    found = common_walk(Reading(first), Reading(last), PLACE)
     assert found is not None
     assert found.unknown
 
 
 def test_an_envoy_cluster_that_does_not_exist_is_said_to_be_absent() -> None:
     broken = a_config(known=False)
-    assert way(Reading(listeners_only(broken)), Reading(broken), PLACE) == replace(WAY, absent=True)
+    assert common_walk(Reading(listeners_only(broken)), Reading(broken), PLACE) == replace(WAY, absent=True)
 
 
 OTHER = "outbound|443||other.example"
@@ -156,7 +166,7 @@ def weighted(*moved: str) -> Walk | None:
     before, after = (
         counts(**{name: {(IP, PORT): Counts(requests=3 + (name in more))} for name in (NAME, OTHER)}) for more in ((), moved)
     )
-    return way(Reading(listeners_only(config), before), Reading(config, after), PLACE)
+    return common_walk(Reading(listeners_only(config), before), Reading(config, after), PLACE)
 
 
 @pytest.mark.parametrize("name", [NAME, OTHER])
@@ -178,12 +188,12 @@ def test_where_none_or_several_counts_moved_chance_is_not_guessed(moved: tuple[s
     [
         (Reading(), Reading(OURS), SENT),
         (Reading(OURS), Reading(), SENT),
-        (Reading(OURS), Reading(OURS), Sent(None)),
-        (Reading(OURS), Reading(OURS), Sent(Outcome(6))),
+        (Reading(OURS), Reading(OURS), ProbeSent(None)),
+        (Reading(OURS), Reading(OURS), ProbeSent(CurlOutcome(6))),
     ],
 )
-def test_without_two_looks_and_an_address_there_is_no_way(before: Reading, after: Reading, sent: Sent) -> None:
-    assert way(before, after, place_of(Question(PROBE), sent)) is None
+def test_without_two_looks_and_an_address_there_is_no_way(before: Reading, after: Reading, sent: ProbeSent) -> None:
+    assert common_walk(before, after, destination_of_probe(Question(PROBE), sent)) is None
 
 
 # The access log
@@ -194,12 +204,12 @@ LISTED = Reading(a_config(block=BLOCK))
 
 def uncounted(**changes: object) -> ProbeResult | None:
     """A probe of which all is known but whether it was counted."""
-    [found] = judged(findings(SENT, **{"before": LISTED, "after": LISTED, **changes}))  # type: ignore[arg-type]
+    [found] = judge_all(findings(SENT, **{"before": LISTED, "after": LISTED, **changes}))  # type: ignore[arg-type]
     return found
 
 
 def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
-    assert only_uncounted(uncounted())
+    assert lacks_only_count(uncounted())
 
 
 @pytest.mark.parametrize(
@@ -207,8 +217,8 @@ def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
     [
         {"sent": [replace(SENT, capture=Capture.UNKNOWN)]},
         {"sent": [replace(SENT, capture=Capture.NOT_CAPTURED)]},
-        {"sent": [Sent(REFUSAL, Capture.CAPTURED, (0, 40000))]},
-        {"sent": [Sent(None)]},
+        {"sent": [ProbeSent(REFUSAL, Capture.CAPTURED, (0, 40000))]},
+        {"sent": [ProbeSent(None)]},
         {"after": Reading(CLOSED)},
         {"before": Reading()},
         {"near": ()},
@@ -220,11 +230,11 @@ def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
     ids=["capture not known", "not captured", "refused", "lost", "changed", "not read", "owner not known", "counted"],
 )
 def test_the_access_log_is_not_asked_otherwise(changes: Mapping[str, object]) -> None:
-    assert not only_uncounted(uncounted(**changes))
+    assert not lacks_only_count(uncounted(**changes))
 
 
 def test_what_the_log_shows_of_a_connection_makes_its_probe_open() -> None:
-    found = uncounted(logged={0: Logged(NAME)})
+    found = uncounted(logged={0: LoggedConnection(NAME)})
     assert found is not None
     assert (found.verdict, found.cause) == (Verdict.OPEN, None)
 
@@ -233,8 +243,8 @@ def test_what_the_log_shows_of_a_connection_makes_its_probe_open() -> None:
 def test_of_http_every_request_of_a_connection_is_sought(config: ProxyConfig, lines: int) -> None:
     probe = PROBE if config is OURS else PLAIN
     found = findings(*sent_over((0, 40000), (0, 40000), (1, 40000)), config=config, probe=probe)
-    connection = Connection("10.244.0.5", 40000, IP, PORT)
-    assert sought(found, [0, 1, 2]) == {0: (connection, lines), 1: (connection, lines), 2: (connection, 1)}
+    connection = ProbeConnection("10.244.0.5", 40000, IP, PORT)
+    assert connections_to_look_up(found, [0, 1, 2]) == {0: (connection, lines), 1: (connection, lines), 2: (connection, 1)}
 
 
 # The counts
@@ -242,15 +252,15 @@ def test_of_http_every_request_of_a_connection_is_sought(config: ProxyConfig, li
 HERE = (NAME, IP, PORT)
 
 
-def findings(*sent: Sent, config: ProxyConfig = OURS, probe: Probe = PROBE, **changes: object) -> Findings:
+def findings(*sent: ProbeSent, config: ProxyConfig = OURS, probe: Probe = PROBE, **changes: object) -> RunFacts:
     """What was found of probes of one entry."""
-    known = Findings(
+    known = RunFacts(
         SOURCE, [Question(probe, ENTRY.name, ENTRY)] * len(sent), sent, Reading(config), Reading(config), near=(ENTRY,)
     )
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
-def sent_over(*connections: tuple[int, int]) -> list[Sent]:
+def sent_over(*connections: tuple[int, int]) -> list[ProbeSent]:
     return [replace(SENT, connection=connection) for connection in connections]
 
 
@@ -278,7 +288,7 @@ def test_what_has_no_known_way_is_counted_nowhere(config: ProxyConfig) -> None:
 
 
 def test_what_was_not_sent_is_counted_nowhere() -> None:
-    assert findings(Sent(None)).expected == Counter()
+    assert findings(ProbeSent(None)).expected == Counter()
 
 
 def test_requests_of_http_are_counted_one_by_one_whatever_connection_they_shared() -> None:
@@ -287,10 +297,10 @@ def test_requests_of_http_are_counted_one_by_one_whatever_connection_they_shared
 
 
 def evidence(
-    before: Counts | None, after: Counts | None, *sent: Sent, config: ProxyConfig = OURS, probe: Probe = PROBE
+    before: Counts | None, after: Counts | None, *sent: ProbeSent, config: ProxyConfig = OURS, probe: Probe = PROBE
 ) -> Evidence:
     old, new = (Reading(config, None if each is None else counts(**{NAME: {(IP, PORT): each}})) for each in (before, after))
-    [first, *_] = judged(findings(*(sent or (SENT,)), config=config, probe=probe, before=old, after=new))
+    [first, *_] = judge_all(findings(*(sent or (SENT,)), config=config, probe=probe, before=old, after=new))
     assert first is not None
     assert first.evidence is not None
     return first.evidence
@@ -338,7 +348,7 @@ def test_counts_that_could_not_be_read_deny_nothing(before: Counts | None, after
 def test_another_address_of_the_same_envoy_cluster_does_not_count() -> None:
     before = Reading(OURS, counts(**{NAME: {}}))
     after = Reading(OURS, counts(**{NAME: {("192.0.2.1", PORT): Counts(5)}}))
-    [found] = judged(findings(SENT, before=before, after=after))
+    [found] = judge_all(findings(SENT, before=before, after=after))
     assert found is not None
     assert found.evidence is not None
     assert found.evidence.counted is False
@@ -353,10 +363,10 @@ def with_endpoints(kind: str, before: int, after: int) -> int | None:
         Reading(config, {NAME: HostCounts({(f"192.0.2.{each}", PORT): Counts() for each in range(number)}, False)})
         for number in (before, after)
     )
-    [found] = judged(findings(SENT, config=config, before=old, after=new))
+    [found] = judge_all(findings(SENT, config=config, before=old, after=new))
     assert found is not None
     assert found.evidence is not None
-    assert without_end(PLACE, old, new) is (found.evidence.endpoints == 0)
+    assert leads_to_no_host(PLACE, old, new) is (found.evidence.endpoints == 0)
     return found.evidence.endpoints
 
 
@@ -386,9 +396,9 @@ def owned(
     question: Question, neighbours: tuple[ServiceEntry, ...] | None, config: ProxyConfig = WITH_BLOCK
 ) -> tuple[Ownership, str] | None:
     near = neighbours if question.entry else None
-    around = Surroundings(entries=neighbours) if neighbours is not None else None
-    found = Findings(SOURCE, [question], [SENT], Reading(config), Reading(config), near=near, around=lambda: around)
-    [result] = judged(found)
+    around = MeshObjects(entries=neighbours) if neighbours is not None else None
+    found = RunFacts(SOURCE, [question], [SENT], Reading(config), Reading(config), near=near, around=lambda: around)
+    [result] = judge_all(found)
     assert result is not None
     assert result.evidence is not None
     owner = result.evidence.owner
@@ -443,14 +453,14 @@ def test_another_entry_of_the_host_is_none_of_the_targets_whatever_its_name(chan
 def test_an_address_that_none_of_several_entries_lists_is_said_of_all() -> None:
     many = replace(ELSE, addresses=tuple(f"52.0.{third}.0/24" for third in range(200)))
     more = replace(many, name="wikipedia-ext-54-8", addresses=tuple(f"54.0.{third}.0/24" for third in range(200)))
-    sent = Sent(REFUSAL, Capture.CAPTURED, (0, 40000))
+    sent = ProbeSent(REFUSAL, Capture.CAPTURED, (0, 40000))
     closed = a_config(prefix=False)
     near = (many, more)
-    found = Findings(
+    found = RunFacts(
         SOURCE, [Question(PROBE, many.name, many)], [sent], Reading(closed), Reading(closed), near=near,
-        around=lambda: Surroundings(entries=near),
+        around=lambda: MeshObjects(entries=near),
     )  # fmt: skip
-    [result] = judged(found)
+    [result] = judge_all(found)
     assert result is not None
     assert result.cause is not None
     assert result.cause.message.endswith("which is in none of the 400 blocks of the ServiceEntries of wikipedia")
@@ -516,36 +526,41 @@ def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str
     ("question", "config", "sent", "looks"),
     [
         (ASKED, WITH_BLOCK, SENT, False),  # its own namespace's entries suffice to prove it
-        (ASKED, CLOSED, Sent(REFUSAL, Capture.CAPTURED), True),
-        (Question(PROBE, ENTRY.name), CLOSED, Sent(REFUSAL, Capture.CAPTURED), False),  # it is not there: nobody else is to blame
-        (ASKED, CLOSED, Sent(ANSWER, Capture.NOT_CAPTURED), False),
-        (BARE, CLOSED, Sent(REFUSAL, Capture.CAPTURED), False),
+        (ASKED, CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), True),
+        (
+            Question(PROBE, ENTRY.name),
+            CLOSED,
+            ProbeSent(REFUSAL, Capture.CAPTURED),
+            False,
+        ),  # it is not there: nobody else is to blame
+        (ASKED, CLOSED, ProbeSent(ANSWER, Capture.NOT_CAPTURED), False),
+        (BARE, CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), False),
         (BARE, WITH_BLOCK, SENT, True),  # any entry may carry it
     ],
 )
 def test_what_else_is_on_the_kubernetes_cluster_is_read_only_where_it_may_matter(
-    question: Question, config: ProxyConfig, sent: Sent, looks: bool
+    question: Question, config: ProxyConfig, sent: ProbeSent, looks: bool
 ) -> None:
     looked: list[None] = []
 
-    def around() -> Surroundings:
+    def around() -> MeshObjects:
         looked.append(None)
-        return Surroundings(entries=(ENTRY,))
+        return MeshObjects(entries=(ENTRY,))
 
     there = Reading(config, counts(**{NAME: {(IP, PORT): Counts(1)}}))
     before = Reading(config, counts(**{NAME: {(IP, PORT): Counts(0)}}))
     near = (ENTRY,) if question.entry else None
-    judged(Findings(SOURCE, [question], [sent], before, there, near=near, around=around))
+    judge_all(RunFacts(SOURCE, [question], [sent], before, there, near=near, around=around))
     assert bool(looked) is looks
 
 
 # Which probes need a companion
 
-UNSEEN = Sent(REFUSAL, Capture.UNKNOWN, (0, 40000))
+UNSEEN = ProbeSent(REFUSAL, Capture.UNKNOWN, (0, 40000))
 
 
 def test_a_refusal_by_the_sidecar_that_left_no_row_needs_a_companion() -> None:
-    assert refused_here(listeners_only(CLOSED), UNSEEN, PLACE)
+    assert config_refuses(listeners_only(CLOSED), UNSEEN, PLACE)
 
 
 @pytest.mark.parametrize(
@@ -553,7 +568,7 @@ def test_a_refusal_by_the_sidecar_that_left_no_row_needs_a_companion() -> None:
     [
         (None, UNSEEN),
         (OURS, UNSEEN),
-        (CLOSED, Sent(None)),
+        (CLOSED, ProbeSent(None)),
         (CLOSED, replace(UNSEEN, capture=Capture.CAPTURED)),
         (CLOSED, replace(UNSEEN, capture=Capture.NOT_CAPTURED)),
         (CLOSED, replace(UNSEEN, outcome=replace(REFUSAL, curl_exit=60))),
@@ -561,13 +576,13 @@ def test_a_refusal_by_the_sidecar_that_left_no_row_needs_a_companion() -> None:
         (CLOSED, replace(UNSEEN, outcome=replace(REFUSAL, remote_ip=""))),
     ],
 )
-def test_nothing_else_needs_one(config: ProxyConfig | None, sent: Sent) -> None:
+def test_nothing_else_needs_one(config: ProxyConfig | None, sent: ProbeSent) -> None:
     """A bare connection hangs where the egress is open, and proves nothing where nothing was refused."""
-    assert not refused_here(config, sent, PLACE)
+    assert not config_refuses(config, sent, PLACE)
 
 
 def test_a_way_without_an_end_needs_one_as_well() -> None:
     broken = a_config(known=False)
-    assert left_no_row(UNSEEN)
-    assert without_end(PLACE, Reading(broken), Reading(broken))
-    assert not without_end(PLACE, Reading(OURS), Reading(OURS))
+    assert looks_refused_without_row(UNSEEN)
+    assert leads_to_no_host(PLACE, Reading(broken), Reading(broken))
+    assert not leads_to_no_host(PLACE, Reading(OURS), Reading(OURS))

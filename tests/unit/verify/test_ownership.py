@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.config import EnvoyCluster, FilterChain, Listener, ProxyConfig, Service
+from egressctl.envoy.config import EnvoyCluster, FilterChain, Listener, OriginService, ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.walk import walk
-from egressctl.manifests.service_entry import read
+from egressctl.envoy.walk import walk_config
+from egressctl.manifests.service_entry import read_entry
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
 from egressctl.model.probe import Probe
-from egressctl.verify.ownership import meant, owner
+from egressctl.verify.ownership import find_owner, owner_of_expected_host
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
 NAME = f"outbound|443||{HOST}"
@@ -42,7 +42,7 @@ OLDER, YOUNGER = "2026-11-23T03:00:00Z", "2026-11-23T05:00:00Z"
 WAY = Walk("0.0.0.0_443", "", NAME, BLOCK)
 
 
-def a_config(name: str = NAME, *, services: Sequence[Service] = (Service(HOST, "default", HOST),)) -> ProxyConfig:
+def a_config(name: str = NAME, *, services: Sequence[OriginService] = (OriginService(HOST, "default", HOST),)) -> ProxyConfig:
     chain = FilterChain("", 0, (), (), name)
     listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (), chain)
     return ProxyConfig((listener,), {name: EnvoyCluster(name, "ORIGINAL_DST", tuple(services))})
@@ -54,7 +54,7 @@ CONFIG = a_config()
 def ask(
     way: Walk = WAY, *others: ServiceEntry, config: ProxyConfig = CONFIG, entry: ServiceEntry = ENTRY, pod: str = ""
 ) -> Owner:
-    return owner(way, config, entry, others, 443, pod_namespace=pod)
+    return find_owner(way, config, entry, others, 443, pod_namespace=pod)
 
 
 # The recordings: entry of the case, and what it should be
@@ -64,14 +64,14 @@ def recorded(case: str) -> list[tuple[ServiceEntry, Owner]]:
     recording = recordings.load(case)
     # The recordings hold no times; the first object is the older.
     entries = [
-        replace(read(manifest), created=f"2026-11-23T04:00:{index:02}Z")
+        replace(read_entry(manifest), created=f"2026-11-23T04:00:{index:02}Z")
         for index, manifest in enumerate(recording.manifests)
         if manifest["kind"] == "ServiceEntry"
     ]
     config = parse_config(recording.config_dump or "")
     ip, _, port = recording.truth["remote"].rpartition(":")
-    way = walk(config, ip, int(port), Probe("p", recording.truth["probe"]).speech)
-    return [(entry, owner(way, config, entry, entries, int(port), pod_namespace="default")) for entry in entries]
+    way = walk_config(config, ip, int(port), Probe("p", recording.truth["probe"]).speech)
+    return [(entry, find_owner(way, config, entry, entries, int(port), pod_namespace="default")) for entry in entries]
 
 
 OWNED_BY = {
@@ -203,12 +203,12 @@ def test_a_name_that_is_not_understood_is_unknown(name: str) -> None:
     "services",
     [
         [],
-        [Service("other.example", "default", "other.example")],
-        [Service(HOST, "", HOST)],
-        [Service(HOST, "default", HOST), Service(HOST, "other", HOST)],
+        [OriginService("other.example", "default", "other.example")],
+        [OriginService(HOST, "", HOST)],
+        [OriginService(HOST, "default", HOST), OriginService(HOST, "other", HOST)],
     ],
 )
-def test_metadata_that_does_not_name_one_namespace_is_unknown(services: list[Service]) -> None:
+def test_metadata_that_does_not_name_one_namespace_is_unknown(services: list[OriginService]) -> None:
     assert ask(config=a_config(services=services)).ownership is Ownership.UNKNOWN
 
 
@@ -217,7 +217,7 @@ def test_without_the_envoy_clusters_it_is_unknown() -> None:
 
 
 def test_another_namespace_is_others_and_named() -> None:
-    config = a_config(services=[Service(HOST, "other", HOST)])
+    config = a_config(services=[OriginService(HOST, "other", HOST)])
     found = ask(config=config)
     assert (found.ownership, found.rival) == (Ownership.OTHERS, None)
     assert "host wikipedia.org of namespace other" in found.reason
@@ -423,7 +423,7 @@ ENTRIES = st.builds(
 def test_nothing_is_owned_but_by_an_entry_that_lists_its_host_block_and_port(
     entry: ServiceEntry, others: list[ServiceEntry], prefix: str, namespace: str
 ) -> None:
-    config = a_config(services=[Service(HOST, namespace, HOST)])
+    config = a_config(services=[OriginService(HOST, namespace, HOST)])
     found = ask(replace(WAY, prefix=prefix), *others, config=config, entry=entry, pod="default")
     assert found.reason
     if found.ownership is Ownership.OWNED:
@@ -470,6 +470,6 @@ THROUGH = f"outbound|443||{GATEWAY}"
     ],
 )
 def test_the_way_that_is_meant_is_the_envoy_cluster_of_its_host(way: Walk, ownership: Ownership, reason: str) -> None:
-    found = meant(way, GATEWAY)
+    found = owner_of_expected_host(way, GATEWAY)
     assert found.ownership is ownership
     assert reason in found.reason

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.manifests.service_entry import read
+from egressctl.manifests.service_entry import read_entry
 from egressctl.model.evidence import Source
 from egressctl.model.result import NotProbed
-from egressctl.verify.probes_for_entry import probes_for, seen_from
+from egressctl.verify.probes_for_entry import first_pod_that_sees, probes_for
 
 ANNOTATION = "egressctl.dev/probes"
 
@@ -31,12 +31,12 @@ def pod(namespace: str) -> Source:
 
 
 def urls(manifest: dict[str, Any]) -> list[str] | NotProbed:
-    found = probes_for(manifest, read(manifest))
+    found = probes_for(manifest, read_entry(manifest))
     return found if isinstance(found, NotProbed) else [probe.url for probe in found]
 
 
 def left_out(manifest: dict[str, Any]) -> NotProbed:
-    found = probes_for(manifest, read(manifest))
+    found = probes_for(manifest, read_entry(manifest))
     assert isinstance(found, NotProbed)
     return found
 
@@ -90,29 +90,29 @@ class TestProbes:
     @given(st.dictionaries(st.text(), st.one_of(st.none(), st.text(), st.lists(st.text())), max_size=4), st.text())
     def test_whatever_others_have_written_is_no_traceback(self, spec: dict[str, Any], probes: str) -> None:
         manifest = {"metadata": {"name": "x", "namespace": "y", "annotations": {ANNOTATION: probes}}, "spec": spec}
-        assert probes_for(manifest, read(manifest))
+        assert probes_for(manifest, read_entry(manifest))
 
 
 class TestFromWhere:
     def test_from_the_first_pod_whose_namespace_sees_it(self) -> None:
         pods = [pod("default"), pod("shop")]
-        assert seen_from(read(entry(exportTo=["shop"])), pods, ["*"]) == pods[1]
-        assert seen_from(read(entry(exportTo=["."])), pods, ["*"]) == pods[0]
-        assert seen_from(read(entry()), pods, ["*"]) == pods[0]
+        assert first_pod_that_sees(read_entry(entry(exportTo=["shop"])), pods, ["*"]) == pods[1]
+        assert first_pod_that_sees(read_entry(entry(exportTo=["."])), pods, ["*"]) == pods[0]
+        assert first_pod_that_sees(read_entry(entry()), pods, ["*"]) == pods[0]
 
     def test_without_exportTo_it_is_what_the_mesh_makes_of_it(self) -> None:
-        assert seen_from(read(entry(namespace="shop")), [pod("default")], ["*"]) == pod("default")
-        found = seen_from(read(entry(namespace="shop")), [pod("default")], ["."])
+        assert first_pod_that_sees(read_entry(entry(namespace="shop")), [pod("default")], ["*"]) == pod("default")
+        found = first_pod_that_sees(read_entry(entry(namespace="shop")), [pod("default")], ["."])
         assert found == NotProbed(
             "the mesh exports it to ., which leaves out the source pod's namespace default",
             "egressctl verify --all -A, with a source pod in namespace shop",
         )
 
     def test_what_none_of_them_sees_is_left_out_with_the_reason(self) -> None:
-        found = seen_from(read(entry(exportTo=["shop"])), [pod("default"), pod("other")], ["*"])
+        found = first_pod_that_sees(read_entry(entry(exportTo=["shop"])), [pod("default"), pod("other")], ["*"])
         assert isinstance(found, NotProbed)
         assert found.reason == "exportTo is shop, which leaves out the source pod's namespace default and other"
         assert found.hint.endswith("with a source pod in namespace shop")
-        assert seen_from(read(entry(exportTo=["~"])), [pod("default")], ["*"]) == NotProbed(
+        assert first_pod_that_sees(read_entry(entry(exportTo=["~"])), [pod("default")], ["*"]) == NotProbed(
             "its exportTo is ~: no namespace sees it"
         )

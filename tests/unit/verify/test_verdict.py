@@ -14,33 +14,33 @@ import recordings
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
-from egressctl.istio.precedence import exported
-from egressctl.manifests.service_entry import read
+from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import client
 from egressctl.mesh.curl import looks_reset
 from egressctl.model.cause import CauseCode
-from egressctl.model.entry import Port, ServiceEntry, Surroundings
+from egressctl.model.entry import MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import (
     Capture,
     Counts,
     CountSource,
+    CurlOutcome,
     Evidence,
-    Logged,
+    LoggedConnection,
     Method,
-    Outcome,
     Owner,
     Ownership,
-    Sent,
+    ProbeSent,
     Source,
     Walk,
 )
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.verify import collect, verify
-from egressctl.verify.causes import Situation, explain
-from egressctl.verify.evidence import Findings, Question
-from egressctl.verify.evidence import judged as judged_all
-from egressctl.verify.ownership import lists
-from egressctl.verify.verdict import Judgement, judge, methods, result
+from egressctl.verify.causes import Case, explain_cause
+from egressctl.verify.evidence import Question, RunFacts
+from egressctl.verify.evidence import judge_all as judged_all
+from egressctl.verify.ownership import lists_address
+from egressctl.verify.verdict import Judgement, judge, judge_probe, proven_methods
 
 NAME = "outbound|443||wikipedia.org"
 ENTRY = ServiceEntry(
@@ -57,7 +57,9 @@ RIVAL = replace(ENTRY, name="rival-ext", namespace="other")
 PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
-ANSWER = Outcome(0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"connect": 0.01, "tls": 0.02, "total": 0.03})
+ANSWER = CurlOutcome(
+    0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000, seconds={"connect": 0.01, "tls": 0.02, "total": 0.03}
+)
 REFUSAL = replace(ANSWER, curl_exit=35, error="Recv failure: Connection reset by peer", http_status=0, seconds={"connect": 0.01})
 TIME_OUT = replace(ANSWER, curl_exit=28, error="Connection timed out", http_status=0, seconds={"connect": 0.01})
 
@@ -83,18 +85,18 @@ class Example:
     name: str
     verdict: Verdict
     cause: CauseCode | None = None
-    outcome: Outcome = ANSWER
+    outcome: CurlOutcome = ANSWER
     evidence: Evidence = PROVEN
     source: Source = SOURCE
     probe: Probe = PROBE
     entry_name: str = "wikipedia-ext"
     entry: ServiceEntry | None = ENTRY
-    around: Surroundings | None = None
+    around: MeshObjects | None = None
     says: tuple[str, ...] = field(default_factory=tuple)
 
     @property
-    def situation(self) -> Situation:
-        return Situation(self.probe, self.source, self.outcome, self.evidence, self.entry_name, self.entry, self.around)
+    def situation(self) -> Case:
+        return Case(self.probe, self.source, self.outcome, self.evidence, self.entry_name, self.entry, self.around)
 
 
 OPEN, BYPASSED, BLOCKED = Verdict.OPEN, Verdict.BYPASSED, Verdict.BLOCKED
@@ -106,7 +108,7 @@ UNREAD = Evidence(Capture.CAPTURED)
 REFUSED_BY_MESH = leading_to(BLACKHOLE)
 
 
-def with_exit(number: int, **changes: object) -> Outcome:
+def with_exit(number: int, **changes: object) -> CurlOutcome:
     return replace(ANSWER, curl_exit=number, http_status=0, error="what curl said", **changes)  # type: ignore[arg-type]
 
 
@@ -121,14 +123,14 @@ def routed(envoy_cluster: str | None = NAME, **changes: object) -> Evidence:
     return replace(PROVEN, walk=replace(walk, **changes))  # type: ignore[arg-type]
 
 
-def sidecar_resource(*hosts: str) -> Surroundings:
+def sidecar_resource(*hosts: str) -> MeshObjects:
     egress = [{"hosts": list(hosts)}]
-    return Surroundings(sidecars=({"metadata": {"namespace": "default", "name": "little"}, "spec": {"egress": egress}},))
+    return MeshObjects(sidecars=({"metadata": {"namespace": "default", "name": "little"}, "spec": {"egress": egress}},))
 
 
-def virtual_service(*hosts: str) -> Surroundings:
+def virtual_service(*hosts: str) -> MeshObjects:
     detour = {"metadata": {"namespace": "default", "name": "detour"}, "spec": {"hosts": list(hosts)}}
-    return Surroundings(virtual_services=(detour,))
+    return MeshObjects(virtual_services=(detour,))
 
 
 HTTP_PROBE = replace(PROBE, url="http://www.wikipedia.org:443")
@@ -172,12 +174,12 @@ EXAMPLES = [
     Example("Envoy refused its listener", BYPASSED, C.REJECTED_BY_PROXY, says=("duplicate address",),
             evidence=replace(leading_to(PASSTHROUGH), refused="error adding listener: duplicate address")),
     Example("the mesh exports nothing by itself", BYPASSED, C.NOT_EXPORTED, evidence=leading_to(PASSTHROUGH),
-            entry=replace(ENTRY, namespace="other"), around=Surroundings(default_export_to=(".",)),
+            entry=replace(ENTRY, namespace="other"), around=MeshObjects(default_export_to=(".",)),
             says=("defaultServiceExportTo is .",)),
     Example("the control plane of another revision reads it", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH),
-            entry=replace(ENTRY, revision="canary"), source=replace(SOURCE, revision="stable"), around=Surroundings(),
+            entry=replace(ENTRY, revision="canary"), source=replace(SOURCE, revision="stable"), around=MeshObjects(),
             says=("istio.io/rev=canary", "of revision stable")),
-    Example("one of Istio's own ports", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH), around=Surroundings(),
+    Example("one of Istio's own ports", BYPASSED, C.NOT_PROPAGATED, evidence=leading_to(PASSTHROUGH), around=MeshObjects(),
             entry=replace(ENTRY, ports=(Port(15021, "TCP", "health"),)), says=("a sidecar gets no listener for port 15021",),
             probe=replace(PROBE, url="https://www.wikipedia.org:15021")),
     Example("the sidecar still has an address that the entry no longer lists", BYPASSED, C.ADDRESS_NOT_LISTED,
@@ -251,7 +253,7 @@ EXAMPLES = [
     Example("Envoy refused its listener, and the policy refuses", BLOCKED, C.REJECTED_BY_PROXY, REFUSAL,
             replace(REFUSED_BY_MESH, refused="duplicate address")),
     Example("another namespace's entry of the host, told by the others' list", BLOCKED, C.RIVAL_ENTRY, REFUSAL, REFUSED_BY_MESH,
-            entry=replace(ENTRY, namespace="other"), around=Surroundings(entries=(ENTRY,)), says=("default/wikipedia-ext has",)),
+            entry=replace(ENTRY, namespace="other"), around=MeshObjects(entries=(ENTRY,)), says=("default/wikipedia-ext has",)),
     Example("a 502 where the way leads nowhere", INCONCLUSIVE, C.EVIDENCE_LOST, replace(ANSWER, http_status=502),
             replace(routed(None), counts=Counts(connect_failed=1)), says=("curl met something else",)),
     Example("PassthroughCluster is not there", INCONCLUSIVE, C.EVIDENCE_LOST, REFUSAL,
@@ -306,16 +308,19 @@ EXAMPLES = [
             evidence=replace(PROVEN, owner=Owner(Ownership.UNKNOWN, "two share it"))),
     Example("no owner", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, owner=None), says=("no ServiceEntry",)),
     Example("not counted", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=False), says=("did not move",)),
-    Example("not counted, and in the access log", OPEN, evidence=replace(PROVEN, counted=False, logged=Logged(NAME))),
-    Example("no counts, and in the access log", OPEN, evidence=replace(PROVEN, counted=None, logged=Logged(NAME, "DC"))),
-    Example("the access log says another", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, logged=Logged(PASSTHROUGH)),
+    Example("not counted, and in the access log", OPEN, evidence=replace(PROVEN, counted=False, logged=LoggedConnection(NAME))),
+    Example("no counts, and in the access log", OPEN,
+            evidence=replace(PROVEN, counted=None, logged=LoggedConnection(NAME, "DC"))),
+    Example("the access log says another", UNPROVEN, C.EVIDENCE_LOST,
+            evidence=replace(PROVEN, logged=LoggedConnection(PASSTHROUGH)),
             says=("the sources disagree", NAME, "its access log says PassthroughCluster")),
-    Example("the access log says none", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, logged=Logged("", "NC")),
+    Example("the access log says none", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, logged=LoggedConnection("", "NC")),
             says=("the sources disagree", "its access log says no Envoy cluster with the flags NC")),
     Example("the access log says that the Envoy cluster did not connect", UNPROVEN, C.EVIDENCE_LOST,
-            evidence=replace(PROVEN, counted=None, logged=Logged(NAME, "UF,URX")), says=("the sources disagree", "UF,URX")),
+            evidence=replace(PROVEN, counted=None, logged=LoggedConnection(NAME, "UF,URX")),
+            says=("the sources disagree", "UF,URX")),
     Example("the access log says ours, the configuration another", UNPROVEN, C.EVIDENCE_LOST,
-            evidence=leading_to(PASSTHROUGH, logged=Logged(NAME)), says=("the sources disagree",)),
+            evidence=leading_to(PASSTHROUGH, logged=LoggedConnection(NAME)), says=("the sources disagree",)),
     Example("counts not readable", UNPROVEN, C.EVIDENCE_LOST, evidence=replace(PROVEN, counted=None), says=("not be read",)),
     Example("an answer that may be the sidecar's own", UNPROVEN, C.EVIDENCE_LOST, replace(ANSWER, http_status=503), routed(),
             probe=ANY_STATUS, entry=WEB, says=("may be the sidecar's own answer",)),
@@ -379,10 +384,10 @@ def test_every_cause_is_some_situations() -> None:
 
 @pytest.mark.parametrize("code", list(CauseCode))
 def test_every_cause_has_a_sentence_and_a_next_step_even_where_nothing_is_known(code: CauseCode) -> None:
-    unasked = collect.unasked(Question(PROBE), SOURCE, code, "")
+    unasked = collect.inconclusive_result(Question(PROBE), SOURCE, code, "")
     assert unasked.verdict is INCONCLUSIVE
     assert not unasked.held
-    for cause in (unasked.cause, explain(code, EXAMPLES[0].situation)):
+    for cause in (unasked.cause, explain_cause(code, EXAMPLES[0].situation)):
         assert cause is not None
         assert cause.code is code
         assert cause.message.strip()
@@ -391,7 +396,7 @@ def test_every_cause_has_a_sentence_and_a_next_step_even_where_nothing_is_known(
 
 
 def test_what_the_caller_knows_replaces_the_sentence_and_keeps_the_next_step() -> None:
-    cause = explain(C.EXEC_FAILED, EXAMPLES[0].situation, "the stream broke")
+    cause = explain_cause(C.EXEC_FAILED, EXAMPLES[0].situation, "the stream broke")
     assert (cause.message, cause.hint) == ("the stream broke", "kubectl exec -n default sleep -c sleep -- curl --version")
 
 
@@ -456,13 +461,13 @@ def test_a_wrong_status_is_no_answer_that_proves_anything() -> None:
 def test_an_expectation_holds_where_the_verdict_is_the_one_expected(expected: Verdict) -> None:
     for example in EXAMPLES:
         probe = replace(example.probe, expect=replace(example.probe.expect, verdict=expected))
-        found = result(replace(example.situation, probe=probe))
+        found = judge_probe(replace(example.situation, probe=probe))
         assert found.held is (example.verdict is expected)
         assert (found.probe, found.source, found.outcome) == (probe, example.source, example.outcome)
 
 
 def test_the_evidence_of_a_result_names_the_methods_that_hold() -> None:
-    found = result(EXAMPLES[0].situation)
+    found = judge_probe(EXAMPLES[0].situation)
     assert found.evidence is not None
     assert found.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED, Method.COUNTED)
 
@@ -482,7 +487,7 @@ def test_the_evidence_of_a_result_names_the_methods_that_hold() -> None:
     ],
 )
 def test_a_method_holds_only_where_its_evidence_does(evidence: Evidence, lacking: Method) -> None:
-    assert set(Method) - set(methods(evidence)) == {lacking}
+    assert set(Method) - set(proven_methods(evidence)) == {lacking}
 
 
 # What an entry lists and where it is exported to
@@ -492,14 +497,14 @@ def test_a_method_holds_only_where_its_evidence_does(evidence: Evidence, lacking
     ("counted", "logged", "shown"),
     [
         (True, None, {CountSource.CLUSTERS}),
-        (None, Logged(NAME), {CountSource.ACCESS_LOG}),
-        (True, Logged(NAME), {CountSource.CLUSTERS, CountSource.ACCESS_LOG}),
-        (True, Logged(PASSTHROUGH), set()),
+        (None, LoggedConnection(NAME), {CountSource.ACCESS_LOG}),
+        (True, LoggedConnection(NAME), {CountSource.CLUSTERS, CountSource.ACCESS_LOG}),
+        (True, LoggedConnection(PASSTHROUGH), set()),
         (False, None, set()),
     ],
 )
 def test_what_is_counted_says_which_source_showed_it(
-    counted: bool | None, logged: Logged | None, shown: set[CountSource]
+    counted: bool | None, logged: LoggedConnection | None, shown: set[CountSource]
 ) -> None:
     evidence = judge(Example("", OPEN, evidence=replace(PROVEN, counted=counted, logged=logged)).situation).evidence
     assert set(evidence.sources) == shown
@@ -524,7 +529,7 @@ def test_what_is_counted_says_which_source_showed_it(
     ],
 )
 def test_an_address_is_listed_by_a_block_around_it(addresses: tuple[str, ...], ip: str, listed: bool) -> None:
-    assert lists(replace(ENTRY, addresses=addresses), ip) is listed
+    assert lists_address(replace(ENTRY, addresses=addresses), ip) is listed
 
 
 @pytest.mark.parametrize(
@@ -542,7 +547,7 @@ def test_an_address_is_listed_by_a_block_around_it(addresses: tuple[str, ...], i
 def test_an_entry_reaches_the_namespaces_that_it_is_exported_to(
     export_to: tuple[str, ...], namespace: str, reached: bool
 ) -> None:
-    assert exported(replace(ENTRY, export_to=export_to), namespace) is reached
+    assert is_exported_to_namespace(replace(ENTRY, export_to=export_to), namespace) is reached
 
 
 # Over all combinations
@@ -552,7 +557,7 @@ TEXT = st.sampled_from(["", "Recv failure: Connection reset by peer", "alert han
 IPS = st.sampled_from(["", "208.80.154.224", "192.0.2.1", "2620:0:861:ed1a::1", "not an address"])
 SECONDS = st.fixed_dictionaries({}, optional={name: st.sampled_from([0.0, 0.01]) for name in ("connect", "tls", "total")})
 OUTCOMES = st.builds(
-    Outcome,
+    CurlOutcome,
     curl_exit=st.sampled_from([-1, 0, 0, 0, 1, 5, 6, 7, 16, 18, 22, 28, 35, 43, 51, 52, 55, 56, 60, 63, 92, 99, 255]),
     error=TEXT,
     http_status=st.sampled_from([0, 200, 200, 301, 404, 502]),
@@ -592,7 +597,16 @@ EVIDENCE = st.builds(
     st.sampled_from(["", "", "duplicate address"]),
     st.sampled_from(["", "", "default/tls"]),
     st.sampled_from([None, None, 0, 1]),
-    st.sampled_from([None, None, Logged(NAME), Logged(PASSTHROUGH), Logged(NAME, "UF,URX"), Logged("", "NC")]),
+    st.sampled_from(
+        [
+            None,
+            None,
+            LoggedConnection(NAME),
+            LoggedConnection(PASSTHROUGH),
+            LoggedConnection(NAME, "UF,URX"),
+            LoggedConnection("", "NC"),
+        ]
+    ),
     st.sampled_from([(), tuple(CountSource)]),
 )
 ENTRIES = st.builds(
@@ -609,7 +623,7 @@ NAMED_OR_BARE = st.one_of(
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> Situation:
+def situations(draw: st.DrawFn) -> Case:
     name, entry = draw(NAMED_OR_BARE)
     probe = replace(
         PROBE,
@@ -618,8 +632,8 @@ def situations(draw: st.DrawFn) -> Situation:
     )
     proxy, ambient = draw(st.sampled_from(["istio-proxy", "istio-proxy", None])), draw(st.sampled_from([False, False, True]))
     source = replace(SOURCE, proxy=proxy, ambient=ambient, proxy_ready=draw(st.sampled_from([True, True, False])))
-    around = draw(NOTHING | st.sampled_from([Surroundings(), sidecar_resource("~/*"), virtual_service("other.example")]))
-    return Situation(probe, source, draw(OUTCOMES), draw(EVIDENCE), name, entry, around)
+    around = draw(NOTHING | st.sampled_from([MeshObjects(), sidecar_resource("~/*"), virtual_service("other.example")]))
+    return Case(probe, source, draw(OUTCOMES), draw(EVIDENCE), name, entry, around)
 
 
 _NOT_OURS = {C.ENTRY_MISSING, C.ADDRESS_NOT_LISTED, C.PORT_NOT_LISTED, C.HOST_NOT_LISTED, C.PROTOCOL_MISMATCH, C.NOT_EXPORTED,
@@ -637,10 +651,10 @@ ALLOWED = {
 
 @settings(max_examples=600)
 @given(situations())
-def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
+def test_no_verdict_says_more_than_the_evidence(at: Case) -> None:
     judged = judge(at)
     evidence, walk = judged.evidence, at.evidence.walk
-    assert evidence.methods == methods(at.evidence)
+    assert evidence.methods == proven_methods(at.evidence)
     led_to = walk.envoy_cluster if walk and not walk.unknown else "not known"
     by_itself = bool(walk and walk.direct_status and walk.direct_status == at.outcome.http_status)
     nowhere = led_to in (None, BLACKHOLE) or bool(walk and walk.absent) or at.evidence.endpoints == 0
@@ -650,7 +664,7 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
         case Verdict.OPEN:
             assert set(evidence.methods) == set(Method)
             assert at.evidence.counted or at.evidence.logged
-            assert at.evidence.logged in (None, Logged(led_to or ""))
+            assert at.evidence.logged in (None, LoggedConnection(led_to or ""))
             assert by_a_sidecar
             assert answered
             assert led_to not in (PASSTHROUGH, "not known")
@@ -695,7 +709,7 @@ def test_no_verdict_says_more_than_the_evidence(at: Situation) -> None:
 
 @settings(max_examples=150)
 @given(situations(), st.sampled_from(["capture", "walk", "owner", "counted and logged"]))
-def test_less_evidence_never_makes_open(at: Situation, lost: str) -> None:
+def test_less_evidence_never_makes_open(at: Case, lost: str) -> None:
     nothing: dict[str, object] = {"capture": Capture.UNKNOWN}
     less = replace(at.evidence, **{each: nothing.get(each) for each in lost.split(" and ")})  # type: ignore[arg-type]
     assert judge(replace(at, evidence=less)).verdict is not OPEN
@@ -704,34 +718,34 @@ def test_less_evidence_never_makes_open(at: Situation, lost: str) -> None:
 # The recordings of a real mesh
 
 
-def recorded(case: str) -> tuple[Situation, Judgement]:
+def recorded(case: str) -> tuple[Case, Judgement]:
     """Judge what was recorded, as proof.py does, for the target whose host is wikipedia.org."""
     recording = recordings.load(case)
     seen, truth = recording.probe, recording.truth
     # The recordings hold no times; the first object is the older.
     entries = tuple(
-        replace(read(manifest), created=f"2026-11-23T04:00:{index:02}Z")
+        replace(read_entry(manifest), created=f"2026-11-23T04:00:{index:02}Z")
         for index, manifest in enumerate(recording.manifests)
         if manifest["kind"] == "ServiceEntry"
     )
     entry = next((each for each in entries if "wikipedia.org" in each.hosts), entries[0] if len(entries) == 1 else None)
-    outcome = Outcome(
+    outcome = CurlOutcome(
         seen["exitcode"], seen["errormsg"] or "", seen["http_code"], seen["remote_ip"], seen["remote_port"],
         seen["local_ip"], seen["local_port"],
         seconds={"connect": seen["time_connect"], "tls": seen["time_appconnect"], "total": seen["time_total"]},
     )  # fmt: skip
-    sent = Sent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
+    sent = ProbeSent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
     config = parse_config(recording.config_dump) if recording.config_dump else None
     before = Reading(config, parse_clusters(recording.clusters_before))
     after = Reading(config, parse_clusters(recording.clusters))
     question = Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
     sidecars = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "Sidecar")
     routes = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "VirtualService")
-    around = Surroundings(entries=entries, sidecars=sidecars, virtual_services=routes, default_export_to=("*",))
-    [judged] = judged_all(Findings(SOURCE, [question], [sent], before, after, near=entries, around=lambda: around))
+    around = MeshObjects(entries=entries, sidecars=sidecars, virtual_services=routes, default_export_to=("*",))
+    [judged] = judged_all(RunFacts(SOURCE, [question], [sent], before, after, near=entries, around=lambda: around))
     assert judged is not None
     assert judged.evidence is not None
-    at = Situation(question.probe, SOURCE, outcome, judged.evidence, question.entry_name, entry, around)
+    at = Case(question.probe, SOURCE, outcome, judged.evidence, question.entry_name, entry, around)
     return at, judge(at)
 
 

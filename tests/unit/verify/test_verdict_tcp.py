@@ -9,23 +9,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
-from egressctl.mesh.curl import LIMITS, companion_argv
+from egressctl.mesh.curl import DEFAULT_LIMITS, companion_argv
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.model.evidence import Capture, Counts, Evidence, Method, Outcome, Owner, Ownership, Source, Walk
+from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Method, Owner, Ownership, Source, Walk
 from egressctl.model.probe import SILENT, Expectation, Probe, Verdict
-from egressctl.report.tree import picture
-from egressctl.verify.causes import Situation
-from egressctl.verify.verdict import judge, result
+from egressctl.report.tree import draw_probe
+from egressctl.verify.causes import Case
+from egressctl.verify.verdict import judge, judge_probe
 
 NAME = "outbound|5432||db.example"
 ENTRY = ServiceEntry("db", "default", ("db.example",), ("203.0.113.10",), (Port(5432, "TCP", "pg"),), "NONE", "MESH_EXTERNAL", ())
 PROBE = Probe("pg", "tcp://db.example:5432", Expectation(status=None))
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
-HELD = Outcome(28, "Operation timed out", 0, "203.0.113.10", 5432, "10.244.0.5", 40000, seconds={"connect": 0.01, "total": 2.0})
+HELD = CurlOutcome(
+    28, "Operation timed out", 0, "203.0.113.10", 5432, "10.244.0.5", 40000, seconds={"connect": 0.01, "total": 2.0}
+)
 CLOSED = replace(HELD, curl_exit=0, error="", seconds={"connect": 0.01, "total": 0.02})
-NO_NAME = Outcome(6, "Could not resolve host: db.example")
-REFUSED = Outcome(7, "Connection refused", 0, "203.0.113.10", 5432)
+NO_NAME = CurlOutcome(6, "Could not resolve host: db.example")
+REFUSED = CurlOutcome(7, "Connection refused", 0, "203.0.113.10", 5432)
 
 OURS = Walk("0.0.0.0_5432", "", NAME, "203.0.113.10/32")
 OWNED, OTHERS = Owner(Ownership.OWNED, "it lists it"), Owner(Ownership.OTHERS, "default/rival lists it")
@@ -33,8 +35,8 @@ CARRIED = Evidence(Capture.CAPTURED, walk=OURS, owner=OWNED, counted=True, count
 TO_NOTHING = replace(CARRIED, walk=replace(OURS, envoy_cluster=BLACKHOLE), owner=None, counted=None, counts=None)
 
 
-def at(outcome: Outcome, evidence: Evidence, **changes: object) -> Situation:
-    return replace(Situation(PROBE, SOURCE, outcome, evidence, "db", ENTRY), **changes)  # type: ignore[arg-type]
+def at(outcome: CurlOutcome, evidence: Evidence, **changes: object) -> Case:
+    return replace(Case(PROBE, SOURCE, outcome, evidence, "db", ENTRY), **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -61,10 +63,10 @@ def at(outcome: Outcome, evidence: Evidence, **changes: object) -> Situation:
         (at(REFUSED, Evidence(policy="ALLOW_ANY")), Verdict.FAILED, CauseCode.NOT_CAPTURED),
         (at(REFUSED, Evidence(), source=replace(SOURCE, proxy_ready=False)), Verdict.INCONCLUSIVE, CauseCode.SIDECAR_NOT_READY),
         (at(REFUSED, Evidence(), source=replace(SOURCE, proxy=None)), Verdict.FAILED, CauseCode.CONNECT_REFUSED),
-        (at(Outcome(1, "odd"), Evidence()), Verdict.INCONCLUSIVE, CauseCode.EXEC_FAILED),
+        (at(CurlOutcome(1, "odd"), Evidence()), Verdict.INCONCLUSIVE, CauseCode.EXEC_FAILED),
     ],
 )
-def test_what_it_shows(situation: Situation, verdict: Verdict, code: CauseCode) -> None:
+def test_what_it_shows(situation: Case, verdict: Verdict, code: CauseCode) -> None:
     found = judge(situation)
     assert (found.verdict, found.cause and found.cause.code) == (verdict, code)
 
@@ -96,7 +98,7 @@ SITUATIONS = st.builds(
 
 
 @given(SITUATIONS)
-def test_it_is_never_open_and_blocked_only_when_captured_and_led_nowhere(situation: Situation) -> None:
+def test_it_is_never_open_and_blocked_only_when_captured_and_led_nowhere(situation: Case) -> None:
     found, evidence = judge(situation), situation.evidence
     assert found.verdict is not Verdict.OPEN
     assert found.cause is not None
@@ -111,7 +113,7 @@ def test_nothing_is_sent_over_it() -> None:
     assert PROBE.bare
     assert PROBE.speech == SILENT
     assert not Probe("x", "http://a.example:5432").bare
-    assert "telnet://db.example:5432" in companion_argv([(PROBE.host, PROBE.port)], LIMITS)
+    assert "telnet://db.example:5432" in companion_argv([(PROBE.host, PROBE.port)], DEFAULT_LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,6 @@ def test_nothing_is_sent_over_it() -> None:
         (CLOSED, "? answer        none asked for: the connection was closed after 0.02 s"),
     ],
 )
-def test_the_picture_says_that_no_answer_was_asked_for(outcome: Outcome, words: str) -> None:
-    drawn = ["".join(text for _, text in line) for line in picture(result(at(outcome, CARRIED)))]
+def test_the_picture_says_that_no_answer_was_asked_for(outcome: CurlOutcome, words: str) -> None:
+    drawn = ["".join(text for _, text in line) for line in draw_probe(judge_probe(at(outcome, CARRIED)))]
     assert f"    ╰─ {words}" in drawn

@@ -6,15 +6,15 @@ import json
 
 import pytest
 
-from egressctl.envoy.counts import ClusterCounts, moved, parse_clusters
+from egressctl.envoy.counts import ClusterCounts, counts_between, parse_clusters
 from egressctl.errors import InvalidInput
-from egressctl.manifests.egress_target import load
+from egressctl.manifests.egress_target import load_targets
 from egressctl.model.entry import Port, ServiceEntry
-from egressctl.model.evidence import Capture, Evidence, Outcome, Source, Walk
+from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
-from egressctl.verify.causes import Situation
-from egressctl.verify.ownership import meant
-from egressctl.verify.verdict import result
+from egressctl.verify.causes import Case
+from egressctl.verify.ownership import owner_of_expected_host
+from egressctl.verify.verdict import judge_probe
 
 GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
 THROUGH, OWN = f"outbound|443||{GATEWAY}", "outbound|443||wikipedia.org"
@@ -57,22 +57,22 @@ BEFORE = clusters(ip10_244_1_9=7, ip10_244_2_9=3)
 
 def judged(envoy_cluster: str, counted: bool) -> tuple[Verdict, bool]:
     walk = Walk("0.0.0.0_443", "", envoy_cluster, "208.80.154.224/27")
-    evidence = Evidence(Capture.CAPTURED, walk=walk, owner=meant(walk, GATEWAY), counted=counted)
-    answer = Outcome(0, "", 200, IP, 443, "10.244.0.5", 40000)
+    evidence = Evidence(Capture.CAPTURED, walk=walk, owner=owner_of_expected_host(walk, GATEWAY), counted=counted)
+    answer = CurlOutcome(0, "", 200, IP, 443, "10.244.0.5", 40000)
     source = Source("default", "sleep", "sleep", "istio-proxy")
-    found = result(Situation(PROBE, source, answer, evidence, "wikipedia-ext", ENTRY))
+    found = judge_probe(Case(PROBE, source, answer, evidence, "wikipedia-ext", ENTRY))
     return found.verdict, found.held
 
 
 def test_a_target_file_names_the_way() -> None:
-    (target,) = load(TARGET.format(via=GATEWAY), "targets.yaml")
+    (target,) = load_targets(TARGET.format(via=GATEWAY), "targets.yaml")
     assert target.probes[0].expect.via == GATEWAY
 
 
 @pytest.mark.parametrize("via", ["'*.istio-system.svc.cluster.local'", "https://gateway", "5", "''", "10.0.0.1"])
 def test_a_way_is_a_host(via: str) -> None:
     with pytest.raises(InvalidInput, match="via"):
-        load(TARGET.format(via=via), "targets.yaml")
+        load_targets(TARGET.format(via=via), "targets.yaml")
 
 
 def test_the_gateways_envoy_cluster_is_open() -> None:
@@ -88,5 +88,5 @@ def test_a_gateway_that_did_not_count_it_proves_nothing() -> None:
 
 
 def test_a_gateways_endpoints_count_for_whatever_address_was_asked_for() -> None:
-    assert moved(BEFORE, clusters(ip10_244_1_9=7, ip10_244_2_9=4), THROUGH, IP, 443).opened == 1
-    assert moved(BEFORE, clusters(ip10_244_1_9=7, ip10_244_2_9=3), THROUGH, IP, 443).opened == 0
+    assert counts_between(BEFORE, clusters(ip10_244_1_9=7, ip10_244_2_9=4), THROUGH, IP, 443).opened == 1
+    assert counts_between(BEFORE, clusters(ip10_244_1_9=7, ip10_244_2_9=3), THROUGH, IP, 443).opened == 0

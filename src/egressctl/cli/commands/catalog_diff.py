@@ -10,16 +10,24 @@ import typer
 
 from egressctl.catalog import lookup
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, say, tell_failure
-from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
+from egressctl.cli.console import print_failure, say, text_for_stream
+from egressctl.cli.options import (
+    CatalogFolders,
+    ConnectionFlags,
+    NoDns,
+    OutputFlags,
+    PublishedLists,
+    catalog_folders,
+    spread_flags,
+)
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.report.columns import aligned
+from egressctl.report.columns import align_columns
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.catalog.diff import Drift, Subject
+    from egressctl.catalog.diff import Drift, TargetWithEntries
     from egressctl.catalog.diff_rows import Row
-    from egressctl.manifests.published import Source
+    from egressctl.manifests.published import PublishedSource
     from egressctl.model.entry import Manifest
     from egressctl.model.probe import Target
 
@@ -41,7 +49,7 @@ Examples:
 Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
 """
 
-_MOST = 20
+_MOST_ROWS = 20
 """How many rows of blocks that are the same everywhere are shown."""
 
 
@@ -50,25 +58,25 @@ def register(group: typer.Typer) -> None:
     group.command("diff", help=_HELP, short_help="Show catalogue, entry, published list and DNS side by side.")(diff)
 
 
-@flat
+@spread_flags
 def diff(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
-    folders: Folders = None,
+    folders: CatalogFolders = None,
     entry: Annotated[
         list[str] | None,
         typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
     ] = None,
-    published: Published = None,
+    published: PublishedLists = None,
     no_entry: Annotated[bool, typer.Option("--no-entry", help="Ask no Kubernetes cluster.")] = False,
     no_dns: NoDns = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network at all: --entry and --published only.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Entries of every namespace.")] = False,
     *,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.catalog.diff.drift."""
-    from egressctl.catalog.diff import Wishes, drift
+    from egressctl.catalog.diff import DiffOptions, find_drift
     from egressctl.report import exit_codes
 
     session = sessions.Session("catalog diff", connection, output)
@@ -80,23 +88,25 @@ def diff(
         raise InvalidInput(
             "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"
         )
-    wanted = _Wanted(names or (), folders_of(folders), entry or (), no_entry or offline, all_namespaces, [])
-    subjects = _subjects(session, wanted)
-    found = drift(subjects, Wishes(published or (), not offline, not (no_dns or offline)), session.progress)
+    wanted = _DiffRequest(names or (), catalog_folders(folders), entry or (), no_entry or offline, all_namespaces, [])
+    subjects = _find_targets_with_entries(session, wanted)
+    found = find_drift(subjects, DiffOptions(published or (), not offline, not (no_dns or offline)), session.progress)
     session.progress.stop()
-    code = exit_codes.of_results((), also=[each.exit_code for each in found] + [each.exit_code for each in wanted.broken])
+    code = exit_codes.exit_code_of_results(
+        (), also=[each.exit_code for each in found] + [each.exit_code for each in wanted.broken]
+    )
     code = 1 if any(each.different for each in found) else code
     for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
         session.progress.warn(sentence)
-    print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
+    print(text_for_stream(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
     for each in found:
-        _conclude(session, each)
+        _print_conclusion(session, each)
     for refused in wanted.broken:
-        tell_failure(refused)
+        print_failure(refused)
     return session.publish(lambda form, code: _text(found, form, code), code)
 
 
-class _Wanted(NamedTuple):
+class _DiffRequest(NamedTuple):
     """Of which targets, by name or all, and of which folders; and where their entries are: files, else the Kubernetes cluster."""
 
     names: Sequence[str]
@@ -108,59 +118,61 @@ class _Wanted(NamedTuple):
     """Filled with what is wrong with files that are not named, and stop no other."""
 
 
-def _subjects(session: sessions.Session, wanted: _Wanted) -> list[Subject]:
+def _find_targets_with_entries(session: sessions.Session, wanted: _DiffRequest) -> list[TargetWithEntries]:
     """Find the targets and their entries; raise CouldNotAsk where there are none."""
-    from egressctl.catalog.diff import Subject, in_files, in_namespaces, manifests_of
-    from egressctl.catalog.fetch_all import lists
+    from egressctl.catalog.diff import TargetWithEntries, read_manifests, targets_in_files, targets_in_namespaces
+    from egressctl.catalog.fetch_all import fetchable_sources
 
     if wanted.files:
-        manifests = [manifest for file in wanted.files for manifest in manifests_of(file)]
+        manifests = [manifest for file in wanted.files for manifest in read_manifests(file)]
         files = ", ".join(wanted.files)
-        found = in_files(manifests, _targets(wanted, manifests), files, named=bool(wanted.names))
+        found = targets_in_files(manifests, _find_targets(wanted, manifests), files, named=bool(wanted.names))
         if not found:
             raise CouldNotAsk(f"{files}: no ServiceEntry is of a target of the catalogue", hint="egressctl catalog list")
         return found
     if wanted.no_entry:
-        return [Subject(*each) for each in _targets(wanted, ()) if wanted.names or lists(each[1])]
+        return [TargetWithEntries(*each) for each in _find_targets(wanted, ()) if wanted.names or fetchable_sources(each[1])]
     try:
         namespace = None if wanted.everywhere else session.namespace
         manifests = session.mesh.entries(namespace)
     except CouldNotAsk as failure:
         if not wanted.names:
             raise
-        return [Subject(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in _targets(wanted, ())]
+        return [TargetWithEntries(*each, unasked=(f"the Kubernetes cluster: {failure}",)) for each in _find_targets(wanted, ())]
     where = f"namespace {namespace}" if namespace else "any namespace"
-    targets = _targets(wanted, manifests)
-    found = in_namespaces(manifests, targets)
+    targets = _find_targets(wanted, manifests)
+    found = targets_in_namespaces(manifests, targets)
     if not wanted.names and not found:
         hint = "egressctl catalog diff NAME --no-entry"
         raise CouldNotAsk(f"there is no ServiceEntry of a target of the catalogue in {where}", hint=hint)
     there = {each.target.name for each in found}
     absent = [each for each in targets if wanted.names and each[0].name not in there]
     sentence = "the Kubernetes cluster: there is no ServiceEntry of {} in {} (--no-entry asks for none)"
-    return [*found, *(Subject(*each, unasked=(sentence.format(each[0].name, where),)) for each in absent)]
+    return [*found, *(TargetWithEntries(*each, unasked=(sentence.format(each[0].name, where),)) for each in absent)]
 
 
-def _targets(wanted: _Wanted, manifests: Sequence[Manifest]) -> list[tuple[Target, tuple[Source, ...]]]:
+def _find_targets(wanted: _DiffRequest, manifests: Sequence[Manifest]) -> list[tuple[Target, tuple[PublishedSource, ...]]]:
     """Return the targets that are named, else those of the catalogue; of a family, those that entries say they are of."""
-    from egressctl.catalog.diff import targets_named
+    from egressctl.catalog.diff import target_names_of
 
     if wanted.names:
-        return [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in wanted.names]
-    claimed = {name for each in manifests for name in targets_named(each)}
+        return [
+            (lookup.get_target(name, wanted.folders), lookup.sources_of_target(name, wanted.folders)) for name in wanted.names
+        ]
+    claimed = {name for each in manifests for name in target_names_of(each)}
     found = []
-    for file in lookup.files(wanted.folders):
+    for file in lookup.catalog_files(wanted.folders):
         try:
-            family = lookup.family(file.name, wanted.folders)
+            family = lookup.find_family(file.name, wanted.folders)
             members = [f"{file.name}/{each}" for each in family.members] if family else []
-            names = [each for each in members if lookup.entry_name(each) in claimed] if family else [file.name]
-            found += [(lookup.get(name, wanted.folders), lookup.sources(name, wanted.folders)) for name in names]
+            names = [each for each in members if lookup.kubernetes_name(each) in claimed] if family else [file.name]
+            found += [(lookup.get_target(name, wanted.folders), lookup.sources_of_target(name, wanted.folders)) for name in names]
         except InvalidInput as refused:
             wanted.broken.append(refused)
     return found
 
 
-def _conclude(session: sessions.Session, each: Drift) -> None:
+def _print_conclusion(session: sessions.Session, each: Drift) -> None:
     """Say in one line what came of a target."""
     if len(each.asked) < 2:
         say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")
@@ -195,12 +207,12 @@ def _table(each: Drift) -> list[str]:
         return []
     shown = [row for row in each.rows if row.state != "same"]
     same = [row for row in each.rows if row.state == "same"]
-    shown += same[:_MOST]
+    shown += same[:_MOST_ROWS]
     sides = [name for name in ("catalogue", "entry", "published", "dns") if name in each.asked]
     table = [["NAME", "STATE", "BLOCK", *(name.upper() for name in sides)]]
     table += [[row.name or "-", row.state, row.text, *(_cell(row, name) for name in sides)] for row in shown]
-    more = len(same) - _MOST
-    return aligned(table) + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
+    more = len(same) - _MOST_ROWS
+    return align_columns(table) + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
 
 
 def _cell(row: Row, side: str) -> str:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from egressctl.cli.console import drawable, tell_failure
-from egressctl.cli.options import Folders, Output, flat, folders_of
+from egressctl.cli.console import print_failure, text_for_stream
+from egressctl.cli.options import CatalogFolders, OutputFlags, catalog_folders, spread_flags
 from egressctl.cli.session import print_data
 from egressctl.errors import InvalidInput
-from egressctl.manifests.problems import Findings
-from egressctl.report.columns import aligned
+from egressctl.manifests.problems import ProblemCollector
+from egressctl.report.columns import align_columns
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from egressctl.catalog.lookup import File
+    from egressctl.catalog.lookup import CatalogFile
 
 _HELP = """List the targets of the catalogue: built in, and in the folders of --catalog or EGRESSCTL_CATALOG, which come first.
 
@@ -38,19 +38,19 @@ def register(group: typer.Typer) -> None:
     group.command("list", help=_HELP, short_help="List the targets.")(list_targets)
 
 
-@flat
-def list_targets(folders: Folders = None, *, output: Output) -> int:
+@spread_flags
+def list_targets(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
     """Print a line for each file of the catalogue."""
     from egressctl.catalog import lookup
 
     output.check()
-    where = folders_of(folders)
+    where = catalog_folders(folders)
     found, code = [], 0
-    for file in lookup.files(where):
+    for file in lookup.catalog_files(where):
         try:
-            found.append(document(file, where))
+            found.append(file_data(file, where))
         except InvalidInput as refused:
-            tell_failure(refused)
+            print_failure(refused)
             code = refused.exit_code
     if output.shown in ("json", "yaml"):
         print_data({"apiVersion": "egressctl.dev/v1alpha1", "kind": "Catalogue", "targets": found}, output.shown)
@@ -58,27 +58,31 @@ def list_targets(folders: Folders = None, *, output: Output) -> int:
         for each in found:
             print(neutralise(each["name"]))
     else:
-        _table(found, foreign=bool(where))
+        _print_table(found, foreign=bool(where))
     return code
 
 
-def document(file: File, folders: Sequence[str]) -> dict[str, Any]:
+def file_data(file: CatalogFile, folders: Sequence[str]) -> dict[str, Any]:
     """Return what a line of the list says, as data. Raises InvalidInput where the file is broken."""
     from egressctl.catalog import lookup
 
-    whole = lookup.family(file.name, folders)
+    whole = lookup.find_family(file.name, folders)
     specs = (
         [template.spec["serviceEntry"] for template in reversed(whole.templates)]
         if whole
-        else [lookup.get(file.name, folders).spec]
+        else [lookup.get_target(file.name, folders).spec]
     )
-    sources = lookup.sources(file.name, folders)
+    sources = lookup.sources_of_target(file.name, folders)
     return {
         "name": file.name,
         "family": list(whole.parts) if whole else None,
         "targets": len(whole.members) if whole else 1,
-        "hosts": list(dict.fromkeys(host for spec in specs for _, host in Findings().listed(spec, (), "hosts", str, ""))),
-        "ports": list(dict.fromkeys(_port(port) for spec in specs for _, port in Findings().listed(spec, (), "ports", dict, ""))),
+        "hosts": list(dict.fromkeys(host for spec in specs for _, host in ProblemCollector().listed(spec, (), "hosts", str, ""))),
+        "ports": list(
+            dict.fromkeys(
+                _port_text(port) for spec in specs for _, port in ProblemCollector().listed(spec, (), "ports", dict, "")
+            )
+        ),
         "addresses": sum(len(each.ranges) for each in sources) if whole else len(specs[0].get("addresses", ())),
         "checked": min((each.checked for each in sources), default=None),
         "sources": list(dict.fromkeys(each.url for each in sources)),
@@ -86,27 +90,27 @@ def document(file: File, folders: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _port(port: Mapping[str, Any]) -> str:
+def _port_text(port: Mapping[str, Any]) -> str:
     """Write a port as 443/TCP; a family's is not held against any rule before one of its targets is asked for."""
     return f"{port.get('number')}/{port.get('protocol') or 'TCP'}"
 
 
-def _table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
+def _print_table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
     rows = [("NAME", "HOSTS", "PORTS", "BLOCKS", "CHECKED", "SOURCE", *(("FOLDER",) if foreign else ()))]
     for each in found:
         words = [part.upper() for part in each["family"] or ()]
         rows.append((
             "/".join((each["name"], *words)),
-            _first(each["hosts"]),
+            _first_and_count(each["hosts"]),
             ",".join(each["ports"]),
             str(each["addresses"] or "-"),
             each["checked"] or "-",
-            _first([url.removeprefix("https://") for url in each["sources"]]) or "-",
+            _first_and_count([url.removeprefix("https://") for url in each["sources"]]) or "-",
             *((each["folder"] or "(built in)",) if foreign else ()),
         ))  # fmt: skip
-    for line in aligned([[neutralise(cell) for cell in row] for row in rows]):
-        print(drawable(sys.stdout, line))
+    for line in align_columns([[neutralise(cell) for cell in row] for row in rows]):
+        print(text_for_stream(sys.stdout, line))
 
 
-def _first(texts: Sequence[str]) -> str:
+def _first_and_count(texts: Sequence[str]) -> str:
     return texts[0] + (f" +{len(texts) - 1}" if len(texts) > 1 else "") if texts else ""

@@ -11,13 +11,21 @@ import typer
 
 from egressctl.catalog import lookup
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, say, tell_failure
-from egressctl.cli.options import Connection, Folders, NoDns, Output, Published, flat, folders_of
+from egressctl.cli.console import print_failure, say, text_for_stream
+from egressctl.cli.options import (
+    CatalogFolders,
+    ConnectionFlags,
+    NoDns,
+    OutputFlags,
+    PublishedLists,
+    catalog_folders,
+    spread_flags,
+)
 from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.catalog.refresh import Item, Refreshed
+    from egressctl.catalog.refresh import FileToRefresh, RefreshResult
 
 _HELP = """Bring targets up to what their providers publish now.
 
@@ -38,8 +46,8 @@ Examples:
 Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not written.
 """
 
-_DRY_RUNS = ("none", "client")
-_MOST = 20
+_DRY_RUN_MODES = ("none", "client")
+_MOST_CHANGES = 20
 """How many changes of a target are lines of their own."""
 
 
@@ -48,47 +56,47 @@ def register(group: typer.Typer) -> None:
     group.command("refresh", help=_HELP, short_help="Bring targets up to what is published now.")(refresh)
 
 
-@flat
+@spread_flags
 def refresh(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
-    folders: Folders = None,
-    published: Published = None,
+    folders: CatalogFolders = None,
+    published: PublishedLists = None,
     checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The day of the lists. [default: today]")] = "",
     accept: Annotated[bool, typer.Option("--accept", help="Refresh although the new list alarms.")] = False,
     dry_run: Annotated[str, typer.Option("--dry-run", metavar="none|client", help="Write nothing, print the change.")] = "none",
     no_dns: NoDns = False,
     *,
-    output: Output,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.catalog.refresh.refresh."""
-    from egressctl.catalog.refresh import Wishes
+    from egressctl.catalog.refresh import RefreshOptions
     from egressctl.catalog.refresh import refresh as use_case
     from egressctl.report import exit_codes
 
-    if dry_run not in _DRY_RUNS:
-        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(_DRY_RUNS))
-    session = sessions.Session("catalog refresh", Connection(), output)
-    day = _day(checked) if checked else datetime.now(UTC).date().isoformat()
-    items = _items(names or [], folders_of(folders))
+    if dry_run not in _DRY_RUN_MODES:
+        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(_DRY_RUN_MODES))
+    session = sessions.Session("catalog refresh", ConnectionFlags(), output)
+    day = _parse_day(checked) if checked else datetime.now(UTC).date().isoformat()
+    items = _files_to_refresh(names or [], catalog_folders(folders))
     if published and len(items) > 1:
         hint = "egressctl catalog refresh NAME --published FILE"
         raise InvalidInput("--published needs the one target whose lists are recorded", hint=hint)
-    wishes = Wishes(day, published or (), accept, dry_run != "none", not no_dns)
+    wishes = RefreshOptions(day, published or (), accept, dry_run != "none", not no_dns)
     found = [each for each in use_case(items, wishes, session.progress) if names or each.state != "unlisted"]
     session.progress.stop()
     for sentence in dict.fromkeys(sentence for each in found for sentence in each.unresolved):
         session.progress.warn(f"{sentence}: whether its addresses are published was not looked at")
-    code = exit_codes.of_results((), also=[each.exit_code for each in found])
-    print(drawable(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
+    code = exit_codes.exit_code_of_results((), also=[each.exit_code for each in found])
+    print(text_for_stream(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
     for each in found:
         if each.failure:
-            tell_failure(each.failure)
+            print_failure(each.failure)
     if (stopped := [each.name for each in found if each.state == "stopped"]) and not output.quiet:
         say(f"hint: look at it, then the same for {' '.join(stopped)} with --accept")
     return session.publish(lambda form, code: _text(found, form, code), code)
 
 
-def _day(text: str) -> str:
+def _parse_day(text: str) -> str:
     try:
         if date.fromisoformat(text).isoformat() == text:
             return text
@@ -97,23 +105,24 @@ def _day(text: str) -> str:
     raise InvalidInput(f"--checked {text}: is no day", hint="write it as 2026-08-21")
 
 
-def _items(names: Sequence[str], folders: Sequence[str]) -> list[Item]:
+def _files_to_refresh(names: Sequence[str], folders: Sequence[str]) -> list[FileToRefresh]:
     """Return the files of these targets; without names those of the user's folders, else those that are built in."""
-    from egressctl.catalog.refresh import Item
+    from egressctl.catalog.refresh import FileToRefresh
 
-    files = {file.name: file for file in lookup.files(folders)}
+    files = {file.name: file for file in lookup.catalog_files(folders)}
     if names:
         for name in names:
-            lookup.has(name, folders) or lookup.get(name, folders)  # which says what there is
+            lookup.has_name(name, folders) or lookup.get_target(name, folders)  # which says what there is
         wanted = [files[name.partition("/")[0]] for name in names]
     else:
         wanted = [file for file in files.values() if file.folder or not folders]
     return [
-        Item(file.name, file.source, lookup.file_text(file), file.path if file.folder else "") for file in dict.fromkeys(wanted)
+        FileToRefresh(file.name, file.source, lookup.file_text(file), file.path if file.folder else "")
+        for file in dict.fromkeys(wanted)
     ]
 
 
-def _text(found: Sequence[Refreshed], form: str, code: int) -> str:
+def _text(found: Sequence[RefreshResult], form: str, code: int) -> str:
     """Return what became of the targets in a format."""
     if form in ("json", "yaml"):
         data = {
@@ -128,17 +137,17 @@ def _text(found: Sequence[Refreshed], form: str, code: int) -> str:
     return "".join(f"{neutralise(line)}\n" for each in found for line in _lines(each))
 
 
-def _lines(each: Refreshed) -> list[str]:
+def _lines(each: RefreshResult) -> list[str]:
     lines = [f"{each.name} {each.state}"]
-    for change in each.changes[:_MOST]:
+    for change in each.changes[:_MOST_CHANGES]:
         lines.append(f"  {change.kind:<8} {change.name}  {f'{change.was} -> ' if change.was else ''}{change.block}")
-    if len(each.changes) > _MOST:
-        lines.append(f"  and {len(each.changes) - _MOST} more changes; -o json has them all")
+    if len(each.changes) > _MOST_CHANGES:
+        lines.append(f"  and {len(each.changes) - _MOST_CHANGES} more changes; -o json has them all")
     lines += [f"  alarm    {alarm.code}: {alarm.message}" for alarm in each.alarms]
     return lines + (each.difference.splitlines() if each.state == "changed" else [])
 
 
-def _document(each: Refreshed) -> dict[str, Any]:
+def _document(each: RefreshResult) -> dict[str, Any]:
     return {
         "name": each.name,
         "file": each.path or None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli.console import drawable
-from egressctl.cli.options import Folders, Output, flat, folders_of
+from egressctl.cli.console import text_for_stream
+from egressctl.cli.options import CatalogFolders, OutputFlags, catalog_folders, spread_flags
 from egressctl.cli.session import print_data
 from egressctl.manifests.published import PAGE
 from egressctl.runtime.sanitize import neutralise
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from egressctl.catalog.families import Family
-    from egressctl.manifests.published import Source
+    from egressctl.manifests.published import PublishedSource
     from egressctl.model.probe import Target
 
 _HELP = """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
@@ -33,7 +33,7 @@ Examples:
 """
 
 _WIDTH = 100
-_LABEL = 11
+_LABEL_WIDTH = 11
 
 
 def register(group: typer.Typer) -> None:
@@ -41,21 +41,21 @@ def register(group: typer.Typer) -> None:
     group.command("show", help=_HELP, short_help="Say what a target opens, and where that is from.")(show)
 
 
-@flat
+@spread_flags
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
-    folders: Folders = None,
+    folders: CatalogFolders = None,
     *,
-    output: Output,
+    output: OutputFlags,
 ) -> int:
     """Print one target, or one family."""
     from egressctl.catalog import lookup
 
     output.check()
-    where = folders_of(folders)
-    whole = lookup.family(name, where)
-    target = None if whole else lookup.get(name, where)
-    text = lookup.text(name, where)
+    where = catalog_folders(folders)
+    whole = lookup.find_family(name, where)
+    target = None if whole else lookup.get_target(name, where)
+    text = lookup.manifest_text(name, where)
     if output.shown == "yaml":
         print("\n".join(map(neutralise, text.splitlines())))
     elif output.shown == "json":
@@ -64,24 +64,24 @@ def show(
         for each in [f"{name}/{member}" for member in whole.members] if whole else [name]:
             print(neutralise(each))
     else:
-        sources = lookup.sources(name, where)
-        lines = _of_family(whole) if whole else _of_target(name, target) if target else ()
-        for line in (*_told(text), *lines, *_of_sources(sources, ranges=whole is None)):
-            print(drawable(sys.stdout, neutralise(line).rstrip()))
+        sources = lookup.sources_of_target(name, where)
+        lines = _family_lines(whole) if whole else _target_lines(name, target) if target else ()
+        for line in (*_leading_comment(text), *lines, *_source_lines(sources, ranges=whole is None)):
+            print(text_for_stream(sys.stdout, neutralise(line).rstrip()))
     return 0
 
 
 def _document(text: str, target: Target | None) -> dict[str, Any]:
     """Return a file as data, with the addresses that it opens."""
-    from egressctl.manifests.yaml_reader import parse
+    from egressctl.manifests.yaml_reader import parse_yaml
 
-    value: dict[str, Any] = dict(parse(text, "").documents[0].value)
+    value: dict[str, Any] = dict(parse_yaml(text, "").documents[0].value)
     if target is not None:
         value["spec"] = {**value["spec"], "serviceEntry": dict(target.spec)}
     return value
 
 
-def _told(text: str) -> Iterator[str]:
+def _leading_comment(text: str) -> Iterator[str]:
     """Give the comment at the top of a file."""
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -89,53 +89,53 @@ def _told(text: str) -> Iterator[str]:
         yield line.removeprefix("#").strip()
 
 
-def _labelled(label: str, lines: Iterable[str]) -> Iterator[str]:
+def _with_label(label: str, lines: Iterable[str]) -> Iterator[str]:
     for number, line in enumerate(lines):
-        yield f"{'' if number else label:<{_LABEL}}{line}"
+        yield f"{'' if number else label:<{_LABEL_WIDTH}}{line}"
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH - _LABEL, break_long_words=False, break_on_hyphens=False)
+def _wrap_text(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - _LABEL_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
-def _of_target(name: str, target: Target) -> Iterator[str]:
+def _target_lines(name: str, target: Target) -> Iterator[str]:
     spec = target.spec
-    yield from _labelled("hosts", spec["hosts"])
+    yield from _with_label("hosts", spec["hosts"])
     ports = ", ".join(f"{port['number']}/{port.get('protocol', '')}" for port in spec["ports"])
-    yield from _labelled("ports", [f"{ports}, resolution {spec.get('resolution', 'NONE')}"])
+    yield from _with_label("ports", [f"{ports}, resolution {spec.get('resolution', 'NONE')}"])
     width = max((len(probe.name) for probe in target.probes), default=0)
-    yield from _labelled("probes", [f"{probe.name:<{width}}  {probe.url}" for probe in target.probes])
-    yield from _labelled("create", [f"egressctl create {name}"])
+    yield from _with_label("probes", [f"{probe.name:<{width}}  {probe.url}" for probe in target.probes])
+    yield from _with_label("create", [f"egressctl create {name}"])
 
 
-def _of_family(family: Family) -> Iterator[str]:
+def _family_lines(family: Family) -> Iterator[str]:
     form = "/".join((family.name, *(part.upper() for part in family.parts)))
-    yield from _labelled("create", [f"egressctl create {form}, such as {family.name}/{family.members[0]}"])
+    yield from _with_label("create", [f"egressctl create {form}, such as {family.name}/{family.members[0]}"])
     groups: dict[str, list[str]] = {}
     for member in family.members:
         first, _, rest = member.partition("/")
         groups.setdefault(first if rest else "", []).append(rest or first)
     for first, words in groups.items():
-        yield from _labelled("targets", [f"{family.name}/{first}/" if first else f"{family.name}/"])
-        yield from _labelled("", ["  " + line for line in _wrapped(" ".join(words))])
+        yield from _with_label("targets", [f"{family.name}/{first}/" if first else f"{family.name}/"])
+        yield from _with_label("", ["  " + line for line in _wrap_text(" ".join(words))])
 
 
-def _of_sources(sources: Sequence[Source], *, ranges: bool) -> Iterator[str]:
+def _source_lines(sources: Sequence[PublishedSource], *, ranges: bool) -> Iterator[str]:
     for source in sources:
-        yield from _labelled("source", [source.url])
-        yield from _labelled("", _wrapped(_how(source)))
+        yield from _with_label("source", [source.url])
+        yield from _with_label("", _wrap_text(_describe_source(source)))
         if not ranges:
-            yield from _labelled("", [f"{len(source.ranges)} blocks"])
+            yield from _with_label("", [f"{len(source.ranges)} blocks"])
             continue
         blocks = [*(each.block for each in source.ranges), *(each.block for each in source.retired)]
         width = max(map(len, blocks), default=0)
-        yield from _labelled("opens", [f"{each.block:<{width}}  {each.name}" for each in source.ranges])
+        yield from _with_label("opens", [f"{each.block:<{width}}  {each.name}" for each in source.ranges])
         for each in source.retired:
             said = f"{each.block:<{width}}  {each.name}, retired {each.since}" + (f": {each.note}" if each.note else "")
-            yield from _labelled("opens too" if each.kept else "closed", [said])
+            yield from _with_label("opens too" if each.kept else "closed", [said])
 
 
-def _how(source: Source) -> str:
+def _describe_source(source: PublishedSource) -> str:
     read = "a page for people" if source.format == PAGE else f"a list of format {source.format}"
     parts = [f"{read}, of {source.checked}"]
     parts += [f"called: {part} {', '.join(names)}" for part, names in source.select]

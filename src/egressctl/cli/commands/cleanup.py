@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Output, ProbeFlags, SourceFlags, WaitFlags, flat
+from egressctl.cli.options import ConnectionFlags, OutputFlags, ProbeFlags, SourceFlags, WaitFlags, spread_flags
 from egressctl.errors import InvalidInput
 
 _HELP = """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
@@ -29,7 +29,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(cleanup)
 
 
-@flat
+@spread_flags
 def cleanup(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Remove every target of the namespace.")] = False,
@@ -43,55 +43,55 @@ def cleanup(
     probing: ProbeFlags,
     wait: WaitFlags,
     source: SourceFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.cleanup."""
-    from egressctl.cli.commands.create import DRY_RUNS
+    from egressctl.cli.commands.create import DRY_RUN_MODES
 
-    if dry_run not in DRY_RUNS:
-        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUNS))
+    if dry_run not in DRY_RUN_MODES:
+        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUN_MODES))
     if all_namespaces and (names or not all_of_them):
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
     session = sessions.Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> list[int]:
-        from egressctl.catalog.lookup import entry_name
-        from egressctl.lifecycle.cleanup import Removal, by_target, choose, remove
+        from egressctl.catalog.lookup import kubernetes_name
+        from egressctl.lifecycle.cleanup import CleanupOptions, choose_entries, clean_up, target_names
         from egressctl.mesh import curl
 
-        how = Removal(
+        how = CleanupOptions(
             namespace=None if all_namespaces else session.namespace,
-            names=tuple(map(entry_name, names or ())),
+            names=tuple(map(kubernetes_name, names or ())),
             everything=all_of_them,
-            choice=sessions.choice_of(source),
+            choice=sessions.source_choice(source),
             verify=verify and dry_run == "none",
             wait=wait.wait,
             timeout=wait.timeout,
             dry_run=dry_run,
-            limits=curl.Limits(total=probing.probe_timeout),
+            limits=curl.TransferLimits(total=probing.probe_timeout),
         )
-        manifests, absent = choose(session.mesh, how)
+        manifests, absent = choose_entries(session.mesh, how)
         for name in absent:
             session.progress.result(f"target {name}: nothing of it is there")
         if not manifests and not absent:
             session.progress.result(
                 f"egressctl made nothing in {'any namespace' if all_namespaces else 'namespace ' + session.namespace}"
             )
-        _ask(session, len(manifests), by_target(manifests), yes or dry_run != "none")
-        done = remove(session.mesh, manifests, how, session.progress)
+        _confirm(session, len(manifests), target_names(manifests), yes or dry_run != "none")
+        done = clean_up(session.mesh, manifests, how, session.progress)
         session.targets = done.targets
-        session.repeat_by_hand(done.targets, how.limits)
+        session.print_repeat_commands(done.targets, how.limits)
         for warning in done.warnings:
             session.progress.warn(warning)
         if done.unasked is not None:
             raise done.unasked
         return []
 
-    return sessions.conduct(session, work)
+    return sessions.run_session(session, work)
 
 
-def _ask(session: sessions.Session, count: int, targets: list[str], agreed: bool) -> None:
+def _confirm(session: sessions.Session, count: int, targets: list[str], agreed: bool) -> None:
     """Ask before several targets go, at a terminal only. Raises InvalidInput where the answer is no."""
     if len(targets) < 2 or agreed or not sys.stdin.isatty():
         return

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egressctl.cli.options import Output, flat
+from egressctl.cli.options import OutputFlags, spread_flags
 from egressctl.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
-    from egressctl.report.reader import Recorded
+    from egressctl.report.reader import RecordedReport
 
 _HELP = """Compare two reports by what carried each probe, not by status: the gate before and after an upgrade of Istio.
 
@@ -32,13 +32,13 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(compare)
 
 
-@flat
+@spread_flags
 def compare(
     old: Annotated[str, typer.Argument(metavar="OLD", show_default=False)],
     new: Annotated[str, typer.Argument(metavar="NEW", show_default=False)],
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass where neither report has a proof.")] = False,
     *,
-    output: Output,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.report.compare.compare."""
     from egressctl.cli.console import print_lines, say
@@ -48,35 +48,35 @@ def compare(
     from egressctl.runtime.sanitize import neutralise
 
     output.check()
-    output.to_stdout("compare")
-    before, after = _read(old, new)
-    found = use_case.compare(before, after)
+    output.refuse_files("compare")
+    before, after = _read_reports(old, new)
+    found = use_case.compare_reports(before, after)
     code = use_case.exit_code(found, allow_unproven=allow_unproven)
     for report in (before, after):
         if report.error:
             say(f"warning: {neutralise(f'{report.source} is of a {report.command} that was not finished: {report.error}')}")
     if output.shown in ("json", "yaml"):
-        print_data(comparison.document(before, after, found, code), output.shown)
+        print_data(comparison.comparison_document(before, after, found, code), output.shown)
     elif output.shown == "name":
         for each in found:
-            if each.change is not use_case.Change.SAME:
+            if each.change is not use_case.ProbeChange.SAME:
                 print(neutralise(str(each.key)))
     else:
-        print_lines(comparison.lines(before, after, found, everything=output.verbosity > 0))
+        print_lines(comparison.comparison_lines(before, after, found, everything=output.verbosity > 0))
     return code
 
 
-def _read(old: str, new: str) -> tuple[Recorded, Recorded]:
+def _read_reports(old: str, new: str) -> tuple[RecordedReport, RecordedReport]:
     """Read both reports. Raises InvalidInput with the problems of both."""
-    from egressctl.report.reader import load
+    from egressctl.report.reader import load_report
 
     if old == new == "-":
         raise InvalidInput("compare - -: standard input holds one report", hint="name a file for the other")
-    found: list[Recorded] = []
+    found: list[RecordedReport] = []
     problems: list[Problem] = []
     for path in (old, new):
         try:
-            found.append(load(path))
+            found.append(load_report(path))
         except InvalidInput as refused:
             problems += refused.problems
     if problems:

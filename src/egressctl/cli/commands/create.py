@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import ApplyFlags, Connection, Output, SourceFlags, TargetFlags, WaitFlags, flat
+from egressctl.cli.options import ApplyFlags, ConnectionFlags, OutputFlags, SourceFlags, TargetFlags, WaitFlags, spread_flags
 from egressctl.errors import InvalidInput
 
-DRY_RUNS = ("none", "client", "server")
+DRY_RUN_MODES = ("none", "client", "server")
 
 _HELP = """Apply a target's ServiceEntry and wait until the source pod's sidecar has every filter chain of it.
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(create)
 
 
-@flat
+@spread_flags
 def create(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     dry_run: Annotated[
@@ -41,27 +41,27 @@ def create(
     apply: ApplyFlags,
     wait: WaitFlags,
     source: SourceFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.create.create."""
-    from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.cli.targets import export_namespaces, requested_targets
 
-    if dry_run not in DRY_RUNS:
-        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUNS))
+    if dry_run not in DRY_RUN_MODES:
+        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUN_MODES))
     session = sessions.Session("create", connection, output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
-        targets = wanted_targets(names or [], target)
+        targets = requested_targets(names or [], target)
         session.remember_origins(targets)
         from egressctl.lifecycle.create import create as use_case
-        from egressctl.lifecycle.plan import How
+        from egressctl.lifecycle.plan import CreateOptions
 
-        how = How(
+        how = CreateOptions(
             namespace=session.namespace,
             run_id=session.run_id,
-            choice=sessions.choice_of(source),
-            export_to=scopes(target),
+            choice=sessions.source_choice(source),
+            export_to=export_namespaces(target),
             api_version=api_version,
             field_manager=apply.field_manager,
             force_conflicts=apply.force_conflicts,
@@ -76,4 +76,4 @@ def create(
             # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
             session.print_instead([created.manifest for created in done.created])
 
-    return sessions.conduct(session, work)
+    return sessions.run_session(session, work)

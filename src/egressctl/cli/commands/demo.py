@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Output, flat
+from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 
 _HELP = """Show the whole task on a local lab with a real Envoy, and take the lab down again.
 
@@ -29,15 +29,15 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(demo)
 
 
-@flat
-def demo(*, output: Output) -> int:
+@spread_flags
+def demo(*, output: OutputFlags) -> int:
     """Start a lab, and conduct create, verify and cleanup on it."""
     import os
 
     from egressctl.lab import control
 
     name = f"demo-{os.getpid()}"
-    session = sessions.Session("demo", Connection(request_timeout=30.0), output, formats=output.REPORTS)
+    session = sessions.Session("demo", ConnectionFlags(request_timeout=30.0), output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
         session.progress.step("starting a lab: a pod, a real Envoy as its sidecar, and a small internet")
@@ -46,33 +46,35 @@ def demo(*, output: Output) -> int:
                 lab = control.up(name)
             session.connection = replace(session.connection, kubeconfig=str(lab.kubeconfig), namespace="default")
             session.progress.done(f"the lab is up: outbound traffic policy {lab.policy}")
-            _tour(session, interrupts)
+            _run_steps(session, interrupts)
         finally:
             with interrupts.undoing():
                 # Whatever was made is gone with the lab; the report still names its Kubernetes cluster.
                 session.remember_kubernetes()
                 control.down(name)
 
-    return sessions.conduct(session, work)
+    return sessions.run_session(session, work)
 
 
-def _tour(session: sessions.Session, interrupts: Any) -> None:
+def _run_steps(session: sessions.Session, interrupts: Any) -> None:
     from egressctl.catalog import lookup
-    from egressctl.lifecycle.cleanup import Removal, remove
+    from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
     from egressctl.lifecycle.create import create
-    from egressctl.lifecycle.plan import How
+    from egressctl.lifecycle.plan import CreateOptions
     from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.probe import Verdict
-    from egressctl.verify.select import of_manifest, wanted_of_target
-    from egressctl.verify.verify import Asking, verify
+    from egressctl.verify.select import verify_target_for, verify_target_from_manifest
+    from egressctl.verify.verify import ProbeOptions, verify
 
-    mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get(TARGET)
-    absent = wanted_of_target(target, namespace, None)
-    before = verify(mesh, namespace, SourceChoice(), [absent], Asking(expect=Verdict.BLOCKED), progress)
+    mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get_target(TARGET)
+    absent = verify_target_for(target, namespace, None)
+    before = verify(mesh, namespace, SourceChoice(), [absent], ProbeOptions(expect=Verdict.BLOCKED), progress)
     session.targets += [replace(each, step="before") for each in before]
-    created = create(mesh, [target], How(namespace, session.run_id), progress, interrupts)
+    created = create(mesh, [target], CreateOptions(namespace, session.run_id), progress, interrupts)
     manifests = [each.manifest for each in created.created]
-    opened = verify(mesh, namespace, SourceChoice(), [of_manifest(each) for each in manifests], Asking(), progress)
+    opened = verify(
+        mesh, namespace, SourceChoice(), [verify_target_from_manifest(each) for each in manifests], ProbeOptions(), progress
+    )
     session.targets += [replace(each, step="with the entry", action="created") for each in opened]
-    removed = remove(mesh, manifests, Removal(namespace), progress)
+    removed = clean_up(mesh, manifests, CleanupOptions(namespace), progress)
     session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed.targets]

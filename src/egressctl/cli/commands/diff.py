@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import print_lines, tell_failure
-from egressctl.cli.options import Connection, Output, TargetFlags, flat
+from egressctl.cli.console import print_failure, print_lines
+from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, spread_flags
 from egressctl.errors import Conflict
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.manifests.diff_text import Difference
+    from egressctl.manifests.diff_text import EntryDifference
 
 _HELP = """Show what create would change, by server-side dry run: a unified diff of what is there and what would be there.
 
@@ -30,7 +30,7 @@ Examples:
   KUBECTL_EXTERNAL_DIFF="colordiff -N -u" egressctl diff wikipedia
 """
 
-_REFUSED = 2
+_EXIT_REFUSED = 2
 """The exit code of a refusal for ownership or conflict, which is 1 elsewhere: here that says that there is a difference."""
 
 
@@ -39,7 +39,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(diff)
 
 
-@flat
+@spread_flags
 def diff(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = "",
@@ -48,21 +48,21 @@ def diff(
     ] = False,
     *,
     target: TargetFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.diff.diff."""
-    from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.cli.targets import export_namespaces, requested_targets
     from egressctl.lifecycle.diff import diff as use_case
-    from egressctl.lifecycle.plan import How
+    from egressctl.lifecycle.plan import CreateOptions
 
     session = sessions.Session("diff", connection, output)
-    output.to_stdout("diff")
-    targets = wanted_targets(names or [], target)
-    how = How(
+    output.refuse_files("diff")
+    targets = requested_targets(names or [], target)
+    how = CreateOptions(
         namespace=session.namespace,
         run_id=session.run_id,
-        export_to=scopes(target),
+        export_to=export_namespaces(target),
         field_manager=field_manager,
         force_conflicts=force_conflicts,
     )
@@ -71,40 +71,40 @@ def diff(
         found = use_case(session.mesh, targets, how)
     except Conflict as refused:
         session.progress.stop()
-        tell_failure(refused)
-        return _REFUSED
+        print_failure(refused)
+        return _EXIT_REFUSED
     session.progress.stop()
     for warning in session.mesh.api.warnings:
         session.progress.warn(warning)
-    return _show(found, session.output)
+    return _print_differences(found, session.output)
 
 
-def _show(found: list[Difference], output: Output) -> int:
-    from egressctl.report.differences import document, lines
+def _print_differences(found: list[EntryDifference], output: OutputFlags) -> int:
+    from egressctl.report.differences import diff_document, diff_lines
 
     code = int(any(each.changed for each in found))
     if output.shown in ("json", "yaml"):
-        sessions.print_data(document(found, code), output.shown)
+        sessions.print_data(diff_document(found, code), output.shown)
     elif output.shown == "name":
         for each in found:
             if each.changed:
                 print(f"serviceentry.networking.istio.io/{neutralise(each.either['metadata']['name'])}")
     elif external := os.environ.get("KUBECTL_EXTERNAL_DIFF"):
-        return _run(external, found)
+        return _run_external_diff(external, found)
     else:
-        print_lines(lines(found))
+        print_lines(diff_lines(found))
     return code
 
 
-def _run(external: str, found: list[Difference]) -> int:
+def _run_external_diff(external: str, found: list[EntryDifference]) -> int:
     from egressctl.cli import external_diff
     from egressctl.cli.console import say
     from egressctl.runtime.signals import Interrupts
 
-    wanted = external_diff.program(external)
+    wanted = external_diff.parse_program(external)
     if wanted.left_out:
         told = neutralise(" ".join(wanted.left_out))
         say(f"warning: {external_diff.VARIABLE}: {told}: left out, as kubectl takes letters, digits, - and = only")
     sys.stdout.flush()
     with Interrupts() as interrupts:
-        return external_diff.run(wanted, found, interrupts)
+        return external_diff.run_program(wanted, found, interrupts)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import plain, print_lines
-from egressctl.cli.options import Connection, Output, SourceFlags, flat
+from egressctl.cli.console import plain_text, print_lines
+from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags, spread_flags
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -38,8 +38,8 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(doctor)
 
 
-@flat
-def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> int:
+@spread_flags
+def doctor(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFlags) -> int:
     """Translate flags into egressctl.verify.doctor.examine."""
     from egressctl.verify.doctor import Status, examine
 
@@ -47,7 +47,7 @@ def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> in
         raise InvalidInput("--output name: doctor prints table, json or yaml")
     session = sessions.Session("doctor", connection, output)
     found = []
-    for check in examine(lambda: session.mesh, connection.namespace, sessions.choice_of(source)):
+    for check in examine(lambda: session.mesh, connection.namespace, sessions.source_choice(source)):
         session.progress.stop()
         found.append(check)
         if output.shown == "table":
@@ -60,7 +60,7 @@ def doctor(*, source: SourceFlags, connection: Connection, output: Output) -> in
 
 def _text(found: list[Check], form: str, code: int) -> str:
     if form == "table":
-        return plain(line for check in found for line in _lines(check))
+        return plain_text(line for check in found for line in _lines(check))
     return sessions.data_text(_document(found, code), form)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, plain, print_lines, tell_failure
-from egressctl.cli.options import Connection, Folders, Output, SourceFlags, flat, folders_of
+from egressctl.cli.console import plain_text, print_failure, print_lines, text_for_stream
+from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, SourceFlags, catalog_folders, spread_flags
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -38,32 +38,32 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(explain)
 
 
-@flat
+@spread_flags
 def explain(
     words: Annotated[list[str] | None, typer.Argument(metavar="URL|TARGET", show_default=False)] = None,
     address: Annotated[
         list[str] | None,
         typer.Option("--address", metavar="IP", help="Address to take for every host, repeatable: nothing is resolved."),
     ] = None,
-    folders: Folders = None,
+    folders: CatalogFolders = None,
     *,
     source: SourceFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.verify.explain.explain.explain."""
     from egressctl.verify.explain import explain as use_case
 
-    addresses = [_address(text) for text in address or ()]
+    addresses = [_parse_address(text) for text in address or ()]
     if not words:
         raise InvalidInput(
             "no URL is named", hint="egressctl explain https://www.wikipedia.org, or a target: egressctl explain NAME"
         )
     session = sessions.Session("explain", connection, output)
     namespace = session.namespace
-    known = use_case.listed(session.mesh, namespace)
-    asked = use_case.questions(words, known, namespace, folders_of(folders))
-    found = use_case.explain(session.mesh, namespace, sessions.choice_of(source), asked, addresses, known, session.progress)
+    known = use_case.list_readable_entries(session.mesh, namespace)
+    asked = use_case.questions(words, known, namespace, catalog_folders(folders))
+    found = use_case.explain(session.mesh, namespace, sessions.source_choice(source), asked, addresses, known, session.progress)
     session.progress.stop()
     for warning in (*session.mesh.api.warnings, *found.not_looked_at):
         session.progress.warn(warning)
@@ -72,7 +72,7 @@ def explain(
     return session.publish(lambda form, code: _text(found, form, code), code)
 
 
-def _address(text: str) -> str:
+def _parse_address(text: str) -> str:
     """Read --address. Raises InvalidInput."""
     from ipaddress import ip_address
 
@@ -83,26 +83,26 @@ def _address(text: str) -> str:
 
 
 def _text(found: Explanation, form: str, code: int) -> str:
-    from egressctl.report.explanation import document, picture
+    from egressctl.report.explanation import draw_path, explanation_document
 
     if form in ("json", "yaml"):
-        return sessions.data_text(document(found.source, found.paths, found.not_looked_at, code), form)
+        return sessions.data_text(explanation_document(found.source, found.paths, found.not_looked_at, code), form)
     if form == "name":
         names = dict.fromkeys(each.carrier.name for each in found.paths if each.carrier)
         return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
-    return plain(line for each in found.paths for line in picture(each))
+    return plain_text(line for each in found.paths for line in draw_path(each))
 
 
 def _print(session: sessions.Session, found: Explanation, code: int) -> None:
     if session.output.shown == "table":
-        from egressctl.report.explanation import picture
+        from egressctl.report.explanation import draw_path
 
-        print_lines(line for each in found.paths for line in picture(each))
+        print_lines(line for each in found.paths for line in draw_path(each))
     else:
-        print(drawable(sys.stdout, _text(found, session.output.shown, code)), end="")
+        print(text_for_stream(sys.stdout, _text(found, session.output.shown, code)), end="")
     unknown = [each for each in found.paths if each.unknown]
     if unknown:
         more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        tell_failure(
+        print_failure(
             CouldNotAsk(f"the way of {unknown[0].url}{more} is not explained: {unknown[0].unknown}", hint=unknown[0].hint)
         )

@@ -55,14 +55,14 @@ def up(
     """
     from egressctl.cli.console import say
     from egressctl.lab import control
-    from egressctl.lab.dataplane.exclusions import excluded
+    from egressctl.lab.dataplane.exclusions import parse_exclusions
 
-    asked = excluded(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
+    asked = parse_exclusions(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
     info = control.up(name, policy or None, excluded=asked)
     if not quiet:
         say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
     if merge:
-        from egressctl.lab.kubeconfig import merge as merge_into
+        from egressctl.lab.kubeconfig import add_lab_context as merge_into
 
         context = merge_into(info.kubeconfig)
         say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
@@ -176,10 +176,10 @@ def restart_proxy(name: _NAME = "default") -> int:
 def down(name: _NAME = "default") -> int:
     """Stop the lab and remove everything of it."""
     from egressctl.lab import control
-    from egressctl.lab.kubeconfig import remove
+    from egressctl.lab.kubeconfig import remove_lab_context
     from egressctl.lab.state import context_name
 
     ran = control.down(name)
-    remove(context_name(name))
+    remove_lab_context(context_name(name))
     print(f"lab {name} {'is down' if ran else 'did not run'}")
     return 0

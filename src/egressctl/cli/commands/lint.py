@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable, say
-from egressctl.cli.options import Connection, Output, TargetFlags, flat, folders_of
+from egressctl.cli.console import say, text_for_stream
+from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, catalog_folders, spread_flags
 from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.lint.files import Base
-    from egressctl.lint.rules import Linted
+    from egressctl.lint.files import ComparisonBase
+    from egressctl.lint.rules import LintResult
     from egressctl.model.probe import Target
 
 _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
@@ -51,7 +51,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(lint)
 
 
-@flat
+@spread_flags
 def lint(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGETS|FILES", show_default=False)] = None,
     select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None,
@@ -65,39 +65,39 @@ def lint(
     offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False,
     *,
     target: TargetFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lint.live.lint, or egressctl.lint.files.lint for files."""
-    from egressctl.lint.rules import chosen
-    from egressctl.lint.rules import named as rules_named
+    """Translate flags into egressctl.lint.live.lint_live, or egressctl.lint.files.lint_files for files."""
+    from egressctl.lint.rules import parse_rule_names as rules_named
+    from egressctl.lint.rules import select_findings
     from egressctl.report.lint_formats import FORMATS
 
     session = sessions.Session("lint", connection, output, formats=FORMATS)
     selected, ignored = rules_named(select or [], "--select"), rules_named(ignore or [], "--ignore")
     named = list(names or [])
-    folders = folders_of(target.catalog)
+    folders = catalog_folders(target.catalog)
     paths = [name for name in named if _is_path(name, folders)]
     code = None
     try:
         if paths:
             others = [name for name in named if name not in paths]
-            linted = _files(session, paths, others, target, all_namespaces or every_entry, against, ask_server)
+            linted = _lint_files(session, paths, others, target, all_namespaces or every_entry, against, ask_server)
         elif against or ask_server:
             flag = "--against FOLDER" if against else "--server, followed by no URL,"
             raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
         else:
-            linted = _others(session, named, target, all_namespaces, every_entry, offline)
+            linted = _lint_targets(session, named, target, all_namespaces, every_entry, offline)
     except InvalidInput as refused:
         if not refused.problems or paths:
             raise
-        linted, code = _refused(refused), refused.exit_code
-    linted = linted._replace(findings=chosen(linted.findings, selected, ignored))
+        linted, code = _problems_as_findings(refused), refused.exit_code
+    linted = linted._replace(findings=select_findings(linted.findings, selected, ignored))
     if code is None:
         code = int(any(each.severity == "error" for each in linted.findings))
     session.progress.stop()
     _say_what_was_looked_at(session, linted)
-    return _deliver(session, linted, code)
+    return _print_findings(session, linted, code)
 
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
@@ -106,13 +106,13 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     from egressctl.manifests.service_entry import KIND_NAMES
 
     first = word.partition("/")[0]
-    named = word in lookup.names(folders) or ("/" in word and (first in KIND_NAMES or lookup.has(word, folders)))
+    named = word in lookup.catalog_names(folders) or ("/" in word and (first in KIND_NAMES or lookup.has_name(word, folders)))
     if named and ("/" not in word or not os.path.exists(word)):
         return False
     return word == "-" or "/" in word or "." in word or os.path.exists(word)
 
 
-def _files(
+def _lint_files(
     session: sessions.Session,
     paths: list[str],
     others: list[str],
@@ -120,28 +120,28 @@ def _files(
     on_server: bool,
     against: str,
     ask_server: bool,
-) -> Linted:
+) -> LintResult:
     from egressctl.lint import files as filelint
     from egressctl.lint import manifest_files as manifests
-    from egressctl.lint.checks.stale_blocks import known_for
+    from egressctl.lint.checks.stale_blocks import known_targets_for
 
     made_of = [flags.filename, flags.host, flags.address, flags.port]
     if others or on_server or any(made_of):
         beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
-    base = _base(session, against) if against else None
-    read = manifests.read(paths)
+    base = _read_snapshot(session, against) if against else None
+    read = manifests.read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
     if ask_server:
-        from egressctl.lint.dry_run import ask
+        from egressctl.lint.dry_run import ask_api_server
 
         namespace = session.namespace
         session.progress.step("asking the API server about each manifest, by dry run")
-        said = ask(session.mesh, read, namespace)
-    return filelint.lint(
+        said = ask_api_server(session.mesh, read, namespace)
+    return filelint.lint_files(
         read,
         namespace,
-        partial(known_for, folders=folders_of(flags.catalog)),
+        partial(known_targets_for, folders=catalog_folders(flags.catalog)),
         any_address=flags.any_address,
         allow_internal=flags.allow_internal,
         base=base,
@@ -149,76 +149,83 @@ def _files(
     )
 
 
-def _base(session: sessions.Session, folder: str) -> Base:
+def _read_snapshot(session: sessions.Session, folder: str) -> ComparisonBase:
     """Read the snapshot that files are held against. Raises InvalidInput."""
-    from egressctl.lint.files import Base
-    from egressctl.mesh.snapshot.folder import load
+    from egressctl.lint.files import ComparisonBase
+    from egressctl.mesh.snapshot.folder import load_snapshot
 
-    snapshot = load(folder)
+    snapshot = load_snapshot(folder)
     about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at a time not told'}"
     session.progress.step(f"holding it against {folder}: {about}")
     hint = f"take it with more rights: egressctl snapshot {folder}" if snapshot.around.unread else ""
-    return Base(snapshot.around, folder, hint)
+    return ComparisonBase(snapshot.around, folder, hint)
 
 
-def _others(
+def _lint_targets(
     session: sessions.Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
-) -> Linted:
+) -> LintResult:
     from egressctl.catalog import lookup
-    from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.cli.targets import export_namespaces, requested_targets
     from egressctl.lint import live as use_case
 
     made = bool(flags.filename or flags.host or flags.address or flags.port)
-    folders = folders_of(flags.catalog)
-    given = named if made else [name for name in named if lookup.has(name, folders)]
+    folders = catalog_folders(flags.catalog)
+    given = named if made else [name for name in named if lookup.has_name(name, folders)]
     live = [name for name in named if name not in given]
     if (everywhere or every_entry) and (named or made or offline):
         flag = "-A" if everywhere else "--cluster without a name"
         raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
     if offline and live:
-        lookup.get(live[0], folders)  # which refuses it, and says what there is
+        lookup.get_target(live[0], folders)  # which refuses it, and says what there is
     if offline and not (given or made):
         raise InvalidInput(
             "--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or egressctl lint FILE"
         )
-    targets = wanted_targets(given, flags) if given or made else []
+    targets = requested_targets(given, flags) if given or made else []
     if offline:
-        return use_case.offline(use_case.planned(targets, session.connection.namespace or "default", scopes(flags)), folders)
-    return _on_server(session, targets, live, flags, everywhere, every_entry)
+        return use_case.lint_offline(
+            use_case.entries_that_create_makes(targets, session.connection.namespace or "default", export_namespaces(flags)),
+            folders,
+        )
+    return _lint_on_server(session, targets, live, flags, everywhere, every_entry)
 
 
-def _on_server(
+def _lint_on_server(
     session: sessions.Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
-) -> Linted:
-    from egressctl.cli.targets import scopes
+) -> LintResult:
+    from egressctl.cli.targets import export_namespaces
     from egressctl.lint import live as use_case
 
     mesh, namespace = session.mesh, session.namespace
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
-    entries = use_case.aged(mesh, use_case.planned(targets, namespace, scopes(flags)))
+    entries = use_case.with_ages_of_live(mesh, use_case.entries_that_create_makes(targets, namespace, export_namespaces(flags)))
     if live or targets:
-        manifests = use_case.named(mesh, live, namespace)
+        manifests = use_case.manifests_by_name(mesh, live, namespace)
     else:
-        manifests = (use_case.everyones if every_entry else use_case.ours)(mesh, None if everywhere else namespace)
-    linted = use_case.lint(mesh, entries, manifests, namespace, everywhere=everywhere, folders=folders_of(flags.catalog))
+        manifests = (use_case.manifests_of_everyone if every_entry else use_case.manifests_of_egressctl)(
+            mesh, None if everywhere else namespace
+        )
+    linted = use_case.lint_live(
+        mesh, entries, manifests, namespace, everywhere=everywhere, folders=catalog_folders(flags.catalog)
+    )
     for warning in mesh.api.warnings:
         session.progress.warn(warning)
     return linted
 
 
-def _refused(refused: InvalidInput) -> Linted:
+def _problems_as_findings(refused: InvalidInput) -> LintResult:
     """Return the problems of an input as findings, each with its place in the file."""
-    from egressctl.lint.rules import Finding, Linted
+    from egressctl.lint.rules import Finding, LintResult
 
     found = []
     for each in refused.problems:
         place = ":".join(str(part) for part in (each.source, each.line) if part)
         message = f"{each.field}: {each.message}" if each.field else each.message
         found.append(Finding("invalid-input", message, place, each.remedy, file=each.source, line=each.line))
-    return Linted(tuple(found))
+    return LintResult(tuple(found))
 
 
-def _say_what_was_looked_at(session: sessions.Session, linted: Linted) -> None:
+def _say_what_was_looked_at(session: sessions.Session, linted: LintResult) -> None:
     for sentence in linted.not_looked_at:
         session.progress.warn(sentence)
     if linted.not_looked_at and not session.output.quiet:
@@ -234,11 +241,11 @@ def _say_what_was_looked_at(session: sessions.Session, linted: Linted) -> None:
         session.progress.warn(f"there is no ServiceEntry and no EgressTarget{files or ' in what was named'}")
 
 
-def _deliver(session: sessions.Session, linted: Linted, code: int) -> int:
+def _print_findings(session: sessions.Session, linted: LintResult, code: int) -> int:
     """Print the findings, write those outputs that go to files, and return the exit code."""
-    from egressctl.report.lint_formats import text
+    from egressctl.report.lint_formats import lint_text
 
     folder, output = os.getcwd(), session.output
-    code = session.publish(lambda form, code: text(linted, form, code, folder), code)
-    sys.stdout.write(drawable(sys.stdout, text(linted, output.shown, code, folder, hints=not output.quiet)))
+    code = session.publish(lambda form, code: lint_text(linted, form, code, folder), code)
+    sys.stdout.write(text_for_stream(sys.stdout, lint_text(linted, output.shown, code, folder, hints=not output.quiet)))
     return code

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.console import drawable
-from egressctl.cli.options import Connection, Output, flat
-from egressctl.report.columns import aligned
+from egressctl.cli.console import text_for_stream
+from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.report.columns import align_columns
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.lifecycle.list import Item
+    from egressctl.lifecycle.list import ListedEntry
 
 _HELP = """List the ServiceEntries that egressctl made, with their age and the run that made them.
 
@@ -32,12 +32,12 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(list_ours)
 
 
-@flat
+@spread_flags
 def list_ours(
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
     *,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.list.inventory."""
     from egressctl.lifecycle.list import inventory
@@ -50,11 +50,11 @@ def list_ours(
         session.progress.warn(warning)
     if not items and output.shown == "table":
         session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
-    print(drawable(sys.stdout, _text(items, output.shown)), end="")
+    print(text_for_stream(sys.stdout, _text(items, output.shown)), end="")
     return session.publish(lambda form, _: _text(items, form), 0)
 
 
-def _text(items: list[Item], form: str) -> str:
+def _text(items: list[ListedEntry], form: str) -> str:
     if form in ("json", "yaml"):
         data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
         return sessions.data_text(data, form)
@@ -63,7 +63,7 @@ def _text(items: list[Item], form: str) -> str:
     return _table(items) if items else ""
 
 
-def _document(item: Item) -> dict[str, Any]:
+def _document(item: ListedEntry) -> dict[str, Any]:
     entry = item.entry
     return {
         "name": item.target,
@@ -79,16 +79,16 @@ def _document(item: Item) -> dict[str, Any]:
     }
 
 
-def _table(items: list[Item]) -> str:
+def _table(items: list[ListedEntry]) -> str:
     rows = [("NAMESPACE", "NAME", "TARGET", "HOSTS", "PORTS", "RUN ID", "AGE")]
     for each in items:
         entry = each.entry
         ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
-        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age(each.age)))
-    return "".join(f"{line}\n" for line in aligned([[neutralise(cell) for cell in row] for row in rows]))
+        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, short_age(each.age)))
+    return "".join(f"{line}\n" for line in align_columns([[neutralise(cell) for cell in row] for row in rows]))
 
 
-def age(seconds: float) -> str:
+def short_age(seconds: float) -> str:
     """Write an age as kubectl does: 45s, 12m, 5h, 9d."""
     for limit, unit, size in ((120, "s", 1), (7200, "m", 60), (172800, "h", 3600)):
         if seconds < limit:

@@ -58,7 +58,7 @@ def rbac(
         raise InvalidInput("--user, --group and --serviceaccount: rights are given to one of them")
     if all_namespaces and namespace:
         raise InvalidInput("-A and -n: rights are for all namespaces or for one")
-    here = namespace or _namespace()
+    here = namespace or _context_namespace()
     if not is_label(here):
         raise InvalidInput(f"--namespace {here}: a namespace is named with up to 63 small letters, digits and inner hyphens")
     if user or group:
@@ -68,12 +68,12 @@ def rbac(
         subject = rights.Subject("ServiceAccount", last or rights.NAME, place or here)
     flags = (("with-source", with_source), ("pod", pod), ("causes", causes), ("log", log))
     extras = [each for each, wanted in flags if wanted]
-    rules = rights.needed(commands or rights.DEFAULT, extras)
-    _print(rights.role(rules, subject, name=name, namespace=None if all_namespaces else here), output)
+    rules = rights.rules_needed(commands or rights.DEFAULT, extras)
+    _print(rights.role_and_binding(rules, subject, name=name, namespace=None if all_namespaces else here), output)
     return 0
 
 
-def _namespace() -> str:
+def _context_namespace() -> str:
     """Return the namespace of the kubeconfig's context, `default` where there is none: whoever writes a Role may have none."""
     from egressctl.kube.config import ConnectOptions, connect
 

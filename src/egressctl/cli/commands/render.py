@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from egressctl.cli.options import TargetFlags, flat
+from egressctl.cli.options import TargetFlags, spread_flags
 from egressctl.errors import InvalidInput
 
 _HELP = """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
@@ -30,7 +30,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(render)
 
 
-@flat
+@spread_flags
 def render(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the entry.")] = "",
@@ -42,22 +42,24 @@ def render(
     """Translate flags into egressctl.manifests.service_entry.render."""
     import json
 
-    from egressctl.cli.targets import scopes, wanted_targets
-    from egressctl.manifests.egress_target import entries_of
-    from egressctl.manifests.service_entry import render as use_case
-    from egressctl.manifests.service_entry import to_yaml
+    from egressctl.cli.targets import export_namespaces, requested_targets
+    from egressctl.manifests.egress_target import split_large_targets
+    from egressctl.manifests.service_entry import manifest_to_yaml
+    from egressctl.manifests.service_entry import render_entry as use_case
 
     if api_version not in VERSIONS:
         raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))
     if output not in ("yaml", "json"):
         raise InvalidInput(f"--output {output}: render prints yaml or json")
     manifests = [
-        use_case(each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=scopes(target) or None)
-        for each in entries_of(wanted_targets(names or [], target))
+        use_case(
+            each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=export_namespaces(target) or None
+        )
+        for each in split_large_targets(requested_targets(names or [], target))
     ]
     if output == "json":
         data = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
         print(json.dumps(data, indent=2, ensure_ascii=True))
     else:
-        sys.stdout.write("---\n".join(map(to_yaml, manifests)))
+        sys.stdout.write("---\n".join(map(manifest_to_yaml, manifests)))
     return 0

@@ -9,15 +9,15 @@ import typer
 from egressctl.cli import session as sessions
 from egressctl.cli.options import (
     ApplyFlags,
-    Connection,
-    Output,
+    ConnectionFlags,
+    OutputFlags,
     ProbeFlags,
     Retries,
     SourceFlags,
     TargetFlags,
     WaitFlags,
-    expectation,
-    flat,
+    parse_expected_verdict,
+    spread_flags,
 )
 
 _HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
@@ -41,7 +41,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(run)
 
 
-@flat
+@spread_flags
 def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the entries where they are.")] = False,
@@ -55,50 +55,50 @@ def run(
     probing: ProbeFlags,
     wait: WaitFlags,
     source: SourceFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.run.run."""
-    from egressctl.cli.targets import scopes, wanted_targets
+    from egressctl.cli.targets import export_namespaces, requested_targets
 
-    expected = expectation(expect)
+    expected = parse_expected_verdict(expect)
     session = sessions.Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(interrupts: Any) -> list[int]:
-        targets = wanted_targets(names or [], target)
+        targets = requested_targets(names or [], target)
         session.remember_origins(targets)
-        from egressctl.lifecycle.cleanup import Removal
-        from egressctl.lifecycle.plan import How
+        from egressctl.lifecycle.cleanup import CleanupOptions
+        from egressctl.lifecycle.plan import CreateOptions
         from egressctl.lifecycle.run import run as use_case
         from egressctl.mesh import curl
-        from egressctl.verify.verify import Asking
+        from egressctl.verify.verify import ProbeOptions
 
-        limits = curl.Limits(total=probing.probe_timeout)
-        choice = sessions.choice_of(source)
-        how = How(
+        limits = curl.TransferLimits(total=probing.probe_timeout)
+        choice = sessions.source_choice(source)
+        how = CreateOptions(
             namespace=session.namespace,
             run_id=session.run_id,
             choice=choice,
-            export_to=scopes(target) or OWN_NAMESPACE,
+            export_to=export_namespaces(target) or OWN_NAMESPACE,
             field_manager=apply.field_manager,
             force_conflicts=apply.force_conflicts,
             wait=wait.wait,
             timeout=wait.timeout,
             with_source=apply.with_source,
         )
-        removal = Removal(namespace=session.namespace, choice=choice, wait=wait.wait, timeout=wait.timeout, limits=limits)
+        removal = CleanupOptions(namespace=session.namespace, choice=choice, wait=wait.wait, timeout=wait.timeout, limits=limits)
         done = use_case(
             session.mesh,
             targets,
             how,
-            Asking(limits, retries, expected),
+            ProbeOptions(limits, retries, expected),
             removal,
             keep=keep,
             progress=session.progress,
             interrupts=interrupts,
         )
         session.targets = done.targets
-        session.repeat_by_hand(done.targets, limits)
+        session.print_repeat_commands(done.targets, limits)
         if done.removed is not None:
             for warning in done.removed.warnings:
                 session.progress.warn(warning)
@@ -106,4 +106,4 @@ def run(
                 raise done.removed.unasked
         return []
 
-    return sessions.conduct(session, work)
+    return sessions.run_session(session, work)

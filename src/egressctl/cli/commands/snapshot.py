@@ -8,11 +8,11 @@ import typer
 
 from egressctl.cli import session as sessions
 from egressctl.cli.console import say
-from egressctl.cli.options import Connection, Output, flat
+from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.mesh.snapshot.take import Taken
+    from egressctl.mesh.snapshot.take import SavedSnapshot
 
 _HELP = """Save the ServiceEntries, Sidecars, VirtualServices, DestinationRules and Services' addresses to a folder, for Git.
 
@@ -33,21 +33,21 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(snapshot)
 
 
-@flat
+@spread_flags
 def snapshot(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", show_default=False)],
     *,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.mesh.snapshot.take.take."""
-    from egressctl.mesh.snapshot.take import take
+    from egressctl.mesh.snapshot.take import take_snapshot
     from egressctl.runtime.signals import Interrupts
 
     session = sessions.Session("snapshot", connection, output)
-    output.to_stdout("snapshot")
+    output.refuse_files("snapshot")
     with Interrupts() as interrupts:
-        taken = take(session.mesh, folder, session.namespace, session.progress, interrupts)
+        taken = take_snapshot(session.mesh, folder, session.namespace, session.progress, interrupts)
     session.progress.stop()
     for warning in (*session.mesh.api.warnings, *taken.not_read):
         session.progress.warn(warning)
@@ -57,7 +57,7 @@ def snapshot(
     return 0
 
 
-def _print(folder: str, taken: Taken, output: Output) -> None:
+def _print(folder: str, taken: SavedSnapshot, output: OutputFlags) -> None:
     lists = (("added", taken.added), ("changed", taken.changed), ("removed", taken.removed))
     if output.shown in ("json", "yaml"):
         sessions.print_data({**_about(taken), **dict(lists)}, output.shown)
@@ -70,7 +70,7 @@ def _print(folder: str, taken: Taken, output: Output) -> None:
         print(neutralise(f"{folder}: {taken.objects} object{'s' * (taken.objects != 1)} ({counts})"))
 
 
-def _about(taken: Taken) -> dict[str, Any]:
-    from egressctl.manifests.yaml_reader import parse
+def _about(taken: SavedSnapshot) -> dict[str, Any]:
+    from egressctl.manifests.yaml_reader import parse_yaml
 
-    return dict(parse(taken.about, "snapshot.yaml").documents[0].value)
+    return dict(parse_yaml(taken.about, "snapshot.yaml").documents[0].value)

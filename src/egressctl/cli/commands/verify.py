@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.cli import session as sessions
-from egressctl.cli.options import Connection, Folders, Output, ProbeFlags, Retries, SourceFlags, expectation, flat, folders_of
+from egressctl.cli.options import (
+    CatalogFolders,
+    ConnectionFlags,
+    OutputFlags,
+    ProbeFlags,
+    Retries,
+    SourceFlags,
+    catalog_folders,
+    parse_expected_verdict,
+    spread_flags,
+)
 from egressctl.errors import InvalidInput
 from egressctl.model.probe import Probe
 
 if TYPE_CHECKING:
     from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.result import TargetResult
-    from egressctl.verify.select import Wanted
-    from egressctl.verify.verify import Asking
+    from egressctl.verify.select import VerifyTarget
+    from egressctl.verify.verify import ProbeOptions
 
 MOST_AT_ONCE = 100
 """Probes at the same time that any API server bears."""
@@ -44,13 +54,13 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     app.command(name, help=_HELP, short_help=short)(verify)
 
 
-@flat
+@spread_flags
 def verify(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
     filename: Annotated[
         list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Targets with their probes; - is stdin.")
     ] = None,
-    folders: Folders = None,
+    folders: CatalogFolders = None,
     probe: Annotated[
         list[str] | None, typer.Option("--probe", metavar="URL", help="URL to send instead of the target's probes.")
     ] = None,
@@ -85,67 +95,77 @@ def verify(
     *,
     probing: ProbeFlags,
     source: SourceFlags,
-    connection: Connection,
-    output: Output,
+    connection: ConnectionFlags,
+    output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.verify.verify.verify."""
-    expected = expectation(expect)
+    expected = parse_expected_verdict(expect)
     if all_namespaces and not all_of_them:
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl verify --all -A")
     beside = {"a target": names, "--filename": filename, "--probe": probe, "--around": around or around_address}
     if all_of_them and (given := next((name for name, value in beside.items() if value), None)):
         raise InvalidInput(f"--all and {given} do not go together: --all asks every ServiceEntry by its own probes")
-    address = _address(around_address, allow_internal=allow_internal)
+    address = _parse_around_address(around_address, allow_internal=allow_internal)
     session = sessions.Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> None:
         from egressctl.manifests.egress_target import probe_from_url
         from egressctl.mesh import curl
         from egressctl.verify import boundary as besides
-        from egressctl.verify.verify import Asking
+        from egressctl.verify.verify import ProbeOptions
         from egressctl.verify.verify import verify as use_case
 
-        limits, choice = curl.Limits(total=probing.probe_timeout), sessions.choice_of(source)
+        limits, choice = curl.TransferLimits(total=probing.probe_timeout), sessions.source_choice(source)
         if all_of_them:
-            from egressctl.verify.all_entries import AT_ONCE
+            from egressctl.verify.all_entries import PROBES_AT_ONCE
 
-            _verify_all(session, choice, Asking(limits, retries, expected, parallel or AT_ONCE), all_namespaces, allow_internal)
+            _verify_all(
+                session,
+                choice,
+                ProbeOptions(limits, retries, expected, parallel or PROBES_AT_ONCE),
+                all_namespaces,
+                allow_internal,
+            )
             return
         asked = tuple(probe_from_url(url, allow_internal=allow_internal) for url in probe or ())
-        wanted = _wanted(session, names or [], filename or [], asked, allow_internal, folders_of(folders))
-        asking = Asking(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
+        wanted = _select_targets(session, names or [], filename or [], asked, allow_internal, catalog_folders(folders))
+        asking = ProbeOptions(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
         if address:
-            besides.refuse_listed(wanted, address)
+            besides.refuse_listed_address(wanted, address)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
         if around or address:
-            session.targets = besides.around(session.mesh, wanted, session.targets, asking, session.progress, address)
-        session.repeat_by_hand(session.targets, limits)
+            session.targets = besides.verify_boundary(session.mesh, wanted, session.targets, asking, session.progress, address)
+        session.print_repeat_commands(session.targets, limits)
 
-    return sessions.conduct(session, work)
+    return sessions.run_session(session, work)
 
 
-def _verify_all(session: sessions.Session, choice: SourceChoice, asking: Asking, everywhere: bool, allow_internal: bool) -> None:
+def _verify_all(
+    session: sessions.Session, choice: SourceChoice, asking: ProbeOptions, everywhere: bool, allow_internal: bool
+) -> None:
     from egressctl.report import summary
     from egressctl.verify import all_entries
 
     where = "all namespaces" if everywhere else f"namespace {session.namespace}"
     session.progress.step(f"listing the ServiceEntries of {where}")
-    planned = all_entries.plan(session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal)
+    planned = all_entries.plan_verification(
+        session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=allow_internal
+    )
     session.planned = len(planned.places)
-    widths = summary.columns(planned.places, everywhere=everywhere)
+    widths = summary.column_widths(planned.places, everywhere=everywhere)
     shown = session.output.shown == "table"
 
     def told(result: TargetResult) -> None:
         session.targets.append(result)
         if shown:
-            first = [summary.heading(widths)] if len(session.targets) == 1 else []
-            session.progress.lines([*first, summary.row(result, widths)])
-        session.repeat_by_hand([result], asking.limits)
+            first = [summary.heading_line(widths)] if len(session.targets) == 1 else []
+            session.progress.lines([*first, summary.target_line(result, widths)])
+        session.print_repeat_commands([result], asking.limits)
 
-    all_entries.carry_out(session.mesh, planned, asking, session.progress, told)
+    all_entries.verify_planned(session.mesh, planned, asking, session.progress, told)
 
 
-def _address(text: str, *, allow_internal: bool) -> str:
+def _parse_around_address(text: str, *, allow_internal: bool) -> str:
     """Read --around-address. Raises InvalidInput."""
     from egressctl.manifests.formats import network
     from egressctl.manifests.probes import url_fault
@@ -159,50 +179,57 @@ def _address(text: str, *, allow_internal: bool) -> str:
     return text
 
 
-def _wanted(
+def _select_targets(
     session: sessions.Session,
     names: list[str],
     filenames: list[str],
     asked: tuple[Probe, ...],
     allow_internal: bool,
     folders: list[str],
-) -> list[Wanted]:
+) -> list[VerifyTarget]:
     from difflib import get_close_matches
 
     from egressctl.catalog import lookup
     from egressctl.cli.options import TargetFlags
-    from egressctl.cli.targets import wanted_targets
-    from egressctl.manifests.service_entry import named_exactly
-    from egressctl.mesh.client import look_up
-    from egressctl.verify.select import bare, named, of_manifests, wanted_of_target, wanted_of_targets, wanted_on_server
+    from egressctl.cli.targets import requested_targets
+    from egressctl.manifests.service_entry import exact_name
+    from egressctl.mesh.client import look_up_entries
+    from egressctl.verify.select import (
+        entries_by_name,
+        verify_target_for,
+        verify_target_from_urls,
+        verify_targets_for,
+        verify_targets_from_manifests,
+        verify_targets_on_server,
+    )
 
     namespace = session.namespace
     if filenames:
-        targets = wanted_targets(names, TargetFlags(filename=filenames, allow_internal=allow_internal))
+        targets = requested_targets(names, TargetFlags(filename=filenames, allow_internal=allow_internal))
         session.remember_origins(targets)
-        return wanted_of_targets(session.mesh, targets, namespace, asked)
+        return verify_targets_for(session.mesh, targets, namespace, asked)
     if not names:
-        return [bare(asked, namespace)] if asked else wanted_on_server(session.mesh, namespace)
+        return [verify_target_from_urls(asked, namespace)] if asked else verify_targets_on_server(session.mesh, namespace)
     found = []
     for name in names:
-        exact, called = named_exactly(name), lookup.entry_name(name)
+        exact, called = exact_name(name), lookup.kubernetes_name(name)
         if exact:
-            there = [each for each in look_up(session.mesh, [(namespace, exact)]) if each is not None]
+            there = [each for each in look_up_entries(session.mesh, [(namespace, exact)]) if each is not None]
         else:
-            there = named(session.mesh, namespace, called)
+            there = entries_by_name(session.mesh, namespace, called)
         if there:
-            found += of_manifests(there, asked, bare=True)
-        elif not exact and lookup.has(name, folders):
-            found.append(wanted_of_target(lookup.get(name, folders), namespace, None, asked))
+            found += verify_targets_from_manifests(there, asked, bare=True)
+        elif not exact and lookup.has_name(name, folders):
+            found.append(verify_target_for(lookup.get_target(name, folders), namespace, None, asked))
         elif asked:
-            found.append(bare(asked, namespace, exact or f"{called}-ext", exact or name))
+            found.append(verify_target_from_urls(asked, namespace, exact or f"{called}-ext", exact or name))
         elif exact:
             raise InvalidInput(
                 f"there is no ServiceEntry {exact} in namespace {namespace}",
                 hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
             )
         else:
-            near = get_close_matches(name, lookup.names())
+            near = get_close_matches(name, lookup.catalog_names())
             raise InvalidInput(
                 f"there is no ServiceEntry {name}-ext or {name} in namespace {namespace}, and the catalogue has no {name}"
                 + (f": did you mean {' or '.join(near)}?" if near else ""),

@@ -10,48 +10,48 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from egressctl.istio.admission.schema import STRING, STRINGS, Rule, Schema, kind, record
+from egressctl.istio.admission.schema import STRING, STRINGS, CelRule, Schema, kind_schema, object_schema
 
 GROUP = "networking.istio.io"
 VERSIONS = ("v1", "v1beta1", "v1alpha3")
 KIND = "ServiceEntry"
 UINT32 = 4294967295
-UNIX = "unix://"
+UNIX_SOCKET_PREFIX = "unix://"
 
 _Object = Mapping[str, Any]
 _PORT_NAME = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
-def _text(limit: int) -> Schema:
+def _text_of_at_most(limit: int) -> Schema:
     return Schema("string", max_length=limit)
 
 
-def _unique_numbers(ports: Sequence[_Object]) -> bool:
+def _port_numbers_are_unique(ports: Sequence[_Object]) -> bool:
     numbers = [port.get("number") for port in ports]
     return len(numbers) == len(set(numbers))
 
 
 def _socket_is_a_path(address: str) -> bool:
-    return not address.startswith(UNIX) or address[7:8] in ("/", "@")
+    return not address.startswith(UNIX_SOCKET_PREFIX) or address[7:8] in ("/", "@")
 
 
 def _socket_is_no_folder(address: str) -> bool:
-    return not (address.startswith(UNIX) and address.endswith("/"))
+    return not (address.startswith(UNIX_SOCKET_PREFIX) and address.endswith("/"))
 
 
-def _port_names(ports: _Object) -> bool:
+def _port_names_are_valid(ports: _Object) -> bool:
     return all(len(name) < 63 and _PORT_NAME.fullmatch(name) for name in ports)
 
 
-def _socket_without_ports(endpoint: _Object) -> bool:
-    return not (endpoint.get("address", "").startswith(UNIX) and "ports" in endpoint)
+def _socket_has_no_ports(endpoint: _Object) -> bool:
+    return not (endpoint.get("address", "").startswith(UNIX_SOCKET_PREFIX) and "ports" in endpoint)
 
 
 def _resolution(spec: _Object) -> str:
     return str(spec.get("resolution", "NONE"))
 
 
-def _cidr_fits(spec: _Object) -> bool:
+def _cidr_fits_resolution(spec: _Object) -> bool:
     return _resolution(spec) in ("NONE", "STATIC") or not any("/" in address for address in spec.get("addresses", ()))
 
 
@@ -60,7 +60,7 @@ _PORT_NUMBER = Schema(
     minimum=0,
     maximum=UINT32,
     rules=(
-        Rule(
+        CelRule(
             "port must be between 1-65535",
             lambda number: bool(0 < number <= 65535),
             "0 < self && self <= 65535",
@@ -69,19 +69,19 @@ _PORT_NUMBER = Schema(
     ),
 )
 
-_ENDPOINT = record(
+_ENDPOINT = object_schema(
     {
         "address": Schema(
             "string",
             max_length=256,
             rules=(
-                Rule(
+                CelRule(
                     "UDS must be an absolute path or abstract socket",
                     _socket_is_a_path,
                     'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
                     "invalid-endpoint",
                 ),
-                Rule(
+                CelRule(
                     "UDS may not be a dir",
                     _socket_is_no_folder,
                     'self.startsWith("unix://") ? !self.endsWith("/") : true',
@@ -90,50 +90,50 @@ _ENDPOINT = record(
             ),
         ),
         "labels": Schema("object", additional=STRING, max_properties=256),
-        "locality": _text(2048),
-        "network": _text(2048),
+        "locality": _text_of_at_most(2048),
+        "network": _text_of_at_most(2048),
         "ports": Schema(
             "object",
             additional=_PORT_NUMBER,
             max_properties=128,
             rules=(
-                Rule(
+                CelRule(
                     "port name must be valid",
-                    _port_names,
+                    _port_names_are_valid,
                     'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
                     "invalid-port-name",
                 ),
             ),
         ),
-        "serviceAccount": _text(253),
+        "serviceAccount": _text_of_at_most(253),
         "weight": Schema("integer", minimum=0, maximum=UINT32),
     },
     rules=(
-        Rule(
+        CelRule(
             "Address is required",
             lambda endpoint: "address" in endpoint or "network" in endpoint,
             "has(self.address) || has(self.network)",
             "invalid-endpoint",
         ),
-        Rule(
+        CelRule(
             "UDS may not include ports",
-            _socket_without_ports,
+            _socket_has_no_ports,
             '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
             "invalid-endpoint",
         ),
     ),
 )
 
-SPEC = record(
+SPEC = object_schema(
     {
-        "addresses": Schema("array", items=_text(64), max_items=256),
+        "addresses": Schema("array", items=_text_of_at_most(64), max_items=256),
         "endpoints": Schema("array", items=_ENDPOINT, max_items=4096),
         "exportTo": STRINGS,
         "hosts": Schema(
             "array",
             items=Schema(
                 "string",
-                rules=(Rule("hostname cannot be wildcard", lambda host: bool(host != "*"), 'self != "*"', "invalid-host"),),
+                rules=(CelRule("hostname cannot be wildcard", lambda host: bool(host != "*"), 'self != "*"', "invalid-host"),),
             ),
             min_items=1,
             max_items=256,
@@ -141,16 +141,21 @@ SPEC = record(
         "location": Schema("string", enum=("MESH_EXTERNAL", "MESH_INTERNAL")),
         "ports": Schema(
             "array",
-            items=record(
-                {"name": _text(256), "number": _PORT_NUMBER, "protocol": _text(256), "targetPort": _PORT_NUMBER},
+            items=object_schema(
+                {
+                    "name": _text_of_at_most(256),
+                    "number": _PORT_NUMBER,
+                    "protocol": _text_of_at_most(256),
+                    "targetPort": _PORT_NUMBER,
+                },
                 required=("number", "name"),
             ),
             keys=("name",),
             max_items=256,
             rules=(
-                Rule(
+                CelRule(
                     "port number cannot be duplicated",
-                    _unique_numbers,
+                    _port_numbers_are_unique,
                     "self.all(l1, self.exists_one(l2, l1.number == l2.number))",
                     "duplicate-port",
                 ),
@@ -158,7 +163,7 @@ SPEC = record(
         ),
         "resolution": Schema("string", enum=("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
         "subjectAltNames": STRINGS,
-        "workloadSelector": record(
+        "workloadSelector": object_schema(
             {
                 "labels": Schema(
                     "object",
@@ -166,7 +171,7 @@ SPEC = record(
                         "string",
                         max_length=63,
                         rules=(
-                            Rule(
+                            CelRule(
                                 "wildcard is not supported in selector",
                                 lambda label: "*" not in label,
                                 '!self.contains("*")',
@@ -181,26 +186,26 @@ SPEC = record(
     },
     required=("hosts",),
     rules=(
-        Rule(
+        CelRule(
             "only one of WorkloadSelector or Endpoints can be set",
             lambda spec: not ("workloadSelector" in spec and "endpoints" in spec),
             "(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1",
             "selector-and-endpoints",
         ),
-        Rule(
+        CelRule(
             "CIDR addresses are allowed only for NONE/STATIC resolution types",
-            _cidr_fits,
+            _cidr_fits_resolution,
             '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/")) && '
             '!((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
             "cidr-with-resolution",
         ),
-        Rule(
+        CelRule(
             "NONE mode cannot set endpoints",
             lambda spec: _resolution(spec) != "NONE" or "endpoints" not in spec,
             '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true',
             "endpoints-with-resolution",
         ),
-        Rule(
+        CelRule(
             "DNS_ROUND_ROBIN mode cannot have multiple endpoints",
             lambda spec: _resolution(spec) != "DNS_ROUND_ROBIN" or len(spec.get("endpoints", ())) <= 1,
             '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN") ? '
@@ -216,7 +221,7 @@ _STATUS = Schema(
     properties={
         "conditions": Schema(
             "array",
-            items=record(
+            items=object_schema(
                 {
                     **dict.fromkeys(("lastProbeTime", "lastTransitionTime", "message", "reason", "status", "type"), STRING),
                     "observedGeneration": STRING,
@@ -226,11 +231,13 @@ _STATUS = Schema(
         "observedGeneration": STRING,
         "validationMessages": Schema(
             "array",
-            items=record({"documentationUrl": STRING, "level": STRING, "type": record({"code": STRING, "name": STRING})}),
+            items=object_schema(
+                {"documentationUrl": STRING, "level": STRING, "type": object_schema({"code": STRING, "name": STRING})}
+            ),
         ),
     },
 )
 """Only which fields there are: what a client sends as status is dropped before anything else is asked of it."""
 
-SERVICE_ENTRY = kind(SPEC, status=_STATUS, spec_required=True)
+SERVICE_ENTRY = kind_schema(SPEC, status=_STATUS, spec_required=True)
 """The whole object."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from egressctl.istio.admission.structural import quoted
+from egressctl.istio.admission.structural import quote_value
 
 HTTP, TLS, OTHER_TCP = ("http", "http2", "http_proxy", "grpc", "grpc-web"), ("https", "tls"), ("tcp", "mongo", "redis", "mysql")
 PROTOCOLS = frozenset((*HTTP, *TLS, *OTHER_TCP, "udp"))
@@ -24,12 +24,12 @@ _TAG_KEY = re.compile(rf"({_LABEL}(?:\.{_LABEL})*/)?({_QUALIFIED})")
 _TAG_VALUE = re.compile(f"(?:{_QUALIFIED})?")
 _LONGEST_PREFIX = 253
 _ADDRESS = re.compile("[0-9a-fA-F.:]+")
-_BITS = re.compile("0|[1-9][0-9]*")
+_PREFIX_LENGTH = re.compile("0|[1-9][0-9]*")
 _NUMBER = re.compile("[-+]?[0-9]+")
-_MOST = 2**63
+_INT64_LIMIT = 2**63
 
 
-def is_label(text: str) -> bool:
+def is_istio_label(text: str) -> bool:
     """Say whether a text is a DNS-1123 label to Istio, which upper case is as well."""
     return len(text) <= _LONGEST_LABEL and _IS_LABEL.fullmatch(text) is not None
 
@@ -40,30 +40,30 @@ def wildcard_host_fault(host: str) -> str:
         return fault
     first, dot, rest = host.partition(".")
     if len(first) > _LONGEST_LABEL or not _IS_WILDCARD_LABEL.fullmatch(first):
-        return f"domain name {quoted(host)} invalid (label {quoted(first)} invalid)"
+        return f"domain name {quote_value(host)} invalid (label {quote_value(first)} invalid)"
     return _labels_fault(rest) if dot else ""
 
 
-def host_fault(host: str) -> str:
+def exact_host_fault(host: str) -> str:
     """Say what is wrong with a host that may hold no wildcard; empty where nothing is. A dot at its end is none of its faults."""
     return _size_fault(host) or _labels_fault(host)
 
 
 def _size_fault(host: str) -> str:
     if len(host.encode("utf-8", "surrogatepass")) > _LONGEST_HOST:
-        return f"domain name {quoted(host)} too long (max {_LONGEST_HOST})"
+        return f"domain name {quote_value(host)} too long (max {_LONGEST_HOST})"
     return "" if host else "empty domain name not allowed"
 
 
 def _labels_fault(domain: str) -> str:
     labels = domain.split(".")
-    if _NUMBER.fullmatch(labels[-1]) and -_MOST <= int(labels[-1]) < _MOST:
-        return f"domain name {quoted(domain)} invalid (top level domain {quoted(labels[-1])} cannot be all-numeric)"
+    if _NUMBER.fullmatch(labels[-1]) and -_INT64_LIMIT <= int(labels[-1]) < _INT64_LIMIT:
+        return f"domain name {quote_value(domain)} invalid (top level domain {quote_value(labels[-1])} cannot be all-numeric)"
     for index, label in enumerate(labels):
         if index == len(labels) - 1 and not label:
             return ""
-        if not is_label(label):
-            return f"domain name {quoted(domain)} invalid (label {quoted(label)} invalid)"
+        if not is_istio_label(label):
+            return f"domain name {quote_value(domain)} invalid (label {quote_value(label)} invalid)"
     return ""
 
 
@@ -73,7 +73,7 @@ def address_fault(text: str) -> str:
         address, _, bits = text.partition("/")
         # A block has no zone, and the length of its prefix no sign and no leading zero.
         most = _bits_of(address)
-        fits = most and _BITS.fullmatch(bits) and len(bits) <= len("128") and int(bits) <= most
+        fits = most and _PREFIX_LENGTH.fullmatch(bits) and len(bits) <= len("128") and int(bits) <= most
         return "" if fits else f"{text} is not a valid CIDR block"
     return "" if is_address(text) else f"{text} is not a valid IP"
 
@@ -102,13 +102,13 @@ def label_faults(key: str, value: str) -> list[str]:
 def _key_fault(key: str) -> str:
     found = _TAG_KEY.fullmatch(key)
     if not found:
-        return f"invalid tag key: {quoted(key)}"
+        return f"invalid tag key: {quote_value(key)}"
     if found[1] and len(found[1]) - 1 > _LONGEST_PREFIX:
-        return f"invalid tag key: {quoted(key)} (DNS prefix is too long)"
+        return f"invalid tag key: {quote_value(key)} (DNS prefix is too long)"
     if len(found[2]) > _LONGEST_LABEL:
-        return f"invalid tag key: {quoted(key)} (name is too long)"
+        return f"invalid tag key: {quote_value(key)} (name is too long)"
     return ""
 
 
 def _value_fault(value: str) -> str:
-    return "" if _TAG_VALUE.fullmatch(value) else f"invalid tag value: {quoted(value)}"
+    return "" if _TAG_VALUE.fullmatch(value) else f"invalid tag value: {quote_value(value)}"

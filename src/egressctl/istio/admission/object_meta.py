@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from egressctl.istio.admission.schema import ANY, METADATA, Schema
-from egressctl.istio.admission.structural import DUPLICATE, INVALID, LONG, REQUIRED, TYPE, Fault, quoted, type_faults
-from egressctl.manifests.yaml_reader import Path
+from egressctl.istio.admission.structural import DUPLICATE, INVALID, LONG, REQUIRED, TYPE, Fault, quote_value, type_faults
+from egressctl.manifests.yaml_reader import ValuePath
 
-RULE, LOOSE = "invalid-metadata", "loose-metadata"
-_MOST_OF_ANNOTATIONS = 256 * 1024
+INVALID_METADATA, LOOSE_METADATA = "invalid-metadata", "loose-metadata"
+_MOST_ANNOTATION_BYTES = 256 * 1024
 _LONGEST_NAME = 253
 _LONGEST_LABEL = 63
-_GENERATED_FROM = 58
+_LONGEST_GENERATE_NAME = 58
 _STANDARD_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 _SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
@@ -39,32 +39,34 @@ _TIMES = ("creationTimestamp", "deletionTimestamp")
 _ZEROES: Mapping[str, Any] = {"object": {}, "array": [], "string": "", "integer": 0, "boolean": False}
 
 
-def decoded(metadata: object) -> Any:
+def decode_metadata(metadata: object) -> Any:
     """Return metadata as Go's decoder leaves it: a null is as good as nothing."""
-    return _decoded(metadata, METADATA)
+    return _decode_value(metadata, METADATA)
 
 
-def _decoded(value: object, schema: Schema) -> Any:
+def _decode_value(value: object, schema: Schema) -> Any:
     if value is None:
         return _ZEROES.get(schema.type)
     if isinstance(value, dict):
         # The key of a map stays, and its value is then empty; a field is as if it were not there.
         kept = {name: item for name, item in value.items() if item is not None or schema.additional}
-        return {name: _decoded(item, schema.child(name) or ANY) for name, item in kept.items()}
+        return {name: _decode_value(item, schema.child(name) or ANY) for name, item in kept.items()}
     if isinstance(value, list) and schema.items:
-        return [_decoded(item, schema.items) for item in value]
+        return [_decode_value(item, schema.items) for item in value]
     return value
 
 
-def undecodable(metadata: Any) -> list[Fault]:
+def decode_faults(metadata: Any) -> list[Fault]:
     """Return what of decoded metadata cannot be read at all: wrong types, and times that are none."""
     found = type_faults(metadata, METADATA, "metadata")
     if found:
         return found
-    times: list[tuple[Path, str]] = [((name,), metadata[name]) for name in _TIMES if name in metadata]
+    times: list[tuple[ValuePath, str]] = [((name,), metadata[name]) for name in _TIMES if name in metadata]
     for index, entry in enumerate(metadata.get("managedFields", ())):
         times += [(("managedFields", index, "time"), entry["time"])] if "time" in entry else []
-    return [_fault(path, f"{quoted(text)} is no time of RFC 3339", reason=TYPE) for path, text in times if not _is_time(text)]
+    return [
+        _fault(path, f"{quote_value(text)} is no time of RFC 3339", reason=TYPE) for path, text in times if not _is_time(text)
+    ]
 
 
 def _is_time(text: str) -> bool:
@@ -75,24 +77,24 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def faults(metadata: Mapping[str, Any]) -> list[Fault]:
+def metadata_faults(metadata: Mapping[str, Any]) -> list[Fault]:
     """Return everything that is wrong with decoded metadata."""
     return [
-        *_names(metadata),
+        *_name_faults(metadata),
         *(_fault(("labels",), text, key) for key in metadata.get("labels", {}) for text in _key_problems(key)),
         *(_fault(("labels",), text, key) for key, value in metadata.get("labels", {}).items() for text in label_problems(value)),
         *(_fault(("annotations",), text, key) for key in metadata.get("annotations", {}) for text in _annotation_problems(key)),
-        *_annotations_size(metadata.get("annotations", {})),
-        *_owners(metadata.get("ownerReferences", [])),
-        *_finalizers(metadata.get("finalizers", [])),
+        *_annotations_size_faults(metadata.get("annotations", {})),
+        *_owner_faults(metadata.get("ownerReferences", [])),
+        *_finalizer_faults(metadata.get("finalizers", [])),
     ]
 
 
 def finalizer_warnings(metadata: Mapping[str, Any]) -> list[Fault]:
     """Return what the API server warns of once the definition has accepted an object."""
     return [
-        Fault(INVALID, f"metadata.finalizers: {quoted(each)}: prefer a domain-qualified finalizer name to avoid accidental "
-              "conflicts with other finalizer writers", "metadata.finalizers", ("metadata", "finalizers", index), LOOSE)
+        Fault(INVALID, f"metadata.finalizers: {quote_value(each)}: prefer a domain-qualified finalizer name to avoid accidental "
+              "conflicts with other finalizer writers", "metadata.finalizers", ("metadata", "finalizers", index), LOOSE_METADATA)
         for index, each in enumerate(metadata.get("finalizers", []))
         if "/" not in each and each not in _STANDARD_FINALIZERS
     ]  # fmt: skip
@@ -106,28 +108,30 @@ def owner_warnings(metadata: Mapping[str, Any]) -> list[Fault]:
         ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
         f"such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(twice)}"
     )
-    here: Path = ("metadata", "ownerReferences")
-    return [Fault(DUPLICATE, told, "metadata.ownerReferences", here, LOOSE)] if twice else []
+    here: ValuePath = ("metadata", "ownerReferences")
+    return [Fault(DUPLICATE, told, "metadata.ownerReferences", here, LOOSE_METADATA)] if twice else []
 
 
-def _fault(path: Path, message: str, key: str | None = None, *, reason: str = INVALID, rule: str = RULE) -> Fault:
+def _fault(
+    path: ValuePath, message: str, key: str | None = None, *, reason: str = INVALID, rule: str = INVALID_METADATA
+) -> Fault:
     field = "metadata" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return Fault(reason, message, field, ("metadata", *path, *([] if key is None else [key])), rule)
 
 
-def _names(metadata: Mapping[str, Any]) -> Iterator[Fault]:
+def _name_faults(metadata: Mapping[str, Any]) -> Iterator[Fault]:
     prefix, name = metadata.get("generateName", ""), metadata.get("name", "")
     if prefix:
         # As the API server has it: a dash at the end stands for the character that will follow it.
         masked = prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
         for text in _name_problems(masked):
-            yield _fault(("generateName",), f"Invalid value: {quoted(prefix)}: {text}")
-        name = name or f"{prefix[:_GENERATED_FROM]}xxxxx"
+            yield _fault(("generateName",), f"Invalid value: {quote_value(prefix)}: {text}")
+        name = name or f"{prefix[:_LONGEST_GENERATE_NAME]}xxxxx"
     if not name:
         yield _fault(("name",), "Required value: name or generateName is required", reason=REQUIRED)
         return
     for text in _name_problems(name):
-        yield _fault(("name",), f"Invalid value: {quoted(name)}: {text}")
+        yield _fault(("name",), f"Invalid value: {quote_value(name)}: {text}")
 
 
 def _name_problems(name: str) -> Iterator[str]:
@@ -140,9 +144,9 @@ def _name_problems(name: str) -> Iterator[str]:
 def label_problems(value: str) -> Iterator[str]:
     """Yield what is wrong with a label's value, in the API server's words."""
     if len(value) > _LONGEST_LABEL:
-        yield f"Invalid value: {quoted(value)}: must be no more than {_LONGEST_LABEL} bytes"
+        yield f"Invalid value: {quote_value(value)}: must be no more than {_LONGEST_LABEL} bytes"
     if not re.fullmatch(_LABEL_VALUE, value):
-        yield f"Invalid value: {quoted(value)}: {_LABEL_RULE}"
+        yield f"Invalid value: {quote_value(value)}: {_LABEL_RULE}"
 
 
 def _annotation_problems(key: str) -> Iterator[str]:
@@ -152,7 +156,7 @@ def _annotation_problems(key: str) -> Iterator[str]:
 
 def _key_problems(key: str, judged: str | None = None) -> Iterator[str]:
     for text in _qualified_name_problems(key if judged is None else judged):
-        yield f"Invalid value: {quoted(key)}: {text}"
+        yield f"Invalid value: {quote_value(key)}: {text}"
 
 
 def _qualified_name_problems(key: str) -> Iterator[str]:
@@ -172,18 +176,18 @@ def _qualified_name_problems(key: str) -> Iterator[str]:
         yield f"name part {_KEY_RULE}"
 
 
-def _annotations_size(annotations: Mapping[str, str]) -> Iterator[Fault]:
+def _annotations_size_faults(annotations: Mapping[str, str]) -> Iterator[Fault]:
     size = sum(len(text.encode("utf-8", "surrogatepass")) for item in annotations.items() for text in item)
-    if size > _MOST_OF_ANNOTATIONS:
-        yield _fault(("annotations",), f"Too long: may not be more than {_MOST_OF_ANNOTATIONS} bytes", reason=LONG)
+    if size > _MOST_ANNOTATION_BYTES:
+        yield _fault(("annotations",), f"Too long: may not be more than {_MOST_ANNOTATION_BYTES} bytes", reason=LONG)
 
 
-def _owners(owners: list[Mapping[str, Any]]) -> Iterator[Fault]:
+def _owner_faults(owners: list[Mapping[str, Any]]) -> Iterator[Fault]:
     for index, owner in enumerate(owners):
-        here: Path = ("ownerReferences", index)
+        here: ValuePath = ("ownerReferences", index)
         version = owner.get("apiVersion", "")
         if version.count("/") > 1:
-            shown = f"Invalid value: {quoted(version)}: must be <group>/<version> or <version>"
+            shown = f"Invalid value: {quote_value(version)}: must be <group>/<version> or <version>"
             yield _fault((*here, "apiVersion"), shown)
         elif not version.rpartition("/")[2]:
             yield _fault((*here, "apiVersion"), "Required value: must not be empty", reason=REQUIRED)
@@ -196,9 +200,9 @@ def _owners(owners: list[Mapping[str, Any]]) -> Iterator[Fault]:
         yield _fault(("ownerReferences",), "Only one reference can have Controller set to true")
 
 
-def _finalizers(finalizers: list[str]) -> Iterator[Fault]:
+def _finalizer_faults(finalizers: list[str]) -> Iterator[Fault]:
     for index, each in enumerate(finalizers):
         for text in _key_problems(each):
-            yield Fault(INVALID, text, "metadata.finalizers", ("metadata", "finalizers", index), RULE)
+            yield Fault(INVALID, text, "metadata.finalizers", ("metadata", "finalizers", index), INVALID_METADATA)
     if {"orphan", "foregroundDeletion"} <= set(finalizers):
         yield _fault(("finalizers",), "finalizer orphan and foregroundDeletion cannot be both set")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Type = Literal["object", "array", "string", "integer", "boolean", "any"]
+SchemaType = Literal["object", "array", "string", "integer", "boolean", "any"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CelRule:
     """A rule of `x-kubernetes-validations`, its CEL expression also written as a function of a value of the right type.
 
     `name` is lint's rule that a breach is told under; schemas that lint does not know have none.
@@ -31,7 +31,7 @@ class Schema:
     fields that are not declared.
     """
 
-    type: Type
+    type: SchemaType
     properties: Mapping[str, Schema] = field(default_factory=dict)
     additional: Schema | None = None
     items: Schema | None = None
@@ -44,7 +44,7 @@ class Schema:
     max_items: int | None = None
     max_length: int | None = None
     max_properties: int | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[CelRule, ...] = ()
     open: bool = False
 
     def child(self, name: str) -> Schema | None:
@@ -65,30 +65,39 @@ STRING_MAP = Schema("object", additional=STRING)
 OPEN = Schema("object", open=True)
 
 
-def record(properties: Mapping[str, Schema], *, required: tuple[str, ...] = (), rules: tuple[Rule, ...] = ()) -> Schema:
+def object_schema(properties: Mapping[str, Schema], *, required: tuple[str, ...] = (), rules: tuple[CelRule, ...] = ()) -> Schema:
     """Return the schema of an object with just these fields."""
     return Schema("object", properties=properties, required=required, rules=rules)
 
 
-_OWNER = record(
+_OWNER_REFERENCE = object_schema(
     {
         **dict.fromkeys(("apiVersion", "kind", "name", "uid"), STRING),
         **dict.fromkeys(("controller", "blockOwnerDeletion"), BOOLEAN),
     }
 )
-_MANAGED = record(
+_MANAGED_FIELDS_ENTRY = object_schema(
     {**dict.fromkeys(("manager", "operation", "apiVersion", "time", "fieldsType", "subresource"), STRING), "fieldsV1": ANY}
 )
-_TEXTS = ("name", "namespace", "generateName", "selfLink", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_TEXT_FIELDS = (
+    "name",
+    "namespace",
+    "generateName",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
 
-METADATA = record(
+METADATA = object_schema(
     {
-        **dict.fromkeys(_TEXTS, STRING),
+        **dict.fromkeys(_TEXT_FIELDS, STRING),
         "labels": STRING_MAP,
         "annotations": STRING_MAP,
-        "ownerReferences": Schema("array", items=_OWNER, keys=("uid",)),
+        "ownerReferences": Schema("array", items=_OWNER_REFERENCE, keys=("uid",)),
         "finalizers": STRINGS,
-        "managedFields": Schema("array", items=_MANAGED),
+        "managedFields": Schema("array", items=_MANAGED_FIELDS_ENTRY),
         "deletionGracePeriodSeconds": INTEGER,
         "generation": INTEGER,
     }
@@ -96,9 +105,9 @@ METADATA = record(
 """`ObjectMeta` of k8s.io/apimachinery."""
 
 
-def kind(spec: Schema | None = None, *, status: Schema = OPEN, spec_required: bool = False) -> Schema:
+def kind_schema(spec: Schema | None = None, *, status: Schema = OPEN, spec_required: bool = False) -> Schema:
     """Return the schema of a whole object; without `spec` anything goes outside its metadata."""
     properties = {"apiVersion": STRING, "kind": STRING, "metadata": METADATA}
     if spec is None:
         return Schema("object", properties=properties, open=True)
-    return record({**properties, "spec": spec, "status": status}, required=("spec",) if spec_required else ())
+    return object_schema({**properties, "spec": spec, "status": status}, required=("spec",) if spec_required else ())

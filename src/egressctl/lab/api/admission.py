@@ -8,7 +8,7 @@ from typing import Any
 from egressctl.lab.api import istio, pods
 from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICE_ENTRIES
-from egressctl.lab.api.status import Cause, Object, forbidden, invalid
+from egressctl.lab.api.status import Object, StatusCause, forbidden_error, invalid_error
 from egressctl.lab.api.store import Store
 from egressctl.lab.api.validation import metadata_causes, schema_causes
 
@@ -23,16 +23,16 @@ def validate(call: Call, obj: Object) -> None:
     """Raise ApiError 422 with everything that is wrong with an object."""
     causes = [*metadata_causes(obj["metadata"]), *schema_causes(obj, call.resource.schema)]
     if causes:
-        raise invalid(call.resource.group, call.resource.kind, obj["metadata"]["name"], causes)
+        raise invalid_error(call.resource.group, call.resource.kind, obj["metadata"]["name"], causes)
 
 
 def validate_change(call: Call, live: Object, new: Object) -> None:
     """Raise ApiError 422 where a change touches what may not change."""
-    if call.resource is PODS and _fixed(new["spec"]) != _fixed(live["spec"]):
-        raise call.invalid(Cause("FieldValueForbidden", _POD_FIXED, "spec"))
+    if call.resource is PODS and _fixed_fields(new["spec"]) != _fixed_fields(live["spec"]):
+        raise call.invalid(StatusCause("FieldValueForbidden", _POD_FIXED, "spec"))
 
 
-def _fixed(spec: Object) -> Object:
+def _fixed_fields(spec: Object) -> Object:
     def without_image(field: str) -> list[Any]:
         return [{**container, "image": ""} for container in spec.get(field, [])]
 
@@ -40,12 +40,12 @@ def _fixed(spec: Object) -> Object:
     return {**kept, "containers": without_image("containers"), "initContainers": without_image("initContainers")}
 
 
-def warnings(call: Call, obj: Object) -> list[str]:
+def webhook_warnings(call: Call, obj: Object) -> list[str]:
     """Return what the webhook warns of."""
-    return istio.warnings(obj) if call.resource is SERVICE_ENTRIES else []
+    return istio.service_entry_warnings(obj) if call.resource is SERVICE_ENTRIES else []
 
 
-def admitted(call: Call, new: Object, store: Store) -> Object:
+def admit_object(call: Call, new: Object, store: Store) -> Object:
     """Return a new object with its defaults, a pod with its sidecar; raise ApiError 403 for an account that is not there."""
     metadata = new["metadata"]
     if call.resource is NAMESPACES:
@@ -54,18 +54,18 @@ def admitted(call: Call, new: Object, store: Store) -> Object:
     namespace = store.get(NAMESPACES, "", metadata.get("namespace", ""))
     if call.resource is not PODS or namespace is None:
         return new
-    pod = pods.admitted(new, namespace)
+    pod = pods.admit_pod(new, namespace)
     account = pod["spec"]["serviceAccountName"]
     if not store.get(SERVICE_ACCOUNTS, metadata["namespace"], account):
         looked = f"error looking up service account {metadata['namespace']}/{account}"
-        raise forbidden("", "pods", metadata["name"], f'{looked}: serviceaccount "{account}" not found')
+        raise forbidden_error("", "pods", metadata["name"], f'{looked}: serviceaccount "{account}" not found')
     return {**pod, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
 
 
 def follow_up(call: Call, new: Object, store: Store, now: str) -> None:
     """Do what the controllers of a Kubernetes cluster do about a new object, at once."""
     if call.resource is PODS:
-        store.put(PODS, pods.scheduled(new, now))
+        store.put(PODS, pods.schedule_pod(new, now))
     elif call.resource is NAMESPACES:
         account = {"name": "default", "namespace": new["metadata"]["name"], "uid": str(uuid.uuid4()), "creationTimestamp": now}
         store.put(SERVICE_ACCOUNTS, {"metadata": account})

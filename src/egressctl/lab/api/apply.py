@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from egressctl.istio.admission.schema import ANY, Schema
-from egressctl.istio.admission.structural import type_of
+from egressctl.istio.admission.structural import json_type_of
 from egressctl.lab.api import fields
-from egressctl.lab.api.fields import Fields, Path
-from egressctl.lab.api.status import ApiError, Cause, Object, apply_conflict, unexplained
+from egressctl.lab.api.fields import FieldPath, FieldSet
+from egressctl.lab.api.status import ApiError, Object, StatusCause, apply_conflict_error, error_without_reason
 
-_OF_THE_SERVER = tuple(
+_FIELDS_OF_THE_SERVER = tuple(
     ("f:metadata", f"f:{name}")
     for name in (
         "name",
@@ -46,7 +46,7 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _ManagedFieldsEntry:
     """One entry of managedFields. Applies of one manager are one entry, whatever version they speak."""
 
     manager: str
@@ -54,7 +54,7 @@ class _Entry:
     api_version: str
     subresource: str
     time: str
-    owned: Fields
+    owned: FieldSet
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -75,46 +75,48 @@ class _Entry:
             "apiVersion": self.api_version,
             "time": self.time,
             "fieldsType": "FieldsV1",
-            "fieldsV1": fields.encode(self.owned),
+            "fieldsV1": fields.encode_fields(self.owned),
         }
         return {**entry, "subresource": self.subresource} if self.subresource else entry
 
 
-def _entries(obj: Object) -> list[_Entry]:
+def _entries(obj: Object) -> list[_ManagedFieldsEntry]:
     return [
-        _Entry(
+        _ManagedFieldsEntry(
             manager=entry.get("manager", ""),
             operation=entry.get("operation", ""),
             api_version=entry.get("apiVersion", ""),
             subresource=entry.get("subresource", ""),
             time=entry.get("time", ""),
-            owned=fields.decode(entry.get("fieldsV1") or {}),
+            owned=fields.decode_fields(entry.get("fieldsV1") or {}),
         )
         for entry in obj.get("metadata", {}).get("managedFields") or []
     ]
 
 
-def _with_entries(obj: Object, entries: list[_Entry]) -> Object:
+def _with_entries(obj: Object, entries: list[_ManagedFieldsEntry]) -> Object:
     written = [entry.body() for entry in entries if entry.owned]
     metadata = {name: value for name, value in obj.get("metadata", {}).items() if name != "managedFields"}
     return {**obj, "metadata": {**metadata, "managedFields": written} if written else metadata}
 
 
-def _managed(paths: Fields, subresource: str) -> Fields:
+def _ownable_fields(paths: FieldSet, subresource: str) -> FieldSet:
     """Leave out what a writer cannot own: identity, what the server writes, and status but by its subresource."""
     if subresource == "status":
         return frozenset(path for path in paths if path[0] == "f:status")
     return frozenset(
         path
         for path in paths
-        if path[0] not in ("f:apiVersion", "f:kind", "f:status") and path != ("f:metadata",) and path[:2] not in _OF_THE_SERVER
+        if path[0] not in ("f:apiVersion", "f:kind", "f:status")
+        and path != ("f:metadata",)
+        and path[:2] not in _FIELDS_OF_THE_SERVER
     )
 
 
-def typed_errors(value: Any, schema: Schema, path: Path = ()) -> Iterator[str]:
+def schema_errors(value: Any, schema: Schema, path: FieldPath = ()) -> Iterator[str]:
     """Return what keeps an applied configuration from being read by the schema, in the API server's words."""
-    here = fields.spelled(path)
-    got = type_of(value)
+    here = fields.path_text(path)
+    got = json_type_of(value)
     if value is None:
         return
     if schema.type not in ("any", got):
@@ -126,20 +128,20 @@ def typed_errors(value: Any, schema: Schema, path: Path = ()) -> Iterator[str]:
             child = schema.child(name)
             inner = (*path, f"f:{name}")
             if child is None:
-                yield f"{fields.spelled(inner)}: field not declared in schema"
+                yield f"{fields.path_text(inner)}: field not declared in schema"
             else:
-                yield from typed_errors(item, child, inner)
+                yield from schema_errors(item, child, inner)
     elif isinstance(value, list):
-        yield from _typed_items(value, schema, path)
+        yield from _schema_errors_of_items(value, schema, path)
 
 
-def _typed_items(value: list[Any], schema: Schema, path: Path) -> Iterator[str]:
-    here = fields.spelled(path)
+def _schema_errors_of_items(value: list[Any], schema: Schema, path: FieldPath) -> Iterator[str]:
+    here = fields.path_text(path)
     seen = set()
     for index, item in enumerate(value):
         if not schema.keys:
             # Items of an atomic list have no path of their own; messages count them.
-            for problem in typed_errors(item, schema.items or ANY, ()):
+            for problem in schema_errors(item, schema.items or ANY, ()):
                 yield f"{here}[{index}]{problem}"
             continue
         missing = next((name for name in schema.keys if not isinstance(item, dict) or name not in item), None)
@@ -151,14 +153,14 @@ def _typed_items(value: list[Any], schema: Schema, path: Path) -> Iterator[str]:
             continue
         key = fields.item_key(item, schema.keys)
         if key in seen:
-            yield f"{here}: duplicate entries for key {fields.spelled((key,))}"
+            yield f"{here}: duplicate entries for key {fields.path_text((key,))}"
         seen.add(key)
-        yield from typed_errors(item, schema.items or ANY, (*path, key))
+        yield from schema_errors(item, schema.items or ANY, (*path, key))
 
 
-def check_typed(config: Object, schema: Schema) -> None:
+def check_against_schema(config: Object, schema: Schema) -> None:
     """Raise the API server's 500 where the schema does not know what is applied."""
-    problems = list(typed_errors(config, schema))
+    problems = list(schema_errors(config, schema))
     if not problems:
         return
     about = config.get("metadata", {})
@@ -166,26 +168,26 @@ def check_typed(config: Object, schema: Schema) -> None:
     kind = f"{group}/{version}, Kind={config.get('kind')}"
     listed = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
     where = f"{about.get('namespace', '')}/{about.get('name', '')}; {kind}"
-    raise unexplained(f"failed to create typed patch object ({where}): {listed}")
+    raise error_without_reason(f"failed to create typed patch object ({where}): {listed}")
 
 
-def _refusal(conflicts: list[tuple[_Entry, Path]]) -> ApiError:
-    causes = [Cause("FieldManagerConflict", f"conflict with {entry}", fields.spelled(path)) for entry, path in conflicts]
+def _conflict_error(conflicts: list[tuple[_ManagedFieldsEntry, FieldPath]]) -> ApiError:
+    causes = [StatusCause("FieldManagerConflict", f"conflict with {entry}", fields.path_text(path)) for entry, path in conflicts]
     if len(causes) == 1:
-        return apply_conflict(f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}", causes)
+        return apply_conflict_error(f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}", causes)
     lines = []
     for manager in sorted({str(entry) for entry, _ in conflicts}):
         lines.append(f"conflicts with {manager}:")
-        lines += [f"- {fields.spelled(path)}" for entry, path in conflicts if str(entry) == manager]
-    return apply_conflict(f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines), causes)
+        lines += [f"- {fields.path_text(path)}" for entry, path in conflicts if str(entry) == manager]
+    return apply_conflict_error(f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines), causes)
 
 
-def _pruned(obj: Object, dropped: Fields, kept: Fields, schema: Schema) -> Object:
+def _remove_unapplied(obj: Object, dropped: FieldSet, kept: FieldSet, schema: Schema) -> Object:
     """Remove what the manager no longer applies, save what others own, whole or in part."""
     # What holds others first: with an item of a list goes all that is in it, its key included.
     for path in sorted(dropped, key=len):
         if not any(other[: len(path)] == path for other in kept):
-            obj = fields.without(obj, path, schema)
+            obj = fields.without_field(obj, path, schema)
     return obj
 
 
@@ -196,21 +198,21 @@ def apply(live: Object, config: Object, schema: Schema, writer: Writer, *, force
     configuration, and 409 where other managers own what it changes and `force` is not set; with
     `force` they lose those fields.
     """
-    check_typed(config, schema)
-    applied = _managed(frozenset(fields.values(config, schema)), writer.subresource)
+    check_against_schema(config, schema)
+    applied = _ownable_fields(frozenset(fields.field_values(config, schema)), writer.subresource)
     entries = _entries(live)
-    mine = _Entry(writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, applied)
+    mine = _ManagedFieldsEntry(writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, applied)
     others = [entry for entry in entries if entry.identity != mine.identity]
     last = next((entry for entry in entries if entry.identity == mine.identity), None)
 
-    result = fields.merged(live, config, schema)
+    result = fields.merge_values(live, config, schema)
     if last:
-        kept = frozenset[Path]().union(applied, *(entry.owned for entry in others))
-        result = _pruned(result, last.owned - applied, kept, schema)
-    difference = fields.compare(live, result, schema)
+        kept = frozenset[FieldPath]().union(applied, *(entry.owned for entry in others))
+        result = _remove_unapplied(result, last.owned - applied, kept, schema)
+    difference = fields.compare_fields(live, result, schema)
     conflicts = [(entry, path) for entry in others for path in sorted(entry.owned & difference.written)]
     if conflicts and not force:
-        raise _refusal(conflicts)
+        raise _conflict_error(conflicts)
     taken = difference.written | difference.removed
     others = [replace(entry, owned=entry.owned - taken) if entry.owned & taken else entry for entry in others]
     if last and (last.owned, last.api_version) == (mine.owned, mine.api_version):
@@ -218,18 +220,18 @@ def apply(live: Object, config: Object, schema: Schema, writer: Writer, *, force
     return _with_entries(result, [*others, mine])
 
 
-def updated(live: Object, new: Object, schema: Schema, writer: Writer) -> Object:
+def with_managed_fields(live: Object, new: Object, schema: Schema, writer: Writer) -> Object:
     """Return `new` with managedFields after a create, replace or patch by the writer, which takes what it changes.
 
     managedFields that `new` itself changes are believed, as the API server does: this is how
     clients hand fields over. `live` is `{}` for a create.
     """
     entries = _entries(new if "managedFields" in new.get("metadata", {}) else live)
-    difference = fields.compare(live, new, schema)
-    written = _managed(difference.written, writer.subresource)
+    difference = fields.compare_fields(live, new, schema)
+    written = _ownable_fields(difference.written, writer.subresource)
     taken = difference.written | difference.removed
-    mine = _Entry(writer.manager, "Update", writer.api_version, writer.subresource, writer.time, written)
-    others, before = [], frozenset[Path]()
+    mine = _ManagedFieldsEntry(writer.manager, "Update", writer.api_version, writer.subresource, writer.time, written)
+    others, before = [], frozenset[FieldPath]()
     for entry in entries:
         if entry.identity == mine.identity:
             before = entry.owned - difference.removed

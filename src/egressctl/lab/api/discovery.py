@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from egressctl.lab.api.resources import ALL, GROUPS, Resource, of
-from egressctl.lab.api.status import Object, not_served
+from egressctl.lab.api.resources import ALL, GROUPS, Resource, resources_of
+from egressctl.lab.api.status import Object, not_served_error
 
-AGGREGATED = ("v2", "v2beta1")
+AGGREGATED_VERSIONS = ("v2", "v2beta1")
 _PATCH_TYPES = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
 _REVIEWS = {
     "authorization.k8s.io": ("SelfSubjectAccessReview", "SelfSubjectRulesReview"),
@@ -70,7 +70,7 @@ def _aggregated_reviews(group: str, version: str) -> list[Object]:
     ]
 
 
-def aggregated(*, core: bool, version: str) -> Object:
+def aggregated_discovery(*, core: bool, version: str) -> Object:
     """Return everything below /api or /apis at once."""
     return {
         "kind": "APIGroupDiscoveryList",
@@ -83,7 +83,7 @@ def aggregated(*, core: bool, version: str) -> Object:
                     {
                         "version": served,
                         "freshness": "Current",
-                        "resources": [_aggregated_resource(resource, served) for resource in of(group, served)]
+                        "resources": [_aggregated_resource(resource, served) for resource in resources_of(group, served)]
                         + _aggregated_reviews(group, served),
                     }
                     for served in versions
@@ -104,23 +104,23 @@ def _group(name: str) -> Object:
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def groups() -> Object:
+def api_groups() -> Object:
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in GROUPS if name]}
 
 
-def group(name: str) -> Object:
+def api_group(name: str) -> Object:
     """Return one group; raise ApiError 404 where it is not served."""
     if not name or name not in GROUPS:
-        raise not_served()
+        raise not_served_error()
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
 
 
-def resources(group_name: str, version: str) -> Object:
+def resource_list(group_name: str, version: str) -> Object:
     """Return the resources of one version of a group; raise ApiError 404 where it is not served."""
     if version not in GROUPS.get(group_name, ()):
-        raise not_served()
+        raise not_served_error()
     listed: list[Object] = []
-    for resource in of(group_name, version):
+    for resource in resources_of(group_name, version):
         listed.append(
             {
                 "name": resource.plural,
@@ -162,7 +162,7 @@ def openapi() -> Object:
 def openapi_document(document: str) -> Object:
     """Return just enough of a document for kubectl to see that the server validates fields by itself."""
     if document not in _documents():
-        raise not_served()
+        raise not_served_error()
     version = document.rpartition("/")[2]
     served = [
         one for one in ALL if version in one.versions and document in (f"apis/{one.group}/{version}", f"api{one.group}/{version}")

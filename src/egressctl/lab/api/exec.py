@@ -21,7 +21,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from egressctl.lab.api.settings import EnterPlan
-from egressctl.lab.api.status import ApiError, Object, bad_request, internal
+from egressctl.lab.api.status import ApiError, Object, bad_request_error, internal_error
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, STATUS, CLOSE = 0, 1, 2, 3, 255
@@ -39,7 +39,7 @@ class Command:
     stderr: bool
 
 
-def command(query: Mapping[str, str], argv: Sequence[str]) -> Command:
+def parse_command(query: Mapping[str, str], argv: Sequence[str]) -> Command:
     """Return the command that a request asks for; raise ApiError 400 where it asks for none."""
 
     def said(name: str) -> bool:
@@ -53,7 +53,7 @@ def command(query: Mapping[str, str], argv: Sequence[str]) -> Command:
     elif said("tty"):
         wrong = "the lab has no terminals: leave tty out"
     if wrong:
-        raise bad_request(wrong)
+        raise bad_request_error(wrong)
     return Command(tuple(argv), said("stdin"), said("stdout"), said("stderr"))
 
 
@@ -71,7 +71,7 @@ def missing_program(program: str, path: str) -> str:
 
 
 def _not_started(program: str, why: str) -> ApiError:
-    return internal(
+    return internal_error(
         "Internal error occurred: error executing command in container: failed to exec in container: "
         f'failed to start exec "{uuid.uuid4().hex * 2}": OCI runtime exec failed: exec failed: '
         f'unable to start container process: exec: "{program}": {why}: unknown'
@@ -117,14 +117,14 @@ async def _start(wanted: Command, plan: EnterPlan) -> tuple[Process, asyncio.Sub
         raise _not_started(program, str(error)) from error
     except asyncio.CancelledError:
         # A start that is broken off would leave behind what the command has started by then.
-        await _finished(starting)
+        await _wait_until_done(starting)
         if not starting.exception():
             _kill(starting.result()[0])
         raise
     return Process(transport, protocol, loop), transport
 
 
-async def _finished(work: asyncio.Future[Any]) -> None:
+async def _wait_until_done(work: asyncio.Future[Any]) -> None:
     """Wait for what ends soon by itself, however often this is cancelled meanwhile."""
     while not work.done():
         with suppress(asyncio.CancelledError):
@@ -138,13 +138,13 @@ def _kill(transport: asyncio.SubprocessTransport) -> None:
     transport.close()
 
 
-async def _send(socket: web.WebSocketResponse, stream: asyncio.StreamReader | None, channel: int) -> None:
+async def _send_output(socket: web.WebSocketResponse, stream: asyncio.StreamReader | None, channel: int) -> None:
     # Reading on only when a frame is written lets a slow client slow the command down.
     while stream and (data := await stream.read(_CHUNK)):
         await socket.send_bytes(bytes([channel]) + data)
 
 
-async def _receive(socket: web.WebSocketResponse, process: Process) -> None:
+async def _receive_input(socket: web.WebSocketResponse, process: Process) -> None:
     """Pass on what the client types, and return when it is gone."""
     async for message in socket:
         data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
@@ -158,10 +158,14 @@ async def _receive(socket: web.WebSocketResponse, process: Process) -> None:
             process.stdin.close()
 
 
-async def _carry(socket: web.WebSocketResponse, process: Process, transport: asyncio.SubprocessTransport) -> Object | None:
+async def _relay_streams(
+    socket: web.WebSocketResponse, process: Process, transport: asyncio.SubprocessTransport
+) -> Object | None:
     """Carry the streams until the command ends, and return its status; None where the client went away first."""
-    outputs = asyncio.gather(_send(socket, process.stdout, STDOUT), _send(socket, process.stderr, STDERR), process.wait())
-    inputs = asyncio.create_task(_receive(socket, process))
+    outputs = asyncio.gather(
+        _send_output(socket, process.stdout, STDOUT), _send_output(socket, process.stderr, STDERR), process.wait()
+    )
+    inputs = asyncio.create_task(_receive_input(socket, process))
     try:
         await asyncio.wait((asyncio.ensure_future(outputs), inputs), return_when=asyncio.FIRST_COMPLETED)
         if outputs.done() and not isinstance(outputs.exception(), ConnectionError):
@@ -172,24 +176,26 @@ async def _carry(socket: web.WebSocketResponse, process: Process, transport: asy
         _kill(transport)
         for task in (outputs, inputs):
             task.cancel()
-        await _finished(asyncio.gather(outputs, inputs, process.wait(), return_exceptions=True))
+        await _wait_until_done(asyncio.gather(outputs, inputs, process.wait(), return_exceptions=True))
 
 
-async def serve(request: web.Request, wanted: Command, plan: EnterPlan | None, unreachable: ApiError) -> web.WebSocketResponse:
+async def serve_exec(
+    request: web.Request, wanted: Command, plan: EnterPlan | None, unreachable: ApiError
+) -> web.WebSocketResponse:
     """Run a command and carry its streams; what keeps it from starting is told in the status frame.
 
     `plan` None means that there is no such place, and `unreachable` is then the answer. Raises
     ApiError 400 for a request that is no WebSocket's.
     """
     if "websocket" not in request.headers.get("Upgrade", "").lower():
-        raise bad_request("Upgrade request required")
+        raise bad_request_error("Upgrade request required")
     socket = web.WebSocketResponse(protocols=PROTOCOLS, timeout=_CLOSE_SECONDS, max_msg_size=0, compress=False)
     await socket.prepare(request)
     status: Object | None
     try:
         if plan is None:
             raise unreachable
-        status = await _carry(socket, *await _start(wanted, plan))
+        status = await _relay_streams(socket, *await _start(wanted, plan))
     except ApiError as error:
         status = error.body
     if status is not None:

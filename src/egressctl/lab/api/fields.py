@@ -15,27 +15,27 @@ from typing import Any
 from egressctl.istio.admission.schema import ANY, Schema
 from egressctl.lab.api.status import Object
 
-Path = tuple[str, ...]
-Fields = frozenset[Path]
+FieldPath = tuple[str, ...]
+FieldSet = frozenset[FieldPath]
 
 
-class _Node:
+class _ParentField:
     """Marks a path that holds others: it can be owned, but has no value of its own to differ in."""
 
 
-_NODE = _Node()
+_PARENT = _ParentField()
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldChanges:
     """What became of each field between two objects."""
 
-    added: Fields
-    modified: Fields
-    removed: Fields
+    added: FieldSet
+    modified: FieldSet
+    removed: FieldSet
 
     @property
-    def written(self) -> Fields:
+    def written(self) -> FieldSet:
         return self.added | self.modified
 
 
@@ -44,7 +44,7 @@ def item_key(item: Object, keys: tuple[str, ...]) -> str:
     return "k:" + json.dumps({name: item[name] for name in keys}, separators=(",", ":"), sort_keys=True)
 
 
-def spelled(path: Path) -> str:
+def path_text(path: FieldPath) -> str:
     """Return a path as messages write it: `.spec.ports[name="a"].number`."""
     text = ""
     for element in path:
@@ -60,27 +60,27 @@ def _is_keyed(value: Any, schema: Schema) -> bool:
     return bool(schema.keys) and isinstance(value, list)
 
 
-def _walk(value: Any, schema: Schema, path: Path, every_node: bool) -> Iterator[tuple[Path, Any]]:
+def _walk(value: Any, schema: Schema, path: FieldPath, every_node: bool) -> Iterator[tuple[FieldPath, Any]]:
     if _is_keyed(value, schema):
         for item in value:
             here = (*path, item_key(item, schema.keys))
             yield from _walk(item, schema.items or ANY, here, every_node)
-            yield here, _NODE
+            yield here, _PARENT
         if every_node:
-            yield path, _NODE
+            yield path, _PARENT
     elif isinstance(value, dict):
         for name, item in value.items():
             here = (*path, "f:" + name)
             yield from _walk(item, schema.child(name) or ANY, here, every_node)
             if isinstance(item, dict) and (not item or name not in schema.properties):
-                yield here, _NODE
+                yield here, _PARENT
         if every_node:
-            yield path, _NODE
+            yield path, _PARENT
     else:
         yield path, value
 
 
-def values(value: Any, schema: Schema, *, every_node: bool = False) -> dict[Path, Any]:
+def field_values(value: Any, schema: Schema, *, every_node: bool = False) -> dict[FieldPath, Any]:
     """Return every field that an object sets, with its value.
 
     `every_node` adds objects and lists that the schema declares, which an update owns when it
@@ -89,31 +89,31 @@ def values(value: Any, schema: Schema, *, every_node: bool = False) -> dict[Path
     return {path: item for path, item in _walk(value, schema, (), every_node) if path}
 
 
-def compare(old: Object, new: Object, schema: Schema) -> Difference:
+def compare_fields(old: Object, new: Object, schema: Schema) -> FieldChanges:
     """Return the fields that are added, changed and gone."""
-    before, after = values(old, schema, every_node=True), values(new, schema, every_node=True)
+    before, after = field_values(old, schema, every_node=True), field_values(new, schema, every_node=True)
     both = before.keys() & after.keys()
-    return Difference(
+    return FieldChanges(
         added=frozenset(after.keys() - before.keys()),
         modified=frozenset(path for path in both if before[path] != after[path]),
         removed=frozenset(before.keys() - after.keys()),
     )
 
 
-def merged(live: Any, config: Any, schema: Schema) -> Any:
+def merge_values(live: Any, config: Any, schema: Schema) -> Any:
     """Return the live value with everything that `config` sets put into it."""
     if _is_keyed(config, schema) and isinstance(live, list):
         result = {item_key(item, schema.keys): item for item in live}
         for item in config:
             key = item_key(item, schema.keys)
-            result[key] = merged(result.get(key), item, schema.items or ANY)
+            result[key] = merge_values(result.get(key), item, schema.items or ANY)
         return list(result.values())
     if isinstance(config, dict) and isinstance(live, dict):
-        return {**live, **{name: merged(live.get(name), item, schema.child(name) or ANY) for name, item in config.items()}}
+        return {**live, **{name: merge_values(live.get(name), item, schema.child(name) or ANY) for name, item in config.items()}}
     return copy.deepcopy(config)
 
 
-def without(value: Any, path: Path, schema: Schema) -> Any:
+def without_field(value: Any, path: FieldPath, schema: Schema) -> Any:
     """Return the value without the field at `path`; objects and lists that are left empty go as well."""
     head, rest = path[0], path[1:]
     if head.startswith("k:") and _is_keyed(value, schema):
@@ -124,20 +124,20 @@ def without(value: Any, path: Path, schema: Schema) -> Any:
             elif rest:
                 # An item that stays keeps its key: without it, it would be no item of this list.
                 is_key = len(rest) == 1 and rest[0][2:] in schema.keys
-                items.append(item if is_key else without(item, rest, schema.items or ANY))
+                items.append(item if is_key else without_field(item, rest, schema.items or ANY))
         return items
     name = head[2:]
     if not isinstance(value, dict) or name not in value:
         return value
     if not rest:
         return {other: item for other, item in value.items() if other != name}
-    left = without(value[name], rest, schema.child(name) or ANY)
+    left = without_field(value[name], rest, schema.child(name) or ANY)
     if left in ({}, []):
         return {other: item for other, item in value.items() if other != name}
     return {**value, name: left}
 
 
-def encode(fields: Iterable[Path]) -> Object:
+def encode_fields(fields: Iterable[FieldPath]) -> Object:
     """Return a set of fields as FieldsV1; a path that holds others and is itself owned gets a `.`."""
     root: Object = {}
     for path in sorted(fields):
@@ -150,14 +150,14 @@ def encode(fields: Iterable[Path]) -> Object:
     return root
 
 
-def decode(fields: Mapping[str, Any], path: Path = ()) -> Fields:
+def decode_fields(fields: Mapping[str, Any], path: FieldPath = ()) -> FieldSet:
     """Return the set that FieldsV1 spells."""
-    found: set[Path] = set()
+    found: set[FieldPath] = set()
     for element, inner in fields.items():
         if element == ".":
             found.add(path)
         elif inner:
-            found |= decode(inner, (*path, element))
+            found |= decode_fields(inner, (*path, element))
         else:
             found.add((*path, element))
     return frozenset(found)

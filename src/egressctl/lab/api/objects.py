@@ -9,77 +9,77 @@ from datetime import UTC, datetime
 from typing import Any
 
 from egressctl.lab.api import admission, patch
-from egressctl.lab.api.apply import apply, updated
+from egressctl.lab.api.apply import apply, with_managed_fields
 from egressctl.lab.api.request import (
-    Answer,
+    ApiAnswer,
     Call,
     check_metadata,
     check_name,
     check_object,
     check_type,
     check_version,
-    declared,
+    drop_unknown_fields,
     invalid_option,
     is_dry_run,
 )
 from egressctl.lab.api.resources import ALL, NAMESPACES, PODS, Resource
 from egressctl.lab.api.status import (
-    Cause,
     Object,
-    already_exists,
-    bad_request,
-    conflict,
-    invalid,
-    not_found,
-    success,
-    unsupported_media_type,
+    StatusCause,
+    already_exists_error,
+    bad_request_error,
+    conflict_error,
+    invalid_error,
+    media_type_error,
+    not_found_error,
+    success_status,
 )
 from egressctl.lab.api.store import Store
-from egressctl.lab.api.validation import NOT_ASKED
+from egressctl.lab.api.validation import RULES_NOT_CHECKED
 
 _SET_ONCE = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "name", "namespace")
 _PRECONDITIONS = (("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified"))
 
 
-def clock() -> str:
+def current_time() -> str:
     """Return the time as Kubernetes writes it, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Objects:
+class ObjectHandler:
     """Change the objects of a store as the API server would; every refusal is an ApiError."""
 
-    def __init__(self, store: Store, now: Callable[[], str] = clock) -> None:
+    def __init__(self, store: Store, now: Callable[[], str] = current_time) -> None:
         self.store, self.now = store, now
 
     def get(self, call: Call) -> Object:
         """Return the object that a call names; raise ApiError 404 where it is not there."""
         found = self.store.get(call.resource, call.at.namespace, call.at.name)
         if found is None:
-            raise not_found(*call.names)
+            raise not_found_error(*call.names)
         return found
 
-    def create(self, call: Call, body: Object) -> Answer:
+    def create(self, call: Call, body: Object) -> ApiAnswer:
         """Answer a POST."""
         check_type(call, body)
         metadata = body["metadata"]
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
-        new, warnings = declared(call, body)
+        new, warnings = drop_unknown_fields(call, body)
         return self._create(call, new, warnings)
 
-    def replace(self, call: Call, body: Object) -> Answer:
+    def replace(self, call: Call, body: Object) -> ApiAnswer:
         """Answer a PUT."""
         check_type(call, body)
         live = self.get(call)
         check_name(call, body)
-        new, warnings = declared(call, body)
+        new, warnings = drop_unknown_fields(call, body)
         if call.resource.group and not new["metadata"].get("resourceVersion"):
             message = "Invalid value: 0: must be specified for an update"
-            raise call.invalid(Cause("FieldValueInvalid", message, "metadata.resourceVersion"))
+            raise call.invalid(StatusCause("FieldValueInvalid", message, "metadata.resourceVersion"))
         return self._change(call, live, new, warnings)
 
-    def patch(self, call: Call, body: Any) -> Answer:
+    def patch(self, call: Call, body: Any) -> ApiAnswer:
         """Answer a PATCH of any kind."""
         if call.media_type == patch.APPLY:
             return self._apply(call, body)
@@ -87,46 +87,46 @@ class Objects:
             message = "Forbidden: may not be specified for non-apply patch"
             raise invalid_option("PatchOptions", "force", "FieldValueForbidden", message)
         # Kubernetes' own merge patch knows the Go types of core kinds, and no others.
-        kinds: dict[str, Callable[[Any, Any], Any]] = {patch.JSON: patch.json_patch, patch.MERGE: patch.merge}
+        kinds: dict[str, Callable[[Any, Any], Any]] = {patch.JSON: patch.json_patch, patch.MERGE: patch.merge_patch}
         if not call.resource.group:
-            kinds[patch.STRATEGIC] = patch.strategic
+            kinds[patch.STRATEGIC] = patch.strategic_merge_patch
         if call.media_type not in kinds:
-            raise unsupported_media_type(call.media_type, [*kinds, patch.APPLY])
+            raise media_type_error(call.media_type, [*kinds, patch.APPLY])
         live = self.get(call)
         new = kinds[call.media_type]({"apiVersion": call.api_version, "kind": call.resource.kind, **live}, body)
         check_type(call, new)
         check_name(call, new)
-        new, warnings = declared(call, new)
+        new, warnings = drop_unknown_fields(call, new)
         return self._change(call, live, new, warnings)
 
-    def _apply(self, call: Call, config: Object) -> Answer:
+    def _apply(self, call: Call, config: Object) -> ApiAnswer:
         if not call.query.get("fieldManager"):
             message = "Required value: is required for apply patch"
             raise invalid_option("PatchOptions", "fieldManager", "FieldValueRequired", message)
         check_object(call, config)
         if (config.get("apiVersion"), config.get("kind")) != (call.api_version, call.resource.kind):
-            raise bad_request("invalid object type")
+            raise bad_request_error("invalid object type")
         check_metadata(call, config)
         metadata = config["metadata"]
         if metadata.get("managedFields"):
-            raise bad_request("metadata.managedFields must be nil")
+            raise bad_request_error("metadata.managedFields must be nil")
         check_name(call, config)
         if call.at.subresource != "status" and "status" in call.resource.subresources:
             config.pop("status", None)
         live = self.store.get(call.resource, call.at.namespace, call.at.name)
         if live is None:
             if call.at.subresource:
-                raise not_found(*call.names)
+                raise not_found_error(*call.names)
             if metadata.get("uid"):
                 why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
-                raise conflict(*call.names, why)
+                raise conflict_error(*call.names, why)
             return self._create(call, config, [], applying=True)
         check_version(call, live, metadata)
         writer, force = call.writer(self.now()), call.query.get("force") in ("true", "1")
         new = apply(live, config, call.resource.schema, writer, force=force)
         return self._keep(call, live, self._settled(call, live, new), [])
 
-    def delete(self, call: Call, options: Object) -> Answer:
+    def delete(self, call: Call, options: Object) -> ApiAnswer:
         """Answer a DELETE of one object."""
         check_object(call, options)
         live = self.get(call)
@@ -135,12 +135,12 @@ class Objects:
             if wanted.get(field, own[field]) != own[field]:
                 why = f"the {name} in the precondition ({wanted[field]}) does not match the {name} in record ({own[field]})"
                 kind = call.resource.kind
-                raise conflict(call.resource.group, kind, call.at.name, f"{why}. The object might have been {happened}")
+                raise conflict_error(call.resource.group, kind, call.at.name, f"{why}. The object might have been {happened}")
         if not is_dry_run(call, options, kind="DeleteOptions"):
             live = self.remove(call.resource, live)
         if call.resource.returns_object or own.get("finalizers"):
-            return Answer(200, live)
-        return Answer(200, success(*call.names, own["uid"]))
+            return ApiAnswer(200, live)
+        return ApiAnswer(200, success_status(*call.names, own["uid"]))
 
     def remove(self, resource: Resource, live: Object) -> Object:
         """Remove an object, and with a namespace all that is in it; one with finalizers only starts to go."""
@@ -153,42 +153,45 @@ class Objects:
                     self.store.drop(other, obj)
         return self.store.drop(resource, live)
 
-    def _create(self, call: Call, new: Object, warnings: list[str], *, applying: bool = False) -> Answer:
+    def _create(self, call: Call, new: Object, warnings: list[str], *, applying: bool = False) -> ApiAnswer:
         resource, metadata = call.resource, new["metadata"]
         name = metadata.setdefault("name", call.at.name)
         if not name:
             message = "Required value: name or generateName is required"
-            causes = [Cause("FieldValueRequired", message, "metadata.name"), *([NOT_ASKED] if resource.group else [])]
-            raise invalid(resource.group, resource.kind, "", causes)
+            causes = [
+                StatusCause("FieldValueRequired", message, "metadata.name"),
+                *([RULES_NOT_CHECKED] if resource.group else []),
+            ]
+            raise invalid_error(resource.group, resource.kind, "", causes)
         if applying:
             # Before the namespace is filled in, so that messages name the object as it was sent.
             new = apply({}, new, resource.schema, call.writer(self.now()))
             metadata = new["metadata"]
         if resource.namespaced:
             if metadata.setdefault("namespace", call.at.namespace) != call.at.namespace:
-                raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+                raise bad_request_error("the namespace of the provided object does not match the namespace sent on the request")
             if not self.store.get(NAMESPACES, "", call.at.namespace):
-                raise not_found("", "namespaces", call.at.namespace)
+                raise not_found_error("", "namespaces", call.at.namespace)
         if self.store.get(resource, call.at.namespace, name):
-            raise already_exists(resource.group, resource.plural, name)
+            raise already_exists_error(resource.group, resource.plural, name)
         new = {field: value for field, value in new.items() if field != "status"}
         admission.validate(call, new)
         if not applying:
-            new = updated({}, new, resource.schema, call.writer(self.now()))
-        new = _bare(admission.admitted(call, new, self.store))
+            new = with_managed_fields({}, new, resource.schema, call.writer(self.now()))
+        new = _without_type(admission.admit_object(call, new, self.store))
         generation = {"generation": 1} if resource.group or resource is PODS else {}
         new["metadata"].update(uid=str(uuid.uuid4()), creationTimestamp=self.now(), **generation)
         new["metadata"].pop("resourceVersion", None)
         if not is_dry_run(call):
             new = self.store.put(resource, new)
             admission.follow_up(call, new, self.store, self.now())
-        return Answer(201, new, (*warnings, *admission.warnings(call, new)))
+        return ApiAnswer(201, new, (*warnings, *admission.webhook_warnings(call, new)))
 
-    def _change(self, call: Call, live: Object, new: Object, warnings: list[str]) -> Answer:
+    def _change(self, call: Call, live: Object, new: Object, warnings: list[str]) -> ApiAnswer:
         new = self._settled(call, live, new)
         check_version(call, live, new["metadata"])
         admission.validate(call, new)
-        new = updated(live, new, call.resource.schema, call.writer(self.now()))
+        new = with_managed_fields(live, new, call.resource.schema, call.writer(self.now()))
         return self._keep(call, live, new, warnings)
 
     def _settled(self, call: Call, live: Object, new: Object) -> Object:
@@ -196,7 +199,7 @@ class Objects:
         was, wanted = live["metadata"], new["metadata"]
         if wanted.get("uid", was["uid"]) != was["uid"]:
             why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {was['uid']}"
-            raise conflict(*call.names, why)
+            raise conflict_error(*call.names, why)
         if call.at.subresource == "status":
             managed = {name: wanted[name] for name in ("managedFields", "resourceVersion") if name in wanted}
             return {**live, "metadata": {**was, **managed}, "status": new.get("status", {})}
@@ -208,23 +211,23 @@ class Objects:
             settled |= {"status": live["status"]} if "status" in live else {}
         return settled
 
-    def _keep(self, call: Call, live: Object, new: Object, warnings: list[str]) -> Answer:
+    def _keep(self, call: Call, live: Object, new: Object, warnings: list[str]) -> ApiAnswer:
         admission.validate(call, new)
         admission.validate_change(call, live, new)
-        told = (*warnings, *admission.warnings(call, new))
-        new, was = _bare(copy.deepcopy(new)), live["metadata"]
+        told = (*warnings, *admission.webhook_warnings(call, new))
+        new, was = _without_type(copy.deepcopy(new)), live["metadata"]
         new["metadata"]["resourceVersion"] = was["resourceVersion"]
         if new == live:
-            return Answer(200, live, told)
+            return ApiAnswer(200, live, told)
         if "generation" in was and {**new, "metadata": 0, "status": 0} != {**live, "metadata": 0, "status": 0}:
             new["metadata"]["generation"] = was["generation"] + 1
         if is_dry_run(call):
-            return Answer(200, new, told)
+            return ApiAnswer(200, new, told)
         if was.get("deletionTimestamp") and not new["metadata"].get("finalizers"):
-            return Answer(200, self.store.drop(call.resource, live), told)
-        return Answer(200, self.store.put(call.resource, new), told)
+            return ApiAnswer(200, self.store.drop(call.resource, live), told)
+        return ApiAnswer(200, self.store.put(call.resource, new), told)
 
 
-def _bare(obj: Object) -> Object:
+def _without_type(obj: Object) -> Object:
     """Return the object as it is kept: the version that a client asks for is put on when it is shown."""
     return {name: value for name, value in obj.items() if name not in ("apiVersion", "kind")}

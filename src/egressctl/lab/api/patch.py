@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from egressctl.lab.api.status import ApiError, Object, bad_request
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json-patch+json"
@@ -13,7 +13,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def merge(target: Any, change: Any) -> Any:
+def merge_patch(target: Any, change: Any) -> Any:
     """Return the target changed as RFC 7396 says: null removes, objects merge, all else replaces."""
     if not isinstance(change, dict):
         return copy.deepcopy(change)
@@ -22,11 +22,11 @@ def merge(target: Any, change: Any) -> Any:
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = merge(result.get(name), value)
+            result[name] = merge_patch(result.get(name), value)
     return result
 
 
-def strategic(target: Any, change: Any) -> Any:
+def strategic_merge_patch(target: Any, change: Any) -> Any:
     """Return the target changed as Kubernetes' own merge patch says, for lists that merge by `name`.
 
     That is what kubectl sends for core kinds. Lists of objects with a name merge by it; an item
@@ -42,7 +42,7 @@ def strategic(target: Any, change: Any) -> Any:
             if item.get("$patch") == "delete":
                 items.pop(item["name"], None)
             else:
-                items[item["name"]] = strategic(items.get(item["name"]), item)
+                items[item["name"]] = strategic_merge_patch(items.get(item["name"]), item)
         return list(items.values())
     if not isinstance(change, dict):
         return copy.deepcopy(change)
@@ -53,11 +53,11 @@ def strategic(target: Any, change: Any) -> Any:
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = strategic(result.get(name), value)
+            result[name] = strategic_merge_patch(result.get(name), value)
     return result
 
 
-def _refused(why: str) -> ApiError:
+def _patch_error(why: str) -> ApiError:
     return ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {})
 
 
@@ -65,7 +65,7 @@ def _index(at: list[Any], token: str, *, adding: bool) -> int:
     if adding and token == "-":  # noqa: S105 (RFC 6901's word for "after the last")
         return len(at)
     if not token.isdigit() or int(token) >= len(at) + adding:
-        raise _refused(f"index {token} is out of bounds")
+        raise _patch_error(f"index {token} is out of bounds")
     return int(token)
 
 
@@ -73,7 +73,7 @@ def _step(at: Any, token: str) -> Any:
     if isinstance(at, list):
         return at[_index(at, token, adding=False)]
     if not isinstance(at, dict) or token not in at:
-        raise _refused(f"path segment {token!r} does not exist")
+        raise _patch_error(f"path segment {token!r} does not exist")
     return at[token]
 
 
@@ -104,22 +104,22 @@ def _add(document: Any, tokens: list[str], value: Any) -> None:
     elif isinstance(parent, dict):
         parent[tokens[-1]] = value
     else:
-        raise _refused(f"{tokens[-1]!r} is inside a plain value")
+        raise _patch_error(f"{tokens[-1]!r} is inside a plain value")
 
 
 def json_patch(target: Object, operations: Any) -> Object:
     """Return the target changed by a list of operations of RFC 6902; raise ApiError 422 where one does not apply."""
     if not isinstance(operations, list) or not all(isinstance(operation, dict) for operation in operations):
-        raise bad_request("json: cannot unmarshal the patch into Go value of type jsonpatch.Patch")
+        raise bad_request_error("json: cannot unmarshal the patch into Go value of type jsonpatch.Patch")
     document = copy.deepcopy(target)
     for operation in operations:
         op, tokens = operation.get("op"), _tokens(str(operation.get("path", "")))
         if not tokens:
-            raise _refused("the whole document cannot be replaced")
+            raise _patch_error("the whole document cannot be replaced")
         value = copy.deepcopy(operation.get("value"))
         if op == "test":
             if _find(document, tokens) != value:
-                raise _refused(f"testing path {operation['path']} failed")
+                raise _patch_error(f"testing path {operation['path']} failed")
         elif op == "remove":
             _remove(document, tokens)
         elif op == "replace":
@@ -132,5 +132,5 @@ def json_patch(target: Object, operations: Any) -> Object:
         elif op == "copy":
             _add(document, tokens, copy.deepcopy(_find(document, _tokens(str(operation.get("from", ""))))))
         else:
-            raise _refused(f"unexpected kind: {op}")
+            raise _patch_error(f"unexpected kind: {op}")
     return document

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from egressctl.lab.api.settings import Container
-from egressctl.lab.api.status import ApiError, Object, bad_request
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 PROXY = "istio-proxy"
 NODE = "lab"
@@ -40,7 +40,7 @@ def _with_defaults(container: Object) -> Object:
     return {**defaults, **container}
 
 
-def admitted(pod: Object, namespace: Object) -> Object:
+def admit_pod(pod: Object, namespace: Object) -> Object:
     """Return the pod as it is stored: defaults filled in, and the sidecar injected where it is wanted.
 
     The sidecar is an init container that restarts always, as Istio injects it since Kubernetes has
@@ -49,7 +49,7 @@ def admitted(pod: Object, namespace: Object) -> Object:
     pod = copy.deepcopy(pod)
     defaults = {"restartPolicy": "Always", "serviceAccountName": "default", "terminationGracePeriodSeconds": 30}
     spec = pod["spec"] = {**defaults, **pod["spec"]}
-    if wants_sidecar(pod, namespace) and PROXY not in _names(spec):
+    if wants_sidecar(pod, namespace) and PROXY not in _container_names(spec):
         _inject(pod)
     for field in ("containers", "initContainers"):
         if field in spec:
@@ -57,7 +57,7 @@ def admitted(pod: Object, namespace: Object) -> Object:
     return pod
 
 
-def _names(spec: Object) -> list[str]:
+def _container_names(spec: Object) -> list[str]:
     return [container["name"] for field in ("initContainers", "containers") for container in spec.get(field, [])]
 
 
@@ -103,11 +103,11 @@ def _state(container: Object, now: str, *, done: bool) -> Object:
     }
 
 
-def scheduled(pod: Object, now: str) -> Object:
+def schedule_pod(pod: Object, now: str) -> Object:
     """Return the pod as it stands once the lab has seen it: running and ready, or pending and why."""
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
-    injected = PROXY in _names(spec)
+    injected = PROXY in _container_names(spec)
     if injected and pod["metadata"]["namespace"] != SIDECAR_NAMESPACE:
         message = f"the lab runs sidecars in namespace {SIDECAR_NAMESPACE} only"
         why = _condition("PodScheduled", now, holds=False, reason="Unschedulable", message=message)
@@ -133,7 +133,7 @@ def scheduled(pod: Object, now: str) -> Object:
     return pod
 
 
-def container_for_exec(pod: Object, wanted: str) -> Container:
+def find_container(pod: Object, wanted: str) -> Container:
     """Return the container that a command is to run in; raise ApiError 400 in the API server's words."""
     metadata, spec = pod["metadata"], pod["spec"]
     name, inits = metadata["name"], [one["name"] for one in spec.get("initContainers", [])]
@@ -142,11 +142,11 @@ def container_for_exec(pod: Object, wanted: str) -> Container:
         wanted = containers[0]
     if not wanted:
         message = f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
-        raise bad_request(message + (f" or one of the init containers: [{' '.join(inits)}]" if inits else ""))
+        raise bad_request_error(message + (f" or one of the init containers: [{' '.join(inits)}]" if inits else ""))
     if wanted not in (*containers, *inits):
-        raise bad_request(f"container {wanted} is not valid for pod {name}")
+        raise bad_request_error(f"container {wanted} is not valid for pod {name}")
     if not spec.get("nodeName"):
-        raise bad_request(f"pod {name} does not have a host assigned")
+        raise bad_request_error(f"pod {name} does not have a host assigned")
     return Container(
         namespace=metadata["namespace"],
         pod=name,
@@ -156,7 +156,7 @@ def container_for_exec(pod: Object, wanted: str) -> Container:
     )
 
 
-def is_running(pod: Object, container: str) -> bool:
+def is_container_running(pod: Object, container: str) -> bool:
     """Say whether a container of the pod runs, and is not one that ran once."""
     status: dict[str, Any] = pod.get("status", {})
     states = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]

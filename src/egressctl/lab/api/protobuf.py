@@ -9,45 +9,45 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from egressctl.lab.api.status import ApiError, Object, bad_request
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 MAGIC = b"k8s\0"
 
 
 @dataclass(frozen=True, slots=True)
-class _Message:
+class _FieldFormat:
     """How to read a field: as text, as a map of texts, or as a message with fields of its own."""
 
     name: str
-    fields: Mapping[int, _Message] | None = None
+    fields: Mapping[int, _FieldFormat] | None = None
     is_map: bool = False
 
 
-def _texts(*names: str) -> dict[int, _Message]:
-    return {number: _Message(name) for number, name in enumerate(names, 1)}
+def _text_fields(*names: str) -> dict[int, _FieldFormat]:
+    return {number: _FieldFormat(name) for number, name in enumerate(names, 1)}
 
 
-_METADATA = _Message(
+_METADATA = _FieldFormat(
     "metadata",
     {
-        1: _Message("name"),
-        2: _Message("generateName"),
-        3: _Message("namespace"),
-        11: _Message("labels", is_map=True),
-        12: _Message("annotations", is_map=True),
+        1: _FieldFormat("name"),
+        2: _FieldFormat("generateName"),
+        3: _FieldFormat("namespace"),
+        11: _FieldFormat("labels", is_map=True),
+        12: _FieldFormat("annotations", is_map=True),
     },
 )
-_RESOURCE_ATTRIBUTES = _texts("namespace", "verb", "group", "version", "resource", "subresource", "name")
+_RESOURCE_ATTRIBUTES = _text_fields("namespace", "verb", "group", "version", "resource", "subresource", "name")
 _ACCESS_SPEC = {
-    1: _Message("resourceAttributes", _RESOURCE_ATTRIBUTES),
-    2: _Message("nonResourceAttributes", _texts("path", "verb")),
+    1: _FieldFormat("resourceAttributes", _RESOURCE_ATTRIBUTES),
+    2: _FieldFormat("nonResourceAttributes", _text_fields("path", "verb")),
 }
-_KINDS: dict[str, dict[int, _Message]] = {
+_KINDS: dict[str, dict[int, _FieldFormat]] = {
     "Namespace": {1: _METADATA},
     "ServiceAccount": {1: _METADATA},
     "SelfSubjectReview": {1: _METADATA},
-    "SelfSubjectAccessReview": {1: _METADATA, 2: _Message("spec", _ACCESS_SPEC)},
-    "SelfSubjectRulesReview": {1: _METADATA, 2: _Message("spec", _texts("namespace"))},
+    "SelfSubjectAccessReview": {1: _METADATA, 2: _FieldFormat("spec", _ACCESS_SPEC)},
+    "SelfSubjectRulesReview": {1: _METADATA, 2: _FieldFormat("spec", _text_fields("namespace"))},
 }
 
 
@@ -61,7 +61,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+def _read_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the length-delimited fields, which are all that is of interest here; skip the others."""
     at = 0
     while at < len(data):
@@ -79,32 +79,32 @@ def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
             at += 8 if wire == 1 else 4
 
 
-def _message(data: bytes, fields: Mapping[int, _Message]) -> Object:
+def _read_message(data: bytes, fields: Mapping[int, _FieldFormat]) -> Object:
     found: Object = {}
-    for number, raw in _fields(data):
+    for number, raw in _read_fields(data):
         known = fields.get(number)
         if known is None:
             continue
         if known.is_map:
-            pair = dict(_fields(raw))
+            pair = dict(_read_fields(raw))
             found.setdefault(known.name, {})[pair.get(1, b"").decode()] = pair.get(2, b"").decode()
         elif known.fields is not None:
-            found[known.name] = _message(raw, known.fields)
+            found[known.name] = _read_message(raw, known.fields)
         elif raw:
             # Go writes empty texts too; in JSON they are left out.
             found[known.name] = raw.decode()
     return found
 
 
-def decode(data: bytes) -> dict[str, Any]:
+def decode_object(data: bytes) -> dict[str, Any]:
     """Return the object; raise ApiError 415 for a kind that is not known here, 400 for broken data."""
     try:
-        envelope = dict(_fields(data.removeprefix(MAGIC)))
-        type_meta = dict(_fields(envelope.get(1, b"")))
+        envelope = dict(_read_fields(data.removeprefix(MAGIC)))
+        type_meta = dict(_read_fields(envelope.get(1, b"")))
         api_version, kind = type_meta.get(1, b"").decode(), type_meta.get(2, b"").decode()
         if kind not in _KINDS:
             message = f"the lab reads {kind or 'this'} as JSON only, not as protobuf: send application/json"
             raise ApiError(415, "UnsupportedMediaType", message)
-        return {"apiVersion": api_version, "kind": kind, **_message(envelope.get(2, b""), _KINDS[kind])}
+        return {"apiVersion": api_version, "kind": kind, **_read_message(envelope.get(2, b""), _KINDS[kind])}
     except (IndexError, UnicodeDecodeError) as error:
-        raise bad_request("the body is not the protobuf of a Kubernetes object") from error
+        raise bad_request_error("the body is not the protobuf of a Kubernetes object") from error

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl.istio.admission.schema import METADATA
-from egressctl.istio.admission.structural import pruned
+from egressctl.istio.admission.structural import prune_unknown_fields
 from egressctl.lab.api.apply import Writer
 from egressctl.lab.api.paths import Location
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import ApiError, Cause, Object, bad_request, invalid, modified
-from egressctl.lab.api.validation import type_causes, unknown_fields
+from egressctl.lab.api.status import ApiError, Object, StatusCause, bad_request_error, invalid_error, modified_error
+from egressctl.lab.api.validation import type_causes, unknown_field_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Call:
         manager = self.query.get("fieldManager") or self.user_agent.partition("/")[0] or "unknown"
         return Writer(manager, self.api_version, now, self.at.subresource)
 
-    def invalid(self, *causes: Cause) -> ApiError:
-        return invalid(self.resource.group, self.resource.kind, self.at.name, causes)
+    def invalid(self, *causes: StatusCause) -> ApiError:
+        return invalid_error(self.resource.group, self.resource.kind, self.at.name, causes)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """What to answer with: HTTP status, object, and the texts of its Warning headers."""
 
     code: int
@@ -52,7 +52,7 @@ class Answer:
 
 def invalid_option(kind: str, field: str, reason: str, message: str) -> ApiError:
     """Return the 422 about a query parameter; `kind` is PatchOptions or the like."""
-    return invalid("meta.k8s.io", kind, "", [Cause(reason, message, field)])
+    return invalid_error("meta.k8s.io", kind, "", [StatusCause(reason, message, field)])
 
 
 def is_dry_run(call: Call, options: Object | None = None, *, kind: str = "PatchOptions") -> bool:
@@ -77,16 +77,16 @@ def check_type(call: Call, body: Any) -> None:
         body.setdefault("kind", kind)
     said = body.get("apiVersion", "")
     if said != version:
-        raise bad_request(f"the API version in the data ({said}) does not match the expected API version ({version})")
+        raise bad_request_error(f"the API version in the data ({said}) does not match the expected API version ({version})")
     if body.get("kind") != kind:
         wrong = f'no kind "{body.get("kind")}" is registered for version "{version}"'
-        raise bad_request(f'{body.get("kind")} in version "{call.at.version}" cannot be handled as a {kind}: {wrong}')
+        raise bad_request_error(f'{body.get("kind")} in version "{call.at.version}" cannot be handled as a {kind}: {wrong}')
 
 
 def check_object(call: Call, body: Any) -> None:
     """Raise ApiError 400 where a body is no object at all."""
     if not isinstance(body, dict):
-        raise bad_request(f"the object provided is unrecognized (must be of type {call.resource.kind})")
+        raise bad_request_error(f"the object provided is unrecognized (must be of type {call.resource.kind})")
 
 
 def check_metadata(call: Call, body: Object) -> None:
@@ -98,30 +98,32 @@ def check_metadata(call: Call, body: Object) -> None:
     wrong = type_causes(body["metadata"], METADATA, "metadata")
     if wrong:
         kind = call.resource.kind
-        raise bad_request(f'{kind} in version "{call.at.version}" cannot be handled as a {kind}: {wrong[0]}')
+        raise bad_request_error(f'{kind} in version "{call.at.version}" cannot be handled as a {kind}: {wrong[0]}')
 
 
 def check_name(call: Call, body: Object) -> None:
     """Raise ApiError 400 where a body names another object or namespace than the path."""
     metadata = body["metadata"]
     if metadata.get("name", call.at.name) != call.at.name:
-        raise bad_request(f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.at.name})")
+        raise bad_request_error(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.at.name})"
+        )
     if call.resource.namespaced and metadata.get("namespace", call.at.namespace) != call.at.namespace:
-        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        raise bad_request_error("the namespace of the provided object does not match the namespace sent on the request")
 
 
 def check_version(call: Call, live: Object, metadata: Object) -> None:
     """Raise ApiError 409 where a body was made from another state of the object."""
     if metadata.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
-        raise modified(*call.names)
+        raise modified_error(*call.names)
 
 
-def declared(call: Call, body: Object) -> tuple[Object, list[str]]:
+def drop_unknown_fields(call: Call, body: Object) -> tuple[Object, list[str]]:
     """Drop fields that the schema does not know, with a warning each, or refuse them, as `fieldValidation` says."""
-    unknown = [f'unknown field "{path}"' for path in unknown_fields(body, call.resource.schema)]
+    unknown = [f'unknown field "{path}"' for path in unknown_field_paths(body, call.resource.schema)]
     said = call.query.get("fieldValidation") or "Warn"
     if unknown and said == "Strict":
         kind, listed = call.resource.kind, ", ".join(unknown)
         where = f'{kind} in version "{call.at.version}" cannot be handled as a {kind}'
-        raise bad_request(f"{where}: strict decoding error: {listed}")
-    return pruned(body, call.resource.schema), unknown if said == "Warn" else []
+        raise bad_request_error(f"{where}: strict decoding error: {listed}")
+    return prune_unknown_fields(body, call.resource.schema), unknown if said == "Warn" else []

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from egressctl.istio.admission.schema import OPEN, STRING, Schema, kind
+from egressctl.istio.admission.schema import OPEN, STRING, Schema, kind_schema
 from egressctl.lab.api import istio
-from egressctl.lab.api.status import Object, not_served
+from egressctl.lab.api.status import Object, not_served_error
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -37,7 +37,7 @@ class Resource:
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = WRITE
     columns: tuple[Column, ...] = ()
-    schema: Schema = field(default_factory=lambda: kind(OPEN))
+    schema: Schema = field(default_factory=lambda: kind_schema(OPEN))
     returns_object: bool = False
     """Whether a delete answers with the object, as it does for core kinds, and not with a Status."""
 
@@ -45,7 +45,7 @@ class Resource:
         return f"{self.group}/{version}" if self.group else version
 
 
-def _at(*path: str) -> Callable[[Object], str]:
+def _value_at(*path: str) -> Callable[[Object], str]:
     def cell(obj: Object) -> str:
         value: Any = obj
         for name in path:
@@ -57,7 +57,7 @@ def _at(*path: str) -> Callable[[Object], str]:
     return cell
 
 
-def _statuses(pod: Object) -> list[Object]:
+def _container_statuses(pod: Object) -> list[Object]:
     restartable = {
         container["name"]
         for container in pod.get("spec", {}).get("initContainers", [])
@@ -68,10 +68,10 @@ def _statuses(pod: Object) -> list[Object]:
     return [*status.get("containerStatuses", []), *sidecars]
 
 
-def _ready(pod: Object) -> str:
+def _ready_count(pod: Object) -> str:
     spec = pod.get("spec", {})
     sidecars = [one for one in spec.get("initContainers", []) if one.get("restartPolicy") == "Always"]
-    ready = sum(bool(one.get("ready")) for one in _statuses(pod))
+    ready = sum(bool(one.get("ready")) for one in _container_statuses(pod))
     return f"{ready}/{len(spec.get('containers', [])) + len(sidecars)}"
 
 
@@ -91,21 +91,22 @@ _ISTIO_CATEGORIES = ("istio-io", "networking-istio-io")
 
 NAMESPACES = Resource(
     "", ("v1",), "namespaces", "Namespace", namespaced=False, short_names=("ns",), subresources=("status",),
-    columns=(Column("Status", _at("status", "phase")),), returns_object=True,
+    columns=(Column("Status", _value_at("status", "phase")),), returns_object=True,
 )  # fmt: skip
 PODS = Resource(
     "", ("v1",), "pods", "Pod", short_names=("po",), categories=("all",), subresources=("exec", "log", "status"),
-    columns=(Column("Ready", _ready), Column("Status", _at("status", "phase")), Column("Restarts", lambda _: "0")),
-    schema=kind(_POD_SPEC, spec_required=True), returns_object=True,
+    columns=(Column("Ready", _ready_count), Column("Status", _value_at("status", "phase")), Column("Restarts", lambda _: "0")),
+    schema=kind_schema(_POD_SPEC, spec_required=True), returns_object=True,
 )  # fmt: skip
 SERVICE_ACCOUNTS = Resource(
-    "", ("v1",), "serviceaccounts", "ServiceAccount", short_names=("sa",), schema=kind(), returns_object=True
+    "", ("v1",), "serviceaccounts", "ServiceAccount", short_names=("sa",), schema=kind_schema(), returns_object=True
 )
 SERVICES = Resource(
     "", ("v1",), "services", "Service", short_names=("svc",), categories=("all",), subresources=("status",),
-    columns=(Column("Type", _at("spec", "type")), Column("Cluster-IP", _at("spec", "clusterIP"))), returns_object=True,
+    columns=(Column("Type", _value_at("spec", "type")), Column("Cluster-IP", _value_at("spec", "clusterIP"))),
+    returns_object=True,
 )  # fmt: skip
-EVENTS = Resource("", ("v1",), "events", "Event", short_names=("ev",), schema=kind())
+EVENTS = Resource("", ("v1",), "events", "Event", short_names=("ev",), schema=kind_schema())
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", ("v1",), "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
     short_names=("crd", "crds"), categories=("api-extensions",), verbs=READ,
@@ -114,9 +115,9 @@ SERVICE_ENTRIES = Resource(
     "networking.istio.io", _ISTIO, "serviceentries", "ServiceEntry", short_names=("se",), categories=_ISTIO_CATEGORIES,
     subresources=("status",), schema=istio.SERVICE_ENTRY_KIND,
     columns=(
-        Column("Hosts", _at("spec", "hosts")),
-        Column("Location", _at("spec", "location")),
-        Column("Resolution", _at("spec", "resolution")),
+        Column("Hosts", _value_at("spec", "hosts")),
+        Column("Location", _value_at("spec", "location")),
+        Column("Resolution", _value_at("spec", "resolution")),
     ),
 )  # fmt: skip
 SIDECARS = Resource(
@@ -126,11 +127,11 @@ SIDECARS = Resource(
 VIRTUAL_SERVICES = Resource(
     "networking.istio.io", _ISTIO, "virtualservices", "VirtualService", short_names=("vs",), categories=_ISTIO_CATEGORIES,
     subresources=("status",), schema=istio.OPEN_KIND,
-    columns=(Column("Gateways", _at("spec", "gateways")), Column("Hosts", _at("spec", "hosts"))),
+    columns=(Column("Gateways", _value_at("spec", "gateways")), Column("Hosts", _value_at("spec", "hosts"))),
 )  # fmt: skip
 DESTINATION_RULES = Resource(
     "networking.istio.io", _ISTIO, "destinationrules", "DestinationRule", short_names=("dr",), categories=_ISTIO_CATEGORIES,
-    subresources=("status",), schema=istio.OPEN_KIND, columns=(Column("Host", _at("spec", "host")),),
+    subresources=("status",), schema=istio.OPEN_KIND, columns=(Column("Host", _value_at("spec", "host")),),
 )  # fmt: skip
 
 ISTIO = (SERVICE_ENTRIES, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES)
@@ -144,14 +145,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def of(group: str, version: str) -> list[Resource]:
+def resources_of(group: str, version: str) -> list[Resource]:
     """Return the resources of one version of a group."""
     return [resource for resource in ALL if resource.group == group and version in resource.versions]
 
 
-def find(group: str, version: str, plural: str) -> Resource:
+def find_resource(group: str, version: str, plural: str) -> Resource:
     """Return a resource; raise ApiError 404 where it is not served."""
-    for resource in of(group, version):
+    for resource in resources_of(group, version):
         if resource.plural == plural:
             return resource
-    raise not_served()
+    raise not_served_error()

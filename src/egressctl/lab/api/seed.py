@@ -63,7 +63,7 @@ def _definition(resource: Resource, now: str) -> Object:
     }
 
 
-def seed(store: Store, now: str, annotations: Mapping[str, str] | None = None) -> None:
+def seed_store(store: Store, now: str, annotations: Mapping[str, str] | None = None) -> None:
     """Put into an empty store what every lab starts with; `annotations` are the pod's."""
     for name, labels in _NAMESPACES.items():
         labels = {"kubernetes.io/metadata.name": name, **labels}
@@ -87,4 +87,4 @@ def seed(store: Store, now: str, annotations: Mapping[str, str] | None = None) -
     }
     namespace_of = store.get(NAMESPACES, "", "default")
     assert namespace_of is not None
-    store.put(PODS, pods.scheduled(pods.admitted(sleep, namespace_of), now))
+    store.put(PODS, pods.schedule_pod(pods.admit_pod(sleep, namespace_of), now))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from egressctl.lab.api.status import Object, bad_request
+from egressctl.lab.api.status import Object, bad_request_error
 
 _REQUIREMENT = re.compile(
     r"\s*(?:"
@@ -31,14 +31,14 @@ class Requirement:
         return (value in self.values) is self.wanted
 
 
-def parse(text: str) -> tuple[Requirement, ...]:
+def parse_selector(text: str) -> tuple[Requirement, ...]:
     """Return the conditions of a selector; raise ApiError 400 where it is none."""
     found: list[Requirement] = []
     position = 0
     while position < len(text):
         match = _REQUIREMENT.match(text, position)
         if not match or match.end() == position:
-            raise bad_request(f"unable to parse requirement: found '{text[position:]}', expected: identifier")
+            raise bad_request_error(f"unable to parse requirement: found '{text[position:]}', expected: identifier")
         position = match.end()
         if match["absent"]:
             found.append(Requirement(match["without"], None, False))
@@ -61,7 +61,7 @@ def _field(obj: Object, path: str) -> str:
 
 def matcher(label_selector: str, field_selector: str, *, namespace: str | None = None) -> Callable[[Object], bool]:
     """Return the test of an object against both selectors and a namespace (None: any)."""
-    labels, by_field = parse(label_selector), parse(field_selector)
+    labels, by_field = parse_selector(label_selector), parse_selector(field_selector)
 
     def matches(obj: Object) -> bool:
         metadata = obj["metadata"]

@@ -9,22 +9,22 @@ import ssl
 
 from aiohttp import web
 
-from egressctl.lab.api.objects import clock
-from egressctl.lab.api.seed import seed
-from egressctl.lab.api.service import BODY_LIMIT, Service
+from egressctl.lab.api.objects import current_time
+from egressctl.lab.api.seed import seed_store
+from egressctl.lab.api.service import BODY_LIMIT, RequestRouter
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.api.store import Store
 
-__all__ = ["Container", "Endpoint", "EndpointSettings", "EnterPlan", "serve"]
+__all__ = ["ApiEndpoint", "Container", "EndpointSettings", "EnterPlan", "serve_api"]
 
 _LINE_LIMIT = 1024 * 1024
 """Bytes of a request's head, Go's default; exec's arguments travel in it."""
 
 
-class Endpoint:
+class ApiEndpoint:
     """A running endpoint. `port` is the one it listens on; `store` what it holds."""
 
-    def __init__(self, runner: web.AppRunner, port: int, service: Service) -> None:
+    def __init__(self, runner: web.AppRunner, port: int, service: RequestRouter) -> None:
         self._runner, self.port, self._service, self.store = runner, port, service, service.store
 
     async def close(self) -> None:
@@ -42,11 +42,11 @@ class Endpoint:
         await asyncio.sleep(0)
 
 
-async def serve(settings: EndpointSettings) -> Endpoint:
+async def serve_api(settings: EndpointSettings) -> ApiEndpoint:
     """Serve a freshly seeded Kubernetes API until the endpoint is closed; raise OSError where the port is taken."""
     store = Store()
-    seed(store, clock(), settings.annotations)
-    service = Service(settings, store)
+    seed_store(store, current_time(), settings.annotations)
+    service = RequestRouter(settings, store)
     app = web.Application(middlewares=[service.guard], client_max_size=BODY_LIMIT)
     app.router.add_route("*", "/{path:.*}", service.dispatch)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -67,4 +67,4 @@ async def serve(settings: EndpointSettings) -> Endpoint:
     except OSError:
         await runner.cleanup()
         raise
-    return Endpoint(runner, int(runner.addresses[0][1]), service)
+    return ApiEndpoint(runner, int(runner.addresses[0][1]), service)

@@ -11,7 +11,7 @@ Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class StatusCause:
     """One field's mistake: `reason` is a `CauseType` such as FieldValueRequired, `field` a path."""
 
     reason: str
@@ -39,88 +39,88 @@ class ApiError(Exception):
         self.body["code"] = code
 
 
-def qualified(group: str, plural: str) -> str:
+def qualified_name(group: str, plural: str) -> str:
     """Return a resource's name as error messages write it: `pods`, `serviceentries.networking.istio.io`."""
     return f"{plural}.{group}" if group else plural
 
 
-def details(group: str, plural: str, name: str) -> Object:
+def object_details(group: str, plural: str, name: str) -> Object:
     """Return the details that name one object; the group of core objects is left out."""
     return {**({"name": name} if name else {}), **({"group": group} if group else {}), "kind": plural}
 
 
-def unauthorized() -> ApiError:
+def unauthorized_error() -> ApiError:
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def bad_request(message: str) -> ApiError:
+def bad_request_error(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
-    message = f'{qualified(group, plural)} "{name}" is forbidden: {why}'
-    return ApiError(403, "Forbidden", message, details(group, plural, name))
+def forbidden_error(group: str, plural: str, name: str, why: str) -> ApiError:
+    message = f'{qualified_name(group, plural)} "{name}" is forbidden: {why}'
+    return ApiError(403, "Forbidden", message, object_details(group, plural, name))
 
 
-def not_found(group: str, plural: str, name: str) -> ApiError:
-    return ApiError(404, "NotFound", f'{qualified(group, plural)} "{name}" not found', details(group, plural, name))
+def not_found_error(group: str, plural: str, name: str) -> ApiError:
+    return ApiError(404, "NotFound", f'{qualified_name(group, plural)} "{name}" not found', object_details(group, plural, name))
 
 
-def not_served() -> ApiError:
+def not_served_error() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def method_not_allowed() -> ApiError:
+def method_not_allowed_error() -> ApiError:
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
-def already_exists(group: str, plural: str, name: str) -> ApiError:
-    message = f'{qualified(group, plural)} "{name}" already exists'
-    return ApiError(409, "AlreadyExists", message, details(group, plural, name))
+def already_exists_error(group: str, plural: str, name: str) -> ApiError:
+    message = f'{qualified_name(group, plural)} "{name}" already exists'
+    return ApiError(409, "AlreadyExists", message, object_details(group, plural, name))
 
 
-def conflict(group: str, plural: str, name: str, why: str) -> ApiError:
-    message = f'Operation cannot be fulfilled on {qualified(group, plural)} "{name}": {why}'
-    return ApiError(409, "Conflict", message, details(group, plural, name))
+def conflict_error(group: str, plural: str, name: str, why: str) -> ApiError:
+    message = f'Operation cannot be fulfilled on {qualified_name(group, plural)} "{name}": {why}'
+    return ApiError(409, "Conflict", message, object_details(group, plural, name))
 
 
-def modified(group: str, plural: str, name: str) -> ApiError:
+def modified_error(group: str, plural: str, name: str) -> ApiError:
     why = "the object has been modified; please apply your changes to the latest version and try again"
-    return conflict(group, plural, name, why)
+    return conflict_error(group, plural, name, why)
 
 
-def apply_conflict(message: str, causes: Iterable[Cause]) -> ApiError:
+def apply_conflict_error(message: str, causes: Iterable[StatusCause]) -> ApiError:
     return ApiError(409, "Conflict", message, {"causes": [cause.body() for cause in causes]})
 
 
-def expired(message: str) -> ApiError:
+def expired_error(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
-def unsupported_media_type(got: str, supported: Sequence[str]) -> ApiError:
+def media_type_error(got: str, supported: Sequence[str]) -> ApiError:
     message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(supported)}"
     return ApiError(415, "UnsupportedMediaType", f"{message} (got {got!r})" if got else message, {})
 
 
-def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiError:
+def invalid_error(group: str, kind: str, name: str, causes: Sequence[StatusCause]) -> ApiError:
     """Return the 422 that lists what is wrong with an object, one message with brackets where it is several."""
     qualified_kind = f"{kind}.{group}" if group else kind
     listed = str(causes[0]) if len(causes) == 1 else f"[{', '.join(map(str, causes))}]"
     message = f'{qualified_kind} "{name}" is invalid: {listed}'
-    about = details(group, kind, name)
+    about = object_details(group, kind, name)
     return ApiError(422, "Invalid", message, {**about, "causes": [cause.body() for cause in causes]})
 
 
-def internal(message: str) -> ApiError:
+def internal_error(message: str) -> ApiError:
     """Return the error of a command or a backend: the message twice, as `NewInternalError` does."""
     return ApiError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
 
 
-def unexplained(message: str) -> ApiError:
+def error_without_reason(message: str) -> ApiError:
     """Return a 500 without reason or details, which is what the API server makes of a plain Go error."""
     return ApiError(500, "", message)
 
 
-def success(group: str, plural: str, name: str, uid: str) -> Object:
-    about = {**details(group, plural, name), "uid": uid}
+def success_status(group: str, plural: str, name: str, uid: str) -> Object:
+    about = {**object_details(group, plural, name), "uid": uid}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about}

@@ -27,7 +27,7 @@ class Event:
     previous: Object | None
 
 
-def key(obj: Object) -> Key:
+def object_key(obj: Object) -> Key:
     """Return an object's key."""
     return obj["metadata"].get("namespace", ""), obj["metadata"]["name"]
 
@@ -58,16 +58,16 @@ class Store:
         """Keep an object, new or changed, give it the next version, and wake who watches."""
         obj = copy.deepcopy(obj)
         held = self._objects.setdefault(resource, {})
-        previous = held.get(key(obj))
+        previous = held.get(object_key(obj))
         self.version += 1
         obj["metadata"]["resourceVersion"] = str(self.version)
-        held[key(obj)] = obj
+        held[object_key(obj)] = obj
         self._record(Event(self.version, "MODIFIED" if previous else "ADDED", resource, obj, previous))
         return obj
 
     def drop(self, resource: Resource, obj: Object) -> Object:
         """Remove an object and return it as it last was."""
-        gone = copy.deepcopy(self._objects[resource].pop(key(obj)))
+        gone = copy.deepcopy(self._objects[resource].pop(object_key(obj)))
         self.version += 1
         gone["metadata"]["resourceVersion"] = str(self.version)
         self._record(Event(self.version, "DELETED", resource, gone, obj))

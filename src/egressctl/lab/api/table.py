@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import ApiError, Object, bad_request
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 
-def shown(resource: Resource, version: str, obj: Object) -> Object:
+def with_type(resource: Resource, version: str, obj: Object) -> Object:
     """Return an object as a client of one version sees it."""
     if obj.get("kind") == "Status":
         return obj
@@ -23,7 +23,7 @@ def wants_table(accept: str) -> bool:
     return any("as=Table" in choice and "g=meta.k8s.io" in choice for choice in accept.split(","))
 
 
-def age(created: str, now: datetime) -> str:
+def age_text(created: str, now: datetime) -> str:
     """Return how long ago a time was, as kubectl writes it: `5s`, `3m`, `4h`, `2d`."""
     seconds = max(0, int((now - datetime.fromisoformat(created)).total_seconds()))
     for limit, length, unit in ((120, 1, "s"), (7200, 60, "m"), (172800, 3600, "h")):
@@ -32,7 +32,7 @@ def age(created: str, now: datetime) -> str:
     return f"{seconds // 86400}d"
 
 
-def table(resource: Resource, version: str, objects: Sequence[Object], metadata: Object, include: str = "") -> Object:
+def object_table(resource: Resource, version: str, objects: Sequence[Object], metadata: Object, include: str = "") -> Object:
     """Return objects as a Table; `include` is the query's `includeObject`."""
     now = datetime.now(UTC)
     names = ["Name", *(column.name for column in resource.columns), "Age"]
@@ -44,9 +44,9 @@ def table(resource: Resource, version: str, objects: Sequence[Object], metadata:
     for obj in objects:
         partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
         cells = [column.cell(obj) for column in resource.columns]
-        row: Object = {"cells": [obj["metadata"]["name"], *cells, age(obj["metadata"]["creationTimestamp"], now)]}
+        row: Object = {"cells": [obj["metadata"]["name"], *cells, age_text(obj["metadata"]["creationTimestamp"], now)]}
         if include != "None":
-            row["object"] = shown(resource, version, obj) if include == "Object" else partial
+            row["object"] = with_type(resource, version, obj) if include == "Object" else partial
         rows.append(row)
     return {
         "kind": "Table",
@@ -57,18 +57,18 @@ def table(resource: Resource, version: str, objects: Sequence[Object], metadata:
     }
 
 
-def _token(name: str) -> str:
+def _continue_token(name: str) -> str:
     return base64.urlsafe_b64encode(json.dumps({"v": "meta.k8s.io/v1", "start": name}).encode()).decode().rstrip("=")
 
 
-def _start(token: str) -> str:
+def _name_in_token(token: str) -> str:
     try:
         return str(json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))["start"])
     except (ValueError, KeyError, TypeError) as error:
-        raise bad_request("continue key is not valid: illegal base64 data") from error
+        raise bad_request_error("continue key is not valid: illegal base64 data") from error
 
 
-def page(objects: Sequence[Object], query: Mapping[str, str], version: int) -> tuple[list[Object], Object]:
+def list_page(objects: Sequence[Object], query: Mapping[str, str], version: int) -> tuple[list[Object], Object]:
     """Return one page of a list and the list's metadata, by the query's `limit` and `continue`.
 
     Pages show the objects as they are when each is asked for, not as they were for the first.
@@ -79,27 +79,27 @@ def page(objects: Sequence[Object], query: Mapping[str, str], version: int) -> t
 
     rest = list(objects)
     if query.get("continue"):
-        start = _start(query["continue"])
+        start = _name_in_token(query["continue"])
         rest = [obj for obj in rest if place(obj) > start]
     metadata: Object = {"resourceVersion": str(version)}
-    limit = _number(query.get("limit") or "0")
+    limit = _parse_limit(query.get("limit") or "0")
     if 0 < limit < len(rest):
-        metadata |= {"continue": _token(place(rest[limit - 1])), "remainingItemCount": len(rest) - limit}
+        metadata |= {"continue": _continue_token(place(rest[limit - 1])), "remainingItemCount": len(rest) - limit}
         rest = rest[:limit]
     return rest, metadata
 
 
-def _number(text: str) -> int:
+def _parse_limit(text: str) -> int:
     if not text.isdigit():
         raise ApiError(400, "BadRequest", f'unable to decode limit: strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)
 
 
-def listing(resource: Resource, version: str, objects: Sequence[Object], metadata: Object) -> Object:
+def object_list(resource: Resource, version: str, objects: Sequence[Object], metadata: Object) -> Object:
     """Return objects as a List of their kind."""
     return {
         "kind": f"{resource.kind}List",
         "apiVersion": resource.api_version(version),
         "metadata": metadata,
-        "items": [shown(resource, version, obj) for obj in objects],
+        "items": [with_type(resource, version, obj) for obj in objects],
     }

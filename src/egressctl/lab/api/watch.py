@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import Object, bad_request, expired
+from egressctl.lab.api.status import Object, bad_request_error, expired_error
 from egressctl.lab.api.store import Event, Store
 
-Sight = tuple[str, Object]
+WatchEvent = tuple[str, Object]
 """What a client is told: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WatchRequest:
     """What a client watches. `since` 0 begins with what is there; `seconds` is how long at most."""
 
     resource: Resource
@@ -27,14 +27,14 @@ class Wanted:
     initial_events: bool = False
 
 
-def version(said: str) -> int:
+def parse_resource_version(said: str) -> int:
     """Return a resourceVersion as a number, 0 for none; raise ApiError 400 where it is no number."""
     if not (said or "0").isdigit():
-        raise bad_request(f'Invalid value: "{said}": invalid resource version')
+        raise bad_request_error(f'Invalid value: "{said}": invalid resource version')
     return int(said or "0")
 
 
-def sight(event: Event, wanted: Wanted) -> Sight | None:
+def event_for_client(event: Event, wanted: WatchRequest) -> WatchEvent | None:
     """Return what a client sees of a change; an object that begins or ceases to match comes or goes for it."""
     if event.resource is not wanted.resource:
         return None
@@ -45,14 +45,14 @@ def sight(event: Event, wanted: Wanted) -> Sight | None:
     return ("DELETED", event.obj) if was_seen else None
 
 
-def _bookmark(version: int, *, initial: bool = False) -> Sight:
+def _bookmark(version: int, *, initial: bool = False) -> WatchEvent:
     metadata: Object = {"resourceVersion": str(version), "creationTimestamp": None}
     if initial:
         metadata["annotations"] = {INITIAL_EVENTS_END: "true"}
     return "BOOKMARK", {"metadata": metadata}
 
 
-async def sights(store: Store, wanted: Wanted) -> AsyncGenerator[Sight, None]:
+async def watch_events(store: Store, wanted: WatchRequest) -> AsyncGenerator[WatchEvent, None]:
     """Yield what a client sees until its time is up.
 
     A version that the history no longer reaches ends with ERROR and the 410 that tells a client to
@@ -70,10 +70,10 @@ async def sights(store: Store, wanted: Wanted) -> AsyncGenerator[Sight, None]:
     while True:
         events = store.since(at)
         if events is None:
-            yield "ERROR", expired(f"too old resource version: {at} ({store.version})").body
+            yield "ERROR", expired_error(f"too old resource version: {at} ({store.version})").body
             return
         for event in events:
-            seen = sight(event, wanted)
+            seen = event_for_client(event, wanted)
             at = event.version
             if seen:
                 yield seen

@@ -65,12 +65,12 @@ def bootstrap(*, clusters_file: str, listeners_file: str, admin_socket: str) -> 
                 }
             ]
         },
-        "dynamic_resources": {"cds_config": _watched(clusters_file), "lds_config": _watched(listeners_file)},
+        "dynamic_resources": {"cds_config": _file_source(clusters_file), "lds_config": _file_source(listeners_file)},
         "static_resources": {"clusters": [_admin_cluster()], "listeners": [_admin_listener(admin_socket)]},
     }
 
 
-def _watched(path: str) -> dict[str, Any]:
+def _file_source(path: str) -> dict[str, Any]:
     source = {"path": path, "watched_directory": {"path": path.rpartition("/")[0]}}
     return {"resource_api_version": "V3", "path_config_source": source, "initial_fetch_timeout": "0s"}
 

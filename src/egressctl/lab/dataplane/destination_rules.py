@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl.lab.dataplane.names import ROOT_NAMESPACE
-from egressctl.lab.dataplane.objects import Named, Workload, exported_to, is_subset, mapping, mappings, named, strings
-from egressctl.lab.dataplane.services import Service
+from egressctl.lab.dataplane.objects import (
+    IstioObject,
+    Workload,
+    as_mapping,
+    as_mappings,
+    as_strings,
+    is_exported_to,
+    is_subset,
+    read_object,
+)
+from egressctl.lab.dataplane.services import MeshService
 from egressctl.model.entry import Manifest
 
 
@@ -35,7 +44,7 @@ class Subset:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class MergedDestinationRule:
     """What applies to one service."""
 
     config: str
@@ -48,61 +57,64 @@ class Rule:
         policies = [self.policy, *([subset.policy] if subset else [])]
         said: Mapping[str, Any] = {}
         for policy in policies:
-            said = mapping(policy.get("tls")) or said
-            for own in mappings(policy.get("portLevelSettings")):
-                if mapping(own.get("port")).get("number") == port:
-                    said = mapping(own.get("tls"))
+            said = as_mapping(policy.get("tls")) or said
+            for own in as_mappings(policy.get("portLevelSettings")):
+                if as_mapping(own.get("port")).get("number") == port:
+                    said = as_mapping(own.get("tls"))
         if said.get("mode") != "SIMPLE":
             return None
-        return Tls(str(said.get("sni") or ""), strings(said.get("subjectAltNames")), said.get("insecureSkipVerify") is not True)
+        return Tls(
+            str(said.get("sni") or ""), as_strings(said.get("subjectAltNames")), said.get("insecureSkipVerify") is not True
+        )
 
 
-def rule_of(service: Service, manifests: Iterable[Manifest], workload: Workload) -> Rule | None:
+def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workload) -> MergedDestinationRule | None:
     """Return what the DestinationRules say of a service; None where none names it."""
     shown = [
         about
-        for about in sorted(map(named, manifests), key=lambda each: each.order)
-        if exported_to(strings(about.spec.get("exportTo")), about.namespace, workload.namespace) and _selects(about, workload)
+        for about in sorted(map(read_object, manifests), key=lambda each: each.order)
+        if is_exported_to(as_strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
+        and _selects(about, workload)
     ]
     for namespace in dict.fromkeys((workload.namespace, service.namespace, ROOT_NAMESPACE)):
-        rules = [about for about in shown if about.namespace == namespace and is_subset(service.host, _host(about))]
+        rules = [about for about in shown if about.namespace == namespace and is_subset(service.host, _full_host(about))]
         if rules:
             # The host itself goes before any wildcard, a longer wildcard before a shorter one.
-            closest = max((_host(rule) for rule in rules), key=lambda host: (not host.startswith("*"), len(host)))
-            return _merged([rule for rule in rules if _host(rule) == closest])
+            closest = max((_full_host(rule) for rule in rules), key=lambda host: (not host.startswith("*"), len(host)))
+            return _merge_rules([rule for rule in rules if _full_host(rule) == closest])
     return None
 
 
-def unknown(manifests: Iterable[Manifest]) -> tuple[str, ...]:
+def destination_rule_notes(manifests: Iterable[Manifest]) -> tuple[str, ...]:
     """Say what the lab leaves out of DestinationRules, a sentence each."""
     notes = []
-    for about in map(named, manifests):
-        policies = [mapping(about.spec.get("trafficPolicy"))]
-        policies += [mapping(subset.get("trafficPolicy")) for subset in mappings(about.spec.get("subsets"))]
-        modes = {mapping(policy.get("tls")).get("mode") for policy in policies} - {None, "DISABLE", "SIMPLE"}
+    for about in map(read_object, manifests):
+        policies = [as_mapping(about.spec.get("trafficPolicy"))]
+        policies += [as_mapping(subset.get("trafficPolicy")) for subset in as_mappings(about.spec.get("subsets"))]
+        modes = {as_mapping(policy.get("tls")).get("mode") for policy in policies} - {None, "DISABLE", "SIMPLE"}
         for mode in sorted(map(str, modes)):
             notes.append(f"DestinationRule {about.namespace}/{about.name}: the lab does not know TLS of mode {mode}")
     return tuple(notes)
 
 
-def _host(rule: Named) -> str:
+def _full_host(rule: IstioObject) -> str:
     host = str(rule.spec.get("host") or "")
     return host if "." in host or host.startswith("*") or not host else f"{host}.{rule.namespace}.svc.cluster.local"
 
 
-def _selects(rule: Named, workload: Workload) -> bool:
-    selector = mapping(rule.spec.get("workloadSelector"))
-    return mapping(selector.get("matchLabels")).items() <= workload.labels.items()
+def _selects(rule: IstioObject, workload: Workload) -> bool:
+    selector = as_mapping(rule.spec.get("workloadSelector"))
+    return as_mapping(selector.get("matchLabels")).items() <= workload.labels.items()
 
 
-def _merged(rules: list[Named]) -> Rule:
+def _merge_rules(rules: list[IstioObject]) -> MergedDestinationRule:
     first = rules[0]
-    policy = next((found for rule in rules if (found := mapping(rule.spec.get("trafficPolicy")))), {})
+    policy = next((found for rule in rules if (found := as_mapping(rule.spec.get("trafficPolicy")))), {})
     subsets: dict[str, Subset] = {}
     for rule in rules:
-        for subset in mappings(rule.spec.get("subsets")):
+        for subset in as_mappings(rule.spec.get("subsets")):
             name = str(subset.get("name") or "")
-            own = Subset(name, mapping(subset.get("labels")), mapping(subset.get("trafficPolicy")))
+            own = Subset(name, as_mapping(subset.get("labels")), as_mapping(subset.get("trafficPolicy")))
             subsets.setdefault(name, own)
     config = f"/apis/networking.istio.io/v1/namespaces/{first.namespace}/destination-rule/{first.name}"
-    return Rule(config, policy, tuple(subsets.values()))
+    return MergedDestinationRule(config, policy, tuple(subsets.values()))

@@ -4,43 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from egressctl.lab.dataplane.destination_rules import Rule, Subset, Tls
-from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, envoy_cluster, istio_metadata, socket_address
-from egressctl.lab.dataplane.services import Endpoint, Resolution, Service, ServicePort
+from egressctl.lab.dataplane.destination_rules import MergedDestinationRule, Subset, Tls
+from egressctl.lab.dataplane.istiod_layout import (
+    TYPE,
+    WILDCARD,
+    EnvoyPaths,
+    EnvoyResource,
+    envoy_cluster_name,
+    filter_metadata,
+    socket_address,
+)
+from egressctl.lab.dataplane.services import MeshService, Resolution, ServiceEndpoint, ServicePort
 
 _UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 4294967295)
 _DNS_TYPES = {Resolution.DNS: "STRICT_DNS", Resolution.DNS_ROUND_ROBIN: "LOGICAL_DNS"}
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def policy_clusters(outside: Outside) -> Iterator[Resource]:
+def policy_clusters(outside: EnvoyPaths) -> Iterator[EnvoyResource]:
     """Yield the two Envoy clusters of what no ServiceEntry names."""
-    yield _base("BlackHoleCluster", "STATIC")
-    yield _original_dst("PassthroughCluster", outside)
+    yield _base_cluster("BlackHoleCluster", "STATIC")
+    yield _original_destination_cluster("PassthroughCluster", outside)
 
 
-def service_clusters(service: Service, rule: Rule | None, outside: Outside) -> Iterator[Resource]:
+def service_clusters(service: MeshService, rule: MergedDestinationRule | None, outside: EnvoyPaths) -> Iterator[EnvoyResource]:
     """Yield a service's Envoy clusters: one a port, and one a subset of it."""
     about = {"host": service.host, "name": service.host, "namespace": service.namespace}
     for port in service.ports:
-        told: Resource = {"services": [about], "external": True, **({"config": rule.config} if rule else {})}
-        yield _finished(service, port, None, rule, told, outside)
+        told: EnvoyResource = {"services": [about], "external": True, **({"config": rule.config} if rule else {})}
+        yield _service_cluster(service, port, None, rule, told, outside)
         for subset in rule.subsets if rule else ():
             told = {"config": rule.config if rule else "", "subset": subset.name, "services": [about]}
-            yield _finished(service, port, subset, rule, told, outside)
+            yield _service_cluster(service, port, subset, rule, told, outside)
 
 
-def _finished(
-    service: Service, port: ServicePort, subset: Subset | None, rule: Rule | None, about: Resource, outside: Outside
-) -> Resource:
-    name = envoy_cluster(service.host, port.number, subset.name if subset else "")
+def _service_cluster(
+    service: MeshService,
+    port: ServicePort,
+    subset: Subset | None,
+    rule: MergedDestinationRule | None,
+    about: EnvoyResource,
+    outside: EnvoyPaths,
+) -> EnvoyResource:
+    name = envoy_cluster_name(service.host, port.number, subset.name if subset else "")
     tls = rule.tls(port.number, subset) if rule else None
     endpoints = [each for each in port.endpoints if not subset or subset.labels.items() <= each.labels.items()]
     if service.resolution is Resolution.NONE:
-        made = _original_dst(name, outside)
+        made = _original_destination_cluster(name, outside)
     else:
-        made = _with_endpoints(name, service.resolution, endpoints, outside)
-    made["metadata"] = istio_metadata(**about, **({"alpn_override": "false"} if tls else {}))
+        made = _cluster_with_endpoints(name, service.resolution, endpoints, outside)
+    made["metadata"] = filter_metadata(**about, **({"alpn_override": "false"} if tls else {}))
     made["common_lb_config"] = {"healthy_panic_threshold": {}}
     if tls:
         made["transport_socket"] = _tls_socket(tls, outside)
@@ -49,19 +62,19 @@ def _finished(
     return made
 
 
-def _http_options(tls: bool, http2: bool) -> Resource:
+def _http_options(tls: bool, http2: bool) -> EnvoyResource:
     names = {"upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True}} if tls else {}
     protocol = "http2_protocol_options" if http2 else "http_protocol_options"
     return {"@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions", **names, "explicit_http_config": {protocol: {}}}
 
 
-def _tls_socket(tls: Tls, outside: Outside) -> Resource:
+def _tls_socket(tls: Tls, outside: EnvoyPaths) -> EnvoyResource:
     """Return the TLS that Envoy adds. istiod sends the trusted authorities by SDS; here they are named by file."""
     names = [{"san_type": kind, "matcher": {"exact": name}} for name in tls.subject_names for kind in ("DNS", "URI")]
-    trusted: Resource = {"trusted_ca": {"filename": outside.authority}}
+    trusted: EnvoyResource = {"trusted_ca": {"filename": outside.authority}}
     if names:
         trusted["match_typed_subject_alt_names"] = names
-    common: Resource = {
+    common: EnvoyResource = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
         **({"validation_context": trusted} if tls.verify else {}),
     }
@@ -75,25 +88,27 @@ def _tls_socket(tls: Tls, outside: Outside) -> Resource:
     }
 
 
-def _original_dst(name: str, outside: Outside) -> Resource:
-    return {**_base(name, "ORIGINAL_DST"), "lb_policy": "CLUSTER_PROVIDED", **_upstream(outside)}
+def _original_destination_cluster(name: str, outside: EnvoyPaths) -> EnvoyResource:
+    return {**_base_cluster(name, "ORIGINAL_DST"), "lb_policy": "CLUSTER_PROVIDED", **_upstream_settings(outside)}
 
 
-def _with_endpoints(name: str, resolution: Resolution, endpoints: Iterable[Endpoint], outside: Outside) -> Resource:
+def _cluster_with_endpoints(
+    name: str, resolution: Resolution, endpoints: Iterable[ServiceEndpoint], outside: EnvoyPaths
+) -> EnvoyResource:
     """istiod sends STATIC endpoints by EDS; here they are part of the Envoy cluster, to the same effect."""
     hosts = [{"endpoint": {"address": socket_address(endpoint.address, endpoint.port)}} for endpoint in endpoints]
     made = {
-        **_base(name, _DNS_TYPES.get(resolution, "STATIC")),
+        **_base_cluster(name, _DNS_TYPES.get(resolution, "STATIC")),
         "lb_policy": "LEAST_REQUEST",
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}] if hosts else []},
-        **_upstream(outside),
+        **_upstream_settings(outside),
     }
     if resolution is not Resolution.STATIC:
         made |= {"dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "60s", "respect_dns_ttl": True}
     return made
 
 
-def _base(name: str, kind: str) -> Resource:
+def _base_cluster(name: str, kind: str) -> EnvoyResource:
     return {
         "@type": f"{TYPE}config.cluster.v3.Cluster",
         "name": name,
@@ -103,7 +118,7 @@ def _base(name: str, kind: str) -> Resource:
     }
 
 
-def _upstream(outside: Outside) -> Resource:
+def _upstream_settings(outside: EnvoyPaths) -> EnvoyResource:
     """Bind upstream connections in the internet's network namespace, where every address is local."""
     source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": outside.namespace}
     return {"circuit_breakers": {"thresholds": [_UNLIMITED]}, "upstream_bind_config": {"source_address": source}}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from egressctl.lab.dataplane.filter_chains import Match, Named, http_chain, service_chains
-from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, socket_address, tcp_proxy
+from egressctl.lab.dataplane.filter_chains import EnvoyClusterNamer, Match, http_chain, service_chains
+from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, EnvoyPaths, EnvoyResource, socket_address, tcp_proxy
 from egressctl.lab.dataplane.names import INBOUND_PORT, OUTBOUND_PORT
 from egressctl.lab.dataplane.objects import Workload
-from egressctl.lab.dataplane.services import Network, Service, Speaks
-from egressctl.lab.dataplane.virtual_services import VirtualService, of_host
+from egressctl.lab.dataplane.services import MeshService, Network, PortProtocol
+from egressctl.lab.dataplane.virtual_services import VirtualService, virtual_services_of_host
 
 SILENT_PORTS = frozenset({15021, 15090})
 """Ports of the sidecar's own static listeners: istiod makes no wildcard listener there, and reports no error."""
@@ -22,24 +22,24 @@ _MATCH_ALL = "0.0.0.0/0"
 _HTTP_INSPECTOR = "envoy.filters.listener.http_inspector"
 _TLS_INSPECTOR = "envoy.filters.listener.tls_inspector"
 
-_Chains = dict[Match, Resource]
+_Chains = dict[Match, EnvoyResource]
 
 
 def service_listeners(
-    services: Iterable[Service],
+    services: Iterable[MeshService],
     virtual_services: tuple[VirtualService, ...],
     workload: Workload,
     fallback: str,
-    envoy_cluster_of: Named,
-    outside: Outside,
-) -> Iterator[Resource]:
+    envoy_cluster_of: EnvoyClusterNamer,
+    outside: EnvoyPaths,
+) -> Iterator[EnvoyResource]:
     """Yield the listeners of all services; `fallback` is the Envoy cluster of what none of them names."""
     own: dict[tuple[Network, int], _Chains] = {}
     shared: dict[int, _Chains] = {}
     for service in services:
-        named = of_host(virtual_services, service.host)
+        named = virtual_services_of_host(virtual_services, service.host)
         for port in service.ports:
-            if port.speaks is Speaks.HTTP:
+            if port.speaks is PortProtocol.HTTP:
                 # HTTP services of one port share a chain, whatever their addresses, and are told apart by their hosts.
                 shared.setdefault(port.number, {}).setdefault(Match(http=True), http_chain(port.number, outside))
                 continue
@@ -54,7 +54,7 @@ def service_listeners(
         yield _shared_listener(number, shared[number], fallback, outside)
 
 
-def _shared_listener(number: int, chains: _Chains, fallback: str, outside: Outside) -> Resource:
+def _shared_listener(number: int, chains: _Chains, fallback: str, outside: EnvoyPaths) -> EnvoyResource:
     """A chain that matches everything becomes the default chain, unless it is the only one."""
     everything = chains.get(Match())
     if everything and len(chains) == 1:
@@ -63,10 +63,10 @@ def _shared_listener(number: int, chains: _Chains, fallback: str, outside: Outsi
     return _listener(WILDCARD, number, rest, everything or _default_chain(fallback, outside))
 
 
-def _listener(address: str, port: int, chains: _Chains, default: Resource | None) -> Resource:
-    inspectors: list[Resource] = []
+def _listener(address: str, port: int, chains: _Chains, default: EnvoyResource | None) -> EnvoyResource:
+    inspectors: list[EnvoyResource] = []
     if any(match.server_names for match in chains):
-        config: Resource = {
+        config: EnvoyResource = {
             "@type": f"{TYPE}extensions.filters.listener.tls_inspector.v3.TlsInspector",
             "initial_read_buffer_size": 512,
         }
@@ -78,7 +78,7 @@ def _listener(address: str, port: int, chains: _Chains, default: Resource | None
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": f"{address}_{port}",
         "address": socket_address(address, port),
-        "filter_chains": [_matched(match, chain) for match, chain in chains.items()],
+        "filter_chains": [_chain_with_match(match, chain) for match, chain in chains.items()],
         **({"default_filter_chain": default} if default else {}),
         **({"listener_filters": inspectors} if inspectors else {}),
         "listener_filters_timeout": "0s",
@@ -88,10 +88,10 @@ def _listener(address: str, port: int, chains: _Chains, default: Resource | None
     }
 
 
-def _matched(match: Match, chain: Resource) -> Resource:
+def _chain_with_match(match: Match, chain: EnvoyResource) -> EnvoyResource:
     if match.everything:
         return chain
-    asked: Resource = {}
+    asked: EnvoyResource = {}
     networks = sorted((network for network in match.networks if str(network) != _MATCH_ALL), key=str)
     if networks:
         asked["prefix_ranges"] = [
@@ -104,12 +104,12 @@ def _matched(match: Match, chain: Resource) -> Resource:
     return {"filter_chain_match": asked, **chain}
 
 
-def _default_chain(fallback: str, outside: Outside) -> Resource:
+def _default_chain(fallback: str, outside: EnvoyPaths) -> EnvoyResource:
     filters = [tcp_proxy({"cluster": fallback}, fallback, outside)]
     return {"name": "PassthroughFilterChain", "filter_chain_match": {}, "filters": filters}
 
 
-def virtual_outbound(fallback: str, outside: Outside) -> Resource:
+def virtual_outbound(fallback: str, outside: EnvoyPaths) -> EnvoyResource:
     """Return the listener that all of the pod's connections arrive at."""
     catch_all = [tcp_proxy({"cluster": fallback}, fallback, outside)]
     return {
@@ -117,7 +117,7 @@ def virtual_outbound(fallback: str, outside: Outside) -> Resource:
         "name": "virtualOutbound",
         "address": socket_address(WILDCARD, OUTBOUND_PORT),
         "filter_chains": [
-            _guard("virtualOutbound-blackhole", OUTBOUND_PORT),
+            _blackhole_chain("virtualOutbound-blackhole", OUTBOUND_PORT),
             {"name": "virtualOutbound-catchall-tcp", "filters": catch_all},
         ],
         "use_original_dst": True,
@@ -126,19 +126,19 @@ def virtual_outbound(fallback: str, outside: Outside) -> Resource:
     }
 
 
-def virtual_inbound() -> Resource:
+def virtual_inbound() -> EnvoyResource:
     """Hold port 15006, as every sidecar does, so that an entry of that port is rejected as it is on a mesh."""
     return {
         "@type": f"{TYPE}config.listener.v3.Listener",
         "name": "virtualInbound",
         "address": socket_address(WILDCARD, INBOUND_PORT),
-        "filter_chains": [_guard("virtualInbound-blackhole", INBOUND_PORT)],
+        "filter_chains": [_blackhole_chain("virtualInbound-blackhole", INBOUND_PORT)],
         "use_original_dst": True,
         "traffic_direction": "INBOUND",
         "max_connections_to_accept_per_socket_event": 1,
     }
 
 
-def _guard(name: str, port: int) -> Resource:
+def _blackhole_chain(name: str, port: int) -> EnvoyResource:
     filters = [tcp_proxy({"cluster": "BlackHoleCluster"}, "BlackHoleCluster", None)]
     return {"name": name, "filter_chain_match": {"destination_port": port}, "filters": filters}

@@ -10,7 +10,7 @@ from egressctl.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
-class Excluded:
+class Exclusions:
     """IPv4 blocks and ports that the redirect leaves out."""
 
     networks: tuple[ipaddress.IPv4Network, ...] = ()
@@ -26,15 +26,15 @@ class Excluded:
         return {f"traffic.sidecar.istio.io/{name}": ",".join(map(str, values)) for name, values in said.items() if values}
 
     @classmethod
-    def parse(cls, text: str) -> Excluded:
+    def parse(cls, text: str) -> Exclusions:
         """Read what `str` wrote."""
         networks, ports = json.loads(text)
-        return excluded(networks, ports)
+        return parse_exclusions(networks, ports)
 
 
-def excluded(networks: str, ports: str) -> Excluded:
+def parse_exclusions(networks: str, ports: str) -> Exclusions:
     """Read two lists with commas, as Istio's annotations of a pod have them. Raises InvalidInput."""
-    return Excluded(tuple(map(_network, _items(networks))), tuple(map(_port, _items(ports))))
+    return Exclusions(tuple(map(_network, _items(networks))), tuple(map(_port, _items(ports))))
 
 
 def _items(text: str) -> list[str]:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from egressctl.lab.dataplane.envoy_config import resources
-from egressctl.lab.dataplane.istiod_layout import Outside
-from egressctl.lab.dataplane.objects import PLURALS, SLEEP, Objects
+from egressctl.lab.dataplane.envoy_config import build_sidecar_config
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
+from egressctl.lab.dataplane.objects import PLURALS, SLEEP, IstioManifests
 from egressctl.lab.dataplane.watcher import watch
-from egressctl.lab.dataplane.xds import Files
+from egressctl.lab.dataplane.xds import ConfigFiles
 from egressctl.model.entry import Manifest
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 class Feeder:
     """Feeds one Envoy. Changes that come while an update is under way, or while it is stalled, become one further update."""
 
-    def __init__(self, files: Files, outside: Outside, policy: str) -> None:
+    def __init__(self, files: ConfigFiles, outside: EnvoyPaths, policy: str) -> None:
         self._files, self._outside, self.policy = files, outside, policy
-        self._objects = Objects()
+        self._objects = IstioManifests()
         self._missing = set(PLURALS)
         self._notes: tuple[str, ...] = ()
         self._wanted = self._fed = 0
@@ -66,7 +66,7 @@ class Feeder:
         """Have Envoy restarted by `envoy`, with no update meanwhile; return once the new one has what the old one had."""
         async with self._idle:
             await envoy()
-            await self._files.all_acknowledged()
+            await self._files.wait_for_start()
 
     async def set_policy(self, policy: str) -> None:
         """Change the outbound traffic policy; return once Envoy has acknowledged it."""
@@ -102,7 +102,7 @@ class Feeder:
 
     async def _feed_once(self) -> None:
         started = time.monotonic()
-        wanted = resources(self._objects, self.policy, SLEEP, self._outside)
+        wanted = build_sidecar_config(self._objects, self.policy, SLEEP, self._outside)
         for note in wanted.notes:
             if note not in self._notes:
                 log.warning("%s", note)

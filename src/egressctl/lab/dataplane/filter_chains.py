@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from egressctl.lab.dataplane.istiod_layout import TYPE, WILDCARD, Outside, Resource, access_log, istio_metadata, tcp_proxy
+from egressctl.lab.dataplane.istiod_layout import (
+    TYPE,
+    WILDCARD,
+    EnvoyPaths,
+    EnvoyResource,
+    access_log,
+    filter_metadata,
+    tcp_proxy,
+)
 from egressctl.lab.dataplane.objects import Workload
-from egressctl.lab.dataplane.services import Network, Service, ServicePort, Speaks
-from egressctl.lab.dataplane.virtual_services import Destination, Detour, VirtualService, tcp_detours, tls_detours
+from egressctl.lab.dataplane.services import MeshService, Network, PortProtocol, ServicePort
+from egressctl.lab.dataplane.virtual_services import Detour, RouteDestination, VirtualService, tcp_detours, tls_detours
 
-Named = Callable[[Destination, int], str]
+EnvoyClusterNamer = Callable[[RouteDestination, int], str]
 """The Envoy cluster of a destination, seen from a listener's port."""
 
 
@@ -31,23 +39,25 @@ class Match:
 
 
 def service_chains(
-    service: Service,
+    service: MeshService,
     port: ServicePort,
     network: Network | None,
     named: tuple[VirtualService, ...],
     workload: Workload,
-    envoy_cluster_of: Named,
-    outside: Outside,
-) -> Iterator[tuple[Match, Resource]]:
+    envoy_cluster_of: EnvoyClusterNamer,
+    outside: EnvoyPaths,
+) -> Iterator[tuple[Match, EnvoyResource]]:
     """Yield the chains of a TCP or TLS port at one of the service's addresses: its detours, then its own."""
     alone = network is not None and network.prefixlen == network.max_prefixlen
     networks: frozenset[Network] = frozenset((network,)) if network is not None and not alone else frozenset()
     itself = _chain(
         tcp_proxy(
-            {"cluster": (name := envoy_cluster_of(Destination(service.host, "", port.number, 0), port.number))}, name, outside
+            {"cluster": (name := envoy_cluster_of(RouteDestination(service.host, "", port.number, 0), port.number))},
+            name,
+            outside,
         )
     )
-    if port.speaks is Speaks.TLS:
+    if port.speaks is PortProtocol.TLS:
         detours = tuple(tls_detours(named, port.number, workload))
         for detour in detours:
             match = Match(frozenset(detour.networks) or networks, frozenset(detour.server_names))
@@ -63,7 +73,7 @@ def service_chains(
     yield Match(networks), itself
 
 
-def _detour_chain(detour: Detour, port: int, envoy_cluster_of: Named, outside: Outside) -> Resource:
+def _detour_chain(detour: Detour, port: int, envoy_cluster_of: EnvoyClusterNamer, outside: EnvoyPaths) -> EnvoyResource:
     names = [envoy_cluster_of(destination, port) for destination in detour.destinations]
     if len(names) == 1:
         proxy = tcp_proxy({"cluster": names[0]}, names[0], outside)
@@ -74,14 +84,14 @@ def _detour_chain(detour: Detour, port: int, envoy_cluster_of: Named, outside: O
             if destination.weight
         ]
         proxy = tcp_proxy({"weighted_clusters": {"clusters": weighted}}, detour.name, outside)
-    return {**_chain(proxy), "metadata": istio_metadata(config=detour.config)}
+    return {**_chain(proxy), "metadata": filter_metadata(config=detour.config)}
 
 
-def _chain(network_filter: Resource) -> Resource:
+def _chain(network_filter: EnvoyResource) -> EnvoyResource:
     return {"filters": [network_filter], "transport_socket_connect_timeout": "15s"}
 
 
-def http_chain(port: int, outside: Outside) -> Resource:
+def http_chain(port: int, outside: EnvoyPaths) -> EnvoyResource:
     """Return the chain that speaks HTTP on a port, without `istio.alpn`, which the lab's Envoy lacks (recording http-80)."""
     source = {"path": f"{outside.routes}/{port}.json", "watched_directory": {"path": outside.routes}}
     http = f"{TYPE}extensions.filters.http."

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from egressctl.lab.dataplane import links, nftables, syscalls
-from egressctl.lab.dataplane.exclusions import Excluded
+from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import OUTBOUND_PORT, RESTART, RESTARTED
 from egressctl.lab.state import Paths
 
@@ -40,11 +40,11 @@ def main(home: str, name: str, envoy: str, excluded: str) -> int:
     """Return when the lab is over; the kernel then ends every process of the namespaces."""
     paths = Paths(Path(home), name)
     try:
-        _step("files of the pod", lambda: _files(paths))
-        bare, internet = _step("networks (veth)", lambda: _networks(paths))
-        _step("interception (nf_tables)", lambda: nftables.install_redirect(OUTBOUND_PORT, Excluded.parse(excluded)))
-        sidecar = _step("envoy", lambda: _envoy(paths, envoy))
-    except _Failed as failed:
+        _run_step("files of the pod", lambda: _mount_pod_files(paths))
+        bare, internet = _run_step("networks (veth)", lambda: _make_networks(paths))
+        _run_step("interception (nf_tables)", lambda: nftables.install_redirect(OUTBOUND_PORT, Exclusions.parse(excluded)))
+        sidecar = _run_step("envoy", lambda: _start_envoy(paths, envoy))
+    except _StepFailed as failed:
         print(f"failed {failed}", flush=True)
         return 1
     print("started", flush=True)
@@ -55,24 +55,24 @@ def main(home: str, name: str, envoy: str, excluded: str) -> int:
         event = _first_event([*names, sidecar.ended])
         if event != _LIFELINE or os.read(_LIFELINE, 64).decode().strip() != RESTART:
             break
-        sidecar = _restarted(sidecar, paths, envoy)
+        sidecar = _restart_envoy(sidecar, paths, envoy)
         print(RESTARTED, flush=True)
     print(f"ended {names.get(event, 'Envoy')}", flush=True)
     return 0
 
 
-class _Failed(Exception):
+class _StepFailed(Exception):
     """A step that did not work: its name and why."""
 
 
-def _step(name: str, do: Callable[[], Result]) -> Result:
+def _run_step(name: str, do: Callable[[], Result]) -> Result:
     try:
         return do()
     except OSError as error:
-        raise _Failed(f"{name}: {error}") from error
+        raise _StepFailed(f"{name}: {error}") from error
 
 
-def _files(paths: Paths) -> None:
+def _mount_pod_files(paths: Paths) -> None:
     for name in ("hosts", "resolv.conf", "nsswitch.conf"):
         target = Path("/etc", name).resolve()
         if target.exists():
@@ -83,7 +83,7 @@ def _files(paths: Paths) -> None:
             syscalls.mount_tmpfs(str(folder))
 
 
-def _networks(paths: Paths) -> tuple[int, _Child]:
+def _make_networks(paths: Paths) -> tuple[int, _Child]:
     """Make the network namespaces of a pod without a sidecar and of the internet, and links from both pods to that.
 
     Return what is readable once the process that stands for the first has ended, and the internet; this process stays
@@ -92,21 +92,21 @@ def _networks(paths: Paths) -> tuple[int, _Child]:
     pod = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare_network()
     bare = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
-    keeper = _keeper()
+    keeper = _fork_namespace_keeper()
     syscalls.unshare_network()
-    links.internet({links.SIDECAR_POD: pod, links.BARE_POD: bare})
+    links.set_up_internet({links.SIDECAR_POD: pod, links.BARE_POD: bare})
     paths.internet_namespace.touch()
     syscalls.bind_mount(_OWN_NETWORK, str(paths.internet_namespace))
     command = [sys.executable, "-P", "-m", "egressctl.lab.internet", str(paths.folder)]
-    internet = _watched(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+    internet = _as_child(subprocess.Popen(command, stdin=subprocess.DEVNULL))
     for namespace, address in ((bare, links.BARE_POD), (pod, links.SIDECAR_POD)):
         syscalls.enter_network(namespace)
-        links.pod(address)
+        links.set_up_pod(address)
         os.close(namespace)
     return keeper, internet
 
 
-def _keeper() -> int:
+def _fork_namespace_keeper() -> int:
     """Fork a process that only stands for a namespace; return what is readable once it has ended."""
     if pid := os.fork():
         return os.pidfd_open(pid)
@@ -115,15 +115,15 @@ def _keeper() -> int:
         signal.pause()
 
 
-def _envoy(paths: Paths, envoy: str) -> _Child:
+def _start_envoy(paths: Paths, envoy: str) -> _Child:
     command = [envoy, "-c", str(paths.folder / "bootstrap.json"), "--concurrency", "1", "--disable-hot-restart"]
     command += ["--drain-time-s", "45", "--drain-strategy", "immediate", "--file-flush-interval-msec", "20"]
     command += ["--log-path", str(paths.envoy_log), "-l", "warning"]
     with open(paths.envoy_log, "ab") as log:
-        return _watched(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        return _as_child(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
 
-def _restarted(sidecar: _Child, paths: Paths, envoy: str) -> _Child:
+def _restart_envoy(sidecar: _Child, paths: Paths, envoy: str) -> _Child:
     """Stop an Envoy and start another in its place."""
     ended = select.poll()
     ended.register(sidecar.ended, select.POLLIN)
@@ -132,10 +132,10 @@ def _restarted(sidecar: _Child, paths: Paths, envoy: str) -> _Child:
         if ended.poll(_STOP_SECONDS * 1000):
             break
     os.close(sidecar.ended)
-    return _envoy(paths, envoy)
+    return _start_envoy(paths, envoy)
 
 
-def _watched(process: subprocess.Popen[bytes]) -> _Child:
+def _as_child(process: subprocess.Popen[bytes]) -> _Child:
     """Ask for its descriptor before anybody may have reaped it."""
     return _Child(process, os.pidfd_open(process.pid))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Resource = dict[str, Any]
+EnvoyResource = dict[str, Any]
 TYPE = "type.googleapis.com/envoy."
 WILDCARD = "0.0.0.0"  # noqa: S104 - Istio's own wildcard address
 
@@ -21,7 +21,7 @@ ACCESS_LOG_FORMAT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class EnvoyPaths:
     """Paths in the lab's folder.
 
     `namespace` is where upstream connections are bound, `access_log` where they are logged, `routes` the folder that
@@ -34,24 +34,24 @@ class Outside:
     authority: str
 
 
-def envoy_cluster(host: str, port: int, subset: str = "") -> str:
+def envoy_cluster_name(host: str, port: int, subset: str = "") -> str:
     """Return the name of a service's Envoy cluster."""
     return f"outbound|{port}|{subset}|{host}"
 
 
-def socket_address(address: str, port: int) -> Resource:
+def socket_address(address: str, port: int) -> EnvoyResource:
     """Return an address of Envoy's configuration."""
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def istio_metadata(**about: Any) -> Resource:
+def filter_metadata(**about: Any) -> EnvoyResource:
     """Return the metadata that istiod gives what it makes of an object."""
     return {"filter_metadata": {"istio": about}}
 
 
-def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: Outside | None) -> Resource:
+def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: EnvoyPaths | None) -> EnvoyResource:
     """Return the filter that leads a connection on; `destination` is `cluster` or `weighted_clusters`."""
-    config: Resource = {
+    config: EnvoyResource = {
         "@type": f"{TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy",
         "stat_prefix": stat_prefix,
         **destination,
@@ -61,7 +61,7 @@ def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: Outside
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
 
 
-def access_log(path: str) -> Resource:
+def access_log(path: str) -> EnvoyResource:
     """Return an access log in Istio's format that goes to the file at `path`."""
     return {
         "name": "envoy.access_loggers.file",
@@ -73,9 +73,9 @@ def access_log(path: str) -> Resource:
     }
 
 
-def by_name(items: Iterable[Resource]) -> dict[str, Resource]:
+def resources_by_name(items: Iterable[EnvoyResource]) -> dict[str, EnvoyResource]:
     """Return them by their name; the first of a name stays."""
-    found: dict[str, Resource] = {}
+    found: dict[str, EnvoyResource] = {}
     for item in items:
         found.setdefault(item["name"], item)
     return found

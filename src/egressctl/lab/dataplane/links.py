@@ -16,11 +16,11 @@ SIDECAR_POD, BARE_POD, INTERNET = POD_ADDRESS, "10.244.0.6", "10.244.0.1"
 _GATEWAY, _NAME = "169.254.1.1", "eth0"
 
 
-def internet(pods: Mapping[str, int]) -> None:
+def set_up_internet(pods: Mapping[str, int]) -> None:
     """Make this network namespace the internet, linked to pods: address -> file descriptor of a network namespace."""
     netlink.link_up()
     netlink.add_address(INTERNET)
-    netlink.any_address(INTERNET)
+    netlink.make_all_addresses_local(INTERNET)
     for number, (address, namespace) in enumerate(pods.items()):
         name = f"pod{number}"
         netlink.add_veth(name, _NAME, namespace)
@@ -30,7 +30,7 @@ def internet(pods: Mapping[str, int]) -> None:
         netlink.add_route(address, index)
 
 
-def pod(address: str) -> None:
+def set_up_pod(address: str) -> None:
     """Make this network namespace, which has its link already, a pod of that address."""
     netlink.link_up()
     index = socket.if_nametoindex(_NAME)

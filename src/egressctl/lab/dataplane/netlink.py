@@ -26,7 +26,7 @@ def attribute(kind: int, data: bytes) -> bytes:
     return struct.pack("=HH", length, kind) + data + bytes(-length % 4)
 
 
-def nested(kind: int, *attributes: bytes) -> bytes:
+def nested_attribute(kind: int, *attributes: bytes) -> bytes:
     """Return an attribute that holds others."""
     return attribute(kind | _NESTED, b"".join(attributes))
 
@@ -36,7 +36,7 @@ def message(kind: int, flags: int, body: bytes, sequence: int = 1) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, REQUEST | flags, sequence, 0) + body
 
 
-def request(protocol: int, *messages: bytes) -> None:
+def send_messages(protocol: int, *messages: bytes) -> None:
     """Send the messages in one packet and await an acknowledgement of each that asks for one.
 
     Raises OSError with the kernel's errno where it refuses one.
@@ -60,30 +60,30 @@ def request(protocol: int, *messages: bytes) -> None:
 
 def link_up(index: int = LOOPBACK) -> None:
     """Bring a network interface up."""
-    request(ROUTE, message(_NEW_LINK, ACK, struct.pack("=BxHiII", 0, 0, index, 1, 1)))
+    send_messages(ROUTE, message(_NEW_LINK, ACK, struct.pack("=BxHiII", 0, 0, index, 1, 1)))
 
 
 def add_address(address: str, index: int = LOOPBACK) -> None:
     """Give an interface an IPv4 address (/32)."""
     octets = socket.inet_aton(address)
     body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, 0, index) + attribute(2, octets) + attribute(1, octets)
-    request(ROUTE, message(_NEW_ADDRESS, ACK | CREATE, body))
+    send_messages(ROUTE, message(_NEW_ADDRESS, ACK | CREATE, body))
 
 
-def any_address(source: str, index: int = LOOPBACK) -> None:
+def make_all_addresses_local(source: str, index: int = LOOPBACK) -> None:
     """Make every IPv4 address local (`ip route add local 0.0.0.0/0 dev lo src SOURCE table local`), known as AnyIP."""
     local_table, static, host_scope, local_type = 255, 4, 254, 2
     header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, local_table, static, host_scope, local_type, 0)
     body = header + attribute(4, struct.pack("=i", index)) + attribute(7, socket.inet_aton(source))
-    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
 
 
 def add_veth(name: str, peer: str, namespace: int) -> None:
     """Make a pair of linked interfaces: `name` here, `peer` in the network namespace behind a file descriptor."""
     other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(peer)) + attribute(28, struct.pack("=i", namespace))
-    kind = nested(18, attribute(1, _text("veth")), nested(2, attribute(1, other)))
+    kind = nested_attribute(18, attribute(1, _text("veth")), nested_attribute(2, attribute(1, other)))
     body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(name)) + kind
-    request(ROUTE, message(_NEW_LINK, ACK | CREATE | EXCLUSIVE, body))
+    send_messages(ROUTE, message(_NEW_LINK, ACK | CREATE | EXCLUSIVE, body))
 
 
 def add_route(address: str, index: int) -> None:
@@ -91,13 +91,13 @@ def add_route(address: str, index: int) -> None:
     body = (
         _route(32, _LOCAL_TABLE, _LINK_SCOPE) + attribute(1, socket.inet_aton(address)) + attribute(4, struct.pack("=i", index))
     )
-    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
 
 
 def add_default_route(gateway: str, index: int) -> None:
     """Send everything to a gateway that is on the link, whatever its address (`ip route add default via ... onlink`)."""
     body = _route(0, _MAIN_TABLE, 0, flags=_ON_LINK) + attribute(5, socket.inet_aton(gateway))
-    request(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body + attribute(4, struct.pack("=i", index))))
+    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body + attribute(4, struct.pack("=i", index))))
 
 
 def _route(prefix: int, table: int, scope: int, flags: int = 0) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Network
 
-from egressctl.lab.dataplane.exclusions import Excluded
-from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested, request
+from egressctl.lab.dataplane.exclusions import Exclusions
+from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested_attribute, send_messages
 
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -22,17 +22,19 @@ _VERDICT_REGISTER, _ACCEPT = 0, 1
 TABLE, CHAIN = "istio", "output"
 
 
-def redirect(port: int, excluded: Excluded) -> tuple[bytes, ...]:
+def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
     """Return a transaction on locally made connections.
 
     `meta l4proto tcp ip daddr != 127.0.0.0/8 redirect to :port`, and before it a rule that accepts for each block and
     port that is excluded.
     """
-    hook = nested(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
+    hook = nested_attribute(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
     names = attribute(1, _text(TABLE))
-    rules = [_accept(*_destination(network)) for network in excluded.networks]
-    rules += [_accept(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports]
-    rules.append(_redirection(port))
+    rules = [_accept_rule(*_destination_match(network)) for network in excluded.networks]
+    rules += [
+        _accept_rule(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports
+    ]
+    rules.append(_redirect_rule(port))
     return (
         message(_BATCH_BEGIN, 0, _family(0, 10), 1),
         message(_NEW_TABLE, ACK | CREATE, _family(_IPV4) + names + attribute(2, _number(0)), 2),
@@ -50,45 +52,47 @@ def redirect(port: int, excluded: Excluded) -> tuple[bytes, ...]:
     )
 
 
-def install_redirect(port: int, excluded: Excluded) -> None:
+def install_redirect(port: int, excluded: Exclusions) -> None:
     """Redirect this network namespace's outgoing TCP to `port`, loopback and what is excluded aside.
 
     Raises OSError without nf_tables.
     """
-    request(NETFILTER, *redirect(port, excluded))
+    send_messages(NETFILTER, *redirect_messages(port, excluded))
 
 
-def _redirection(port: int) -> bytes:
-    return nested(
+def _redirect_rule(port: int) -> bytes:
+    return nested_attribute(
         4,
-        *_is_tcp(),
+        *_tcp_match(),
         # The first octet of the destination: 16 bytes into the IPv4 header.
         _payload(_NETWORK_HEADER, 16, 1),
         _compare(_NOT_EQUAL, bytes([_LOOPBACK_NETWORK])),
-        _expression("immediate", attribute(1, _number(_REGISTER)), nested(2, attribute(1, struct.pack(">H", port)))),
+        _expression("immediate", attribute(1, _number(_REGISTER)), nested_attribute(2, attribute(1, struct.pack(">H", port)))),
         _expression("redir", attribute(1, _number(_REGISTER))),
     )
 
 
-def _accept(*conditions: bytes) -> bytes:
+def _accept_rule(*conditions: bytes) -> bytes:
     """Let TCP that meets the conditions pass as it is: the chain's end for it."""
-    verdict = nested(2, nested(2, attribute(1, _number(_ACCEPT))))
-    return nested(4, *_is_tcp(), *conditions, _expression("immediate", attribute(1, _number(_VERDICT_REGISTER)), verdict))
+    verdict = nested_attribute(2, nested_attribute(2, attribute(1, _number(_ACCEPT))))
+    return nested_attribute(
+        4, *_tcp_match(), *conditions, _expression("immediate", attribute(1, _number(_VERDICT_REGISTER)), verdict)
+    )
 
 
-def _destination(network: IPv4Network) -> tuple[bytes, ...]:
+def _destination_match(network: IPv4Network) -> tuple[bytes, ...]:
     mask = _expression(
         "bitwise",
         attribute(1, _number(_REGISTER)),
         attribute(2, _number(_REGISTER)),
         attribute(3, _number(4)),
-        nested(4, attribute(1, network.netmask.packed)),
-        nested(5, attribute(1, bytes(4))),
+        nested_attribute(4, attribute(1, network.netmask.packed)),
+        nested_attribute(5, attribute(1, bytes(4))),
     )
     return _payload(_NETWORK_HEADER, 16, 4), mask, _compare(_EQUAL, network.network_address.packed)
 
 
-def _is_tcp() -> tuple[bytes, bytes]:
+def _tcp_match() -> tuple[bytes, bytes]:
     return _expression("meta", attribute(2, _number(16)), attribute(1, _number(_REGISTER))), _compare(_EQUAL, bytes([_TCP]))
 
 
@@ -98,11 +102,13 @@ def _payload(base: int, offset: int, length: int) -> bytes:
 
 
 def _compare(operator: int, value: bytes) -> bytes:
-    return _expression("cmp", attribute(1, _number(_REGISTER)), attribute(2, _number(operator)), nested(3, attribute(1, value)))
+    return _expression(
+        "cmp", attribute(1, _number(_REGISTER)), attribute(2, _number(operator)), nested_attribute(3, attribute(1, value))
+    )
 
 
 def _expression(name: str, *attributes: bytes) -> bytes:
-    return nested(1, attribute(1, _text(name)), nested(2, *attributes))
+    return nested_attribute(1, attribute(1, _text(name)), nested_attribute(2, *attributes))
 
 
 def _family(family: int, resource: int = 0) -> bytes:

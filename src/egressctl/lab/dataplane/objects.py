@@ -11,7 +11,7 @@ from egressctl.model.entry import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class IstioManifests:
     """All objects of a Kubernetes cluster, of the kinds that the lab knows."""
 
     serviceentries: tuple[Manifest, ...] = ()
@@ -19,7 +19,7 @@ class Objects:
     virtualservices: tuple[Manifest, ...] = ()
     destinationrules: tuple[Manifest, ...] = ()
 
-    def with_all(self, plural: str, items: Iterable[Manifest]) -> Objects:
+    def with_all(self, plural: str, items: Iterable[Manifest]) -> IstioManifests:
         """Return the objects with those of one kind replaced; `plural` is one of PLURALS."""
         return replace(self, **{plural: tuple(items)})
 
@@ -28,13 +28,13 @@ PLURALS = ("serviceentries", "sidecars", "virtualservices", "destinationrules")
 _KINDS = {"ServiceEntry": PLURALS[0], "Sidecar": PLURALS[1], "VirtualService": PLURALS[2], "DestinationRule": PLURALS[3]}
 
 
-def objects(manifests: Iterable[Manifest]) -> Objects:
+def manifests_by_kind(manifests: Iterable[Manifest]) -> IstioManifests:
     """Sort manifests by their `kind`; those of other kinds are left out."""
     found: dict[str, list[Manifest]] = {plural: [] for plural in PLURALS}
     for manifest in manifests:
         if plural := _KINDS.get(str(manifest.get("kind"))):
             found[plural].append(manifest)
-    return Objects(**{plural: tuple(items) for plural, items in found.items()})
+    return IstioManifests(**{plural: tuple(items) for plural, items in found.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ SLEEP = Workload(NAMESPACE, POD_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class IstioObject:
     """An object's name, namespace, age and `spec`, whatever it holds."""
 
     name: str
@@ -65,24 +65,24 @@ class Named:
         return self.created, self.name, self.namespace
 
 
-def named(manifest: Manifest) -> Named:
+def read_object(manifest: Manifest) -> IstioObject:
     """Read what every object has."""
-    metadata = mapping(manifest.get("metadata"))
+    metadata = as_mapping(manifest.get("metadata"))
     name, namespace, created, uid = (str(metadata.get(key) or "") for key in ("name", "namespace", "creationTimestamp", "uid"))
-    return Named(name, namespace, created, uid, mapping(manifest.get("spec")))
+    return IstioObject(name, namespace, created, uid, as_mapping(manifest.get("spec")))
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def as_mapping(value: object) -> Mapping[str, Any]:
     """Return an object of JSON, empty where the value is none."""
     return value if isinstance(value, Mapping) else {}
 
 
-def mappings(value: object) -> tuple[Mapping[str, Any], ...]:
+def as_mappings(value: object) -> tuple[Mapping[str, Any], ...]:
     """Return the objects of a JSON list."""
     return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
 
 
-def strings(value: object) -> tuple[str, ...]:
+def as_strings(value: object) -> tuple[str, ...]:
     """Return the texts of a JSON list."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
 
@@ -94,11 +94,11 @@ def is_subset(host: str, pattern: str) -> bool:
     return host.removeprefix("*").endswith(pattern[1:])
 
 
-def overlap(one: str, other: str) -> bool:
+def hosts_overlap(one: str, other: str) -> bool:
     """Return whether two hosts have a name in common (istio's `host.Name.Matches`)."""
     return is_subset(one, other) or is_subset(other, one)
 
 
-def exported_to(export_to: tuple[str, ...], own: str, namespace: str) -> bool:
+def is_exported_to(export_to: tuple[str, ...], own: str, namespace: str) -> bool:
     """Return whether an object of the namespace `own` with this `exportTo` is shown to `namespace`."""
     return not export_to or "*" in export_to or namespace in {own if item == "." else item for item in export_to}

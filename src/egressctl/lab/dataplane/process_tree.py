@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.exclusions import Excluded
+from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import RESTART, RESTARTED
-from egressctl.lab.dataplane.processes import children, command_line
-from egressctl.lab.dataplane.userns_check import explain, read_sysctl
+from egressctl.lab.dataplane.processes import child_pids, command_line
+from egressctl.lab.dataplane.userns_check import read_sysctl, reason_and_remedy
 from egressctl.lab.state import Paths
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,10 @@ _ROLES = {b"egressctl.lab.internet": "internet", b"egressctl.lab.dataplane.init"
 """What the command line of a child of process 1 holds -> its role; `bare` stands for the pod without a sidecar."""
 
 
-class Tree:
+class ProcessTree:
     """`unshare`, its process 1, Envoy and the internet. Closing the lifeline ends them all, and so does the death of any."""
 
-    def __init__(self, paths: Paths, envoy: str, excluded: Excluded) -> None:
+    def __init__(self, paths: Paths, envoy: str, excluded: Exclusions) -> None:
         """Start them; nothing is known of their success yet."""
         # A user namespace also for root: one way for everybody, and less to break.
         command = [shutil.which("unshare") or "unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"]
@@ -76,15 +76,15 @@ class Tree:
         why = self._said[-1] if self._said else "unshare ended without a word"
         if "started" in self._seen:
             return LabFailed(f"a process of the lab ended while it started: {why.removeprefix('ended ')}")
-        reason, remedy = explain(read_sysctl)
+        reason, remedy = reason_and_remedy(read_sysctl)
         return LabFailed(f"the lab's step namespaces: {why}" + (f": {reason}" if reason else ""), hint=remedy)
 
     def processes(self) -> dict[str, int]:
         """Return the machine's pids of `unshare`, `init`, `bare`, `envoy` and `internet`, as far as they live."""
         found = {"unshare": self._process.pid}
-        for init in children(self._process.pid):
+        for init in child_pids(self._process.pid):
             found["init"] = init
-            for child in children(init):
+            for child in child_pids(init):
                 arguments = command_line(child)
                 role = next((role for mark, role in _ROLES.items() if mark in arguments), "envoy")
                 # Children of another kind are orphans of commands in the pod.

@@ -15,7 +15,7 @@ def start_time(pid: int) -> int | None:
     return None if state in (b"Z", b"X") else int(fields[18])
 
 
-def children(parent: int) -> list[int]:
+def child_pids(parent: int) -> list[int]:
     """Return the pids of a process's children."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     stats = {pid: _read_file(pid, "stat").rpartition(b")")[2].split() for pid in pids}

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from egressctl.lab.dataplane.objects import exported_to, mapping, mappings, named, strings
-from egressctl.lab.dataplane.scope import Scope, Shown
+from egressctl.lab.dataplane.objects import as_mapping, as_mappings, as_strings, is_exported_to, read_object
+from egressctl.lab.dataplane.scope import Scope, Visibility
 from egressctl.model.entry import Manifest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -30,7 +30,7 @@ class Resolution(Enum):
     DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
 
 
-class Speaks(Enum):
+class PortProtocol(Enum):
     """What a port's declared protocol makes of it: istio's `ModelProtocolToListenerProtocol`, TLS kept apart."""
 
     TCP = "TCP"
@@ -39,19 +39,19 @@ class Speaks(Enum):
 
 
 _PROTOCOLS = {
-    "TCP": Speaks.TCP,
-    "TLS": Speaks.TLS,
-    "HTTPS": Speaks.TLS,
-    "HTTP": Speaks.HTTP,
-    "HTTP2": Speaks.HTTP,
-    "GRPC": Speaks.HTTP,
-    "GRPC-WEB": Speaks.HTTP,
+    "TCP": PortProtocol.TCP,
+    "TLS": PortProtocol.TLS,
+    "HTTPS": PortProtocol.TLS,
+    "HTTP": PortProtocol.HTTP,
+    "HTTP2": PortProtocol.HTTP,
+    "GRPC": PortProtocol.HTTP,
+    "GRPC-WEB": PortProtocol.HTTP,
 }
 _HTTP2 = ("HTTP2", "GRPC")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ServiceEndpoint:
     """Where a service really is: an address or a name."""
 
     address: str
@@ -64,13 +64,13 @@ class ServicePort:
     """A port of a service; `endpoints` counts for nothing where the resolution is NONE."""
 
     number: int
-    speaks: Speaks
+    speaks: PortProtocol
     http2: bool
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[ServiceEndpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class MeshService:
     """One host of one namespace's entries. `networks` is empty where the entry names no address."""
 
     host: str
@@ -95,10 +95,10 @@ class Service:
 class Registry:
     """What the sidecar is shown, in istiod's order, and in `notes` what the lab leaves out, a sentence each."""
 
-    services: tuple[Service, ...]
+    services: tuple[MeshService, ...]
     notes: tuple[str, ...] = ()
 
-    def of_host(self, host: str) -> Service | None:
+    def of_host(self, host: str) -> MeshService | None:
         """Return the first service of that host."""
         return next((service for service in self.services if service.host == host), None)
 
@@ -106,25 +106,25 @@ class Registry:
 def registry(entries: Iterable[Manifest], namespace: str) -> Registry:
     """Return the services that these ServiceEntries show to `namespace`, whatever its Sidecar resource says."""
     notes: list[str] = []
-    services = (service for entry in entries for service in _services(entry, namespace, notes))
+    services = (service for entry in entries for service in _services_of_entry(entry, namespace, notes))
     return Registry(tuple(sorted(services, key=lambda service: service.order)), tuple(notes))
 
 
-def in_scope(known: Registry, scope: Scope, namespace: str) -> Registry:
+def registry_in_scope(known: Registry, scope: Scope, namespace: str) -> Registry:
     """Return what is left of a registry by a Sidecar resource, and by the rule of one namespace a host."""
-    kept = _imported(known.services, scope)
+    kept = _visible_services(known.services, scope)
     winner: dict[str, str] = {}
     for service in sorted(kept, key=lambda service: (service.namespace != namespace, service.created, service.order)):
         winner.setdefault(service.host, service.namespace)
     return Registry(tuple(service for service in kept if service.namespace == winner[service.host]), known.notes)
 
 
-def merged(services: Iterable[Service]) -> tuple[Service, ...]:
+def merge_by_host(services: Iterable[MeshService]) -> tuple[MeshService, ...]:
     """Return the services that get Envoy clusters, one a host: `appendSidecarServices` of istio's `pilot/pkg/model/sidecar.go`.
 
     It is the first of the host, with its own ports; those that only another has come to them where the two are alike.
     """
-    first: dict[str, Service] = {}
+    first: dict[str, MeshService] = {}
     for service in services:
         found = first.setdefault(service.host, service)
         if (found.namespace, found.attributes) == (service.namespace, service.attributes):
@@ -134,22 +134,22 @@ def merged(services: Iterable[Service]) -> tuple[Service, ...]:
     return tuple(first.values())
 
 
-def _imported(services: tuple[Service, ...], scope: Scope) -> tuple[Service, ...]:
+def _visible_services(services: tuple[MeshService, ...], scope: Scope) -> tuple[MeshService, ...]:
     shown = {key: scope.shown(*key) for key in {(service.host, service.namespace) for service in services}}
-    chosen = {key: _one_of(services, *key) for key, how in shown.items() if how is Shown.ONE_ADDRESS}
+    chosen = {key: _choose_one_address(services, *key) for key, how in shown.items() if how is Visibility.ONE_ADDRESS}
     kept = []
     for service in services:
         key = service.host, service.namespace
-        if shown[key] is Shown.ALL:
+        if shown[key] is Visibility.ALL:
             kept.append(service)
-        elif shown[key] is Shown.ONE_ADDRESS and chosen[key][0] is service:
+        elif shown[key] is Visibility.ONE_ADDRESS and chosen[key][0] is service:
             kept.append(replace(service, networks=chosen[key][1]))
     return tuple(kept)
 
 
-def _one_of(services: tuple[Service, ...], host: str, namespace: str) -> tuple[Service, tuple[Network, ...]]:
+def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace: str) -> tuple[MeshService, tuple[Network, ...]]:
     """Choose one entry and one address, by the UIDs: another one after each apply, and the same as long as they live."""
-    choices: list[tuple[Service, tuple[Network, ...]]] = []
+    choices: list[tuple[MeshService, tuple[Network, ...]]] = []
     for service in services:
         if (service.host, service.namespace) == (host, namespace):
             choices += [(service, (network,)) for network in service.networks] or [(service, ())]
@@ -157,11 +157,11 @@ def _one_of(services: tuple[Service, ...], host: str, namespace: str) -> tuple[S
     return choices[zlib.crc32(uids.encode()) % len(choices)]
 
 
-def _services(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[Service]:
-    about = named(entry)
+def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[MeshService]:
+    about = read_object(entry)
     spec, own = about.spec, about.namespace
-    export_to = strings(spec.get("exportTo"))
-    if not exported_to(export_to, own, namespace):
+    export_to = as_strings(spec.get("exportTo"))
+    if not is_exported_to(export_to, own, namespace):
         return
     rank = 2 if not export_to or "*" in export_to else 0 if own == namespace else 1
     where = f"ServiceEntry {own}/{about.name}"
@@ -170,17 +170,17 @@ def _services(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[Ser
         notes.append(f"{where}: the lab does not know resolution {said}, and gives it no listener")
         return
     resolution = Resolution(said)
-    networks = tuple(dict.fromkeys(_networks(strings(spec.get("addresses")), where, notes)))
-    if not networks and strings(spec.get("addresses")):
+    networks = tuple(dict.fromkeys(_networks(as_strings(spec.get("addresses")), where, notes)))
+    if not networks and as_strings(spec.get("addresses")):
         return
     if spec.get("workloadSelector"):
         notes.append(f"{where}: the lab does not know workloadSelector, and gives it no endpoints")
-    labels = mapping(mapping(entry.get("metadata")).get("labels"))
+    labels = as_mapping(as_mapping(entry.get("metadata")).get("labels"))
     attributes = (said, frozenset(labels.items()), frozenset(export_to))
-    for host in dict.fromkeys(strings(spec.get("hosts"))):
-        notes_of_ports = notes if host == strings(spec.get("hosts"))[0] else []
+    for host in dict.fromkeys(as_strings(spec.get("hosts"))):
+        notes_of_ports = notes if host == as_strings(spec.get("hosts"))[0] else []
         if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
-            yield Service(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid, attributes)
+            yield MeshService(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid, attributes)
 
 
 def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Network]:
@@ -192,10 +192,10 @@ def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Itera
 
 
 def _ports(spec: Mapping[str, Any], host: str, resolution: Resolution, where: str, notes: list[str]) -> Iterator[ServicePort]:
-    endpoints = [item for item in mappings(spec.get("endpoints")) if item.get("address")]
+    endpoints = [item for item in as_mappings(spec.get("endpoints")) if item.get("address")]
     if not endpoints and resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
         endpoints = [{"address": host}]
-    for port in mappings(spec.get("ports")):
+    for port in as_mappings(spec.get("ports")):
         number = port.get("number")
         if not isinstance(number, int):
             continue
@@ -206,7 +206,9 @@ def _ports(spec: Mapping[str, Any], host: str, resolution: Resolution, where: st
             continue
         name, behind = str(port.get("name", "")), port.get("targetPort") or number
         found = tuple(
-            Endpoint(str(item["address"]), int(mapping(item.get("ports")).get(name, behind)), mapping(item.get("labels")))
+            ServiceEndpoint(
+                str(item["address"]), int(as_mapping(item.get("ports")).get(name, behind)), as_mapping(item.get("labels"))
+            )
             for item in endpoints
         )
         yield ServicePort(number, _PROTOCOLS[protocol], protocol in _HTTP2, found)

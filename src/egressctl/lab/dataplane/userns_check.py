@@ -33,7 +33,7 @@ _SYSCTLS = (
 )
 
 
-def explain(read: Callable[[str], str]) -> tuple[str, str]:
+def reason_and_remedy(read: Callable[[str], str]) -> tuple[str, str]:
     """Return why namespaces cannot be made, and the command that allows them; empty texts where nothing is found.
 
     `read` returns the content of a file below /proc/sys, empty where there is none.

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from egressctl.lab.dataplane.objects import Named, Workload, exported_to, mapping, mappings, named, overlap, strings
+from egressctl.lab.dataplane.objects import (
+    IstioObject,
+    Workload,
+    as_mapping,
+    as_mappings,
+    as_strings,
+    hosts_overlap,
+    is_exported_to,
+    read_object,
+)
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.lab.dataplane.services import Network
 from egressctl.model.entry import Manifest
@@ -20,7 +29,7 @@ MESH = "mesh"
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class RouteDestination:
     """Where a route leads. `port` is None where it names none, `subset` empty."""
 
     host: str
@@ -36,7 +45,7 @@ class Detour:
     name: str
     """NAME.NAMESPACE of its VirtualService."""
     config: str
-    destinations: tuple[Destination, ...]
+    destinations: tuple[RouteDestination, ...]
     networks: tuple[Network, ...] = ()
     server_names: tuple[str, ...] = ()
 
@@ -45,7 +54,7 @@ class Detour:
 class VirtualService:
     """One that applies to the sidecar."""
 
-    about: Named
+    about: IstioObject
     hosts: tuple[str, ...]
 
     @property
@@ -57,54 +66,54 @@ class VirtualService:
     def name(self) -> str:
         return f"{self.about.name}.{self.about.namespace}"
 
-    def destination(self, route: Mapping[str, Any]) -> Destination:
+    def destination(self, route: Mapping[str, Any]) -> RouteDestination:
         """Read one `route` of a tcp, tls or http route; a host without a dot is one of its own namespace."""
-        said = mapping(route.get("destination"))
-        host, port = str(said.get("host") or ""), mapping(said.get("port")).get("number")
+        said = as_mapping(route.get("destination"))
+        host, port = str(said.get("host") or ""), as_mapping(said.get("port")).get("number")
         if host and "." not in host:
             host = f"{host}.{self.about.namespace}.svc.cluster.local"
         weight = route.get("weight")
         number = port if isinstance(port, int) else None
-        return Destination(host, str(said.get("subset") or ""), number, weight if isinstance(weight, int) else 0)
+        return RouteDestination(host, str(said.get("subset") or ""), number, weight if isinstance(weight, int) else 0)
 
-    def destinations(self, route: Mapping[str, Any]) -> tuple[Destination, ...]:
+    def destinations(self, route: Mapping[str, Any]) -> tuple[RouteDestination, ...]:
         """Read all of them."""
-        return tuple(self.destination(each) for each in mappings(route.get("route")))
+        return tuple(self.destination(each) for each in as_mappings(route.get("route")))
 
     def hosts_behind(self) -> Iterator[str]:
         """Yield every host that any of its routes leads to."""
         for kind in ("http", "tls", "tcp"):
-            for route in mappings(self.about.spec.get(kind)):
+            for route in as_mappings(self.about.spec.get(kind)):
                 yield from (destination.host for destination in self.destinations(route))
 
 
-def applying(manifests: Iterable[Manifest], workload: Workload, scope: Scope) -> tuple[VirtualService, ...]:
+def virtual_services_that_apply(manifests: Iterable[Manifest], workload: Workload, scope: Scope) -> tuple[VirtualService, ...]:
     """Return those that are shown to the workload's sidecar, the older first."""
     found = []
-    for about in sorted(map(named, manifests), key=lambda each: each.order):
-        hosts, gateways = strings(about.spec.get("hosts")), strings(about.spec.get("gateways"))
-        shown = exported_to(strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
+    for about in sorted(map(read_object, manifests), key=lambda each: each.order):
+        hosts, gateways = as_strings(about.spec.get("hosts")), as_strings(about.spec.get("gateways"))
+        shown = is_exported_to(as_strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
         if shown and (not gateways or MESH in gateways) and scope.shows_routes(hosts, about.namespace):
             found.append(VirtualService(about, hosts))
     return tuple(found)
 
 
-def of_host(virtual_services: Iterable[VirtualService], host: str) -> tuple[VirtualService, ...]:
+def virtual_services_of_host(virtual_services: Iterable[VirtualService], host: str) -> tuple[VirtualService, ...]:
     """Return those that name the host of a service."""
-    return tuple(each for each in virtual_services if any(overlap(one, host) for one in each.hosts))
+    return tuple(each for each in virtual_services if any(hosts_overlap(one, host) for one in each.hosts))
 
 
 def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:
     """Yield the tcp routes that apply to a service's port; one without `networks` is the last."""
     for each in found:
-        for route in mappings(each.about.spec.get("tcp")):
+        for route in as_mappings(each.about.spec.get("tcp")):
             destinations = each.destinations(route)
             if not destinations:
                 continue
             networks: list[Network] = []
-            matches = mappings(route.get("match"))
+            matches = as_mappings(route.get("match"))
             for match in matches:
-                if applies(match, port, workload):
+                if match_applies(match, port, workload):
                     subnets = _subnets(match)
                     if not subnets:
                         yield Detour(each.name, each.config, destinations)
@@ -121,29 +130,29 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
     """Yield the tls routes that apply to a service's port, each match once."""
     seen: set[tuple[tuple[str, ...], tuple[Network, ...]]] = set()
     for each in found:
-        for route in mappings(each.about.spec.get("tls")):
+        for route in as_mappings(each.about.spec.get("tls")):
             destinations = each.destinations(route)
-            for match in mappings(route.get("match")):
-                key = strings(match.get("sniHosts")), _subnets(match)
-                if destinations and key not in seen and applies(match, port, workload):
+            for match in as_mappings(route.get("match")):
+                key = as_strings(match.get("sniHosts")), _subnets(match)
+                if destinations and key not in seen and match_applies(match, port, workload):
                     seen.add(key)
                     yield Detour(each.name, each.config, destinations, key[1], key[0])
 
 
-def applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:
+def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:
     """Return whether the part of a match that does not depend on the connection holds."""
-    gateways = strings(match.get("gateways"))
+    gateways = as_strings(match.get("gateways"))
     return (
         match.get("port") in (None, 0, port)
         and (not gateways or MESH in gateways)
-        and mapping(match.get("sourceLabels")).items() <= workload.labels.items()
+        and as_mapping(match.get("sourceLabels")).items() <= workload.labels.items()
         and match.get("sourceNamespace") in (None, "", workload.namespace)
     )
 
 
 def _subnets(match: Mapping[str, Any]) -> tuple[Network, ...]:
     found = []
-    for subnet in strings(match.get("destinationSubnets")):
+    for subnet in as_strings(match.get("destinationSubnets")):
         try:
             found.append(ipaddress.ip_network(subnet, strict=False))
         except ValueError:

@@ -36,7 +36,7 @@ WATCH_SECONDS = 300
 _LONGEST_EVENT = 16 * 1024 * 1024
 _NOT_FOUND, _GONE = 404, 410
 
-Changed = Callable[[str, Iterable[Manifest]], None]
+OnChange = Callable[[str, Iterable[Manifest]], None]
 """Called with a kind's plural and all its objects."""
 
 
@@ -44,7 +44,7 @@ _UNUSABLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, T
 """No answer, or one that is not of the Kubernetes API's shape."""
 
 
-class _Expired(Exception):
+class _VersionExpired(Exception):
     """The API server no longer knows the resource version: list again, at once."""
 
 
@@ -52,7 +52,7 @@ class _NotServed(Exception):
     """The Kubernetes cluster has no such kind: there are none of it, until its definition is installed."""
 
 
-async def watch(kubeconfig: Path, changed: Changed) -> None:
+async def watch(kubeconfig: Path, changed: OnChange) -> None:
     """Call `changed` with all objects of a kind in all namespaces, first at once and then after each change.
 
     Each kind of PLURALS is watched by itself; one that the API server does not serve has no objects, ServiceEntries
@@ -68,14 +68,14 @@ async def watch(kubeconfig: Path, changed: Changed) -> None:
             group.create_task(_watch_kind(session, plural, changed))
 
 
-async def _watch_kind(session: aiohttp.ClientSession, plural: str, changed: Changed) -> None:
+async def _watch_kind(session: aiohttp.ClientSession, plural: str, changed: OnChange) -> None:
     delay = FIRST_DELAY
     while True:
         started = time.monotonic()
         try:
-            async for items in _states(session, plural):
+            async for items in _object_lists(session, plural):
                 changed(plural, items)
-        except _Expired:
+        except _VersionExpired:
             log.info("the API server's history of %s is too short; listing again", plural)
         except _NotServed:
             changed(plural, ())
@@ -88,8 +88,8 @@ async def _watch_kind(session: aiohttp.ClientSession, plural: str, changed: Chan
         delay = min(delay * 2, LONGEST_DELAY)
 
 
-async def _states(session: aiohttp.ClientSession, plural: str) -> AsyncIterator[Iterable[Manifest]]:
-    path = f"/apis/{GROUP}/{await _newest(session)}/{plural}"
+async def _object_lists(session: aiohttp.ClientSession, plural: str) -> AsyncIterator[Iterable[Manifest]]:
+    path = f"/apis/{GROUP}/{await _newest_version(session)}/{plural}"
     async with session.get(path) as response:
         if response.status == _NOT_FOUND and plural != REQUIRED:
             raise _NotServed
@@ -105,7 +105,7 @@ async def _states(session: aiohttp.ClientSession, plural: str) -> AsyncIterator[
             async for event in _events(response):
                 item, kind = event["object"], event["type"]
                 if kind == "ERROR":
-                    raise _Expired if item.get("code") == _GONE else ValueError(item.get("message") or "watch error")
+                    raise _VersionExpired if item.get("code") == _GONE else ValueError(item.get("message") or "watch error")
                 version = item["metadata"]["resourceVersion"]
                 if kind == "BOOKMARK":
                     continue
@@ -118,7 +118,7 @@ async def _states(session: aiohttp.ClientSession, plural: str) -> AsyncIterator[
             raise ValueError("the API server ended the watch at once")
 
 
-async def _newest(session: aiohttp.ClientSession) -> str:
+async def _newest_version(session: aiohttp.ClientSession) -> str:
     async with session.get(f"/apis/{GROUP}", raise_for_status=True) as response:
         served = {version["version"] for version in (await response.json()).get("versions", ())}
     for version in VERSIONS:
@@ -147,32 +147,32 @@ def _connection(kubeconfig: Path) -> tuple[str, dict[str, str], ssl.SSLContext]:
     """Return server, headers and TLS settings of the kubeconfig's current context."""
     try:
         config = yaml.safe_load(kubeconfig.read_text())
-        context = _named(config, "contexts", config["current-context"])["context"]
-        cluster = _named(config, "clusters", context["cluster"])["cluster"]
-        user = _named(config, "users", context["user"])["user"] or {}
-        authority = _content(cluster, "certificate-authority", kubeconfig)
+        context = _entry_of_name(config, "contexts", config["current-context"])["context"]
+        cluster = _entry_of_name(config, "clusters", context["cluster"])["cluster"]
+        user = _entry_of_name(config, "users", context["user"])["user"] or {}
+        authority = _file_content(cluster, "certificate-authority", kubeconfig)
         tls = ssl.create_default_context(cadata=authority.decode() if authority else None)
-        certificate, key = (_content(user, name, kubeconfig) for name in ("client-certificate", "client-key"))
+        certificate, key = (_file_content(user, name, kubeconfig) for name in ("client-certificate", "client-key"))
         if certificate and key:
-            _present(tls, certificate + b"\n" + key)
+            _load_client_certificate(tls, certificate + b"\n" + key)
         token = user.get("token") or ((kubeconfig.parent / user["tokenFile"]).read_text().strip() if "tokenFile" in user else "")
         return cluster["server"], {"Authorization": f"Bearer {token}"} if token else {}, tls
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, StopIteration) as error:
         raise LabFailed(f"the kubeconfig {kubeconfig} cannot be used by the lab: {type(error).__name__}") from error
 
 
-def _named(config: Any, kind: str, name: str) -> Any:
+def _entry_of_name(config: Any, kind: str, name: str) -> Any:
     return next(item for item in config[kind] if item["name"] == name)
 
 
-def _content(section: Mapping[str, str], name: str, kubeconfig: Path) -> bytes:
+def _file_content(section: Mapping[str, str], name: str, kubeconfig: Path) -> bytes:
     if data := section.get(f"{name}-data"):
         return base64.b64decode(data)
     file = section.get(name)
     return (kubeconfig.parent / file).read_bytes() if file else b""
 
 
-def _present(tls: ssl.SSLContext, chain: bytes) -> None:
+def _load_client_certificate(tls: ssl.SSLContext, chain: bytes) -> None:
     """Load certificate and key by way of memory: `ssl` reads files only, and a key belongs in none of ours."""
     descriptor = os.memfd_create("client", os.MFD_CLOEXEC)
     try:

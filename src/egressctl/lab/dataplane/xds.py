@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egressctl.errors import LabFailed
-from egressctl.lab.dataplane.envoy_config import Resources
-from egressctl.lab.dataplane.istiod_layout import Resource
+from egressctl.lab.dataplane.envoy_config import SidecarConfig
+from egressctl.lab.dataplane.istiod_layout import EnvoyResource
 
 if TYPE_CHECKING:
     # Envoy starts on files that are written before its client's library is loaded.
@@ -33,7 +33,7 @@ CLUSTERS, LISTENERS = "cluster_manager.cds", "listener_manager.lds"
 """The two discovery services whose answers hold everything, by the prefix of their statistics."""
 
 
-def write_first(clusters: Path, listeners: Path, routes: Path, resources: Resources) -> None:
+def write_first_version(clusters: Path, listeners: Path, routes: Path, resources: SidecarConfig) -> None:
     """Write the first version, before Envoy starts."""
     routes.mkdir(parents=True, exist_ok=True)
     for file, held in ((clusters, resources.clusters), (listeners, resources.listeners)):
@@ -43,22 +43,22 @@ def write_first(clusters: Path, listeners: Path, routes: Path, resources: Resour
         _write(routes / f"{name}.json", _hash(route), {name: route})
 
 
-def _hash(route: Resource) -> str:
+def _hash(route: EnvoyResource) -> str:
     """Name a route configuration's version by its content: Envoy keeps the old version's name where nothing has changed."""
     return hashlib.sha256(json.dumps(route).encode()).hexdigest()[:16]
 
 
-def _write(file: Path, version: int | str, resources: Mapping[str, Resource]) -> None:
+def _write(file: Path, version: int | str, resources: Mapping[str, EnvoyResource]) -> None:
     """Replace the file by renaming: Envoy watches the folder for that, and does not see a write in place."""
     beside = file.with_suffix(".new")
     beside.write_text(json.dumps({"version_info": str(version), "resources": list(resources.values())}))
     beside.rename(file)
 
 
-class Files:
-    """The files that Envoy watches, after `write_first`, and what they hold."""
+class ConfigFiles:
+    """The files that Envoy watches, after `write_first_version`, and what they hold."""
 
-    def __init__(self, clusters: Path, listeners: Path, routes: Path, first: Resources, admin: Admin) -> None:
+    def __init__(self, clusters: Path, listeners: Path, routes: Path, first: SidecarConfig, admin: Admin) -> None:
         self._files = {CLUSTERS: clusters, LISTENERS: listeners}
         self._held = {CLUSTERS: first.clusters, LISTENERS: first.listeners}
         self._versions = dict.fromkeys(self._files, 1)
@@ -66,7 +66,7 @@ class Files:
         self._admin = admin
         self.version = 1
 
-    async def all_acknowledged(self) -> None:
+    async def wait_for_start(self) -> None:
         """Return once an Envoy that has just started is live and has taken what the files hold.
 
         Raises LabFailed after ten seconds.
@@ -77,10 +77,10 @@ class Files:
                 raise LabFailed("Envoy did not come up within 10 seconds")
             await asyncio.sleep(POLL_SECONDS)
         for manager in self._files:
-            await self._acknowledged(manager, 0)
-        await self._routes_acknowledged()
+            await self._wait_for_version(manager, 0)
+        await self._wait_for_routes()
 
-    async def replace(self, wanted: Resources) -> bool:
+    async def replace(self, wanted: SidecarConfig) -> bool:
         """Make Envoy hold `wanted`, each step acknowledged before the next; return whether anything had to change.
 
         New Envoy clusters and routes arrive before the filter chains that lead to them, and old ones go after theirs.
@@ -94,27 +94,27 @@ class Files:
             _write(self._folder / f"{name}.json", _hash(route), {name: route})
             self._routes[name] = route
         if known:
-            await self._routes_acknowledged()
+            await self._wait_for_routes()
         changed |= bool(new) | await self._put(LISTENERS, wanted.listeners)
         for name in self._routes.keys() - wanted.routes.keys():
             del self._routes[name]
             (self._folder / f"{name}.json").unlink()
         if new:
-            await self._routes_acknowledged()
+            await self._wait_for_routes()
         changed |= await self._put(CLUSTERS, wanted.clusters)
         return changed
 
-    async def _put(self, manager: str, resources: dict[str, Resource]) -> bool:
+    async def _put(self, manager: str, resources: dict[str, EnvoyResource]) -> bool:
         if resources == self._held[manager]:
             return False
         rejected = int((await self._admin.stats(_STATS)).get(f"{manager}.update_rejected", 0))
         self.version += 1
         _write(self._files[manager], self.version, resources)
         self._held[manager], self._versions[manager] = resources, self.version
-        await self._acknowledged(manager, rejected)
+        await self._wait_for_version(manager, rejected)
         return True
 
-    async def _acknowledged(self, manager: str, rejected: int) -> None:
+    async def _wait_for_version(self, manager: str, rejected: int) -> None:
         deadline, version = time.monotonic() + PATIENCE_SECONDS, str(self._versions[manager])
         while time.monotonic() < deadline:
             stats = await self._admin.stats(_STATS)
@@ -126,7 +126,7 @@ class Files:
             await asyncio.sleep(POLL_SECONDS)
         raise LabFailed(f"Envoy did not take version {version} of its configuration ({manager}) within 10 seconds")
 
-    async def _routes_acknowledged(self) -> None:
+    async def _wait_for_routes(self) -> None:
         """Return once Envoy has the routes of every listener that asks for some. It says nothing of those that it refuses."""
         deadline, versions = time.monotonic() + PATIENCE_SECONDS, {name: _hash(route) for name, route in self._routes.items()}
         while versions and time.monotonic() < deadline:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from egressctl.manifests.cidr import Bits, bits
+from egressctl.manifests.cidr import Cidr, parse_cidr
 
-SMALLEST = 24
+LONGEST_PREFIX = 24
 """The prefix length from which on a block is a service's own rather than a piece of a network."""
 
-_LISTS = {
+_CDN_LISTS = {
     # https://www.cloudflare.com/ips-v4, as fetched on 2026-09-29
     "Cloudflare": """
         173.245.48.0/20 103.21.244.0/22 103.22.200.0/22 103.31.4.0/22 141.101.64.0/18 108.162.192.0/18 190.93.240.0/20
@@ -48,35 +48,39 @@ _LISTS = {
 }
 
 
-class Front(NamedTuple):
+class CdnBlock(NamedTuple):
     """A block, and whose it is."""
 
     whose: str
     address: str
 
 
-def front_of(address: str) -> Front | None:
+def cdn_block_of(address: str) -> CdnBlock | None:
     """Return a block that an address block lies in, or holds; None where it is too small to be a piece of a network."""
-    block = bits(address)
-    if block is None or block.version != 4 or not 0 < block.length <= SMALLEST:
+    block = parse_cidr(address)
+    if block is None or block.version != 4 or not 0 < block.length <= LONGEST_PREFIX:
         return None
     around = (
-        _listed().get(block.cut(length)) for length in sorted({each.length for each in _listed()}) if length <= block.length
+        _cdn_blocks().get(block.cut(length))
+        for length in sorted({each.length for each in _cdn_blocks()})
+        if length <= block.length
     )
-    return next(filter(None, around), None) or _cut_to(block.length).get(block)
+    return next(filter(None, around), None) or _blocks_cut_to(block.length).get(block)
 
 
 @cache
-def _listed() -> dict[Bits, Front]:
-    return {block: Front(whose, each) for whose, text in _LISTS.items() for each in text.split() if (block := bits(each))}
+def _cdn_blocks() -> dict[Cidr, CdnBlock]:
+    return {
+        block: CdnBlock(whose, each) for whose, text in _CDN_LISTS.items() for each in text.split() if (block := parse_cidr(each))
+    }
 
 
 @cache
-def _lengths() -> tuple[int, ...]:
-    return tuple(sorted({each.length for each in _listed()}))
+def _prefix_lengths() -> tuple[int, ...]:
+    return tuple(sorted({each.length for each in _cdn_blocks()}))
 
 
 @cache
-def _cut_to(length: int) -> dict[Bits, Front]:
+def _blocks_cut_to(length: int) -> dict[Cidr, CdnBlock]:
     """Return the blocks of that length or longer, the first of several, each under the block of that length that holds it."""
-    return {block.cut(length): front for block, front in reversed(_listed().items()) if block.length >= length}
+    return {block.cut(length): front for block, front in reversed(_cdn_blocks().items()) if block.length >= length}

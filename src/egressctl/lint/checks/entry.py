@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from egressctl.errors import InvalidInput
-from egressctl.istio.conflict import About
-from egressctl.lint.checks.cdn_blocks import front_of
+from egressctl.istio.conflict import ObjectReference
+from egressctl.lint.checks.cdn_blocks import cdn_block_of
 from egressctl.lint.rules import Finding
 from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
@@ -17,18 +17,18 @@ from egressctl.manifests.formats import (
     OPAQUE_PROTOCOLS,
     RESERVED_PORTS,
     Network,
-    covers,
+    covers_host,
     network,
 )
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, probes_of
-from egressctl.manifests.yaml_reader import Path
+from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Manifest, ServiceEntry
 
-BROAD = 65_536
+BROAD_ADDRESS_COUNT = 65_536
 """So many addresses make an entry a broad one: a /16."""
 
-_PROBES: Path = ("metadata", "annotations", ANNOTATION_PROBES)
-_CLEAR_PORTS = {
+_PROBES_PATH: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
+_CLEARTEXT_PORTS = {
     21: "FTP",
     23: "Telnet",
     80: "HTTP",
@@ -42,23 +42,23 @@ _CLEAR_PORTS = {
 """Ports whose protocols send passwords in the clear unless the client asks for TLS, and that have a neighbour with TLS."""
 
 
-def of_any(entry: ServiceEntry, spec: Mapping[str, Any] | None, originating: Sequence[str] = ()) -> Iterator[Finding]:
+def check_entry(entry: ServiceEntry, spec: Mapping[str, Any] | None, originating: Sequence[str] = ()) -> Iterator[Finding]:
     """Find what may not be meant in an entry of any origin. A finding's path is that of a ServiceEntry's manifest.
 
     `spec` is that of its manifest, None where that is not at hand. `originating` are the hosts whose connections a
     DestinationRule wraps in TLS: to them nothing goes in the clear.
     """
-    broad = tuple(_broadly_exported(entry))
-    yield from (each for each in own(entry) if not (broad and each.rule == "exported-everywhere"))
+    broad = tuple(_check_broad_export(entry))
+    yield from (each for each in check_export_and_ports(entry) if not (broad and each.rule == "exported-everywhere"))
     yield from broad
-    yield from _on_fronts(entry)
-    if not all(any(covers(wide, host) for wide in originating) for host in entry.hosts):
-        yield from _in_the_clear(entry)
+    yield from _check_cdn_blocks(entry)
+    if not all(any(covers_host(wide, host) for wide in originating) for host in entry.hosts):
+        yield from _check_cleartext_ports(entry)
     if spec is not None:
-        yield from _no_endpoints(entry, spec)
+        yield from _check_endpoints(entry, spec)
 
 
-def of_file(entry: ServiceEntry, manifest: Manifest) -> Iterator[Finding]:
+def check_entry_in_file(entry: ServiceEntry, manifest: Manifest) -> Iterator[Finding]:
     """Find what a file can say better: where a target that says it would be refused. A file's reader can write it anew."""
     where = str(entry)
     first: dict[Network, str] = {}
@@ -91,55 +91,57 @@ def of_file(entry: ServiceEntry, manifest: Manifest) -> Iterator[Finding]:
         probes_of(manifest)
     except InvalidInput as refused:
         for each in refused.problems:
-            yield Finding("invalid-probes", str(replace(each, source="", remedy="")), where, each.remedy, path=_PROBES)
+            yield Finding("invalid-probes", str(replace(each, source="", remedy="")), where, each.remedy, path=_PROBES_PATH)
 
 
-def _everyone(entry: ServiceEntry) -> bool:
+def _is_exported_everywhere(entry: ServiceEntry) -> bool:
     return not entry.export_to or "*" in entry.export_to
 
 
-def _blocks(entry: ServiceEntry) -> list[ipaddress.IPv4Network]:
+def _ipv4_blocks(entry: ServiceEntry) -> list[ipaddress.IPv4Network]:
     found = [block for each in entry.addresses if (block := network(each)) and block.version == 4]
     return list(ipaddress.collapse_addresses(found))
 
 
-def _broadly_exported(entry: ServiceEntry) -> Iterator[Finding]:
-    if not _everyone(entry):
+def _check_broad_export(entry: ServiceEntry) -> Iterator[Finding]:
+    if not _is_exported_everywhere(entry):
         return
-    count = sum(block.num_addresses for block in _blocks(entry))
-    if count >= BROAD:
+    count = sum(block.num_addresses for block in _ipv4_blocks(entry))
+    if count >= BROAD_ADDRESS_COUNT:
         told = f"it opens {count:,} addresses for every namespace" + ("" if entry.export_to else ", since it has no exportTo")
         yield Finding("broadly-exported", told, str(entry), 'exportTo: ["."] limits it to its own namespace', path=("spec",))
 
 
-def _on_fronts(entry: ServiceEntry) -> Iterator[Finding]:
+def _check_cdn_blocks(entry: ServiceEntry) -> Iterator[Finding]:
     """A TCP port knows addresses alone; TLS and HTTP ports look at the name that is asked for."""
     ports = [port.number for port in entry.ports if port.protocol.upper() in OPAQUE_PROTOCOLS]
     told_of: set[str] = set()
     for index, address in enumerate(entry.addresses if ports else ()):
-        front = front_of(address)
+        front = cdn_block_of(address)
         if front is None or front.whose in told_of:
             continue
         told_of.add(front.whose)
-        how = "is" if address == front.address else "is in" if _length(address) > _length(front.address) else "holds"
+        how = (
+            "is" if address == front.address else "is in" if _prefix_length(address) > _prefix_length(front.address) else "holds"
+        )
         told = f"{address} {how} {front.address} of {front.whose}: every site behind it is open on port {ports[0]}"
         told = told.replace(f"{address} is {address} of", f"{address} is a block of")
         right = "name the hosts on a port of protocol TLS: its server name then decides, not the address"
         yield Finding("opens-cdn", told, str(entry), right, path=("spec", "addresses", index))
 
 
-def _length(address: str) -> int:
+def _prefix_length(address: str) -> int:
     block = network(address)
     return block.prefixlen if block else 0
 
 
-def _in_the_clear(entry: ServiceEntry) -> Iterator[Finding]:
+def _check_cleartext_ports(entry: ServiceEntry) -> Iterator[Finding]:
     if entry.location != LOCATIONS[0]:
         return
     for index, port in enumerate(entry.ports):
         protocol = port.protocol.upper()
         plain = "HTTP" if protocol in HTTP_PROTOCOLS else "Redis" if protocol == "REDIS" else ""
-        plain = plain or (_CLEAR_PORTS.get(port.number, "") if protocol in OPAQUE_PROTOCOLS else "")
+        plain = plain or (_CLEARTEXT_PORTS.get(port.number, "") if protocol in OPAQUE_PROTOCOLS else "")
         if plain:
             said = f"protocol {protocol}" if protocol in (*HTTP_PROTOCOLS, "REDIS") else f"{plain}'s"
             told = f"port {port.number} is {said}: what is sent there can be read on the way, passwords included"
@@ -147,17 +149,17 @@ def _in_the_clear(entry: ServiceEntry) -> Iterator[Finding]:
             yield Finding("cleartext-port", told, str(entry), right, path=("spec", "ports", index))
 
 
-def _no_endpoints(entry: ServiceEntry, spec: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_endpoints(entry: ServiceEntry, spec: Mapping[str, Any]) -> Iterator[Finding]:
     if entry.resolution != "STATIC" or spec.get("endpoints") or spec.get("workloadSelector"):
         return
     told = "the resolution is STATIC, and there are neither endpoints nor a workloadSelector: connections go nowhere"
     yield Finding("no-endpoints", told, str(entry), "add endpoints, or use resolution NONE or DNS", path=("spec",))
 
 
-def own(entry: ServiceEntry) -> Iterator[Finding]:
+def check_export_and_ports(entry: ServiceEntry) -> Iterator[Finding]:
     """Find what an entry says that may not be meant, without a look at anything else."""
     where = str(entry)
-    show = About("ServiceEntry", entry.namespace, entry.name).show
+    show = ObjectReference("ServiceEntry", entry.namespace, entry.name).show
     if not entry.export_to:
         told = "it has no exportTo and opens the egress for every namespace"
         right = 'exportTo: ["."] or --export-to . limits it to its own namespace'
@@ -175,9 +177,9 @@ def own(entry: ServiceEntry) -> Iterator[Finding]:
             yield Finding("reserved-port", told, where, show, path=path)
 
 
-def not_exported(entry: ServiceEntry, namespace: str, namespaces: Mapping[str, Any], *, all_known: bool) -> Iterator[Finding]:
+def check_export_to(entry: ServiceEntry, namespace: str, namespaces: Mapping[str, Any], *, all_known: bool) -> Iterator[Finding]:
     """Find what exportTo keeps the entry from: the namespace of the source pod, and those that are not there."""
-    show = About("ServiceEntry", entry.namespace, entry.name).show
+    show = ObjectReference("ServiceEntry", entry.namespace, entry.name).show
     exports = entry.export_to or ("*",)
     if not {"*", namespace} & set(exports) and not ("." in exports and namespace == entry.namespace):
         told = f"exportTo is {', '.join(exports)}, which leaves out namespace {namespace}"

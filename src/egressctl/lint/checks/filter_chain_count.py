@@ -11,18 +11,18 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
 from egressctl.lint.rules import Finding
-from egressctl.manifests.cidr import bits
+from egressctl.manifests.cidr import parse_cidr
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.entry import ServiceEntry
 
-LIMIT = 1000
+FILTER_CHAIN_LIMIT = 1000
 """So many filter chains on a port are told."""
 
 _EVERYONE = "*"
-_PLAIN = {4: 32, 6: 128}
+_ADDRESS_LENGTH = {4: 32, 6: 128}
 
 
-class Crowd(NamedTuple):
+class CrowdedPort(NamedTuple):
     """A port with very many filter chains: how many a pod sees, of how many entries, and the index of the one with the most."""
 
     port: int
@@ -42,14 +42,14 @@ class Crowd(NamedTuple):
         return Finding("crowded-port", told, str(entry), right, path=path)
 
 
-def crowds(entries: Sequence[ServiceEntry], limit: int = LIMIT) -> Iterator[Crowd]:
+def crowded_ports(entries: Sequence[ServiceEntry], limit: int = FILTER_CHAIN_LIMIT) -> Iterator[CrowdedPort]:
     """Yield the ports on which some namespace's pods get `limit` filter chains or more."""
     chains: dict[int, dict[str, set[Hashable]]] = defaultdict(lambda: defaultdict(set))
     made: dict[int, dict[int, int]] = defaultdict(dict)
     for index, entry in enumerate(entries):
         scopes = {entry.namespace if each == "." else each for each in entry.export_to or (_EVERYONE,)} - {"~"}
         for port in entry.ports:
-            own = set(_chains(entry, port.protocol.upper()))
+            own = set(_filter_chains(entry, port.protocol.upper()))
             made[port.number][index] = len(own)
             for scope in {_EVERYONE} if _EVERYONE in scopes else scopes:
                 chains[port.number][scope] |= own
@@ -58,11 +58,13 @@ def crowds(entries: Sequence[ServiceEntry], limit: int = LIMIT) -> Iterator[Crow
         most = max(len(public | each) for each in by_scope.values())
         if most >= limit:
             sizes = made[port_number]
-            yield Crowd(port_number, most, len(sizes), max(sizes, key=lambda index: sizes[index]))
+            yield CrowdedPort(port_number, most, len(sizes), max(sizes, key=lambda index: sizes[index]))
 
 
-def _chains(entry: ServiceEntry, protocol: str) -> Iterator[Hashable]:
-    blocks = [block for address in entry.addresses if (block := bits(address)) and block.length < _PLAIN[block.version]]
+def _filter_chains(entry: ServiceEntry, protocol: str) -> Iterator[Hashable]:
+    blocks = [
+        block for address in entry.addresses if (block := parse_cidr(address)) and block.length < _ADDRESS_LENGTH[block.version]
+    ]
     if protocol in TLS_PROTOCOLS:
         for host in map(str.lower, entry.hosts):
             yield from ((host, block) for block in blocks) if entry.addresses else [(host, None)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from egressctl.errors import EgressctlError, InvalidInput, Problem
 from egressctl.manifests.yaml_reader import MAX_BYTES
-from egressctl.mesh.snapshot.format import INDEX, MARK, Snapshot, is_index, is_object, read
+from egressctl.mesh.snapshot.format import INDEX, MARK, Snapshot, is_index, is_object, parse_snapshot
 from egressctl.runtime.signals import Interrupts
 
 MAX_FILES = 100_000
@@ -24,25 +24,25 @@ class NotWritten(EgressctlError):
     exit_code = 3
 
 
-def load(folder: str) -> Snapshot:
+def load_snapshot(folder: str) -> Snapshot:
     """Read the snapshot in a folder. Raises InvalidInput where there is none, or one that is not whole or too large."""
     if not Path(folder).is_dir():
         raise _refusal(folder, "is no folder", "take a snapshot with: egressctl snapshot FOLDER")
-    return read(contents(folder), folder)
+    return parse_snapshot(read_snapshot_files(folder), folder)
 
 
-def contents(folder: str) -> dict[str, str]:
+def read_snapshot_files(folder: str) -> dict[str, str]:
     """Return the files of a snapshot by their paths; of a folder that is none, or is not there, nothing.
 
     Raises InvalidInput where something stands in a snapshot's place that is not of it, or in the way of its files.
     """
     top = Path(folder)
-    index = _text(top, INDEX) if (top / INDEX).exists() else None
+    index = _read_text(top, INDEX) if (top / INDEX).exists() else None
     if index is None or not is_index(index, str(top / INDEX)):
         return {}
     found, size = {INDEX: index}, len(index)
-    for path in _objects(top):
-        text = _text(top, path)
+    for path in _object_paths(top):
+        text = _read_text(top, path)
         if not text.replace("\r\n", "\n").startswith(MARK):
             raise _refusal(str(top / path), "stands among a snapshot's files and is not of it", "move it elsewhere")
         found[path] = text
@@ -53,7 +53,7 @@ def contents(folder: str) -> dict[str, str]:
     return found
 
 
-def prepare(folder: str) -> dict[str, str]:
+def check_folder(folder: str) -> dict[str, str]:
     """Return the files of the snapshot that a folder has. Raises InvalidInput for one that holds anything else.
 
     Hidden files, such as Git's, may be in it, and so may files beside those of a snapshot.
@@ -66,7 +66,7 @@ def prepare(folder: str) -> dict[str, str]:
     if not top.is_dir():
         raise _refusal(folder, "is no folder", "name one that is empty, or not there yet")
     try:
-        found = contents(folder)
+        found = read_snapshot_files(folder)
         strange = [] if found else [each.name for each in top.iterdir() if not each.name.startswith(".")]
     except OSError as error:
         raise _refusal(str(error.filename), f"cannot be read: {error.strerror}", "") from None
@@ -75,7 +75,7 @@ def prepare(folder: str) -> dict[str, str]:
     return found
 
 
-def store(folder: str, old: Mapping[str, str], new: Mapping[str, str], interrupts: Interrupts) -> None:
+def store_snapshot(folder: str, old: Mapping[str, str], new: Mapping[str, str], interrupts: Interrupts) -> None:
     """Put new files in the place of those of the old snapshot, of which only its own are removed.
 
     All that may fail for want of room happens beside, first; the index comes last, and without it, or with that of an
@@ -95,11 +95,13 @@ def store(folder: str, old: Mapping[str, str], new: Mapping[str, str], interrupt
             for number, path in enumerate(changed):
                 (beside / str(number)).write_text(new[path], encoding="utf-8", newline="\n")
             with interrupts.deferred():
-                folders = _folders(top, changed)
+                folders = _missing_folders(top, changed)
                 stack.callback(_remove_if_empty, folders, interrupts)
                 for each in folders:
                     each.mkdir(exist_ok=True)
-                _put(top, [(beside / str(number), path) for number, path in enumerate(changed)], sorted(old.keys() - new.keys()))
+                _put_in_place(
+                    top, [(beside / str(number), path) for number, path in enumerate(changed)], sorted(old.keys() - new.keys())
+                )
     except OSError as error:
         raise NotWritten(
             f"the snapshot could not be written to {folder}: {error.strerror or error}",
@@ -107,7 +109,7 @@ def store(folder: str, old: Mapping[str, str], new: Mapping[str, str], interrupt
         ) from None
 
 
-def _folders(top: Path, paths: Iterable[str]) -> list[Path]:
+def _missing_folders(top: Path, paths: Iterable[str]) -> list[Path]:
     """Return the folders that files are to be in and that are not there, the outer before the inner."""
     found = {
         folder: None for path in paths for folder in [*(top / path).parents][1::-1] if folder != top and top in folder.parents
@@ -115,7 +117,7 @@ def _folders(top: Path, paths: Iterable[str]) -> list[Path]:
     return [folder for folder in found if not folder.exists()]
 
 
-def _put(top: Path, written: Sequence[tuple[Path, str]], gone: Sequence[str]) -> None:
+def _put_in_place(top: Path, written: Sequence[tuple[Path, str]], gone: Sequence[str]) -> None:
     for beside, path in written[:-1]:
         os.replace(beside, top / path)
     for path in gone:
@@ -139,11 +141,11 @@ def _remove_if_empty(folders: Sequence[Path], interrupts: Interrupts) -> None:
                 each.rmdir()
 
 
-def _objects(top: Path) -> Iterator[str]:
+def _object_paths(top: Path) -> Iterator[str]:
     """Yield the paths below a folder that are those of a snapshot's objects. Raises InvalidInput for a link on the way."""
     for namespace in sorted(os.scandir(top), key=lambda each: each.name):
-        for kind in _inside(namespace):
-            for file in _inside(kind):
+        for kind in _entries_of_folder(namespace):
+            for file in _entries_of_folder(kind):
                 path = f"{namespace.name}/{kind.name}/{file.name}"
                 if is_object(path):
                     if not file.is_file(follow_symlinks=False):
@@ -151,7 +153,7 @@ def _objects(top: Path) -> Iterator[str]:
                     yield path
 
 
-def _inside(entry: os.DirEntry[str]) -> list[os.DirEntry[str]]:
+def _entries_of_folder(entry: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     if entry.name.startswith(".") or not entry.is_dir():
         return []
     if entry.is_symlink():
@@ -159,7 +161,7 @@ def _inside(entry: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return sorted(os.scandir(entry), key=lambda each: each.name)
 
 
-def _text(top: Path, path: str) -> str:
+def _read_text(top: Path, path: str) -> str:
     try:
         with open(top / path, "rb") as file:
             data = file.read(MAX_BYTES + 1)

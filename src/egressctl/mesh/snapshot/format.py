@@ -14,19 +14,19 @@ from typing import Any, NamedTuple
 from egressctl.errors import ApiFailure, InvalidInput, Problem
 from egressctl.istio.mesh_objects import (
     DESTINATION_RULES,
-    KINDS,
+    KIND_OF_PLURAL,
     NAMESPACES,
     SERVICES,
     SIDECARS,
     VIRTUAL_SERVICES,
-    Listed,
     MeshSettings,
-    assembled,
+    ObjectsOfKind,
+    assemble_mesh_objects,
 )
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import PLURAL, to_yaml
-from egressctl.manifests.yaml_reader import parse
-from egressctl.model.entry import Manifest, Surroundings
+from egressctl.manifests.service_entry import PLURAL, manifest_to_yaml
+from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.model.entry import Manifest, MeshObjects
 from egressctl.model.result import KubernetesInfo
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Snapshot"
@@ -36,7 +36,7 @@ MARK = "# Written by egressctl snapshot: changes are lost.\n"
 """The first line of every file of a snapshot: no other file of a folder is ever changed or removed."""
 
 _SAVED = (PLURAL, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES)
-_FOLDERS = {KINDS[plural].lower(): plural for plural in _SAVED}
+_FOLDERS = {KIND_OF_PLURAL[plural].lower(): plural for plural in _SAVED}
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _PATH = re.compile(rf"([^/]+)/({'|'.join(_FOLDERS)})/([^/]+)\.yaml")
 _OWN_ANNOTATION = "egressctl.dev/"
@@ -86,21 +86,23 @@ class Snapshot(NamedTuple):
     kubernetes: KubernetesInfo
     """Without the server's address, which is nobody's business who reads the repository."""
     settings: MeshSettings
-    around: Surroundings
+    around: MeshObjects
 
 
-def files(listed: Mapping[str, Listed], settings: MeshSettings, kubernetes: KubernetesInfo, taken_at: str) -> dict[str, str]:
+def snapshot_files(
+    listed: Mapping[str, ObjectsOfKind], settings: MeshSettings, kubernetes: KubernetesInfo, taken_at: str
+) -> dict[str, str]:
     """Return a snapshot's files, by path within its folder: NAMESPACE/KIND/NAME.yaml, and last the index.
 
     Raises ApiFailure for an object whose name Kubernetes would not take.
     """
     found: dict[str, str] = {}
     for plural in _SAVED:
-        for item in listed.get(plural, Listed()).items:
-            kept = reduced(plural, item)
-            found[_path(plural, kept["metadata"])] = MARK + to_yaml(kept)
+        for item in listed.get(plural, ObjectsOfKind()).items:
+            kept = without_secrets(plural, item)
+            found[_object_path(plural, kept["metadata"])] = MARK + manifest_to_yaml(kept)
     ordered = {path: found[path] for path in sorted(found)}
-    namespaces = sorted(str(each["metadata"]["name"]) for each in listed.get(NAMESPACES, Listed()).items)
+    namespaces = sorted(str(each["metadata"]["name"]) for each in listed.get(NAMESPACES, ObjectsOfKind()).items)
     index = {
         "apiVersion": API_VERSION,
         "kind": KIND,
@@ -111,30 +113,30 @@ def files(listed: Mapping[str, Listed], settings: MeshSettings, kubernetes: Kube
             "outboundTrafficPolicy": settings.outbound_policy,
             "defaultServiceExportTo": None if settings.default_export_to is None else list(settings.default_export_to),
         },
-        "read": {plural: _read(listed[plural]) for plural in (*_SAVED, NAMESPACES) if plural in listed},
+        "read": {plural: _where_read(listed[plural]) for plural in (*_SAVED, NAMESPACES) if plural in listed},
         "namespaces": namespaces,
         "digest": digest(ordered),
     }
-    return {**ordered, INDEX: MARK + to_yaml(index)}
+    return {**ordered, INDEX: MARK + manifest_to_yaml(index)}
 
 
-def reduced(plural: str, item: Manifest) -> dict[str, Any]:
+def without_secrets(plural: str, item: Manifest) -> dict[str, Any]:
     """Return an object with those fields only that say what it does, and nothing that may be a secret."""
-    metadata = _mapping(item.get("metadata"))
+    metadata = _as_mapping(item.get("metadata"))
     kept: dict[str, Any] = {key: metadata[key] for key in ("name", "namespace", "creationTimestamp") if metadata.get(key)}
-    if plural != SERVICES and (labels := _mapping(metadata.get("labels"))):
-        kept["labels"] = _sorted(labels)
+    if plural != SERVICES and (labels := _as_mapping(metadata.get("labels"))):
+        kept["labels"] = _sort_keys(labels)
     annotations = {
         key: value
-        for key, value in sorted(_mapping(metadata.get("annotations")).items())
+        for key, value in sorted(_as_mapping(metadata.get("annotations")).items())
         if (key == _SERVICE_EXPORT_TO if plural == SERVICES else str(key).startswith(_OWN_ANNOTATION))
     }
     if annotations:
         kept["annotations"] = annotations
     found = {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": kept}
-    found["spec"] = _sorted(_shaped(_mapping(item.get("spec")), _SPECS[plural]))
-    if plural == PLURAL and (addresses := _mapping(item.get("status")).get("addresses")):
-        found["status"] = {"addresses": _sorted(addresses)}
+    found["spec"] = _sort_keys(_keep_fields(_as_mapping(item.get("spec")), _SPECS[plural]))
+    if plural == PLURAL and (addresses := _as_mapping(item.get("status")).get("addresses")):
+        found["status"] = {"addresses": _sort_keys(addresses)}
     return found
 
 
@@ -156,48 +158,54 @@ def is_object(path: str) -> bool:
 def is_index(text: str, source: str) -> bool:
     """Say whether a text is the index of a snapshot, of whatever schema version."""
     try:
-        [document] = parse(text, source).documents
+        [document] = parse_yaml(text, source).documents
     except (InvalidInput, ValueError):
         return False
     return document.value.get("kind") == KIND and str(document.value.get("apiVersion")).startswith("egressctl.dev/")
 
 
-def read(contents: Mapping[str, str], folder: str) -> Snapshot:
+def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
     """Read a snapshot's files back, by path within `folder`, which names it in problems. Raises InvalidInput."""
-    index = _index(contents.get(INDEX), f"{folder}/{INDEX}")
+    index = _parse_index(contents.get(INDEX), f"{folder}/{INDEX}")
     objects = {path: text for path, text in contents.items() if path != INDEX}
     if index.get("digest") != digest(objects):
         told = "is not as it was taken: files of it are missing, or were changed"
         raise InvalidInput(problems=[Problem(told, "", f"take it anew: egressctl snapshot {folder}", folder)])
     items: dict[str, list[Manifest]] = {plural: [] for plural in _SAVED}
     for path, text in sorted(objects.items()):
-        for document in parse(text, f"{folder}/{path}").documents:
+        for document in parse_yaml(text, f"{folder}/{path}").documents:
             items[_FOLDERS[path.split("/")[1]]].append(document.value)
-    was_read = _mapping(index.get("read"))
-    listed = {plural: Listed(tuple(items[plural]), *_reach(was_read.get(plural))) for plural in _SAVED if plural in was_read}
-    names = [each for each in _list(index.get("namespaces")) if isinstance(each, str)]
+    was_read = _as_mapping(index.get("read"))
+    listed = {
+        plural: ObjectsOfKind(tuple(items[plural]), *_parse_where_read(was_read.get(plural)))
+        for plural in _SAVED
+        if plural in was_read
+    }
+    names = [each for each in _as_list(index.get("namespaces")) if isinstance(each, str)]
     if NAMESPACES in was_read:
-        listed[NAMESPACES] = Listed(tuple({"metadata": {"name": name}} for name in names), *_reach(was_read[NAMESPACES]))
-    kubernetes, mesh = _mapping(index.get("kubernetes")), _mapping(index.get("mesh"))
+        listed[NAMESPACES] = ObjectsOfKind(
+            tuple({"metadata": {"name": name}} for name in names), *_parse_where_read(was_read[NAMESPACES])
+        )
+    kubernetes, mesh = _as_mapping(index.get("kubernetes")), _as_mapping(index.get("mesh"))
     scopes = mesh.get("defaultServiceExportTo")
     settings = MeshSettings(
-        _text(mesh.get("rootNamespace")) or None,
+        _as_text(mesh.get("rootNamespace")) or None,
         tuple(map(str, scopes)) if isinstance(scopes, list) else None,
-        _text(mesh.get("outboundTrafficPolicy")) or None,
+        _as_text(mesh.get("outboundTrafficPolicy")) or None,
     )
     return Snapshot(
-        _text(index.get("takenAt")),
-        KubernetesInfo(_text(kubernetes.get("context")), "", _text(kubernetes.get("version"))),
+        _as_text(index.get("takenAt")),
+        KubernetesInfo(_as_text(kubernetes.get("context")), "", _as_text(kubernetes.get("version"))),
         settings,
-        assembled(listed, settings.root or "istio-system", settings.default_export_to),
+        assemble_mesh_objects(listed, settings.root or "istio-system", settings.default_export_to),
     )
 
 
-def _index(text: str | None, source: str) -> Mapping[str, Any]:
+def _parse_index(text: str | None, source: str) -> Mapping[str, Any]:
     take_one = "take one with: egressctl snapshot FOLDER"
     if text is None:
         raise InvalidInput(problems=[Problem("is not there, or no index of a snapshot", "", take_one, source)])
-    documents = parse(text, source).documents
+    documents = parse_yaml(text, source).documents
     value = documents[0].value if len(documents) == 1 else {}
     if value.get("kind") != KIND:
         raise InvalidInput(problems=[Problem("is not the index of a snapshot", "", take_one, source)])
@@ -207,57 +215,57 @@ def _index(text: str | None, source: str) -> Mapping[str, Any]:
     return value
 
 
-def _path(plural: str, metadata: Mapping[str, Any]) -> str:
+def _object_path(plural: str, metadata: Mapping[str, Any]) -> str:
     namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
-    path = f"{namespace}/{KINDS[plural].lower()}/{name}.yaml"
+    path = f"{namespace}/{KIND_OF_PLURAL[plural].lower()}/{name}.yaml"
     if not is_object(path):
-        raise ApiFailure(f"the API server has {KINDS[plural]} {namespace}/{name}, whose name Kubernetes would not take")
+        raise ApiFailure(f"the API server has {KIND_OF_PLURAL[plural]} {namespace}/{name}, whose name Kubernetes would not take")
     return path
 
 
-def _read(listed: Listed) -> Any:
+def _where_read(listed: ObjectsOfKind) -> Any:
     if listed.reach is None:
         return "everywhere"
     return {"namespaces": sorted(listed.reach), "why": listed.why}
 
 
-def _reach(value: object) -> tuple[frozenset[str] | None, str]:
-    """Read back what `_read` writes; what is not understood was read nowhere."""
+def _parse_where_read(value: object) -> tuple[frozenset[str] | None, str]:
+    """Read back what `_where_read` writes; what is not understood was read nowhere."""
     if value == "everywhere":
         return None, ""
-    told = _mapping(value)
-    return frozenset(map(str, _list(told.get("namespaces")))), _text(told.get("why")) or "the snapshot does not say why"
+    told = _as_mapping(value)
+    return frozenset(map(str, _as_list(told.get("namespaces")))), _as_text(told.get("why")) or "the snapshot does not say why"
 
 
-def _shaped(value: Any, shape: Shape) -> Any:
+def _keep_fields(value: Any, shape: Shape) -> Any:
     if shape is None:
         return value
     if isinstance(value, list):
-        return [_shaped(each, shape) for each in value]
+        return [_keep_fields(each, shape) for each in value]
     if not isinstance(value, Mapping):
         return value if isinstance(value, str | int | float | bool) else None
-    return {key: _shaped(value[key], below) for key, below in shape.items() if key in value}
+    return {key: _keep_fields(value[key], below) for key, below in shape.items() if key in value}
 
 
-def _sorted(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+        return {key: _sort_keys(value[key]) for key in sorted(value)}
+    return [_sort_keys(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def _as_mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _list(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
+def changed_paths(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
     """Return the objects' paths that are new, that are changed, and that are gone, each sorted."""
     before, after = ({path for path in each if path != INDEX} for each in (old, new))
     both: Iterable[str] = before & after

@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from egressctl.istio.mesh_objects import Listed, unread
+from egressctl.istio.mesh_objects import ObjectsOfKind, unread_sentence
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
-from egressctl.kube.rbac import grants
+from egressctl.kube.rbac import grant_command
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.read_objects import listings, mesh_settings
+from egressctl.mesh.read_objects import list_every_kind, read_mesh_settings
 from egressctl.mesh.snapshot import folder as keeping
-from egressctl.mesh.snapshot.format import changes, files
-from egressctl.runtime.concurrency import begin
+from egressctl.mesh.snapshot.format import changed_paths, snapshot_files
+from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
 
 
-class Taken(NamedTuple):
+class SavedSnapshot(NamedTuple):
     """What was saved: how many objects, and the paths that are new, changed and gone."""
 
     about: str
@@ -32,23 +32,23 @@ class Taken(NamedTuple):
     hint: str = ""
 
 
-def take(mesh: Mesh, folder: str, namespace: str, progress: Progress, interrupts: Interrupts) -> Taken:
+def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, interrupts: Interrupts) -> SavedSnapshot:
     """Read every kind in all namespaces, or where that may not be in `namespace` and the root namespace, and save it.
 
     Raises InvalidInput for a folder that holds something else, Forbidden where not even the ServiceEntries of `namespace` may be
     listed, and keeping.NotWritten. In each case the folder is as it was.
     """
-    old = keeping.prepare(folder)
+    old = keeping.check_folder(folder)
     progress.step("reading what stands around the ServiceEntries")
-    configured, told = begin(lambda: mesh_settings(mesh, ROOT_NAMESPACE)), begin(mesh.info)
-    listed = listings(mesh, namespace, services=True, beside=True)
+    configured, told = start_call(lambda: read_mesh_settings(mesh, ROOT_NAMESPACE)), start_call(mesh.info)
+    listed = list_every_kind(mesh, namespace, services=True, beside=True)
     entries = listed[PLURAL]
     if entries.reach is not None and namespace not in entries.reach:
-        listed[PLURAL] = Listed(tuple(mesh.entries(namespace)), frozenset({namespace}), entries.why)
+        listed[PLURAL] = ObjectsOfKind(tuple(mesh.entries(namespace)), frozenset({namespace}), entries.why)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    new = files(listed, configured(), told(), at)
-    keeping.store(folder, old, new, interrupts)
-    not_read = tuple(unread(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None)
-    hint = grants(["snapshot", "--causes"], "", "") if not_read else ""
+    new = snapshot_files(listed, configured(), told(), at)
+    keeping.store_snapshot(folder, old, new, interrupts)
+    not_read = tuple(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None)
+    hint = grant_command(["snapshot", "--causes"], "", "") if not_read else ""
     *_, index = new.values()
-    return Taken(index, len(new) - 1, *changes(old, new), not_read, hint)
+    return SavedSnapshot(index, len(new) - 1, *changed_paths(old, new), not_read, hint)

@@ -8,15 +8,15 @@ from ipaddress import ip_address
 
 from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.manifests.formats import auto_allocated, matches_host, network
-from egressctl.mesh.traffic_annotations import JUDGED, left_out
-from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.manifests.formats import is_auto_allocated, matches_host, network
+from egressctl.mesh.traffic_annotations import DECIDING_ANNOTATIONS, why_excluded
+from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class Step:
     """A station of the way: its name, what is known of it, and whether the way goes on there (None: not known)."""
 
     name: str
@@ -25,7 +25,7 @@ class Station:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResolvedProbe:
     """Where a URL leads: the probe that it makes, its address, and who resolved it; `note` is why it was not the pod.
 
     `entry_name` is that of the ServiceEntry that should carry it, empty for a bare URL; `entry` is that on the Kubernetes
@@ -45,7 +45,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ExplainFacts:
     """What was read: the pod, its sidecar, the ServiceEntries (None: none could be), and, on demand, what else is around.
 
     `config` and `counts` are None where the sidecar was not read; `unreadable` then says why.
@@ -55,37 +55,37 @@ class Seen:
     config: ProxyConfig | None = None
     counts: ClusterCounts | None = None
     entries: Sequence[ServiceEntry] | None = None
-    around: Callable[[], Surroundings | None] = lambda: None
+    around: Callable[[], MeshObjects | None] = lambda: None
     unreadable: str = ""
 
 
-def approach(place: Place, source: Source, entries: Sequence[ServiceEntry] | None) -> tuple[Station, ...]:
+def steps_to_address(place: ResolvedProbe, source: Source, entries: Sequence[ServiceEntry] | None) -> tuple[Step, ...]:
     """Return the stations up to the address."""
-    return pod(source), *_name(place), _address(place, entries)
+    return pod_step(source), *_name_steps(place), _address_step(place, entries)
 
 
-def pod(source: Source) -> Station:
+def pod_step(source: Source) -> Step:
     several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
-    return Station("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
+    return Step("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
 
 
-def _name(place: Place) -> Iterator[Station]:
+def _name_steps(place: ResolvedProbe) -> Iterator[Step]:
     if place.by == "the URL":
         return
     if place.by == "--address":
-        yield Station("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
+        yield Step("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
         return
     note = f" ({place.note}; the pod may resolve it otherwise)" if place.note else ""
-    yield Station("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
+    yield Step("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
 
 
-def _address(place: Place, entries: Sequence[ServiceEntry] | None) -> Station:
+def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) -> Step:
     block = network(place.ip)
     holders = [each for each in entries or () if block and any(network(address) == block for address in each.allocated)]
     if holders:
-        return Station("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
-    if block and auto_allocated(block):
-        return Station("address", f"{place.address}, one that Istio gives to entries without addresses of their own", True)
+        return Step("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
+    if block and is_auto_allocated(block):
+        return Step("address", f"{place.address}, one that Istio gives to entries without addresses of their own", True)
     named = [
         each
         for each in entries or ()
@@ -93,26 +93,26 @@ def _address(place: Place, entries: Sequence[ServiceEntry] | None) -> Station:
     ]
     if named:
         other = named[0].allocated[0]
-        return Station("address", f"{place.address}; in the pod it may be {other}, which Istio gave {named[0]}", None)
-    return Station("address", place.address, True)
+        return Step("address", f"{place.address}; in the pod it may be {other}, which Istio gave {named[0]}", None)
+    return Step("address", place.address, True)
 
 
-def capture(place: Place, seen: Seen) -> Station:
+def capture_step(place: ResolvedProbe, seen: ExplainFacts) -> Step:
     """Say what is known of the interception: a connection that is sent can show it, and nothing else can."""
     source = seen.source
     shown = f"only a request that is sent shows it: egressctl verify --probe {place.probe.url}"
     unready = f"container {source.proxy} is not ready ({source.proxy_state or 'its status says so'}); "
-    doubts = list(_doubts(place, seen))
+    doubts = list(_capture_doubts(place, seen))
     perhaps = f"perhaps not by the sidecar: {'; '.join(doubts)} (a hint); " if doubts else ""
-    return Station("capture", f"{unready if not source.proxy_ready else ''}{perhaps}{shown}", None)
+    return Step("capture", f"{unready if not source.proxy_ready else ''}{perhaps}{shown}", None)
 
 
-def _doubts(place: Place, seen: Seen) -> Iterator[str]:
+def _capture_doubts(place: ResolvedProbe, seen: ExplainFacts) -> Iterator[str]:
     source = seen.source
-    if out := left_out(source.interception, place.ip, place.probe.port):
+    if out := why_excluded(source.interception, place.ip, place.probe.port):
         yield out
     # The annotations that decide by address were held against this one.
-    yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in JUDGED))
+    yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in DECIDING_ANNOTATIONS))
     entrance = seen.config.listener(VIRTUAL_OUTBOUND) if seen.config else None
     version = ip_address(place.ip).version
     if entrance and entrance.addresses and not any(ip_address(each).version == version for each, _ in entrance.addresses):

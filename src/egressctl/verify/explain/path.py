@@ -1,6 +1,6 @@
 """Tell the way of a URL from a pod station by station, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
 
-Whether a connection really goes through the sidecar, only one that is sent can show; from the station `capture` on, the
+Whether a connection really goes through the sidecar, only one that is sent can show; from the step `capture` on, the
 stations are those of a connection that does.
 """
 
@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.envoy.trace import Passed, trace
-from egressctl.envoy.trace import Station as TracedStation
-from egressctl.envoy.walk import led_to
+from egressctl.envoy.trace import NotTaken, trace
+from egressctl.envoy.trace import TraceStep as TracedStation
+from egressctl.envoy.walk import final_envoy_clusters
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
-from egressctl.verify.causes import explain
-from egressctl.verify.explain.approach import Place, Seen, Station, approach, capture, pod
-from egressctl.verify.explain.owner import claimant, situation, why_not
+from egressctl.verify.causes import explain_cause
+from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe, Step, capture_step, pod_step, steps_to_address
+from egressctl.verify.explain.owner import case_without_request, owner_of_path, why_not_reached
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class ExplainedPath:
     """The way of one URL to one of its addresses, as far as it can be told without sending anything.
 
     `carrier` is the ServiceEntry whose Envoy cluster it leads to. `target` names the one that should carry it, empty for a
@@ -36,11 +36,11 @@ class Path:
     ip: str
     address: str
     resolved_by: str
-    stations: tuple[Station, ...]
+    stations: tuple[Step, ...]
     next: str
     goes_out: bool | None
     walk: Walk | None = None
-    losers: tuple[Passed, ...] = ()
+    losers: tuple[NotTaken, ...] = ()
     more_losers: int = 0
     carrier: ServiceEntry | None = None
     target: str = ""
@@ -51,43 +51,47 @@ class Path:
     """The next command to type where something is unknown."""
 
 
-def unresolved(probe: Probe, source: Source, by: str, why: str, *, certain: bool, target: str = "") -> Path:
+def path_without_address(probe: Probe, source: Source, by: str, why: str, *, certain: bool, target: str = "") -> ExplainedPath:
     """Return the way of a URL whose name has no address: it ends at once where the pod itself has none (`certain`)."""
-    stations = (pod(source), Station("name", why, None if not certain else False))
+    stations = (pod_step(source), Step("name", why, None if not certain else False))
     then = f"nothing is sent: {why}" if certain else "what happens is not known without an address (--address IP)"
     goes_out = False if certain else None
-    blank = Path(probe.url, "", "", by, stations, then, goes_out, target=target)
+    blank = ExplainedPath(probe.url, "", "", by, stations, then, goes_out, target=target)
     return blank if certain else replace(blank, unknown=why, hint=f"name an address: egressctl explain {probe.url} --address IP")
 
 
-def path(place: Place, seen: Seen) -> Path:
+def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
     """Tell the way to one address, station by station."""
     source = seen.source
-    start = list(approach(place, source, seen.entries))
-    blank = Path(place.probe.url, place.ip, place.address, place.by, tuple(start), "", None, target=_target(place, source))
+    start = list(steps_to_address(place, source, seen.entries))
+    blank = ExplainedPath(
+        place.probe.url, place.ip, place.address, place.by, tuple(start), "", None, target=_target_name(place, source)
+    )
     if source.ambient:
-        return _without_sidecar(blank, place, seen, "ztunnel, not a sidecar, takes the pod's connections", CauseCode.AMBIENT)
+        return _path_without_sidecar(blank, place, seen, "ztunnel, not a sidecar, takes the pod's connections", CauseCode.AMBIENT)
     if source.proxy is None:
-        return _without_sidecar(blank, place, seen, "the pod has no sidecar", CauseCode.NO_SIDECAR)
-    start.append(capture(place, seen))
+        return _path_without_sidecar(blank, place, seen, "the pod has no sidecar", CauseCode.NO_SIDECAR)
+    start.append(capture_step(place, seen))
     if seen.config is None:
-        start.append(Station("sidecar", seen.unreadable or "it was not read", None))
+        start.append(Step("sidecar", seen.unreadable or "it was not read", None))
         told = seen.unreadable or "the sidecar was not read"
         then = "what the sidecar does is not known"
-        return replace(blank, stations=tuple(start), next=then, unknown=told, hint=_doctor(source))
-    return _through(replace(blank, stations=tuple(start)), place, seen, seen.config)
+        return replace(blank, stations=tuple(start), next=then, unknown=told, hint=_doctor_command(source))
+    return _path_through_sidecar(replace(blank, stations=tuple(start)), place, seen, seen.config)
 
 
-def _doctor(source: Source) -> str:
+def _doctor_command(source: Source) -> str:
     return f"egressctl doctor -n {source.namespace} --pod {source.pod}"
 
 
-def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: CauseCode) -> Path:
+def _path_without_sidecar(
+    blank: ExplainedPath, place: ResolvedProbe, seen: ExplainFacts, why: str, code: CauseCode
+) -> ExplainedPath:
     ambient = code is CauseCode.AMBIENT
-    cause = explain(code, situation(place, seen, Evidence())) if place.entry_name or ambient else None
+    cause = explain_cause(code, case_without_request(place, seen, Evidence())) if place.entry_name or ambient else None
     return replace(
         blank,
-        stations=(*blank.stations, Station("capture", why, None if ambient else False)),
+        stations=(*blank.stations, Step("capture", why, None if ambient else False)),
         next=f"which way it takes is not known: {why}" if ambient else f"it goes to {place.address} itself: {why}",
         goes_out=None if ambient else True,
         reached=None if ambient or not place.entry_name else False,
@@ -97,31 +101,31 @@ def _without_sidecar(blank: Path, place: Place, seen: Seen, why: str, code: Caus
     )
 
 
-def _through(start: Path, place: Place, seen: Seen, config: ProxyConfig) -> Path:
+def _path_through_sidecar(start: ExplainedPath, place: ResolvedProbe, seen: ExplainFacts, config: ProxyConfig) -> ExplainedPath:
     """Go on where the sidecar takes the connection."""
     traced = trace(config, place.ip, place.probe.port, place.probe.speech)
     walk = traced.walk
-    hosts = _hosts(walk, config, seen.counts, place)
+    hosts = _hosts_of_cluster(walk, config, seen.counts, place)
     told = list(start.stations)
-    losers: tuple[Passed, ...] = ()
+    losers: tuple[NotTaken, ...] = ()
     more = 0
     for each in traced.stations:
-        told.append(_of_trace(each, walk, hosts))
+        told.append(_step_from_trace(each, walk, hosts))
         if each.kind == "filter-chain":
             losers, more = each.passed, each.more
     found = replace(start, walk=walk, losers=losers, more_losers=more, unknown=walk.unknown)
     if walk.unknown:
-        told.append(Station("Envoy cluster", f"not known: {walk.unknown}", None))
+        told.append(Step("Envoy cluster", f"not known: {walk.unknown}", None))
         hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
         return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
-    carrier, owner = claimant(place, walk, config, seen)
-    reached = _reached(place, owner, walk)
-    cause = why_not(place, seen, config, walk, owner, hosts)
+    carrier, owner = owner_of_path(place, walk, config, seen)
+    reached = _reaches_target(place, owner, walk)
+    cause = why_not_reached(place, seen, config, walk, owner, hosts)
     if walk.virtual_service:
-        told.append(Station("VirtualService", f"{walk.virtual_service} routes it", True))
-    if led_to(walk):
-        told.append(_service_entry(place, walk, carrier, owner, reached, seen.source))
-    then, goes_out = _next(walk, config, hosts, place)
+        told.append(Step("VirtualService", f"{walk.virtual_service} routes it", True))
+    if final_envoy_clusters(walk):
+        told.append(_service_entry_step(place, walk, carrier, owner, reached, seen.source))
+    then, goes_out = _what_happens_next(walk, config, hosts, place)
     return replace(
         found,
         stations=tuple(told),
@@ -133,25 +137,27 @@ def _through(start: Path, place: Place, seen: Seen, config: ProxyConfig) -> Path
     )
 
 
-def _of_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | None) -> Station:
+def _step_from_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | None) -> Step:
     text = f"{station.what}: {station.why}" if station.why else station.what
     if station.kind == "filter-chain":
-        return Station("filter chain", text, None if walk.unknown and not walk.filter_chain else station.what != "none")
+        return Step("filter chain", text, None if walk.unknown and not walk.filter_chain else station.what != "none")
     if station.kind == "route":
-        return Station("HTTP route", text, None if walk.unknown else not walk.direct_status or walk.absent)
+        return Step("HTTP route", text, None if walk.unknown else not walk.direct_status or walk.absent)
     if station.kind != "envoy-cluster":
-        return Station(station.kind, text, True)
+        return Step(station.kind, text, True)
     if walk.choices:
-        return Station("Envoy cluster", f"perhaps {text}", None)
+        return Step("Envoy cluster", f"perhaps {text}", None)
     dead = station.what == BLACKHOLE or walk.absent or hosts == ()
     if hosts and not station.why.startswith("ORIGINAL_DST") and station.what != PASSTHROUGH:
-        text = f"{text}, with the host{'s' if len(hosts) > 1 else ''} {_listed(hosts)}"
+        text = f"{text}, with the host{'s' if len(hosts) > 1 else ''} {_join_hosts(hosts)}"
     elif hosts == () and not walk.absent and station.what != BLACKHOLE:
         text = f"{text}, and has no hosts"
-    return Station("Envoy cluster", text, not dead)
+    return Step("Envoy cluster", text, not dead)
 
 
-def _hosts(walk: Walk, config: ProxyConfig, counts: ClusterCounts | None, place: Place) -> tuple[str, ...] | None:
+def _hosts_of_cluster(
+    walk: Walk, config: ProxyConfig, counts: ClusterCounts | None, place: ResolvedProbe
+) -> tuple[str, ...] | None:
     """Name the hosts that the Envoy cluster connects to: the address itself, or its own; None where they are not known."""
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
     if walk.envoy_cluster == PASSTHROUGH or (known is not None and known.type == "ORIGINAL_DST"):
@@ -161,39 +167,41 @@ def _hosts(walk: Walk, config: ProxyConfig, counts: ClusterCounts | None, place:
     return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in counts[known.name].hosts)
 
 
-def _reached(place: Place, owner: Owner | None, walk: Walk) -> bool | None:
+def _reaches_target(place: ResolvedProbe, owner: Owner | None, walk: Walk) -> bool | None:
     if not place.entry_name:
         return None
-    if not led_to(walk) or walk.absent:
+    if not final_envoy_clusters(walk) or walk.absent:
         return False
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         return None
     return owner.ownership is Ownership.OWNED
 
 
-def _service_entry(
-    place: Place, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, reached: bool | None, source: Source
-) -> Station:
+def _service_entry_step(
+    place: ResolvedProbe, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, reached: bool | None, source: Source
+) -> Step:
     """Say whose way it is: True for the wanted entry's, or, for a bare URL, any one's."""
     if walk.envoy_cluster in (BLACKHOLE, PASSTHROUGH):
-        return Station("ServiceEntry", "none: the outbound traffic policy decides", False)
+        return Step("ServiceEntry", "none: the outbound traffic policy decides", False)
     reason = owner.reason if owner else ""
     if place.probe.expect.via:
-        return Station("meant way", reason, reached)
+        return Step("meant way", reason, reached)
     whose = str(carrier) if carrier else "none that is known"
-    instead = f", not {_target(place, source)}" if place.entry_name and reached is False else ""
+    instead = f", not {_target_name(place, source)}" if place.entry_name and reached is False else ""
     passed = reached if place.entry_name else True if carrier else None
     text = reason if reason.startswith(f"{whose} ") and not instead else f"{whose}{instead}: {reason}"
-    return Station("ServiceEntry", text, passed)
+    return Step("ServiceEntry", text, passed)
 
 
-def _target(place: Place, source: Source) -> str:
+def _target_name(place: ResolvedProbe, source: Source) -> str:
     if not place.entry_name:
         return ""
     return str(place.entry) if place.entry else f"{source.namespace}/{place.entry_name}"
 
 
-def _next(walk: Walk, config: ProxyConfig, hosts: Sequence[str] | None, place: Place) -> tuple[str, bool | None]:
+def _what_happens_next(
+    walk: Walk, config: ProxyConfig, hosts: Sequence[str] | None, place: ResolvedProbe
+) -> tuple[str, bool | None]:
     """Say in half a sentence what becomes of the connection, and whether it leaves the pod."""
     tls = place.probe.speech.tls
     closes = "the sidecar closes the connection" + (" before the TLS handshake" if tls else "")
@@ -215,14 +223,14 @@ def _next(walk: Walk, config: ProxyConfig, hosts: Sequence[str] | None, place: P
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
     wrapped = " in TLS of its own" if known and known.tls else ""
     inside = ", so that what is TLS already arrives as TLS inside TLS" if wrapped and tls else ""
-    to = _listed(hosts) if hosts else f"a host of {walk.envoy_cluster}"
+    to = _join_hosts(hosts) if hosts else f"a host of {walk.envoy_cluster}"
     return f"the sidecar connects to {to}{wrapped}{inside}", True
 
 
 _NO_HOSTS = "the sidecar answers with HTTP 503 by itself: its Envoy cluster has no hosts"
-_MOST = 3
+_MOST_HOSTS = 3
 
 
-def _listed(hosts: Sequence[str]) -> str:
-    more = f" or {len(hosts) - _MOST} more" if len(hosts) > _MOST else ""
-    return " or ".join(hosts[:_MOST]) + more
+def _join_hosts(hosts: Sequence[str]) -> str:
+    more = f" or {len(hosts) - _MOST_HOSTS} more" if len(hosts) > _MOST_HOSTS else ""
+    return " or ".join(hosts[:_MOST_HOSTS]) + more

@@ -55,7 +55,7 @@ def test_without_a_name_every_target_that_has_an_entry_is_taken(cli: Cli, lab: L
 
 
 def test_the_parts_of_a_target_are_held_together(cli: Cli, lab: Lab) -> None:
-    blocks = list(lookup.get("wikipedia").spec["addresses"])
+    blocks = list(lookup.get_target("wikipedia").spec["addresses"])
     lab.create(entry("wikipedia-ext-0-1", addresses=blocks[:4]))
     lab.create(entry("wikipedia-ext-128-0-0-0-1", addresses=blocks[4:]))
     ran = cli("catalog", "diff", "wikipedia", *LIST, "--no-dns")
@@ -77,7 +77,9 @@ def test_entries_of_others_are_known_by_their_hosts_and_each_namespace_is_told(c
 
 def test_hosts_and_ports_are_compared_too(cli: Cli, lab: Lab) -> None:
     ports = [{"number": 443, "name": "tls", "protocol": "TLS"}]
-    lab.create(entry(addresses=lookup.get("wikipedia").spec["addresses"], ports=ports, hosts=["wikipedia.org", "wikimedia.org"]))
+    lab.create(
+        entry(addresses=lookup.get_target("wikipedia").spec["addresses"], ports=ports, hosts=["wikipedia.org", "wikimedia.org"])
+    )
     ran = cli("catalog", "diff", "wikipedia", *LIST, "--no-dns")
     assert ran.code == 1
     assert states(ran.stdout) >= {("port", "missing"), ("port", "extra"), ("host", "extra")}

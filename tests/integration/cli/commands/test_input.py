@@ -250,9 +250,7 @@ def test_an_entry_that_the_schema_refuses_is_wrong_input(cli: Cli, lab: Lab, tmp
 
 
 def test_a_bug_is_told_in_one_sentence_and_with_debug_in_full(alone: Cli) -> None:
-    broken = (
-        "import egressctl.catalog.lookup, egressctl.cli.main as m\negressctl.catalog.lookup.get = lambda *given: 1 / 0\nm.main()"
-    )
+    broken = "import egressctl.catalog.lookup as c, egressctl.cli.main as m\nc.get_target = lambda *given: 1 / 0\nm.main()"
 
     def run(*argv: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", broken, *argv]

@@ -55,7 +55,7 @@ def test_every_object_is_saved_and_a_second_snapshot_changes_what_has_changed(cl
         [],
         ["default/serviceentry/wikipedia-ext.yaml"],
     )
-    around = keeping.load(str(saved)).around
+    around = keeping.load_snapshot(str(saved)).around
     assert ([str(each) for each in around.entries], len(around.sidecars)) == (["default/second"], 1)
     assert cli("snapshot", "saved", "-q").stdout.endswith(" objects (0 added, 0 changed, 0 removed)\n")
 
@@ -68,9 +68,9 @@ def test_what_may_not_be_listed_everywhere_is_saved_where_it_may_and_told(cli: C
     [told] = ran.told("warning")
     assert told.startswith("serviceentries.networking.istio.io of namespaces other than default and istio-system were not")
     assert "egressctl rbac snapshot --causes" in ran.hint
-    around = keeping.load(str(cli.home / "saved")).around
+    around = keeping.load_snapshot(str(cli.home / "saved")).around
     assert around.unread == (told,)
-    assert not around.saw("serviceentries", "shop")
+    assert not around.has_read("serviceentries", "shop")
 
 
 def test_the_settings_of_the_mesh_are_saved_where_they_may_be_read(cli: Cli, proxy: FaultProxy) -> None:

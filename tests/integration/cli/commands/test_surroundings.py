@@ -7,7 +7,7 @@ import pytest
 from cli import entry, put_right, start_object
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.read_objects import surroundings
+from egressctl.mesh.read_objects import read_mesh_objects
 from faults import FaultProxy, Respond
 from labs import Lab
 
@@ -20,7 +20,7 @@ def mesh(proxy: FaultProxy, lab: Lab) -> Mesh:
 
 
 def test_everything_is_read_at_once(mesh: Mesh, lab: Lab) -> None:
-    found = surroundings(mesh, "default", services=True)
+    found = read_mesh_objects(mesh, "default", services=True)
     put_right(lab)
     assert [str(each) for each in found.entries] == ["default/wikipedia-ext"]
     assert [each["metadata"]["name"] for each in found.sidecars] == ["little"]
@@ -36,7 +36,7 @@ def test_for_a_test_the_serviceentries_alone_are_read(mesh: Mesh, proxy: FaultPr
         asked.append(getattr(call, "path", ""))
 
     proxy.rules = note
-    found = surroundings(mesh, "default", services=True, beside=False)
+    found = read_mesh_objects(mesh, "default", services=True, beside=False)
     put_right(lab)
     assert [str(each) for each in found.entries] == ["default/wikipedia-ext"]
     assert (found.sidecars, found.services, found.namespaces) == ((), (), {})
@@ -45,10 +45,10 @@ def test_for_a_test_the_serviceentries_alone_are_read(mesh: Mesh, proxy: FaultPr
 
 def test_what_may_not_be_read_everywhere_is_read_where_it_may_and_said(mesh: Mesh, proxy: FaultProxy, lab: Lab) -> None:
     proxy.rules = lambda call: Respond(403, "Forbidden") if call.path.endswith("v1/sidecars") else None
-    found = surroundings(mesh, "default", services=False)
+    found = read_mesh_objects(mesh, "default", services=False)
     put_right(lab)
     assert [each["metadata"]["name"] for each in found.sidecars] == ["little"]
-    assert found.saw("sidecars", "default")
-    assert not found.saw("sidecars", "other")
+    assert found.has_read("sidecars", "default")
+    assert not found.has_read("sidecars", "other")
     [unread] = found.unread
     assert "sidecars.networking.istio.io of namespaces other than default and istio-system were not looked at" in unread

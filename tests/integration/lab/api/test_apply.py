@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.api import fields
-from egressctl.lab.api.apply import Writer, apply, updated
+from egressctl.lab.api.apply import Writer, apply, with_managed_fields
 from egressctl.lab.api.istio import SERVICE_ENTRY_KIND as SCHEMA
 from egressctl.lab.api.resources import PODS
 from egressctl.lab.api.status import ApiError
@@ -92,7 +92,7 @@ def test_conflicts_with_several_are_listed_manager_by_manager() -> None:
 
 
 def test_a_conflict_with_an_update_says_version_and_time() -> None:
-    live = updated({}, entry(hosts=["a.example"]), SCHEMA, by("kubectl-client-side-apply"))
+    live = with_managed_fields({}, entry(hosts=["a.example"]), SCHEMA, by("kubectl-client-side-apply"))
     error = refusal(live, entry(hosts=["b.example"]), "egressctl")
     assert error.body["details"]["causes"][0]["message"] == f'conflict with "kubectl-client-side-apply" using {V1} at {FIRST}'
 
@@ -168,7 +168,7 @@ def test_an_update_takes_what_it_changes_and_nothing_else() -> None:
     made = apply({}, entry(hosts=["a.example"], addresses=["1.1.1.1"]), SCHEMA, by("egressctl"))
     new = copy.deepcopy(made)
     new["spec"]["addresses"] = ["2.2.2.2"]
-    walked_over = updated(made, new, SCHEMA, by("kubectl-client-side-apply"))
+    walked_over = with_managed_fields(made, new, SCHEMA, by("kubectl-client-side-apply"))
     assert owned(walked_over) == {
         "egressctl": {"f:spec": {"f:hosts": {}}},
         "kubectl-client-side-apply": {"f:spec": {"f:addresses": {}}},
@@ -179,14 +179,14 @@ def test_a_field_that_an_update_removes_is_owned_by_nobody() -> None:
     made = apply({}, entry(hosts=["a.example"], exportTo=["."]), SCHEMA, by("egressctl"))
     new = copy.deepcopy(made)
     del new["spec"]["exportTo"]
-    assert owned(updated(made, new, SCHEMA, by("kubectl-edit"))) == {"egressctl": {"f:spec": {"f:hosts": {}}}}
+    assert owned(with_managed_fields(made, new, SCHEMA, by("kubectl-edit"))) == {"egressctl": {"f:spec": {"f:hosts": {}}}}
 
 
 def test_managed_fields_that_an_update_sends_are_believed() -> None:
     made = apply({}, entry(hosts=["a.example"]), SCHEMA, by("egressctl"))
     handed = copy.deepcopy(made)
     handed["metadata"]["managedFields"][0]["manager"] = "argocd"
-    assert set(owned(updated(made, handed, SCHEMA, by("kubectl")))) == {"argocd"}
+    assert set(owned(with_managed_fields(made, handed, SCHEMA, by("kubectl")))) == {"argocd"}
 
 
 def test_containers_of_a_pod_are_owned_by_name() -> None:
@@ -212,9 +212,9 @@ specs = st.fixed_dictionaries(
 )
 
 
-def plain(obj: dict[str, Any]) -> dict[fields.Path, str]:
+def plain(obj: dict[str, Any]) -> dict[fields.FieldPath, str]:
     """Return the fields of a spec that have a value of their own; lists are written out, to be comparable."""
-    held = fields.values(obj.get("spec", {}), SCHEMA.properties["spec"])
+    held = fields.field_values(obj.get("spec", {}), SCHEMA.properties["spec"])
     return {path: repr(value) for path, value in held.items() if isinstance(value, str | int | list)}
 
 
@@ -237,5 +237,5 @@ paths = st.lists(elements, min_size=1, max_size=4).map(tuple)
 
 @settings(max_examples=200)
 @given(st.frozensets(paths, max_size=8))
-def test_fields_survive_being_written_and_read(owned_fields: fields.Fields) -> None:
-    assert fields.decode(fields.encode(owned_fields)) == owned_fields
+def test_fields_survive_being_written_and_read(owned_fields: fields.FieldSet) -> None:
+    assert fields.decode_fields(fields.encode_fields(owned_fields)) == owned_fields

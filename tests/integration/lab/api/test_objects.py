@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.api import watch
-from egressctl.lab.api.objects import Objects
-from egressctl.lab.api.paths import locate
-from egressctl.lab.api.request import Answer, Call
+from egressctl.lab.api.objects import ObjectHandler
+from egressctl.lab.api.paths import parse_location
+from egressctl.lab.api.request import ApiAnswer, Call
 from egressctl.lab.api.resources import PODS, SERVICE_ENTRIES, Resource
-from egressctl.lab.api.seed import seed
+from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.status import ApiError
 from egressctl.lab.api.store import Store
 from endpoint import APPLY, ENTRIES, TestEndpoint
@@ -347,9 +347,9 @@ def test_a_watch_from_a_version_that_is_forgotten_says_410() -> None:
     for _ in range(5):
         store.put(SERVICE_ENTRIES, entry("a"))
 
-    async def seen(since: int) -> list[watch.Sight]:
-        wanted = watch.Wanted(SERVICE_ENTRIES, lambda _: True, since, seconds=0)
-        return [sight async for sight in watch.sights(store, wanted)]
+    async def seen(since: int) -> list[watch.WatchEvent]:
+        wanted = watch.WatchRequest(SERVICE_ENTRIES, lambda _: True, since, seconds=0)
+        return [sight async for sight in watch.watch_events(store, wanted)]
 
     assert [kind for kind, _ in asyncio.run(seen(3))] == ["MODIFIED"] * 3
     kind, obj = asyncio.run(seen(2))[0]
@@ -447,15 +447,15 @@ def asked(resource: Resource, content: Any, *, as_spec: bool) -> Any:
 @given(st.sampled_from([SERVICE_ENTRIES, PODS]), media_types, st.booleans(), json_values)
 def test_no_body_makes_the_endpoint_stumble(resource: Resource, media_type: str, as_spec: bool, content: Any) -> None:
     store = Store()
-    seed(store, NOW)
-    objects = Objects(store, lambda: NOW)
+    seed_store(store, NOW)
+    objects = ObjectHandler(store, lambda: NOW)
     group = f"apis/{resource.group}" if resource.group else "api"
     here, there = (f"/{group}/v1/namespaces/{name}/{resource.plural}" for name in ("default", "other"))
     if resource is SERVICE_ENTRIES:
-        objects.create(Call(resource, locate(here), {}), entry("sleep"))
-    of_one = Call(resource, locate(f"{here}/sleep"), {"fieldManager": "m"}, media_type=media_type)
-    tries: list[tuple[Callable[[Call, Any], Answer], Call]] = [
-        (objects.create, Call(resource, locate(there), {})),
+        objects.create(Call(resource, parse_location(here), {}), entry("sleep"))
+    of_one = Call(resource, parse_location(f"{here}/sleep"), {"fieldManager": "m"}, media_type=media_type)
+    tries: list[tuple[Callable[[Call, Any], ApiAnswer], Call]] = [
+        (objects.create, Call(resource, parse_location(there), {})),
         (objects.patch, of_one),
         (objects.replace, of_one),
         (objects.delete, of_one),

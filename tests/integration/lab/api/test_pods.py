@@ -47,13 +47,13 @@ def namespace(name: str = "default", **labels: str) -> dict[str, Any]:
 def test_injection_follows_the_namespace_unless_the_pod_says_otherwise(
     of_namespace: dict[str, str], of_pod: dict[str, Any], injected: bool
 ) -> None:
-    made = pods.admitted(pod(**of_pod), namespace(**of_namespace))
+    made = pods.admit_pod(pod(**of_pod), namespace(**of_namespace))
     assert ("initContainers" in made["spec"]) is injected
     assert ("sidecar.istio.io/status" in (made["metadata"].get("annotations") or {})) is injected
 
 
 def test_the_sidecar_is_an_init_container_that_restarts_always() -> None:
-    made = pods.admitted(pod(labels={"app": "curl"}), namespace(istio_injection="enabled"))
+    made = pods.admit_pod(pod(labels={"app": "curl"}), namespace(istio_injection="enabled"))
     sidecar = next(one for one in made["spec"]["initContainers"] if one["name"] == "istio-proxy")
     assert sidecar["restartPolicy"] == "Always"
     assert made["metadata"]["labels"]["istio.io/rev"] == "default"
@@ -62,11 +62,11 @@ def test_the_sidecar_is_an_init_container_that_restarts_always() -> None:
 
 
 def test_a_pod_that_would_get_a_sidecar_elsewhere_stays_pending_and_says_why() -> None:
-    made = pods.scheduled(pods.admitted(pod(namespace="other"), namespace("other", istio_injection="enabled")), NOW)
+    made = pods.schedule_pod(pods.admit_pod(pod(namespace="other"), namespace("other", istio_injection="enabled")), NOW)
     assert made["status"]["phase"] == "Pending"
     assert made["status"]["conditions"][0]["message"] == "the lab runs sidecars in namespace default only"
     with pytest.raises(ApiError, match="pod a does not have a host assigned") as caught:
-        pods.container_for_exec(made, "main")
+        pods.find_container(made, "main")
     assert caught.value.code == 400
 
 
@@ -79,16 +79,16 @@ def test_a_pod_that_would_get_a_sidecar_elsewhere_stays_pending_and_says_why() -
     ],
 )
 def test_a_command_finds_its_container(container: str, expected: Container) -> None:
-    made = pods.scheduled(pods.admitted(pod(), namespace(istio_injection="enabled")), NOW)
-    assert pods.container_for_exec(made, container) == expected
+    made = pods.schedule_pod(pods.admit_pod(pod(), namespace(istio_injection="enabled")), NOW)
+    assert pods.find_container(made, container) == expected
 
 
 def test_a_command_must_name_one_of_several_containers() -> None:
     several = pod()
     several["spec"]["containers"].append({"name": "two", "image": "x"})
-    made = pods.scheduled(pods.admitted(several, namespace(istio_injection="enabled")), NOW)
+    made = pods.schedule_pod(pods.admit_pod(several, namespace(istio_injection="enabled")), NOW)
     with pytest.raises(ApiError) as caught:
-        pods.container_for_exec(made, "")
+        pods.find_container(made, "")
     assert caught.value.body["message"] == (
         "a container name must be specified for pod a, choose one of: [main two] "
         "or one of the init containers: [istio-init istio-proxy]"
@@ -96,9 +96,9 @@ def test_a_command_must_name_one_of_several_containers() -> None:
 
 
 def test_an_init_container_that_is_done_does_not_run() -> None:
-    made = pods.scheduled(pods.admitted(pod(), namespace(istio_injection="enabled")), NOW)
-    assert not pods.is_running(made, "istio-init")
-    assert pods.is_running(made, "istio-proxy")
+    made = pods.schedule_pod(pods.admit_pod(pod(), namespace(istio_injection="enabled")), NOW)
+    assert not pods.is_container_running(made, "istio-init")
+    assert pods.is_container_running(made, "istio-proxy")
 
 
 def test_the_sample_is_there_with_its_sidecar(lab: TestEndpoint) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 import recordings
 from egressctl.lab.api import istio
-from egressctl.lab.api.objects import Objects
-from egressctl.lab.api.paths import locate
+from egressctl.lab.api.objects import ObjectHandler
+from egressctl.lab.api.paths import parse_location
 from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import SERVICE_ENTRIES
-from egressctl.lab.api.seed import seed
+from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.status import ApiError
 from egressctl.lab.api.store import Store
 
@@ -23,11 +23,11 @@ NOW = "2026-01-01T00:00:00Z"
 def create(manifest: dict[str, Any], **query: str) -> tuple[int, str | None, tuple[str, ...]]:
     """POST a ServiceEntry as the recordings did; return HTTP status, message and warnings."""
     store = Store()
-    seed(store, NOW)
+    seed_store(store, NOW)
     path = f"/apis/{manifest['apiVersion']}/namespaces/default/serviceentries"
-    call = Call(SERVICE_ENTRIES, locate(path), {"dryRun": "All", "fieldValidation": "Strict", **query})
+    call = Call(SERVICE_ENTRIES, parse_location(path), {"dryRun": "All", "fieldValidation": "Strict", **query})
     try:
-        answer = Objects(store, lambda: NOW).create(call, json.loads(json.dumps(manifest)))
+        answer = ObjectHandler(store, lambda: NOW).create(call, json.loads(json.dumps(manifest)))
         return answer.code, None, answer.warnings
     except ApiError as error:
         return error.code, error.body["message"], ()
@@ -100,10 +100,10 @@ def test_each_mistake_has_its_words(spec: dict[str, Any], said: str) -> None:
 
 def test_causes_name_reason_message_and_field() -> None:
     store = Store()
-    seed(store, NOW)
-    call = Call(SERVICE_ENTRIES, locate("/apis/networking.istio.io/v1/namespaces/default/serviceentries"), {})
+    seed_store(store, NOW)
+    call = Call(SERVICE_ENTRIES, parse_location("/apis/networking.istio.io/v1/namespaces/default/serviceentries"), {})
     with pytest.raises(ApiError) as caught:
-        Objects(store).create(call, entry(resolution="DNS", addresses=["1.1.1.0/24"]))
+        ObjectHandler(store).create(call, entry(resolution="DNS", addresses=["1.1.1.0/24"]))
     assert caught.value.body["details"] == {
         "name": "m",
         "group": "networking.istio.io",
@@ -142,7 +142,7 @@ def test_an_unknown_field_is_dropped_with_a_warning_unless_validation_is_strict(
 
 def test_tcp_in_lower_case_escapes_the_warning() -> None:
     def warned(protocol: str) -> bool:
-        return bool(istio.warnings(entry(ports=[{"name": "a", "number": 443, "protocol": protocol}])))
+        return bool(istio.service_entry_warnings(entry(ports=[{"name": "a", "number": 443, "protocol": protocol}])))
 
     assert warned("TCP")
     assert not warned("tcp")

@@ -102,7 +102,7 @@ def test_every_address_is_one_and_a_block_of_its_own(address: ipaddress.IPv4Addr
 )
 def test_a_host(host: str, wildcard: bool, plain: bool) -> None:
     assert (go_formats.wildcard_host_fault(host) == "") is wildcard
-    assert (go_formats.host_fault(host) == "") is plain
+    assert (go_formats.exact_host_fault(host) == "") is plain
 
 
 @pytest.mark.parametrize(

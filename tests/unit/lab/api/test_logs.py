@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from egressctl.lab.api.logs import selected
+from egressctl.lab.api.logs import select_log_lines
 from egressctl.lab.api.status import ApiError
 
 NOW = datetime(2026, 11, 23, 4, 0, 30, tzinfo=UTC)
@@ -30,17 +30,17 @@ LOG = OLD + PLAIN + NEW
     ],
 )
 def test_what_is_asked_for_is_given(query: dict[str, str], given: bytes) -> None:
-    assert selected(LOG, query, NOW) == given
+    assert select_log_lines(LOG, query, NOW) == given
 
 
 @pytest.mark.parametrize("name", ["tailLines", "sinceSeconds", "limitBytes"])
 @pytest.mark.parametrize("said", ["", "-1", "x", "1.5", "9" * 30])
 def test_a_number_that_is_none_is_refused(name: str, said: str) -> None:
     with pytest.raises(ApiError) as refused:
-        selected(LOG, {name: said}, NOW)
+        select_log_lines(LOG, {name: said}, NOW)
     assert refused.value.code == 400
 
 
 def test_a_time_that_there_is_not_is_now() -> None:
     line = b"[2026-13-45T04:00:00.000Z] odd\n"
-    assert selected(line, {"sinceSeconds": "1"}, NOW) == line
+    assert select_log_lines(line, {"sinceSeconds": "1"}, NOW) == line

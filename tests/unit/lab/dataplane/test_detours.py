@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from egressctl.lab.dataplane.envoy_config import Resources, resources
-from egressctl.lab.dataplane.istiod_layout import Outside
+from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import REGISTRY_ONLY
-from egressctl.lab.dataplane.objects import SLEEP, objects
+from egressctl.lab.dataplane.objects import SLEEP, manifests_by_kind
 
-OUTSIDE = Outside("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = EnvoyPaths("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
 ONE, TWO = "outbound|443||one.example", "outbound|443||two.example"
 
 
@@ -33,8 +33,8 @@ def detour(namespace: str = "default", /, hosts: str = "one.example", **spec: An
     return an_object("VirtualService", "detour", namespace, hosts=[hosts], **spec)
 
 
-def made(*manifests: dict[str, Any]) -> Resources:
-    return resources(objects(manifests), REGISTRY_ONLY, SLEEP, OUTSIDE)
+def made(*manifests: dict[str, Any]) -> SidecarConfig:
+    return build_sidecar_config(manifests_by_kind(manifests), REGISTRY_ONLY, SLEEP, OUTSIDE)
 
 
 def chains(*manifests: dict[str, Any], listener: str = "0.0.0.0_443") -> list[tuple[dict[str, Any], str]]:

@@ -10,15 +10,15 @@ import pytest
 
 import recordings
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.walk import led_to, walk
-from egressctl.lab.dataplane.envoy_config import Resources
-from egressctl.lab.dataplane.envoy_config import resources as translated
-from egressctl.lab.dataplane.istiod_layout import Outside
+from egressctl.envoy.walk import final_envoy_clusters, walk_config
+from egressctl.lab.dataplane.envoy_config import SidecarConfig
+from egressctl.lab.dataplane.envoy_config import build_sidecar_config as translated
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
-from egressctl.lab.dataplane.objects import SLEEP, Objects, objects
+from egressctl.lab.dataplane.objects import SLEEP, IstioManifests, manifests_by_kind
 from egressctl.model.probe import Probe
 
-OUTSIDE = Outside("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = EnvoyPaths("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
 
 ALIKE = [
     "cidrs-60",
@@ -70,9 +70,9 @@ def aged(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def given(case: str) -> Resources:
+def given(case: str) -> SidecarConfig:
     recording = recordings.load(case)
-    return translated(objects(aged(recording.manifests)), recording.policy, SLEEP, OUTSIDE)
+    return translated(manifests_by_kind(aged(recording.manifests)), recording.policy, SLEEP, OUTSIDE)
 
 
 def section(case: str, kind: str) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def test_upstream_connections_are_bound_in_the_internet() -> None:
     assert "upstream_bind_config" not in clusters["BlackHoleCluster"]
 
 
-def resources(entries: Iterable[dict[str, Any]], policy: str = REGISTRY_ONLY) -> Resources:
-    return translated(Objects(serviceentries=tuple(entries)), policy, SLEEP, OUTSIDE)
+def resources(entries: Iterable[dict[str, Any]], policy: str = REGISTRY_ONLY) -> SidecarConfig:
+    return translated(IstioManifests(serviceentries=tuple(entries)), policy, SLEEP, OUTSIDE)
 
 
 def entry(name: str = "one-ext", namespace: str = "default", age: int = 0, /, **spec: Any) -> dict[str, Any]:
@@ -345,7 +345,7 @@ NOT_LIKE_THERE = {
 }
 
 
-def as_dump(found: Resources) -> str:
+def as_dump(found: SidecarConfig) -> str:
     """Write what the lab gives its sidecar as a config_dump of an Envoy that has it."""
     parts: dict[str, dict[str, Any]] = {
         "ListenersConfigDump": {
@@ -366,9 +366,9 @@ def as_dump(found: Resources) -> str:
 def test_the_lab_leads_the_recorded_probe_to_the_recorded_truth(case: str) -> None:
     truth = recordings.load(case).truth
     ip, _, port = truth["remote"].rpartition(":")
-    end = walk(parse_config(as_dump(given(case))), ip, int(port), Probe("p", truth["probe"]).speech)
+    end = walk_config(parse_config(as_dump(given(case))), ip, int(port), Probe("p", truth["probe"]).speech)
     assert not end.unknown
-    assert truth["envoy_cluster"] in (["-"] if end.absent or end.direct_status else led_to(end))
+    assert truth["envoy_cluster"] in (["-"] if end.absent or end.direct_status else final_envoy_clusters(end))
 
 
 def test_of_one_host_the_first_has_the_envoy_clusters() -> None:

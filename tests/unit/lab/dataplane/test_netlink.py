@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.lab.dataplane import nftables
-from egressctl.lab.dataplane.exclusions import Excluded, excluded
-from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested
+from egressctl.lab.dataplane.exclusions import Exclusions, parse_exclusions
+from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested_attribute
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -28,7 +28,7 @@ def test_attributes_read_back(items: list[tuple[int, bytes]]) -> None:
 
 
 def test_nested_attributes_are_marked() -> None:
-    [(kind, inner)] = attributes(nested(4, attribute(1, b"a"), attribute(2, b"bb")))
+    [(kind, inner)] = attributes(nested_attribute(4, attribute(1, b"a"), attribute(2, b"bb")))
     assert kind == 0x8000 | 4
     assert list(attributes(inner)) == [(1, b"a"), (2, b"bb")]
 
@@ -47,7 +47,7 @@ def expressions(rule: bytes) -> list[tuple[str, dict[int, bytes]]]:
 
 
 def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
-    begin, table, chain, rule, end = nftables.redirect(15001, Excluded())
+    begin, table, chain, rule, end = nftables.redirect_messages(15001, Exclusions())
     assert [struct.unpack_from("=H", item, 4)[0] for item in (begin, table, chain, rule, end)] == [
         0x10,
         0xA00,
@@ -70,7 +70,7 @@ def test_the_redirect_spares_loopback_and_takes_all_other_tcp() -> None:
 
 
 def test_what_is_excluded_is_accepted_before_the_redirect() -> None:
-    _, _, _, block, port, redirect, end = nftables.redirect(15001, excluded("203.0.113.77/24", "8443"))
+    _, _, _, block, port, redirect, end = nftables.redirect_messages(15001, parse_exclusions("203.0.113.77/24", "8443"))
     assert [struct.unpack_from("=I", item, 8)[0] for item in (block, port, redirect, end)] == [4, 5, 6, 7]
     rules = [expressions(dict(attributes(rule[20:]))[0x8000 | 4]) for rule in (block, port, redirect)]
     assert [[name for name, _ in rule] for rule in rules] == [
@@ -88,7 +88,7 @@ def test_what_is_excluded_is_accepted_before_the_redirect() -> None:
 
 
 def test_the_chain_hangs_on_locally_made_packets_before_they_leave() -> None:
-    chain = dict(attributes(nftables.redirect(15001, Excluded())[2][20:]))
+    chain = dict(attributes(nftables.redirect_messages(15001, Exclusions())[2][20:]))
     hook = {kind: struct.unpack(">i", value)[0] for kind, value in attributes(chain[0x8000 | 4])}
     assert hook == {1: 3, 2: -100}
     assert chain[7] == b"nat\0"

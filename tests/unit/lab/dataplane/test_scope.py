@@ -8,10 +8,10 @@ import pytest
 
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
-from egressctl.lab.dataplane.scope import Scope, Shown, scope
-from egressctl.lab.dataplane.services import in_scope, registry
+from egressctl.lab.dataplane.scope import Scope, Visibility, scope
+from egressctl.lab.dataplane.services import registry, registry_in_scope
 
-ALL, ONE, NOTHING = Shown.ALL, Shown.ONE_ADDRESS, Shown.NOTHING
+ALL, ONE, NOTHING = Visibility.ALL, Visibility.ONE_ADDRESS, Visibility.NOTHING
 
 
 def sidecar(name: str = "limit", namespace: str = "default", age: int = 0, **spec: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def applied(*sidecars: dict[str, Any], policy: str = REGISTRY_ONLY) -> Scope:
         ([], "a.example", "default", NOTHING),
     ],
 )
-def test_egress_hosts_say_what_is_shown(hosts: list[str], host: str, namespace: str, shown: Shown) -> None:
+def test_egress_hosts_say_what_is_shown(hosts: list[str], host: str, namespace: str, shown: Visibility) -> None:
     assert applied(sidecar(**egress(*hosts))).shown(host, namespace) is shown
 
 
@@ -110,7 +110,7 @@ def test_an_exact_host_keeps_one_address_of_all_its_entries_and_which_one_only_a
                 ("two", ["198.51.100.0/25", "198.51.100.128/25"]),
             )
         ]
-        found = in_scope(registry(entries, "default"), applied(sidecar(**egress("./a.example"))), "default")
+        found = registry_in_scope(registry(entries, "default"), applied(sidecar(**egress("./a.example"))), "default")
         return [str(network) for service in found.services for network in service.networks]
 
     assert all(len(kept(f"uid-{number}")) == 1 for number in range(20))

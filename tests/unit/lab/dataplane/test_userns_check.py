@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from egressctl.lab.dataplane.userns_check import explain
+from egressctl.lab.dataplane.userns_check import reason_and_remedy
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from egressctl.lab.dataplane.userns_check import explain
     ],
 )
 def test_the_setting_and_its_remedy_are_named(sysctls: dict[str, str], named: str) -> None:
-    reason, remedy = explain(lambda name: sysctls.get(name, ""))
+    reason, remedy = reason_and_remedy(lambda name: sysctls.get(name, ""))
     assert f"/{named})" in reason
     assert remedy.startswith("sudo sysctl ")
     assert named in remedy
@@ -35,4 +35,4 @@ def test_the_setting_and_its_remedy_are_named(sysctls: dict[str, str], named: st
     ],
 )
 def test_a_kernel_that_allows_it_is_not_blamed(sysctls: dict[str, str]) -> None:
-    assert explain(lambda name: sysctls.get(name, "")) == ("", "")
+    assert reason_and_remedy(lambda name: sysctls.get(name, "")) == ("", "")

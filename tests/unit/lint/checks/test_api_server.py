@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import oddities
 import recordings
 from egressctl.istio.admission import webhook
-from egressctl.lint.checks.api_server import is_service_entry, refusals
-from egressctl.lint.rules import ISTIO, ISTIO_RULES, RULES, Finding, Severity
-from egressctl.manifests.yaml_reader import Document, parse
+from egressctl.lint.checks.api_server import api_server_findings, is_service_entry
+from egressctl.lint.rules import ISTIO_RULES, ORIGIN_ISTIO, RULES, Finding, Severity
+from egressctl.manifests.yaml_reader import Document, parse_yaml
 
 Manifest = dict[str, Any]
 
@@ -27,7 +27,7 @@ def entry(metadata: Manifest | None = None, version: str = "v1", **spec: Any) ->
 
 
 def found(manifest: Manifest, namespace: str = "") -> list[Finding]:
-    return refusals(Document(manifest, "entry.yaml", {(): 1}), namespace)
+    return api_server_findings(Document(manifest, "entry.yaml", {(): 1}), namespace)
 
 
 def told(findings: list[Finding], severity: Severity) -> list[str]:
@@ -80,8 +80,12 @@ CASES: list[tuple[str, Manifest, str]] = [
     ("invalid-metadata", entry({"labels": {"a": 1}}), "must be of type string"),
     ("invalid-metadata", entry({"labels": {"a b": None}}), "name part must consist of"),
     ("invalid-metadata", entry({"creationTimestamp": "today"}), "is no time of RFC 3339"),
-    ("invalid-annotation", entry({"annotations": {webhook.DRY_RUN: "true"}}), "unsupported annotation istio.io/dry-run"),
-    ("invalid-annotation", entry({"annotations": {webhook.ALWAYS_REJECT: ""}}), "annotation found, rejecting"),
+    (
+        "invalid-annotation",
+        entry({"annotations": {webhook.DRY_RUN_ANNOTATION: "true"}}),
+        "unsupported annotation istio.io/dry-run",
+    ),
+    ("invalid-annotation", entry({"annotations": {webhook.ALWAYS_REJECT_ANNOTATION: ""}}), "annotation found, rejecting"),
     ("wrong-type", entry(hosts="wikipedia.org"), "spec.hosts in body must be of type array"),
     ("wrong-type", entry(hosts=[None]), "spec.hosts[0] in body must be of type string"),
     ("wrong-type", entry(ports=[{**TLS, "number": 443.0}]), "expected int, got float64"),
@@ -120,7 +124,7 @@ CASES: list[tuple[str, Manifest, str]] = [
     ("dynamic-dns", entry(hosts=["*.a.b"], resolution="DYNAMIC_DNS", ports=[TCP]), "only HTTP, TLS, GRPC, and HTTP2"),
     (
         "dynamic-dns",
-        entry({"labels": {webhook.WAYPOINT: "w"}}, hosts=["*.a.b"], resolution="DYNAMIC_DNS", location="MESH_INTERNAL"),
+        entry({"labels": {webhook.WAYPOINT_LABEL: "w"}}, hosts=["*.a.b"], resolution="DYNAMIC_DNS", location="MESH_INTERNAL"),
         "is not supported when using waypoints",
     ),
     ("invalid-port-number", entry(ports=[{**TLS, "number": 0}]), "port must be between 1-65535"),
@@ -169,7 +173,11 @@ CASES: list[tuple[str, Manifest, str]] = [
     ("invalid-export", entry(exportTo=["a", "~"]), "cannot export service entry to no one (~) and someone"),
     ("addresses-required", entry(ports=[TCP]), "addresses are required for ports serving TCP (or unset) protocol"),
     ("addresses-required", entry(ports=[{"number": 1, "name": "a"}]), "addresses are required"),
-    ("addresses-required", entry({"labels": {webhook.NO_ALLOCATION: "False"}}, resolution="DNS", ports=[TCP]), "are required"),
+    (
+        "addresses-required",
+        entry({"labels": {webhook.AUTO_ALLOCATE_LABEL: "False"}}, resolution="DNS", ports=[TCP]),
+        "are required",
+    ),
     ("partial-wildcard", entry(hosts=["*pedia.org"]), 'partial wildcard "*pedia.org" not allowed'),
     ("selector-with-resolution", entry(workloadSelector={"labels": {"a": "b"}}), "workloadSelector should not be set"),
     ("selector-without-labels", entry(resolution="STATIC", workloadSelector={}), "workload selector specified without labels"),
@@ -191,9 +199,9 @@ def test_each_mistake_has_its_rule_and_the_api_servers_words(rule: str, manifest
     assert {each.rule for each in findings} == {rule}
     assert any(words in each.message for each in findings)
     for each in findings:
-        assert each.origin == ISTIO
+        assert each.origin == ORIGIN_ISTIO
         assert each.hint
-        assert RULES[rule].origin == ISTIO
+        assert RULES[rule].origin == ORIGIN_ISTIO
 
 
 def test_every_rule_of_istio_has_a_case() -> None:
@@ -214,7 +222,7 @@ ACCEPTED: list[Manifest] = [
     entry(exportTo=["no-such", "."], resolution="STATIC", endpoints=[], ports=[TCP]),
     entry(resolution="DNS", hosts=["*.a.b"], endpoints=[{"address": "a.b.", "weight": 1.0, "labels": {"a": "x" * 70}}]),
     entry(resolution="DNS", ports=[TCP], workloadSelector={"labels": {"a": "b"}}),
-    entry({"labels": {webhook.WAYPOINT: "NONE"}}, hosts=["*a.b"], resolution="DYNAMIC_DNS", location="MESH_INTERNAL"),
+    entry({"labels": {webhook.WAYPOINT_LABEL: "NONE"}}, hosts=["*a.b"], resolution="DYNAMIC_DNS", location="MESH_INTERNAL"),
     entry(**UDS, endpoints=[{"address": "unix://@abstract"}]),
 ]
 
@@ -278,14 +286,14 @@ spec:
   ports:
   - {number: 443, name: tls, protocol: TSL}
 """
-    [document] = parse(text, "entries/it.yaml").documents
-    assert [(each.file, each.line, each.where) for each in refusals(document)] == [
+    [document] = parse_yaml(text, "entries/it.yaml").documents
+    assert [(each.file, each.line, each.where) for each in api_server_findings(document)] == [
         ("entries/it.yaml", 8, "spec.hosts[1]"),
         ("entries/it.yaml", 10, "spec.ports[0].protocol"),
     ]
     items = json.dumps({"kind": "List", "apiVersion": "v1", "items": [entry(foo=1)]})
-    [listed] = parse(items, "list.json").documents
-    assert [each.where for each in refusals(listed)] == ["items[0].spec.foo"]
+    [listed] = parse_yaml(items, "list.json").documents
+    assert [each.where for each in api_server_findings(listed)] == ["items[0].spec.foo"]
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from egressctl.lint.checks.cdn_blocks import _LISTS, front_of
-from egressctl.lint.checks.entry import of_any, of_file
-from egressctl.lint.checks.filter_chain_count import crowds
+from egressctl.lint.checks.cdn_blocks import _CDN_LISTS, cdn_block_of
+from egressctl.lint.checks.entry import check_entry, check_entry_in_file
+from egressctl.lint.checks.filter_chain_count import crowded_ports
 from egressctl.lint.rules import Severity
 from egressctl.manifests.formats import network
 from egressctl.model.entry import Manifest, Port, ServiceEntry
@@ -32,11 +32,11 @@ def entry(**changes: Any) -> ServiceEntry:
 
 
 def found(entry: ServiceEntry, spec: Any = None, originating: tuple[str, ...] = ()) -> list[tuple[str, tuple[Any, ...]]]:
-    return [(each.rule, each.path) for each in of_any(entry, spec, originating)]
+    return [(each.rule, each.path) for each in check_entry(entry, spec, originating)]
 
 
 def in_a_file(entry: ServiceEntry, manifest: Manifest = MANIFEST) -> list[tuple[str, tuple[Any, ...]]]:
-    return [(each.rule, each.path) for each in of_file(entry, manifest)]
+    return [(each.rule, each.path) for each in check_entry_in_file(entry, manifest)]
 
 
 def test_an_entry_that_says_what_it_means() -> None:
@@ -59,7 +59,7 @@ def test_what_a_file_can_say_better(changes: dict[str, Any], rule: str, path: tu
 
 def test_nothing_that_istio_takes_and_that_works_is_an_error() -> None:
     odd = entry(addresses=("198.51.100.7/28", "198.51.100.0/28", "2001:db8::1"), ports=(Port(80, "HTTP", "p"),), export_to=())
-    severities = {each.severity for each in (*of_any(odd, {}), *of_file(odd, MANIFEST))}
+    severities = {each.severity for each in (*check_entry(odd, {}), *check_entry_in_file(odd, MANIFEST))}
     assert severities == {Severity.WARNING}
 
 
@@ -119,7 +119,7 @@ def test_static_without_endpoints_goes_nowhere() -> None:
 # Content delivery networks
 
 
-@pytest.mark.parametrize("text", _LISTS.values(), ids=_LISTS)
+@pytest.mark.parametrize("text", _CDN_LISTS.values(), ids=_CDN_LISTS)
 def test_the_blocks_of_networks_are_blocks_without_host_bits(text: str) -> None:
     for each in text.split():
         assert str(network(each)) == each
@@ -145,7 +145,7 @@ def test_the_blocks_of_networks_are_blocks_without_host_bits(text: str) -> None:
     ],
 )
 def test_a_piece_of_a_network_is_known(address: str, whose: str) -> None:
-    front = front_of(address)
+    front = cdn_block_of(address)
     assert (front.whose if front else "") == whose
     rules = [rule for rule, _ in found(entry(addresses=(address,)))]
     assert ("opens-cdn" in rules) == bool(whose)
@@ -166,15 +166,15 @@ def many(count: int, **changes: Any) -> list[ServiceEntry]:
 
 
 def test_a_thousand_blocks_on_a_port_are_a_crowd() -> None:
-    [crowd] = crowds(many(1000))
+    [crowd] = crowded_ports(many(1000))
     assert crowd == (443, 1000, 4, 0)
-    assert list(crowds(many(999))) == []
+    assert list(crowded_ports(many(999))) == []
 
 
 def test_blocks_that_no_pod_sees_together_are_no_crowd() -> None:
     here, there = many(500), many(1000, namespace="other")[2:]
-    assert list(crowds([*here, *there])) == []
-    assert len(list(crowds([*here, *(replace(each, export_to=("*",)) for each in there)]))) == 1
+    assert list(crowded_ports([*here, *there])) == []
+    assert len(list(crowded_ports([*here, *(replace(each, export_to=("*",)) for each in there)]))) == 1
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,11 @@ def test_blocks_that_no_pod_sees_together_are_no_crowd() -> None:
     ],
 )
 def test_what_makes_no_filter_chains_of_its_own(entries: list[ServiceEntry]) -> None:
-    assert list(crowds(entries)) == []
+    assert list(crowded_ports(entries)) == []
 
 
 def test_names_on_a_port_are_filter_chains_too() -> None:
-    [crowd] = crowds([entry(hosts=tuple(f"{n}.example" for n in range(1000)), addresses=(), ports=(Port(443, "TLS", "p"),))])
+    [crowd] = crowded_ports(
+        [entry(hosts=tuple(f"{n}.example" for n in range(1000)), addresses=(), ports=(Port(443, "TLS", "p"),))]
+    )
     assert crowd.chains == 1000

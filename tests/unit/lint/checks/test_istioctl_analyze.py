@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from egressctl.istio.admission import webhook
-from egressctl.lint.checks.istioctl_analyze import ADVISED, DIFFER, addresses_advised, analysed, protocols_differ
-from egressctl.lint.rules import ORIGIN, RULES, Severity
+from egressctl.lint.checks.istioctl_analyze import (
+    ADDRESSES_ADVISED,
+    PROTOCOLS_DIFFER,
+    check_addresses_advised,
+    check_protocols_differ,
+    istioctl_findings,
+)
+from egressctl.lint.rules import ORIGIN_EGRESSCTL, RULES, Severity
 from egressctl.manifests.yaml_reader import Document
 
 
@@ -33,8 +39,8 @@ def document(
 
 @pytest.mark.parametrize("protocol", ["TCP", "tcp", "", None])
 def test_a_tcp_port_without_addresses_is_advised_to_have_some(protocol: str | None) -> None:
-    [found] = addresses_advised(document(protocol=protocol))
-    assert (found.rule, found.file, found.line, found.where) == (ADVISED, "it.yaml", 7, "spec.ports[0]")
+    [found] = check_addresses_advised(document(protocol=protocol))
+    assert (found.rule, found.file, found.line, found.where) == (ADDRESSES_ADVISED, "it.yaml", 7, "spec.ports[0]")
     assert "IST0134" in found.message
 
 
@@ -45,31 +51,31 @@ def test_a_tcp_port_without_addresses_is_advised_to_have_some(protocol: str | No
         document(protocol="TCP", addresses=["192.0.2.1"]),
         document(protocol="TCP", status={"addresses": [{"value": "240.240.0.1"}]}),
         document(protocol="TCP", resolution="NONE"),
-        document(protocol="TCP", labels={webhook.NO_ALLOCATION: "False"}),
+        document(protocol="TCP", labels={webhook.AUTO_ALLOCATE_LABEL: "False"}),
         Document({"spec": "nonsense"}, "", {}),
     ],
     ids=["tls", "addresses", "addresses-of-istio", "the-api-server-warns-itself", "as-well-without-allocation", "no-spec"],
 )
 def test_nothing_else_is(other: Document) -> None:
-    assert addresses_advised(other) == []
+    assert check_addresses_advised(other) == []
 
 
 def test_a_port_of_which_the_api_server_does_not_warn_is_advised_without_an_allocation_too() -> None:
-    [found] = addresses_advised(document(protocol="tcp", resolution="NONE"))
+    [found] = check_addresses_advised(document(protocol="tcp", resolution="NONE"))
     assert found.where == "spec.ports[0]"
 
 
 def test_what_cannot_be_read_is_nobodys_port() -> None:
     odd = document(ports=[None, {"number": "443", "protocol": "TLS"}, {"number": [443]}], hosts=[None, {}], exportTo="x")
-    assert protocols_differ([odd, document("other", protocol="TCP")]) == []
+    assert check_protocols_differ([odd, document("other", protocol="TCP")]) == []
 
 
 def test_one_host_and_port_with_two_protocols_is_told_of_each_entry_once() -> None:
     one, other = document("one", protocol="TLS"), document("other", "mail", protocol="TCP", hosts=["a.b", "wikipedia.org"])
-    found = protocols_differ([one, other])
+    found = check_protocols_differ([one, other])
     assert [(each.rule, each.file, str(each.about)) for each in found] == [
-        (DIFFER, "one.yaml", "ServiceEntry mail/other"),
-        (DIFFER, "other.yaml", "ServiceEntry shop/one"),
+        (PROTOCOLS_DIFFER, "one.yaml", "ServiceEntry mail/other"),
+        (PROTOCOLS_DIFFER, "other.yaml", "ServiceEntry shop/one"),
     ]
     assert "wikipedia.org has port 443 with protocol TLS here" in found[0].message
     assert "IST0177" in found[0].message
@@ -90,14 +96,14 @@ def test_one_host_and_port_with_two_protocols_is_told_of_each_entry_once() -> No
     ids=["same", "unset", "other-host", "other-port", "other-scopes", "shared-scope", "one-public", "namespace-given"],
 )
 def test_what_differs_for_whom(one: dict[str, Any], other: dict[str, Any], told: int) -> None:
-    assert len(protocols_differ([document("one", **one), document("other", **other)], "shop")) == told
+    assert len(check_protocols_differ([document("one", **one), document("other", **other)], "shop")) == told
 
 
 def test_other_kinds_are_passed_over_and_the_findings_are_our_own_warnings() -> None:
     sidecar = Document(
         {"apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "spec": document().value["spec"]}, "s.yaml", {}
     )
-    found = analysed([document("one", protocol="TCP"), document("other"), sidecar])
-    assert [each.rule for each in found] == [ADVISED, DIFFER, DIFFER]
-    assert {each.origin for each in found} == {ORIGIN}
-    assert all(RULES[each.rule].severity is Severity.WARNING and RULES[each.rule].origin == ORIGIN for each in found)
+    found = istioctl_findings([document("one", protocol="TCP"), document("other"), sidecar])
+    assert [each.rule for each in found] == [ADDRESSES_ADVISED, PROTOCOLS_DIFFER, PROTOCOLS_DIFFER]
+    assert {each.origin for each in found} == {ORIGIN_EGRESSCTL}
+    assert all(RULES[each.rule].severity is Severity.WARNING and RULES[each.rule].origin == ORIGIN_EGRESSCTL for each in found)

@@ -9,26 +9,29 @@ import pytest
 
 from egressctl.catalog import lookup
 from egressctl.errors import InvalidInput
-from egressctl.lint.checks.stale_blocks import Block, Known, known_for, stale
-from egressctl.manifests.service_entry import OFFLINE_VERSION, read, render
+from egressctl.lint.checks.stale_blocks import KnownTarget, PublishedBlock, check_stale_blocks, known_targets_for
+from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.model.entry import Port, ServiceEntry
 
 OF_2018 = ("91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27")
 """The document's own."""
 
-WIKIPEDIA = Known(
+WIKIPEDIA = KnownTarget(
     name="wikipedia",
     hosts=frozenset({"wikipedia.org"}),
     published=(
-        Block("codfw", "208.80.153.224/27"),
-        Block("drmrs", "185.15.58.224/27"),
-        Block("eqiad", "208.80.154.224/27"),
-        Block("eqsin", "103.102.166.224/27"),
-        Block("esams", "185.15.59.224/27"),
-        Block("magru", "195.200.68.224/27"),
-        Block("ulsfo", "198.35.26.224/27"),
+        PublishedBlock("codfw", "208.80.153.224/27"),
+        PublishedBlock("drmrs", "185.15.58.224/27"),
+        PublishedBlock("eqiad", "208.80.154.224/27"),
+        PublishedBlock("eqsin", "103.102.166.224/27"),
+        PublishedBlock("esams", "185.15.59.224/27"),
+        PublishedBlock("magru", "195.200.68.224/27"),
+        PublishedBlock("ulsfo", "198.35.26.224/27"),
     ),
-    retired=(Block("esams", "91.198.174.192/27", "2026-08-21"), Block("ulsfo", "198.35.26.96/27", "2026-08-21")),
+    retired=(
+        PublishedBlock("esams", "91.198.174.192/27", "2026-08-21"),
+        PublishedBlock("ulsfo", "198.35.26.96/27", "2026-08-21"),
+    ),
     opened=(*OF_2018, "185.15.58.224/27", "185.15.59.224/27", "195.200.68.224/27", "198.35.26.224/27"),
     checked="2026-08-21",
 )
@@ -46,8 +49,8 @@ ENTRY = ServiceEntry(
 )
 
 
-def told(entry: ServiceEntry, *known: Known) -> list[str]:
-    return [each.message for each in stale(entry, known or (WIKIPEDIA,))]
+def told(entry: ServiceEntry, *known: KnownTarget) -> list[str]:
+    return [each.message for each in check_stale_blocks(entry, known or (WIKIPEDIA,))]
 
 
 def test_the_document_of_2018_misses_three_sites_and_one_has_moved() -> None:
@@ -61,7 +64,7 @@ def test_the_document_of_2018_misses_three_sites_and_one_has_moved() -> None:
 
 
 def test_what_has_moved_is_told_at_the_line_of_the_old_block_and_what_is_missing_at_the_list() -> None:
-    assert [each.path for each in stale(ENTRY, [WIKIPEDIA])] == [
+    assert [each.path for each in check_stale_blocks(ENTRY, [WIKIPEDIA])] == [
         ("spec", "addresses"),
         ("spec", "addresses", 0),
         ("spec", "addresses"),
@@ -71,16 +74,18 @@ def test_what_has_moved_is_told_at_the_line_of_the_old_block_and_what_is_missing
 
 def test_the_catalogue_s_own_entries_are_not_stale() -> None:
     looked_at = []
-    for name in lookup.names():
+    for name in lookup.catalog_names():
         with contextlib.suppress(InvalidInput):  # a name that stands for several targets
-            entry = read(render(lookup.get(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None))
-            assert list(stale(entry, known_for([entry]))) == [], name
+            entry = read_entry(
+                render_entry(lookup.get_target(name), namespace="default", api_version=OFFLINE_VERSION, run_id=None)
+            )
+            assert list(check_stale_blocks(entry, known_targets_for([entry]))) == [], name
             looked_at.append(name)
     assert "wikipedia" in looked_at
 
 
 def test_the_catalogue_s_wikipedia_finds_the_document_of_2018_stale() -> None:
-    found = "\n".join(told(ENTRY, *known_for([ENTRY])))
+    found = "\n".join(told(ENTRY, *known_targets_for([ENTRY])))
     for block in ("185.15.58.224/27", "185.15.59.224/27", "195.200.68.224/27", "198.35.26.224/27"):
         assert block in found
     assert "208.80" not in found
@@ -120,16 +125,16 @@ def test_an_entry_is_recognised_by_its_blocks_whatever_its_host_is_called() -> N
 
 
 def test_of_several_targets_with_the_host_the_one_is_meant_whose_blocks_are_listed() -> None:
-    other = replace(WIKIPEDIA, name="other", published=(Block("", "192.0.2.0/24"),), retired=(), opened=())
+    other = replace(WIKIPEDIA, name="other", published=(PublishedBlock("", "192.0.2.0/24"),), retired=(), opened=())
     assert all("wikipedia" in each for each in told(ENTRY, other, WIKIPEDIA))
 
 
 def test_of_very_many_missing_blocks_ten_are_told_and_how_many_more() -> None:
-    many = replace(WIKIPEDIA, published=tuple(Block("", f"10.{n}.0.0/16") for n in range(30)), retired=(), opened=())
+    many = replace(WIKIPEDIA, published=tuple(PublishedBlock("", f"10.{n}.0.0/16") for n in range(30)), retired=(), opened=())
     found = told(replace(ENTRY, addresses=("10.0.0.0/16",)), many)
     assert (len(found), found[-1]) == (11, "it misses 19 more blocks of the catalogue's wikipedia (list of 2026-08-21)")
 
 
 def test_a_target_of_the_catalogue_is_read_where_an_entry_names_a_host_or_a_block_of_it() -> None:
-    assert [each.name for each in known_for([ENTRY])] == ["wikipedia"]
-    assert known_for([replace(ENTRY, hosts=("nothing.example",), addresses=("192.0.2.77",))]) == ()
+    assert [each.name for each in known_targets_for([ENTRY])] == ["wikipedia"]
+    assert known_targets_for([replace(ENTRY, hosts=("nothing.example",), addresses=("192.0.2.77",))]) == ()

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from egressctl.errors import ApiFailure, InvalidInput
-from egressctl.istio.mesh_objects import Listed, MeshSettings
-from egressctl.manifests.service_entry import read
+from egressctl.istio.mesh_objects import MeshSettings, ObjectsOfKind
+from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.snapshot import folder as keeping
 from egressctl.mesh.snapshot import format
-from egressctl.mesh.snapshot.format import INDEX, files
+from egressctl.mesh.snapshot.format import INDEX, snapshot_files
 from egressctl.model.entry import Manifest
 from egressctl.model.result import KubernetesInfo
 from egressctl.runtime.signals import Interrupts
@@ -76,21 +76,21 @@ RULE = item(
 SIDECAR = item("Sidecar", egress=[{"hosts": ["./*"]}], ingress=[{"tls": {"privateKey": SECRET}}])
 SERVICE = item("Service", clusterIP="10.0.0.1", ports=[{"port": 443, "nodePort": 30000}], selector={"app": SECRET})
 LISTED = {
-    "serviceentries": Listed((ENTRY,)),
-    "sidecars": Listed((SIDECAR,)),
-    "virtualservices": Listed((ROUTE,)),
-    "destinationrules": Listed((RULE,)),
-    "services": Listed((SERVICE,)),
-    "namespaces": Listed(({"metadata": {"name": "default", "labels": {"x": SECRET}}},)),
+    "serviceentries": ObjectsOfKind((ENTRY,)),
+    "sidecars": ObjectsOfKind((SIDECAR,)),
+    "virtualservices": ObjectsOfKind((ROUTE,)),
+    "destinationrules": ObjectsOfKind((RULE,)),
+    "services": ObjectsOfKind((SERVICE,)),
+    "namespaces": ObjectsOfKind(({"metadata": {"name": "default", "labels": {"x": SECRET}}},)),
 }
 
 
-def taken(listed: dict[str, Listed] | None = None, at: str = NOON) -> dict[str, str]:
-    return files(LISTED if listed is None else listed, SETTINGS, KUBERNETES, at)
+def taken(listed: dict[str, ObjectsOfKind] | None = None, at: str = NOON) -> dict[str, str]:
+    return snapshot_files(LISTED if listed is None else listed, SETTINGS, KUBERNETES, at)
 
 
-def entries(*items: Manifest) -> dict[str, Listed]:
-    return {"serviceentries": Listed(items)}
+def entries(*items: Manifest) -> dict[str, ObjectsOfKind]:
+    return {"serviceentries": ObjectsOfKind(items)}
 
 
 # What gets in
@@ -156,12 +156,12 @@ def test_a_name_that_would_lead_elsewhere_is_refused(name: str) -> None:
 
 
 def test_what_was_taken_is_what_is_read() -> None:
-    found = format.read(taken(), "snapshot")
+    found = format.parse_snapshot(taken(), "snapshot")
     assert (found.taken_at, found.kubernetes.context, found.settings) == (NOON, "production", SETTINGS)
     around = found.around
     assert [str(each) for each in around.entries] == ["default/a"]
     assert around.entries[0].created == "2026-11-01T00:00:00Z"
-    assert around.entries[0].ports == read(ENTRY).ports
+    assert around.entries[0].ports == read_entry(ENTRY).ports
     assert (around.unread, around.reach) == ((), {})
     counts = [len(each) for each in (around.sidecars, around.virtual_services, around.destination_rules, around.services)]
     assert counts == [1, 1, 1, 1]
@@ -169,14 +169,18 @@ def test_what_was_taken_is_what_is_read() -> None:
 
 
 def test_what_was_not_read_is_not_taken_for_absent() -> None:
-    partly = {**LISTED, "sidecars": Listed((SIDECAR,), frozenset({"default"}), "no right to list them"), "services": Listed()}
+    partly = {
+        **LISTED,
+        "sidecars": ObjectsOfKind((SIDECAR,), frozenset({"default"}), "no right to list them"),
+        "services": ObjectsOfKind(),
+    }
     del partly["virtualservices"]
-    around = format.read(taken(partly), "snapshot").around
+    around = format.parse_snapshot(taken(partly), "snapshot").around
     assert around.unread == (
         "sidecars.networking.istio.io of namespaces other than default were not looked at: no right to list them",
     )
-    assert around.saw("sidecars", "default")
-    assert not around.saw("sidecars", "other")
+    assert around.has_read("sidecars", "default")
+    assert not around.has_read("sidecars", "other")
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
@@ -190,8 +194,8 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from(["hosts", "addresses", "exportTo", "no", "1"]), VALUES, max_size=4))
 def test_whatever_an_entry_says_it_is_read_back_as_it_was(spec: dict[str, Any]) -> None:
-    found = format.read(taken(entries(item(**spec))), "snapshot")
-    assert found.around.entries == (read({**item(**spec), "metadata": {**item()["metadata"], "uid": ""}}),)
+    found = format.parse_snapshot(taken(entries(item(**spec))), "snapshot")
+    assert found.around.entries == (read_entry({**item(**spec), "metadata": {**item()["metadata"], "uid": ""}}),)
 
 
 @pytest.mark.parametrize("path", [*taken()])
@@ -201,7 +205,7 @@ def test_a_snapshot_of_which_a_file_is_missing_or_edited_is_refused(path: str) -
     edited = {**whole, path: whole[path].replace("a.example", "b.example").replace("digest: sha256:", "digest: sha256:0") + "#"}
     for broken in (without, edited) if path != INDEX else (without,):
         with pytest.raises(InvalidInput) as refused:
-            format.read(broken, "snapshot")
+            format.parse_snapshot(broken, "snapshot")
         assert len(refused.value.problems) == 1
 
 
@@ -209,18 +213,18 @@ def test_a_file_of_an_earlier_snapshot_beside_a_later_one_is_noticed() -> None:
     whole = taken()
     stale = {**whole, "default/serviceentry/old.yaml": whole["default/serviceentry/a.yaml"]}
     with pytest.raises(InvalidInput, match="is not as it was taken"):
-        format.read(stale, "snapshot")
+        format.parse_snapshot(stale, "snapshot")
 
 
 def test_line_ends_that_git_wrote_anew_are_no_change() -> None:
     windows = {path: text.replace("\n", "\r\n") for path, text in taken().items()}
-    assert format.read(windows, "snapshot").around.entries
+    assert format.parse_snapshot(windows, "snapshot").around.entries
 
 
 def test_another_schema_version_is_refused() -> None:
     later = {**taken(), INDEX: taken()[INDEX].replace("egressctl.dev/v1alpha1", "egressctl.dev/v2")}
     with pytest.raises(InvalidInput, match=r"schema version.*egressctl\.dev/v1alpha1"):
-        format.read(later, "snapshot")
+        format.parse_snapshot(later, "snapshot")
 
 
 # In a folder
@@ -236,13 +240,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def store(folder: Path, new: dict[str, str]) -> None:
-    keeping.store(str(folder), keeping.prepare(str(folder)), new, NO_SIGNALS)
+    keeping.store_snapshot(str(folder), keeping.check_folder(str(folder)), new, NO_SIGNALS)
 
 
 def test_a_folder_has_the_files_and_nothing_else(folder: Path) -> None:
     store(folder, taken())
     assert names(folder) == sorted(taken())
-    assert keeping.load(str(folder)).taken_at == NOON
+    assert keeping.load_snapshot(str(folder)).taken_at == NOON
     assert folder.stat().st_mode & 0o777 == 0o755
     assert (folder / INDEX).stat().st_mode & 0o777 == 0o644
 
@@ -256,7 +260,7 @@ def test_what_is_gone_goes_and_what_is_not_ours_stays(folder: Path) -> None:
     assert names(folder) == ["README.md", "default/notes.txt", "default/serviceentry/c.yaml", INDEX]
     assert not (folder / "gone").exists()
     assert (folder / ".git").is_dir()
-    assert len(keeping.load(str(folder)).around.entries) == 1
+    assert len(keeping.load_snapshot(str(folder)).around.entries) == 1
 
 
 def test_a_file_that_says_the_same_is_not_written_again(folder: Path) -> None:
@@ -264,7 +268,7 @@ def test_a_file_that_says_the_same_is_not_written_again(folder: Path) -> None:
     before = (folder / "default/serviceentry/a.yaml").stat().st_ino
     store(folder, taken(at="2026-11-27T12:00:00Z"))
     assert (folder / "default/serviceentry/a.yaml").stat().st_ino == before
-    assert keeping.load(str(folder)).taken_at == "2026-11-27T12:00:00Z"
+    assert keeping.load_snapshot(str(folder)).taken_at == "2026-11-27T12:00:00Z"
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left(folder: Path) -> None:
@@ -272,9 +276,9 @@ def test_a_folder_that_holds_something_else_is_refused_and_left(folder: Path) ->
     (folder / "thesis.txt").write_text("years of work")
     (folder / INDEX).write_text("kind: Other\n")
     with pytest.raises(InvalidInput, match=r"holds snapshot\.yaml, and no snapshot"):
-        keeping.prepare(str(folder))
+        keeping.check_folder(str(folder))
     with pytest.raises(InvalidInput, match="no index of a snapshot"):
-        keeping.load(str(folder))
+        keeping.load_snapshot(str(folder))
     assert names(folder) == [INDEX, "thesis.txt"]
 
 
@@ -288,7 +292,7 @@ def test_a_folder_with_hidden_files_only_is_taken_for_empty(folder: Path) -> Non
 def test_somebody_s_file_in_a_snapshot_s_place_is_neither_overwritten_nor_read(folder: Path) -> None:
     store(folder, taken())
     (folder / "default/serviceentry/mine.yaml").write_text("kind: ServiceEntry\n")
-    for refuse in (keeping.prepare, keeping.load):
+    for refuse in (keeping.check_folder, keeping.load_snapshot):
         with pytest.raises(InvalidInput, match=r"mine\.yaml: stands among a snapshot's files"):
             refuse(str(folder))
 
@@ -298,7 +302,7 @@ def test_a_link_is_never_followed(folder: Path, tmp_path: Path, path: str) -> No
     store(folder, taken())
     (folder / path).rename(tmp_path / "elsewhere")
     (folder / path).symlink_to(tmp_path / "elsewhere")
-    for refuse in (keeping.prepare, keeping.load):
+    for refuse in (keeping.check_folder, keeping.load_snapshot):
         with pytest.raises(InvalidInput, match="a snapshot holds no links"):
             refuse(str(folder))
 
@@ -307,7 +311,7 @@ def test_a_link_is_never_followed(folder: Path, tmp_path: Path, path: str) -> No
 def test_a_place_that_can_hold_no_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput):
-        keeping.prepare(str(tmp_path / name))
+        keeping.check_folder(str(tmp_path / name))
 
 
 @contextmanager
@@ -330,7 +334,7 @@ def test_a_full_disk_leaves_what_was_there(folder: Path, before: bool) -> None:
         store(folder, taken(entries(item(name="z"), large)))
     if before:
         assert names(folder) == sorted(taken())
-        assert keeping.load(str(folder)).taken_at == NOON
+        assert keeping.load_snapshot(str(folder)).taken_at == NOON
     else:
         assert not folder.exists()
 
@@ -339,7 +343,7 @@ def test_too_many_files_are_no_snapshot(folder: Path, monkeypatch: pytest.Monkey
     store(folder, taken())
     monkeypatch.setattr(keeping, "MAX_FILES", 3)
     with pytest.raises(InvalidInput, match="is too large for a snapshot"):
-        keeping.load(str(folder))
+        keeping.load_snapshot(str(folder))
 
 
 @settings(deadline=None, max_examples=50)
@@ -349,7 +353,7 @@ def test_after_any_number_of_snapshots_the_folder_is_the_last(rounds: list[set[s
         folder = Path(place) / "snapshot"
         for number, wanted in enumerate(rounds):
             store(folder, taken(entries(*(item(name=each, namespace=f"n{each}") for each in wanted)), at=str(number)))
-        assert {each.name for each in keeping.load(str(folder)).around.entries} == rounds[-1]
+        assert {each.name for each in keeping.load_snapshot(str(folder)).around.entries} == rounds[-1]
         folders = {each.name for each in folder.iterdir() if each.is_dir()}
         assert folders == {f"n{each}" for each in rounds[-1]}
 
@@ -357,4 +361,4 @@ def test_after_any_number_of_snapshots_the_folder_is_the_last(rounds: list[set[s
 def test_what_changed_is_told_by_path() -> None:
     old = taken(entries(item(name="a"), item(name="b"), item(name="c")))
     new = taken(entries(item(name="b", hosts=["x.example"]), item(name="c"), item(name="d")))
-    assert format.changes(old, new) == tuple([f"default/serviceentry/{name}.yaml"] for name in "dba")
+    assert format.changed_paths(old, new) == tuple([f"default/serviceentry/{name}.yaml"] for name in "dba")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from egressctl.errors import InvalidInput
-from egressctl.verify.explain.explain import Listed, questions
+from egressctl.verify.explain.explain import ReadableEntries, questions
 
 URL = "https://www.wikipedia.org"
 
@@ -20,8 +20,8 @@ def manifest(name: str, namespace: str = "default", **annotations: str) -> dict[
     return {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry", "metadata": metadata, "spec": spec}
 
 
-def asked(*words: str, known: Listed | None = None) -> list[tuple[str, str, str]]:
-    known = known or Listed((manifest("example-ext"), manifest("example"), manifest("far", "other")))
+def asked(*words: str, known: ReadableEntries | None = None) -> list[tuple[str, str, str]]:
+    known = known or ReadableEntries((manifest("example-ext"), manifest("example"), manifest("far", "other")))
     return [
         (each.probe.url, each.entry_name, str(each.entry) if each.entry else "") for each in questions(words, known, "default")
     ]
@@ -40,7 +40,7 @@ def test_a_target_stands_for_its_probes_and_its_entry(word: str, entry: str) -> 
 
 
 def test_the_annotations_probes_go_before_derived_ones() -> None:
-    known = Listed((manifest("example", **{"egressctl.dev/probes": json.dumps([{"name": "p", "url": URL}])}),))
+    known = ReadableEntries((manifest("example", **{"egressctl.dev/probes": json.dumps([{"name": "p", "url": URL}])}),))
     assert asked("example", known=known) == [(URL, "example", "default/example")]
 
 
@@ -68,11 +68,11 @@ def test_what_is_neither_is_refused(word: str, said: str, hint: str) -> None:
 
 def test_a_target_that_is_not_to_be_probed_has_no_way() -> None:
     with pytest.raises(InvalidInput) as refused:
-        asked("example", known=Listed((manifest("example", **{"egressctl.dev/probes": "none"}),)))
+        asked("example", known=ReadableEntries((manifest("example", **{"egressctl.dev/probes": "none"}),)))
     assert "has no probe" in str(refused.value)
 
 
 def test_where_no_entry_may_be_read_that_is_said() -> None:
     with pytest.raises(InvalidInput) as refused:
-        asked("example", known=Listed(None, "no right"))
+        asked("example", known=ReadableEntries(None, "no right"))
     assert "there is no ServiceEntry example-ext or example that may be read" in str(refused.value)

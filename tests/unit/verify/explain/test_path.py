@@ -12,12 +12,12 @@ import recordings
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
 from egressctl.envoy.counts import HostCounts, parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes
-from egressctl.manifests.service_entry import read
-from egressctl.model.entry import ServiceEntry, Surroundings
+from egressctl.manifests.service_entry import read_entry
+from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe
-from egressctl.verify.explain.approach import Place, Seen, Station
-from egressctl.verify.explain.path import Path, path, unresolved
+from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe, Step
+from egressctl.verify.explain.path import ExplainedPath, explain_path, path_without_address
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 IP, URL = "208.80.154.224", "https://www.wikipedia.org"
@@ -28,38 +28,38 @@ DUMPED = [case for case in recordings.cases() if recordings.load(case).config_du
 def entries_of(case: str) -> list[ServiceEntry]:
     """The ServiceEntries of a recording; it holds no times, and the first object is the older."""
     found = [each for each in recordings.load(case).manifests if each["kind"] == "ServiceEntry"]
-    return [replace(read(each), created=f"2026-11-23T04:00:{index:02}Z") for index, each in enumerate(found)]
+    return [replace(read_entry(each), created=f"2026-11-23T04:00:{index:02}Z") for index, each in enumerate(found)]
 
 
-def around(case: str) -> Surroundings:
+def around(case: str) -> MeshObjects:
     manifests = recordings.load(case).manifests
 
     def of(kind: str) -> tuple[dict[str, Any], ...]:
         return tuple(each for each in manifests if each["kind"] == kind)
 
-    return Surroundings(tuple(entries_of(case)), of("Sidecar"), of("VirtualService"), of("DestinationRule"))
+    return MeshObjects(tuple(entries_of(case)), of("Sidecar"), of("VirtualService"), of("DestinationRule"))
 
 
-def seen(case: str, **changes: Any) -> Seen:
+def seen(case: str, **changes: Any) -> ExplainFacts:
     recording = recordings.load(case)
     dump = recording.config_dump or ""
     config = replace(parse_config(dump), envoy_clusters=parse_envoy_clusters(dump), routes=parse_routes(dump))
     counts = parse_clusters(recording.clusters_before)
-    return replace(Seen(SOURCE, config, counts, entries_of(case), lambda: around(case)), **changes)
+    return replace(ExplainFacts(SOURCE, config, counts, entries_of(case), lambda: around(case)), **changes)
 
 
-def place(case: str, target: str = "", **changes: Any) -> Place:
+def place(case: str, target: str = "", **changes: Any) -> ResolvedProbe:
     recording = recordings.load(case)
     ip = recording.truth["remote"].rpartition(":")[0]
     entry = next((each for each in entries_of(case) if each.name == target), None)
-    return replace(Place(Probe("p", recording.truth["probe"]), ip, "pod default/sleep", "", target, entry), **changes)
+    return replace(ResolvedProbe(Probe("p", recording.truth["probe"]), ip, "pod default/sleep", "", target, entry), **changes)
 
 
-def told(case: str, target: str = "", *, at: Place | None = None, **changes: Any) -> Path:
-    return path(at or place(case, target), seen(case, **changes))
+def told(case: str, target: str = "", *, at: ResolvedProbe | None = None, **changes: Any) -> ExplainedPath:
+    return explain_path(at or place(case, target), seen(case, **changes))
 
 
-def station(of: Path, name: str) -> Station:
+def station(of: ExplainedPath, name: str) -> Step:
     [found] = [each for each in of.stations if each.name == name]
     return found
 
@@ -244,12 +244,14 @@ def test_of_an_ambient_pod_nothing_can_be_told() -> None:
 
 
 def test_a_name_that_the_pod_cannot_resolve_ends_the_way() -> None:
-    found = unresolved(Probe("p", URL), SOURCE, "pod default/sleep", "pod default/sleep cannot resolve it", certain=True)
+    found = path_without_address(
+        Probe("p", URL), SOURCE, "pod default/sleep", "pod default/sleep cannot resolve it", certain=True
+    )
     assert (found.goes_out, found.unknown, found.address) == (False, "", "")
 
 
 def test_one_that_only_this_machine_could_not_resolve_is_not_explained() -> None:
-    found = unresolved(Probe("p", URL), SOURCE, "this machine", "this machine cannot resolve it", certain=False)
+    found = path_without_address(Probe("p", URL), SOURCE, "this machine", "this machine cannot resolve it", certain=False)
     assert (found.goes_out, found.unknown) == (None, "this machine cannot resolve it")
     assert "--address IP" in found.hint
 
@@ -258,9 +260,9 @@ def test_one_that_only_this_machine_could_not_resolve_is_not_explained() -> None
 
 
 def test_the_name_says_who_resolved_it() -> None:
-    assert station(told("seed"), "name") == Station("name", f"www.wikipedia.org is {IP}, as pod default/sleep resolves it", True)
+    assert station(told("seed"), "name") == Step("name", f"www.wikipedia.org is {IP}, as pod default/sleep resolves it", True)
     here = told("seed", at=place("seed", by="this machine", note="container sleep has no getent"))
-    assert station(here, "name") == Station(
+    assert station(here, "name") == Step(
         "name",
         f"www.wikipedia.org is {IP}, as this machine resolves it "
         "(container sleep has no getent; the pod may resolve it otherwise)",
@@ -282,12 +284,12 @@ def test_one_resolved_here_may_be_istios_in_the_pod() -> None:
     given = replace(entries_of("seed")[0], hosts=("www.wikipedia.org",), allocated=("240.240.0.5",))
     found = station(told("seed", at=place("seed", note="no getent"), entries=[given]), "address")
     assert (found.passed, "in the pod it may be 240.240.0.5" in found.text) == (None, True)
-    assert station(told("seed", entries=[given]), "address") == Station("address", f"{IP}:443", True)
+    assert station(told("seed", entries=[given]), "address") == Step("address", f"{IP}:443", True)
 
 
 def test_capture_is_never_claimed() -> None:
     capture = station(told("seed"), "capture")
-    assert capture == Station("capture", f"only a request that is sent shows it: egressctl verify --probe {URL}/", None)
+    assert capture == Step("capture", f"only a request that is sent shows it: egressctl verify --probe {URL}/", None)
 
 
 HINT = "annotation traffic.sidecar.istio.io/excludeOutboundPorts leaves out"
