@@ -64,16 +64,16 @@ class Drift(NamedTuple):
         return 3 if self.unasked or len(self.asked) < 2 else 0
 
 
-def find_drift(subjects: Sequence[TargetWithEntries], wishes: DiffOptions, progress: Progress) -> list[Drift]:
+def find_drift(subjects: Sequence[TargetWithEntries], options: DiffOptions, progress: Progress) -> list[Drift]:
     """Lay the sides of each target side by side. Raises InvalidInput for recorded lists that do not fit."""
     wanted = [source for each in subjects for source in fetchable_sources(each.sources)]
     came: Mapping[PublishedSource, PublishedRanges | EgressctlError] = {}
-    if wishes.recorded:
-        came = read_recorded_lists(list(dict.fromkeys(wanted)), wishes.recorded)
-    elif wishes.fetch:
+    if options.recorded:
+        came = read_recorded_lists(list(dict.fromkeys(wanted)), options.recorded)
+    elif options.fetch:
         came = fetch_lists(wanted, progress)
     probes = [probe for each in subjects for probe in each.target.probes if each.target.spec.get("addresses")]
-    answers = resolve_probe_hosts(probes, progress) if wishes.dns else {}
+    answers = resolve_probe_hosts(probes, progress) if options.dns else {}
     found = []
     for each in subjects:
         called, failures = _published_blocks(each.sources, came)

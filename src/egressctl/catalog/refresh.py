@@ -68,7 +68,7 @@ class RefreshResult(NamedTuple):
         return 1 if self.state == "stopped" else 0
 
 
-def refresh(items: Sequence[FileToRefresh], wishes: RefreshOptions, progress: Progress) -> list[RefreshResult]:
+def refresh(items: Sequence[FileToRefresh], options: RefreshOptions, progress: Progress) -> list[RefreshResult]:
     """Refresh each target whose lists came, several lists fetched at the same time; what fails for one stops no other.
 
     A file is replaced as a whole or not at all. Raises InvalidInput for recorded lists that do not fit.
@@ -76,9 +76,9 @@ def refresh(items: Sequence[FileToRefresh], wishes: RefreshOptions, progress: Pr
     read = [_read_file(each) for each in items]
     good = [each for each in read if isinstance(each, _FileContents) and fetchable_sources(each.sources)]
     wanted = [source for each in good for source in fetchable_sources(each.sources)]
-    came = read_recorded_lists(wanted, wishes.recorded) if wishes.recorded else fetch_lists(wanted, progress)
-    answers = resolve_probe_hosts([probe for each in good for probe in each.probes or ()], progress) if wishes.dns else None
-    return [_refresh_one(item, each, came, answers, wishes) for item, each in zip(items, read, strict=True)]
+    came = read_recorded_lists(wanted, options.recorded) if options.recorded else fetch_lists(wanted, progress)
+    answers = resolve_probe_hosts([probe for each in good for probe in each.probes or ()], progress) if options.dns else None
+    return [_refresh_one(item, each, came, answers, options) for item, each in zip(items, read, strict=True)]
 
 
 class _FileContents(NamedTuple):
@@ -114,7 +114,7 @@ def _refresh_one(
     read: _FileContents | EgressctlError,
     came: Mapping[PublishedSource, PublishedRanges | EgressctlError],
     answers: Mapping[str, DnsAnswers] | None,
-    wishes: RefreshOptions,
+    options: RefreshOptions,
 ) -> RefreshResult:
     if isinstance(read, EgressctlError):
         return RefreshResult(item.name, item.path, "failed", failure=read)
@@ -135,7 +135,7 @@ def _refresh_one(
             continue
         different += changes_between(source.ranges, called)
         alarming += alarms(source.ranges, called)
-        now.append(source._replace(ranges=called, checked=wishes.day))
+        now.append(source._replace(ranges=called, checked=options.day))
     alarming += dns_alarms(now, heard.found)
     try:
         if different and has_own_addresses(item.text, item.source):
@@ -145,7 +145,7 @@ def _refresh_one(
         done = RefreshResult(
             item.name, item.path, "", tuple(different), tuple(alarming), _unified_diff(item, text), heard.missing
         )
-        return done._replace(state=_write_file(item, text, bool(alarming) and not wishes.accept, wishes.dry_run))
+        return done._replace(state=_write_file(item, text, bool(alarming) and not options.accept, options.dry_run))
     except EgressctlError as failure:
         return RefreshResult(item.name, item.path, "failed", tuple(different), tuple(alarming), failure=failure)
 

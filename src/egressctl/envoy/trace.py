@@ -1,4 +1,4 @@
-"""Tell the stations of a walk one by one: what was taken there, why, and what was passed over.
+"""Tell the steps of a walk one by one: what was taken there, why, and what was passed over.
 
 The walk is the trace's own, so that the two cannot disagree.
 """
@@ -32,7 +32,7 @@ class NotTaken:
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """A station of the way. `kind`: listener, filter-chain, route or envoy-cluster.
+    """A step of the way. `kind`: listener, filter-chain, route or envoy-cluster.
 
     `what` names what was taken there, `why` is half a sentence about it. Of what was passed over the most telling is listed, and
     `more` counts the rest.
@@ -47,7 +47,7 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The stations in their order, the walk that they make, and what happens next, half a sentence."""
+    """The steps in their order, the walk that they make, and what happens next, half a sentence."""
 
     walk: Walk
     stations: tuple[TraceStep, ...]
@@ -55,7 +55,7 @@ class Trace:
 
 
 def trace(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT) -> Trace:
-    """Say, station by station, where the configuration leads a captured connection to `ip` and `port`."""
+    """Say, step by step, where the configuration leads a captured connection to `ip` and `port`."""
     way = walk_with_details(config, ip, port, speech)
     return Trace(way.walk, tuple(_steps(config, way, port)), _what_happens_next(config, way.walk))
 

@@ -37,7 +37,7 @@ _NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class WalkDetails:
-    """The walk, and what was decided at each station on it; None where it was not reached."""
+    """The walk, and what was decided at each step on it; None where it was not reached."""
 
     walk: Walk
     listener: Listener | None = None
@@ -57,7 +57,7 @@ def walk_config(config: ProxyConfig, ip: str, port: int, speech: Speech = SILENT
 
 
 def walk_with_details(config: ProxyConfig, ip: str, port: int, speech: Speech) -> WalkDetails:
-    """Walk, and keep what was decided at each station."""
+    """Walk, and keep what was decided at each step."""
     ways, why = _possible_walks(config, ip, port, speech)
     if all(way.walk == ways[0].walk for way in ways):
         return ways[0]

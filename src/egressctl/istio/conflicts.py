@@ -1,6 +1,6 @@
 """Compare a ServiceEntry with the others of the mesh: which of them compete with it, for what, and who wins. Pure.
 
-Here stand the hosts; `portclashes` has the ports.
+Here stand the hosts; `port_conflicts` has the ports.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was listed of each kind, and where it could not be: surroundings of ServiceEntries, wherever they were read. Pure."""
+"""What was listed of each kind of mesh object, and where it could not be, wherever it was read. Pure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def parse_mesh_config(config: Mapping[str, Any]) -> MeshSettings:
 def assemble_mesh_objects(
     listed: Mapping[str, ObjectsOfKind], root: str, default_export_to: tuple[str, ...] | None
 ) -> MeshObjects:
-    """Return what was listed, by plural, as surroundings; a kind that was not asked for has no objects."""
+    """Return what was listed, by plural, as mesh objects; a kind that was not asked for has no objects."""
     empty = ObjectsOfKind()
     return MeshObjects(
         entries=tuple(map(read_entry, listed.get(PLURAL, empty).items)),

@@ -27,7 +27,7 @@ from egressctl.lab import internet
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
 from egressctl.lab.control_socket import serve_order, with_start_times
-from egressctl.lab.dataplane import files
+from egressctl.lab.dataplane import pod_files
 from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
@@ -83,7 +83,7 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
     authority = Authority(f"egressctl lab {paths.name}")
     outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
     first = build_sidecar_config(IstioManifests(), policy, SLEEP, outside)
-    files.write_pod_files(paths, first, internet.ADDRESSES)
+    pod_files.write_pod_files(paths, first, internet.ADDRESSES)
     write_private(paths.authority, authority.certificate)
     for name, signer, hosts in (
         ("internet", authority, internet.TRUSTED),

@@ -59,17 +59,17 @@ class CleanupResult:
     """Why closure could not be proved, where it could not be asked at all."""
 
 
-def choose_entries(mesh: Mesh, how: CleanupOptions) -> tuple[list[Manifest], list[str]]:
+def choose_entries(mesh: Mesh, options: CleanupOptions) -> tuple[list[Manifest], list[str]]:
     """Return the ServiceEntries to remove, and the names that are not there.
 
     Raises InvalidInput where no name is given and several are there, Conflict for one that is not ours.
     """
-    ours = mesh.entries(how.namespace, MANAGED_SELECTOR)
-    if how.names:
-        return _choose_by_name(mesh, ours, how)
-    if not how.everything and len(targets := target_names(ours)) > 1:
+    ours = mesh.entries(options.namespace, MANAGED_SELECTOR)
+    if options.names:
+        return _choose_by_name(mesh, ours, options)
+    if not options.everything and len(targets := target_names(ours)) > 1:
         raise InvalidInput(
-            f"egressctl made {len(ours)} ServiceEntries in namespace {how.namespace}: {', '.join(targets)}",
+            f"egressctl made {len(ours)} ServiceEntries in namespace {options.namespace}: {', '.join(targets)}",
             hint="name the one to remove, or remove them all: egressctl cleanup --all",
         )
     return ours, []
@@ -87,16 +87,16 @@ def target_names(manifests: Sequence[Manifest]) -> list[str]:
     ]
 
 
-def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], how: CleanupOptions) -> tuple[list[Manifest], list[str]]:
+def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], options: CleanupOptions) -> tuple[list[Manifest], list[str]]:
     chosen, absent = [], []
-    for name in how.names:
+    for name in options.names:
         found = [each for each in ours if name in target_and_entry_name(each)]
-        if not found and how.namespace is not None:
+        if not found and options.namespace is not None:
             for candidate in (f"{name}-ext", name):
-                if mesh.entry(how.namespace, candidate) is not None:
+                if mesh.entry(options.namespace, candidate) is not None:
                     raise Conflict(
-                        f"serviceentry {how.namespace}/{candidate} is not egressctl's to remove: it did not make it",
-                        hint=f"whoever made it removes it: kubectl get serviceentry -n {how.namespace} {candidate} -o yaml",
+                        f"serviceentry {options.namespace}/{candidate} is not egressctl's to remove: it did not make it",
+                        hint=f"whoever made it removes it: kubectl get serviceentry -n {options.namespace} {candidate} -o yaml",
                     )
         chosen += [each for each in found if each not in chosen]
         if not found:
@@ -121,7 +121,7 @@ def refuse_delete_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
             )
 
 
-def clean_up(mesh: Mesh, manifests: Sequence[Manifest], how: CleanupOptions, progress: Progress) -> CleanupResult:
+def clean_up(mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress) -> CleanupResult:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
     Raises Forbidden where one could not be removed or seen gone, CleanupIncomplete where one is left. What could not
@@ -129,32 +129,32 @@ def clean_up(mesh: Mesh, manifests: Sequence[Manifest], how: CleanupOptions, pro
     """
     done = CleanupResult()
     refuse_delete_taken_over(mesh, manifests)
-    if how.dry_run != "none":
+    if options.dry_run != "none":
         for each in manifests:
-            if how.dry_run == "server":
+            if options.dry_run == "server":
                 mesh.delete(each, dry_run=True)
-            progress.result(f"{_result_name(each)} deleted{DRY_RUN_SUFFIXES[how.dry_run]}")
+            progress.result(f"{_result_name(each)} deleted{DRY_RUN_SUFFIXES[options.dry_run]}")
         return done
     namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
     counts: dict[str, ClusterCounts | None] = {}
-    if not how.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
+    if not options.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
         # With its Envoy cluster the counts of what is still open go, and the connections stay.
-        asked = namespaces if how.verify and how.wait else []
+        asked = namespaces if options.verify and options.wait else []
         counting = start_call(
-            partial(gather, [partial(read_cluster_counts, mesh, each, how.choice) for each in asked], at_most=8)
+            partial(gather, [partial(read_cluster_counts, mesh, each, options.choice) for each in asked], at_most=8)
         )
         mesh.require((REMOVE,), namespaces)
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
-    delete_entries(mesh, manifests, how.timeout if how.wait else None)
+    delete_entries(mesh, manifests, options.timeout if options.wait else None)
     for each in manifests:
         progress.result(f"{_result_name(each)} deleted")
     for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
-        if how.verify and how.wait:
+        if options.verify and options.wait:
             try:
-                _prove_closed(mesh, namespace, mine, how, done, progress, counts.get(namespace))
+                _prove_closed(mesh, namespace, mine, options, done, progress, counts.get(namespace))
             except CouldNotAsk as failure:
                 done.unasked = failure
                 done.targets += [
@@ -162,7 +162,7 @@ def clean_up(mesh: Mesh, manifests: Sequence[Manifest], how: CleanupOptions, pro
                 ]
         else:
             done.targets += map(_result_without_proof, verify_targets_from_manifests(mine))
-        _remove_source_pod(mesh, namespace, how, progress)
+        _remove_source_pod(mesh, namespace, options, progress)
     return done
 
 
@@ -182,14 +182,14 @@ def _prove_closed(
     mesh: Mesh,
     namespace: str,
     manifests: Sequence[Manifest],
-    how: CleanupOptions,
+    options: CleanupOptions,
     done: CleanupResult,
     progress: Progress,
     counts: ClusterCounts | None,
 ) -> None:
-    source = mesh.source(namespace, how.choice)
-    reading = await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], how.timeout, progress, counts)
-    done.targets += verify_closed(mesh, source, manifests, how.limits, done.warnings, progress, reading)
+    source = mesh.source(namespace, options.choice)
+    reading = await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], options.timeout, progress, counts)
+    done.targets += verify_closed(mesh, source, manifests, options.limits, done.warnings, progress, reading)
 
 
 def verify_closed(
@@ -238,15 +238,15 @@ def _judge_closed(result: ProbeResult) -> ProbeResult:
     return replace(result, held=result.held or (bool(allowed) and not no_mesh))
 
 
-def _remove_source_pod(mesh: Mesh, namespace: str, how: CleanupOptions, progress: Progress) -> None:
+def _remove_source_pod(mesh: Mesh, namespace: str, options: CleanupOptions, progress: Progress) -> None:
     """Let the sample's pod go once the last of our entries in its namespace has gone."""
     if mesh.entries(namespace, MANAGED_SELECTOR):
         return
     objects = mesh.source_objects(
-        namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={how.run_id}" if how.run_id else MANAGED_SELECTOR
+        namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={options.run_id}" if options.run_id else MANAGED_SELECTOR
     )
     if objects:
         progress.step(f"deleting the source pod in namespace {namespace}")
-        delete_source(mesh, objects, how.timeout if how.wait else None)
+        delete_source(mesh, objects, options.timeout if options.wait else None)
         for plural, each in objects:
             progress.result(f"{plural.removesuffix('s')}/{each['metadata']['name']} deleted")

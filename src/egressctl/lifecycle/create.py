@@ -87,7 +87,9 @@ def _result(created: Sequence[CreatedEntry], gone: Sequence[ServiceEntry]) -> Ta
     )
 
 
-def create(mesh: Mesh, targets: Sequence[Target], how: CreateOptions, progress: Progress, interrupts: Interrupts) -> CreateResult:
+def create(
+    mesh: Mesh, targets: Sequence[Target], options: CreateOptions, progress: Progress, interrupts: Interrupts
+) -> CreateResult:
     """Apply every target, all or none, and wait until the sidecar has them.
 
     A target of more addresses than one ServiceEntry may hold is applied as several; what it had before and does not have any
@@ -96,69 +98,71 @@ def create(mesh: Mesh, targets: Sequence[Target], how: CreateOptions, progress: 
     """
     done = CreateResult()
     with Undo(interrupts) as undo:
-        source, plans, around = _prepare_plans(mesh, split_large_targets(targets), how, progress, undo, interrupts)
+        source, plans, around = _prepare_plans(mesh, split_large_targets(targets), options, progress, undo, interrupts)
         wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
-        done.outdated = outdated_entries(mesh, targets, how.namespace, wanted, around, progress)
+        done.outdated = outdated_entries(mesh, targets, options.namespace, wanted, around, progress)
         for old in done.outdated:
-            refuse_taken_over(mesh, old, how)
-        _warn_before_apply(plans, around, how, progress)
+            refuse_taken_over(mesh, old, options)
+        _warn_before_apply(plans, around, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
-        back = cache(lambda namespace: remove_run(mesh, namespace, how.run_id, how.choice))
+        back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
         for plan in plans:
-            done.created.append(created := _apply(mesh, plan, how, undo, interrupts, back))
+            done.created.append(created := _apply(mesh, plan, options, undo, interrupts, back))
             progress.result(
-                f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[how.dry_run]}"
+                f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[options.dry_run]}"
             )
         done.source = source
-        if source is not None and how.dry_run == "none" and how.wait:
+        if source is not None and options.dry_run == "none" and options.wait:
             try:
                 done.reading = await_sidecar(
-                    mesh, source, [read_entry(each.manifest) for each in done.created], how.timeout, progress
+                    mesh, source, [read_entry(each.manifest) for each in done.created], options.timeout, progress
                 )
             except CouldNotAsk:
                 undo.keep()
                 raise
         undo.keep()
     if done.outdated:
-        _remove_old_entries(mesh, done.outdated, how, progress)
+        _remove_old_entries(mesh, done.outdated, options, progress)
     return done
 
 
-def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], how: CreateOptions, progress: Progress) -> None:
-    if how.dry_run == "none":
-        remove_outdated(mesh, manifests, how.timeout if how.wait else None, progress)
+def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], options: CreateOptions, progress: Progress) -> None:
+    if options.dry_run == "none":
+        remove_outdated(mesh, manifests, options.timeout if options.wait else None, progress)
         return
     for each in manifests:
-        if how.dry_run == "server":
+        if options.dry_run == "server":
             mesh.delete(each, dry_run=True)
-        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUN_SUFFIXES[how.dry_run]}")
+        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUN_SUFFIXES[options.dry_run]}")
 
 
 def _prepare_plans(
-    mesh: Mesh, targets: Sequence[Target], how: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts
+    mesh: Mesh, targets: Sequence[Target], options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts
 ) -> tuple[Source | None, list[EntryPlan], MeshObjects]:
     """Ask all that must be known before anything is applied, and refuse what must not be."""
     progress.step("looking for the source pod and at the ServiceEntries that are there")
-    wants_source = how.dry_run == "none" and (how.wait or how.with_source)
-    found = start_call(lambda: _find_source(mesh, how) if wants_source else None)
-    version = how.api_version or mesh.api_version
-    looking = start_call(lambda: _mesh_objects(mesh, how))
-    places = [(target.namespace or how.namespace, target.entry_name) for target in targets]
+    wants_source = options.dry_run == "none" and (options.wait or options.with_source)
+    found = start_call(lambda: _find_source(mesh, options) if wants_source else None)
+    version = options.api_version or mesh.api_version
+    looking = start_call(lambda: _mesh_objects(mesh, options))
+    places = [(target.namespace or options.namespace, target.entry_name) for target in targets]
     live = look_up_entries(mesh, places)
-    plans = [plan_entry(target, place[0], each, version, how) for target, place, each in zip(targets, places, live, strict=True)]
+    plans = [
+        plan_entry(target, place[0], each, version, options) for target, place, each in zip(targets, places, live, strict=True)
+    ]
     around, source = looking(), found()
     for plan in plans:
-        refuse_conflict(mesh, plan, around.entries, how)
+        refuse_conflict(mesh, plan, around.entries, options)
     if isinstance(source, NoSourcePod):
-        if not how.with_source:
+        if not options.with_source:
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
-        source = _start_source(mesh, how, progress, undo, interrupts)
+        source = _start_source(mesh, options, progress, undo, interrupts)
     return source, plans, around
 
 
-def _find_source(mesh: Mesh, how: CreateOptions) -> Source | NoSourcePod:
+def _find_source(mesh: Mesh, options: CreateOptions) -> Source | NoSourcePod:
     try:
-        source = mesh.source(how.namespace, how.choice)
+        source = mesh.source(options.namespace, options.choice)
     except NoSourcePod as missing:
         return missing
     if not source.proxy_ready:
@@ -166,18 +170,18 @@ def _find_source(mesh: Mesh, how: CreateOptions) -> Source | NoSourcePod:
     return source
 
 
-def _mesh_objects(mesh: Mesh, how: CreateOptions) -> MeshObjects:
+def _mesh_objects(mesh: Mesh, options: CreateOptions) -> MeshObjects:
     """Read what may be in the way: for a test the ServiceEntries alone, since its proof follows and names whatever else is.
 
     Raises Forbidden where not even the ServiceEntries of the namespace may be listed.
     """
-    around = read_mesh_objects(mesh, how.namespace, services=True, beside=not how.lone)
-    if not around.has_read(PLURAL, how.namespace):
-        around = replace(around, entries=tuple(map(read_entry, mesh.entries(how.namespace))))
+    around = read_mesh_objects(mesh, options.namespace, services=True, beside=not options.lone)
+    if not around.has_read(PLURAL, options.namespace):
+        around = replace(around, entries=tuple(map(read_entry, mesh.entries(options.namespace))))
     return around
 
 
-def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, how: CreateOptions, progress: Progress) -> None:
+def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options: CreateOptions, progress: Progress) -> None:
     """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent.
 
     A test has refused rivals by now, and names in its proof whatever else it meets.
@@ -192,8 +196,8 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, how: Cre
 
         entries = join_by_target(entries)
     for entry in entries:
-        if not how.lone:
-            _warn_of_conflicts(entry, around, how.namespace, progress)
+        if not options.lone:
+            _warn_of_conflicts(entry, around, options.namespace, progress)
         if not entry.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
@@ -214,25 +218,25 @@ def _warn_of_conflicts(entry: ServiceEntry, around: MeshObjects, namespace: str,
         progress.warn(f"{entry}: {len(told) - _MOST_NAMED} more objects may be in its way; egressctl lint names them")
 
 
-def _start_source(mesh: Mesh, how: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:
-    progress.step(f"starting the source pod sleep in namespace {how.namespace}")
-    command = f"kubectl delete pod,serviceaccount -n {how.namespace} -l egressctl.dev/run-id={how.run_id}"
-    undo.register(f"pod {how.namespace}/sleep", command, lambda: remove_run(mesh, how.namespace, how.run_id, None))
+def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:
+    progress.step(f"starting the source pod sleep in namespace {options.namespace}")
+    command = f"kubectl delete pod,serviceaccount -n {options.namespace} -l egressctl.dev/run-id={options.run_id}"
+    undo.register(f"pod {options.namespace}/sleep", command, lambda: remove_run(mesh, options.namespace, options.run_id, None))
     with interrupts.deferred():
-        mesh.start_source(how.namespace, how.run_id)
+        mesh.start_source(options.namespace, options.run_id)
     return poll(
-        lambda: found if isinstance(found := _find_source(mesh, how), Source) else None,
-        how.timeout,
-        lambda: f"the source pod did not become ready within {how.timeout:g}s: {_find_source(mesh, how)}",
+        lambda: found if isinstance(found := _find_source(mesh, options), Source) else None,
+        options.timeout,
+        lambda: f"the source pod did not become ready within {options.timeout:g}s: {_find_source(mesh, options)}",
     )
 
 
 def _apply(
-    mesh: Mesh, plan: EntryPlan, how: CreateOptions, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]
+    mesh: Mesh, plan: EntryPlan, options: CreateOptions, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]
 ) -> CreatedEntry:
-    if how.dry_run == "client":
+    if options.dry_run == "client":
         return CreatedEntry(plan.target, plan.manifest, "configured" if plan.live else "created")
-    if plan.live is None and how.dry_run == "none":
+    if plan.live is None and options.dry_run == "none":
         undo.register(
             f"serviceentry {plan.namespace}/{plan.target.entry_name}",
             kubectl_delete(plan.manifest),
@@ -242,11 +246,13 @@ def _apply(
         manager = field_manager_of(plan.manifest, mesh.field_manager)
         try:
             status, applied = mesh.apply(
-                plan.manifest, manager=manager, force=how.force_conflicts, dry_run=how.dry_run == "server"
+                plan.manifest, manager=manager, force=options.force_conflicts, dry_run=options.dry_run == "server"
             )
             # 200 for what was not there: an own try that was answered late, or somebody else's object by now.
             others = (
-                other_field_managers(applied, manager) if plan.live is None and status != 201 and how.dry_run == "none" else ()
+                other_field_managers(applied, manager)
+                if plan.live is None and status != 201 and options.dry_run == "none"
+                else ()
             )
             if others:
                 mesh.withdraw(plan.manifest, manager=manager)
@@ -255,7 +261,7 @@ def _apply(
                     hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
                 )
         except _REFUSALS:
-            if plan.live is None and how.dry_run == "none":
+            if plan.live is None and options.dry_run == "none":
                 undo.forget()
             raise
     if plan.live is None:

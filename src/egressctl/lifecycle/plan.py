@@ -45,7 +45,7 @@ class EntryPlan:
     manifest: Manifest
 
 
-def plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, how: CreateOptions) -> EntryPlan:
+def plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, options: CreateOptions) -> EntryPlan:
     """Return what would be applied of a target in place of what is there."""
     metadata = (live or {}).get("metadata") or {}
     remembered = (metadata.get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER)
@@ -54,14 +54,14 @@ def plan_entry(target: Target, namespace: str, live: Manifest | None, version: s
         namespace=namespace,
         api_version=version,
         # A second create keeps the run id that the object has: it is still the same thing.
-        run_id=(read_entry(live).run_id if live else "") or how.run_id,
-        export_to=how.export_to or None,
-        **({"field_manager": how.field_manager or str(remembered)} if how.field_manager or remembered else {}),
+        run_id=(read_entry(live).run_id if live else "") or options.run_id,
+        export_to=options.export_to or None,
+        **({"field_manager": options.field_manager or str(remembered)} if options.field_manager or remembered else {}),
     )
     return EntryPlan(target, namespace, live, manifest)
 
 
-def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], how: CreateOptions) -> None:
+def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], options: CreateOptions) -> None:
     """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
     name = f"serviceentry {plan.namespace}/{plan.target.entry_name}"
     if plan.live is not None:
@@ -71,31 +71,31 @@ def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry,
                 f"{name} is there already, and egressctl did not make it",
                 hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
             )
-        if how.lone:
+        if options.lone:
             raise Conflict(
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
             )
-        refuse_taken_over(mesh, plan.live, how, field_manager_of(plan.manifest, mesh.field_manager))
+        refuse_taken_over(mesh, plan.live, options, field_manager_of(plan.manifest, mesh.field_manager))
     mine = read_entry(plan.manifest)
-    if how.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
+    if options.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
         raise Conflict(
             f"serviceentry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
             "run removes only what it made itself",
             hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
         )
-    if how.lone and (found := conflicting_entries(mine, neighbours)):
+    if options.lone and (found := conflicting_entries(mine, neighbours)):
         raise Conflict(
             f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
             hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
         )
 
 
-def refuse_taken_over(mesh: Mesh, live: Manifest, how: CreateOptions, manager: str = "") -> None:
+def refuse_taken_over(mesh: Mesh, live: Manifest, options: CreateOptions, manager: str = "") -> None:
     """Raise Conflict where another manager has come to own a field of what is ours to change."""
     metadata = live["metadata"]
     managers = other_field_managers(live, manager or field_manager_of(live, mesh.field_manager))
-    if managers and not how.force_conflicts:
+    if managers and not options.force_conflicts:
         raise Conflict(
             f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
             "who owns a field of its spec",

@@ -35,9 +35,9 @@ class RunResult:
 def run(
     mesh: Mesh,
     targets: Sequence[Target],
-    how: CreateOptions,
-    asking: ProbeOptions,
-    removal: CleanupOptions,
+    create_options: CreateOptions,
+    probe_options: ProbeOptions,
+    cleanup_options: CleanupOptions,
     *,
     keep: bool,
     progress: Progress,
@@ -49,28 +49,30 @@ def run(
     (Forbidden). Raises CleanupIncomplete where something is left. `keep` leaves the entries where they are, once they
     are proved or not.
     """
-    namespaces = dict.fromkeys(target.namespace or how.namespace for target in targets)
+    namespaces = dict.fromkeys(target.namespace or create_options.namespace for target in targets)
     # Who may not take back must not make.
     mesh.require(UNDO, namespaces)
     with Undo(interrupts) as undo:
         for namespace in namespaces:
             undo.register(
-                f"what run {how.run_id} made in namespace {namespace}",
+                f"what run {create_options.run_id} made in namespace {namespace}",
                 f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} "
-                f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={how.run_id}",
-                partial(remove_run, mesh, namespace, how.run_id, how.choice),
+                f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={create_options.run_id}",
+                partial(remove_run, mesh, namespace, create_options.run_id, create_options.choice),
             )
-        creation = create(mesh, targets, replace(how, lone=True), progress, interrupts)
+        creation = create(mesh, targets, replace(create_options, lone=True), progress, interrupts)
         done = RunResult(creation)
         manifests = [each.manifest for each in creation.created]
-        choice = how.choice
+        choice = create_options.choice
         if creation.source is not None:  # the very pod whose sidecar was waited for
             choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
         wanted = verify_targets_from_manifests(manifests)
-        done.targets = verify(mesh, how.namespace, choice, wanted, asking, progress, creation.reading)
+        done.targets = verify(mesh, create_options.namespace, choice, wanted, probe_options, progress, creation.reading)
         if not keep:
             try:
-                done.removed = clean_up(mesh, manifests, replace(removal, choice=choice, run_id=how.run_id), progress)
+                done.removed = clean_up(
+                    mesh, manifests, replace(cleanup_options, choice=choice, run_id=create_options.run_id), progress
+                )
             except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
                 again = f"removed at the second try only, and not proved closed; at the first: {left}"
                 done.removed = CleanupResult(

@@ -18,7 +18,7 @@ from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Target
 
 _ADDRESS_BITS = 32
-"""IPv4: targets take no other addresses yet (validate.py)."""
+"""IPv4: targets take no other addresses yet (validation.py)."""
 
 _StartAndText = tuple[int, str]
 """A block's first address as a number, and the block as the target writes it."""

@@ -347,7 +347,7 @@ class Mesh:
         return _capture_in_tables(tables, heard.outcome) if heard.outcome else Capture.UNKNOWN
 
     def curl_version(self, source: Source) -> str:
-        """Return what the container's curl says of itself. Raises asking.NoCurl, ExecFailed, Forbidden."""
+        """Return what the container's curl says of itself. Raises NoCurl, ExecFailed, Forbidden."""
         return send_probes.curl_version(self.api, source)
 
     def info(self) -> KubernetesInfo:

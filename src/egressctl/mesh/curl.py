@@ -40,7 +40,7 @@ BODY_LIMIT = 4 << 20
 OLDEST = (7, 75, 0)
 """The first curl whose report says by which code it ended and why (`%{exitcode}`, `%{errormsg}`: curl's changelog).
 
-See oldcurl for those before."""
+See old_curl for those before."""
 
 _FIELDS = (
     "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",

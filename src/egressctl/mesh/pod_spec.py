@@ -123,7 +123,7 @@ def bypass_hints(pod: Manifest, container: str) -> tuple[str, ...]:
 
 
 def interception_annotations(pod: Manifest) -> dict[str, str]:
-    """Return the annotations that keep connections from the sidecar by address and port, by the words of interception.JUDGED."""
+    """Return the annotations that keep connections from the sidecar by address and port: traffic_annotations.JUDGED."""
     told = annotations_of(pod)
     return {word: str(told[name]) for word in DECIDING_ANNOTATIONS if (name := f"{ANNOTATION_PREFIX}{word}") in told}
 

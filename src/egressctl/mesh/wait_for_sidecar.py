@@ -134,7 +134,7 @@ def mesh_objects_for_pod(mesh: Mesh, source: Source) -> MeshObjects:
 def why_blocks_missing(
     source: Source, config: ProxyConfig, missing: Sequence[tuple[ServiceEntry, str]], around: MeshObjects
 ) -> Delay:
-    """Say why the pod's sidecar does not have what entries list, each with what `envoy.missing` names of it."""
+    """Say why the pod's sidecar does not have what entries list, each with what `missing_blocks` names of it."""
     # Only a wait that is in trouble needs it.
     from egressctl.mesh.why_not_in_sidecar import summarise_delays, why_missing
 

@@ -48,7 +48,7 @@ def why_missing(
     hidden_by: HiddenBy = lambda _, __: "",
     unseen: str = "",
 ) -> Delay:
-    """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `envoy.missing` names it) of an entry on the API server.
+    """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `missing_blocks` names it) of an entry on the API server.
 
     `others` are the ServiceEntries beside it; `unseen` says what could not be looked at, as half a sentence.
     """

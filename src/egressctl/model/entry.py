@@ -25,7 +25,7 @@ class Port(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServiceEntry:
-    """What a ServiceEntry says, read leniently from a manifest of any origin (see serviceentry.read)."""
+    """What a ServiceEntry says, read leniently from a manifest of any origin (see manifests/service_entry.py)."""
 
     name: str
     namespace: str

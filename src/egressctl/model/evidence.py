@@ -55,7 +55,7 @@ class Source:
     hints: tuple[str, ...] = ()
     """What the pod says of itself that can keep a connection from the sidecar, as half sentences: hints, never evidence."""
     interception: Mapping[str, str] = field(default_factory=dict)
-    """The pod's annotations that lead by address and port past the sidecar, as interception.py reads them: hints as well."""
+    """The pod's annotations that lead by address and port past the sidecar (mesh/traffic_annotations.py): hints as well."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The pod's, by which a Sidecar resource may select it."""
     revision: str = ""

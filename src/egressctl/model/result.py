@@ -1,4 +1,4 @@
-"""The words of the product as frozen values: what is asked, what came back, what it proves."""
+"""What a command found, as a report holds it: each probe with its verdict, each target, and the whole."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from egressctl.model.evidence import Source
 from egressctl.report.json_report import API_VERSION
 from egressctl.report.tree import MARKS, Line
 from egressctl.runtime.sanitize import neutralise
-from egressctl.verify.explain.approach import Step
-from egressctl.verify.explain.path import ExplainedPath
+from egressctl.verify.explain.steps import ExplainedPath
+from egressctl.verify.explain.steps_before_sidecar import Step
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}
 _REACHED = {
@@ -23,7 +23,7 @@ _REACHED = {
 
 
 def draw_path(path: ExplainedPath) -> Iterator[Line]:
-    """Draw one way: its stations, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
+    """Draw one way: its steps, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
     reached = (("", "  "), (_REACHED[path.reached][0], f"{_REACHED[path.reached][1]} {path.target}")) if path.target else ()
     yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *reached)
     for station in path.stations:

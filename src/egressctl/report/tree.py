@@ -80,7 +80,7 @@ def _draw_entries(target: TargetResult) -> Iterator[Line]:
 
 
 def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
-    """Draw one probe: what it showed, the stations of its way, and the cause where it is not open."""
+    """Draw one probe: what it showed, the steps of its way, and the cause where it is not open."""
     held = "" if result.held else f", expected {result.probe.expect.verdict}"
     style = "green" if result.held else STYLES[result.verdict]
     yield (

@@ -127,7 +127,7 @@ def _source_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Source 
 
 
 def verify_planned(
-    mesh: Mesh, planned: VerifyPlan, asking: ProbeOptions, progress: Progress, told: Callable[[TargetResult], None]
+    mesh: Mesh, planned: VerifyPlan, options: ProbeOptions, progress: Progress, told: Callable[[TargetResult], None]
 ) -> None:
     """Ask everything that is planned, and tell each entry's result as soon as its batch is judged; what is left out last.
 
@@ -142,10 +142,10 @@ def verify_planned(
                 told(result_without_source(each, planned.missing))
             continue
         reading = NOTHING_READ
-        for batch in split_into_batches(wanted, curl.PLACES_PER_EXEC * asking.at_once):
+        for batch in split_into_batches(wanted, curl.PLACES_PER_EXEC * options.at_once):
             progress.advance(done, len(planned.asked), f"asking from pod {source.namespace}/{source.pod}")
             # So many connections in a row meet the local ports of earlier ones often enough.
-            own = replace(asking, limits=replace(asking.limits, local_ports=curl.unusual_ports(random_below)))
+            own = replace(options, limits=replace(options.limits, local_ports=curl.unusual_ports(random_below)))
             results, last = verify_batch(mesh, source, batch, own, progress, reading)
             reading = _without_routes(last)
             done += len(results)

@@ -49,7 +49,7 @@ def verify_boundary(
     mesh: Mesh,
     wanted: Sequence[VerifyTarget],
     results: Sequence[TargetResult],
-    asking: ProbeOptions,
+    options: ProbeOptions,
     progress: Progress,
     address: str = "",
 ) -> list[TargetResult]:
@@ -64,7 +64,7 @@ def verify_boundary(
     blocks = _blocks_of_all_entries(mesh, source, wanted, progress)
     asked = [list(_boundary_probes(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
     questions = [replace(each, probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
-    found = verify_from(mesh, source, questions, ProbeOptions(asking.limits), progress)
+    found = verify_from(mesh, source, questions, ProbeOptions(options.limits), progress)
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
         entry = read_entry(each.manifest) if each.manifest else None

@@ -53,28 +53,28 @@ def explain_cause(code: CauseCode, situation: Case, detail: str = "", step: str 
     return Cause(code, detail or message, step or hint)
 
 
-def _words(code: CauseCode, at: Case) -> tuple[str, str]:
-    probe, source, outcome, evidence = at.probe, at.source, at.outcome, at.evidence
-    entry, namespace = at.entry, at.entry.namespace if at.entry else source.namespace
+def _words(code: CauseCode, case: Case) -> tuple[str, str]:
+    probe, source, outcome, evidence = case.probe, case.source, case.outcome, case.evidence
+    entry, namespace = case.entry, case.entry.namespace if case.entry else source.namespace
     carried = evidence.walk.envoy_cluster if evidence.walk and evidence.walk.envoy_cluster else "no Envoy cluster"
-    name = at.entry_name
+    name = case.entry_name
     target = name.removesuffix("-ext")
     curl_says = f"curl exit {outcome.curl_exit}" + (f": {outcome.error}" if outcome.error else "")
     describe = f"kubectl get serviceentry -n {namespace} {name} -o yaml"
     match code:
         case CauseCode.BLACKHOLE:
             return (
-                f"the outbound traffic policy is REGISTRY_ONLY and no ServiceEntry names {at.address}",
+                f"the outbound traffic policy is REGISTRY_ONLY and no ServiceEntry names {case.address}",
                 f"egressctl create NAME --host {probe.host} --address {outcome.remote_ip or 'ADDRESS'} --port {probe.port}",
             )
         case CauseCode.PASSTHROUGH:
             return (
-                f"the outbound traffic policy ALLOW_ANY let {at.address} out through {carried}; no ServiceEntry carried it",
+                f"the outbound traffic policy ALLOW_ANY let {case.address} out through {carried}; no ServiceEntry carried it",
                 "name the target to prove: egressctl verify NAME",
             )
         case CauseCode.ENTRY_MISSING:
             return (
-                f"ServiceEntry {name} is not in namespace {namespace}; {at.address} leads to {carried}",
+                f"ServiceEntry {name} is not in namespace {namespace}; {case.address} leads to {carried}",
                 f"egressctl create {target} -n {namespace}",
             )
         case CauseCode.ADDRESS_NOT_LISTED if entry and not entry.addresses and entry.allocated:
@@ -110,7 +110,7 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
             return f"the protocol of port {probe.port} ({name}: {declared}) does not fit what is spoken ({curl_says})", describe
         case CauseCode.HIDDEN_BY_SIDECAR:
             return (
-                f"a Sidecar resource leaves {name} out of what pod {source.pod} may import; {at.address} leads to {carried}",
+                f"a Sidecar resource leaves {name} out of what pod {source.pod} may import; {case.address} leads to {carried}",
                 f"kubectl get sidecars.networking.istio.io -n {source.namespace} -o yaml",
             )
         case CauseCode.REJECTED_BY_PROXY:
@@ -120,21 +120,21 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
                 describe,
             )
         case CauseCode.REROUTED:
-            return _words_for_reroute(at, carried)
+            return _words_for_reroute(case, carried)
         case CauseCode.NO_ENDPOINTS:
             why = "it is STATIC and lists no endpoints" if entry and entry.resolution == "STATIC" else "none could be resolved"
-            return f"{carried} has no hosts to send {at.address} to: {why}", describe
+            return f"{carried} has no hosts to send {case.address} to: {why}", describe
         case CauseCode.RIVAL_ENTRY:
             rival = evidence.owner.rival if evidence.owner else None
             instead = f", not {namespace}/{name}" if name else ""
             if rival:
                 return (
-                    f"ServiceEntry {rival} holds {at.address}{instead}; it leads to {carried}",
+                    f"ServiceEntry {rival} holds {case.address}{instead}; it leads to {carried}",
                     f"kubectl get serviceentry -n {rival.namespace} {rival.name} -o yaml",
                 )
             why = evidence.owner.reason if evidence.owner else "no ServiceEntry that may be read claims it"
             return (
-                f"{at.address} leads to {carried}{instead}: {why}",
+                f"{case.address} leads to {carried}{instead}: {why}",
                 "kubectl get serviceentries.networking.istio.io,virtualservices.networking.istio.io -A",
             )
         case CauseCode.NOT_EXPORTED:
@@ -142,7 +142,7 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
             return f"exportTo of {namespace}/{name} is {allowed}, which leaves out namespace {source.namespace}", describe
         case CauseCode.NOT_PROPAGATED:
             return (
-                f"{namespace}/{name} lists {at.address}, and the sidecar leads it to {carried}: "
+                f"{namespace}/{name} lists {case.address}, and the sidecar leads it to {carried}: "
                 "a Sidecar resource hides the entry, or the control plane has not pushed it",
                 f"istioctl proxy-status; kubectl get sidecars.networking.istio.io -n {source.namespace}",
             )
@@ -158,7 +158,7 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
             )
         case CauseCode.NOT_CAPTURED:
             return (
-                f"the connection to {at.address} did not go through the sidecar: "
+                f"the connection to {case.address} did not go through the sidecar: "
                 f"the pod's socket table has no other end of it at port 15001{_hints_text(source)}",
                 f"kubectl get pod -n {source.namespace} {source.pod} -o jsonpath='{{.metadata.annotations}}'",
             )
@@ -171,12 +171,12 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
             return f"the pod cannot resolve {probe.host} ({curl_says})", _exec_command(source, f"nslookup {probe.host}")
         case CauseCode.CONNECT_REFUSED:
             return (
-                f"the sidecar let it out through {carried}, and {at.address} refused the connection ({curl_says})",
-                f"see whether anything listens on {at.address}",
+                f"the sidecar let it out through {carried}, and {case.address} refused the connection ({curl_says})",
+                f"see whether anything listens on {case.address}",
             )
         case CauseCode.CONNECT_TIMEOUT:
             return (
-                f"no connection to {at.address} within the time allowed ({curl_says})",
+                f"no connection to {case.address} within the time allowed ({curl_says})",
                 "look for a firewall between the node and that address",
             )
         case CauseCode.TLS_CERTIFICATE:
@@ -184,9 +184,9 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
                 source, f"curl -v {probe.url}"
             )
         case CauseCode.TLS_HANDSHAKE:
-            return f"the TLS handshake with {at.address} failed ({curl_says})", _exec_command(source, f"curl -v {probe.url}")
+            return f"the TLS handshake with {case.address} failed ({curl_says})", _exec_command(source, f"curl -v {probe.url}")
         case CauseCode.TIMEOUT:
-            return f"{at.address} took the connection and did not answer in time ({curl_says})", "--probe-timeout 30s"
+            return f"{case.address} took the connection and did not answer in time ({curl_says})", "--probe-timeout 30s"
         case CauseCode.RESET:
             return f"the sidecar let it out through {carried}, and the connection was cut ({curl_says})", _exec_command(
                 source, f"curl -v {probe.url}"
@@ -206,7 +206,7 @@ def _words(code: CauseCode, at: Case) -> tuple[str, str]:
                 f"kubectl exec -n {source.namespace} {source.pod} -c istio-proxy -- pilot-agent request GET config_dump",
             )
         case CauseCode.EVIDENCE_LOST:
-            return f"the evidence for {at.address} is not sufficient ({curl_says})", "ask again: --retries 2"
+            return f"the evidence for {case.address} is not sufficient ({curl_says})", "ask again: --retries 2"
         case CauseCode.SIDECAR_NOT_READY:
             state = source.proxy_state or "its status says so"
             return (
@@ -233,8 +233,8 @@ def _hints_text(source: Source) -> str:
     return f" (perhaps: {'; '.join(source.hints)})" if source.hints else ""
 
 
-def _words_for_reroute(at: Case, carried: str) -> tuple[str, str]:
-    walk, evidence = at.evidence.walk, at.evidence
+def _words_for_reroute(case: Case, carried: str) -> tuple[str, str]:
+    walk, evidence = case.evidence.walk, case.evidence
     if walk and walk.virtual_service:
         namespace, _, name = walk.virtual_service.partition("/")
         to = carried
@@ -245,13 +245,13 @@ def _words_for_reroute(at: Case, carried: str) -> tuple[str, str]:
         elif walk.choices:
             to = f"{carried}, one of {', '.join(walk.choices)}"
         return (
-            f"VirtualService {walk.virtual_service} leads {at.address} to {to}",
+            f"VirtualService {walk.virtual_service} leads {case.address} to {to}",
             f"kubectl get virtualservice -n {namespace} {name} -o yaml",
         )
     namespace, _, name = evidence.destination_rule.partition("/")
     if not name:
         return (
-            f"a VirtualService or DestinationRule sends {at.address} elsewhere, to {carried}",
+            f"a VirtualService or DestinationRule sends {case.address} elsewhere, to {carried}",
             "kubectl get virtualservices.networking.istio.io,destinationrules.networking.istio.io -A",
         )
     return (

@@ -69,7 +69,7 @@ def _results_of_target(
 
 
 def _listed_blocks(entry: ServiceEntry) -> list[str]:
-    """Name what the entry lists as `propagation.missing` does."""
+    """Name what the entry lists as `missing_blocks` does."""
     blocks = dict.fromkeys(str(network(address) or address) for address in entry.addresses)
     return [f"{block}:{port.number}" for port in entry.ports for block in blocks]
 

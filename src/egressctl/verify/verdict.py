@@ -30,23 +30,25 @@ class Judgement:
     evidence: Evidence
 
 
-def judge(at: Case) -> Judgement:
+def judge(case: Case) -> Judgement:
     """Say what a probe showed. Never raises; never says more than the evidence."""
-    at = replace(at, evidence=replace(at.evidence, methods=proven_methods(at.evidence), sources=count_sources(at.evidence)))
-    if at.probe.bare:
+    case = replace(
+        case, evidence=replace(case.evidence, methods=proven_methods(case.evidence), sources=count_sources(case.evidence))
+    )
+    if case.probe.bare:
         # Few commands come to this.
         from egressctl.verify.verdict_tcp import judge_tcp
 
-        return Judgement(*judge_tcp(at), at.evidence)
-    verdict, cause = _judge_answer(at) if _has_expected_answer(at) else judge_failure(at)
-    return Judgement(verdict, cause, at.evidence)
+        return Judgement(*judge_tcp(case), case.evidence)
+    verdict, cause = _judge_answer(case) if _has_expected_answer(case) else judge_failure(case)
+    return Judgement(verdict, cause, case.evidence)
 
 
-def judge_probe(at: Case) -> ProbeResult:
+def judge_probe(case: Case) -> ProbeResult:
     """Judge and hold the judgement against the probe's expectation."""
-    judged = judge(at)
-    held = judged.verdict is at.probe.expect.verdict
-    return ProbeResult(at.probe, at.source, judged.verdict, held, judged.cause, at.outcome, judged.evidence)
+    judged = judge(case)
+    held = judged.verdict is case.probe.expect.verdict
+    return ProbeResult(case.probe, case.source, judged.verdict, held, judged.cause, case.outcome, judged.evidence)
 
 
 def proven_methods(evidence: Evidence) -> tuple[Method, ...]:
@@ -74,83 +76,83 @@ def _log_disagrees(evidence: Evidence) -> bool:
     return evidence.logged is not None and not evidence.logged.shows_use_of(walk.envoy_cluster if walk else None)
 
 
-def _has_expected_answer(at: Case) -> bool:
+def _has_expected_answer(case: Case) -> bool:
     """Say whether the expected answer came: curl content, the status expected, every extraction found."""
-    outcome, status = at.outcome, at.probe.expect.status
+    outcome, status = case.outcome, case.probe.expect.status
     came = outcome.curl_exit == 0 and outcome.http_status > 0 and status in (None, outcome.http_status) and not outcome.unmatched
-    return came and not answered_by_sidecar(at)
+    return came and not answered_by_sidecar(case)
 
 
-def _unproven_verdict(at: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
-    return Verdict.UNPROVEN, explain_cause(code, at, detail)
+def _unproven_verdict(case: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
+    return Verdict.UNPROVEN, explain_cause(code, case, detail)
 
 
-def _judge_answer(at: Case) -> tuple[Verdict, Cause | None]:
-    evidence, walk = at.evidence, at.evidence.walk
-    if at.source.ambient:
-        return _unproven_verdict(at, CauseCode.AMBIENT)
-    if at.source.proxy is None:
-        return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, at)
-    if at.outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, at)
+def _judge_answer(case: Case) -> tuple[Verdict, Cause | None]:
+    evidence, walk = case.evidence, case.evidence.walk
+    if case.source.ambient:
+        return _unproven_verdict(case, CauseCode.AMBIENT)
+    if case.source.proxy is None:
+        return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, case)
+    if case.outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
+        return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, case)
     if evidence.capture is not Capture.CAPTURED:
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {at.address}",
+            f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {case.address}",
         )
     if walk is None:
-        return _unproven_verdict(at, CauseCode.PROXY_UNREADABLE)
+        return _unproven_verdict(case, CauseCode.PROXY_UNREADABLE)
     if walk.unknown or (walk.choices and walk.envoy_cluster is None):
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the way through the sidecar is not understood: {_why_path_unknown(at)}",
+            f"the answer came, and the way through the sidecar is not understood: {_why_path_unknown(case)}",
         )
-    if leads_nowhere(at):
+    if leads_nowhere(case):
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sidecar's configuration leads {at.address} to {describe_dead_end(at)}: "
+            f"the answer came, and the sidecar's configuration leads {case.address} to {describe_dead_end(case)}: "
             "the two do not fit together",
         )
-    if walk.http_route and at.outcome.http_status in GATEWAY_STATUS:
+    if walk.http_route and case.outcome.http_status in GATEWAY_STATUS:
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"HTTP {at.outcome.http_status} may be the sidecar's own answer, and then nothing came from {at.address}",
+            f"HTTP {case.outcome.http_status} may be the sidecar's own answer, and then nothing came from {case.address}",
         )
     if _log_disagrees(evidence):
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sources disagree: the sidecar's configuration leads {at.address} to "
+            f"the answer came, and the sources disagree: the sidecar's configuration leads {case.address} to "
             f"{walk.envoy_cluster}, and its access log says {evidence.logged}",
         )
     if walk.envoy_cluster == PASSTHROUGH:
-        return Verdict.BYPASSED, why_not_ours(at)
+        return Verdict.BYPASSED, why_not_ours(case)
     owner = evidence.owner
-    if at.entry is None and at.entry_name:
-        return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, at)
+    if case.entry is None and case.entry_name:
+        return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
         return _unproven_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
             f"the answer came through {walk.envoy_cluster}, and whose that is could not be told: {reason}",
         )
     if owner.ownership is Ownership.OTHERS:
-        return Verdict.BYPASSED, why_not_ours(at)
+        return Verdict.BYPASSED, why_not_ours(case)
     if not evidence.sources:
         told = "did not move" if evidence.counted is False else "could not be read"
         return _unproven_verdict(
-            at, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
+            case, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
         )
     return Verdict.OPEN, None
 
 
-def _why_path_unknown(at: Case) -> str:
-    walk = at.evidence.walk
+def _why_path_unknown(case: Case) -> str:
+    walk = case.evidence.walk
     if walk is None or walk.unknown:
         return walk.unknown if walk else "it was not read"
     return f"chance decides between {', '.join(walk.choices)}, and the connection counts do not tell them apart"

@@ -29,151 +29,155 @@ _GIVE_UP_SECONDS = 5.0
 """Seconds after which a connection that failed was not refused, which takes one round trip."""
 
 
-def judge_failure(at: Case) -> tuple[Verdict, Cause]:
+def judge_failure(case: Case) -> tuple[Verdict, Cause]:
     """Say what a probe showed whose expected answer did not come: `failed`, `blocked` or `inconclusive`, and why."""
-    outcome, evidence = at.outcome, at.evidence
-    code = cause_of(outcome) if outcome.curl_exit else _wrong_answer_code(at)
+    outcome, evidence = case.outcome, case.evidence
+    code = cause_of(outcome) if outcome.curl_exit else _wrong_answer_code(case)
     if code is None:
         return _inconclusive_verdict(
-            at,
+            case,
             CauseCode.EXEC_FAILED,
             f"curl exit {outcome.curl_exit} names nothing that egressctl knows: {outcome.error or 'no message'}",
         )
     if code is CauseCode.NAME_RESOLUTION:
-        return Verdict.FAILED, explain_cause(code, at)
-    if at.source.ambient:
-        return _inconclusive_verdict(at, CauseCode.AMBIENT)
-    if at.source.proxy is None:
-        return Verdict.FAILED, explain_cause(code, at)
+        return Verdict.FAILED, explain_cause(code, case)
+    if case.source.ambient:
+        return _inconclusive_verdict(case, CauseCode.AMBIENT)
+    if case.source.proxy is None:
+        return Verdict.FAILED, explain_cause(code, case)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        return judge_bypass(at, code)
-    if not at.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
-        return _inconclusive_verdict(at, CauseCode.SIDECAR_NOT_READY)
+        return judge_bypass(case, code)
+    if not case.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
+        return _inconclusive_verdict(case, CauseCode.SIDECAR_NOT_READY)
     if code is CauseCode.CONNECT_REFUSED:
-        return judge_no_connection(at)
+        return judge_no_connection(case)
     if evidence.walk is None:
-        return _inconclusive_verdict(at, CauseCode.PROXY_UNREADABLE)
+        return _inconclusive_verdict(case, CauseCode.PROXY_UNREADABLE)
     if evidence.walk.unknown:
         return _inconclusive_verdict(
-            at, CauseCode.EVIDENCE_LOST, f"the way through the sidecar is not understood: {evidence.walk.unknown}"
+            case, CauseCode.EVIDENCE_LOST, f"the way through the sidecar is not understood: {evidence.walk.unknown}"
         )
-    if leads_nowhere(at) and not evidence.walk.choices:
-        return _judge_refusal(at)
-    return _judge_beyond(at, code)
+    if leads_nowhere(case) and not evidence.walk.choices:
+        return _judge_refusal(case)
+    return _judge_beyond(case, code)
 
 
-def judge_bypass(at: Case, code: CauseCode) -> tuple[Verdict, Cause]:
-    told = explain_cause(CauseCode.NOT_CAPTURED, at)
-    return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain_cause(code, at).message}")
+def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
+    told = explain_cause(CauseCode.NOT_CAPTURED, case)
+    return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain_cause(code, case).message}")
 
 
-def judge_no_connection(at: Case) -> tuple[Verdict, Cause]:
+def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
-    if not at.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
+    if not case.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
         return _inconclusive_verdict(
-            at,
+            case,
             CauseCode.PROXY_UNREADABLE,
-            f"{at.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
-            f"({at.outcome.error or 'no message'})",
+            f"{case.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
+            f"({case.outcome.error or 'no message'})",
         )
     said = (
-        f"no sidecar took the connection to {at.address}, which one that runs always does; "
-        f"it was refused beyond it ({at.outcome.error or 'no message'})"
+        f"no sidecar took the connection to {case.address}, which one that runs always does; "
+        f"it was refused beyond it ({case.outcome.error or 'no message'})"
     )
-    return Verdict.FAILED, explain_cause(CauseCode.NOT_CAPTURED, at, said)
+    return Verdict.FAILED, explain_cause(CauseCode.NOT_CAPTURED, case, said)
 
 
-def _wrong_answer_code(at: Case) -> CauseCode:
-    status = at.probe.expect.status
-    return CauseCode.BODY_MISMATCH if status in (None, at.outcome.http_status) and at.outcome.unmatched else CauseCode.HTTP_STATUS
+def _wrong_answer_code(case: Case) -> CauseCode:
+    status = case.probe.expect.status
+    return (
+        CauseCode.BODY_MISMATCH
+        if status in (None, case.outcome.http_status) and case.outcome.unmatched
+        else CauseCode.HTTP_STATUS
+    )
 
 
-def _judge_refusal(at: Case) -> tuple[Verdict, Cause]:
+def _judge_refusal(case: Case) -> tuple[Verdict, Cause]:
     """Judge a failure where the walk leads to BlackHoleCluster or to nothing."""
-    owner, walk = at.evidence.owner, at.evidence.walk
+    owner, walk = case.evidence.owner, case.evidence.walk
     # Nothing else can the sidecar answer by itself on such a way.
-    its_own = answered_by_sidecar(at) and (at.evidence.endpoints == 0 or bool(walk and walk.direct_status))
-    if not looks_reset(at.outcome) and not its_own:
+    its_own = answered_by_sidecar(case) and (case.evidence.endpoints == 0 or bool(walk and walk.direct_status))
+    if not looks_reset(case.outcome) and not its_own:
         return _inconclusive_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"the sidecar's configuration refuses {at.address}, and curl met something else: "
-            f"exit {at.outcome.curl_exit}, status {at.outcome.http_status}, {at.outcome.error or 'no message'}",
+            f"the sidecar's configuration refuses {case.address}, and curl met something else: "
+            f"exit {case.outcome.curl_exit}, status {case.outcome.http_status}, {case.outcome.error or 'no message'}",
         )
-    if at.evidence.capture is not Capture.CAPTURED:
+    if case.evidence.capture is not Capture.CAPTURED:
         return _inconclusive_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"{at.address} was refused, and nothing shows whether by the sidecar: "
+            f"{case.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table",
         )
     if walk is not None and walk.envoy_cluster == PASSTHROUGH:
         return _inconclusive_verdict(
-            at,
+            case,
             CauseCode.EVIDENCE_LOST,
-            f"{at.address} was refused, and the sidecar's configuration leads it to {describe_dead_end(at)}",
+            f"{case.address} was refused, and the sidecar's configuration leads it to {describe_dead_end(case)}",
         )
-    if at.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
-        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, at)
-    return Verdict.BLOCKED, why_not_ours(at)
+    if case.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
+        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
+    return Verdict.BLOCKED, why_not_ours(case)
 
 
-def _judge_beyond(at: Case, code: CauseCode) -> tuple[Verdict, Cause]:
+def _judge_beyond(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
     """Judge a failure where the walk leads out of the mesh: the counts, or curl's own words, say what happened."""
-    verdict, cause = _judge_upstream(at, code)
+    verdict, cause = _judge_upstream(case, code)
     if verdict is not Verdict.FAILED:
         return verdict, cause
-    if wraps_tls_in_tls(at) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
-        return verdict, explain_cause(CauseCode.REROUTED, at)
-    if virtual_service_behind(at) and leads_to_other_host(at):
-        told = explain_cause(CauseCode.REROUTED, at)
+    if wraps_tls_in_tls(case) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
+        return verdict, explain_cause(CauseCode.REROUTED, case)
+    if virtual_service_behind(case) and leads_to_other_host(case):
+        told = explain_cause(CauseCode.REROUTED, case)
         return verdict, replace(told, message=f"{told.message}; then {cause.message}")
-    if at.entry is not None and (how := _protocol_failure(at)):
-        return verdict, explain_cause(CauseCode.PROTOCOL_MISMATCH, at, f"{at.entry} names port {at.probe.port} and {how}")
+    if case.entry is not None and (how := _protocol_failure(case)):
+        return verdict, explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
     return verdict, cause
 
 
-def _protocol_failure(at: Case) -> str:
+def _protocol_failure(case: Case) -> str:
     """Say in half a sentence how the declared protocol spoilt what was let out, "" where it did not."""
-    entry, walk, outcome = at.entry, at.evidence.walk, at.outcome
+    entry, walk, outcome = case.entry, case.evidence.walk, case.outcome
     if entry is None or walk is None or not walk.http_route:
         return ""
-    if declares_only_http2(at) and (outcome.http_status in GATEWAY_STATUS or looks_reset(outcome)):
-        return f"declares it HTTP/2, in which the sidecar asks {at.address}, and got no answer (HTTP {outcome.http_status})"
-    return protocol_mismatch(entry, at)
+    if declares_only_http2(case) and (outcome.http_status in GATEWAY_STATUS or looks_reset(outcome)):
+        return f"declares it HTTP/2, in which the sidecar asks {case.address}, and got no answer (HTTP {outcome.http_status})"
+    return protocol_mismatch(entry, case)
 
 
-def _judge_upstream(at: Case, code: CauseCode) -> tuple[Verdict, Cause]:
-    outcome, counts = at.outcome, at.evidence.counts
-    if answered_by_sidecar(at) and counts is not None and counts.connect_failed:
-        return Verdict.FAILED, explain_cause(_no_connection_code(at), at)
+def _judge_upstream(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
+    outcome, counts = case.outcome, case.evidence.counts
+    if answered_by_sidecar(case) and counts is not None and counts.connect_failed:
+        return Verdict.FAILED, explain_cause(_no_connection_code(case), case)
     if not looks_reset(outcome) and code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
-        return Verdict.FAILED, explain_cause(code, at)
+        return Verdict.FAILED, explain_cause(code, case)
     if counts is None:
-        return _inconclusive_verdict(at, CauseCode.PROXY_UNREADABLE)
+        return _inconclusive_verdict(case, CauseCode.PROXY_UNREADABLE)
     if code in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
         # curl closes a connection that timed out, and its row may be gone before the table is read: then the count shows it.
-        if at.evidence.capture is not Capture.CAPTURED and not (counts.opened or counts.pending or counts.connect_failed):
-            return _inconclusive_verdict(at, CauseCode.EVIDENCE_LOST)
+        if case.evidence.capture is not Capture.CAPTURED and not (counts.opened or counts.pending or counts.connect_failed):
+            return _inconclusive_verdict(case, CauseCode.EVIDENCE_LOST)
         connected = counts.opened > counts.connect_failed and not counts.pending
-        return Verdict.FAILED, explain_cause(CauseCode.TIMEOUT if connected else CauseCode.CONNECT_TIMEOUT, at)
+        return Verdict.FAILED, explain_cause(CauseCode.TIMEOUT if connected else CauseCode.CONNECT_TIMEOUT, case)
     if counts.connect_failed:
-        return Verdict.FAILED, explain_cause(_no_connection_code(at), at)
+        return Verdict.FAILED, explain_cause(_no_connection_code(case), case)
     if counts.pending:
-        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, at)
+        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, case)
     if counts.opened:
-        return Verdict.FAILED, explain_cause(CauseCode.RESET, at)
+        return Verdict.FAILED, explain_cause(CauseCode.RESET, case)
     return _inconclusive_verdict(
-        at,
+        case,
         CauseCode.EVIDENCE_LOST,
-        f"the connection to {at.address} was cut, and the connection counts do not show that it went out",
+        f"the connection to {case.address} was cut, and the connection counts do not show that it went out",
     )
 
 
-def _no_connection_code(at: Case) -> CauseCode:
+def _no_connection_code(case: Case) -> CauseCode:
     """Tell a connection that was refused from one that Envoy gave up: it does so after `connect_timeout`, 10 s in Istio."""
-    return CauseCode.CONNECT_TIMEOUT if at.outcome.seconds.get("total", 0) >= _GIVE_UP_SECONDS else CauseCode.CONNECT_REFUSED
+    return CauseCode.CONNECT_TIMEOUT if case.outcome.seconds.get("total", 0) >= _GIVE_UP_SECONDS else CauseCode.CONNECT_REFUSED
 
 
-def _inconclusive_verdict(at: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
-    return Verdict.INCONCLUSIVE, explain_cause(code, at, detail)
+def _inconclusive_verdict(case: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
+    return Verdict.INCONCLUSIVE, explain_cause(code, case, detail)

@@ -20,92 +20,92 @@ _CLOSED, _HELD_OPEN, _RESET = 0, 28, 56
 """curl's exits of a telnet transfer whose other end closed it, that stayed open until its time was up, and that was reset."""
 
 
-def judge_tcp(at: Case) -> tuple[Verdict, Cause]:
+def judge_tcp(case: Case) -> tuple[Verdict, Cause]:
     """Say what a bare connection showed, and why it is not `open`. Never raises; never says more than the evidence."""
-    outcome, evidence, walk = at.outcome, at.evidence, at.evidence.walk
+    outcome, evidence, walk = case.outcome, case.evidence, case.evidence.walk
     connected = bool(outcome.remote_ip) and outcome.seconds.get("connect", 0) > 0
     if not connected or outcome.curl_exit not in (_CLOSED, _HELD_OPEN, _RESET):
-        return _judge_without_connection(at)
-    if at.source.ambient:
-        return Verdict.UNPROVEN, explain_cause(CauseCode.AMBIENT, at)
-    if at.source.proxy is None:
-        return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, at)
+        return _judge_without_connection(case)
+    if case.source.ambient:
+        return Verdict.UNPROVEN, explain_cause(CauseCode.AMBIENT, case)
+    if case.source.proxy is None:
+        return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, case)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
-        return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, at)
+        return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, case)
     if evidence.capture is not Capture.CAPTURED:
         return _unproven_verdict(
-            at, f"the pod's socket table does not show whether the sidecar had the connection to {at.address}"
+            case, f"the pod's socket table does not show whether the sidecar had the connection to {case.address}"
         )
     if walk is None:
-        return Verdict.UNPROVEN, explain_cause(CauseCode.PROXY_UNREADABLE, at)
+        return Verdict.UNPROVEN, explain_cause(CauseCode.PROXY_UNREADABLE, case)
     if walk.unknown or (walk.choices and walk.envoy_cluster is None):
         how = walk.unknown or f"chance decides between {', '.join(walk.choices)}"
-        return _unproven_verdict(at, f"the way through the sidecar is not understood: {how}")
-    if leads_nowhere(at):
-        return _judge_refusal(at)
+        return _unproven_verdict(case, f"the way through the sidecar is not understood: {how}")
+    if leads_nowhere(case):
+        return _judge_refusal(case)
     if walk.envoy_cluster == PASSTHROUGH:
-        return Verdict.BYPASSED, why_not_ours(at)
-    return _judge_let_through(at)
+        return Verdict.BYPASSED, why_not_ours(case)
+    return _judge_let_through(case)
 
 
-def _judge_without_connection(at: Case) -> tuple[Verdict, Cause]:
-    outcome = at.outcome
+def _judge_without_connection(case: Case) -> tuple[Verdict, Cause]:
+    outcome = case.outcome
     code = cause_of(outcome) if outcome.curl_exit else None
     if code is None:
         said = f"curl exit {outcome.curl_exit} without a connection: {outcome.error or 'no message'}"
-        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EXEC_FAILED, at, said)
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EXEC_FAILED, case, said)
     if code is CauseCode.NAME_RESOLUTION:
-        return Verdict.FAILED, explain_cause(code, at)
-    if at.source.ambient:
-        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.AMBIENT, at)
-    if at.source.proxy is None:
-        return Verdict.FAILED, explain_cause(code, at)
-    if outcome.proxied or at.evidence.capture is Capture.NOT_CAPTURED:
-        return judge_bypass(at, code)
-    if not at.source.proxy_ready:
-        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.SIDECAR_NOT_READY, at)
+        return Verdict.FAILED, explain_cause(code, case)
+    if case.source.ambient:
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.AMBIENT, case)
+    if case.source.proxy is None:
+        return Verdict.FAILED, explain_cause(code, case)
+    if outcome.proxied or case.evidence.capture is Capture.NOT_CAPTURED:
+        return judge_bypass(case, code)
+    if not case.source.proxy_ready:
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.SIDECAR_NOT_READY, case)
     if code is CauseCode.CONNECT_REFUSED:
-        return judge_no_connection(at)
-    return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, at)
+        return judge_no_connection(case)
+    return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case)
 
 
-def _judge_refusal(at: Case) -> tuple[Verdict, Cause]:
-    owner = at.evidence.owner
-    if at.outcome.curl_exit == _HELD_OPEN:
+def _judge_refusal(case: Case) -> tuple[Verdict, Cause]:
+    owner = case.evidence.owner
+    if case.outcome.curl_exit == _HELD_OPEN:
         return _unproven_verdict(
-            at,
-            f"the sidecar's configuration leads {at.address} to {describe_dead_end(at)}, and the connection stayed open: "
+            case,
+            f"the sidecar's configuration leads {case.address} to {describe_dead_end(case)}, and the connection stayed open: "
             "it may wait for what the client says first",
         )
-    if at.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
-        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, at)
-    return Verdict.BLOCKED, why_not_ours(at)
+    if case.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
+        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
+    return Verdict.BLOCKED, why_not_ours(case)
 
 
-def _judge_let_through(at: Case) -> tuple[Verdict, Cause]:
+def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
     """Judge a connection that the walk leads to the Envoy cluster of a host."""
-    owner, counts = at.evidence.owner, at.evidence.counts
-    if at.entry is None and at.entry_name:
-        return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, at)
-    carried = at.evidence.walk.envoy_cluster if at.evidence.walk else None
+    owner, counts = case.evidence.owner, case.evidence.counts
+    if case.entry is None and case.entry_name:
+        return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)
+    carried = case.evidence.walk.envoy_cluster if case.evidence.walk else None
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        return _unproven_verdict(at, f"it leads to {carried}, and whose that is could not be told: {reason}")
+        return _unproven_verdict(case, f"it leads to {carried}, and whose that is could not be told: {reason}")
     if owner.ownership is Ownership.OTHERS:
-        return Verdict.BYPASSED, why_not_ours(at)
+        return Verdict.BYPASSED, why_not_ours(case)
     if counts is not None and counts.connect_failed:
-        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_REFUSED, at)
+        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_REFUSED, case)
     if counts is not None and counts.pending:
-        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, at)
-    return _unproven_verdict(at, f"a bare connection went to {carried}, its own, and no answer shows that anything came of it")
+        return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, case)
+    return _unproven_verdict(case, f"a bare connection went to {carried}, its own, and no answer shows that anything came of it")
 
 
-def _unproven_verdict(at: Case, said: str) -> tuple[Verdict, Cause]:
-    namespace = at.entry.namespace if at.entry else at.source.namespace
+def _unproven_verdict(case: Case, said: str) -> tuple[Verdict, Cause]:
+    namespace = case.entry.namespace if case.entry else case.source.namespace
     step = (
-        f"""give it a probe that asks: kubectl annotate serviceentry -n {namespace} {at.entry_name} egressctl.dev/probes="""
+        f"""give it a probe that asks: kubectl annotate serviceentry -n {namespace} {case.entry_name} egressctl.dev/probes="""
         """'[{"name":"NAME","url":"URL"}]', or none"""
-        if at.entry_name
+        if case.entry_name
         else ""
     )
-    return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, at, said, step)
+    return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said, step)

@@ -48,7 +48,7 @@ def verify(
     namespace: str,
     choice: SourceChoice,
     wanted: Sequence[VerifyTarget],
-    asking: ProbeOptions,
+    options: ProbeOptions,
     progress: Progress,
     reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
@@ -61,8 +61,8 @@ def verify(
         source = mesh.source(namespace, choice)
     except NoSourcePod as missing:
         return [result_without_source(each, missing) for each in wanted]
-    results = verify_from(mesh, source, wanted, asking, progress, reading)
-    if not any(each.split for each in wanted) or asking.expect not in (None, Verdict.OPEN):
+    results = verify_from(mesh, source, wanted, options, progress, reading)
+    if not any(each.split for each in wanted) or options.expect not in (None, Verdict.OPEN):
         return results
     # Few targets have several entries.
     from egressctl.verify.split_targets import split_target_results
@@ -75,7 +75,7 @@ def verify_from(
     mesh: Mesh,
     source: Source,
     wanted: Sequence[VerifyTarget],
-    asking: ProbeOptions,
+    options: ProbeOptions,
     progress: Progress,
     reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
@@ -83,15 +83,15 @@ def verify_from(
     count = sum(len(each.probes) for each in wanted)
     plural = "probe" if count == 1 else "probes"
     progress.step(f"sending {count} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
-    return verify_batch(mesh, source, wanted, asking, progress, reading)[0]
+    return verify_batch(mesh, source, wanted, options, progress, reading)[0]
 
 
 def verify_batch(
-    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], asking: ProbeOptions, progress: Progress, reading: Reading
+    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], options: ProbeOptions, progress: Progress, reading: Reading
 ) -> tuple[list[TargetResult], Reading]:
     """Do as `verify_from` without saying so, and return as well what was read of the sidecar last."""
-    questions = [question for each in wanted for question in _questions(each, asking)]
-    proved = _ask(mesh, source, questions, asking, progress, reading)
+    questions = [question for each in wanted for question in _questions(each, options)]
+    proved = _ask(mesh, source, questions, options, progress, reading)
     parts = iter(proved.results)
     results = [
         TargetResult(
@@ -105,31 +105,31 @@ def verify_batch(
     return results, proved.reading
 
 
-def _questions(wanted: VerifyTarget, asking: ProbeOptions) -> list[Question]:
+def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:
     entry = read_entry(wanted.manifest) if wanted.manifest else None
     probes = wanted.probes
-    if asking.expect is not None:
-        probes = tuple(replace(probe, expect=replace(probe.expect, verdict=asking.expect)) for probe in probes)
+    if options.expect is not None:
+        probes = tuple(replace(probe, expect=replace(probe.expect, verdict=options.expect)) for probe in probes)
     return [Question(probe, wanted.entry_name, entry) for probe in probes]
 
 
 def _ask(
-    mesh: Mesh, source: Source, questions: Sequence[Question], asking: ProbeOptions, progress: Progress, reading: Reading
+    mesh: Mesh, source: Source, questions: Sequence[Question], options: ProbeOptions, progress: Progress, reading: Reading
 ) -> ProofResults:
-    results, last = prove(mesh, source, questions, asking.limits, reading, at_once=asking.at_once)
+    results, last = prove(mesh, source, questions, options.limits, reading, at_once=options.at_once)
     for _ in range(_ASK_AGAIN):
         lost = [_lost_evidence(each) for each in results]
         if not any(lost):
             break
-        last = _ask_some_again(mesh, source, questions, asking, results, lost)
-    for attempt in range(asking.retries):
+        last = _ask_some_again(mesh, source, questions, options, results, lost)
+    for attempt in range(options.retries):
         # An expected denial that did not hold is never asked for again: that would hide an open door.
         missed = [not each.held and each.probe.expect.verdict is Verdict.OPEN for each in results]
         if not any(missed):
             break
-        progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {asking.retries})")
+        progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {options.retries})")
         time.sleep(_RETRY_PAUSE)
-        last = _ask_some_again(mesh, source, questions, asking, results, missed)
+        last = _ask_some_again(mesh, source, questions, options, results, missed)
     return ProofResults(results, last)
 
 
@@ -137,15 +137,15 @@ def _ask_some_again(
     mesh: Mesh,
     source: Source,
     questions: Sequence[Question],
-    asking: ProbeOptions,
+    options: ProbeOptions,
     results: list[ProbeResult],
     which: Sequence[bool],
 ) -> Reading:
     """Ask some of the questions once more and put their results in place; return what was read of the sidecar after them."""
     places = [index for index, chosen in enumerate(which) if chosen]
-    limits = replace(asking.limits, local_ports=curl.unusual_ports(random_below))
+    limits = replace(options.limits, local_ports=curl.unusual_ports(random_below))
     again = [questions[index] for index in places]
-    asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=asking.at_once)
+    asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=options.at_once)
     for index, each in zip(places, asked.results, strict=True):
         results[index] = each
     return asked.reading

@@ -79,7 +79,9 @@ def late(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> Tim
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sidecar shows is held to be of after the apply from the first moment on."""
     monkeypatch.setattr(wait_for_sidecar, "_SETTLE_SECONDS", 0.0)
-    monkeypatch.setattr(wait_for_sidecar, "read_mesh_objects", lambda mesh, _, *, services: mesh.around() if not services else None)
+    monkeypatch.setattr(
+        wait_for_sidecar, "read_mesh_objects", lambda mesh, _, *, services: mesh.around() if not services else None
+    )
 
 
 def test_what_comes_is_waited_for_and_nobody_else_is_asked() -> None:

@@ -15,8 +15,8 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Source, Walk
 from egressctl.report.explanation import draw_path, explanation_document
-from egressctl.verify.explain.approach import Step
-from egressctl.verify.explain.path import ExplainedPath as Way
+from egressctl.verify.explain.steps import ExplainedPath as Way
+from egressctl.verify.explain.steps_before_sidecar import Step
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "explanation.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)

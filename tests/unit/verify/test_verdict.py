@@ -651,49 +651,53 @@ ALLOWED = {
 
 @settings(max_examples=600)
 @given(situations())
-def test_no_verdict_says_more_than_the_evidence(at: Case) -> None:
-    judged = judge(at)
-    evidence, walk = judged.evidence, at.evidence.walk
-    assert evidence.methods == proven_methods(at.evidence)
+def test_no_verdict_says_more_than_the_evidence(case: Case) -> None:
+    judged = judge(case)
+    evidence, walk = judged.evidence, case.evidence.walk
+    assert evidence.methods == proven_methods(case.evidence)
     led_to = walk.envoy_cluster if walk and not walk.unknown else "not known"
-    by_itself = bool(walk and walk.direct_status and walk.direct_status == at.outcome.http_status)
-    nowhere = led_to in (None, BLACKHOLE) or bool(walk and walk.absent) or at.evidence.endpoints == 0
-    by_a_sidecar = at.source.proxy is not None and not at.source.ambient
-    answered = at.outcome.curl_exit == 0 and at.outcome.http_status > 0
+    by_itself = bool(walk and walk.direct_status and walk.direct_status == case.outcome.http_status)
+    nowhere = led_to in (None, BLACKHOLE) or bool(walk and walk.absent) or case.evidence.endpoints == 0
+    by_a_sidecar = case.source.proxy is not None and not case.source.ambient
+    answered = case.outcome.curl_exit == 0 and case.outcome.http_status > 0
     match judged.verdict:
         case Verdict.OPEN:
             assert set(evidence.methods) == set(Method)
-            assert at.evidence.counted or at.evidence.logged
-            assert at.evidence.logged in (None, LoggedConnection(led_to or ""))
+            assert case.evidence.counted or case.evidence.logged
+            assert case.evidence.logged in (None, LoggedConnection(led_to or ""))
             assert by_a_sidecar
             assert answered
             assert led_to not in (PASSTHROUGH, "not known")
             assert not nowhere
             assert not by_itself
-            assert not at.outcome.proxied
-            assert not at.outcome.unmatched
-            assert at.probe.expect.status in (None, at.outcome.http_status)
-            assert not at.entry_name or at.entry is not None
+            assert not case.outcome.proxied
+            assert not case.outcome.unmatched
+            assert case.probe.expect.status in (None, case.outcome.http_status)
+            assert not case.entry_name or case.entry is not None
         case Verdict.BLOCKED:
             assert by_a_sidecar
-            assert at.evidence.capture is Capture.CAPTURED
+            assert case.evidence.capture is Capture.CAPTURED
             assert led_to != "not known"
             assert nowhere
             assert (
-                looks_reset(at.outcome) or by_itself or (at.evidence.endpoints == 0 and at.outcome.http_status in (502, 503, 504))
+                looks_reset(case.outcome)
+                or by_itself
+                or (case.evidence.endpoints == 0 and case.outcome.http_status in (502, 503, 504))
             )
-            assert not at.outcome.proxied
+            assert not case.outcome.proxied
         case Verdict.BYPASSED:
             assert answered
-            elsewhere = at.evidence.capture is Capture.CAPTURED and led_to not in (None, BLACKHOLE, "not known")
-            shown = elsewhere or at.outcome.proxied or at.evidence.capture is Capture.NOT_CAPTURED or at.source.proxy is None
+            elsewhere = case.evidence.capture is Capture.CAPTURED and led_to not in (None, BLACKHOLE, "not known")
+            shown = (
+                elsewhere or case.outcome.proxied or case.evidence.capture is Capture.NOT_CAPTURED or case.source.proxy is None
+            )
             assert shown
-            assert not at.source.ambient
+            assert not case.source.ambient
         case Verdict.UNPROVEN:
             assert answered
         case Verdict.FAILED:
-            assert not (nowhere and led_to != "not known" and by_a_sidecar and at.evidence.capture is Capture.CAPTURED) or (
-                at.outcome.proxied
+            assert not (nowhere and led_to != "not known" and by_a_sidecar and case.evidence.capture is Capture.CAPTURED) or (
+                case.outcome.proxied
                 or bool(walk and walk.choices)
                 or (judged.cause is not None and judged.cause.code in (C.NAME_RESOLUTION, C.NOT_CAPTURED))
             )
@@ -709,10 +713,10 @@ def test_no_verdict_says_more_than_the_evidence(at: Case) -> None:
 
 @settings(max_examples=150)
 @given(situations(), st.sampled_from(["capture", "walk", "owner", "counted and logged"]))
-def test_less_evidence_never_makes_open(at: Case, lost: str) -> None:
+def test_less_evidence_never_makes_open(case: Case, lost: str) -> None:
     nothing: dict[str, object] = {"capture": Capture.UNKNOWN}
-    less = replace(at.evidence, **{each: nothing.get(each) for each in lost.split(" and ")})  # type: ignore[arg-type]
-    assert judge(replace(at, evidence=less)).verdict is not OPEN
+    less = replace(case.evidence, **{each: nothing.get(each) for each in lost.split(" and ")})  # type: ignore[arg-type]
+    assert judge(replace(case, evidence=less)).verdict is not OPEN
 
 
 # The recordings of a real mesh

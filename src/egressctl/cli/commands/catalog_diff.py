@@ -75,7 +75,7 @@ def diff(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.catalog.diff.drift."""
+    """Translate flags into egressctl.catalog.diff.find_drift."""
     from egressctl.catalog.diff import DiffOptions, find_drift
     from egressctl.report import exit_codes
 

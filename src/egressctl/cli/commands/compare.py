@@ -40,7 +40,7 @@ def compare(
     *,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.report.compare.compare."""
+    """Translate flags into egressctl.report.compare.compare_reports."""
     from egressctl.cli.console import print_lines, say
     from egressctl.cli.session import print_data
     from egressctl.report import compare as use_case

@@ -48,7 +48,7 @@ def rbac(
     log: Annotated[bool, typer.Option("--log", help="With the right to read the sidecar's access log.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
-    """Translate flags into egressctl.kube.rbac.role."""
+    """Translate flags into egressctl.kube.rbac.role_and_binding."""
     from egressctl.kube import rbac as rights
     from egressctl.manifests.formats import is_label
 

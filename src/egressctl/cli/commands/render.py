@@ -39,7 +39,7 @@ def render(
     *,
     target: TargetFlags,
 ) -> int:
-    """Translate flags into egressctl.manifests.service_entry.render."""
+    """Translate flags into egressctl.manifests.service_entry.render_entry."""
     import json
 
     from egressctl.cli.targets import export_namespaces, requested_targets

@@ -40,7 +40,7 @@ def snapshot(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.mesh.snapshot.take.take."""
+    """Translate flags into egressctl.mesh.snapshot.take.take_snapshot."""
     from egressctl.mesh.snapshot.take import take_snapshot
     from egressctl.runtime.signals import Interrupts
 

@@ -141,7 +141,7 @@ def verify(
 
 
 def _verify_all(
-    session: sessions.Session, choice: SourceChoice, asking: ProbeOptions, everywhere: bool, allow_internal: bool
+    session: sessions.Session, choice: SourceChoice, options: ProbeOptions, everywhere: bool, allow_internal: bool
 ) -> None:
     from egressctl.report import summary
     from egressctl.verify import all_entries
@@ -160,9 +160,9 @@ def _verify_all(
         if shown:
             first = [summary.heading_line(widths)] if len(session.targets) == 1 else []
             session.progress.lines([*first, summary.target_line(result, widths)])
-        session.print_repeat_commands([result], asking.limits)
+        session.print_repeat_commands([result], options.limits)
 
-    all_entries.verify_planned(session.mesh, planned, asking, session.progress, told)
+    all_entries.verify_planned(session.mesh, planned, options, session.progress, told)
 
 
 def _parse_around_address(text: str, *, allow_internal: bool) -> str:

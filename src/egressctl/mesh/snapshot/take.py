@@ -11,7 +11,7 @@ from egressctl.kube.rbac import grant_command
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import list_every_kind, read_mesh_settings
-from egressctl.mesh.snapshot import folder as keeping
+from egressctl.mesh.snapshot.folder import check_folder, store_snapshot
 from egressctl.mesh.snapshot.format import changed_paths, snapshot_files
 from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.progress import Progress
@@ -36,9 +36,9 @@ def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, i
     """Read every kind in all namespaces, or where that may not be in `namespace` and the root namespace, and save it.
 
     Raises InvalidInput for a folder that holds something else, Forbidden where not even the ServiceEntries of `namespace` may be
-    listed, and keeping.NotWritten. In each case the folder is as it was.
+    listed, and NotWritten. In each case the folder is as it was.
     """
-    old = keeping.check_folder(folder)
+    old = check_folder(folder)
     progress.step("reading what stands around the ServiceEntries")
     configured, told = start_call(lambda: read_mesh_settings(mesh, ROOT_NAMESPACE)), start_call(mesh.info)
     listed = list_every_kind(mesh, namespace, services=True, beside=True)
@@ -47,7 +47,7 @@ def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, i
         listed[PLURAL] = ObjectsOfKind(tuple(mesh.entries(namespace)), frozenset({namespace}), entries.why)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     new = snapshot_files(listed, configured(), told(), at)
-    keeping.store_snapshot(folder, old, new, interrupts)
+    store_snapshot(folder, old, new, interrupts)
     not_read = tuple(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None)
     hint = grant_command(["snapshot", "--causes"], "", "") if not_read else ""
     *_, index = new.values()

@@ -1,4 +1,4 @@
-"""Explain the way of URLs from a pod, station by station, without sending anything."""
+"""Explain the way of URLs from a pod, step by step, without sending anything."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from egressctl.model.evidence import Source
 from egressctl.runtime.concurrency import gather, start_call
 from egressctl.runtime.progress import Progress
 from egressctl.verify.evidence import Question
-from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe
-from egressctl.verify.explain.path import ExplainedPath, explain_path, path_without_address
+from egressctl.verify.explain.steps import ExplainedPath, explain_path, path_without_address
+from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
 from egressctl.verify.select import verify_target_for, verify_targets_from_manifests
 
 _TRIES = 3

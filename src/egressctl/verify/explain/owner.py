@@ -14,7 +14,7 @@ from egressctl.model.evidence import CurlOutcome, Evidence, Owner, Ownership, Wa
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
-from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe
+from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
 
 
 def owner_of_path(

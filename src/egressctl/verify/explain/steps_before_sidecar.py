@@ -1,4 +1,4 @@
-"""Tell the stations of a URL's way before the sidecar: pod, name, address, and what is known of the interception. Pure."""
+"""Tell the steps of a URL's way before the sidecar: pod, name, address, and what is known of the interception. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from egressctl.model.probe import Probe
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A station of the way: its name, what is known of it, and whether the way goes on there (None: not known)."""
+    """A step of the way: its name, what is known of it, and whether the way goes on there (None: not known)."""
 
     name: str
     text: str
@@ -60,7 +60,7 @@ class ExplainFacts:
 
 
 def steps_to_address(place: ResolvedProbe, source: Source, entries: Sequence[ServiceEntry] | None) -> tuple[Step, ...]:
-    """Return the stations up to the address."""
+    """Return the steps up to the address."""
     return pod_step(source), *_name_steps(place), _address_step(place, entries)
 
 

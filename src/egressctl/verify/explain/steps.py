@@ -1,7 +1,7 @@
-"""Tell the way of a URL from a pod station by station, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
+"""Tell the way of a URL from a pod step by step, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
 
 Whether a connection really goes through the sidecar, only one that is sent can show; from the step `capture` on, the
-stations are those of a connection that does.
+steps are those of a connection that does.
 """
 
 from __future__ import annotations
@@ -19,8 +19,15 @@ from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
 from egressctl.verify.causes import explain_cause
-from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe, Step, capture_step, pod_step, steps_to_address
 from egressctl.verify.explain.owner import case_without_request, owner_of_path, why_not_reached
+from egressctl.verify.explain.steps_before_sidecar import (
+    ExplainFacts,
+    ResolvedProbe,
+    Step,
+    capture_step,
+    pod_step,
+    steps_to_address,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ def path_without_address(probe: Probe, source: Source, by: str, why: str, *, cer
 
 
 def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
-    """Tell the way to one address, station by station."""
+    """Tell the way to one address, step by step."""
     source = seen.source
     start = list(steps_to_address(place, source, seen.entries))
     blank = ExplainedPath(

@@ -16,8 +16,8 @@ from egressctl.manifests.service_entry import read_entry
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe
-from egressctl.verify.explain.approach import ExplainFacts, ResolvedProbe, Step
-from egressctl.verify.explain.path import ExplainedPath, explain_path, path_without_address
+from egressctl.verify.explain.steps import ExplainedPath, explain_path, path_without_address
+from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe, Step
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 IP, URL = "208.80.154.224", "https://www.wikipedia.org"
