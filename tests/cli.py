@@ -208,7 +208,7 @@ def sidecar_has(lab: Lab, host: str = "wikipedia.org", port: int = 443) -> bool:
     listeners = lab.admin("config_dump?resource=dynamic_listeners").get("configs", [])
     if any(name in json.dumps(each.get("active_state")) for each in listeners):
         return True
-    return name in lab.run("curl", "-q", "-s", "http://127.0.0.1:15000/clusters").stdout
+    return name in lab.admin_text("clusters")
 
 
 def nothing_is_left(lab: Lab, host: str = "wikipedia.org") -> bool:
@@ -299,7 +299,7 @@ def put_right(lab: Lab) -> None:
     if lab.api("GET", f"{PODS}/sleep")[0] == 404:
         start_pod(lab, pod("sleep"))
     if entries["items"]:
-        assert eventually(lambda: "outbound|" not in lab.run("curl", "-q", "-s", "http://127.0.0.1:15000/clusters").stdout)
+        assert eventually(lambda: "outbound|" not in lab.admin_text("clusters"))
 
 
 # Pods that are not as they should be: the lab's own, entered in another way

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import ssl
 import subprocess
+import threading
 import time
-import urllib.error
-import urllib.request
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,23 @@ import yaml
 
 from egressctl.lab import control
 from egressctl.lab.control import LabInfo
+from egressctl.lab.state import locate
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
+"""Far more than any machine needs: it is waited for only where something fails."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line of Envoy's access log: a TCP connection that has ended, or an HTTP request that has."""
+
+    began: datetime
+    code: str
+    flags: str
+    envoy_cluster: str
+    bound_for: str
+    client_port: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Lab:
 
     def curl(self, url: str) -> tuple[int, str]:
         """Return curl's exit code and the HTTP status of a request from the pod."""
-        done = self.run("curl", "-q", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5", url)
+        done = self.run("curl", "-q", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "20", url)
         return done.returncode, done.stdout
 
     def is_open(self, url: str = "https://www.wikipedia.org/") -> bool:
@@ -53,25 +69,31 @@ class Lab:
     def is_blocked(self, url: str = "https://www.wikipedia.org/") -> bool:
         return self.curl(url) == (35, "000")
 
+    def logged(self, since: datetime) -> list[Logged]:
+        """Return what Envoy's access log has of connections that began after a moment of this machine's clock.
+
+        Whose a line is, the client's port does not tell: the redirect gives a connection another one where an earlier
+        connection of the pod had the same, which the kernel remembers for minutes. Lines of earlier ones may still come.
+        """
+        text = control.logs(self.name)["access"].read_bytes().decode()
+        return [line for line in map(_read, text.splitlines(keepends=True)) if line and line.began > since]
+
+    def admin_text(self, path: str) -> str:
+        """Ask the sidecar's admin interface by the socket that leads to it from outside: no process is started for it."""
+        connection = _UnixConnection(str(locate(self.name).admin_socket))
+        try:
+            connection.request("GET", f"/{path}", headers={"Host": "envoy"})
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def admin(self, path: str) -> Any:
         """Ask the sidecar's admin interface, and read its JSON."""
-        return json.loads(self.run("curl", "-q", "-s", "-g", f"http://127.0.0.1:15000/{path}").stdout)
+        return json.loads(self.admin_text(path))
 
     def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Ask the Kubernetes API; return status and JSON."""
-        config = yaml.load(self.kubeconfig.read_text(), Loader=_LOADER)
-        kubernetes = config["clusters"][0]["cluster"]
-        authority = b64decode(kubernetes.get("certificate-authority-data", "")).decode()
-        tls = ssl.create_default_context(cafile=kubernetes.get("certificate-authority"), cadata=authority or None)
-        headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(kubernetes["server"] + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, context=tls) as response:
-                return response.status, json.load(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+        return _api_of(self.kubeconfig.read_text()).ask(method, path, body)
 
     def create(self, manifest: dict[str, Any]) -> None:
         namespace = manifest["metadata"]["namespace"]
@@ -85,8 +107,76 @@ class Lab:
         assert status in (200, 404), answer
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over the unix socket at `host`."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)
+
+
+class _Api:
+    """A Kubernetes API over one connection that is kept: most of a short request is the handshake."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        config = yaml.load(kubeconfig, Loader=_LOADER)
+        kubernetes = config["clusters"][0]["cluster"]
+        authority = b64decode(kubernetes.get("certificate-authority-data", "")).decode()
+        tls = ssl.create_default_context(cafile=kubernetes.get("certificate-authority"), cadata=authority or None)
+        self._connection = http.client.HTTPSConnection(kubernetes["server"].removeprefix("https://"), context=tls, timeout=60)
+        self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}", "Content-Type": "application/json"}
+        self._turn = threading.Lock()
+
+    def ask(self, method: str, path: str, body: object) -> tuple[int, Any]:
+        data = json.dumps(body).encode() if body is not None else None
+        with self._turn:
+            try:
+                return self._ask(method, path, data)
+            except ConnectionError:  # the server has closed it meanwhile
+                self._connection.close()
+                return self._ask(method, path, data)
+
+    def _ask(self, method: str, path: str, data: bytes | None) -> tuple[int, Any]:
+        self._connection.request(method, path, data, self._headers)
+        with self._connection.getresponse() as response:
+            return response.status, json.load(response)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+_APIS: dict[str, _Api] = {}
+"""By the text of the kubeconfig that leads there."""
+
+
+def _api_of(kubeconfig: str) -> _Api:
+    if kubeconfig not in _APIS:
+        _APIS[kubeconfig] = _Api(kubeconfig)
+    return _APIS[kubeconfig]
+
+
+def close_connections() -> None:
+    """Close what `Lab.api` keeps open."""
+    while _APIS:
+        _APIS.popitem()[1].close()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _read(line: str) -> Logged | None:
+    """Read a line of Istio's format; None where it is not whole yet."""
+    if not line.endswith("\n"):
+        return None
+    began = datetime.fromisoformat(line[1 : line.index("]")])
+    code, flags, _ = line.partition('" ')[2].split(" ", 2)
+    *_, envoy_cluster, _, bound_for, client, _, _ = line.split(" ")
+    return Logged(began, code, flags, envoy_cluster, bound_for, client.rpartition(":")[2])
+
+
 def eventually(holds: Callable[[], object]) -> bool:
-    """Ask again until it holds; False where it does not within ten seconds."""
+    """Ask again until it holds; False where it never does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         if time.monotonic() > deadline:

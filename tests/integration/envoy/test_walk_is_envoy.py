@@ -151,12 +151,12 @@ def changed(lab: Lab, before: list[str], mesh: list[dict[str, Any]], number: int
         assert status == 201, answer
         made.append(f"{path}/{manifest['metadata']['name']}")
     control.resume(lab.name)
-    assert eventually(lambda: f"outbound|9||m{number}.marker.example" in lab.run("curl", "-s", "127.0.0.1:15000/clusters").stdout)
+    assert eventually(lambda: f"outbound|9||m{number}.marker.example" in lab.admin_text("clusters"))
     return made
 
 
 def configuration(lab: Lab) -> str:
-    return lab.run("curl", "-q", "-s", "-g", "http://127.0.0.1:15000/config_dump").stdout
+    return lab.admin_text("config_dump")
 
 
 def sent(lab: Lab, connections: list[Connection], first: int) -> dict[tuple[str, str], Connection]:

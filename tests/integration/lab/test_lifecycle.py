@@ -19,7 +19,7 @@ from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control, state
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.dataplane.processes import start_time
-from labs import Lab, eventually
+from labs import Lab, eventually, now
 
 ROLES = ("supervisor", "unshare", "init", "bare", "envoy", "internet")
 
@@ -61,12 +61,12 @@ def test_an_entry_opens_its_own_blocks_and_ports_only(opened: Lab) -> None:
 
 
 def test_the_entrys_envoy_cluster_carries(opened: Lab) -> None:
-    before = opened.admin("clusters?format=json")
+    before, began = opened.admin("clusters?format=json"), now()
     assert opened.is_open()
     after = opened.admin("clusters?format=json")
     assert connections(after) == connections(before) + 1
-    log = control.logs(opened.name)["access"]
-    assert eventually(lambda: " outbound|443||wikipedia.org " in log.read_text().splitlines()[-1])
+    assert eventually(lambda: opened.logged(began))
+    assert [line.envoy_cluster for line in opened.logged(began)] == ["outbound|443||wikipedia.org"]
 
 
 def connections(clusters: dict[str, Any]) -> int:
@@ -80,8 +80,9 @@ def connections(clusters: dict[str, Any]) -> int:
 
 
 def test_the_sidecar_has_the_pods_end_of_the_connection(opened: Lab) -> None:
-    done = opened.run("curl", "-q", "-s", "-o", "/dev/null", "-w", "%{local_port}\n", "https://www.wikipedia.org/",
-                      "--next", "-q", "-s", "file:///proc/net/tcp")  # fmt: skip
+    # From a port that no other connection has: of one that the kernel remembers, the sidecar would see another.
+    done = opened.run("curl", "-q", "-s", "-o", "/dev/null", "--local-port", "5000-5099", "-w", "%{local_port}\n",
+                      "https://www.wikipedia.org/", "--next", "-q", "-s", "file:///proc/net/tcp")  # fmt: skip
     port, _, table = done.stdout.partition("\n")
     remote = f":{int(port):04X}"
     assert any(fields[1] == "0100007F:3A99" and fields[2].endswith(remote) for fields in map(str.split, table.splitlines()[1:]))
