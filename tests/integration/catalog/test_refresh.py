@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -246,18 +247,20 @@ def test_a_file_that_is_edited_meanwhile_is_left_as_it_is(folder: Folder) -> Non
     assert path.read_text() == f"{before}# edited\n"
 
 
-@pytest.fixture
+@contextmanager
 def small_disk() -> Iterator[int]:
-    """Let this process write no file of more than 4 KiB, as a full disk would."""
+    """Let this process write no file of more than 4 KiB, as a full disk would; pytest itself writes before and after."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield 4096
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield 4096
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path, small_disk: int) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "outside.yaml"
     path.write_text("old")
-    with pytest.raises(OSError, match="File too large"):
-        atomic_write.replace_file(path, b"x" * (small_disk + 1))
+    with small_disk() as size, pytest.raises(OSError, match="File too large"):
+        atomic_write.replace_file(path, b"x" * (size + 1))
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["outside.yaml"])
