@@ -112,16 +112,15 @@ class Reader:
 
 
 @contextmanager
-def a_reader(folder: Path) -> Iterator[Reader]:
+def a_reader(folder: Path, forks: Forks) -> Iterator[Reader]:
     """Give a reader whose labs, all of them, are stopped in the end."""
     lab_home = Path(tempfile.mkdtemp(prefix="doc"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EGRESSCTL_LAB_HOME", str(lab_home))
         try:
-            with Forks() as forks:
-                reader = Reader(folder, lab_home, forks)
-                yield reader
-                reader.program.close()
+            reader = Reader(folder, lab_home, forks)
+            yield reader
+            reader.program.close()
         finally:
             for lock in lab_home.glob("*.lock"):
                 control.down(lock.stem)

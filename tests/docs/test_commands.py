@@ -13,6 +13,7 @@ import yaml
 
 from docs.pages import REWRITE, ROOT, Block, Command, Page, pages
 from docs.shell import Ran, a_reader, same
+from forked import Forks
 
 _CHECKED_ONLY = ("make", "pip", "git")
 """Commands that would call this test suite, or need an index or a forge: what they name is held instead."""
@@ -41,12 +42,12 @@ WITH_COMMANDS = [page for page in pages() if any(map(_is_run, _typed(page)))]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
-def test_the_commands_of_a_page_do_what_it_says(page: Page, tmp_path: Path) -> None:
+def test_the_commands_of_a_page_do_what_it_says(page: Page, tmp_path: Path, forking: Forks) -> None:
     typed = [command for command in _typed(page) if _is_run(command)]
     cut = next(
         (i for i, each in enumerate(typed) if each.line.startswith("kubectl ") and not shutil.which("kubectl")), len(typed)
     )
-    with a_reader(tmp_path) as reader:
+    with a_reader(tmp_path, forking) as reader:
         for block in page.blocks:
             if block.remark.startswith("file "):
                 (reader.work / block.remark.split()[1].rstrip(",")).write_text(block.body)

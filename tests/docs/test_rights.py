@@ -14,6 +14,7 @@ from docs.pages import ROOT, read
 from docs.shell import Reader, a_reader
 from egressctl.kube.rbac import EXTRAS
 from faults import Call, FaultProxy
+from forked import Forks
 
 Right = tuple[str, str]
 
@@ -54,10 +55,10 @@ def _right(call: Call) -> Right | None:
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list[Call]]]:
+def calls(tmp_path_factory: pytest.TempPathFactory, forking: Forks) -> Iterator[dict[str, list[Call]]]:
     """What each command asked of the API."""
     folder = tmp_path_factory.mktemp("rights")
-    with a_reader(folder) as reader:
+    with a_reader(folder, forking) as reader:
         reader.use_lab()
         with FaultProxy(Path(reader.environment["KUBECONFIG"]), folder / "proxy") as proxy:
             reader.environment["KUBECONFIG"] = str(proxy.kubeconfig)
@@ -81,15 +82,12 @@ def told() -> dict[str, set[Right]]:
     return rows
 
 
-@pytest.mark.xdist_group("docs-rights")
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_asks_for_the_rights_that_the_page_says(
-    command: str, calls: dict[str, list[Call]], told: dict[str, set[Right]]
-) -> None:
-    asked = {right for call in calls[command] if (right := _right(call))}
-    allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES] | told[LOG]
-    assert asked <= allowed
-    assert told[command] <= asked
+def test_a_command_asks_for_the_rights_that_the_page_says(calls: dict[str, list[Call]], told: dict[str, set[Right]]) -> None:
+    for command in COMMANDS:
+        asked = {right for call in calls[command] if (right := _right(call))}
+        allowed = told[command] | told.get(BASES.get(command, ""), set()) | told[CAUSES] | told[LOG]
+        assert asked <= allowed, command
+        assert told[command] <= asked, command
 
 
 def test_the_page_has_no_rights_of_commands_that_are_not_held(told: dict[str, set[Right]]) -> None:
@@ -98,12 +96,10 @@ def test_the_page_has_no_rights_of_commands_that_are_not_held(told: dict[str, se
         assert told[row] == {(rule.resource, verb) for rule in EXTRAS[row.removeprefix("--")] for verb in rule.verbs}
 
 
-@pytest.mark.xdist_group("docs-rights")
 def test_lint_looks_at_everything_that_the_page_says(calls: dict[str, list[Call]], told: dict[str, set[Right]]) -> None:
     assert told[CAUSES] <= {right for call in calls["lint"] if (right := _right(call))}
 
 
-@pytest.mark.xdist_group("docs-rights")
 def test_the_commands_run_in_pods_are_those_on_the_page(calls: dict[str, list[Call]]) -> None:
     page = read(ROOT / "docs" / "reference" / "exec-commands.md")
     ran = [
