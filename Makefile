@@ -19,11 +19,11 @@ demo: $(VENV)/.installed
 	@$(BIN)/egressctl demo
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/pytest -n 3
+	@$(BIN)/pytest -n 4 --dist worksteal
 
 test-cluster: $(VENV)/.installed-dev
 	@$(BIN)/python tests/cluster/binaries.py
-	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 3 -k kubernetes tests/cluster tests/integration
+	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 4 --dist worksteal -k kubernetes tests/cluster tests/integration
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench tools

@@ -1,7 +1,7 @@
 """A lab for the whole session, a real control plane for those tests that run against both, and how many ran against each.
 
-Labs are skipped nowhere: where none can run, their tests fail. Without the control plane's programs its tests are
-skipped, or fail where EGRESSCTL_TEST_CLUSTER=required.
+Labs are skipped nowhere: where none can run, their tests fail. The tests against a real control plane are collected only where
+EGRESSCTL_TEST_CLUSTER=required asks for them, and fail where its programs are missing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from differences import DIFFERENCES, Endpoint
 from egressctl.lab import control
 from faults import FaultProxy
 from forked import Forks
-from labs import Lab
+from labs import Lab, close_connections
 
 NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver"}
+
+
+ASKED = bool(os.environ.get(binaries.REQUIRED))
+"""Whether the tests against a real control plane are asked for."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -44,7 +48,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 ran[found[1]] += 1
             elif "tests/cluster/" in report.nodeid:
                 ran["kubernetes"] += 1
-    if ran:
+    if not ASKED:
+        terminalreporter.write_line(f"not collected: the tests against {NAMES['kubernetes']}; `make test-cluster` runs them")
+    elif ran:
         counts = ", ".join(f"{ran[each]} against {NAMES[each]}" for each in NAMES)
         terminalreporter.write_line(f"tests of the commands: {counts}")
 
@@ -53,7 +59,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of the commands against both endpoints, but those that a difference keeps to one."""
     if "lab" in metafunc.fixturenames and metafunc.definition.path.parent.name == "commands":
         kept = [DIFFERENCES[mark.args[0]].only for mark in metafunc.definition.iter_markers("only")]
-        metafunc.parametrize("lab", kept or list(NAMES), indirect=True, scope="session")
+        asked = list(NAMES) if ASKED else ["lab"]
+        metafunc.parametrize("lab", kept or asked, indirect=True, scope="session")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if collection_path == Path(binaries.__file__).parent and not ASKED else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what a difference keeps to the endpoint that is not asked for."""
+    if not ASKED:
+        items[:] = [item for item in items if _endpoint(item) != "kubernetes"]
+
+
+def _endpoint(item: pytest.Item) -> object:
+    return item.callspec.params.get("lab") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +86,7 @@ def lab_home() -> Iterator[Path]:
         yield home
         for lock in home.glob("*.lock"):
             control.down(lock.stem)
+    close_connections()
     shutil.rmtree(home)
 
 
@@ -73,33 +95,49 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     """A real API server, one for all tests of a worker."""
     found = binaries.find()
     if isinstance(found, str):
-        (pytest.fail if os.environ.get(binaries.REQUIRED) == "required" else pytest.skip)(found)
+        pytest.fail(found)
     with RealCluster(tmp_path_factory.mktemp("real"), found) as running:
         yield running
 
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest, lab_home: Path) -> Iterator[Lab]:
-    """One lab for all tests of a worker; each leaves it as it was: REGISTRY_ONLY, no ServiceEntries."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    if getattr(request, "param", "lab") == "kubernetes":
-        real: RealCluster = request.getfixturevalue("real")
-        with real.data_plane(f"real-{worker}") as running:
-            yield running
-        return
-    name = f"test-{worker}"
+def lab(request: pytest.FixtureRequest) -> Lab:
+    """One lab for all tests of a worker; each leaves it as it was: REGISTRY_ONLY, no ServiceEntries.
+
+    Each endpoint's is a fixture of its own, so that going from one to the other and back stops none.
+    """
+    found: Lab = request.getfixturevalue(f"lab_of_{getattr(request, 'param', 'lab')}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab_of_lab(lab_home: Path) -> Iterator[Lab]:
+    name = f"test-{WORKER}"
     yield Lab(control.up(name))
     control.down(name)
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks | None]:
-    """What makes processes of the command line fast; EGRESSCTL_TEST_FRESH=1 does without it."""
-    if os.environ.get("EGRESSCTL_TEST_FRESH"):
-        yield None
-        return
+def lab_of_kubernetes(lab_home: Path, real: RealCluster) -> Iterator[Lab]:
+    with real.data_plane(f"real-{WORKER}") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Forks]:
+    """What makes processes of the command line fast."""
     with Forks() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def forks(request: pytest.FixtureRequest) -> Forks | None:
+    """The same, or None: EGRESSCTL_TEST_FRESH=1 does without it."""
+    found: Forks | None = None if os.environ.get("EGRESSCTL_TEST_FRESH") else request.getfixturevalue("forking")
+    return found
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ PROGRAMS = {
 DEFINITIONS = "customresourcedefinitions.gen.yaml"
 _ISTIO = "istio.io/api"
 REQUIRED = "EGRESSCTL_TEST_CLUSTER"
-"""Set to `required`, what is missing fails the tests; else they are skipped."""
+"""Set to `required`, the tests against a real control plane are run, and what is missing fails them."""
 
 
 @dataclass(frozen=True)
