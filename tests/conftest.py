@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from cli import Cli, Odd, odd_pods, put_right
 from cluster import binaries
 from cluster.cluster import RealCluster
 from differences import DIFFERENCES, Endpoint
 from egressctl.lab import control
+from examples import load_profile
 from faults import FaultProxy
 from forked import Forks
 from labs import Lab, close_connections
@@ -34,9 +34,7 @@ ASKED = bool(os.environ.get(binaries.REQUIRED))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A busy machine is no failure of a property.
-    settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("patient")
+    load_profile()
     config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
 
 

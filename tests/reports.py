@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import Failure, KubernetesInfo, ProbeResult, Report, TargetResult
+from examples import examples
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -60,9 +61,7 @@ TEXTS = st.one_of(
 """Any text, with a leaning towards what would be taken for something else than text."""
 
 some = settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    examples(30),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # reports are so large that making one smaller takes minutes
 )
 """How many reports a property is held against."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.catalog.file_editor import has_own_addresses, read_sources, replace_sources
 from egressctl.errors import InvalidInput
 from egressctl.manifests.published import PublishedRange, PublishedSource
+from examples import examples
 
 FILE = """\
 # Ours, and written by hand: é
@@ -176,7 +177,7 @@ LISTS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(LISTS, LISTS)
 def test_whatever_a_list_holds_comes_back_and_the_rest_stays(one: list[PublishedRange], two: list[PublishedRange]) -> None:
     text = replace_sources(FILE, "file", updated(FILE, tuple(one), tuple(two)))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.catalog import lookup
@@ -16,6 +16,7 @@ from egressctl.catalog.formats import MAX_BYTES, PublishedList, parse_published_
 from egressctl.catalog.parsers import PARSERS
 from egressctl.errors import InvalidInput
 from egressctl.manifests.published import FORMATS, PublishedRange, PublishedSource
+from examples import examples
 
 RECORDED = Path(__file__).parents[2] / "data" / "published"
 
@@ -242,7 +243,7 @@ def parsed_or_refused(about: PublishedSource, data: bytes) -> PublishedList | No
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@settings(max_examples=40)
+@examples(40)
 @given(data=st.binary(max_size=200) | st.text('{}[]=>,# \n"abc.0123/', max_size=80).map(str.encode))
 def test_no_bytes_crash_a_parser(form: str, data: bytes) -> None:
     parsed_or_refused(source(form, list=("API",)) if form in ("github", "stripe") else source(form), data)
@@ -278,7 +279,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form not in ("lines", "geofeed", "wikimedia")])
-@settings(max_examples=40)
+@examples(40)
 @given(value=JSON)
 def test_no_shape_crashes_a_parser_and_what_it_reads_is_blocks(form: str, value: object) -> None:
     about = source(form, "egress", list=("API",)) if form in ("github", "stripe") else source(form, "egress")

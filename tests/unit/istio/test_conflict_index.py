@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.model.entry import Manifest, Port, ServiceEntry
+from examples import examples
 
 HOSTS = ["a.org", "A.org", "b.a.org", "c.b.a.org", "z.net", "*.a.org", "*.b.a.org", "*.org", "*rg", "*a.org"]
 ADDRESSES = ["10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.9/24", "10.1.2.3", "10.1.2.3/32", "0.0.0.0/0", "192.0.2.0/24"]
@@ -34,7 +35,7 @@ ENTRIES = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(ENTRIES, min_size=2, max_size=8))
 def test_looking_at_neighbours_alone_finds_what_looking_at_all_finds(entries: list[ServiceEntry]) -> None:
     neighbours = ConflictIndex(entries)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.errors import (
@@ -22,6 +22,7 @@ from egressctl.errors import (
 )
 from egressctl.kube.rest import resource_path, version_priority
 from egressctl.kube.status import ApiRequest, error_for_answer, is_input_mistake, one_line, parse_request
+from examples import examples
 
 ENTRY = ApiRequest("patch", "networking.istio.io", "serviceentries", "default", "m")
 
@@ -158,7 +159,7 @@ def test_the_credentials_and_a_bad_selector_have_classes_of_their_own() -> None:
     )
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(300, 599), st.one_of(st.binary(max_size=200), st.text(max_size=200).map(said)))
 def test_every_answer_becomes_one_line_without_control_characters(code: int, body: bytes) -> None:
     error = error_for_answer(code, body, ENTRY)
@@ -167,7 +168,7 @@ def test_every_answer_becomes_one_line_without_control_characters(code: int, bod
     assert error.hint.isprintable()
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(
     st.dictionaries(
         st.sampled_from(["message", "reason", "details"]),
@@ -205,7 +206,7 @@ def test_a_request_is_read_back_in_rbacs_words(method: str, path: str, expected:
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(names, names, names)
 def test_a_path_holds_its_names_whatever_they_are(namespace: str, plural: str, name: str) -> None:
     path = resource_path("g.example/v1", namespace, plural, name)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.cli.external_diff import parse_program
 from egressctl.errors import InvalidInput
 from egressctl.manifests.diff_text import EntryDifference, sorted_yaml, unified_diff_lines
 from egressctl.report.differences import diff_lines
+from examples import examples
 
 
 def manifest(**spec: Any) -> dict[str, Any]:
@@ -68,7 +69,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(VALUES, VALUES)
 def test_there_are_lines_where_and_only_where_the_two_differ(one: Any, other: Any) -> None:
     found = EntryDifference("w", manifest(a=one), manifest(a=other))

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
 from egressctl.lint.snapshot_changes import changes_by_files
 from egressctl.manifests.service_entry import read_entry
 from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
+from examples import examples
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-11-01T00:00:00Z"
 
@@ -186,13 +187,13 @@ ENTRIES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(ENTRIES, max_size=6, unique_by=str))
 def test_applying_what_is_there_changes_nothing(there: list[ServiceEntry]) -> None:
     assert list(changes_by_files(there, {}, MeshObjects(entries=tuple(there)))) == []
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(ENTRIES, min_size=1, max_size=5, unique_by=str))
 def test_what_is_taken_from_one_is_returned_to_it_when_the_change_is_taken_back(there: list[ServiceEntry]) -> None:
     *rest, new = there

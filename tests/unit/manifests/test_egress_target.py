@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import egress_target
 from egressctl.manifests import service_entry as se
 from egressctl.model.probe import Expectation, Probe, Target
+from examples import examples
 
 TARGET = """\
 apiVersion: egressctl.dev/v1alpha1
@@ -311,7 +312,7 @@ class TestSeveralDocuments:
         assert re.match(r"f\.yaml:[12]: kind: ", problem)
         assert problem.endswith("(accepted are EgressTarget (egressctl.dev/v1alpha1) and ServiceEntry (networking.istio.io/v1))")
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(
         st.sampled_from(TARGET.splitlines() + ENTRY.splitlines() + ["---", "  labels:", "metadata: [1]", "spec: 3"]).flatmap(
             lambda first: st.lists(st.sampled_from(TARGET.splitlines() + ENTRY.splitlines() + ["---"]), max_size=14).map(
@@ -471,7 +472,7 @@ class TestFromFlags:
         assert "--allow-internal" in self.problems(probes=["http://localhost"])[0]
         assert self.flags(probes=["http://localhost"], allow_internal=True).probes[0].host == "localhost"
 
-    @settings(max_examples=60, deadline=None)
+    @examples(60)
     @given(st.sampled_from([*range(1, 15000), *range(15091, 65536)]), st.sampled_from(["TCP", "tls", "Http", "grpc"]))
     def test_what_flags_make_is_read_again_as_a_file(self, number: int, protocol: str) -> None:
         wanted = self.flags(ports=[f"{number}/{protocol}"])

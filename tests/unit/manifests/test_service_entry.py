@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
@@ -15,6 +15,7 @@ from egressctl.manifests import service_entry as se
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Target, Verdict
+from examples import examples
 
 DOCUMENT = """
 apiVersion: networking.istio.io/v1alpha3
@@ -145,13 +146,13 @@ class TestRender:
         assert manifest["metadata"]["annotations"] == {se.ANNOTATION_PROBES: "none"}
         assert se.probes_of(manifest) == ()
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.lists(PROBES, max_size=3, unique_by=lambda probe: probe.name))
     def test_probes_travel_with_the_entry(self, probes: list[Probe]) -> None:
         manifest = rendered(wikipedia(probes=tuple(probes)))
         assert se.probes_of(manifest) == tuple(probes)
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.dictionaries(TEXTS, JSON, max_size=4), st.dictionaries(TEXTS, TEXTS, max_size=3))
     def test_the_yaml_of_a_manifest_reads_back_the_same(self, spec: dict[str, Any], labels: dict[str, str]) -> None:
         manifest = rendered(wikipedia(spec=spec, labels=labels), run_id="r1")
@@ -161,7 +162,7 @@ class TestRender:
 
 
 class TestYaml:
-    @settings(max_examples=300, deadline=None)
+    @examples(300)
     @given(st.from_regex(r"[-+]?[0-9]{0,3}[._:xobe]?[0-9a-fA-F]{0,4}[eE]?[-+]?[0-9]{0,2}", fullmatch=True))
     @example("12e4567")
     @example("0E0")
@@ -211,7 +212,7 @@ class TestRead:
         read = se.read_entry({"metadata": {"labels": {se.LABEL_RUN_ID: "r1", se.LABEL_MANAGED_BY: "Helm"}}})
         assert (read.run_id, read.owned) == ("", False)
 
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(
         st.dictionaries(st.sampled_from(["metadata", "spec"]), JSON)
         | st.fixed_dictionaries(
@@ -398,7 +399,7 @@ class TestNormalise:
     def test_what_go_does_not_read_is_no_address(self, address: str) -> None:
         assert se.normalise_block(address) is None
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.ip_addresses(v=4), st.integers(0, 32))
     def test_a_block_is_normal_once_normalised(self, address: object, prefix: int) -> None:
         block = se.normalise_block(f"{address}/{prefix}")

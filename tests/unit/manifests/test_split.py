@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, ip_address
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.manifests.egress_target import load_targets, split_large_targets
@@ -17,6 +17,7 @@ from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBE
 from egressctl.manifests.split import split_into_ranges, split_target
 from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Probe, Target
+from examples import examples
 
 MOST = 5
 """A limit that small sets meet as well; of these blocks no more than three begin at one address."""
@@ -54,27 +55,24 @@ def a_target(addresses: Sequence[str], **changes: object) -> Target:
 
 class TestRanges:
     @given(LISTS)
-    @settings(deadline=None)
     def test_hold_every_block_once_and_none_too_many(self, blocks: list[str]) -> None:
         found = of(blocks)
         assert sorted(block for inside in found.values() for block in inside) == sorted(blocks)
         assert all(0 < len(inside) <= MOST for inside in found.values())
 
     @given(LISTS, st.randoms(use_true_random=False))
-    @settings(deadline=None)
     def test_follow_from_the_set_alone(self, blocks: list[str], chance: random.Random) -> None:
         shuffled = list(blocks)
         chance.shuffle(shuffled)
         assert list(split_into_ranges(shuffled, MOST)) == list(split_into_ranges(blocks, MOST))
 
     @given(LISTS)
-    @settings(deadline=None)
     def test_are_their_own_ranges_again(self, blocks: list[str]) -> None:
         in_order = [block for _, inside in split_into_ranges(blocks, MOST) for block in inside]
         assert of(in_order) == of(blocks)
 
     @given(LISTS, BLOCKS)
-    @settings(max_examples=300, deadline=None)
+    @examples(300)
     def test_one_block_more_changes_one_or_divides_one(self, blocks: list[str], more: str) -> None:
         before, after = of(blocks), of(sorted({*blocks, more}))
         gone, come = before.keys() - after.keys(), after.keys() - before.keys()
@@ -85,7 +83,6 @@ class TestRanges:
             assert frozenset().union(*(after[name] for name in come)) == old | {more}
 
     @given(LISTS)
-    @settings(deadline=None)
     def test_a_name_says_where_the_blocks_begin(self, blocks: list[str]) -> None:
         for name, inside in split_into_ranges(blocks, MOST):
             *numbers, length = map(int, name.split("-"))

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio.conflicts import conflicting_entries, find_conflicts
@@ -19,6 +19,7 @@ from egressctl.manifests.split_entries import entry_that_lists, group_by_target,
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Probe, Target
 from egressctl.verify.select import verify_targets_from_manifests
+from examples import examples
 
 ADDRESSES = [f"{first}.0.{third}.0/24" for first in (23, 52, 151) for third in range(200)]
 PORT = {"number": 443, "name": "tcp-port", "protocol": "TCP"}
@@ -87,7 +88,7 @@ class TestTogether:
 
 
 class TestHolding:
-    @settings(max_examples=30, deadline=None)
+    @examples(30)
     @given(st.sampled_from(range(len(ENTRIES))), st.integers(0, len(ADDRESSES) - 1))
     def test_it_is_the_entry_that_lists_the_address_whichever_is_asked(self, asked: int, block: int) -> None:
         ip = ADDRESSES[block].replace("0/24", "7")

@@ -7,13 +7,14 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.manifests.probes import pattern_fault, probe_name, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.validation import check_spec
 from egressctl.model.probe import Expectation, Probe, Verdict
+from examples import examples
 
 TCP = {"number": 443, "name": "tcp-443", "protocol": "TCP"}
 TLS = {"number": 443, "name": "tls-443", "protocol": "TLS"}
@@ -60,7 +61,7 @@ def test_all_problems_are_told_at_once() -> None:
     }  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.dictionaries(
         st.sampled_from(["hosts", "addresses", "ports", "endpoints", "exportTo", "resolution", "workloadSelector", "x"]), JSON
@@ -146,7 +147,7 @@ class TestAddresses:
         assert "is no address and no block" in text
         assert remedy in text
 
-    @settings(max_examples=100, deadline=None)
+    @examples(100)
     @given(st.ip_addresses(v=4), st.integers(1, 31))
     def test_host_bits_are_refused_with_the_block_that_is_meant(self, address: ipaddress.IPv4Address, prefix: int) -> None:
         right = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
@@ -502,7 +503,7 @@ class TestUrls:
         assert fault is not None
         assert "secret" not in " ".join(fault)
 
-    @settings(max_examples=300, deadline=None)
+    @examples(300)
     @given(st.text(st.sampled_from("htps:/@[]%.#?\\ax0179*-_\n é"), max_size=30).map(lambda tail: "http://" + tail))
     def test_any_text_is_judged_without_raising(self, url: str) -> None:
         if url_fault(url) is None:
@@ -594,7 +595,7 @@ class TestProbes:
         assert "--allow-internal" in self.read(value)[1][0]
         assert self.read(value, allow_internal=True) == ((Probe("a", "http://localhost"),), [])
 
-    @settings(max_examples=150, deadline=None)
+    @examples(150)
     @given(JSON | st.lists(st.dictionaries(st.sampled_from(["name", "url", "expect", "extract"]), JSON), max_size=3))
     def test_any_content_gives_problems_and_never_raises(self, value: object) -> None:
         probes, found = self.read(value)
@@ -653,7 +654,7 @@ class TestPatterns:
         assert fault is not None
         assert what in fault[0]
 
-    @settings(max_examples=200, deadline=None)
+    @examples(200)
     @given(st.text(st.sampled_from("ab()[]{}*+?|\\^$.,1:=!<>P#"), max_size=15))
     def test_any_text_is_judged_without_raising(self, pattern: str) -> None:
         if pattern_fault(pattern) is None:

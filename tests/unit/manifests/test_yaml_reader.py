@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import yaml_reader
 from egressctl.manifests.yaml_reader import MAX_BYTES, MAX_DEPTH, MAX_NODES, field_name, parse_yaml
+from examples import examples
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Zl", "Zp")), max_size=12)
 """Without U+2028 and U+2029, which break lines in YAML 1.1 and do not in JSON."""
@@ -40,14 +41,14 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in parse_yaml(text, "f.yaml").problems]
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4))
 @example({"kind": "List", "items": 3})
 def test_json_reads_as_json_does(value: dict[str, Any]) -> None:
     assert only(json.dumps(value, ensure_ascii=False)).value == value
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(st.sampled_from("ab: -[]{}&*!|>'\"#%@?,\n\t~0x\x00\ud800"), max_size=40))
 def test_any_text_gives_documents_or_invalid_input(text: str) -> None:
     try:

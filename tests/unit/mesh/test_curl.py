@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
@@ -31,6 +31,7 @@ from egressctl.mesh.curl import (
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, CurlOutcome
 from egressctl.model.probe import Expectation, Probe
+from examples import examples
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 ARTICLES = Probe("articles", "https://en.wikipedia.org/wiki/Main_Page", extract={"articles": r"([0-9,]+) articles"})
@@ -388,7 +389,7 @@ BYTES = st.one_of(st.binary(max_size=300), st.sampled_from([TABLE, report_line(0
 ODD = st.text(alphabet="0123456789.,-+eEnaif xX\t\n%{}", max_size=8)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(BYTES, max_size=4).map(b"".join), st.lists(BYTES, max_size=4).map(b"".join))
 def test_whatever_comes_reading_it_never_raises(stdout: bytes, stderr: bytes) -> None:
     answer = parse_probes([PORTAL, ARTICLES], stdout, stderr)
@@ -396,7 +397,7 @@ def test_whatever_comes_reading_it_never_raises(stdout: bytes, stderr: bytes) ->
     assert len(parse_companion([("192.0.2.1", 443)], stdout, stderr).outcomes) == 1
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.dictionaries(st.sampled_from(FIELDS), ODD))
 def test_whatever_the_fields_say_reading_them_never_raises(fields: Mapping[str, str]) -> None:
     answer = parse_probes([ARTICLES], TABLE, report_line(0, **fields).encode())
@@ -404,7 +405,7 @@ def test_whatever_the_fields_say_reading_them_never_raises(fields: Mapping[str, 
         assert outcome is None or all(map(math.isfinite, outcome.seconds.values()))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=5), st.integers(-70, 70), st.data())
 def test_there_is_no_table_where_the_sizes_do_not_add_up(bodies: list[bytes], off: int, data: st.DataObject) -> None:
     wrong = data.draw(st.integers(0, len(bodies) - 1))
@@ -523,7 +524,7 @@ URLS = st.builds(
 )
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(URLS, max_size=40))
 def test_all_are_dealt_five_at_most_and_never_two_of_one_place(urls: Sequence[str]) -> None:
     probes = [Probe(str(index), url) for index, url in enumerate(urls)]
@@ -536,7 +537,7 @@ def test_all_are_dealt_five_at_most_and_never_two_of_one_place(urls: Sequence[st
         assert len(set(places)) == len(places)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(URLS, min_size=EXECS_AT_ONCE + 1, max_size=300), st.sets(st.integers(0, 300), max_size=9))
 def test_many_share_connections_and_no_exec_has_more_than_curl_keeps(urls: Sequence[str], extracting: set[int]) -> None:
     probes = [Probe(str(n), url, extract={"x": "(x)"} if n in extracting else {}) for n, url in enumerate(urls)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
@@ -21,6 +21,7 @@ from egressctl.report import comparison
 from egressctl.report.compare import ComparedProbe, ProbeChange, compare_reports, exit_code
 from egressctl.report.json_report import report_document
 from egressctl.report.reader import MAX_BYTES, ProbeKey, RecordedReport, parse_report
+from examples import examples
 
 PORTAL = Probe("portal", "https://www.wikipedia.org")
 OWN, THEIRS = "outbound|443||wikipedia.org", "outbound|443||mirror.example"
@@ -237,7 +238,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.sampled_from([*GOOD]), JSON)
 def test_whatever_stands_in_a_field_it_is_read_or_refused(name: str, value: Any) -> None:
     try:
@@ -250,7 +251,7 @@ def test_whatever_stands_in_a_field_it_is_read_or_refused(name: str, value: Any)
 RESULTS = st.sampled_from([seen(), seen(carrier=THEIRS), UNPROVEN, BLOCKED, NOT_ASKED, seen(Verdict.FAILED)])
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(RESULTS, min_size=1, max_size=5))
 def test_a_report_is_the_same_as_itself_as_far_as_it_knows_anything(probes: list[ProbeResult]) -> None:
     report = recorded(*probes)

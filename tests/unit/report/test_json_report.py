@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -19,6 +19,7 @@ from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResul
 from egressctl.report.json_report import report_document
 from egressctl.verify.causes import Case
 from egressctl.verify.verdict import judge_probe
+from examples import examples
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "report.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -336,7 +337,7 @@ def test_open_as_expected_has_no_cause_and_all_else_has_one() -> None:
         VALIDATOR.validate(other)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.builds(
         CurlOutcome,

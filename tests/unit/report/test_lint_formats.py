@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.cli import main
@@ -160,7 +160,6 @@ def test_every_rule_can_stand_in_a_log(rule: str) -> None:
     result([IN_FILE._replace(rule=rule)])
 
 
-@settings(deadline=None)  # the first validation compiles the schema
 @given(st.text(), st.text(), st.none() | st.integers(1))
 def test_whatever_a_finding_says_the_log_is_valid(message: str, file: str, line: int | None) -> None:
     result([IN_FILE._replace(message=message, file=file, line=line)])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from textwrap import dedent
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.model.cause import Cause, CauseCode
@@ -27,6 +27,7 @@ from egressctl.model.evidence import (
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import PartResult, ProbeResult, TargetResult
 from egressctl.report.tree import STYLES, draw_probe, draw_target
+from examples import examples
 
 PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -356,7 +357,7 @@ def test_what_came_from_outside_cannot_draw(result: ProbeResult) -> None:
     assert all(each == " " or unicodedata.category(each)[0] not in "CZ" for line in lines for each in line)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
 def test_every_line_of_a_picture_is_one_line(url: str, error: str, value: str) -> None:
     outcome = replace(ANSWER, error=error, extracted={"value": value})

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
@@ -41,6 +41,7 @@ from egressctl.verify.evidence import Question, RunFacts
 from egressctl.verify.evidence import judge_all as judged_all
 from egressctl.verify.ownership import lists_address
 from egressctl.verify.verdict import Judgement, judge, judge_probe, proven_methods
+from examples import examples
 
 NAME = "outbound|443||wikipedia.org"
 ENTRY = ServiceEntry(
@@ -649,7 +650,7 @@ ALLOWED = {
 """Which causes may stand beside which verdict."""
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(situations())
 def test_no_verdict_says_more_than_the_evidence(case: Case) -> None:
     judged = judge(case)
@@ -711,7 +712,7 @@ def test_no_verdict_says_more_than_the_evidence(case: Case) -> None:
         assert judged.cause is None
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(situations(), st.sampled_from(["capture", "walk", "owner", "counted and logged"]))
 def test_less_evidence_never_makes_open(case: Case, lost: str) -> None:
     nothing: dict[str, object] = {"capture": Capture.UNKNOWN}

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.lab.api import fields
@@ -14,6 +14,7 @@ from egressctl.lab.api.apply import Writer, apply, with_managed_fields
 from egressctl.lab.api.istio import SERVICE_ENTRY_KIND as SCHEMA
 from egressctl.lab.api.resources import PODS
 from egressctl.lab.api.status import ApiError
+from examples import examples
 
 V1 = "networking.istio.io/v1"
 FIRST, LATER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
@@ -218,7 +219,7 @@ def plain(obj: dict[str, Any]) -> dict[fields.FieldPath, str]:
     return {path: repr(value) for path, value in held.items() if isinstance(value, str | int | list)}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(specs, specs)
 def test_forced_configurations_hold_and_a_manager_that_withdraws_leaves_only_what_the_other_owns(
     ours: dict[str, Any], theirs: dict[str, Any]
@@ -235,7 +236,7 @@ elements = st.one_of(names.map(lambda name: f"f:{name}"), names.map(lambda name:
 paths = st.lists(elements, min_size=1, max_size=4).map(tuple)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.frozensets(paths, max_size=8))
 def test_fields_survive_being_written_and_read(owned_fields: fields.FieldSet) -> None:
     assert fields.decode_fields(fields.encode_fields(owned_fields)) == owned_fields

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.lab.api import watch
@@ -24,6 +24,7 @@ from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.status import ApiError
 from egressctl.lab.api.store import Store
 from endpoint import APPLY, ENTRIES, TestEndpoint
+from examples import examples
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -443,7 +444,7 @@ def asked(resource: Resource, content: Any, *, as_spec: bool) -> Any:
     return {**typed, **content} if isinstance(content, dict) else content
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from([SERVICE_ENTRIES, PODS]), media_types, st.booleans(), json_values)
 def test_no_body_makes_the_endpoint_stumble(resource: Resource, media_type: str, as_spec: bool, content: Any) -> None:
     store = Store()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio.admission import go_formats
@@ -67,7 +67,6 @@ def test_two_slashes_make_no_block() -> None:
     assert go_formats.address_fault("1/2/3") == "1/2/3 is not a valid IP"
 
 
-@settings(deadline=None)
 @given(st.ip_addresses())
 def test_every_address_is_one_and_a_block_of_its_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     assert go_formats.is_address(str(address))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.lab.dataplane import nftables
 from egressctl.lab.dataplane.exclusions import Exclusions, parse_exclusions
 from egressctl.lab.dataplane.netlink import ACK, attribute, message, nested_attribute
+from examples import examples
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -21,7 +22,7 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         data = data[(length + 3) & ~3 :]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.lists(st.tuples(st.integers(1, 0x3FFF), st.binary(max_size=40)), max_size=8))
 def test_attributes_read_back(items: list[tuple[int, bytes]]) -> None:
     assert list(attributes(b"".join(attribute(kind, data) for kind, data in items))) == items

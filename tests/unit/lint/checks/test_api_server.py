@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import oddities
@@ -326,7 +326,6 @@ JSON = st.recursive(
 FIELDS = ("hosts", "addresses", "ports", "endpoints", "resolution", "location", "exportTo", "workloadSelector", "subjectAltNames")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON) | JSON, JSON, JSON)
 def test_whatever_stands_in_a_manifest_is_judged_and_nothing_fails(spec: Any, metadata: Any, status: Any) -> None:
     manifest = {**entry(), "spec": spec, "metadata": metadata, "status": status}
@@ -335,7 +334,6 @@ def test_whatever_stands_in_a_manifest_is_judged_and_nothing_fails(spec: Any, me
         assert each.message
 
 
-@settings(deadline=None)
 @given(st.integers())
 def test_judging_twice_gives_the_same_and_changes_nothing(seed: int) -> None:
     manifest = oddities.manifest(random.Random(seed))

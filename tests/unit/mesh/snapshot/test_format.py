@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.errors import ApiFailure, InvalidInput
@@ -23,6 +23,7 @@ from egressctl.mesh.snapshot.format import INDEX, snapshot_files
 from egressctl.model.entry import Manifest
 from egressctl.model.result import KubernetesInfo
 from egressctl.runtime.signals import Interrupts
+from examples import examples
 
 KUBERNETES = KubernetesInfo("production", "https://203.0.113.7:6443", "v1.33.0")
 SETTINGS = MeshSettings("istio-system", ("*",), "REGISTRY_ONLY")
@@ -191,7 +192,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.dictionaries(st.sampled_from(["hosts", "addresses", "exportTo", "no", "1"]), VALUES, max_size=4))
 def test_whatever_an_entry_says_it_is_read_back_as_it_was(spec: dict[str, Any]) -> None:
     found = format.parse_snapshot(taken(entries(item(**spec))), "snapshot")
@@ -346,7 +347,7 @@ def test_too_many_files_are_no_snapshot(folder: Path, monkeypatch: pytest.Monkey
         keeping.load_snapshot(str(folder))
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.lists(st.sets(st.sampled_from([*"abcdef"])), min_size=1, max_size=4))
 def test_after_any_number_of_snapshots_the_folder_is_the_last(rounds: list[set[str]]) -> None:
     with tempfile.TemporaryDirectory() as place:
