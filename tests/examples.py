@@ -20,7 +20,7 @@ def load_profile() -> None:
 
     A busy machine is no failure of a property. The few examples are the same each time: what fails by them was changed.
     """
-    number = settings.default.max_examples
+    number = settings.get_profile("default").max_examples
     slow = [HealthCheck.too_slow]
     settings.register_profile("all", deadline=None, suppress_health_check=slow)
     settings.register_profile("few", settings.get_profile("all"), max_examples=number // 5, derandomize=True, database=None)
