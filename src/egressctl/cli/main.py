@@ -7,15 +7,11 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from egressctl import __version__
 from egressctl.cli.kubectl_flags import normalise_arguments
 from egressctl.cli.registry import COMMANDS, build_app
-
-if TYPE_CHECKING:
-    pass
-
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
 

@@ -302,7 +302,7 @@ def data_text(data: Any, form: str) -> str:
     """
     if form == "json":
         return json.dumps(data, indent=2, ensure_ascii=True).replace("##[", "#\\u0023[") + "\n"
-    from egressctl.report.yaml import to_log_safe_yaml
+    from egressctl.report.yaml_text import to_log_safe_yaml
 
     return to_log_safe_yaml(data)
 

@@ -25,7 +25,7 @@ class CaseStatus(StrEnum):
     SKIPPED = "skipped"
 
 
-class Case(NamedTuple):
+class CiCase(NamedTuple):
     """One probe, or something else that can go well or not.
 
     `kind` is a stable word for why it did not pass: the code of the cause where there is one, else the verdict.
@@ -47,45 +47,45 @@ class Case(NamedTuple):
         return outcome.seconds.get("total", 0.0) if outcome else 0.0
 
 
-class Suite(NamedTuple):
+class CiSuite(NamedTuple):
     """The cases of one target, or of the command itself, which is None for `target`."""
 
     name: str
     group: str
     """The target's namespace; the program's name for the command itself."""
     target: TargetResult | None
-    cases: tuple[Case, ...]
+    cases: tuple[CiCase, ...]
 
     def count(self, fate: CaseStatus) -> int:
         """Return how many cases ended so."""
         return sum(case.fate is fate for case in self.cases)
 
 
-def suites(report: Report) -> tuple[Suite, ...]:
+def suites(report: Report) -> tuple[CiSuite, ...]:
     """Return a suite for each target, and one of the command itself where it failed, or where there is nothing else."""
     found = [
-        Suite(_suite_name(target), target.namespace, target, tuple(_cases_of_target(target, report.allow_unproven)))
+        CiSuite(_suite_name(target), target.namespace, target, tuple(_cases_of_target(target, report.allow_unproven)))
         for target in report.targets
     ]
     if report.error is not None:
         message, hint = neutralise(report.error.message), neutralise(report.error.hint)
         found.append(
-            _command_suite(report, Case(report.command, CaseStatus.ERROR, f"exit-code-{report.exit_code}", message, hint))
+            _command_suite(report, CiCase(report.command, CaseStatus.ERROR, f"exit-code-{report.exit_code}", message, hint))
         )
     elif not found:
-        found.append(_command_suite(report, Case(report.command)))
+        found.append(_command_suite(report, CiCase(report.command)))
     return tuple(found)
 
 
-def _command_suite(report: Report, case: Case) -> Suite:
-    return Suite(f"egressctl {report.command}", "egressctl", None, (case,))
+def _command_suite(report: Report, case: CiCase) -> CiSuite:
+    return CiSuite(f"egressctl {report.command}", "egressctl", None, (case,))
 
 
 def _suite_name(target: TargetResult) -> str:
     return f"{target.name}, {target.step}" if target.step else target.name
 
 
-def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Case]:
+def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[CiCase]:
     for probe in target.probes:
         yield case_of_probe(probe, allow_unproven)
     for probe in target.closure:
@@ -96,37 +96,37 @@ def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[Cas
         return
     if (why := target.not_probed) is not None:
         fate = CaseStatus.SKIPPED if why.meant else CaseStatus.ERROR
-        yield Case("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
+        yield CiCase("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
     elif target.action:
         for entry in target.service_entries:
-            yield Case(neutralise(f"serviceentry/{entry}"))
+            yield CiCase(neutralise(f"serviceentry/{entry}"))
     else:
-        yield Case("probes", CaseStatus.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
+        yield CiCase("probes", CaseStatus.SKIPPED, "no-probe", "the target has no probe, so nothing was asked")
 
 
-def _case_of_entry(part: PartResult, allow_unproven: bool) -> Case:
+def _case_of_entry(part: PartResult, allow_unproven: bool) -> CiCase:
     """Return what becomes of one of several entries, which passes where the sidecar was seen to have all that it lists."""
     name = neutralise(f"serviceentry/{part.name}")
     if part.in_force:
-        return Case(name)
+        return CiCase(name)
     fate = CaseStatus.FAILED if exit_codes.exit_code_of_entry(part, allow_unproven) else CaseStatus.SKIPPED
     kind = str(part.cause.code) if part.cause else "not-in-force"
     message = part.cause.message if part.cause else "the sidecar was not seen to have all that it lists"
-    return Case(name, fate, kind, neutralise(message), neutralise(part.cause.hint) if part.cause else "")
+    return CiCase(name, fate, kind, neutralise(message), neutralise(part.cause.hint) if part.cause else "")
 
 
-def case_of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> Case:
+def case_of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> CiCase:
     """Return what becomes of a probe: decided as its exit code is, so that the two never disagree."""
     code = exit_codes.exit_code_of_probe(result, allow_unproven)
     name = when + neutralise(result.probe.name)
     if result.held:
-        return Case(name, result=result)
+        return CiCase(name, result=result)
     fate = {0: CaseStatus.SKIPPED, 3: CaseStatus.ERROR}.get(code, CaseStatus.FAILED)
     cause = result.cause
     kind = str(cause.code) if cause else str(result.verdict)
     message = neutralise(cause.message) if cause else _mismatch_message(result)
     details = ("".join(text for _, text in line).removeprefix("  ").rstrip() for line in draw_probe(result, when))
-    return Case(name, fate, kind, message, neutralise(cause.hint) if cause else "", result, tuple(details))
+    return CiCase(name, fate, kind, message, neutralise(cause.hint) if cause else "", result, tuple(details))
 
 
 def _mismatch_message(result: ProbeResult) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from egressctl.errors import Problem
 from egressctl.lint.rules import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
-from egressctl.report.ci_cases import Case, CaseStatus, Suite, envoy_cluster_of, suites
+from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, envoy_cluster_of, suites
 from egressctl.runtime.sanitize import neutralise
 
 FilePosition = tuple[str, int | None]
@@ -65,11 +65,11 @@ def report_annotations(report: Report, find: FindPosition, problems: Iterable[Pr
             )
 
 
-def _title(suite: Suite, case: Case) -> str:
+def _title(suite: CiSuite, case: CiCase) -> str:
     return f"{suite.name}: {case.name}" if suite.target else suite.name
 
 
-def _annotation_message(case: Case) -> str:
+def _annotation_message(case: CiCase) -> str:
     verdict = f"{case.result.verdict}, {case.kind}: " if case.result and case.kind != case.result.verdict else ""
     return f"{verdict}{case.message}" + (f"\nnext: {case.hint}" if case.hint else "")
 
@@ -100,13 +100,13 @@ def step_summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
     return head + "".join(rows) + more + tail
 
 
-def _status_counts(found: Iterable[Suite]) -> str:
+def _status_counts(found: Iterable[CiSuite]) -> str:
     cases = [case for suite in found for case in suite.cases]
     counts = ((sum(case.fate is fate for case in cases), fate) for fate in CaseStatus)
     return ", ".join(f"{count} {'in error' if fate is CaseStatus.ERROR else fate}" for count, fate in counts if count)
 
 
-def _summary_row(suite: Suite, case: Case) -> str:
+def _summary_row(suite: CiSuite, case: CiCase) -> str:
     verdict = str(case.result.verdict) if case.result else suite.target.action if suite.target else ""
     why = f"{_escape_markdown(case.kind)}: {_escape_markdown(case.message)}" if case.message else ""
     why += f"<br>next: <code>{_escape_markdown(case.hint)}</code>" if case.hint else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from egressctl.model.result import Report
-from egressctl.report.ci_cases import Case, CaseStatus, Suite, suites
+from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, suites
 from egressctl.runtime.sanitize import neutralise
 
 _CHILDREN = {CaseStatus.FAILED: "failure", CaseStatus.ERROR: "error", CaseStatus.SKIPPED: "skipped"}
@@ -25,7 +25,7 @@ def junit(report: Report) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
 
 
-def _suite(root: ElementTree.Element, report: Report, suite: Suite, index: int) -> None:
+def _suite(root: ElementTree.Element, report: Report, suite: CiSuite, index: int) -> None:
     element = ElementTree.SubElement(
         root,
         "testsuite",
@@ -50,7 +50,7 @@ def _suite(root: ElementTree.Element, report: Report, suite: Suite, index: int) 
     told.text = "\n".join(f"warning: {neutralise(each)}" for each in report.warnings) if index == 0 else None
 
 
-def _properties(report: Report, suite: Suite) -> list[tuple[str, str]]:
+def _properties(report: Report, suite: CiSuite) -> list[tuple[str, str]]:
     found = [("command", report.command), ("runId", report.run_id), ("exitCode", str(report.exit_code))]
     if report.kubernetes is not None:
         found += [("context", report.kubernetes.context), ("kubernetesVersion", report.kubernetes.version)]
@@ -63,7 +63,7 @@ def _properties(report: Report, suite: Suite) -> list[tuple[str, str]]:
     return found
 
 
-def _case(parent: ElementTree.Element, suite: Suite, case: Case) -> None:
+def _case(parent: ElementTree.Element, suite: CiSuite, case: CiCase) -> None:
     classname = f"egressctl.{suite.group}.{suite.name}" if suite.target else "egressctl"
     element = ElementTree.SubElement(
         parent, "testcase", name=case.name, classname=neutralise(classname), time=_seconds(case.seconds)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from egressctl.model.result import Report
-from egressctl.report.ci_cases import Case, CaseStatus, Suite, envoy_cluster_of, suites
+from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, envoy_cluster_of, suites
 from egressctl.runtime.sanitize import neutralise
 
 
@@ -28,7 +28,7 @@ def tap(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _point(number: int, suite: Suite, case: Case) -> Iterator[str]:
+def _point(number: int, suite: CiSuite, case: CiCase) -> Iterator[str]:
     ok = "ok" if case.fate in (CaseStatus.PASSED, CaseStatus.SKIPPED) else "not ok"
     skip = (
         f" # SKIP {_escape_description(case.kind)}: {_escape_description(case.message)}"
@@ -44,7 +44,7 @@ def _point(number: int, suite: Suite, case: Case) -> Iterator[str]:
     yield "  ..."
 
 
-def _diagnostics(case: Case) -> Iterator[tuple[str, str]]:
+def _diagnostics(case: CiCase) -> Iterator[tuple[str, str]]:
     yield "message", case.message
     yield "severity", "fail" if case.fate is CaseStatus.FAILED else "error" if case.fate is CaseStatus.ERROR else "comment"
     result = case.result

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from egressctl.cli.external_diff import parse_program
 from egressctl.errors import InvalidInput
 from egressctl.manifests.diff_text import EntryDifference, sorted_yaml, unified_diff_lines
-from egressctl.report.differences import diff_lines
+from egressctl.report.diff_formats import diff_lines
 from examples import examples
 
 

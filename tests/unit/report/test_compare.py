@@ -17,7 +17,7 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Evidence, Walk
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import Failure, ProbeResult, Report, TargetResult
-from egressctl.report import comparison
+from egressctl.report import compare_formats
 from egressctl.report.compare import ComparedProbe, ProbeChange, compare_reports, exit_code
 from egressctl.report.json_report import report_document
 from egressctl.report.reader import MAX_BYTES, ProbeKey, RecordedReport, parse_report
@@ -162,14 +162,14 @@ def test_nothing_is_the_same_as_a_report_without_a_probe() -> None:
 def test_lines_name_what_differs_and_count_the_rest() -> None:
     other = replace(PORTAL, name="articles")
     old, new = recorded(seen(), seen(probe=other)), recorded(seen(carrier=THEIRS), seen(probe=other))
-    told = ["".join(part for _, part in line) for line in comparison.comparison_lines(old, new, compare_reports(old, new))]
+    told = ["".join(part for _, part in line) for line in compare_formats.comparison_lines(old, new, compare_reports(old, new))]
     assert told[0].split() == ["changed", "default/wikipedia", "portal", PORTAL.url]
     assert told[1].split(maxsplit=2) == ["carried", "by", f"{OWN} -> {THEIRS}"]
     assert told[-1] == "2 probes: 1 changed, 1 same"
     assert not any("articles" in line for line in told)
     everything = [
         "".join(part for _, part in line)
-        for line in comparison.comparison_lines(old, new, compare_reports(old, new), everything=True)
+        for line in compare_formats.comparison_lines(old, new, compare_reports(old, new), everything=True)
     ]
     assert any("articles" in line for line in everything)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from egressctl.catalog import lookup
-from egressctl.cli import session as sessions
 from egressctl.cli.console import print_failure, say, text_for_stream
 from egressctl.cli.options import (
     CatalogFolders,
@@ -20,6 +19,7 @@ from egressctl.cli.options import (
     catalog_folders,
     spread_flags,
 )
+from egressctl.cli.session import Session, data_text
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.report.columns import align_columns
 from egressctl.runtime.sanitize import neutralise
@@ -79,7 +79,7 @@ def diff(
     from egressctl.catalog.diff import DiffOptions, find_drift
     from egressctl.report import exit_codes
 
-    session = sessions.Session("catalog diff", connection, output)
+    session = Session("catalog diff", connection, output)
     if offline and not (entry or published):
         raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
     if entry and no_entry:
@@ -118,7 +118,7 @@ class _DiffRequest(NamedTuple):
     """Filled with what is wrong with files that are not named, and stop no other."""
 
 
-def _find_targets_with_entries(session: sessions.Session, wanted: _DiffRequest) -> list[TargetWithEntries]:
+def _find_targets_with_entries(session: Session, wanted: _DiffRequest) -> list[TargetWithEntries]:
     """Find the targets and their entries; raise CouldNotAsk where there are none."""
     from egressctl.catalog.diff import TargetWithEntries, read_manifests, targets_in_files, targets_in_namespaces
     from egressctl.catalog.fetch_all import fetchable_sources
@@ -172,7 +172,7 @@ def _find_targets(wanted: _DiffRequest, manifests: Sequence[Manifest]) -> list[t
     return found
 
 
-def _print_conclusion(session: sessions.Session, each: Drift) -> None:
+def _print_conclusion(session: Session, each: Drift) -> None:
     """Say in one line what came of a target."""
     if len(each.asked) < 2:
         say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")
@@ -194,7 +194,7 @@ def _text(found: Sequence[Drift], form: str, code: int) -> str:
             "exitCode": code,
             "targets": [_document(each) for each in found],
         }
-        return sessions.data_text(data, form)
+        return data_text(data, form)
     if form == "name":
         return "".join(f"{neutralise(each.subject.target.name)}\n" for each in found if each.different)
     blocks = [[*([_title(each)] if len(found) > 1 else []), *_table(each)] for each in found]

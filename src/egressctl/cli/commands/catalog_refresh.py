@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from egressctl.catalog import lookup
-from egressctl.cli import session as sessions
 from egressctl.cli.console import print_failure, say, text_for_stream
 from egressctl.cli.options import (
     CatalogFolders,
@@ -21,6 +20,7 @@ from egressctl.cli.options import (
     catalog_folders,
     spread_flags,
 )
+from egressctl.cli.session import Session, data_text
 from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -75,7 +75,7 @@ def refresh(
 
     if dry_run not in _DRY_RUN_MODES:
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(_DRY_RUN_MODES))
-    session = sessions.Session("catalog refresh", ConnectionFlags(), output)
+    session = Session("catalog refresh", ConnectionFlags(), output)
     day = _parse_day(checked) if checked else datetime.now(UTC).date().isoformat()
     items = _files_to_refresh(names or [], catalog_folders(folders))
     if published and len(items) > 1:
@@ -131,7 +131,7 @@ def _text(found: Sequence[RefreshResult], form: str, code: int) -> str:
             "exitCode": code,
             "targets": [_document(each) for each in found],
         }
-        return sessions.data_text(data, form)
+        return data_text(data, form)
     if form == "name":
         return "".join(f"{neutralise(each.name)}\n" for each in found if each.state in ("changed", "refreshed"))
     return "".join(f"{neutralise(line)}\n" for each in found for line in _lines(each))

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.options import ConnectionFlags, OutputFlags, ProbeFlags, SourceFlags, WaitFlags, spread_flags
+from egressctl.cli.session import Session, run_session, source_choice
 from egressctl.errors import InvalidInput
 
 _HELP = """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
@@ -53,7 +53,7 @@ def cleanup(
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUN_MODES))
     if all_namespaces and (names or not all_of_them):
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
-    session = sessions.Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+    session = Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> list[int]:
         from egressctl.catalog.lookup import kubernetes_name
@@ -64,7 +64,7 @@ def cleanup(
             namespace=None if all_namespaces else session.namespace,
             names=tuple(map(kubernetes_name, names or ())),
             everything=all_of_them,
-            choice=sessions.source_choice(source),
+            choice=source_choice(source),
             verify=verify and dry_run == "none",
             wait=wait.wait,
             timeout=wait.timeout,
@@ -88,10 +88,10 @@ def cleanup(
             raise done.unasked
         return []
 
-    return sessions.run_session(session, work)
+    return run_session(session, work)
 
 
-def _confirm(session: sessions.Session, count: int, targets: list[str], agreed: bool) -> None:
+def _confirm(session: Session, count: int, targets: list[str], agreed: bool) -> None:
     """Ask before several targets go, at a terminal only. Raises InvalidInput where the answer is no."""
     if len(targets) < 2 or agreed or not sys.stdin.isatty():
         return

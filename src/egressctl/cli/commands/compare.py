@@ -44,7 +44,7 @@ def compare(
     from egressctl.cli.console import print_lines, say
     from egressctl.cli.session import print_data
     from egressctl.report import compare as use_case
-    from egressctl.report import comparison
+    from egressctl.report import compare_formats
     from egressctl.runtime.sanitize import neutralise
 
     output.check()
@@ -56,13 +56,13 @@ def compare(
         if report.error:
             say(f"warning: {neutralise(f'{report.source} is of a {report.command} that was not finished: {report.error}')}")
     if output.shown in ("json", "yaml"):
-        print_data(comparison.comparison_document(before, after, found, code), output.shown)
+        print_data(compare_formats.comparison_document(before, after, found, code), output.shown)
     elif output.shown == "name":
         for each in found:
             if each.change is not use_case.ProbeChange.SAME:
                 print(neutralise(str(each.key)))
     else:
-        print_lines(comparison.comparison_lines(before, after, found, everything=output.verbosity > 0))
+        print_lines(compare_formats.comparison_lines(before, after, found, everything=output.verbosity > 0))
     return code
 
 

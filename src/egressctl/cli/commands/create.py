@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.options import ApplyFlags, ConnectionFlags, OutputFlags, SourceFlags, TargetFlags, WaitFlags, spread_flags
+from egressctl.cli.session import Session, run_session, source_choice
 from egressctl.errors import InvalidInput
 
 DRY_RUN_MODES = ("none", "client", "server")
@@ -49,7 +49,7 @@ def create(
 
     if dry_run not in DRY_RUN_MODES:
         raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUN_MODES))
-    session = sessions.Session("create", connection, output, formats=output.REPORTS)
+    session = Session("create", connection, output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
         targets = requested_targets(names or [], target)
@@ -60,7 +60,7 @@ def create(
         how = CreateOptions(
             namespace=session.namespace,
             run_id=session.run_id,
-            choice=sessions.source_choice(source),
+            choice=source_choice(source),
             export_to=export_namespaces(target),
             api_version=api_version,
             field_manager=apply.field_manager,
@@ -76,4 +76,4 @@ def create(
             # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
             session.print_instead([created.manifest for created in done.created])
 
-    return sessions.run_session(session, work)
+    return run_session(session, work)

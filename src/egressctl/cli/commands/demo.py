@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.cli.session import Session, run_session
 
 _HELP = """Show the whole task on a local lab with a real Envoy, and take the lab down again.
 
@@ -37,7 +37,7 @@ def demo(*, output: OutputFlags) -> int:
     from egressctl.lab import control
 
     name = f"demo-{os.getpid()}"
-    session = sessions.Session("demo", ConnectionFlags(request_timeout=30.0), output, formats=output.REPORTS)
+    session = Session("demo", ConnectionFlags(request_timeout=30.0), output, formats=output.REPORTS)
 
     def work(interrupts: Any) -> None:
         session.progress.step("starting a lab: a pod, a real Envoy as its sidecar, and a small internet")
@@ -53,10 +53,10 @@ def demo(*, output: OutputFlags) -> int:
                 session.remember_kubernetes()
                 control.down(name)
 
-    return sessions.run_session(session, work)
+    return run_session(session, work)
 
 
-def _run_steps(session: sessions.Session, interrupts: Any) -> None:
+def _run_steps(session: Session, interrupts: Any) -> None:
     from egressctl.catalog import lookup
     from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
     from egressctl.lifecycle.create import create

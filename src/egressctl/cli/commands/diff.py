@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import print_failure, print_lines
 from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, spread_flags
+from egressctl.cli.session import Session, print_data
 from egressctl.errors import Conflict
 from egressctl.runtime.sanitize import neutralise
 
@@ -56,7 +56,7 @@ def diff(
     from egressctl.lifecycle.diff import diff as use_case
     from egressctl.lifecycle.plan import CreateOptions
 
-    session = sessions.Session("diff", connection, output)
+    session = Session("diff", connection, output)
     output.refuse_files("diff")
     targets = requested_targets(names or [], target)
     how = CreateOptions(
@@ -80,11 +80,11 @@ def diff(
 
 
 def _print_differences(found: list[EntryDifference], output: OutputFlags) -> int:
-    from egressctl.report.differences import diff_document, diff_lines
+    from egressctl.report.diff_formats import diff_document, diff_lines
 
     code = int(any(each.changed for each in found))
     if output.shown in ("json", "yaml"):
-        sessions.print_data(diff_document(found, code), output.shown)
+        print_data(diff_document(found, code), output.shown)
     elif output.shown == "name":
         for each in found:
             if each.changed:

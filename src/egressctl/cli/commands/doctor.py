@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import plain_text, print_lines
 from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags, spread_flags
+from egressctl.cli.session import Session, data_text, print_data, source_choice
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -45,23 +45,23 @@ def doctor(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFl
 
     if "name" in output.wanted:
         raise InvalidInput("--output name: doctor prints table, json or yaml")
-    session = sessions.Session("doctor", connection, output)
+    session = Session("doctor", connection, output)
     found = []
-    for check in examine(lambda: session.mesh, connection.namespace, sessions.source_choice(source)):
+    for check in examine(lambda: session.mesh, connection.namespace, source_choice(source)):
         session.progress.stop()
         found.append(check)
         if output.shown == "table":
             print_lines(_lines(check))
     code = CouldNotAsk.exit_code if any(each.status is Status.ERROR for each in found) else 0
     if output.shown != "table":
-        sessions.print_data(_document(found, code), output.shown)
+        print_data(_document(found, code), output.shown)
     return session.publish(lambda form, code: _text(found, form, code), code)
 
 
 def _text(found: list[Check], form: str, code: int) -> str:
     if form == "table":
         return plain_text(line for check in found for line in _lines(check))
-    return sessions.data_text(_document(found, code), form)
+    return data_text(_document(found, code), form)
 
 
 def _lines(check: Check) -> Iterator[Line]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import plain_text, print_failure, print_lines, text_for_stream
 from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, SourceFlags, catalog_folders, spread_flags
+from egressctl.cli.session import Session, data_text, source_choice
 from egressctl.errors import CouldNotAsk, InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -59,11 +59,11 @@ def explain(
         raise InvalidInput(
             "no URL is named", hint="egressctl explain https://www.wikipedia.org, or a target: egressctl explain NAME"
         )
-    session = sessions.Session("explain", connection, output)
+    session = Session("explain", connection, output)
     namespace = session.namespace
     known = use_case.list_readable_entries(session.mesh, namespace)
     asked = use_case.questions(words, known, namespace, catalog_folders(folders))
-    found = use_case.explain(session.mesh, namespace, sessions.source_choice(source), asked, addresses, known, session.progress)
+    found = use_case.explain(session.mesh, namespace, source_choice(source), asked, addresses, known, session.progress)
     session.progress.stop()
     for warning in (*session.mesh.api.warnings, *found.not_looked_at):
         session.progress.warn(warning)
@@ -86,14 +86,14 @@ def _text(found: Explanation, form: str, code: int) -> str:
     from egressctl.report.explanation import draw_path, explanation_document
 
     if form in ("json", "yaml"):
-        return sessions.data_text(explanation_document(found.source, found.paths, found.not_looked_at, code), form)
+        return data_text(explanation_document(found.source, found.paths, found.not_looked_at, code), form)
     if form == "name":
         names = dict.fromkeys(each.carrier.name for each in found.paths if each.carrier)
         return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
     return plain_text(line for each in found.paths for line in draw_path(each))
 
 
-def _print(session: sessions.Session, found: Explanation, code: int) -> None:
+def _print(session: Session, found: Explanation, code: int) -> None:
     if session.output.shown == "table":
         from egressctl.report.explanation import draw_path
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import say, text_for_stream
 from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, catalog_folders, spread_flags
+from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
 
@@ -73,7 +73,7 @@ def lint(
     from egressctl.lint.rules import select_findings
     from egressctl.report.lint_formats import FORMATS
 
-    session = sessions.Session("lint", connection, output, formats=FORMATS)
+    session = Session("lint", connection, output, formats=FORMATS)
     selected, ignored = rules_named(select or [], "--select"), rules_named(ignore or [], "--ignore")
     named = list(names or [])
     folders = catalog_folders(target.catalog)
@@ -113,7 +113,7 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
 
 
 def _lint_files(
-    session: sessions.Session,
+    session: Session,
     paths: list[str],
     others: list[str],
     flags: TargetFlags,
@@ -149,7 +149,7 @@ def _lint_files(
     )
 
 
-def _read_snapshot(session: sessions.Session, folder: str) -> ComparisonBase:
+def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     """Read the snapshot that files are held against. Raises InvalidInput."""
     from egressctl.lint.files import ComparisonBase
     from egressctl.mesh.snapshot.folder import load_snapshot
@@ -162,7 +162,7 @@ def _read_snapshot(session: sessions.Session, folder: str) -> ComparisonBase:
 
 
 def _lint_targets(
-    session: sessions.Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
+    session: Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
 ) -> LintResult:
     from egressctl.catalog import lookup
     from egressctl.cli.targets import export_namespaces, requested_targets
@@ -191,7 +191,7 @@ def _lint_targets(
 
 
 def _lint_on_server(
-    session: sessions.Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
+    session: Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
 ) -> LintResult:
     from egressctl.cli.targets import export_namespaces
     from egressctl.lint import live as use_case
@@ -225,7 +225,7 @@ def _problems_as_findings(refused: InvalidInput) -> LintResult:
     return LintResult(tuple(found))
 
 
-def _say_what_was_looked_at(session: sessions.Session, linted: LintResult) -> None:
+def _say_what_was_looked_at(session: Session, linted: LintResult) -> None:
     for sentence in linted.not_looked_at:
         session.progress.warn(sentence)
     if linted.not_looked_at and not session.output.quiet:
@@ -241,7 +241,7 @@ def _say_what_was_looked_at(session: sessions.Session, linted: LintResult) -> No
         session.progress.warn(f"there is no ServiceEntry and no EgressTarget{files or ' in what was named'}")
 
 
-def _print_findings(session: sessions.Session, linted: LintResult, code: int) -> int:
+def _print_findings(session: Session, linted: LintResult, code: int) -> int:
     """Print the findings, write those outputs that go to files, and return the exit code."""
     from egressctl.report.lint_formats import lint_text
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import text_for_stream
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.cli.session import Session, data_text
 from egressctl.report.columns import align_columns
 from egressctl.runtime.sanitize import neutralise
 
@@ -42,7 +42,7 @@ def list_ours(
     """Translate flags into egressctl.lifecycle.list.inventory."""
     from egressctl.lifecycle.list import inventory
 
-    session = sessions.Session("list", connection, output)
+    session = Session("list", connection, output)
     namespace = None if all_namespaces else session.namespace
     items = inventory(session.mesh, namespace, datetime.now(UTC))
     session.progress.stop()
@@ -57,7 +57,7 @@ def list_ours(
 def _text(items: list[ListedEntry], form: str) -> str:
     if form in ("json", "yaml"):
         data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
-        return sessions.data_text(data, form)
+        return data_text(data, form)
     if form == "name":
         return "".join(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}\n" for each in items)
     return _table(items) if items else ""

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.options import (
     ApplyFlags,
     ConnectionFlags,
@@ -19,6 +18,7 @@ from egressctl.cli.options import (
     parse_expected_verdict,
     spread_flags,
 )
+from egressctl.cli.session import Session, run_session, source_choice
 
 _HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
 
@@ -62,7 +62,7 @@ def run(
     from egressctl.cli.targets import export_namespaces, requested_targets
 
     expected = parse_expected_verdict(expect)
-    session = sessions.Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+    session = Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(interrupts: Any) -> list[int]:
         targets = requested_targets(names or [], target)
@@ -74,7 +74,7 @@ def run(
         from egressctl.verify.verify import ProbeOptions
 
         limits = curl.TransferLimits(total=probing.probe_timeout)
-        choice = sessions.source_choice(source)
+        choice = source_choice(source)
         how = CreateOptions(
             namespace=session.namespace,
             run_id=session.run_id,
@@ -106,4 +106,4 @@ def run(
                 raise done.removed.unasked
         return []
 
-    return sessions.run_session(session, work)
+    return run_session(session, work)

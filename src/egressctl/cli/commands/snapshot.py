@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.console import say
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.cli.session import Session, print_data
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def snapshot(
     from egressctl.mesh.snapshot.take import take_snapshot
     from egressctl.runtime.signals import Interrupts
 
-    session = sessions.Session("snapshot", connection, output)
+    session = Session("snapshot", connection, output)
     output.refuse_files("snapshot")
     with Interrupts() as interrupts:
         taken = take_snapshot(session.mesh, folder, session.namespace, session.progress, interrupts)
@@ -60,7 +60,7 @@ def snapshot(
 def _print(folder: str, taken: SavedSnapshot, output: OutputFlags) -> None:
     lists = (("added", taken.added), ("changed", taken.changed), ("removed", taken.removed))
     if output.shown in ("json", "yaml"):
-        sessions.print_data({**_about(taken), **dict(lists)}, output.shown)
+        print_data({**_about(taken), **dict(lists)}, output.shown)
         return
     for word, paths in lists if output.shown == "name" or output.verbosity else ():
         for path in paths:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli import session as sessions
 from egressctl.cli.options import (
     CatalogFolders,
     ConnectionFlags,
@@ -18,6 +17,7 @@ from egressctl.cli.options import (
     parse_expected_verdict,
     spread_flags,
 )
+from egressctl.cli.session import Session, run_session, source_choice
 from egressctl.errors import InvalidInput
 from egressctl.model.probe import Probe
 
@@ -106,7 +106,7 @@ def verify(
     if all_of_them and (given := next((name for name, value in beside.items() if value), None)):
         raise InvalidInput(f"--all and {given} do not go together: --all asks every ServiceEntry by its own probes")
     address = _parse_around_address(around_address, allow_internal=allow_internal)
-    session = sessions.Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+    session = Session("verify", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
 
     def work(_: Any) -> None:
         from egressctl.manifests.egress_target import probe_from_url
@@ -115,7 +115,7 @@ def verify(
         from egressctl.verify.verify import ProbeOptions
         from egressctl.verify.verify import verify as use_case
 
-        limits, choice = curl.TransferLimits(total=probing.probe_timeout), sessions.source_choice(source)
+        limits, choice = curl.TransferLimits(total=probing.probe_timeout), source_choice(source)
         if all_of_them:
             from egressctl.verify.all_entries import PROBES_AT_ONCE
 
@@ -137,12 +137,10 @@ def verify(
             session.targets = besides.verify_boundary(session.mesh, wanted, session.targets, asking, session.progress, address)
         session.print_repeat_commands(session.targets, limits)
 
-    return sessions.run_session(session, work)
+    return run_session(session, work)
 
 
-def _verify_all(
-    session: sessions.Session, choice: SourceChoice, options: ProbeOptions, everywhere: bool, allow_internal: bool
-) -> None:
+def _verify_all(session: Session, choice: SourceChoice, options: ProbeOptions, everywhere: bool, allow_internal: bool) -> None:
     from egressctl.report import summary
     from egressctl.verify import all_entries
 
@@ -180,7 +178,7 @@ def _parse_around_address(text: str, *, allow_internal: bool) -> str:
 
 
 def _select_targets(
-    session: sessions.Session,
+    session: Session,
     names: list[str],
     filenames: list[str],
     asked: tuple[Probe, ...],

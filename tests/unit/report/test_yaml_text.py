@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.cli.session import data_text
-from egressctl.report.yaml import to_log_safe_yaml
+from egressctl.report.yaml_text import to_log_safe_yaml
 from reports import TEXTS
 
 # A report's keys are its own; only its values are what others wrote.
