@@ -18,20 +18,21 @@ from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method
 from egressctl.model.probe import Verdict
-from egressctl.model.result import ProbeResult
 from egressctl.report import exit_codes
 
 DOCS = ROOT / "docs"
 WITH_GENERATED = [page for page in pages() if any(page.generated)]
 
 
-@pytest.mark.parametrize("page", WITH_GENERATED, ids=lambda page: page.name)
-def test_generated_parts_are_up_to_date(page: Page) -> None:
-    changes = [(start, end, text_of(name)) for name, body, start, end in page.generated if body != text_of(name)]
-    if REWRITE and changes:
-        page.rewrite(changes)
-        return
-    assert not changes, "bring it up to date with EGRESSCTL_DOCS_REWRITE=1"
+def test_generated_parts_are_up_to_date() -> None:
+    old = []
+    for page in WITH_GENERATED:
+        changes = [(start, end, text_of(name)) for name, body, start, end in page.generated if body != text_of(name)]
+        if REWRITE and changes:
+            page.rewrite(changes)
+        elif changes:
+            old.append((page.name, changes))
+    assert not old, "bring them up to date with EGRESSCTL_DOCS_REWRITE=1"
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -42,18 +43,18 @@ def test_every_command_of_a_group_has_its_help_on_the_page(group: str) -> None:
     assert len(headings) > 1
 
 
-@pytest.mark.parametrize("code", CauseCode)
-def test_every_cause_has_a_page_with_an_example_and_the_next_command(code: CauseCode) -> None:
-    page = read(DOCS / "causes" / f"{code}.md")
-    drawn, cause = RESULTS[code], RESULTS[code].cause
-    assert cause is not None
-    assert cause.code is code
-    assert page.text.startswith(f"# {code}\n")
-    assert [name for name, *_ in page.generated] == [f"cause {code}"]
-    assert f"cause  {code}: " in page.text
-    assert f"next   {cause.hint}" in page.text
-    assert {"## How egressctl knows", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE))
-    assert f"`{drawn.verdict}`" in page.text
+def test_every_cause_has_a_page_with_an_example_and_the_next_command() -> None:
+    for code in CauseCode:
+        page = read(DOCS / "causes" / f"{code}.md")
+        drawn, cause = RESULTS[code], RESULTS[code].cause
+        assert cause is not None, code
+        assert cause.code is code
+        assert page.text.startswith(f"# {code}\n")
+        assert [name for name, *_ in page.generated] == [f"cause {code}"]
+        assert f"cause  {code}: " in page.text
+        assert f"next   {cause.hint}" in page.text
+        assert {"## How egressctl knows", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE)), code
+        assert f"`{drawn.verdict}`" in page.text
 
 
 def test_there_is_no_page_of_a_cause_that_does_not_exist() -> None:
@@ -64,28 +65,28 @@ PAGES_OF_MANIFESTS = sorted({*ISTIO_RULES, ADDRESSES_ADVISED, PROTOCOLS_DIFFER})
 """The rules that look at manifests alone."""
 
 
-@pytest.mark.parametrize("rule", PAGES_OF_MANIFESTS)
-def test_the_page_of_a_rule_shows_an_example_of_it_and_of_nothing_else(rule: str) -> None:
-    page = read(DOCS / "rules" / f"{rule}.md")
-    assert page.text.startswith(f"# {rule}\n")
-    assert [name for name, *_ in page.generated] == [f"found {rule}"]
-    assert {"## An example", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE))
-    documents = parse_yaml(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
-    told = {finding.rule for each in documents for finding in api_server_findings(each)} | {
-        each.rule for each in istioctl_findings(documents)
-    }
-    assert told == {rule}
+def test_the_page_of_a_rule_shows_an_example_of_it_and_of_nothing_else() -> None:
+    for rule in PAGES_OF_MANIFESTS:
+        page = read(DOCS / "rules" / f"{rule}.md")
+        assert page.text.startswith(f"# {rule}\n")
+        assert [name for name, *_ in page.generated] == [f"found {rule}"]
+        assert {"## An example", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE)), rule
+        documents = parse_yaml(next(block.body for block in page.blocks if block.language == "yaml"), "entry.yaml").documents
+        told = {finding.rule for each in documents for finding in api_server_findings(each)} | {
+            each.rule for each in istioctl_findings(documents)
+        }
+        assert told == {rule}
 
 
 OTHER_RULES = sorted(RULES.keys() - ISTIO_RULES.keys())
 
 
-@pytest.mark.parametrize("name", OTHER_RULES)
-def test_every_rule_of_lint_has_a_page_with_an_example_and_what_to_do(name: str) -> None:
-    page = read(DOCS / "rules" / f"{name}.md")
-    assert page.text.startswith(f"# {name}\n")
-    assert [generated for generated, *_ in page.generated] in ([f"lint {name}"], [f"found {name}"])
-    assert re.findall(r"^## .*$", page.text, re.MULTILINE) == ["## An example", "## How to mend it"]
+def test_every_rule_of_lint_has_a_page_with_an_example_and_what_to_do() -> None:
+    for name in OTHER_RULES:
+        page = read(DOCS / "rules" / f"{name}.md")
+        assert page.text.startswith(f"# {name}\n")
+        assert [generated for generated, *_ in page.generated] in ([f"lint {name}"], [f"found {name}"])
+        assert re.findall(r"^## .*$", page.text, re.MULTILINE) == ["## An example", "## How to mend it"], name
 
 
 def test_there_is_no_page_of_a_rule_that_does_not_exist() -> None:
@@ -149,6 +150,5 @@ def test_the_page_of_verdicts_has_each_example_s_verdict_beside_its_cause() -> N
         assert f"`{drawn.verdict}`" in cell, code
 
 
-@pytest.mark.parametrize("drawn", RESULTS.values(), ids=map(str, RESULTS))
-def test_no_example_s_expectation_held(drawn: ProbeResult) -> None:
-    assert not drawn.held
+def test_no_example_s_expectation_held() -> None:
+    assert not [code for code, drawn in RESULTS.items() if drawn.held]

@@ -23,9 +23,10 @@ from egressctl.model.probe import Verdict
 from egressctl.runtime.progress import SilentProgress
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.verify import ProbeOptions, verify_from
+from examples import EVERYTHING
 from labs import Lab
 
-TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if os.environ.get("EGRESSCTL_TEST_ALL") else "5"))
+TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if EVERYTHING else "5"))
 """Verifications in a row, of each of the four kinds."""
 NOISE = Path(__file__).with_name("noise.py")
 ELSEWHERE = ("203.0.113.10:443", "203.0.113.10:80", "203.0.113.10:8443")

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from cli import EXITS, SIGNALS, Cli, Ran, interrupted, made, nothing_is_left, owned, without_sleep
+from examples import EVERYTHING
 from faults import Action, Call, FaultProxy, Reset, Signal, Stall
 from forked import Forks
 from labs import Lab
 
-EVERY_PAIR = bool(os.environ.get("EGRESSCTL_TEST_ALL"))
+EVERY_PAIR = EVERYTHING
 """Send both signals after each call, as .ci/run has it; else they take turns, which is twice as fast."""
 
 PARTS = 4
