@@ -124,20 +124,23 @@ async def _serve(
         undo.push_async_callback(admin.aclose)
         await tree.until("started")
         await tree.until(internet.READY)
+        over = asyncio.create_task(tree.end(), name="namespaces")
+        undo.callback(over.cancel)
         sidecar = ConfigFiles(paths.clusters, paths.listeners, paths.routes, first, admin)
-        await sidecar.wait_for_start()
+        await _wait_for_first(asyncio.create_task(sidecar.wait_for_start()), over)
         feeder = Feeder(sidecar, outside, policy)
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
-        await _wait_for_first(asyncio.create_task(feeder.first_feed()), feeding)
+        if not over.done():
+            await _wait_for_first(asyncio.create_task(feeder.first_feed()), feeding, over)
+        if over.done():
+            raise LabFailed(f"a process of the lab ended while it started: {over.result()}")
         server = await asyncio.start_unix_server(lambda r, w: serve_order(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
         processes = {"supervisor": os.getpid(), **tree.processes()}
         RunningLab(policy, address, str(excluded), with_start_times(processes)).write(paths)
         _report({"ready": address})
         _forget_starter()
-        over = asyncio.create_task(tree.end(), name="namespaces")
-        undo.callback(over.cancel)
         await _wait_for_first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())

