@@ -14,7 +14,7 @@ _WITHOUT_OBJECTS = ("APIGroup", "APIResourceList")
 _JSON = {list: "list", str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
 
 
-def understood(content: bytes, what: ApiRequest, uid: str = "") -> tuple[dict[str, Any], str]:
+def parse_answer(content: bytes, what: ApiRequest, uid: str = "") -> tuple[dict[str, Any], str]:
     """Return the JSON object of an answer of 2xx, and what came instead, "" where it answers what was asked.
 
     Of a deletion both a Status and the object of that `uid` do.
@@ -22,13 +22,13 @@ def understood(content: bytes, what: ApiRequest, uid: str = "") -> tuple[dict[st
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        return {}, described(content)
+        return {}, describe_content(content)
     if not isinstance(value, dict):
         return {}, f"a JSON {_JSON[type(value)]}"
-    return value, _instead(value, what, uid)
+    return value, _what_came_instead(value, what, uid)
 
 
-def described(content: bytes) -> str:
+def describe_content(content: bytes) -> str:
     """Say in a few words what content is that is not JSON."""
     text = content.decode("utf-8", "replace").strip()
     if text.startswith("<"):
@@ -37,7 +37,7 @@ def described(content: bytes) -> str:
     return f'what is not JSON, "{one_line(text, 80)}"' if text else "an empty body"
 
 
-def _instead(value: Mapping[str, Any], what: ApiRequest, uid: str) -> str:
+def _what_came_instead(value: Mapping[str, Any], what: ApiRequest, uid: str) -> str:
     kind, version = value.get("kind"), value.get("apiVersion")
     if kind == "Status":
         if value.get("status") == "Success" and what.verb == "delete":

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from egressctl.errors import ApiFailure, Conflict, NotFound
-from egressctl.kube.answers import described, understood
+from egressctl.kube.answers import describe_content, parse_answer
 from egressctl.kube.connection import CONNECT_RETRIES, ApiConnection, BrokenConnection, network_failure
 from egressctl.kube.status import (
     ISTIO_GROUP,
@@ -133,7 +133,7 @@ class Api:
         answer = self._ask("GET", path, query)
         # A log may say anything, but is no page.
         if str(answer.headers.get("Content-Type", "")).startswith("text/html"):
-            raise self._not_the_api(answer.status, parse_request("GET", path), described(answer.body))
+            raise self._not_the_api(answer.status, parse_request("GET", path), describe_content(answer.body))
         return answer.body.decode(errors="replace")
 
     def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
@@ -217,7 +217,7 @@ class Api:
     def _object(self, answer: _Answer, method: str, path: str, uid: str = "") -> dict[str, Any]:
         """Return the object of an answer. Raises ApiFailure where it is none that an API server gives to such a request."""
         what = parse_request(method, path)
-        value, instead = understood(answer.body, what, uid)
+        value, instead = parse_answer(answer.body, what, uid)
         if instead:
             raise self._not_the_api(answer.status, what, instead)
         return value

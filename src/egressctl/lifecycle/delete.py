@@ -41,7 +41,7 @@ class LeftoverObject:
 def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
     """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
     _delete_all(
-        [partial(_delete_and_wait, partial(mesh.delete, each), partial(_live, mesh, each), timeout) for each in manifests],
+        [partial(_delete_and_wait, partial(mesh.delete, each), partial(_live_entry, mesh, each), timeout) for each in manifests],
         manifests,
     )
 
@@ -53,7 +53,7 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
             partial(
                 _delete_and_wait,
                 partial(mesh.delete_source_object, plural, each),
-                partial(_live_of_source, mesh, plural, each),
+                partial(_live_source_object, mesh, plural, each),
                 timeout,
             )
             for plural, each in objects
@@ -189,10 +189,10 @@ def _delete_and_wait(delete: Callable[[], bool], look: Callable[[], Manifest | N
             )
         return None
 
-    poll(gone, timeout, lambda: f"still there after {timeout:g}s: {_holding(seen['metadata'])}")
+    poll(gone, timeout, lambda: f"still there after {timeout:g}s: {_why_not_gone(seen['metadata'])}")
 
 
-def _holding(metadata: Manifest) -> str:
+def _why_not_gone(metadata: Manifest) -> str:
     """Say what keeps an object that is being deleted."""
     finalizers = [str(each) for each in metadata.get("finalizers") or ()]
     if not finalizers:
@@ -200,12 +200,12 @@ def _holding(metadata: Manifest) -> str:
     return f"{'a finalizer holds' if len(finalizers) == 1 else 'finalizers hold'} it: {', '.join(finalizers)}"
 
 
-def _live(mesh: Mesh, manifest: Manifest) -> Manifest | None:
+def _live_entry(mesh: Mesh, manifest: Manifest) -> Manifest | None:
     live = mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
     return live if live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"] else None
 
 
-def _live_of_source(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | None:
+def _live_source_object(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | None:
     found = mesh.source_objects(manifest["metadata"]["namespace"])
     uid = manifest["metadata"]["uid"]
     return next((each for kind, each in found if kind == plural and each["metadata"]["uid"] == uid), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from egressctl.kube.answers import understood
+from egressctl.kube.answers import parse_answer
 from egressctl.kube.status import parse_request
 
 ENTRIES = "/apis/networking.istio.io/v1/namespaces/default/serviceentries"
@@ -32,7 +32,7 @@ def listed(*items: object, kind: str = "ServiceEntryList") -> dict[str, Any]:
 
 def instead(method: str, path: str, value: object, uid: str = "") -> str:
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return understood(content, parse_request(method, path), uid)[1]
+    return parse_answer(content, parse_request(method, path), uid)[1]
 
 
 @pytest.mark.parametrize(
