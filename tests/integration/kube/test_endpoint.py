@@ -94,7 +94,7 @@ def test_lists_take_labels_over_all_namespaces(api: Api) -> None:
 
 def test_a_wrong_token_is_unauthorized_for_objects_and_commands(endpoint: TestEndpoint) -> None:
     api = connect(ConnectOptions(kubeconfig=str(endpoint.kubeconfig), token="wrong"))
-    for ask in (lambda: api.get(PODS), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
+    for ask in (lambda: api.get(PODS), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=60)):
         with pytest.raises(Unauthorized):
             ask()
     api.close()
@@ -118,9 +118,9 @@ def test_output_of_any_bytes_comes_whole(sleep: Callable[..., kube_exec.ExecResu
 
 def test_a_pod_and_a_container_that_are_not_there_are_told_apart(api: Api, sleep: Callable[..., kube_exec.ExecResult]) -> None:
     with pytest.raises(NotFound, match='pods "none" not found in namespace default'):
-        kube_exec.run_in_container(api, "default", "none", "c", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "none", "c", ["true"], timeout=60)
     with pytest.raises(ExecFailed, match="none"):
-        kube_exec.run_in_container(api, "default", "runner", "none", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "runner", "none", ["true"], timeout=60)
 
 
 def test_a_hundred_commands_and_lists_at_once(api: Api, sleep: Callable[..., kube_exec.ExecResult]) -> None:

@@ -48,6 +48,11 @@ M = {
 }
 Act = Callable[[socket.socket, str], None]
 
+PATIENCE = 60
+"""Seconds that a busy machine has for what answers at once."""
+LIMITS = (0.2, 1, 5, 25)
+"""Seconds that somebody who says nothing is waited for, in turn, until they suffice for a busy machine to come so far."""
+
 
 def answer(code: int, body: Any = None, *headers: str) -> Act:
     """Answer with JSON, by default that of an entry, or with bytes as they are."""
@@ -180,7 +185,9 @@ def kubeconfig(folder: Path, server: Server, user: dict[str, Any] | None = None,
 
 @pytest.fixture
 def api(server: Server, tmp_path: Path) -> Iterator[Api]:
-    api = connect(ConnectOptions(kubeconfig=kubeconfig(tmp_path, server), user_agent="egressctl/1 run-7", request_timeout=5))
+    api = connect(
+        ConnectOptions(kubeconfig=kubeconfig(tmp_path, server), user_agent="egressctl/1 run-7", request_timeout=PATIENCE)
+    )
     yield api
     api.close()
 
@@ -327,11 +334,12 @@ def test_each_refusal_has_its_class(server: Server, api: Api, act: Act, kind: ty
 
 def test_a_server_that_says_nothing_is_given_up(server: Server, tmp_path: Path) -> None:
     server.plan = [silence]
-    with (
-        opened(kubeconfig(tmp_path, server), request_timeout=0.2) as api,
-        pytest.raises(Unreachable, match="did not answer in time"),
-    ):
-        api.get(ENTRY)
+    for limit in LIMITS:
+        path = kubeconfig(tmp_path, server)
+        with opened(path, request_timeout=limit) as api, pytest.raises(Unreachable, match="did not answer in time"):
+            api.get(ENTRY)
+        if server.requests:
+            break
     assert len(server.requests) == 1
 
 
@@ -387,7 +395,10 @@ def test_another_authority_is_not_trusted(server: Server, tmp_path: Path) -> Non
     other = base64.b64encode(Authority("other").certificate.encode()).decode()
     path = kubeconfig(tmp_path, server, **{"certificate-authority-data": other})
     with opened(path) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
+        for ask in (
+            lambda: api.get(ENTRY),
+            lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE),
+        ):
             with pytest.raises(NotTrusted, match=r"not trusted by the kubeconfig's certificate authority"):
                 ask()
     assert server.requests == []
@@ -401,7 +412,7 @@ def test_a_name_that_is_not_the_certificates_is_not_trusted_and_tls_server_name_
     server.plan = [answer(200), frames(b"\x01hi", b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server, **{"tls-server-name": "api.example"})) as api:
         assert api.get(ENTRY) == M
-        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE).code == 0
 
 
 def test_an_unverified_server_is_talked_to_where_the_kubeconfig_says_so_and_warned_of(server: Server, tmp_path: Path) -> None:
@@ -415,8 +426,11 @@ def test_an_unverified_server_is_talked_to_where_the_kubeconfig_says_so_and_warn
 def test_a_port_where_nobody_listens_is_named(server: Server, tmp_path: Path) -> None:
     path = kubeconfig(tmp_path, server)
     server.close()
-    with opened(path, request_timeout=2) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
+    with opened(path, request_timeout=PATIENCE) as api:
+        for ask in (
+            lambda: api.get(ENTRY),
+            lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE),
+        ):
             with pytest.raises(Unreachable, match=rf"127\.0\.0\.1:{server.port} refuses connections"):
                 ask()
 
@@ -442,7 +456,7 @@ def test_impersonation_is_sent_with_rest_and_exec(server: Server, tmp_path: Path
     path = kubeconfig(tmp_path, server, {"token": TOKEN, "as": "dev", "as-groups": ["a", "b"]})
     with opened(path) as api:
         api.get(ENTRY)
-        kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)
+        kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE)
     for request in server.requests:
         assert re.findall(r"Impersonate-(\w+: \w+)", request) == ["User: dev", "Group: a", "Group: b"]
 
@@ -486,7 +500,7 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": kind,
     with opened(kubeconfig(tmp_path, server, plugin(tmp_path, script))) as api:
         api.get(ENTRY)
         api.get(ENTRY)
-        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE).code == 0
     assert [re.findall(r"Bearer (\S+)", request)[0] for request in server.requests] == ["x", "x", "xx", "xx", "xxx"]
 
 
@@ -537,7 +551,7 @@ def test_the_environments_proxy_is_not_asked_for_loopback(
     server.plan = [answer(200), frames(b'\x03{"status": "Success"}')]
     with opened(kubeconfig(tmp_path, server)) as api:
         assert api.get(ENTRY) == M
-        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5).code == 0
+        assert kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE).code == 0
 
 
 def test_the_kubeconfigs_proxy_is_asked_by_rest_and_exec(server: Server, tmp_path: Path) -> None:
@@ -545,7 +559,10 @@ def test_the_kubeconfigs_proxy_is_asked_by_rest_and_exec(server: Server, tmp_pat
     proxy = Server(tmp_path / "proxy", tls=False)
     proxy.plan = [answer(407, b"")] * 2
     with opened(kubeconfig(tmp_path, server, **{"proxy-url": f"http://u:{TOKEN}@127.0.0.1:{proxy.port}"})) as api:
-        for ask in (lambda: api.get(ENTRY), lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=5)):
+        for ask in (
+            lambda: api.get(ENTRY),
+            lambda: kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE),
+        ):
             with pytest.raises(Unreachable, match=r"the proxy would not connect .* it answered 407") as failure:
                 ask()
             assert TOKEN not in str(failure.value)
@@ -558,7 +575,7 @@ def exit_status(code: int) -> bytes:
     return b"\x03" + json.dumps({"status": "Failure", "reason": "NonZeroExitCode", "details": {"causes": [cause]}}).encode()
 
 
-def run(api: Api, *, timeout: float = 5, limit: int = 1 << 20) -> kube_exec.ExecResult:
+def run(api: Api, *, timeout: float = PATIENCE, limit: int = 1 << 20) -> kube_exec.ExecResult:
     return kube_exec.run_in_container(api, "default", "sleep", "curl", ["curl", "-q", "a b"], timeout=timeout, limit=limit)
 
 
@@ -582,9 +599,14 @@ def test_a_command_whose_end_was_lost_keeps_what_had_come_and_has_no_code(server
 
 
 def test_a_command_that_does_not_end_is_left_in_time_with_what_it_said(server: Server, api: Api) -> None:
-    server.plan = [frames(b"\x01half", then=silence)]
-    result = run(api, timeout=0.5)
-    assert (result.code, result.stdout, result.timed_out) == (None, b"half", True)
+    for limit in LIMITS:
+        server.plan = [frames(b"\x01half", then=silence)]
+        with contextlib.suppress(Unreachable):  # the command had not begun by then
+            result = run(api, timeout=limit)
+            assert (result.code, result.timed_out) == (None, True)
+            if result.stdout:
+                break
+    assert result.stdout == b"half"
 
 
 def test_a_command_that_says_too_much_is_cut(server: Server, api: Api) -> None:
@@ -633,8 +655,12 @@ def test_forbidden_to_exec_says_which_rights_it_takes(server: Server, api: Api) 
 
 def test_a_silent_handshake_is_given_up(server: Server, api: Api) -> None:
     server.plan = [silence]
-    with pytest.raises(Unreachable, match="did not begin the command in time"):
-        run(api, timeout=0.2)
+    for limit in LIMITS:
+        with pytest.raises(Unreachable) as failure:
+            run(api, timeout=limit)
+        if server.requests:
+            break
+    assert "did not begin the command in time" in str(failure.value)
 
 
 def test_a_hundred_commands_at_once_do_not_get_in_each_others_way(server: Server, api: Api) -> None:
@@ -644,7 +670,7 @@ def test_a_hundred_commands_at_once_do_not_get_in_each_others_way(server: Server
         frames(b"\x01" + word[1].encode(), exit_status(int(word[1])))(sock, request)
 
     server.plan = [echo] * 100
-    calls = [lambda n=n: kube_exec.run_in_container(api, "default", "p", "c", [str(n)], timeout=30) for n in range(100)]
+    calls = [lambda n=n: kube_exec.run_in_container(api, "default", "p", "c", [str(n)], timeout=PATIENCE) for n in range(100)]
     results = gather(calls, at_most=16)
     assert [(result.code, result.stdout) for result in results] == [(n, str(n).encode()) for n in range(100)]
 
