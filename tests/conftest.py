@@ -6,6 +6,7 @@ EGRESSCTL_TEST_CLUSTER=required asks for them, and fail where its programs are m
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -31,6 +32,15 @@ NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real
 
 ASKED = bool(os.environ.get(binaries.REQUIRED))
 """Whether the tests against a real control plane are asked for."""
+
+
+gc.disable()
+"""While tests are collected hardly anything dies, and looking for what did takes longer than the rest of it."""
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
