@@ -177,9 +177,10 @@ def _read(line: str) -> Logged | None:
 
 def eventually(holds: Callable[[], object]) -> bool:
     """Ask again until it holds; False where it never does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.01
     while not holds():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.2)  # to ask takes a process as often as not
     return True
