@@ -3,6 +3,8 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Each process of a lab would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-cluster lint format docs bench clean requirements
 
@@ -23,7 +25,7 @@ test: $(VENV)/.installed-dev
 
 test-cluster: $(VENV)/.installed-dev
 	@$(BIN)/python tests/cluster/binaries.py
-	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 4 --dist worksteal -k kubernetes tests/cluster tests/integration
+	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 4 --dist worksteal -m kubernetes
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench tools

@@ -30,6 +30,7 @@ from labs import Lab, close_connections
 NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver"}
 
 
+CLUSTER = Path(binaries.__file__).parent
 ASKED = bool(os.environ.get(binaries.REQUIRED))
 """Whether the tests against a real control plane are asked for."""
 
@@ -45,6 +46,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     load_profile()
+    config.addinivalue_line("markers", "kubernetes: runs against a real control plane; given to tests by where they are")
     config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
 
 
@@ -72,13 +74,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    return True if collection_path == Path(binaries.__file__).parent and not ASKED else None
+    return True if collection_path == CLUSTER and not ASKED else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what a difference keeps to the endpoint that is not asked for."""
+    """Mark what needs the real control plane, and leave it out where that is not asked for."""
+    for item in items:
+        if CLUSTER in item.path.parents or _endpoint(item) == "kubernetes":
+            item.add_marker("kubernetes")
     if not ASKED:
-        items[:] = [item for item in items if _endpoint(item) != "kubernetes"]
+        items[:] = [item for item in items if not item.get_closest_marker("kubernetes")]
 
 
 def _endpoint(item: pytest.Item) -> object:
