@@ -22,7 +22,7 @@ from cluster import binaries
 from cluster.cluster import RealCluster
 from differences import DIFFERENCES, Endpoint
 from egressctl.lab import control
-from examples import load_profile
+from examples import EVERYTHING, load_profile
 from faults import FaultProxy
 from forked import Forks
 from labs import Lab, close_connections
@@ -31,6 +31,8 @@ NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real
 
 
 CLUSTER = Path(binaries.__file__).parent
+STEPS = {Path(__file__).parent / "integration": 3, Path(__file__).parent / "docs": 2}
+"""How many cases of a test it is to the next one that is tried by default, by the folder of the test."""
 ASKED = bool(os.environ.get(binaries.REQUIRED))
 """Whether the tests against a real control plane are asked for."""
 
@@ -77,13 +79,30 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if collection_path == CLUSTER and not ASKED else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the real control plane, and leave it out where that is not asked for."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs the real control plane, and leave it out where that is not asked for; so with most cases of one test."""
     for item in items:
         if CLUSTER in item.path.parents or _endpoint(item) == "kubernetes":
             item.add_marker("kubernetes")
     if not ASKED:
         items[:] = [item for item in items if not item.get_closest_marker("kubernetes")]
+    if not EVERYTHING and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        items[:] = some_cases(items)
+
+
+def some_cases(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the tests with, of the cases of each that starts processes, the first and some after it.
+
+    CI tries all of them, and so does whoever names a folder, a file or a test.
+    """
+    met: Counter[object] = Counter()
+    kept = []
+    for item in items:
+        test = (item.path, item.nodeid.partition("[")[0], _endpoint(item))
+        if met[test] % next((step for folder, step in STEPS.items() if folder in item.path.parents), 1) == 0:
+            kept.append(item)
+        met[test] += 1
+    return kept
 
 
 def _endpoint(item: pytest.Item) -> object:
