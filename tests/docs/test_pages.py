@@ -112,3 +112,14 @@ def test_the_suites_of_tests_are_all_named_in_contributing() -> None:
     for folder in (ROOT / "tests").iterdir():
         if folder.is_dir() and any(folder.rglob("test_*.py")):
             assert f"tests/{folder.name}" in told
+
+
+def test_contributing_names_every_target_of_make_and_every_variable_of_the_tests_and_is_read_in_minutes() -> None:
+    told = read(ROOT / "CONTRIBUTING.md").text
+    targets = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[0].split()
+    assert not [target for target in targets if target not in ("help", "clean") and f"`make {target}`" not in told]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+    variables = set(re.findall(r'"EGRESSCTL_(TEST|DOCS)(_[A-Z]+)"', tests))
+    assert variables
+    assert not [end for start, end in variables if f"EGRESSCTL_{start}{end}" not in told and f"`{end}`" not in told]
+    assert len(told.encode()) <= 8192
