@@ -12,7 +12,8 @@ class Admin:
     """Envoy's admin interface. `aclose` it in the end."""
 
     def __init__(self, socket: Path) -> None:
-        timeout = aiohttp.ClientTimeout(total=5)
+        # On a busy machine an Envoy that takes a thousand entries is silent for seconds.
+        timeout = aiohttp.ClientTimeout(total=30)
         self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout)
 
     async def get(self, path: str) -> str:
