@@ -200,15 +200,23 @@ def owned(lab: Lab) -> list[str]:
 
 
 def sidecar_has(lab: Lab, host: str = "wikipedia.org", port: int = 443) -> bool:
-    """Say whether the sidecar has an Envoy cluster of a ServiceEntry's host, or a listener in use that leads there.
+    """Say whether the sidecar has an Envoy cluster of a ServiceEntry's host, or a listener or a route in use that leads there."""
+    return sidecar_leads_to(lab, host, port) or _envoy_cluster(host, port) in lab.admin_text("clusters")
+
+
+def sidecar_leads_to(lab: Lab, host: str = "wikipedia.org", port: int = 443) -> bool:
+    """Say whether the sidecar has a listener or a route in use that leads to a ServiceEntry's host, which its cluster precedes.
 
     Listeners that drain are on their way out: Envoy shows them for 45 seconds more, and nothing reaches them.
     """
-    name = f"outbound|{port}||{host}"
     listeners = lab.admin("config_dump?resource=dynamic_listeners").get("configs", [])
-    if any(name in json.dumps(each.get("active_state")) for each in listeners):
+    if any(_envoy_cluster(host, port) in json.dumps(each.get("active_state")) for each in listeners):
         return True
-    return name in lab.admin_text("clusters")
+    return _envoy_cluster(host, port) in lab.admin_text("config_dump?resource=dynamic_route_configs")
+
+
+def _envoy_cluster(host: str, port: int) -> str:
+    return f"outbound|{port}||{host}"
 
 
 def nothing_is_left(lab: Lab, host: str = "wikipedia.org") -> bool:
@@ -239,7 +247,7 @@ def made(lab: Lab, target: Target | None = None, run_id: str = "0badcafe") -> di
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
     manifest = render_entry(target, namespace="default", api_version=mesh.api_version, run_id=run_id)
     _, applied = mesh.apply(manifest, manager=mesh.field_manager)
-    assert eventually(lambda: sidecar_has(lab, target.spec["hosts"][0], target.spec["ports"][0]["number"]))
+    assert eventually(lambda: sidecar_leads_to(lab, target.spec["hosts"][0], target.spec["ports"][0]["number"]))
     return dict(applied)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from cli import Cli, Ran, Running, entry, interrupted, sidecar_has
+from cli import Cli, Ran, Running, entry, interrupted, sidecar_leads_to
 from egressctl.lab import control
 from faults import Call, FaultProxy, Hold, Respond, Signal
 from labs import Lab, eventually
@@ -53,7 +53,7 @@ def mesh(lab: Lab) -> Iterator[None]:
     """What several teams have applied."""
     for each in MESH:
         lab.create(each)
-    assert eventually(lambda: sidecar_has(lab, "untrusted.example", 8080) and sidecar_has(lab, "*.dead.example", 7777))
+    assert eventually(lambda: sidecar_leads_to(lab, "untrusted.example", 8080) and sidecar_leads_to(lab, "*.dead.example", 7777))
     yield
     control.set_policy(lab.name, "REGISTRY_ONLY")
 
@@ -133,7 +133,7 @@ class TestWhatIsNotAsked:
     def test_probes_that_cannot_be_read_do_not_stop_the_others(self, cli: Cli, lab: Lab) -> None:
         lab.create(theirs("odd", probes="{"))
         lab.create(theirs("wiki", hosts=["www.wikipedia.org"], ports=TLS))
-        assert eventually(lambda: sidecar_has(lab, "www.wikipedia.org"))
+        assert eventually(lambda: sidecar_leads_to(lab, "www.wikipedia.org"))
         ran = cli("verify", "--all", "-o", "json")
         assert (ran.code, told(ran)) == (3, {"wiki": ("open", None)})
         assert left_out(ran)["odd"].startswith("its probes cannot be read: ServiceEntry default/odd: ")
@@ -177,7 +177,7 @@ def many(lab: Lab) -> list[str]:
     for index, name in enumerate(names):
         probes = json.dumps([{"name": "x", "url": f"http://100.80.{index}.10:8080"}])
         lab.create(theirs(name, probes=probes, hosts=[f"{name}.example"], addresses=[f"100.80.{index}.0/24"], ports=port(8080)))
-    assert eventually(lambda: all(sidecar_has(lab, f"{name}.example", 8080) for name in names))
+    assert eventually(lambda: all(sidecar_leads_to(lab, f"{name}.example", 8080) for name in names))
     return names
 
 

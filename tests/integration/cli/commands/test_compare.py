@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cli import Cli, entry, made, sidecar_has
+from cli import Cli, entry, made, sidecar_leads_to
 from labs import Lab, eventually
 
 RIVAL = entry("rival", hosts=["aaa.example"], addresses=["208.80.154.224/28"], exportTo=["."])
@@ -14,7 +14,7 @@ def test_a_rival_that_came_between_is_named_although_every_answer_came(cli: Cli,
     made(lab)
     before = cli.file(cli("verify", "-o", "json").stdout, "before.json")
     lab.create(RIVAL)
-    assert eventually(lambda: sidecar_has(lab, "aaa.example"))
+    assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
     ran = cli("verify", "--expect", "bypassed", "-o", "json")
     assert ran.code == 0
     after = cli.file(ran.stdout, "after.json")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 from jsonschema import Draft202012Validator
 
-from cli import Cli, Odd, Ran, entry, instead, made, pod, sidecar_has, start_pod, with_environment
+from cli import Cli, Odd, Ran, entry, instead, made, pod, sidecar_leads_to, start_pod, with_environment
 from faults import Call, FaultProxy, Respond
 from labs import Lab, eventually
 
@@ -90,7 +90,7 @@ class TestATarget:
 
     def test_whose_address_another_holds_is_told_with_the_rival(self, cli: Cli, lab: Lab) -> None:
         lab.create(entry("rival", hosts=["rival.example"], addresses=[IP]))
-        assert eventually(lambda: sidecar_has(lab, "rival.example"))
+        assert eventually(lambda: sidecar_leads_to(lab, "rival.example"))
         made(lab)
         path = paths(cli("explain", "wikipedia", "-o", "json"))[0]
         assert (path["serviceEntry"], path["target"]["reached"]) == ("default/rival", False)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
-from cli import CREATED, DELETED, ENTRIES, Cli, Odd, entry, made, nothing_is_left, owned, sidecar_has
+from cli import CREATED, DELETED, ENTRIES, Cli, Odd, entry, made, nothing_is_left, owned, sidecar_has, sidecar_leads_to
 from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Stall, faults
 from labs import Lab, eventually
 
@@ -197,7 +197,7 @@ class TestLasting:
     def test_a_wait_for_the_sidecar_that_runs_out_leaves_the_entry(self, cli: Cli, lab: Lab) -> None:
         # The older of two entries that claim one block keeps it.
         lab.create(entry("rival", hosts=["aaa.example"]))
-        assert eventually(lambda: sidecar_has(lab, "aaa.example"))
+        assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
         ran = cli("create", "wikipedia", "--timeout", "300ms")
         assert (ran.code, ran.stdout) == (3, CREATED)
         lacks = "the ServiceEntry is applied, and after 0.3s the sidecar of pod sleep lacks 208.80.154.224/27:443"
@@ -208,7 +208,7 @@ class TestLasting:
 
     def test_a_wait_that_is_of_no_use_is_not_waited_out(self, cli: Cli, lab: Lab) -> None:
         lab.create(entry("rival", hosts=["aaa.example"]))
-        assert eventually(lambda: sidecar_has(lab, "aaa.example"))
+        assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
         made_at = lab.api("GET", f"{ENTRIES}/rival")[1]["metadata"]["creationTimestamp"]
         # Of two entries of one second it is the name that decides, which is not taken for certain.
         assert eventually(lambda: datetime.now(UTC).replace(microsecond=0) > datetime.fromisoformat(made_at))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import yaml
 
-from cli import Cli, entry, made, sidecar_has
+from cli import Cli, entry, made, sidecar_leads_to
 from egressctl.mesh.curl import EXECS_AT_ONCE
 from faults import FaultProxy
 from labs import Lab, eventually
@@ -65,7 +65,7 @@ def test_each_has_its_own_verdict(cli: Cli, lab: Lab) -> None:
 
 def test_ten_places_share_an_exec_and_each_is_seen_in_the_socket_table(cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
     lab.create(entry("wide-ext", hosts=["wide.example"], addresses=["100.80.0.0/16"], ports=PLAIN))
-    assert eventually(lambda: sidecar_has(lab, "wide.example", 8080))
+    assert eventually(lambda: sidecar_leads_to(lab, "wide.example", 8080))
     urls = [word for index in range(20) for word in ("--probe", f"http://100.80.{index}.10:8080")]
     ran = cli.at(proxy.kubeconfig)("verify", "se/wide-ext", *urls, "-o", "json")
     assert (ran.code, Counter(ran.judged)) == (0, {("open", None): 20})

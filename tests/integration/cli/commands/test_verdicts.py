@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
-from cli import PODS, Cli, Odd, entry, instead, made, nothing_is_left, pod, sidecar_has, start_pod, with_environment
+from cli import PODS, Cli, Odd, entry, instead, made, nothing_is_left, pod, sidecar_leads_to, start_pod, with_environment
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab import control
 from egressctl.lab.api.settings import Container, EnterPlan
@@ -124,12 +124,12 @@ class TestWithinTheMesh:
         # The older of two entries that claim one block wins it, and creation times have whole seconds.
         rival = entry("rival", hosts=["aaa.example"])
         lab.create(rival)
-        assert eventually(lambda: sidecar_has(lab, "aaa.example"))
+        assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
         created = cli("create", "wikipedia", "--export-to", "*", "--no-wait")
         assert created.code == 0
         [warning] = created.told("warning")
         assert warning.startswith("default/wikipedia-ext and default/rival: ")
-        assert eventually(lambda: sidecar_has(lab))
+        assert eventually(lambda: sidecar_leads_to(lab))
         ran = cli("verify", "wikipedia", "-o", "json")
         assert (ran.code, ran.judged) == (1, [("bypassed", "rival-entry")] * 2)
         assert {probe["evidence"]["envoyCluster"] for probe in ran.probes} == {"outbound|443||aaa.example"}
@@ -166,7 +166,7 @@ class TestBeyondTheMesh:
         made(lab) if not spec else None
         if spec:
             lab.create(entry(**spec))
-            assert eventually(lambda: sidecar_has(lab, port=spec["ports"][0]["number"]))
+            assert eventually(lambda: sidecar_leads_to(lab, port=spec["ports"][0]["number"]))
         ran = cli("verify", "wikipedia", "--probe", url, *flags, "-o", "json")
         assert ran.code == 1
         [(verdict, cause)] = ran.judged
