@@ -205,7 +205,7 @@ def sidecar_has(lab: Lab, host: str = "wikipedia.org", port: int = 443) -> bool:
 
 
 def sidecar_leads_to(lab: Lab, host: str = "wikipedia.org", port: int = 443) -> bool:
-    """Say whether the sidecar has a listener or a route in use that leads to a ServiceEntry's host, which its cluster precedes.
+    """Say whether the sidecar has a listener or a route in use that leads to a ServiceEntry's host: they come last.
 
     Listeners that drain are on their way out: Envoy shows them for 45 seconds more, and nothing reaches them.
     """
