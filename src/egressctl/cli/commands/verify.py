@@ -111,7 +111,7 @@ def verify(
     def work(_: Any) -> None:
         from egressctl.manifests.egress_target import probe_from_url
         from egressctl.mesh import curl
-        from egressctl.verify import boundary as besides
+        from egressctl.verify import boundary
         from egressctl.verify.verify import ProbeOptions
         from egressctl.verify.verify import verify as use_case
 
@@ -131,10 +131,10 @@ def verify(
         wanted = _select_targets(session, names or [], filename or [], asked, allow_internal, catalog_folders(folders))
         asking = ProbeOptions(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
         if address:
-            besides.refuse_listed_address(wanted, address)
+            boundary.refuse_listed_address(wanted, address)
         session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
         if around or address:
-            session.targets = besides.verify_boundary(session.mesh, wanted, session.targets, asking, session.progress, address)
+            session.targets = boundary.verify_boundary(session.mesh, wanted, session.targets, asking, session.progress, address)
         session.print_repeat_commands(session.targets, limits)
 
     return run_session(session, work)
