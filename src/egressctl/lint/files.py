@@ -10,8 +10,8 @@ from egressctl.istio import interference
 from egressctl.istio.conflict import EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
-from egressctl.lint.checks import entry as entryrules
 from egressctl.lint.checks.api_server import api_server_findings
+from egressctl.lint.checks.entry import check_entry, check_entry_in_file
 from egressctl.lint.checks.filter_chain_count import crowded_ports
 from egressctl.lint.checks.istioctl_analyze import istioctl_findings
 from egressctl.lint.checks.stale_blocks import KnownTarget, check_stale_blocks
@@ -177,9 +177,9 @@ def _entry_findings(
     beside = _OtherObjects(others)
     for each in entries:
         entry, spec = each.entry, each.manifest.get("spec")
-        found = list(entryrules.check_entry(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
+        found = list(check_entry(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
         if each.document.value.get("kind") == KIND:
-            found += entryrules.check_entry_in_file(entry, each.manifest)
+            found += check_entry_in_file(entry, each.manifest)
         found += check_stale_blocks(entry, known)
         compared = neighbours.conflicts_of(entry, entry.namespace, _MOST_PER_RULE)
         found += [finding_of_conflict(clash, str(entry)) for clash in (*compared.conflicts, *beside.interference_with(entry))]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from egressctl.lint.rules import Finding, LintResult
-from egressctl.report.github import lint_annotations as annotation_lines
+from egressctl.report.github import lint_annotations
 from egressctl.report.sarif import sarif
 from egressctl.runtime.sanitize import neutralise
 
@@ -29,7 +29,7 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
     if form == "sarif":
         return _json_text(sarif(linted.findings, folder))
     if form == "github":
-        return annotation_lines(linted.findings)
+        return lint_annotations(linted.findings)
     lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table_lines(linted, hints)
     return "".join(f"{line}\n" for line in lines)
 

@@ -85,9 +85,9 @@ def verify_targets_from_manifests(
     if len(manifests) == 1 and not read_entry(manifests[0]).is_part:
         return [verify_target_from_manifest(manifests[0], asked, bare=bare)]
     # Few targets have several entries.
-    from egressctl.manifests import split_entries as parts
+    from egressctl.manifests.split_entries import group_by_target
 
-    groups = parts.group_by_target(manifests)
+    groups = group_by_target(manifests)
     return [
         _verify_target_of_several(each, asked)
         if len(each) > 1 or read_entry(each[0]).is_part
@@ -98,12 +98,12 @@ def verify_targets_from_manifests(
 
 def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> VerifyTarget:
     """Return the wish to verify a target of several entries, in the order in which the first of them names all."""
-    from egressctl.manifests import split_entries as parts
+    from egressctl.manifests.split_entries import names_of_split_entries
 
     by_name = {str(each["metadata"]["name"]): each for each in manifests}
-    first = next((each for each in manifests if parts.names_of_split_entries(each)), manifests[0])
+    first = next((each for each in manifests if names_of_split_entries(each)), manifests[0])
     wanted = verify_target_from_manifest(first, asked)
-    listed = parts.names_of_split_entries(first)
+    listed = names_of_split_entries(first)
     if not listed:  # the first is gone: it had the probes, and without it nobody knows which others there were
         listed = (wanted.name + SUFFIX,)
         wanted = replace(wanted, probes=wanted.probes or derived_probes(read_entry(first)))

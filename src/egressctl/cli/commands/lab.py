@@ -62,9 +62,9 @@ def up(
     if not quiet:
         say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
     if merge:
-        from egressctl.lab.kubeconfig import add_lab_context as merge_into
+        from egressctl.lab.kubeconfig import add_lab_context
 
-        context = merge_into(info.kubeconfig)
+        context = add_lab_context(info.kubeconfig)
         say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
     print(f"export KUBECONFIG={info.kubeconfig}")
     return 0

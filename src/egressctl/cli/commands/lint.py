@@ -69,12 +69,11 @@ def lint(
     output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lint.live.lint_live, or egressctl.lint.files.lint_files for files."""
-    from egressctl.lint.rules import parse_rule_names as rules_named
-    from egressctl.lint.rules import select_findings
+    from egressctl.lint.rules import parse_rule_names, select_findings
     from egressctl.report.lint_formats import FORMATS
 
     session = Session("lint", connection, output, formats=FORMATS)
-    selected, ignored = rules_named(select or [], "--select"), rules_named(ignore or [], "--ignore")
+    selected, ignored = parse_rule_names(select or [], "--select"), parse_rule_names(ignore or [], "--ignore")
     named = list(names or [])
     folders = catalog_folders(target.catalog)
     paths = [name for name in named if _is_path(name, folders)]
@@ -121,16 +120,16 @@ def _lint_files(
     against: str,
     ask_server: bool,
 ) -> LintResult:
-    from egressctl.lint import files as filelint
-    from egressctl.lint import manifest_files as manifests
     from egressctl.lint.checks.stale_blocks import known_targets_for
+    from egressctl.lint.files import lint_files
+    from egressctl.lint.manifest_files import read_manifest_files
 
     made_of = [flags.filename, flags.host, flags.address, flags.port]
     if others or on_server or any(made_of):
         beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
     base = _read_snapshot(session, against) if against else None
-    read = manifests.read_manifest_files(paths)
+    read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
     if ask_server:
         from egressctl.lint.dry_run import ask_api_server
@@ -138,7 +137,7 @@ def _lint_files(
         namespace = session.namespace
         session.progress.step("asking the API server about each manifest, by dry run")
         said = ask_api_server(session.mesh, read, namespace)
-    return filelint.lint_files(
+    return lint_files(
         read,
         namespace,
         partial(known_targets_for, folders=catalog_folders(flags.catalog)),
@@ -166,7 +165,7 @@ def _lint_targets(
 ) -> LintResult:
     from egressctl.catalog import lookup
     from egressctl.cli.targets import export_namespaces, requested_targets
-    from egressctl.lint import live as use_case
+    from egressctl.lint.live import entries_that_create_makes, lint_offline
 
     made = bool(flags.filename or flags.host or flags.address or flags.port)
     folders = catalog_folders(flags.catalog)
@@ -183,8 +182,8 @@ def _lint_targets(
         )
     targets = requested_targets(given, flags) if given or made else []
     if offline:
-        return use_case.lint_offline(
-            use_case.entries_that_create_makes(targets, session.connection.namespace or "default", export_namespaces(flags)),
+        return lint_offline(
+            entries_that_create_makes(targets, session.connection.namespace or "default", export_namespaces(flags)),
             folders,
         )
     return _lint_on_server(session, targets, live, flags, everywhere, every_entry)
@@ -194,20 +193,23 @@ def _lint_on_server(
     session: Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
 ) -> LintResult:
     from egressctl.cli.targets import export_namespaces
-    from egressctl.lint import live as use_case
+    from egressctl.lint.live import (
+        entries_that_create_makes,
+        lint_live,
+        manifests_by_name,
+        manifests_of_egressctl,
+        manifests_of_everyone,
+        with_ages_of_live,
+    )
 
     mesh, namespace = session.mesh, session.namespace
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
-    entries = use_case.with_ages_of_live(mesh, use_case.entries_that_create_makes(targets, namespace, export_namespaces(flags)))
+    entries = with_ages_of_live(mesh, entries_that_create_makes(targets, namespace, export_namespaces(flags)))
     if live or targets:
-        manifests = use_case.manifests_by_name(mesh, live, namespace)
+        manifests = manifests_by_name(mesh, live, namespace)
     else:
-        manifests = (use_case.manifests_of_everyone if every_entry else use_case.manifests_of_egressctl)(
-            mesh, None if everywhere else namespace
-        )
-    linted = use_case.lint_live(
-        mesh, entries, manifests, namespace, everywhere=everywhere, folders=catalog_folders(flags.catalog)
-    )
+        manifests = (manifests_of_everyone if every_entry else manifests_of_egressctl)(mesh, None if everywhere else namespace)
+    linted = lint_live(mesh, entries, manifests, namespace, everywhere=everywhere, folders=catalog_folders(flags.catalog))
     for warning in mesh.api.warnings:
         session.progress.warn(warning)
     return linted
