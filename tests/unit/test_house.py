@@ -168,10 +168,11 @@ def test_only_what_fetches_lists_knows_its_library() -> None:
 # Printing and exiting
 
 
-def calls(module: str) -> set[str]:
-    return {ast.unparse(node.func) for node in ast.walk(modules()[module]) if isinstance(node, ast.Call)} | {
-        ast.unparse(node.exc) for node in ast.walk(modules()[module]) if isinstance(node, ast.Raise) and node.exc
-    }
+@cache
+def calls(module: str) -> frozenset[str]:
+    nodes = list(ast.walk(modules()[module]))
+    called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return frozenset(called | {ast.unparse(node.exc) for node in nodes if isinstance(node, ast.Raise) and node.exc})
 
 
 SPEAKING = {"print", "sys.stdout.write", "sys.stderr.write", "input"}
@@ -209,6 +210,11 @@ def at_once(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
                 yield from at_once(getattr(node, block, []))
 
 
+@cache
+def imports_at_once(module: str) -> frozenset[str]:
+    return frozenset(imported(at_once(modules()[module].body)))
+
+
 def reachable(module: str) -> set[str]:
     """All that importing a module imports, of the house and of others."""
     found: set[str] = set()
@@ -219,7 +225,7 @@ def reachable(module: str) -> set[str]:
             continue
         found.add(each)
         if each in modules():
-            waiting += imported(at_once(modules()[each].body))
+            waiting += imports_at_once(each)
             waiting += [".".join(each.split(".")[:end]) for end in range(1, each.count(".") + 1)]
     return found
 
