@@ -120,7 +120,8 @@ def network_failure(error: BaseException, connection: ApiConnection) -> CouldNot
             if "alert" in reason and "certificate" in reason:
                 hint = "check the client certificate of the kubeconfig's user: it may have expired"
                 return Unauthorized(f"{where} refused the client certificate, or wants one: {reason}", hint=hint)
-            if not isinstance(cause, ssl.SSLEOFError):
+            # A connection that was kept, and that the other side closed when the next request was on its way.
+            if not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
                 return Unreachable(
                     f"no TLS with the API server {where}: {reason}", hint="does the server's URL have the right port?"
                 )
