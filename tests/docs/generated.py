@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -80,12 +81,14 @@ def cause_example(code: str) -> str:
     return _fenced(situations.drawn(CauseCode(code)))
 
 
+def cause_meaning(code: str) -> str:
+    """Return what one cause means."""
+    return textwrap.fill(CauseCode(code).meaning, 120) + "\n"
+
+
 def cause_table() -> str:
-    """Return the table of all causes: code, what it means (the first sentence of its page)."""
-    rows = ["| code | what it says |", "| --- | --- |"]
-    for code in CauseCode:
-        paragraphs = read(ROOT / "docs" / "causes" / f"{code}.md").text.split("\n\n")
-        rows.append(f"| [`{code}`]({code}.md) | {' '.join(paragraphs[1].split())} |")
+    """Return the table of all causes: code, and what it means."""
+    rows = ["| code | what it says |", "| --- | --- |", *(f"| [`{code}`]({code}.md) | {code.meaning} |" for code in CauseCode)]
     return "\n".join(rows) + "\n"
 
 
@@ -295,6 +298,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exceptions": exceptions,
     "cause": cause_example,
     "causes": cause_table,
+    "meaning": cause_meaning,
     "exec-probe": exec_probe,
     "exec-many": exec_many,
     "exec-derived": exec_derived,

@@ -50,7 +50,7 @@ def test_every_cause_has_a_page_with_an_example_and_the_next_command() -> None:
         assert cause is not None, code
         assert cause.code is code
         assert page.text.startswith(f"# {code}\n")
-        assert [name for name, *_ in page.generated] == [f"cause {code}"]
+        assert [name for name, *_ in page.generated] == [f"meaning {code}", f"cause {code}"]
         assert f"cause  {code}: " in page.text
         assert f"next   {cause.hint}" in page.text
         assert {"## How egressctl knows", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE)), code
