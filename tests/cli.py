@@ -21,7 +21,7 @@ from egressctl.kube.config import ConnectOptions, connect
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate
-from egressctl.manifests.service_entry import render_entry
+from egressctl.manifests.service_entry import MANAGER, render_entry
 from egressctl.mesh.client import Mesh
 from egressctl.model.probe import Target
 from endpoint import TestEndpoint
@@ -246,7 +246,7 @@ def made(lab: Lab, target: Target | None = None, run_id: str = "0badcafe") -> di
     target = target or lookup.get_target("wikipedia")
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
     manifest = render_entry(target, namespace="default", api_version=mesh.api_version, run_id=run_id)
-    _, applied = mesh.apply(manifest, manager=mesh.field_manager)
+    _, applied = mesh.apply(manifest, manager=MANAGER)
     assert eventually(lambda: sidecar_leads_to(lab, target.spec["hosts"][0], target.spec["ports"][0]["number"]))
     return dict(applied)
 

@@ -14,9 +14,8 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
 from egressctl.report.tree import draw_probe
 from egressctl.verify.causes import Case
-from egressctl.verify.collect import inconclusive_result
-from egressctl.verify.evidence import Question
-from egressctl.verify.verdict import judge_probe
+from egressctl.verify.evidence import Question, unsent_case
+from egressctl.verify.verdict import judge
 
 IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -65,11 +64,11 @@ def _at(
     entry: ServiceEntry | None = ENTRY,
     around: MeshObjects | None = None,
 ) -> ProbeResult:
-    return judge_probe(Case(probe, source, outcome, evidence, name, entry, around))
+    return judge(Case(probe, source, outcome, evidence, name, entry, around))
 
 
 def _never_asked(code: CauseCode) -> ProbeResult:
-    return inconclusive_result(Question(PORTAL, ENTRY.name, ENTRY), SOURCE, code, "")
+    return judge(unsent_case(Question(PORTAL, ENTRY.name, ENTRY), SOURCE, code, ""))
 
 
 def _beyond(exit_code: int, error: str) -> ProbeResult:

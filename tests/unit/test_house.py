@@ -22,6 +22,9 @@ NETWORK_AND_PROCESSES = (
 PURE = ("model", "manifests", "envoy", "istio", "report")
 """Packages that read values and return values: they reach for no network, process or thread, and nothing below them does."""
 
+JUDGE = ("egressctl.verify.evidence", "egressctl.verify.verdict", "egressctl.verify.explain.steps")
+"""From values to a verdict, and to the steps of an explanation."""
+
 ENTRY_POINTS_OF_THE_LAB = {"egressctl.lab.supervisor", "egressctl.lab.internet", "egressctl.lab.dataplane.init"}
 """Run as `python -m`: processes of their own, whose stdout is read by the one that started them."""
 
@@ -140,6 +143,17 @@ def test_pure_packages_reach_for_no_network_process_or_thread(place: str) -> Non
     found = [module for module in modules() if within(module, f"egressctl.{place}")]
     assert found
     assert not [(module, each) for module in found for each in imports(module) if within(each, *NETWORK_AND_PROCESSES)]
+
+
+def test_the_judge_holds_no_client_clock_or_process() -> None:
+    """Neither does anything that it imports, also late: it can judge what was read from a file, or inside a pod."""
+    seen: set[str] = set()
+    left = set(JUDGE)
+    while left:
+        seen |= left
+        left = {each for module in left for each in imports(module) & set(modules())} - seen - packages()
+    forbidden = (*NETWORK_AND_PROCESSES, "time", "egressctl.kube.rest", "egressctl.kube.exec", "egressctl.mesh.client")
+    assert not [(module, each) for module in seen for each in imports(module) if within(each, *forbidden)]
 
 
 def test_only_the_command_line_knows_its_libraries() -> None:

@@ -233,8 +233,10 @@ class Session:
     def remember_kubernetes(self) -> KubernetesInfo | None:
         """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
         if self._kubernetes is None and self._mesh is not None and self.output.wanted & {"json", "yaml", "junit"}:
+            from egressctl.kube.access import kubernetes_info
+
             try:
-                self._kubernetes = self._mesh.info()
+                self._kubernetes = kubernetes_info(self._mesh.api)
             except EgressctlError:
                 self._kubernetes = KubernetesInfo(self._mesh.api.context, self._mesh.api.server, "")
         return self._kubernetes

@@ -128,6 +128,15 @@ class Api:
         """Return the JSON object at a path."""
         return self._object(self._ask("GET", path, query), "GET", path)
 
+    def find(self, path: str) -> dict[str, Any] | None:
+        """Return the JSON object at a path, None where the API server says that there is none of that name."""
+        try:
+            return self.get(path)
+        except NotFound as missing:
+            if not missing.name:
+                raise
+            return None
+
     def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """Return the text at a path: a log. What is not UTF-8 in it is replaced."""
         answer = self._ask("GET", path, query)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from egressctl.envoy.config import NOTHING_READ, PASSTHROUGH, Reading
+from egressctl.envoy.config import PASSTHROUGH
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
+from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import REMOVE
 from egressctl.lifecycle.create import DRY_RUN_SUFFIXES
 from egressctl.lifecycle.delete import await_sidecar_without, delete_entries, delete_source, read_cluster_counts
@@ -16,16 +17,17 @@ from egressctl.lifecycle.plan import field_manager_of
 from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, other_field_managers, read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
-from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
+from egressctl.mesh.sample_pod import sample_objects
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice, find_source
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
-from egressctl.model.evidence import Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.concurrency import gather, start_call
 from egressctl.runtime.progress import Progress
 from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
-from egressctl.verify.verify import ProbeOptions, verify_from
+from egressctl.verify.verify import ProbeOptions, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,10 @@ def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
     return str((metadata.get("labels") or {}).get(LABEL_TARGET, "")), str(metadata["name"])
 
 
-def refuse_delete_taken_over(mesh: Mesh, manifests: Sequence[Manifest]) -> None:
+def refuse_delete_taken_over(manifests: Sequence[Manifest]) -> None:
     """Raise Conflict where another manager has come to own a field of the spec: then it is no longer ours to delete."""
     for each in manifests:
-        if managers := other_field_managers(each, field_manager_of(each, mesh.field_manager)):
+        if managers := other_field_managers(each, field_manager_of(each)):
             where = f"{each['metadata'].get('namespace')}/{each['metadata']['name']}"
             raise Conflict(
                 f"serviceentry {where} has been taken over by {', '.join(managers)}, who owns a field of its spec",
@@ -128,7 +130,7 @@ def clean_up(mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions,
     be proved is in the result.
     """
     done = CleanupResult()
-    refuse_delete_taken_over(mesh, manifests)
+    refuse_delete_taken_over(manifests)
     if options.dry_run != "none":
         for each in manifests:
             if options.dry_run == "server":
@@ -143,7 +145,7 @@ def clean_up(mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions,
         counting = start_call(
             partial(gather, [partial(read_cluster_counts, mesh, each, options.choice) for each in asked], at_most=8)
         )
-        mesh.require((REMOVE,), namespaces)
+        require_rights(mesh.api, (REMOVE,), namespaces)
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
@@ -187,19 +189,18 @@ def _prove_closed(
     progress: Progress,
     counts: ClusterCounts | None,
 ) -> None:
-    source = mesh.source(namespace, options.choice)
-    reading = await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], options.timeout, progress, counts)
-    done.targets += verify_closed(mesh, source, manifests, options.limits, done.warnings, progress, reading)
+    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
+    await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], options.timeout, progress, counts)
+    done.targets += verify_closed(mesh, sidecar, manifests, options.limits, done.warnings, progress)
 
 
 def verify_closed(
     mesh: Mesh,
-    source: Source,
+    sidecar: Sidecar,
     manifests: Sequence[Manifest],
     limits: curl.TransferLimits,
     warnings: list[str],
     progress: Progress,
-    reading: Reading = NOTHING_READ,
 ) -> list[TargetResult]:
     """Send the probes of removed entries once more, and hold what comes against the mesh's outbound traffic policy.
 
@@ -207,7 +208,7 @@ def verify_closed(
     with a warning that nothing is closed.
     """
     wanted = [_closure_target(mesh, each) for each in verify_targets_from_manifests(manifests)]
-    results = verify_from(mesh, source, wanted, ProbeOptions(limits, expect=Verdict.BLOCKED), progress, reading)
+    results = verify(mesh, sidecar, wanted, ProbeOptions(limits, expect=Verdict.BLOCKED), progress)
     closed = []
     for each in results:
         probes = tuple(map(_judge_closed, each.probes))
@@ -242,8 +243,8 @@ def _remove_source_pod(mesh: Mesh, namespace: str, options: CleanupOptions, prog
     """Let the sample's pod go once the last of our entries in its namespace has gone."""
     if mesh.entries(namespace, MANAGED_SELECTOR):
         return
-    objects = mesh.source_objects(
-        namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={options.run_id}" if options.run_id else MANAGED_SELECTOR
+    objects = sample_objects(
+        mesh.api, namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={options.run_id}" if options.run_id else MANAGED_SELECTOR
     )
     if objects:
         progress.step(f"deleting the source pod in namespace {namespace}")

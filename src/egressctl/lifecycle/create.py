@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.lifecycle.delete import outdated_entries, remove_outdated, remove_run
@@ -16,6 +15,9 @@ from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
 from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
 from egressctl.mesh.read_objects import read_mesh_objects
+from egressctl.mesh.sample_pod import start_sample
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import find_source
 from egressctl.mesh.wait_for_sidecar import await_sidecar
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
@@ -55,14 +57,13 @@ class CreatedEntry:
 
 @dataclass(slots=True)
 class CreateResult:
-    """What `create` did, one of each ServiceEntry, and the pod that it waited for (None where it did not)."""
+    """What `create` did, one of each ServiceEntry, and the sidecar that it waited for (None where it did not)."""
 
     created: list[CreatedEntry] = field(default_factory=list)
     outdated: list[Manifest] = field(default_factory=list)
     """What the targets were made of before, and are not any more: it is removed."""
-    source: Source | None = None
-    reading: Reading = NOTHING_READ
-    """The sidecar as it was when the wait was over."""
+    sidecar: Sidecar | None = None
+    """That of the pod, which is known as it was when the wait was over."""
 
     def results(self) -> list[TargetResult]:
         """Return the targets as a report has them: nothing asked, and what was done. Entries of one target stand together."""
@@ -102,7 +103,7 @@ def create(
         wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
         done.outdated = outdated_entries(mesh, targets, options.namespace, wanted, around, progress)
         for old in done.outdated:
-            refuse_taken_over(mesh, old, options)
+            refuse_taken_over(old, options)
         _warn_before_apply(plans, around, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
@@ -111,12 +112,10 @@ def create(
             progress.result(
                 f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[options.dry_run]}"
             )
-        done.source = source
-        if source is not None and options.dry_run == "none" and options.wait:
+        done.sidecar = Sidecar(mesh.api, source) if source is not None else None
+        if done.sidecar is not None and options.dry_run == "none" and options.wait:
             try:
-                done.reading = await_sidecar(
-                    mesh, source, [read_entry(each.manifest) for each in done.created], options.timeout, progress
-                )
+                await_sidecar(mesh, done.sidecar, [read_entry(each.manifest) for each in done.created], options.timeout, progress)
             except CouldNotAsk:
                 undo.keep()
                 raise
@@ -152,7 +151,7 @@ def _prepare_plans(
     ]
     around, source = looking(), found()
     for plan in plans:
-        refuse_conflict(mesh, plan, around.entries, options)
+        refuse_conflict(plan, around.entries, options)
     if isinstance(source, NoSourcePod):
         if not options.with_source:
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
@@ -162,7 +161,7 @@ def _prepare_plans(
 
 def _find_source(mesh: Mesh, options: CreateOptions) -> Source | NoSourcePod:
     try:
-        source = mesh.source(options.namespace, options.choice)
+        source = find_source(mesh.api, options.namespace, options.choice)
     except NoSourcePod as missing:
         return missing
     if not source.proxy_ready:
@@ -223,7 +222,7 @@ def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: 
     command = f"kubectl delete pod,serviceaccount -n {options.namespace} -l egressctl.dev/run-id={options.run_id}"
     undo.register(f"pod {options.namespace}/sleep", command, lambda: remove_run(mesh, options.namespace, options.run_id, None))
     with interrupts.deferred():
-        mesh.start_source(options.namespace, options.run_id)
+        start_sample(mesh.api, options.namespace, options.run_id)
     return poll(
         lambda: found if isinstance(found := _find_source(mesh, options), Source) else None,
         options.timeout,
@@ -243,7 +242,7 @@ def _apply(
             partial(back, plan.namespace),
         )
     with interrupts.deferred():
-        manager = field_manager_of(plan.manifest, mesh.field_manager)
+        manager = field_manager_of(plan.manifest)
         try:
             status, applied = mesh.apply(
                 plan.manifest, manager=manager, force=options.force_conflicts, dry_run=options.dry_run == "server"

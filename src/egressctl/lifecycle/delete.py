@@ -7,17 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 
-from egressctl.envoy.config import NOTHING_READ, ProxyConfig, Reading, parse_outbound_name
+from egressctl.envoy.config import ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.propagation import remains_of_entry
 from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Interrupted, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete, look_up_entries
-from egressctl.mesh.sidecar import wait_until
-from egressctl.mesh.source_pod import SourceChoice
+from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import SUFFIX, Manifest, MeshObjects, ServiceEntry
-from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
@@ -52,7 +52,7 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
         [
             partial(
                 _delete_and_wait,
-                partial(mesh.delete_source_object, plural, each),
+                partial(delete_sample_object, mesh.api, plural, each),
                 partial(_live_source_object, mesh, plural, each),
                 timeout,
             )
@@ -64,19 +64,20 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
 
 def await_sidecar_without(
     mesh: Mesh,
-    source: Source,
+    sidecar: Sidecar,
     gone: Sequence[ServiceEntry],
     timeout: float,
     progress: Progress,
     counts: ClusterCounts | None = None,
-) -> Reading:
+) -> None:
     """Wait until the sidecar has nothing left of these entries but what others of the same hosts account for. Raises TimedOut.
 
     With the counts of before the deletion, connections that outlive the entries are warned of: a listener that is taken
     away drains for 45 s (measured).
     """
+    source = sidecar.source
     if source.proxy is None:
-        return NOTHING_READ
+        return
     left: list[str] = []
     hosts = {host for entry in gone for host in entry.hosts}
     if len(gone) > 1:
@@ -98,9 +99,7 @@ def await_sidecar_without(
             progress.step(f"waiting for the sidecar of pod {source.pod} to drop {left[0]}")
         return not left
 
-    reading = wait_until(
-        mesh,
-        source,
+    sidecar.wait_until(
         absent,
         timeout,
         lambda: (
@@ -114,7 +113,6 @@ def await_sidecar_without(
         # Without the right to list them, an entry that has the same host stays unseen, and nothing depends on it.
         with suppress(CouldNotAsk):
             _warn_of_open_connections(count_open_connections(counts, gone, namesakes()), progress)
-    return reading
 
 
 def _warn_of_open_connections(held: int, progress: Progress) -> None:
@@ -143,8 +141,8 @@ def _hosts_and_ports(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
 def read_cluster_counts(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
     """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
     try:
-        source = mesh.source(namespace, choice)
-        return mesh.proxy_counts(source) if source.proxy else None
+        source = find_source(mesh.api, namespace, choice)
+        return Sidecar(mesh.api, source).counts() if source.proxy else None
     except EgressctlError:
         return None
 
@@ -159,11 +157,11 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
     delete_entries(mesh, manifests, _UNDO_TIMEOUT)
     if choice is not None and manifests:
         try:
-            source = mesh.source(namespace, choice)
-            await_sidecar_without(mesh, source, [read_entry(each) for each in manifests], _UNDO_TIMEOUT, SilentProgress())
+            sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
+            await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], _UNDO_TIMEOUT, SilentProgress())
         except CouldNotAsk:
             pass  # the object is gone, which is what was promised; the sidecar follows
-    delete_source(mesh, mesh.source_objects(namespace, selector), _UNDO_TIMEOUT)
+    delete_source(mesh, sample_objects(mesh.api, namespace, selector), _UNDO_TIMEOUT)
 
 
 def _delete_and_wait(delete: Callable[[], bool], look: Callable[[], Manifest | None], timeout: float | None) -> None:
@@ -206,7 +204,7 @@ def _live_entry(mesh: Mesh, manifest: Manifest) -> Manifest | None:
 
 
 def _live_source_object(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | None:
-    found = mesh.source_objects(manifest["metadata"]["namespace"])
+    found = sample_objects(mesh.api, manifest["metadata"]["namespace"])
     uid = manifest["metadata"]["uid"]
     return next((each for kind, each in found if kind == plural and each["metadata"]["uid"] == uid), None)
 

@@ -50,7 +50,7 @@ def _dry_run_all(
         for target, place, live in zip(entries, places, look_up_entries(mesh, places), strict=True)
     ]
     for plan in plans:
-        refuse_conflict(mesh, plan, (), options)
+        refuse_conflict(plan, (), options)
     done = gather([partial(_dry_run_plan, mesh, plan, options) for plan in plans], at_most=8)
     made = [(plan.target, live, applied) for plan, (live, applied) in zip(plans, done, strict=True)]
     return [*made, *((target, live, None) for target, live in _entries_to_remove(mesh, targets, plans, options))]
@@ -68,7 +68,7 @@ def _entries_to_remove(
         for manifest in there[place]:
             entry = read_entry(manifest)
             if entry.part_of == target.name and (place, entry.name) not in wanted:
-                refuse_taken_over(mesh, manifest, options)
+                refuse_taken_over(manifest, options)
                 found.append((target, manifest))
     return found
 
@@ -76,7 +76,7 @@ def _entries_to_remove(
 def _dry_run_plan(mesh: Mesh, plan: EntryPlan, options: CreateOptions) -> tuple[Manifest | None, Manifest]:
     """Apply a plan by dry run; look again where the entry was changed in between, as often as kubectl does."""
     live = plan.live
-    manager = field_manager_of(plan.manifest, mesh.field_manager)
+    manager = field_manager_of(plan.manifest)
     for _ in range(_TRIES):
         _, applied = mesh.apply(plan.manifest, manager=manager, force=options.force_conflicts, dry_run=True)
         if _resource_version(live) in ("", _resource_version(applied)):

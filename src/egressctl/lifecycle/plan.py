@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from egressctl.errors import Conflict
 from egressctl.istio.conflicts import conflicting_entries
-from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, other_field_managers, read_entry, render_entry
-from egressctl.mesh.client import Mesh
+from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, MANAGER, other_field_managers, read_entry, render_entry
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Target
@@ -61,7 +60,7 @@ def plan_entry(target: Target, namespace: str, live: Manifest | None, version: s
     return EntryPlan(target, namespace, live, manifest)
 
 
-def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], options: CreateOptions) -> None:
+def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], options: CreateOptions) -> None:
     """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
     name = f"serviceentry {plan.namespace}/{plan.target.entry_name}"
     if plan.live is not None:
@@ -76,7 +75,7 @@ def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry,
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
             )
-        refuse_taken_over(mesh, plan.live, options, field_manager_of(plan.manifest, mesh.field_manager))
+        refuse_taken_over(plan.live, options, field_manager_of(plan.manifest))
     mine = read_entry(plan.manifest)
     if options.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
         raise Conflict(
@@ -91,10 +90,10 @@ def refuse_conflict(mesh: Mesh, plan: EntryPlan, neighbours: tuple[ServiceEntry,
         )
 
 
-def refuse_taken_over(mesh: Mesh, live: Manifest, options: CreateOptions, manager: str = "") -> None:
+def refuse_taken_over(live: Manifest, options: CreateOptions, manager: str = "") -> None:
     """Raise Conflict where another manager has come to own a field of what is ours to change."""
     metadata = live["metadata"]
-    managers = other_field_managers(live, manager or field_manager_of(live, mesh.field_manager))
+    managers = other_field_managers(live, manager or field_manager_of(live))
     if managers and not options.force_conflicts:
         raise Conflict(
             f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
@@ -104,6 +103,6 @@ def refuse_taken_over(mesh: Mesh, live: Manifest, options: CreateOptions, manage
         )
 
 
-def field_manager_of(manifest: Manifest, fallback: str) -> str:
-    """Return the field manager that the object remembers, else the one given."""
-    return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or fallback)
+def field_manager_of(manifest: Manifest) -> str:
+    """Return the field manager that the object remembers, else ours."""
+    return str((manifest["metadata"].get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER) or MANAGER)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from egressctl.errors import CleanupIncomplete, CouldNotAsk
+from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import UNDO
 from egressctl.lifecycle.cleanup import CleanupOptions, CleanupResult, clean_up
 from egressctl.lifecycle.create import CreateResult, create
@@ -14,6 +15,7 @@ from egressctl.lifecycle.delete import remove_run
 from egressctl.lifecycle.plan import CreateOptions
 from egressctl.manifests.service_entry import LABEL_RUN_ID
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
+from egressctl.mesh.sidecar import find_sidecar
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.runtime.progress import Progress
@@ -51,7 +53,7 @@ def run(
     """
     namespaces = dict.fromkeys(target.namespace or create_options.namespace for target in targets)
     # Who may not take back must not make.
-    mesh.require(UNDO, namespaces)
+    require_rights(mesh.api, UNDO, namespaces)
     with Undo(interrupts) as undo:
         for namespace in namespaces:
             undo.register(
@@ -64,10 +66,10 @@ def run(
         done = RunResult(creation)
         manifests = [each.manifest for each in creation.created]
         choice = create_options.choice
-        if creation.source is not None:  # the very pod whose sidecar was waited for
-            choice = replace(choice, pod=creation.source.pod, container=creation.source.container)
-        wanted = verify_targets_from_manifests(manifests)
-        done.targets = verify(mesh, create_options.namespace, choice, wanted, probe_options, progress, creation.reading)
+        if creation.sidecar is not None:  # the very pod whose sidecar was waited for
+            choice = replace(choice, pod=creation.sidecar.source.pod, container=creation.sidecar.source.container)
+        sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, choice)
+        done.targets = verify(mesh, sidecar, verify_targets_from_manifests(manifests), probe_options, progress)
         if not keep:
             try:
                 done.removed = clean_up(

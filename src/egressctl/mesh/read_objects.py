@@ -114,7 +114,7 @@ def _list_namespaces(mesh: Mesh, places: Sequence[str]) -> ObjectsOfKind:
     found: list[Manifest] = []
     for place in places:
         try:
-            found.append(mesh.namespace(place))
+            found.append(mesh.api.get(resource_path("v1", None, NAMESPACES, place)))
         except (ApiFailure, Forbidden, NotFound):
             continue
     return ObjectsOfKind(tuple(found), frozenset(each["metadata"]["name"] for each in found), why)

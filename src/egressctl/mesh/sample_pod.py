@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from egressctl.errors import Conflict
+from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, MANAGER
+from egressctl.mesh.client import MANAGED_SELECTOR
+from egressctl.model.entry import Manifest
 
 NAME = "sleep"
 IMAGE = "curlimages/curl"
@@ -24,3 +28,33 @@ def sample_manifests(namespace: str, run_id: str) -> tuple[tuple[str, dict[str, 
         "spec": {"serviceAccountName": NAME, "terminationGracePeriodSeconds": 0, "containers": [container]},
     }
     return ("serviceaccounts", account), ("pods", pod)
+
+
+def start_sample(api: Api, namespace: str, run_id: str) -> None:
+    """Make the sample's ServiceAccount and Pod; what is there already and ours stays as it is. Raises Conflict for others'."""
+    for plural, manifest in sample_manifests(namespace, run_id):
+        path = resource_path("v1", namespace, plural, NAME)
+        live = api.find(path)
+        if live is None:
+            api.apply(path, manifest, field_manager=MANAGER)
+        elif (live["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) != MANAGER:
+            kind = plural.removesuffix("s")
+            raise Conflict(
+                f"{kind} {namespace}/{NAME} is there already and egressctl did not make it",
+                hint=f"name a pod: --pod NAME; or, if it may go: kubectl delete {kind} -n {namespace} {NAME}",
+            )
+
+
+def sample_objects(api: Api, namespace: str, selector: str = MANAGED_SELECTOR) -> list[tuple[str, Manifest]]:
+    """List the sample's objects that egressctl made in a namespace, in the order in which they go."""
+    return [
+        (plural, item)
+        for plural in ("pods", "serviceaccounts")
+        for item in api.list(resource_path("v1", namespace, plural), label_selector=selector)["items"]
+    ]
+
+
+def delete_sample_object(api: Api, plural: str, manifest: Manifest) -> bool:
+    """Delete exactly this object of the sample, by its UID; say whether it was still there."""
+    metadata = manifest["metadata"]
+    return api.delete(resource_path("v1", metadata["namespace"], plural, metadata["name"]), uid=metadata["uid"])

@@ -6,18 +6,21 @@ used, a loss is asked for once more, and what cannot be had is said in a sentenc
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 
-from egressctl.errors import CouldNotAsk, ExecFailed
+from egressctl.errors import CouldNotAsk, ExecFailed, Forbidden
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.kube.rest import Api
-from egressctl.mesh import curl, old_curl
-from egressctl.model.evidence import CurlOutcome, Source
+from egressctl.mesh import curl, old_curl, socket_table
+from egressctl.model.cause import CauseCode
+from egressctl.model.evidence import Capture, CurlOutcome, ProbeSent, Source
 from egressctl.model.probe import Probe
-from egressctl.runtime.concurrency import start_call
+from egressctl.runtime.concurrency import gather, start_call
 
 _EXEC_TIMEOUT = 30.0
 """Seconds that an exec may take beyond the time of its transfers."""
@@ -25,22 +28,45 @@ _CURL_LIMIT = 8 << 20
 _OTHERS_ASKED = 3
 _LOOKS, _BETWEEN_LOOKS = 3, 0.5
 """How often, and after how many seconds each, the socket table is read while a connection is held open for two seconds."""
+_TIMED_OUT = 28
+"""curl's exit where a connection stayed open until its time was up."""
+_EXECS = itertools.count()
+"""Numbers the execs: two transfers of one exec with one local port shared a connection."""
 
 
 class NoCurl(ExecFailed):
     """The container has no curl, or one that is too old."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurlReport:
-    """What came back of one transfer: its outcome (None: its report is lost, and `lost` says why) and the socket table."""
+def send_probes(
+    api: Api, source: Source, probes: Iterable[tuple[int, Probe]], limits: curl.TransferLimits, *, alone: bool
+) -> list[Callable[[], list[tuple[int, ProbeSent]]]]:
+    """Return one call for each exec that the numbered probes need; each gives results with their numbers.
 
-    outcome: CurlOutcome | None
-    table: str
-    lost: str = ""
+    `alone` gives each probe a connection of its own. The calls never raise CouldNotAsk.
+    """
+    numbered = list(probes)
+    chunks = curl.split_into_execs(((index, probe) for index, probe in numbered if not probe.bare), alone=alone)
+    # Bare connections take longest, so they begin first.
+    calls = [partial(_send_bare, api, source, index, probe, limits) for index, probe in numbered if probe.bare]
+    return [*calls, *(partial(_send_chunk, api, source, chunk, limits) for chunk in chunks)]
 
 
-def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[CurlReport]:
+def _send_bare(api: Api, source: Source, index: int, probe: Probe, limits: curl.TransferLimits) -> list[tuple[int, ProbeSent]]:
+    return [(index, watch_bare_connection(api, source, (probe.connect_ip or probe.host, probe.port), limits))]
+
+
+def _send_chunk(
+    api: Api, source: Source, chunk: Sequence[tuple[int, Probe]], limits: curl.TransferLimits
+) -> list[tuple[int, ProbeSent]]:
+    try:
+        sent = send_in_one_exec(api, source, [probe for _, probe in chunk], limits)
+    except CouldNotAsk as failure:
+        return [(index, _failed_probe(failure)) for index, _ in chunk]
+    return [(index, each) for (index, _), each in zip(chunk, sent, strict=True)]
+
+
+def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[ProbeSent]:
     """Send the probes of one exec. An old curl is asked once more, each probe by itself, in the form that it understands.
 
     Raises NoCurl, ExecFailed and what `exec` raises.
@@ -48,44 +74,39 @@ def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: 
     bodies = sum(bool(probe.extract) for probe in probes)
     ran = _run_curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
     if not _is_old(api, source, ran):
-        answer = curl.parse_probes(probes, ran.stdout, ran.stderr)
-        table, lost = last_socket_table(answer, ran), _why_lost(source, ran)
-        return [CurlReport(outcome, answer.earlier.get(index, table), lost) for index, outcome in enumerate(answer.outcomes)]
-    heard = []
+        return _probes_sent(source, curl.parse_probes(probes, ran.stdout, ran.stderr), ran)
+    sent = []
     for probe in probes:
         argv = old_curl.old_curl_argv(curl.probe_argv([probe], limits))
         ran = _run_curl(api, source, argv, 1, limits, bool(probe.extract))
-        answer = curl.parse_probes([probe], ran.stdout, old_curl.complete_report(ran.stderr, ended=ran.code is not None))
-        heard.append(CurlReport(answer.outcomes[0], last_socket_table(answer, ran), _why_lost(source, ran)))
-    return heard
+        report = old_curl.complete_report(ran.stderr, ended=ran.code is not None)
+        sent += _probes_sent(source, curl.parse_probes([probe], ran.stdout, report), ran)
+    return sent
 
 
 def open_bare_connections(
     api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
-) -> list[CurlReport]:
+) -> list[ProbeSent]:
     """Open a bare connection to each address, at most five, in one exec, or in one each where curl is old.
 
     Raises as `send_in_one_exec`.
     """
     ran = _run_curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
     if not _is_old(api, source, ran):
-        answer = curl.parse_companion(addresses, ran.stdout, ran.stderr)
-        return [CurlReport(outcome, last_socket_table(answer, ran)) for outcome in answer.outcomes]
-    heard = []
+        return _probes_sent(source, curl.parse_companion(addresses, ran.stdout, ran.stderr), ran)
+    sent = []
     for address in addresses:
         ran = _run_curl(api, source, old_curl.old_curl_argv(curl.companion_argv([address], limits)), 1, limits)
-        answer = curl.parse_companion([address], ran.stdout, old_curl.complete_report(ran.stderr, ended=ran.code is not None))
-        heard.append(CurlReport(answer.outcomes[0], last_socket_table(answer, ran)))
-    return heard
+        report = old_curl.complete_report(ran.stderr, ended=ran.code is not None)
+        sent += _probes_sent(source, curl.parse_companion([address], ran.stdout, report), ran)
+    return sent
 
 
-def watch_bare_connection(
-    api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits
-) -> tuple[CurlReport, list[str]]:
+def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits) -> ProbeSent:
     """Open a bare connection to an address, and read the socket table several times meanwhile, by other execs.
 
     A listener that inspects what a client says first (tls_inspector, and Istio sets it no time-out) waits for a word as long
-    as the connection is open. Then curl ends it, and whoever ends a connection keeps its only row.
+    as the connection is open. Then curl ends it, and whoever ends a connection keeps its only row. Never raises CouldNotAsk.
     """
 
     def look() -> list[str]:
@@ -96,8 +117,70 @@ def watch_bare_connection(
         return tables
 
     looking = start_call(look)
-    (heard,) = open_bare_connections(api, source, [address], limits)
-    return heard, looking()
+    try:
+        [sent] = open_bare_connections(api, source, [address], limits)
+        outcome, tables = sent.outcome, looking()
+    except CouldNotAsk as failure:
+        return _failed_probe(failure)
+    if outcome is None or sent.capture is not Capture.UNKNOWN:
+        return sent
+    seen = {capture_of(table, outcome) for table in tables}
+    capture = next((each for each in (Capture.CAPTURED, Capture.NOT_CAPTURED) if each in seen), Capture.UNKNOWN)
+    return replace(sent, capture=capture)
+
+
+def open_companions(api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits) -> list[Capture]:
+    """Open a bare connection to each address, after a refusal, and say whether the sidecar took it.
+
+    What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs.
+    """
+    found: list[Capture] = []
+    for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
+        part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]
+        try:
+            sent = open_bare_connections(api, source, part, limits)
+        except CouldNotAsk:
+            found += [Capture.UNKNOWN] * len(part)
+            continue
+        waiting = [
+            address
+            for address, each in zip(part, sent, strict=True)
+            if each.outcome and each.outcome.curl_exit == _TIMED_OUT and each.capture is Capture.UNKNOWN
+        ]
+        held = gather([partial(watch_bare_connection, api, source, address, limits) for address in waiting], at_most=5)
+        seen = {address: each.capture for address, each in zip(waiting, held, strict=True)}
+        found += [seen.get(address, each.capture) for address, each in zip(part, sent, strict=True)]
+    return found
+
+
+def _probes_sent(source: Source, answer: curl.ExecOutput, ran: ExecResult) -> list[ProbeSent]:
+    """Return what came back of each transfer of an exec: its outcome, or why there is none, and whether it was captured."""
+    table, number = last_socket_table(answer, ran), next(_EXECS)
+    lost = ProbeSent(None, failure=CauseCode.EVIDENCE_LOST, detail=_why_lost(source, ran))
+    return [
+        ProbeSent(outcome, capture_of(answer.earlier.get(index, table), outcome), (number, outcome.local_port))
+        if outcome
+        else lost
+        for index, outcome in enumerate(answer.outcomes)
+    ]
+
+
+def _failed_probe(failure: CouldNotAsk) -> ProbeSent:
+    code = CauseCode.EXEC_FORBIDDEN if isinstance(failure, Forbidden) else CauseCode.EXEC_FAILED
+    return ProbeSent(None, failure=CauseCode.NO_CURL if isinstance(failure, NoCurl) else code, detail=str(failure))
+
+
+def capture_of(table: str, outcome: CurlOutcome) -> Capture:
+    """Say whether the sidecar had the other end of the connection that curl reports."""
+    if not outcome.local_port or not outcome.remote_ip:
+        return Capture.UNKNOWN
+    return socket_table.capture_in_table(
+        table,
+        local_ip=outcome.local_ip,
+        local_port=outcome.local_port,
+        remote_ip=outcome.remote_ip,
+        remote_port=outcome.remote_port,
+    )
 
 
 def curl_version(api: Api, source: Source) -> str:

@@ -1,4 +1,4 @@
-"""Look at a sidecar: what it has in force and what it has counted, before and after, or until something holds.
+"""A pod's sidecar: what it has in force and what it has counted, before and after probes, or until something holds.
 
 Among thousands of filter chains a dump of its listeners takes Envoy half a second, their versions a few milliseconds. So
 before and after the probes only the versions are read, and the one dump, taken meanwhile, is held against both.
@@ -6,33 +6,38 @@ before and after the probes only the versions are read, and the one dump, taken 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
+from urllib.parse import quote
 
-from egressctl.envoy.config import EnvoyCluster, ProxyConfig, Reading, Versions
-from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.config import NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, Versions
+from egressctl.envoy.counts import ClusterCounts, parse_clusters
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
+from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.routes import RouteConfig
 from egressctl.envoy.walk import final_envoy_clusters, route_names, walk_config
-from egressctl.errors import CouldNotAsk
+from egressctl.errors import CouldNotAsk, NoSourcePod, ProxyUnreadable, Refused
+from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.formats import HTTP_PROTOCOLS
-from egressctl.mesh.client import Mesh
+from egressctl.mesh.proxy_admin import ask_proxy
+from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Source
-from egressctl.model.probe import Speech
+from egressctl.model.probe import ProbeDestination, Speech
 from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.poll import poll
 
 T = TypeVar("T")
 
-
-class ProbeDestination(NamedTuple):
-    """The address and port that a connection leads to, an empty address where there was none, and how its client speaks."""
-
-    ip: str
-    port: int
-    speech: Speech
+_LISTENERS = "config_dump?resource=dynamic_listeners"
+_ROUTES = "config_dump?resource=dynamic_route_configs"
+_ENVOY_CLUSTERS = "config_dump?resource=dynamic_active_clusters"
+_LONGEST_PATTERN = 2000
+_LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,68 +55,193 @@ class FirstReading:
     envoy_clusters: Callable[[], Mapping[str, EnvoyCluster] | None]
 
 
-def begin_first_reading(
-    mesh: Mesh, source: Source, known: Reading, likely: Collection[str], speeches: Collection[Speech] = ()
-) -> Callable[[], FirstReading]:
-    """Begin to read the sidecar, and return what waits until what comes next is after this look. Raises nothing of errors.py.
+class Sidecar:
+    """The sidecar of one pod, whose Envoy is asked by exec. `known` is what was read last: a look asks only for the rest.
 
-    What is known is not read. `likely` are the names of the Envoy clusters that will be wanted, `speeches` how the probes speak.
+    Each question raises ProxyUnreadable and Forbidden; what looks before and after could not read is None in them.
     """
-    routes = start_call(_none_if_unreadable(lambda: _route_versions(mesh, source, known.config, speeches)))
-    versions = start_call(_none_if_unreadable(lambda: known.config.versions if known.config else mesh.listener_versions(source)))
-    counts = start_call(_none_if_unreadable(lambda: known.counts or mesh.proxy_counts(source)))
-    envoy_clusters = cache(start_call(_none_if_unreadable(lambda: mesh.envoy_clusters(source, likely) if likely else {})))
 
-    def wait() -> FirstReading:
+    def __init__(self, api: Api, source: Source) -> None:
+        self.api, self.source = api, source
+        self.known = NOTHING_READ
+
+    # Questions
+
+    def config(self) -> ProxyConfig:
+        """Read the listeners."""
+        # Not what was refused: where Envoy does not know a type in it, it writes no JSON at all, whichever names are asked for.
+        return parse_config(self._ask(f"{_LISTENERS}&mask=name,active_state,error_state.details"))
+
+    def versions(self) -> Versions:
+        """Read which version of each listener is in force."""
+        fields = "name,active_state.version_info,active_state.last_updated,error_state.details"
+        return parse_versions(self._ask(f"{_LISTENERS}&mask={fields}"))
+
+    def route_versions(self) -> Mapping[str, str]:
+        """Read by name which version of each route configuration is in force."""
+        answer = self._ask(f"{_ROUTES}&mask=version_info,last_updated,route_config.name")
+        return {name: route.version for name, route in parse_routes(answer).items()}
+
+    def routes(self, names: Iterable[str]) -> Mapping[str, RouteConfig]:
+        """Read those route configurations that have these names."""
+        return parse_routes(self._ask(_path_with_names(_ROUTES, map(re.escape, names))))
+
+    def routes_of_ports(self, ports: Iterable[int]) -> Mapping[str, RouteConfig]:
+        """Read the route configurations that istiod makes for these ports."""
+        # `80`, and `HOST:80` for a listener of an address.
+        return parse_routes(self._ask(_path_with_names(_ROUTES, (f"(.*:)?{port}" for port in ports))))
+
+    def envoy_clusters(self, names: Iterable[str]) -> Mapping[str, EnvoyCluster]:
+        """Read those Envoy clusters that have these names."""
+        # A dot for whatever a pattern reads otherwise: that is short, and finds at most a few more.
+        patterns = (re.sub(r"[^\w-]", ".", name) for name in names)
+        return parse_envoy_clusters(self._ask(_path_with_names(_ENVOY_CLUSTERS, patterns)))
+
+    def counts(self) -> ClusterCounts:
+        """Read the connection counts by Envoy cluster and host."""
+        return parse_clusters(self._ask("clusters?format=json"))
+
+    def info(self) -> ProxyInfo:
+        """Read which Envoy and which Istio it is."""
+        return parse_info(self._ask("server_info"))
+
+    def log(self, seconds: int) -> str:
+        """Read what it has logged in the last seconds, the newest lines of it. Raises CouldNotAsk."""
+        path = resource_path("v1", self.source.namespace, "pods", self.source.pod) + "/log"
+        newest = {"sinceSeconds": str(seconds), "tailLines": str(_LOG_LINES), "limitBytes": str(_LOG_BYTES)}
+        try:
+            return self.api.text(path, {"container": self.source.proxy or "", **newest})
+        except Refused as error:  # 400: the container waits to be started, or its log is gone
+            raise ProxyUnreadable(str(error)) from None
+
+    def _ask(self, path: str) -> str:
+        return ask_proxy(self.api, self.source, path)
+
+    # Before and after
+
+    def look_before(self, likely: Collection[str], speeches: Collection[Speech] = ()) -> FirstReading:
+        """Read it before probes, without what is known. Raises nothing of errors.py.
+
+        `likely` are the names of the Envoy clusters that will be wanted, `speeches` how the probes speak.
+        """
+        known, self.known = self.known, NOTHING_READ
+        routes = _begin(lambda: self._route_versions_for(known.config, speeches))
+        versions = _begin(lambda: known.config.versions if known.config else self.versions())
+        counts = _begin(lambda: known.counts or self.counts())
+        envoy_clusters = cache(_begin(lambda: self.envoy_clusters(likely) if likely else {}))
         seen, counted = versions(), counts()
         # Not before they are there: Envoy answers one question after the other, and this one takes it longest.
-        config = cache(start_call(_none_if_unreadable(lambda: known.config or mesh.proxy_config(source))))
+        config = cache(_begin(lambda: known.config or self.config()))
         return FirstReading(seen, counted, routes(), config, envoy_clusters)
 
-    return wait
+    def _route_versions_for(self, known: ProxyConfig | None, speeches: Collection[Speech]) -> Mapping[str, str]:
+        """Return the versions of all routes, or none where no way of the probes can need them."""
+        if not any(speech.authority and not speech.tls for speech in speeches):
+            return {}
+        if known is not None and known.routes is not None:
+            return {name: route.version for name, route in known.routes.items()}
+        if known is not None and not any(chain.http for listener in known.listeners or () for chain in listener.chains):
+            return {}
+        return self.route_versions()
+
+    def look_after(self, before: FirstReading, places: Collection[ProbeDestination]) -> Callable[[], tuple[Reading, Reading]]:
+        """Begin to read it a second time, and return what waits for both readings, of before and after.
+
+        Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the
+        look before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
+        """
+        versions, counts = _begin(self.versions), _begin(self.counts)
+
+        def wait() -> tuple[Reading, Reading]:
+            dumps = [before.config()]
+            now = versions()
+            if dumps[0] is None or dumps[0].versions != now:
+                dumps.append(_none_if_unreadable(self.config))
+            first = next((dump for dump in dumps if dump and dump.versions == before.versions), None)
+            last = dumps[-1]
+            if names := {name for dump in (first, last) if dump for place in places for name in route_names(dump, *place)}:
+                routes = _none_if_unreadable(lambda: self.routes(names))
+                first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
+                last = last and replace(last, routes=routes)
+            last = last and self._with_envoy_clusters(last, before.envoy_clusters(), places)
+            return Reading(first, before.counts), Reading(last, counts())
+
+        return wait
+
+    def _with_envoy_clusters(
+        self, config: ProxyConfig, found: Mapping[str, EnvoyCluster] | None, places: Collection[ProbeDestination]
+    ) -> ProxyConfig | None:
+        """Add the Envoy clusters that connections to `places` lead to; None where they, or those found before, are not known."""
+        if found is None:
+            return None
+        led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))} - set(found)
+        more = _none_if_unreadable(lambda: self.envoy_clusters(led)) if led else {}
+        return None if more is None else replace(config, envoy_clusters={**found, **more})
+
+    def read_for(self, places: Collection[ProbeDestination]) -> Reading:
+        """Read what connections to these places meet, all of one moment. Raises CouldNotAsk's kinds."""
+        for _ in range(_TRIES):
+            counts = _begin(self.counts)
+            config = self.config()
+            if names := {name for place in places for name in route_names(config, *place)}:
+                config = replace(config, routes=self.routes(names))
+            led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))}
+            config = replace(config, envoy_clusters=self.envoy_clusters(led) if led else {})
+            if config.versions == self.versions():
+                return Reading(config, counts())
+        raise ProxyUnreadable(f"the configuration of the sidecar of {self.source.pod} changes while it is read")
+
+    # Waiting
+
+    def wait_until(
+        self,
+        holds: Callable[[ProxyConfig], bool],
+        timeout: float,
+        told: Callable[[], str],
+        hint: str,
+        unchanged: Callable[[ProxyConfig], None] = lambda _: None,
+        entries: Collection[ServiceEntry] = (),
+    ) -> None:
+        """Read the listeners until they are as they should be, and know that reading then.
+
+        After the first time they are read only where their versions say that one has changed. The routes of the HTTP ports of
+        `entries`, which change without them, are read each time. The counts are in it only where
+        the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
+        the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
+        Raises TimedOut, ProxyUnreadable, Forbidden.
+        """
+        last: ProxyConfig | None = None
+        ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
+
+        def once() -> Reading | None:
+            nonlocal last
+            asked = _begin(lambda: self.routes_of_ports(ports) if ports else None)
+            same = last is not None and _none_if_unreadable(self.versions) == last.versions
+            counted = None if last else _begin(self.counts)
+            routes = asked()
+            if last is not None and same and routes == last.routes:
+                unchanged(last)
+                return None
+            last = replace(last if last is not None and same else self.config(), routes=routes)
+            return Reading(last, counted() if counted else None) if holds(last) else None
+
+        self.known = NOTHING_READ
+        self.known = poll(once, timeout, told, hint)
 
 
-def _route_versions(mesh: Mesh, source: Source, known: ProxyConfig | None, speeches: Collection[Speech]) -> Mapping[str, str]:
-    """Return the versions of all routes, or none where no way of the probes can need them."""
-    if not any(each.authority and not each.tls for each in speeches):
-        return {}
-    if known is not None and known.routes is not None:
-        return {name: each.version for name, each in known.routes.items()}
-    if known is not None and not any(chain.http for listener in known.listeners or () for chain in listener.chains):
-        return {}
-    return mesh.route_versions(source)
+def find_sidecar(api: Api, namespace: str, choice: SourceChoice) -> Sidecar | NoSourcePod:
+    """Find the pod to send probes from, with its sidecar; or return why there is none. Raises NotFound, InvalidInput."""
+    try:
+        return Sidecar(api, find_source(api, namespace, choice))
+    except NoSourcePod as missing:
+        return missing
 
 
-def begin_second_reading(
-    mesh: Mesh, source: Source, before: FirstReading, places: Collection[ProbeDestination]
-) -> Callable[[], tuple[Reading, Reading]]:
-    """Begin to read the sidecar a second time, and return what waits for both readings, of before and after.
-
-    Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the look
-    before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
-    """
-    versions = start_call(_none_if_unreadable(lambda: mesh.listener_versions(source)))
-    counts = start_call(_none_if_unreadable(lambda: mesh.proxy_counts(source)))
-
-    def wait() -> tuple[Reading, Reading]:
-        dumps = [before.config()]
-        now = versions()
-        if dumps[0] is None or dumps[0].versions != now:
-            dumps.append(_none_if_unreadable(lambda: mesh.proxy_config(source))())
-        first = next((each for each in dumps if each and each.versions == before.versions), None)
-        last = dumps[-1]
-        if names := _route_names([each for each in (first, last) if each], places):
-            routes = _none_if_unreadable(lambda: mesh.routes(source, names))()
-            first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
-            last = last and replace(last, routes=routes)
-        last = last and _with_envoy_clusters(mesh, source, last, before.envoy_clusters(), places)
-        return Reading(first, before.counts), Reading(last, counts())
-
-    return wait
-
-
-def _route_names(configs: Collection[ProxyConfig], places: Collection[ProbeDestination]) -> set[str]:
-    return {name for config in configs for place in places for name in route_names(config, *place)}
+def _path_with_names(path: str, patterns: Iterable[str]) -> str:
+    """Ask for what has a name of one of these patterns, or for all where they are too many."""
+    pattern = quote("|".join(sorted(patterns)), safe="")
+    # It travels in the address of the exec, and some servers refuse lines of more than 8 KB.
+    return f"{path}&name_regex={pattern}" if len(pattern) < _LONGEST_PATTERN else path
 
 
 def _routes_if_unchanged(
@@ -124,63 +254,13 @@ def _routes_if_unchanged(
     return now if same else None
 
 
-def _with_envoy_clusters(
-    mesh: Mesh,
-    source: Source,
-    config: ProxyConfig,
-    found: Mapping[str, EnvoyCluster] | None,
-    places: Collection[ProbeDestination],
-) -> ProxyConfig | None:
-    if found is None:
+def _none_if_unreadable(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except CouldNotAsk:
         return None
-    led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))} - set(found)
-    more = _none_if_unreadable(lambda: mesh.envoy_clusters(source, led))() if led else {}
-    return None if more is None else replace(config, envoy_clusters={**found, **more})
 
 
-def wait_until(
-    mesh: Mesh,
-    source: Source,
-    holds: Callable[[ProxyConfig], bool],
-    timeout: float,
-    told: Callable[[], str],
-    hint: str,
-    unchanged: Callable[[ProxyConfig], None] = lambda _: None,
-    entries: Collection[ServiceEntry] = (),
-) -> Reading:
-    """Read the sidecar's listeners until they are as they should be, and return that reading.
-
-    After the first time they are read only where their versions say that one has changed. The routes of the HTTP ports of
-    `entries`, which change without them, are read each time. The counts are in it only where
-    the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
-    the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
-    Raises TimedOut, ProxyUnreadable, Forbidden.
-    """
-    last: ProxyConfig | None = None
-    ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
-
-    def once() -> Reading | None:
-        nonlocal last
-        asked = start_call(_none_if_unreadable(lambda: mesh.routes_of_ports(source, ports) if ports else None))
-        same = last is not None and _none_if_unreadable(lambda: mesh.listener_versions(source))() == last.versions
-        counted = None if last else start_call(_none_if_unreadable(lambda: mesh.proxy_counts(source)))
-        routes = asked()
-        if last is not None and same and routes == last.routes:
-            unchanged(last)
-            return None
-        last = replace(last if last is not None and same else mesh.proxy_config(source), routes=routes)
-        return Reading(last, counted() if counted else None) if holds(last) else None
-
-    return poll(once, timeout, told, hint)
-
-
-def _none_if_unreadable(call: Callable[[], T]) -> Callable[[], T | None]:
-    """Make a question whose failure means that there is no answer."""
-
-    def ask() -> T | None:
-        try:
-            return call()
-        except CouldNotAsk:
-            return None
-
-    return ask
+def _begin(ask: Callable[[], T]) -> Callable[[], T | None]:
+    """Begin to ask, and return what waits for the answer: None where there is none."""
+    return start_call(lambda: _none_if_unreadable(ask))

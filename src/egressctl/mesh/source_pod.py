@@ -1,4 +1,4 @@
-"""Choose the pod and the container that a probe is sent from. Pure: pods in, Source out."""
+"""Find the pod and the container that a probe is sent from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from egressctl.errors import InvalidInput, NoSourcePod
+from egressctl.kube.rest import Api, resource_path
 from egressctl.mesh import pod_spec
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
@@ -16,6 +17,7 @@ DEFAULT_SELECTOR = "app in (sleep,curl)"
 POD_KINDS = ("pod", "pods", "po")
 """What kubectl takes before the slash of a pod's name."""
 
+_WORKLOADS = {"deploy": "deployments", "deployment": "deployments", "deployments": "deployments"}
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _REVISION_LABEL = "istio.io/rev"
 _REVISION_ANNOTATION = "istio.io/rev"
@@ -33,6 +35,25 @@ class SourceChoice:
 
 ANY_SOURCE = SourceChoice()
 """No wish: the newest ready pod of the samples."""
+
+
+def find_source(api: Api, namespace: str, choice: SourceChoice) -> Source:
+    """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
+    kind, _, name = choice.pod.rpartition("/")
+    if kind in ("", *POD_KINDS) and name:
+        pod = api.find(resource_path("v1", namespace, "pods", name))
+        return choose_source([pod] if pod else [], choice, namespace)
+    selector = _workload_selector(api, namespace, kind, name) if name else choice.selector or DEFAULT_SELECTOR
+    pods = api.list(resource_path("v1", namespace, "pods"), label_selector=selector)["items"]
+    return choose_source(pods, choice, namespace)
+
+
+def _workload_selector(api: Api, namespace: str, kind: str, name: str) -> str:
+    if kind not in _WORKLOADS:
+        raise InvalidInput(f"--pod {kind}/{name}: a pod is named as NAME, pod/NAME or deploy/NAME")
+    workload = api.get(resource_path("apps/v1", namespace, _WORKLOADS[kind], name))
+    labels: dict[str, str] = workload["spec"]["selector"].get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 def choose_source(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> Source:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from egressctl.envoy.config import NOTHING_READ, ProxyConfig, Reading
+from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import read_mesh_objects
-from egressctl.mesh.sidecar import wait_until
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.runtime.progress import Progress
@@ -31,14 +31,15 @@ _REFUSAL_SECONDS = 10.0
 """Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
 
 
-def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> Reading:
+def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> None:
     """Wait until the sidecar leads every block of these entries to their Envoy clusters.
 
     Raises TimedOut when the time is over, and before that where waiting is of no use; it says why and what to type.
     """
+    source = sidecar.source
     if source.proxy is None:
         progress.warn(f"pod {source.namespace}/{source.pod} has no sidecar: there is nothing to wait for")
-        return NOTHING_READ
+        return
     expected = []
     for entry in entries:
         if is_exported_to_namespace(entry, source.namespace):
@@ -53,14 +54,13 @@ def await_sidecar(mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], t
         expected = join_by_target(expected)
     wait = _SidecarWait(mesh, source, expected, progress)
     try:
-        reading = wait_until(
-            mesh, source, wait.is_complete, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
+        sidecar.wait_until(
+            wait.is_complete, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
         )
     except TimedOut as late:
         late.hint = late.hint or wait.hint or "istioctl proxy-status"
         raise
     progress.done(f"the sidecar of pod {source.pod} has every filter chain")
-    return reading
 
 
 class _SidecarWait:

@@ -49,6 +49,14 @@ class Speech:
     method: str = "GET"
 
 
+class ProbeDestination(NamedTuple):
+    """The address and port that a connection leads to, an empty address where there was none, and how its client speaks."""
+
+    ip: str
+    port: int
+    speech: Speech
+
+
 SILENT = Speech(tls=False)
 """A bare connection, or a protocol in which the server speaks first."""
 

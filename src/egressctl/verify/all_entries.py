@@ -10,22 +10,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import read_default_export_to
-from egressctl.mesh.source_pod import SourceChoice
+from egressctl.mesh.sidecar import Sidecar, find_sidecar
+from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed, TargetResult
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
 from egressctl.verify import probes_for_entry
 from egressctl.verify.select import VerifyTarget
-from egressctl.verify.verify import ProbeOptions, random_below, result_without_source, verify_batch
+from egressctl.verify.verify import ProbeOptions, random_below, verify
 
 PROBES_AT_ONCE = 10
 """Probes under way at the same time, unless the command line says otherwise: the rows of 100 entries come together."""
@@ -35,11 +34,10 @@ _EVERYBODY = ("*",)
 
 @dataclass(frozen=True, slots=True)
 class VerifyPlan:
-    """What is asked from which pod (None: there is none, and `missing` says why), and what is not asked."""
+    """What is asked from which pod (or why there is none), and what is not asked."""
 
-    asked: tuple[tuple[Source | None, VerifyTarget], ...]
+    asked: tuple[tuple[Sidecar | NoSourcePod, VerifyTarget], ...]
     left_out: tuple[TargetResult, ...]
-    missing: NoSourcePod | None = None
 
     @property
     def places(self) -> list[tuple[str, str]]:
@@ -63,65 +61,61 @@ def plan_verification(
         raise NotFound(
             f"there is no ServiceEntry {where}", hint="egressctl create wikipedia" if everywhere else "-A looks in all namespaces"
         )
-    home, missing = _home_source(mesh, namespace, choice)
+    home = find_sidecar(mesh.api, namespace, choice)
     entries = [read_entry(each) for each in manifests]
     others = (
-        _sources_of_namespaces(mesh, choice, sorted({each.namespace for each in entries} - {namespace})) if everywhere else []
+        _sidecars_of_namespaces(mesh, choice, sorted({each.namespace for each in entries} - {namespace})) if everywhere else []
     )
-    pods = [*([home] if home else []), *others]
+    sidecars = [*([home] if isinstance(home, Sidecar) else []), *others]
     undecided = everywhere and not all(each.export_to for each in entries)
     default = (read_default_export_to(mesh) if undecided else None) or _EVERYBODY
     asked, left_out = [], []
     for manifest, entry in zip(manifests, entries, strict=True):
         probes = probes_for_entry.probes_for(manifest, entry, allow_internal=allow_internal)
-        found = probes if isinstance(probes, NotProbed) else _choose_pod(manifest, entry, probes, pods, default)
+        found = probes if isinstance(probes, NotProbed) else _choose_pod(manifest, entry, probes, sidecars, default)
         if isinstance(found, NotProbed):
             left_out.append(TargetResult(entry.name, entry.namespace, (entry.name,), (), not_probed=found))
         else:
-            asked.append(found)
-    return VerifyPlan(
-        tuple(sorted(asked, key=_sort_key)), tuple(sorted(left_out, key=lambda each: (each.namespace, each.name))), missing
-    )
+            sidecar, wanted = found
+            asked.append((home if sidecar is None else sidecar, wanted))
+    return VerifyPlan(tuple(sorted(asked, key=_sort_key)), tuple(sorted(left_out, key=lambda each: (each.namespace, each.name))))
 
 
 def _choose_pod(
-    manifest: Manifest, entry: ServiceEntry, probes: tuple[Probe, ...], pods: Sequence[Source], default: Sequence[str]
-) -> tuple[Source | None, VerifyTarget] | NotProbed:
+    manifest: Manifest, entry: ServiceEntry, probes: tuple[Probe, ...], sidecars: Sequence[Sidecar], default: Sequence[str]
+) -> tuple[Sidecar | None, VerifyTarget] | NotProbed:
     """Say from which of the pods an entry is asked, None where there is no pod at all; or why none sees it."""
     wanted = VerifyTarget(entry.name, entry.namespace, entry.name, manifest, probes)
-    if not pods:
+    if not sidecars:
         return None, wanted
     # Python's sort is stable: the rest stays as it was.
-    source = probes_for_entry.first_pod_that_sees(
-        entry, sorted(pods, key=lambda each: each.namespace != entry.namespace), default
-    )
-    return source if isinstance(source, NotProbed) else (source, wanted)
+    ordered = sorted(sidecars, key=lambda sidecar: sidecar.source.namespace != entry.namespace)
+    chosen = probes_for_entry.first_pod_that_sees(entry, ordered, default)
+    return chosen if isinstance(chosen, NotProbed) else (chosen, wanted)
 
 
-def _sort_key(asked: tuple[Source | None, VerifyTarget]) -> tuple[str, bool, str, str]:
+def _sort_key(asked: tuple[Sidecar | NoSourcePod, VerifyTarget]) -> tuple[str, bool, str, str]:
     """By pod, and what takes long last: within that by name."""
-    source, wanted = asked
-    return source.namespace if source else "", any(each.bare for each in wanted.probes), wanted.namespace, wanted.name
+    sidecar, wanted = asked
+    return (
+        sidecar.source.namespace if isinstance(sidecar, Sidecar) else "",
+        any(each.bare for each in wanted.probes),
+        wanted.namespace,
+        wanted.name,
+    )
 
 
-def _home_source(mesh: Mesh, namespace: str, choice: SourceChoice) -> tuple[Source | None, NoSourcePod | None]:
-    try:
-        return mesh.source(namespace, choice), None
-    except NoSourcePod as missing:
-        return None, missing
-
-
-def _sources_of_namespaces(mesh: Mesh, choice: SourceChoice, namespaces: Sequence[str]) -> list[Source]:
+def _sidecars_of_namespaces(mesh: Mesh, choice: SourceChoice, namespaces: Sequence[str]) -> list[Sidecar]:
     """Find a source pod with a sidecar in each of these namespaces, where there is one that may be seen."""
     if choice.pod:
         return []
-    found = gather([partial(_source_or_none, mesh, choice, each) for each in namespaces], at_most=8)
-    return [each for each in found if each is not None and each.proxy is not None]
+    found = gather([partial(_sidecar_or_none, mesh, choice, namespace) for namespace in namespaces], at_most=8)
+    return [sidecar for sidecar in found if sidecar is not None and sidecar.source.proxy is not None]
 
 
-def _source_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Source | None:
+def _sidecar_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Sidecar | None:
     try:
-        return mesh.source(namespace, choice)
+        return Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
     except (CouldNotAsk, InvalidInput):
         return None
 
@@ -134,20 +128,14 @@ def verify_planned(
     What could not be asked is in the results. Raises CouldNotAsk where there is nothing to ask: that proves nothing.
     """
     done = 0
-    for source, run in groupby(planned.asked, key=lambda each: each[0]):
-        wanted = [each for _, each in run]
-        if source is None:
-            assert planned.missing is not None
-            for each in wanted:
-                told(result_without_source(each, planned.missing))
-            continue
-        reading = NOTHING_READ
-        for batch in split_into_batches(wanted, curl.PLACES_PER_EXEC * options.at_once):
-            progress.advance(done, len(planned.asked), f"asking from pod {source.namespace}/{source.pod}")
+    for sidecar, run in groupby(planned.asked, key=lambda asked: asked[0]):
+        for batch in split_into_batches((wanted for _, wanted in run), curl.PLACES_PER_EXEC * options.at_once):
+            if isinstance(sidecar, Sidecar):
+                pod = f"{sidecar.source.namespace}/{sidecar.source.pod}"
+                progress.advance(done, len(planned.asked), f"asking from pod {pod}")
             # So many connections in a row meet the local ports of earlier ones often enough.
             own = replace(options, limits=replace(options.limits, local_ports=curl.unusual_ports(random_below)))
-            results, last = verify_batch(mesh, source, batch, own, progress, reading)
-            reading = _without_routes(last)
+            results = verify(mesh, sidecar, batch, own, progress, announce=False)
             done += len(results)
             for result in results:
                 told(result)
@@ -158,11 +146,6 @@ def verify_planned(
         raise CouldNotAsk(
             f"of {len(planned.places)} ServiceEntries none is one that a probe can be sent for", hint="the table says why of each"
         )
-
-
-def _without_routes(reading: Reading) -> Reading:
-    """Return what the next batch may take as read: not the routes, which are those of the last one's hosts."""
-    return reading if reading.config is None else replace(reading, config=replace(reading.config, routes=None))
 
 
 def split_into_batches(wanted: Iterable[VerifyTarget], size: int) -> Iterator[list[VerifyTarget]]:

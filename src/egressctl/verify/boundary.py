@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 
 from egressctl.envoy.config import PASSTHROUGH
-from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
 from egressctl.istio.port_conflicts import EntryOnPort
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
-from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
 from egressctl.verify.ownership import lists_address
 from egressctl.verify.select import VerifyTarget
-from egressctl.verify.verify import ProbeOptions, verify_from
+from egressctl.verify.verify import ProbeOptions, verify
 
 OTHER_NAME = "around.invalid"
 """A server name that no entry can mean and no DNS answers for (RFC 6761, section 6.4)."""
@@ -47,6 +47,7 @@ class _BoundaryProbe:
 
 def verify_boundary(
     mesh: Mesh,
+    sidecar: Sidecar | NoSourcePod,
     wanted: Sequence[VerifyTarget],
     results: Sequence[TargetResult],
     options: ProbeOptions,
@@ -58,13 +59,14 @@ def verify_boundary(
     `results` are those of `wanted`, in its order. `address` is asked in place of the first one that no entry lists. They
     are expected to be blocked, and sent once.
     """
-    source = next((probe.source for target in results for probe in target.probes if _is_open_as_expected(probe)), None)
-    if source is None:
+    if isinstance(sidecar, NoSourcePod) or not any(
+        map(_is_open_as_expected, (probe for each in results for probe in each.probes))
+    ):
         return list(results)
-    blocks = _blocks_of_all_entries(mesh, source, wanted, progress)
+    blocks = _blocks_of_all_entries(mesh, sidecar.source.namespace, wanted, progress)
     asked = [list(_boundary_probes(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
     questions = [replace(each, probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
-    found = verify_from(mesh, source, questions, ProbeOptions(options.limits), progress)
+    found = verify(mesh, sidecar, questions, ProbeOptions(options.limits), progress)
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
         entry = read_entry(each.manifest) if each.manifest else None
@@ -94,11 +96,11 @@ def _is_open_as_expected(result: ProbeResult) -> bool:
     return expected and result.source is not None and result.outcome is not None
 
 
-def _blocks_of_all_entries(mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], progress: Progress) -> list[Network]:
+def _blocks_of_all_entries(mesh: Mesh, namespace: str, wanted: Sequence[VerifyTarget], progress: Progress) -> list[Network]:
     """Return every block of every ServiceEntry that may be read."""
     own = [read_entry(manifest) for each in wanted for manifest in each.manifests]
     try:
-        entries, whole = mesh.readable_entries(source.namespace)
+        entries, whole = mesh.readable_entries(namespace)
     except CouldNotAsk:
         entries, whole = (), False
     if not whole:

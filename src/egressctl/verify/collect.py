@@ -10,97 +10,84 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
-from typing import NamedTuple
 
-from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import CouldNotAsk
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import read_mesh_objects
-from egressctl.mesh.sidecar import FirstReading, begin_first_reading, begin_second_reading
-from egressctl.model.cause import CauseCode
+from egressctl.mesh.send_probes import open_companions, send_probes
+from egressctl.mesh.sidecar import FirstReading, Sidecar
 from egressctl.model.entry import MeshObjects, ServiceEntry
-from egressctl.model.evidence import Capture, CurlOutcome, Evidence, LoggedConnection, ProbeSent, Source
-from egressctl.model.probe import Probe, Verdict
+from egressctl.model.evidence import Capture, LoggedConnection, ProbeSent
+from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
 from egressctl.runtime.concurrency import gather, start_call
-from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.evidence import (
     Question,
     RunFacts,
+    cases_of,
     config_refuses,
     connections_to_look_up,
-    judge_all,
     lacks_only_count,
     leads_to_no_host,
     looks_refused_without_row,
+    needs_mesh_objects,
 )
+from egressctl.verify.verdict import judge
 
 _FLUSH_SECONDS = 1.2
 """Envoy writes its access log out once a second (pilot-agent's `--file-flush-interval-msec 1000`)."""
 
 
-class ProofResults(NamedTuple):
-    """The results of probes, in the questions' order, and what was read of the sidecar after all of their connections."""
-
-    results: list[ProbeResult]
-    reading: Reading
-
-
 def prove(
     mesh: Mesh,
-    source: Source,
+    sidecar: Sidecar,
     questions: Sequence[Question],
     limits: curl.TransferLimits,
-    reading: Reading = NOTHING_READ,
     *,
     alone: bool = False,
     last_resort: bool = False,
     at_once: int = curl.EXECS_AT_ONCE,
-) -> ProofResults:
-    """Send every probe once, and judge each by what can be known of its way.
+) -> list[ProbeResult]:
+    """Send every probe once, and judge each by what can be known of its way; return the results in the questions' order.
 
-    `reading` is what was read of the sidecar just before: what it lacks is read now. `alone` gives each probe a connection
-    of its own, however many there are; `last_resort` looks into the sidecar's access log for what nothing else lacks than the
-    connection counts; `at_once` is how many execs, each with one probe after the other, are under way at the same time.
-    Raises nothing for what could not be asked: that is in the results.
+    What is known of the sidecar is not read again, and what is read of it after the probes is known from then on. `alone`
+    gives each probe a connection of its own, however many there are; `last_resort` looks into the sidecar's access log for what
+    nothing else lacks than the connection counts; `at_once` is how many execs, each with one probe after the other, are under
+    way at the same time. Raises nothing for what could not be asked: that is in the results.
     """
     near = _begin_listing_entries(mesh, questions)
-    look_before = _begin_reading_sidecar(mesh, source, questions, reading)
+    before = _look_before(sidecar, questions) if sidecar.source.proxy else None
     began = time.monotonic()
-    sent = _send(mesh, source, [question.probe for question in questions], limits, alone, at_once)
-    around = cache(partial(_mesh_objects_or_none, mesh, source.namespace))
-    findings = RunFacts(source, questions, sent, near=near(), around=around)
-    if look_before:
-        findings = _finish_reading_sidecar(mesh, look_before, findings, limits)
-    results = judge_all(findings)
-    if last_resort and (
-        logged := _search_access_log(mesh, findings, [i for i, each in enumerate(results) if lacks_only_count(each)], began)
-    ):
-        results = judge_all(replace(findings, logged=logged))
-    whole = [
-        found or inconclusive_result(question, source, each.failure or CauseCode.EVIDENCE_LOST, each.detail)
-        for question, each, found in zip(questions, sent, results, strict=True)
-    ]
-    # A companion may have been counted since.
-    return ProofResults(whole, replace(findings.after, counts=None) if findings.companions else findings.after)
+    sent = _send(sidecar, [question.probe for question in questions], limits, alone, at_once)
+    facts = RunFacts(sidecar.source, questions, sent, near=near())
+    if before:
+        facts = _look_after(sidecar, before, facts, limits)
+    read, searched = False, not last_resort
+    while True:
+        results = []
+        for case in cases_of(facts):
+            results.append(judge(case))
+        if not read and any(map(needs_mesh_objects, results, questions)):
+            read, facts = True, replace(facts, around=_mesh_objects_or_none(mesh, sidecar.source.namespace))
+        elif not searched:
+            lacking = [index for index, result in enumerate(results) if lacks_only_count(result)]
+            searched, facts = True, replace(facts, logged=_search_access_log(sidecar, facts, lacking, began))
+        else:
+            break
+    config = facts.after.config
+    # The routes are those of these hosts, and a companion may have been counted since.
+    sidecar.known = replace(
+        facts.after, config=config and replace(config, routes=None), counts=None if facts.companions else facts.after.counts
+    )
+    return results
 
 
-def inconclusive_result(question: Question, source: Source, code: CauseCode, detail: str) -> ProbeResult:
-    """Return the inconclusive result of a probe that could not be sent, or whose answer was lost."""
-    situation = Case(question.probe, source, CurlOutcome(curl_exit=-1), Evidence(), question.entry_name, question.entry)
-    expected = question.probe.expect.verdict is Verdict.INCONCLUSIVE
-    return ProbeResult(question.probe, source, Verdict.INCONCLUSIVE, expected, explain_cause(code, situation, detail))
-
-
-def _begin_reading_sidecar(mesh: Mesh, source: Source, questions: Sequence[Question], known: Reading) -> FirstReading | None:
-    """Look at the sidecar; None where the pod has none."""
+def _look_before(sidecar: Sidecar, questions: Sequence[Question]) -> FirstReading:
     entries = [(question.entry, question.probe.port) for question in questions if question.entry]
     likely = {f"outbound|{port}||{host}" for entry, port in entries for host in entry.hosts}
-    speeches = {question.probe.speech for question in questions}
-    return begin_first_reading(mesh, source, known, likely, speeches)() if source.proxy else None
+    return sidecar.look_before(likely, {question.probe.speech for question in questions})
 
 
 def _begin_listing_entries(mesh: Mesh, questions: Sequence[Question]) -> Callable[[], tuple[ServiceEntry, ...] | None]:
@@ -109,7 +96,7 @@ def _begin_listing_entries(mesh: Mesh, questions: Sequence[Question]) -> Callabl
 
     def listed() -> tuple[ServiceEntry, ...] | None:
         try:
-            return tuple(read_entry(each) for name in namespaces for each in mesh.entries(name))
+            return tuple(read_entry(manifest) for name in namespaces for manifest in mesh.entries(name))
         except CouldNotAsk:
             return None
 
@@ -123,61 +110,61 @@ def _mesh_objects_or_none(mesh: Mesh, namespace: str) -> MeshObjects | None:
         return None
 
 
-def _send(
-    mesh: Mesh, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits, alone: bool, at_once: int
-) -> list[ProbeSent]:
-    sent = _run_calls(mesh.send(source, enumerate(probes), limits, alone=alone), at_once)
+def _send(sidecar: Sidecar, probes: Sequence[Probe], limits: curl.TransferLimits, alone: bool, at_once: int) -> list[ProbeSent]:
+    def run(numbered: Sequence[tuple[int, Probe]], *, alone: bool) -> dict[int, ProbeSent]:
+        calls = send_probes(sidecar.api, sidecar.source, numbered, limits, alone=alone)
+        return dict(pair for part in gather(calls, at_most=at_once) for pair in part)
+
+    sent = run(list(enumerate(probes)), alone=alone)
     # What fails on a connection that others opened says nothing of how its own would have been met.
     spoilt = [index for index, each in sent.items() if each.outcome and each.outcome.reused and each.outcome.curl_exit]
     if spoilt:
-        sent |= _run_calls(mesh.send(source, [(index, probes[index]) for index in spoilt], limits, alone=True), at_once)
+        sent |= run([(index, probes[index]) for index in spoilt], alone=True)
     return [sent[index] for index in range(len(probes))]
 
 
-def _run_calls(calls: Sequence[Callable[[], list[tuple[int, ProbeSent]]]], at_once: int) -> dict[int, ProbeSent]:
-    return dict(pair for part in gather(calls, at_most=at_once) for pair in part)
-
-
-def _finish_reading_sidecar(mesh: Mesh, look: FirstReading, findings: RunFacts, limits: curl.TransferLimits) -> RunFacts:
+def _look_after(sidecar: Sidecar, look: FirstReading, facts: RunFacts, limits: curl.TransferLimits) -> RunFacts:
     """Read the sidecar again, and ask for the companions of what it refused, at the same time.
 
     A bare connection to an address that is let out would hang, and be counted there. Whether an Envoy cluster exists, and
     has hosts, is known only afterwards: then the companions of those follow.
     """
-    places = findings.places
-    looking = begin_second_reading(mesh, findings.source, look, set(places))
+    places = facts.places
+    looking = sidecar.look_after(look, set(places))
     config = look.config()
-    refused = [index for index, each in enumerate(findings.sent) if config_refuses(config, each, places[index])]
-    companions = _companions(mesh, findings, refused, limits)
+    refused = [index for index, sent in enumerate(facts.sent) if config_refuses(config, sent, places[index])]
+    companions = _companions(sidecar, facts, refused, limits)
     before, after = looking()
-    unseen = [index for index, each in enumerate(findings.sent) if looks_refused_without_row(each) and index not in companions]
+    unseen = [index for index, sent in enumerate(facts.sent) if looks_refused_without_row(sent) and index not in companions]
     late = [index for index in unseen if leads_to_no_host(places[index], before, after)]
-    companions |= _companions(mesh, findings, late, limits)
-    return replace(findings, before=before, after=after, companions=companions)
+    companions |= _companions(sidecar, facts, late, limits)
+    return replace(facts, before=before, after=after, companions=companions)
 
 
-def _search_access_log(mesh: Mesh, findings: RunFacts, indices: Sequence[int], since: float) -> dict[int, LoggedConnection]:
+def _companions(sidecar: Sidecar, facts: RunFacts, indices: Sequence[int], limits: curl.TransferLimits) -> dict[int, Capture]:
+    wanted = {index: facts.places[index][:2] for index in indices}
+    bare = list(dict.fromkeys(wanted.values()))
+    found = dict(zip(bare, open_companions(sidecar.api, sidecar.source, bare, limits), strict=True))
+    return {index: found[place] for index, place in wanted.items()}
+
+
+def _search_access_log(sidecar: Sidecar, facts: RunFacts, indices: Sequence[int], since: float) -> dict[int, LoggedConnection]:
     """Look for connections in the sidecar's access log; a second time where one is not there yet."""
+    if not indices:
+        return {}
     # Few commands come to this.
     from egressctl.envoy import access_log
 
-    wanted, found = connections_to_look_up(findings, indices), dict[int, LoggedConnection]()
+    wanted, found = connections_to_look_up(facts, indices), dict[int, LoggedConnection]()
     for pause in (0.0, _FLUSH_SECONDS) if wanted else ():
         time.sleep(pause)
         # No older line: another connection may have had the same ends.
         try:
-            text = mesh.proxy_log(findings.source, math.ceil(time.monotonic() - since) + 1)
+            text = sidecar.log(math.ceil(time.monotonic() - since) + 1)
         except CouldNotAsk:
             break
         told = {index: access_log.find_connection(text, *connection) for index, connection in wanted.items()}
-        found = {index: each for index, each in told.items() if each is not None}
+        found = {index: logged for index, logged in told.items() if logged is not None}
         if len(found) == len(wanted):
             break
     return found
-
-
-def _companions(mesh: Mesh, findings: RunFacts, indices: Sequence[int], limits: curl.TransferLimits) -> dict[int, Capture]:
-    wanted = {index: findings.places[index][:2] for index in indices}
-    bare = list(dict.fromkeys(wanted.values()))
-    found = dict(zip(bare, mesh.companions(findings.source, bare, limits), strict=True)) if bare else {}
-    return {index: found[place] for index, place in wanted.items()}

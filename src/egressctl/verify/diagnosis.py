@@ -25,12 +25,20 @@ SIDECARS = "sidecars"
 
 def why_not_ours(case: Case) -> Cause:
     """Name why a captured connection was let out, or refused, elsewhere than by the target's Envoy cluster."""
+    walk, owner = case.evidence.walk, case.evidence.owner
+    if not case.entry_name and case.leads_to == PASSTHROUGH:
+        return explain_cause(CauseCode.PASSTHROUGH, case)
+    if not case.entry_name and walk and walk.virtual_service and (walk.absent or walk.direct_status):
+        return explain_cause(CauseCode.REROUTED, case)
     if not case.entry_name:
-        return _cause_for_bare_url(case)
+        others = owner is not None and owner.ownership is Ownership.OTHERS
+        return explain_cause(CauseCode.RIVAL_ENTRY if others else CauseCode.BLACKHOLE, case)
     if case.entry is None:
         return explain_cause(CauseCode.ENTRY_MISSING, case)
-    found = (reason(case, case.entry) for reason in _REASONS)
-    return next((cause for cause in found if cause), None) or _propagation_cause(case, case.entry)
+    for reason in _REASONS:
+        if cause := reason(case, case.entry):
+            return cause
+    return _propagation_cause(case, case.entry)
 
 
 def protocol_mismatch(entry: ServiceEntry, case: Case) -> str:
@@ -56,15 +64,6 @@ def virtual_service_behind(case: Case) -> str:
     hosts = _texts(_spec(known).get("hosts"))
     meant = any(matches_host(pattern, host) or matches_host(host, pattern) for pattern in hosts for host in entry.hosts)
     return walk.virtual_service if meant else ""
-
-
-def _cause_for_bare_url(case: Case) -> Cause:
-    walk, owner = case.evidence.walk, case.evidence.owner
-    if walk and walk.envoy_cluster == PASSTHROUGH:
-        return explain_cause(CauseCode.PASSTHROUGH, case)
-    if walk and walk.virtual_service and (walk.absent or walk.direct_status):
-        return explain_cause(CauseCode.REROUTED, case)
-    return explain_cause(CauseCode.RIVAL_ENTRY if owner and owner.ownership is Ownership.OTHERS else CauseCode.BLACKHOLE, case)
 
 
 def _port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
@@ -245,9 +244,7 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
 
 
 def _where_sidecar_leads(case: Case) -> str:
-    walk = case.evidence.walk
-    carried = walk.envoy_cluster if walk and walk.envoy_cluster else "no Envoy cluster"
-    return f"the sidecar leads {case.address} to {carried}"
+    return f"the sidecar leads {case.address} to {case.leads_to}"
 
 
 def _protocol(entry: ServiceEntry, number: int) -> str:

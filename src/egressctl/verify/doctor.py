@@ -23,17 +23,22 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
+from egressctl.kube.access import denied_rights, user_name
 from egressctl.kube.rbac import RIGHTS, grant_command, rules_needed
+from egressctl.kube.rest import resource_path
 from egressctl.manifests.service_entry import GROUP, PLURAL
 from egressctl.mesh import curl, old_curl
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.send_probes import NoCurl
-from egressctl.mesh.source_pod import SourceChoice
+from egressctl.mesh.send_probes import NoCurl, curl_version
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
 
 CLOCK_SECONDS = 30.0
 """A clock that is further off than this is warned of: the Date header counts whole seconds, and an answer takes its time."""
+
+_WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations")
 
 _KNOWN_SINCE = (1, 25)
 """Kubernetes that refuses unknown fields by `fieldValidation`, as egressctl asks it to: on by default since 1.25."""
@@ -75,7 +80,7 @@ def examine(connect: Callable[[], Mesh], namespace: str, choice: SourceChoice) -
         return
     user = ""
     try:
-        user = mesh.user()
+        user = user_name(mesh.api)
         yield judge_credentials(user)
     except EgressctlError as failure:
         yield _failed_check("credentials", failure)
@@ -87,7 +92,7 @@ def examine(connect: Callable[[], Mesh], namespace: str, choice: SourceChoice) -
     yield _run_check("namespace", partial(_check_namespace, mesh, namespace), allowed_to_fail=True)
     yield _run_check("validation", partial(_check_validation, mesh), allowed_to_fail=True)
     try:
-        source = mesh.source(namespace, choice)
+        source = find_source(mesh.api, namespace, choice)
     except EgressctlError as failure:
         yield _failed_check("source-pod", failure)
         return
@@ -162,7 +167,7 @@ def _check_istio(mesh: Mesh) -> Check:
 
 def _check_rights(mesh: Mesh, namespace: str, user: str) -> Iterator[Check]:
     try:
-        denied = {(verb, resource) for verb, resource, _ in mesh.denied(rules_needed(RIGHTS), [namespace])}
+        denied = {(verb, resource) for verb, resource, _ in denied_rights(mesh.api, rules_needed(RIGHTS), [namespace])}
     except EgressctlError as failure:
         yield _failed_check("rights", failure)
         return
@@ -182,7 +187,7 @@ def judge_rights(command: str, denied: set[tuple[str, str]], namespace: str, use
 
 def _check_namespace(mesh: Mesh, name: str) -> Check:
     try:
-        manifest = mesh.namespace(name)
+        manifest = mesh.api.get(resource_path("v1", None, "namespaces", name))
     except NotFound:
         return Check("namespace", Status.ERROR, f"there is no namespace {name}", f"kubectl create namespace {name}")
     return judge_injection(manifest)
@@ -209,7 +214,7 @@ def judge_injection(namespace: Manifest) -> Check:
 
 def _check_validation(mesh: Mesh) -> Check:
     try:
-        return judge_validation(mesh.validating_webhooks())
+        return judge_validation(mesh.api.list(_WEBHOOKS)["items"])
     except NotFound:
         what = "this API server has no webhooks: whether Istio's rules are kept cannot be seen"
         return Check("validation", Status.WARNING, what, "egressctl create TARGET --dry-run=server shows what it refuses")
@@ -240,9 +245,9 @@ def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
     sidecar = _run_check("sidecar", partial(_check_sidecar, mesh, source))
     yield sidecar
     if source.proxy is not None and sidecar.status is not Status.ERROR:
-        yield _run_check("outbound-policy", lambda: judge_outbound_policy(mesh.proxy_config(source)))
+        yield _run_check("outbound-policy", lambda: judge_outbound_policy(Sidecar(mesh.api, source).config()))
     try:
-        yield judge_curl(source, mesh.curl_version(source))
+        yield judge_curl(source, curl_version(mesh.api, source))
     except NoCurl as failure:
         hint = (
             f"name a pod or a container that has it (--pod, -c), or: egressctl create TARGET -n {source.namespace} --with-source"
@@ -259,7 +264,7 @@ def _check_sidecar(mesh: Mesh, source: Source) -> Check:
     if source.proxy is None:
         hint = f"kubectl label namespace {source.namespace} istio-injection=enabled, then start the pod anew; or --pod NAME"
         return Check("sidecar", Status.ERROR, f"pod {source.pod} has none: nothing can be proved from there", hint)
-    return judge_sidecar(source, mesh.proxy_info(source))
+    return judge_sidecar(source, Sidecar(mesh.api, source).info())
 
 
 def judge_sidecar(source: Source, info: ProxyInfo) -> Check:

@@ -1,4 +1,7 @@
-"""Join what curl reported with what was read of the sidecar before and after: the evidence of each probe's way. Pure."""
+"""Join what curl reported with what was read of the sidecar before and after: the case that each probe makes. Pure.
+
+Nothing is asked here: where a verdict may depend on more than was read, `needs_mesh_objects` and `lacks_only_count` say so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from egressctl.envoy.counts import counts_between
 from egressctl.envoy.propagation import listener_refusal
 from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.mesh.curl import looks_reset
-from egressctl.mesh.sidecar import ProbeDestination
+from egressctl.model.cause import CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import (
     Capture,
@@ -28,11 +31,10 @@ from egressctl.model.evidence import (
     Source,
     Walk,
 )
-from egressctl.model.probe import Probe, Verdict
+from egressctl.model.probe import Probe, ProbeDestination, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case
-from egressctl.verify.verdict import judge_probe
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -56,7 +58,7 @@ class RunFacts:
 
     `sent` stands in the questions' order; `companions` says, by a question's index, what a second connection showed after a
     refusal, `logged` what the access log says of its connection. `near` are the ServiceEntries of the namespaces of those in
-    question, None where they could not be listed; `around` reads, once, what else there is.
+    question, None where they could not be listed; `around` is what else there is, None where that was not, or could not be, read.
     """
 
     source: Source
@@ -67,7 +69,7 @@ class RunFacts:
     companions: Mapping[int, Capture] = field(default_factory=dict)
     logged: Mapping[int, LoggedConnection] = field(default_factory=dict)
     near: tuple[ServiceEntry, ...] | None = None
-    around: Callable[[], MeshObjects | None] = lambda: None
+    around: MeshObjects | None = None
 
     @cached_property
     def places(self) -> Sequence[ProbeDestination]:
@@ -107,30 +109,49 @@ _NEED_MESH_OBJECTS = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
 """The verdicts whose cause may lie in another object of the mesh."""
 
 
-def judge_all(findings: RunFacts) -> list[ProbeResult | None]:
-    """Judge each probe by what is known of its way; None for one that could not be sent, or whose answer was lost."""
-    findings = _with_listing_entries(findings)
+def cases_of(facts: RunFacts) -> list[Case]:
+    """Return what is known of each probe's way, to be judged: one that could not be sent has nothing but the failure."""
+    facts = _with_listing_entries(facts)
     owners: dict[tuple[object, ...], Owner | None] = {}
-    results: list[ProbeResult | None] = []
-    for index, (question, each, led) in enumerate(zip(findings.questions, findings.sent, findings.walks, strict=True)):
-        if each.outcome is None or each.failure:
-            results.append(None)
+    cases = []
+    for index, (question, sent, led) in enumerate(zip(facts.questions, facts.sent, facts.walks, strict=True)):
+        if sent.outcome is None or sent.failure:
+            cases.append(unsent_case(question, facts.source, sent.failure or CauseCode.EVIDENCE_LOST, sent.detail))
             continue
         asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, led)
         if asked not in owners:
-            owners[asked] = _owner(question, led, findings)
-        evidence = _evidence(index, owners[asked], findings)
-        results.append(_judge_one(question, each.outcome, evidence, findings))
-    return results
+            owners[asked] = _owner(question, led, facts)
+        evidence = _evidence(index, owners[asked], facts)
+        around = facts.around if question.entry is not None else None
+        cases.append(Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around))
+    return cases
 
 
-def _with_listing_entries(findings: RunFacts) -> RunFacts:
+def unsent_case(question: Question, source: Source, code: CauseCode, detail: str) -> Case:
+    """Return the case of a probe that could not be sent, or whose answer was lost."""
+    nothing = CurlOutcome(curl_exit=-1)
+    return Case(question.probe, source, nothing, Evidence(), question.entry_name, question.entry, failure=code, detail=detail)
+
+
+def needs_mesh_objects(result: ProbeResult, question: Question) -> bool:
+    """Say whether a verdict, its cause or its owner may depend on other objects of the mesh, which were not read."""
+    evidence, through_sidecar = result.evidence, result.source is not None and result.source.proxy is not None
+    if evidence is None:
+        return False
+    whose = None if result.probe.expect.via else evidence.owner
+    if whose is not None and whose.ownership is not Ownership.OWNED and (question.entry is not None or not question.entry_name):
+        return True
+    captured = evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
+    return question.entry is not None and captured and through_sidecar and result.verdict in _NEED_MESH_OBJECTS
+
+
+def _with_listing_entries(facts: RunFacts) -> RunFacts:
     """Ask, of a target of several entries, after the one that lists the address to which a probe led."""
-    near = findings.near or ()
-    entries = {id(each.entry): each.entry for each in findings.questions if each.entry is not None and each.entry.part_of}
+    near = facts.near or ()
+    entries = {id(each.entry): each.entry for each in facts.questions if each.entry is not None and each.entry.part_of}
     beside = {key: [other for other in near if other.is_same_target_as(entry)] for key, entry in entries.items()}
     if all(len(each) < 2 for each in beside.values()):
-        return findings
+        return facts
     # Few targets have several entries.
     from egressctl.manifests.split_entries import entry_that_lists
 
@@ -139,22 +160,12 @@ def _with_listing_entries(findings: RunFacts) -> RunFacts:
         return entry_that_lists(entries[index], beside[index], ip)
 
     questions = []
-    for question, sent in zip(findings.questions, findings.sent, strict=True):
+    for question, sent in zip(facts.questions, facts.sent, strict=True):
         if sent.outcome is not None and id(question.entry) in entries:
             entry = asked(id(question.entry), sent.outcome.remote_ip)
             question = replace(question, entry=entry, entry_name=entry.name)
         questions.append(question)
-    return replace(findings, questions=questions)
-
-
-def _judge_one(question: Question, outcome: CurlOutcome, evidence: Evidence, findings: RunFacts) -> ProbeResult:
-    """Judge a probe, and with all that is around only where something else may be to blame."""
-    at = Case(question.probe, findings.source, outcome, evidence, question.entry_name, question.entry)
-    first = judge_probe(at)
-    others = at.entry is not None and evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
-    if first.verdict in _NEED_MESH_OBJECTS and others and at.source.proxy is not None:
-        return judge_probe(replace(at, around=findings.around()))
-    return first
+    return replace(facts, questions=questions)
 
 
 def destination_of_probe(question: Question, sent: ProbeSent) -> ProbeDestination:
@@ -198,14 +209,14 @@ def config_refuses(config: ProxyConfig | None, sent: ProbeSent, place: ProbeDest
     return not led.unknown and not led.choices and led.envoy_cluster in (None, BLACKHOLE)
 
 
-def lacks_only_count(result: ProbeResult | None) -> bool:
+def lacks_only_count(result: ProbeResult) -> bool:
     """Say whether nothing but `counted` keeps a probe from being open: then the access log may tell."""
-    if result is None or result.verdict is not Verdict.UNPROVEN or result.evidence is None:
+    if result.verdict is not Verdict.UNPROVEN or result.evidence is None:
         return False
     return result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
 
 
-def connections_to_look_up(findings: RunFacts, indices: Sequence[int]) -> dict[int, tuple[access_log.ProbeConnection, int]]:
+def connections_to_look_up(facts: RunFacts, indices: Sequence[int]) -> dict[int, tuple[access_log.ProbeConnection, int]]:
     """Return by a question's index which connection the access log is to show, and in how many lines at least.
 
     Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
@@ -213,10 +224,10 @@ def connections_to_look_up(findings: RunFacts, indices: Sequence[int]) -> dict[i
     # Few commands come to this.
     from egressctl.envoy import access_log
 
-    sharing = Counter(each.connection for each in findings.sent)
+    sharing = Counter(each.connection for each in facts.sent)
     found = {}
     for index in indices:
-        sent, walk = findings.sent[index], findings.walks[index]
+        sent, walk = facts.sent[index], facts.walks[index]
         if sent.outcome is not None:
             at = sent.outcome
             connection = access_log.ProbeConnection(at.local_ip, at.local_port, at.remote_ip, at.remote_port)
@@ -244,18 +255,18 @@ def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int 
     return max(known) if known else None
 
 
-def _evidence(index: int, owner: Owner | None, findings: RunFacts) -> Evidence:
-    question, sent, walk = findings.questions[index], findings.sent[index], findings.walks[index]
-    before, after = findings.before, findings.after
+def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
+    question, sent, walk = facts.questions[index], facts.sent[index], facts.walks[index]
+    before, after = facts.before, facts.after
     leads_to = _envoy_cluster(walk, after)
     wraps = leads_to is not None and leads_to.tls and not question.probe.expect.via
     evidence = Evidence(
-        capture=findings.companions.get(index, sent.capture),
-        companion=index in findings.companions,
-        logged=findings.logged.get(index),
+        capture=facts.companions.get(index, sent.capture),
+        companion=index in facts.companions,
+        logged=facts.logged.get(index),
         walk=walk,
         owner=owner,
-        policy=findings.policy,
+        policy=facts.policy,
         refused=listener_refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         endpoints=_endpoints(leads_to, before, after),
@@ -263,11 +274,11 @@ def _evidence(index: int, owner: Owner | None, findings: RunFacts) -> Evidence:
     counted_at = _counting_key(sent, walk)
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
-    counts = findings.counts_moved(counted_at)
+    counts = facts.counts_moved(counted_at)
     # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
     # pod has other traffic.
     seen = counts.requests if walk and walk.http_route else counts.opened
-    return replace(evidence, counts=counts, counted=seen >= findings.expected[counted_at])
+    return replace(evidence, counts=counts, counted=seen >= facts.expected[counted_at])
 
 
 def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | None:
@@ -277,34 +288,32 @@ def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | 
     return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
 
 
-def _owner(question: Question, walk: Walk | None, findings: RunFacts) -> Owner | None:
+def _owner(question: Question, walk: Walk | None, facts: RunFacts) -> Owner | None:
     """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
 
     The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
     name a rival, or where any one may carry a bare URL.
     """
-    config, entry = findings.after.config, question.entry
+    config, entry = facts.after.config, question.entry
     if walk is None or walk.unknown or config is None or walk.envoy_cluster in (None, BLACKHOLE):
         return None
     if question.probe.expect.via:
         return ownership.owner_of_expected_host(walk, question.probe.expect.via)
     if entry is None and question.entry_name:
         return None
-    whose = partial(_owner_among, port=question.probe.port, walk=walk, config=config, pod_namespace=findings.source.namespace)
+    whose = partial(_owner_among, port=question.probe.port, walk=walk, config=config, pod_namespace=facts.source.namespace)
     if entry is None:
-        around, to = findings.around(), parse_outbound_name(walk.envoy_cluster or "")
-        entries = around.entries if around else ()
+        to, entries = parse_outbound_name(walk.envoy_cluster or ""), facts.around.entries if facts.around else ()
         claims = (whose(each, entries) for each in entries if to and to.host in each.hosts)
         owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
         return next(owned, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"))
-    found = whose(entry, findings.near)
+    found = whose(entry, facts.near)
     if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
-        found = whose(found.rival, findings.near)  # another entry of the target: the target's all the same
+        found = whose(found.rival, facts.near)  # another entry of the target: the target's all the same
     if found is not None and found.ownership is Ownership.OWNED:
         return found
-    around = findings.around()
     unlisted = Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {entry.namespace} could not be listed")
-    return (around and whose(entry, around.entries)) or found or unlisted
+    return (facts.around and whose(entry, facts.around.entries)) or found or unlisted
 
 
 def _owner_among(

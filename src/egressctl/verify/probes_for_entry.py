@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from egressctl.errors import InvalidInput
 from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed
 
@@ -44,19 +44,18 @@ def _why_no_probe(entry: ServiceEntry) -> str:
     return "no probe can be derived from it: no host without a wildcard, and no single address, on a TCP port"
 
 
-def first_pod_that_sees(entry: ServiceEntry, sources: Iterable[Source], default: Sequence[str]) -> Source | NotProbed:
+def first_pod_that_sees(entry: ServiceEntry, sidecars: Sequence[Sidecar], default: Sequence[str]) -> Sidecar | NotProbed:
     """Return the first of the source pods to whose namespace an entry is exported; or why none of them sees it.
 
     `default` is what the mesh makes of an absent exportTo.
     """
-    pods = list(sources)
-    found = next((each for each in pods if is_exported_to_namespace(entry, each.namespace, default)), None)
-    if found is not None:
-        return found
+    for sidecar in sidecars:
+        if is_exported_to_namespace(entry, sidecar.source.namespace, default):
+            return sidecar
     scopes = entry.export_to or tuple(default)
     if EXPORT_TO_NOBODY in scopes:
         return NotProbed("its exportTo is ~: no namespace sees it")
-    asked = " and ".join(sorted({each.namespace for each in pods}))
+    asked = " and ".join(sorted({sidecar.source.namespace for sidecar in sidecars}))
     said = f"exportTo is {', '.join(scopes)}" if entry.export_to else f"the mesh exports it to {', '.join(scopes)}"
     where = entry.namespace if "." in scopes else next((each for each in scopes if each not in ("*", ".")), entry.namespace)
     return NotProbed(

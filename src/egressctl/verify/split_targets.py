@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from egressctl.envoy.config import ProxyConfig, Reading
+from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk
 from egressctl.istio.precedence import is_exported_to_namespace
@@ -12,6 +12,7 @@ from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read_entry
 from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.wait_for_sidecar import mesh_objects_for_pod, why_blocks_missing
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import SUFFIX, ServiceEntry
@@ -22,28 +23,28 @@ from egressctl.verify.select import VerifyTarget
 
 
 def split_target_results(
-    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], progress: Progress, reading: Reading
+    mesh: Mesh, sidecar: Sidecar, wanted: Sequence[VerifyTarget], progress: Progress
 ) -> list[tuple[PartResult, ...]]:
     """Return, for each of `wanted`, what is to be said of its entries beside its probes: nothing of one that has only one.
 
     The probes are sent once, and lead to one address each: of all other blocks it is shown that the sidecar has them, not
-    that they carry. `reading` is what was read of the sidecar just before; where that has no configuration it is read now.
+    that they carry. What is known of the sidecar is not read again.
     """
     count = sum(len(each.manifests) for each in wanted if each.split)
     plural = "ServiceEntry" if count == 1 else "ServiceEntries"
-    progress.step(f"looking for {count} {plural} in the sidecar of pod {source.pod}")
-    config, unread = _read_config(mesh, source, reading)
+    progress.step(f"looking for {count} {plural} in the sidecar of pod {sidecar.source.pod}")
+    source = sidecar.source
+    config, unread = _read_config(sidecar)
     return [_results_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]
 
 
-def _read_config(mesh: Mesh, source: Source, reading: Reading) -> tuple[ProxyConfig | None, Cause | None]:
+def _read_config(sidecar: Sidecar) -> tuple[ProxyConfig | None, Cause | None]:
     """Read the sidecar's listeners, or say why not: without a sidecar, what the probes show says it all."""
+    source = sidecar.source
     if source.proxy is None:
         return None, None
-    if reading.config is not None:
-        return reading.config, None
     try:
-        return mesh.proxy_config(source), None
+        return sidecar.known.config or sidecar.config(), None
     except CouldNotAsk as failure:
         hint = failure.hint or f"kubectl describe pod -n {source.namespace} {source.pod}"
         return None, Cause(CauseCode.PROXY_UNREADABLE, f"the sidecar of pod {source.pod} could not be read: {failure}", hint)

@@ -8,7 +8,7 @@ have given is none that came from beyond it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.model.cause import Cause, CauseCode
@@ -21,34 +21,24 @@ from egressctl.verify.sidecar_answers import GATEWAY_STATUS, answered_by_sidecar
 from egressctl.verify.verdict_no_answer import judge_failure
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict, its cause where it is not `open`, and the evidence with the methods that hold in it."""
-
-    verdict: Verdict
+def judge(case: Case) -> ProbeResult:
+    """Say what a probe showed, and hold that against its expectation. Never raises; never says more than the evidence."""
     cause: Cause | None
-    evidence: Evidence
-
-
-def judge(case: Case) -> Judgement:
-    """Say what a probe showed. Never raises; never says more than the evidence."""
-    case = replace(
-        case, evidence=replace(case.evidence, methods=proven_methods(case.evidence), sources=count_sources(case.evidence))
-    )
+    if case.failure is not None:
+        verdict, cause = Verdict.INCONCLUSIVE, explain_cause(case.failure, case, case.detail)
+        return ProbeResult(case.probe, case.source, verdict, verdict is case.probe.expect.verdict, cause)
+    evidence = replace(case.evidence, methods=proven_methods(case.evidence), sources=count_sources(case.evidence))
+    case = replace(case, evidence=evidence)
     if case.probe.bare:
         # Few commands come to this.
         from egressctl.verify.verdict_tcp import judge_tcp
 
-        return Judgement(*judge_tcp(case), case.evidence)
-    verdict, cause = _judge_answer(case) if _has_expected_answer(case) else judge_failure(case)
-    return Judgement(verdict, cause, case.evidence)
-
-
-def judge_probe(case: Case) -> ProbeResult:
-    """Judge and hold the judgement against the probe's expectation."""
-    judged = judge(case)
-    held = judged.verdict is case.probe.expect.verdict
-    return ProbeResult(case.probe, case.source, judged.verdict, held, judged.cause, case.outcome, judged.evidence)
+        verdict, cause = judge_tcp(case)
+    elif _has_expected_answer(case):
+        verdict, cause = _judge_answer(case)
+    else:
+        verdict, cause = judge_failure(case)
+    return ProbeResult(case.probe, case.source, verdict, verdict is case.probe.expect.verdict, cause, case.outcome, evidence)
 
 
 def proven_methods(evidence: Evidence) -> tuple[Method, ...]:
@@ -83,76 +73,57 @@ def _has_expected_answer(case: Case) -> bool:
     return came and not answered_by_sidecar(case)
 
 
-def _unproven_verdict(case: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
-    return Verdict.UNPROVEN, explain_cause(code, case, detail)
-
-
 def _judge_answer(case: Case) -> tuple[Verdict, Cause | None]:
-    evidence, walk = case.evidence, case.evidence.walk
+    evidence, walk, owner = case.evidence, case.evidence.walk, case.evidence.owner
     if case.source.ambient:
-        return _unproven_verdict(case, CauseCode.AMBIENT)
+        return Verdict.UNPROVEN, explain_cause(CauseCode.AMBIENT, case)
     if case.source.proxy is None:
         return Verdict.BYPASSED, explain_cause(CauseCode.NO_SIDECAR, case)
     if case.outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
         return Verdict.BYPASSED, explain_cause(CauseCode.NOT_CAPTURED, case)
-    if evidence.capture is not Capture.CAPTURED:
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {case.address}",
-        )
-    if walk is None:
-        return _unproven_verdict(case, CauseCode.PROXY_UNREADABLE)
-    if walk.unknown or (walk.choices and walk.envoy_cluster is None):
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the way through the sidecar is not understood: {_why_path_unknown(case)}",
-        )
-    if leads_nowhere(case):
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sidecar's configuration leads {case.address} to {describe_dead_end(case)}: "
-            "the two do not fit together",
-        )
-    if walk.http_route and case.outcome.http_status in GATEWAY_STATUS:
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"HTTP {case.outcome.http_status} may be the sidecar's own answer, and then nothing came from {case.address}",
-        )
-    if _log_disagrees(evidence):
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"the answer came, and the sources disagree: the sidecar's configuration leads {case.address} to "
-            f"{walk.envoy_cluster}, and its access log says {evidence.logged}",
-        )
-    if walk.envoy_cluster == PASSTHROUGH:
+    if walk is None and evidence.capture is Capture.CAPTURED:
+        return Verdict.UNPROVEN, explain_cause(CauseCode.PROXY_UNREADABLE, case)
+    if doubt := _doubt_about_path(case):
+        return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, doubt)
+    if case.leads_to == PASSTHROUGH:
         return Verdict.BYPASSED, why_not_ours(case)
-    owner = evidence.owner
     if case.entry is None and case.entry_name:
         return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)
+    if owner is not None and owner.ownership is Ownership.OTHERS:
+        return Verdict.BYPASSED, why_not_ours(case)
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        return _unproven_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"the answer came through {walk.envoy_cluster}, and whose that is could not be told: {reason}",
-        )
-    if owner.ownership is Ownership.OTHERS:
-        return Verdict.BYPASSED, why_not_ours(case)
+        said = f"the answer came through {case.leads_to}, and whose that is could not be told: {reason}"
+        return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
     if not evidence.sources:
         told = "did not move" if evidence.counted is False else "could not be read"
-        return _unproven_verdict(
-            case, CauseCode.EVIDENCE_LOST, f"the answer came, and the connection counts of {walk.envoy_cluster} {told}"
-        )
+        said = f"the answer came, and the connection counts of {case.leads_to} {told}"
+        return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
     return Verdict.OPEN, None
 
 
-def _why_path_unknown(case: Case) -> str:
-    walk = case.evidence.walk
-    if walk is None or walk.unknown:
-        return walk.unknown if walk else "it was not read"
-    return f"chance decides between {', '.join(walk.choices)}, and the connection counts do not tell them apart"
+def _doubt_about_path(case: Case) -> str:
+    """Say in a sentence why it is not certain which way an answer took, "" where it is."""
+    evidence, walk, status = case.evidence, case.evidence.walk, case.outcome.http_status
+    if evidence.capture is not Capture.CAPTURED or walk is None:
+        return (
+            f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {case.address}"
+        )
+    if walk.unknown:
+        return f"the answer came, and the way through the sidecar is not understood: {walk.unknown}"
+    if walk.choices and walk.envoy_cluster is None:
+        return (
+            "the answer came, and the way through the sidecar is not understood: chance decides between "
+            f"{', '.join(walk.choices)}, and the connection counts do not tell them apart"
+        )
+    if leads_nowhere(case):
+        end = describe_dead_end(case)
+        return f"the answer came, and the sidecar's configuration leads {case.address} to {end}: the two do not fit together"
+    if walk.http_route and status in GATEWAY_STATUS:
+        return f"HTTP {status} may be the sidecar's own answer, and then nothing came from {case.address}"
+    if _log_disagrees(evidence):
+        return (
+            f"the answer came, and the sources disagree: the sidecar's configuration leads {case.address} to "
+            f"{walk.envoy_cluster}, and its access log says {evidence.logged}"
+        )
+    return ""

@@ -31,35 +31,36 @@ _GIVE_UP_SECONDS = 5.0
 
 def judge_failure(case: Case) -> tuple[Verdict, Cause]:
     """Say what a probe showed whose expected answer did not come: `failed`, `blocked` or `inconclusive`, and why."""
-    outcome, evidence = case.outcome, case.evidence
+    outcome, evidence, walk = case.outcome, case.evidence, case.evidence.walk
     code = cause_of(outcome) if outcome.curl_exit else _wrong_answer_code(case)
     if code is None:
-        return _inconclusive_verdict(
-            case,
-            CauseCode.EXEC_FAILED,
-            f"curl exit {outcome.curl_exit} names nothing that egressctl knows: {outcome.error or 'no message'}",
-        )
+        said = f"curl exit {outcome.curl_exit} names nothing that egressctl knows: {outcome.error or 'no message'}"
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EXEC_FAILED, case, said)
     if code is CauseCode.NAME_RESOLUTION:
         return Verdict.FAILED, explain_cause(code, case)
     if case.source.ambient:
-        return _inconclusive_verdict(case, CauseCode.AMBIENT)
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.AMBIENT, case)
     if case.source.proxy is None:
         return Verdict.FAILED, explain_cause(code, case)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
         return judge_bypass(case, code)
-    if not case.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or evidence.walk is None):
-        return _inconclusive_verdict(case, CauseCode.SIDECAR_NOT_READY)
+    if not case.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or walk is None):
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.SIDECAR_NOT_READY, case)
     if code is CauseCode.CONNECT_REFUSED:
         return judge_no_connection(case)
-    if evidence.walk is None:
-        return _inconclusive_verdict(case, CauseCode.PROXY_UNREADABLE)
-    if evidence.walk.unknown:
-        return _inconclusive_verdict(
-            case, CauseCode.EVIDENCE_LOST, f"the way through the sidecar is not understood: {evidence.walk.unknown}"
-        )
-    if leads_nowhere(case) and not evidence.walk.choices:
-        return _judge_refusal(case)
-    return _judge_beyond(case, code)
+    if walk is None:
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case)
+    if walk.unknown:
+        said = f"the way through the sidecar is not understood: {walk.unknown}"
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
+    if leads_nowhere(case) and not walk.choices:
+        if doubt := _doubt_about_refusal(case):
+            return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case, doubt)
+        if evidence.endpoints == 0 and evidence.owner is not None and evidence.owner.ownership is Ownership.OWNED:
+            return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
+        return Verdict.BLOCKED, why_not_ours(case)
+    verdict, cause = _judge_upstream(case, code)
+    return verdict, _shaped_by_mesh(case, cause) or cause if verdict is Verdict.FAILED else cause
 
 
 def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
@@ -70,12 +71,11 @@ def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
 def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
     if not case.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
-        return _inconclusive_verdict(
-            case,
-            CauseCode.PROXY_UNREADABLE,
+        said = (
             f"{case.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
-            f"({case.outcome.error or 'no message'})",
+            f"({case.outcome.error or 'no message'})"
         )
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case, said)
     said = (
         f"no sidecar took the connection to {case.address}, which one that runs always does; "
         f"it was refused beyond it ({case.outcome.error or 'no message'})"
@@ -92,49 +92,36 @@ def _wrong_answer_code(case: Case) -> CauseCode:
     )
 
 
-def _judge_refusal(case: Case) -> tuple[Verdict, Cause]:
-    """Judge a failure where the walk leads to BlackHoleCluster or to nothing."""
-    owner, walk = case.evidence.owner, case.evidence.walk
+def _doubt_about_refusal(case: Case) -> str:
+    """Say in a sentence why it is not certain that the sidecar refused what leads to nothing, "" where it is."""
+    walk, outcome = case.evidence.walk, case.outcome
     # Nothing else can the sidecar answer by itself on such a way.
     its_own = answered_by_sidecar(case) and (case.evidence.endpoints == 0 or bool(walk and walk.direct_status))
-    if not looks_reset(case.outcome) and not its_own:
-        return _inconclusive_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
+    if not looks_reset(outcome) and not its_own:
+        return (
             f"the sidecar's configuration refuses {case.address}, and curl met something else: "
-            f"exit {case.outcome.curl_exit}, status {case.outcome.http_status}, {case.outcome.error or 'no message'}",
+            f"exit {outcome.curl_exit}, status {outcome.http_status}, {outcome.error or 'no message'}"
         )
     if case.evidence.capture is not Capture.CAPTURED:
-        return _inconclusive_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
+        return (
             f"{case.address} was refused, and nothing shows whether by the sidecar: "
-            "a second connection left no row in the pod's socket table",
+            "a second connection left no row in the pod's socket table"
         )
-    if walk is not None and walk.envoy_cluster == PASSTHROUGH:
-        return _inconclusive_verdict(
-            case,
-            CauseCode.EVIDENCE_LOST,
-            f"{case.address} was refused, and the sidecar's configuration leads it to {describe_dead_end(case)}",
-        )
-    if case.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
-        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
-    return Verdict.BLOCKED, why_not_ours(case)
+    if case.leads_to == PASSTHROUGH:
+        return f"{case.address} was refused, and the sidecar's configuration leads it to {describe_dead_end(case)}"
+    return ""
 
 
-def _judge_beyond(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
-    """Judge a failure where the walk leads out of the mesh: the counts, or curl's own words, say what happened."""
-    verdict, cause = _judge_upstream(case, code)
-    if verdict is not Verdict.FAILED:
-        return verdict, cause
+def _shaped_by_mesh(case: Case, cause: Cause) -> Cause | None:
+    """Name what of the mesh spoilt a connection that was let out: TLS in TLS, another host's route, a declared protocol."""
     if wraps_tls_in_tls(case) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
-        return verdict, explain_cause(CauseCode.REROUTED, case)
+        return explain_cause(CauseCode.REROUTED, case)
     if virtual_service_behind(case) and leads_to_other_host(case):
         told = explain_cause(CauseCode.REROUTED, case)
-        return verdict, replace(told, message=f"{told.message}; then {cause.message}")
+        return replace(told, message=f"{told.message}; then {cause.message}")
     if case.entry is not None and (how := _protocol_failure(case)):
-        return verdict, explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
-    return verdict, cause
+        return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
+    return None
 
 
 def _protocol_failure(case: Case) -> str:
@@ -154,11 +141,11 @@ def _judge_upstream(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
     if not looks_reset(outcome) and code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
         return Verdict.FAILED, explain_cause(code, case)
     if counts is None:
-        return _inconclusive_verdict(case, CauseCode.PROXY_UNREADABLE)
+        return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case)
     if code in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT):
         # curl closes a connection that timed out, and its row may be gone before the table is read: then the count shows it.
         if case.evidence.capture is not Capture.CAPTURED and not (counts.opened or counts.pending or counts.connect_failed):
-            return _inconclusive_verdict(case, CauseCode.EVIDENCE_LOST)
+            return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case)
         connected = counts.opened > counts.connect_failed and not counts.pending
         return Verdict.FAILED, explain_cause(CauseCode.TIMEOUT if connected else CauseCode.CONNECT_TIMEOUT, case)
     if counts.connect_failed:
@@ -167,17 +154,10 @@ def _judge_upstream(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
         return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, case)
     if counts.opened:
         return Verdict.FAILED, explain_cause(CauseCode.RESET, case)
-    return _inconclusive_verdict(
-        case,
-        CauseCode.EVIDENCE_LOST,
-        f"the connection to {case.address} was cut, and the connection counts do not show that it went out",
-    )
+    said = f"the connection to {case.address} was cut, and the connection counts do not show that it went out"
+    return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
 
 
 def _no_connection_code(case: Case) -> CauseCode:
     """Tell a connection that was refused from one that Envoy gave up: it does so after `connect_timeout`, 10 s in Istio."""
     return CauseCode.CONNECT_TIMEOUT if case.outcome.seconds.get("total", 0) >= _GIVE_UP_SECONDS else CauseCode.CONNECT_REFUSED
-
-
-def _inconclusive_verdict(case: Case, code: CauseCode, detail: str = "") -> tuple[Verdict, Cause]:
-    return Verdict.INCONCLUSIVE, explain_cause(code, case, detail)

@@ -7,20 +7,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl.envoy.config import NOTHING_READ, Reading
+from egressctl.envoy.config import NOTHING_READ
 from egressctl.errors import NoSourcePod
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
-from egressctl.mesh.source_pod import SourceChoice
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
-from egressctl.verify.collect import ProofResults, inconclusive_result, prove
-from egressctl.verify.evidence import Question
+from egressctl.verify.collect import prove
+from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.select import VerifyTarget
+from egressctl.verify.verdict import judge
 
 _RETRY_PAUSE = 1.0
 """Seconds between two tries that the person asked for."""
@@ -45,64 +46,46 @@ class ProbeOptions:
 
 def verify(
     mesh: Mesh,
-    namespace: str,
-    choice: SourceChoice,
+    sidecar: Sidecar | NoSourcePod,
     wanted: Sequence[VerifyTarget],
     options: ProbeOptions,
     progress: Progress,
-    reading: Reading = NOTHING_READ,
+    *,
+    announce: bool = True,
 ) -> list[TargetResult]:
-    """Send every target's probes from one source pod, and judge them.
+    """Send every target's probes from the sidecar's pod, and judge them; `announce` says so first.
 
-    Without a source pod every probe is inconclusive, with the reason; nothing else that could not be
-    asked raises either. Raises InvalidInput for a container that is not there.
+    Without a source pod every probe is inconclusive, with the reason; nothing else that could not be asked raises either.
     """
-    try:
-        source = mesh.source(namespace, choice)
-    except NoSourcePod as missing:
-        return [result_without_source(each, missing) for each in wanted]
-    results = verify_from(mesh, source, wanted, options, progress, reading)
-    if not any(each.split for each in wanted) or options.expect not in (None, Verdict.OPEN):
-        return results
+    if isinstance(sidecar, NoSourcePod):
+        return [_result_without_source(target, sidecar) for target in wanted]
+    questions = [question for target in wanted for question in _questions(target, options)]
+    pod, plural = sidecar.source, "probe" if len(questions) == 1 else "probes"
+    if announce:
+        progress.step(f"sending {len(questions)} {plural} from pod {pod.namespace}/{pod.pod}, container {pod.container}")
+    results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once)
+    for _ in range(_ASK_AGAIN):
+        _ask_some_again(mesh, sidecar, questions, options, results, [_lost_evidence(result) for result in results])
+    for attempt in range(options.retries):
+        # An expected denial that did not hold is never asked for again: that would hide an open door.
+        missed = [not result.held and result.probe.expect.verdict is Verdict.OPEN for result in results]
+        if not any(missed):
+            break
+        progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {options.retries})")
+        time.sleep(_RETRY_PAUSE)
+        _ask_some_again(mesh, sidecar, questions, options, results, missed)
+    judged = iter(results)
+    targets = [
+        TargetResult(target.name, target.namespace, target.entry_names, tuple(next(judged) for _ in target.probes))
+        for target in wanted
+    ]
+    if not any(target.split for target in wanted) or options.expect not in (None, Verdict.OPEN):
+        return targets
     # Few targets have several entries.
     from egressctl.verify.split_targets import split_target_results
 
-    parts = split_target_results(mesh, source, wanted, progress, reading)
-    return [replace(result, parts=each) for result, each in zip(results, parts, strict=True)]
-
-
-def verify_from(
-    mesh: Mesh,
-    source: Source,
-    wanted: Sequence[VerifyTarget],
-    options: ProbeOptions,
-    progress: Progress,
-    reading: Reading = NOTHING_READ,
-) -> list[TargetResult]:
-    """Send every target's probes from this pod, and judge them; `reading` is what was read of its sidecar just before."""
-    count = sum(len(each.probes) for each in wanted)
-    plural = "probe" if count == 1 else "probes"
-    progress.step(f"sending {count} {plural} from pod {source.namespace}/{source.pod}, container {source.container}")
-    return verify_batch(mesh, source, wanted, options, progress, reading)[0]
-
-
-def verify_batch(
-    mesh: Mesh, source: Source, wanted: Sequence[VerifyTarget], options: ProbeOptions, progress: Progress, reading: Reading
-) -> tuple[list[TargetResult], Reading]:
-    """Do as `verify_from` without saying so, and return as well what was read of the sidecar last."""
-    questions = [question for each in wanted for question in _questions(each, options)]
-    proved = _ask(mesh, source, questions, options, progress, reading)
-    parts = iter(proved.results)
-    results = [
-        TargetResult(
-            name=each.name,
-            namespace=each.namespace,
-            service_entries=each.entry_names,
-            probes=tuple(next(parts) for _ in each.probes),
-        )
-        for each in wanted
-    ]
-    return results, proved.reading
+    parts = split_target_results(mesh, sidecar, wanted, progress)
+    return [replace(result, parts=each) for result, each in zip(targets, parts, strict=True)]
 
 
 def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:
@@ -113,42 +96,24 @@ def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:
     return [Question(probe, wanted.entry_name, entry) for probe in probes]
 
 
-def _ask(
-    mesh: Mesh, source: Source, questions: Sequence[Question], options: ProbeOptions, progress: Progress, reading: Reading
-) -> ProofResults:
-    results, last = prove(mesh, source, questions, options.limits, reading, at_once=options.at_once)
-    for _ in range(_ASK_AGAIN):
-        lost = [_lost_evidence(each) for each in results]
-        if not any(lost):
-            break
-        last = _ask_some_again(mesh, source, questions, options, results, lost)
-    for attempt in range(options.retries):
-        # An expected denial that did not hold is never asked for again: that would hide an open door.
-        missed = [not each.held and each.probe.expect.verdict is Verdict.OPEN for each in results]
-        if not any(missed):
-            break
-        progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {options.retries})")
-        time.sleep(_RETRY_PAUSE)
-        last = _ask_some_again(mesh, source, questions, options, results, missed)
-    return ProofResults(results, last)
-
-
 def _ask_some_again(
     mesh: Mesh,
-    source: Source,
+    sidecar: Sidecar,
     questions: Sequence[Question],
     options: ProbeOptions,
     results: list[ProbeResult],
     which: Sequence[bool],
-) -> Reading:
-    """Ask some of the questions once more and put their results in place; return what was read of the sidecar after them."""
+) -> None:
+    """Ask some of the questions once more, all of it anew, and put their results in place."""
     places = [index for index, chosen in enumerate(which) if chosen]
+    if not places:
+        return
+    sidecar.known = NOTHING_READ
     limits = replace(options.limits, local_ports=curl.unusual_ports(random_below))
     again = [questions[index] for index in places]
-    asked = prove(mesh, source, again, limits, alone=True, last_resort=True, at_once=options.at_once)
-    for index, each in zip(places, asked.results, strict=True):
-        results[index] = each
-    return asked.reading
+    asked = prove(mesh, sidecar, again, limits, alone=True, last_resort=True, at_once=options.at_once)
+    for index, result in zip(places, asked, strict=True):
+        results[index] = result
 
 
 def random_below(below: int) -> int:
@@ -165,12 +130,12 @@ def _lost_evidence(result: ProbeResult) -> bool:
     return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE)
 
 
-def result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> TargetResult:
+def _result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> TargetResult:
     """Return the inconclusive result of a target that no pod could be found for."""
     nowhere = Source(wanted.namespace, "", "", None)
     probes = []
     for probe in wanted.probes:
-        result = inconclusive_result(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing))
+        result = judge(unsent_case(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing)))
         cause = replace(result.cause, hint=missing.hint or result.cause.hint) if result.cause else None
         probes.append(replace(result, source=None, cause=cause))
     return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, tuple(probes))

@@ -18,11 +18,12 @@ from egressctl.lab import control
 from egressctl.manifests.egress_target import probe_from_url
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.curl import DEFAULT_LIMITS
-from egressctl.mesh.source_pod import ANY_SOURCE
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import ANY_SOURCE, find_source
 from egressctl.model.probe import Verdict
 from egressctl.runtime.progress import SilentProgress
 from egressctl.verify.select import VerifyTarget
-from egressctl.verify.verify import ProbeOptions, verify_from
+from egressctl.verify.verify import ProbeOptions, verify
 from examples import EVERYTHING
 from labs import Lab
 
@@ -60,12 +61,12 @@ def noisy(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
 def verdicts(lab: Lab, url: str, *, times: int) -> list[tuple[Verdict, str]]:
     """Verify one URL that often, one after the other."""
     mesh = Mesh(connect(ConnectOptions(kubeconfig=str(lab.kubeconfig))))
-    source = mesh.source("default", ANY_SOURCE)
+    source = find_source(mesh.api, "default", ANY_SOURCE)
     manifest = mesh.entry("default", TARGET.entry_name)
     wanted = VerifyTarget("wikipedia", "default", TARGET.entry_name, manifest, (probe_from_url(url),))
     found = []
     for _ in range(times):
-        [target] = verify_from(mesh, source, [wanted], ProbeOptions(DEFAULT_LIMITS), SilentProgress())
+        [target] = verify(mesh, Sidecar(mesh.api, source), [wanted], ProbeOptions(DEFAULT_LIMITS), SilentProgress())
         [probe] = target.probes
         found.append((probe.verdict, probe.cause.code if probe.cause else ""))
     return found

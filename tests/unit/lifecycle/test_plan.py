@@ -12,11 +12,11 @@ from egressctl.lifecycle.plan import field_manager_of
 @pytest.mark.parametrize(
     ("metadata", "manager"),
     [
-        ({}, "fallback"),
-        ({"annotations": None}, "fallback"),
-        ({"annotations": {"egressctl.dev/field-manager": ""}}, "fallback"),
+        ({}, "egressctl"),
+        ({"annotations": None}, "egressctl"),
+        ({"annotations": {"egressctl.dev/field-manager": ""}}, "egressctl"),
         ({"annotations": {"egressctl.dev/field-manager": "ci"}}, "ci"),
     ],
 )
 def test_an_object_remembers_its_field_manager(metadata: dict[str, Any], manager: str) -> None:
-    assert field_manager_of({"metadata": metadata}, "fallback") == manager
+    assert field_manager_of({"metadata": metadata}) == manager

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.mesh import curl
-from egressctl.mesh.client import capture_of
 from egressctl.mesh.curl import (
     BODY_LIMIT,
     CONNECTIONS_PER_EXEC,
@@ -28,6 +27,7 @@ from egressctl.mesh.curl import (
     probe_argv,
     split_into_execs,
 )
+from egressctl.mesh.send_probes import capture_of
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, CurlOutcome
 from egressctl.model.probe import Expectation, Probe

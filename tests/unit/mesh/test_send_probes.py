@@ -12,9 +12,8 @@ import recordings
 from egressctl.errors import ProxyUnreadable
 from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.mesh import curl
-from egressctl.mesh.client import capture_of
 from egressctl.mesh.proxy_admin import proxy_answer, without_log_lines
-from egressctl.mesh.send_probes import last_socket_table
+from egressctl.mesh.send_probes import capture_of, last_socket_table
 from egressctl.model.evidence import Capture, CurlOutcome, Source
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

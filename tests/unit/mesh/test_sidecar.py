@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,11 +14,11 @@ from egressctl.envoy.dump import parse_config
 from egressctl.envoy.routes import RouteConfig
 from egressctl.envoy.walk import walk_config
 from egressctl.errors import ProxyUnreadable, TimedOut
+from egressctl.kube.rest import Api
 from egressctl.manifests.service_entry import read_entry
-from egressctl.mesh.client import Mesh
-from egressctl.mesh.sidecar import ProbeDestination, begin_first_reading, begin_second_reading, wait_until
+from egressctl.mesh import sidecar as mesh_sidecar
 from egressctl.model.evidence import Source, Walk
-from egressctl.model.probe import SILENT, Probe
+from egressctl.model.probe import SILENT, Probe, ProbeDestination
 
 OURS = "outbound|443||wikipedia.org"
 PLACE = ProbeDestination("208.80.154.224", 443, SILENT)
@@ -37,7 +37,7 @@ def at(moment: int, whole: ProxyConfig = WHOLE) -> ProxyConfig:
     return replace(whole, envoy_clusters=None, routes=None, versions=of(moment))
 
 
-class Sidecar:
+class Sidecar(mesh_sidecar.Sidecar):
     """Answers each kind of question from its own list, in turn; None is a question that failed."""
 
     def __init__(
@@ -48,7 +48,8 @@ class Sidecar:
         routes: Sequence[int | None] = (),
         whole: ProxyConfig = WHOLE,
     ) -> None:
-        self.versions, self.dumps, self.clusters, self.routing = iter(versions), iter(dumps), iter(envoy_clusters), iter(routes)
+        super().__init__(cast("Api", None), SOURCE)
+        self.at, self.dumps, self.clusters, self.routing = iter(versions), iter(dumps), iter(envoy_clusters), iter(routes)
         self.whole = whole
         self.named: list[set[str]] = []
 
@@ -59,28 +60,30 @@ class Sidecar:
             raise ProxyUnreadable("it did not answer")
         return answer
 
-    def listener_versions(self, _: Source) -> Versions:
-        return of(self._next(self.versions))
+    def versions(self) -> Versions:
+        return of(self._next(self.at))
 
-    def proxy_config(self, _: Source) -> ProxyConfig:
+    def config(self) -> ProxyConfig:
         return at(self._next(self.dumps), self.whole)
 
-    def route_versions(self, _: Source) -> Mapping[str, str]:
+    def route_versions(self) -> Mapping[str, str]:
         return {name: str(self._next(self.routing)) for name in self.whole.routes or ()}
 
-    def routes(self, _: Source, names: Collection[str]) -> Mapping[str, RouteConfig]:
-        self.named.append(set(names))
+    def routes(self, names: Iterable[str]) -> Mapping[str, RouteConfig]:
+        names = set(names)
+        self.named.append(names)
         moment = self._next(self.routing)
         return {name: (self.whole.routes or {})[name]._replace(version=str(moment)) for name in names}
 
-    def routes_of_ports(self, source: Source, ports: Collection[int]) -> Mapping[str, RouteConfig]:
-        return self.routes(source, {str(port) for port in ports})
+    def routes_of_ports(self, ports: Iterable[int]) -> Mapping[str, RouteConfig]:
+        return self.routes({str(port) for port in ports})
 
-    def proxy_counts(self, _: Source) -> Mapping[str, Any]:
+    def counts(self) -> Mapping[str, Any]:
         return {}
 
-    def envoy_clusters(self, _: Source, names: Collection[str]) -> Mapping[str, Any]:
-        self.named.append(set(names))
+    def envoy_clusters(self, names: Iterable[str]) -> Mapping[str, Any]:
+        names = set(names)
+        self.named.append(names)
         if not next(self.clusters):
             raise ProxyUnreadable("it did not answer")
         known = self.whole.envoy_clusters or {}
@@ -88,16 +91,23 @@ class Sidecar:
 
     @property
     def unasked(self) -> tuple[list[int | None], list[int | None]]:
-        return list(self.versions), list(self.dumps)
+        return list(self.at), list(self.dumps)
 
 
 def both(sidecar: Sidecar, known: Reading = NOTHING_READ, likely: Collection[str] = (OURS,)) -> tuple[Reading, Reading]:
-    mesh = cast("Mesh", sidecar)
-    return begin_second_reading(mesh, SOURCE, begin_first_reading(mesh, SOURCE, known, likely)(), {PLACE})()
+    sidecar.known = known
+    return sidecar.look_after(sidecar.look_before(likely), {PLACE})()
 
 
 def moments(readings: tuple[Reading, Reading]) -> list[Versions | None]:
     return [each.config.versions if each.config else None for each in readings]
+
+
+def test_what_is_known_serves_one_look_only() -> None:
+    """Whoever looks once more looks at another moment."""
+    sidecar = Sidecar(versions=[1], dumps=[])
+    both(sidecar, Reading(at(1)))
+    assert sidecar.known is NOTHING_READ
 
 
 def test_where_nothing_changed_one_dump_is_the_configuration_of_before_and_after() -> None:
@@ -175,9 +185,8 @@ HTTP_CLUSTER = "outbound|80||www.wikipedia.org"
 
 def asked(sidecar: Sidecar, known: Reading = NOTHING_READ, place: ProbeDestination = HTTP_PLACE) -> list[Walk | None]:
     """Return the ways of before and after that one connection has."""
-    mesh = cast("Mesh", sidecar)
-    looking = begin_first_reading(mesh, SOURCE, known, (), {place[2]})()
-    readings = begin_second_reading(mesh, SOURCE, looking, {place})()
+    sidecar.known = known
+    readings = sidecar.look_after(sidecar.look_before((), {place[2]}), {place})()
     return [walk_config(each.config, *place) if each.config else None for each in readings]
 
 
@@ -230,7 +239,8 @@ def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
     def holds(config: ProxyConfig) -> bool:
         return config.versions == of(moment)
 
-    return wait_until(cast("Mesh", sidecar), SOURCE, holds, timeout, lambda: "it never came", hint="")
+    sidecar.wait_until(holds, timeout, lambda: "it never came", hint="")
+    return sidecar.known
 
 
 def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
@@ -249,8 +259,8 @@ def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None
         looks.append(config)
         return (config.routes or {})["80"].version == "2"
 
-    found = wait_until(cast("Mesh", sidecar), SOURCE, holds, 60, lambda: "it never came", hint="", entries=[entry])
-    assert found.config is looks[-1]
+    sidecar.wait_until(holds, 60, lambda: "it never came", hint="", entries=[entry])
+    assert sidecar.known.config is looks[-1]
     assert len(looks) == 2, "and nothing is judged again where neither has changed"
 
 

@@ -12,7 +12,9 @@ import recordings
 from egressctl.envoy.config import ListenerVersion, ProxyConfig, Versions
 from egressctl.envoy.dump import parse_config
 from egressctl.errors import Forbidden, TimedOut
+from egressctl.kube.rest import Api
 from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh import sidecar as mesh_sidecar
 from egressctl.mesh import wait_for_sidecar
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.wait_for_sidecar import await_sidecar
@@ -38,24 +40,25 @@ def entries_of(case: str) -> list[ServiceEntry]:
     return [replace(each, created=f"2026-11-23T04:00:{index:02}Z") for index, each in enumerate(found)]
 
 
-class Sidecar:
+class Sidecar(mesh_sidecar.Sidecar):
     """Has these configurations one after the other, each seen twice, and then stays with the last."""
 
     def __init__(self, configs: Sequence[ProxyConfig], others: Sequence[ServiceEntry] | None = ()) -> None:
+        super().__init__(cast("Api", None), SOURCE)
         self.configs, self.others, self.looks, self.lists = [at(each, n) for n, each in enumerate(configs)], others, 0, 0
         self.sidecars: tuple[Manifest, ...] = ()
 
     def _now(self) -> ProxyConfig:
         return self.configs[min(self.looks // 2, len(self.configs) - 1)]
 
-    def proxy_config(self, _: Source) -> ProxyConfig:
+    def config(self) -> ProxyConfig:
         return self._now()
 
-    def listener_versions(self, _: Source) -> Versions:
+    def versions(self) -> Versions:
         self.looks += 1
         return self._now().versions
 
-    def proxy_counts(self, _: Source) -> dict[str, Any]:
+    def counts(self) -> dict[str, Any]:
         return {}
 
     def around(self) -> MeshObjects:
@@ -66,7 +69,7 @@ class Sidecar:
 
 
 def wait(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> None:
-    await_sidecar(cast("Mesh", sidecar), SOURCE, [entry], timeout, SilentProgress())
+    await_sidecar(cast("Mesh", sidecar), sidecar, [entry], timeout, SilentProgress())
 
 
 def late(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> TimedOut:

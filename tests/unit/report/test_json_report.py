@@ -18,7 +18,7 @@ from egressctl.model.probe import Expectation, Probe, Verdict, worst_verdict
 from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.json_report import report_document
 from egressctl.verify.causes import Case
-from egressctl.verify.verdict import judge_probe
+from egressctl.verify.verdict import judge
 from examples import examples
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "reference" / "report.schema.json").read_text())
@@ -357,5 +357,5 @@ def test_whatever_is_judged_is_as_the_schema_says(
     outcome: CurlOutcome, capture: Capture, walk: Walk | None, owner: Owner | None, counted: bool
 ) -> None:
     evidence = replace(EVIDENCE, capture=capture, walk=walk, owner=owner, counted=counted)
-    judged = judge_probe(Case(PORTAL, SOURCE, outcome, evidence))
+    judged = judge(Case(PORTAL, SOURCE, outcome, evidence))
     VALIDATOR.validate(report_document(replace(REPORT, targets=(replace(TARGET, probes=(judged,)),))))

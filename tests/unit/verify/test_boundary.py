@@ -29,7 +29,7 @@ from egressctl.verify.boundary import (
 )
 from egressctl.verify.causes import Case
 from egressctl.verify.select import VerifyTarget
-from egressctl.verify.verdict import judge_probe
+from egressctl.verify.verdict import judge
 
 IP, OUTSIDE = "208.80.154.230", "208.80.155.0"
 OWN = "outbound|443||wikipedia.org"
@@ -163,7 +163,7 @@ def told(outcome: CurlOutcome, evidence: Evidence, entry: Manifest | None, *, na
     asked = _BoundaryProbe(Probe("around", url, Expectation(Verdict.BLOCKED, status=None), connect_ip=OUTSIDE), name)
     found = read_entry(entry) if entry else None
     at = Case(asked.probe, SOURCE, replace(outcome, remote_ip=OUTSIDE), evidence, "wikipedia-ext", found)
-    return _judge_boundary(judge_probe(at), asked, found)
+    return _judge_boundary(judge(at), asked, found)
 
 
 REFUSED = Evidence(Capture.CAPTURED, True, POLICY, policy="REGISTRY_ONLY")

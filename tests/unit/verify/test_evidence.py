@@ -23,23 +23,26 @@ from egressctl.envoy.config import (
 )
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
-from egressctl.mesh.sidecar import ProbeDestination
+from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, LoggedConnection, Ownership, ProbeSent, Source, Walk
-from egressctl.model.probe import Expectation, Probe, Verdict
+from egressctl.model.probe import Expectation, Probe, ProbeDestination, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify.evidence import (
     Question,
     RunFacts,
+    cases_of,
     common_walk,
     config_refuses,
     connections_to_look_up,
     destination_of_probe,
-    judge_all,
     lacks_only_count,
     leads_to_no_host,
     looks_refused_without_row,
+    needs_mesh_objects,
+    unsent_case,
 )
+from egressctl.verify.verdict import judge
 
 IP, PORT = "208.80.154.224", 443
 HOST, NAME = "wikipedia.org", "outbound|443||wikipedia.org"
@@ -62,6 +65,10 @@ ANSWER = CurlOutcome(0, "", 200, IP, PORT, "10.244.0.5", 40000)
 REFUSAL = CurlOutcome(35, "Recv failure: Connection reset by peer", 0, IP, PORT, "10.244.0.5", 40000)
 SENT = ProbeSent(ANSWER, Capture.CAPTURED, (0, 40000))
 PLACE = ProbeDestination(IP, PORT, PROBE.speech)
+
+
+def judge_all(facts: RunFacts) -> list[ProbeResult]:
+    return [judge(case) for case in cases_of(facts)]
 
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -202,7 +209,7 @@ def test_without_two_looks_and_an_address_there_is_no_way(before: Reading, after
 LISTED = Reading(a_config(block=BLOCK))
 
 
-def uncounted(**changes: object) -> ProbeResult | None:
+def uncounted(**changes: object) -> ProbeResult:
     """A probe of which all is known but whether it was counted."""
     [found] = judge_all(findings(SENT, **{"before": LISTED, "after": LISTED, **changes}))  # type: ignore[arg-type]
     return found
@@ -397,7 +404,7 @@ def owned(
 ) -> tuple[Ownership, str] | None:
     near = neighbours if question.entry else None
     around = MeshObjects(entries=neighbours) if neighbours is not None else None
-    found = RunFacts(SOURCE, [question], [SENT], Reading(config), Reading(config), near=near, around=lambda: around)
+    found = RunFacts(SOURCE, [question], [SENT], Reading(config), Reading(config), near=near, around=around)
     [result] = judge_all(found)
     assert result is not None
     assert result.evidence is not None
@@ -458,7 +465,7 @@ def test_an_address_that_none_of_several_entries_lists_is_said_of_all() -> None:
     near = (many, more)
     found = RunFacts(
         SOURCE, [Question(PROBE, many.name, many)], [sent], Reading(closed), Reading(closed), near=near,
-        around=lambda: MeshObjects(entries=near),
+        around=MeshObjects(entries=near),
     )  # fmt: skip
     [result] = judge_all(found)
     assert result is not None
@@ -541,17 +548,11 @@ def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str
 def test_what_else_is_on_the_kubernetes_cluster_is_read_only_where_it_may_matter(
     question: Question, config: ProxyConfig, sent: ProbeSent, looks: bool
 ) -> None:
-    looked: list[None] = []
-
-    def around() -> MeshObjects:
-        looked.append(None)
-        return MeshObjects(entries=(ENTRY,))
-
     there = Reading(config, counts(**{NAME: {(IP, PORT): Counts(1)}}))
     before = Reading(config, counts(**{NAME: {(IP, PORT): Counts(0)}}))
     near = (ENTRY,) if question.entry else None
-    judge_all(RunFacts(SOURCE, [question], [sent], before, there, near=near, around=around))
-    assert bool(looked) is looks
+    [result] = judge_all(RunFacts(SOURCE, [question], [sent], before, there, near=near))
+    assert needs_mesh_objects(result, question) is looks
 
 
 # Which probes need a companion
@@ -586,3 +587,24 @@ def test_a_way_without_an_end_needs_one_as_well() -> None:
     assert looks_refused_without_row(UNSEEN)
     assert leads_to_no_host(PLACE, Reading(broken), Reading(broken))
     assert not leads_to_no_host(PLACE, Reading(OURS), Reading(OURS))
+
+
+# What could not be sent
+
+PORTAL = Probe("portal", "https://www.wikipedia.org")
+
+
+def test_what_could_not_be_sent_is_inconclusive_and_says_why() -> None:
+    source = Source("default", "sleep", "sleep", "istio-proxy")
+    found = judge(unsent_case(Question(PORTAL, "wikipedia-ext"), source, CauseCode.NO_CURL, "there is no curl"))
+    assert (found.verdict, found.held, found.outcome, found.evidence) == (Verdict.INCONCLUSIVE, False, None, None)
+    assert found.cause == Cause(
+        CauseCode.NO_CURL,
+        "there is no curl",
+        "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... --with-source",
+    )
+
+
+def test_what_could_not_be_sent_holds_only_where_that_was_expected() -> None:
+    probe = replace(PORTAL, expect=Expectation(Verdict.INCONCLUSIVE))
+    assert judge(unsent_case(Question(probe), Source("default", "", "", None), CauseCode.EXEC_FAILED, "")).held

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egressctl.kube.rest import Api
 from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.evidence import Source
 from egressctl.model.result import NotProbed
 from egressctl.verify.probes_for_entry import first_pod_that_sees, probes_for
@@ -93,26 +95,31 @@ class TestProbes:
         assert probes_for(manifest, read_entry(manifest))
 
 
+def sidecar(namespace: str) -> Sidecar:
+    return Sidecar(cast("Api", None), pod(namespace))
+
+
 class TestFromWhere:
     def test_from_the_first_pod_whose_namespace_sees_it(self) -> None:
-        pods = [pod("default"), pod("shop")]
+        pods = [sidecar("default"), sidecar("shop")]
         assert first_pod_that_sees(read_entry(entry(exportTo=["shop"])), pods, ["*"]) == pods[1]
         assert first_pod_that_sees(read_entry(entry(exportTo=["."])), pods, ["*"]) == pods[0]
         assert first_pod_that_sees(read_entry(entry()), pods, ["*"]) == pods[0]
 
     def test_without_exportTo_it_is_what_the_mesh_makes_of_it(self) -> None:
-        assert first_pod_that_sees(read_entry(entry(namespace="shop")), [pod("default")], ["*"]) == pod("default")
-        found = first_pod_that_sees(read_entry(entry(namespace="shop")), [pod("default")], ["."])
+        pods = [sidecar("default")]
+        assert first_pod_that_sees(read_entry(entry(namespace="shop")), pods, ["*"]) == pods[0]
+        found = first_pod_that_sees(read_entry(entry(namespace="shop")), [sidecar("default")], ["."])
         assert found == NotProbed(
             "the mesh exports it to ., which leaves out the source pod's namespace default",
             "egressctl verify --all -A, with a source pod in namespace shop",
         )
 
     def test_what_none_of_them_sees_is_left_out_with_the_reason(self) -> None:
-        found = first_pod_that_sees(read_entry(entry(exportTo=["shop"])), [pod("default"), pod("other")], ["*"])
+        found = first_pod_that_sees(read_entry(entry(exportTo=["shop"])), [sidecar("default"), sidecar("other")], ["*"])
         assert isinstance(found, NotProbed)
         assert found.reason == "exportTo is shop, which leaves out the source pod's namespace default and other"
         assert found.hint.endswith("with a source pod in namespace shop")
-        assert first_pod_that_sees(read_entry(entry(exportTo=["~"])), [pod("default")], ["*"]) == NotProbed(
+        assert first_pod_that_sees(read_entry(entry(exportTo=["~"])), [sidecar("default")], ["*"]) == NotProbed(
             "its exportTo is ~: no namespace sees it"
         )

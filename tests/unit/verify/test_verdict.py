@@ -16,7 +16,7 @@ from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
 from egressctl.istio.precedence import is_exported_to_namespace
 from egressctl.manifests.service_entry import read_entry
-from egressctl.mesh import client
+from egressctl.mesh import send_probes
 from egressctl.mesh.curl import looks_reset
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import MeshObjects, Port, ServiceEntry
@@ -35,12 +35,12 @@ from egressctl.model.evidence import (
     Walk,
 )
 from egressctl.model.probe import Expectation, Probe, Verdict
-from egressctl.verify import collect, verify
+from egressctl.model.result import ProbeResult
+from egressctl.verify import verify
 from egressctl.verify.causes import Case, explain_cause
-from egressctl.verify.evidence import Question, RunFacts
-from egressctl.verify.evidence import judge_all as judged_all
+from egressctl.verify.evidence import Question, RunFacts, cases_of, unsent_case
 from egressctl.verify.ownership import lists_address
-from egressctl.verify.verdict import Judgement, judge, judge_probe, proven_methods
+from egressctl.verify.verdict import judge, proven_methods
 from examples import examples
 
 NAME = "outbound|443||wikipedia.org"
@@ -377,7 +377,7 @@ def test_every_verdict_has_its_examples() -> None:
 def test_every_cause_is_some_situations() -> None:
     judged = {example.cause for example in EXAMPLES if example.cause}
     # What could not be sent is judged by nobody: those who tried to send it name the cause.
-    tried = "".join(map(inspect.getsource, (client, verify)))
+    tried = "".join(map(inspect.getsource, (send_probes, verify)))
     unsent = {CauseCode[name] for name in re.findall(r"CauseCode\.([A-Z_]+)", tried)}
     assert {C.NO_SOURCE_POD, C.NO_CURL, C.EXEC_FORBIDDEN, C.EXEC_FAILED} <= unsent
     assert judged | unsent == set(CauseCode)
@@ -385,7 +385,7 @@ def test_every_cause_is_some_situations() -> None:
 
 @pytest.mark.parametrize("code", list(CauseCode))
 def test_every_cause_has_a_sentence_and_a_next_step_even_where_nothing_is_known(code: CauseCode) -> None:
-    unasked = collect.inconclusive_result(Question(PROBE), SOURCE, code, "")
+    unasked = judge(unsent_case(Question(PROBE), SOURCE, code, ""))
     assert unasked.verdict is INCONCLUSIVE
     assert not unasked.held
     for cause in (unasked.cause, explain_cause(code, EXAMPLES[0].situation)):
@@ -462,13 +462,13 @@ def test_a_wrong_status_is_no_answer_that_proves_anything() -> None:
 def test_an_expectation_holds_where_the_verdict_is_the_one_expected(expected: Verdict) -> None:
     for example in EXAMPLES:
         probe = replace(example.probe, expect=replace(example.probe.expect, verdict=expected))
-        found = judge_probe(replace(example.situation, probe=probe))
+        found = judge(replace(example.situation, probe=probe))
         assert found.held is (example.verdict is expected)
         assert (found.probe, found.source, found.outcome) == (probe, example.source, example.outcome)
 
 
 def test_the_evidence_of_a_result_names_the_methods_that_hold() -> None:
-    found = judge_probe(EXAMPLES[0].situation)
+    found = judge(EXAMPLES[0].situation)
     assert found.evidence is not None
     assert found.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED, Method.COUNTED)
 
@@ -508,6 +508,7 @@ def test_what_is_counted_says_which_source_showed_it(
     counted: bool | None, logged: LoggedConnection | None, shown: set[CountSource]
 ) -> None:
     evidence = judge(Example("", OPEN, evidence=replace(PROVEN, counted=counted, logged=logged)).situation).evidence
+    assert evidence is not None
     assert set(evidence.sources) == shown
     assert (Method.COUNTED in evidence.methods) is bool(shown)
 
@@ -654,6 +655,7 @@ ALLOWED = {
 @given(situations())
 def test_no_verdict_says_more_than_the_evidence(case: Case) -> None:
     judged = judge(case)
+    assert judged.evidence is not None
     evidence, walk = judged.evidence, case.evidence.walk
     assert evidence.methods == proven_methods(case.evidence)
     led_to = walk.envoy_cluster if walk and not walk.unknown else "not known"
@@ -723,7 +725,7 @@ def test_less_evidence_never_makes_open(case: Case, lost: str) -> None:
 # The recordings of a real mesh
 
 
-def recorded(case: str) -> tuple[Case, Judgement]:
+def recorded(case: str) -> tuple[Case, ProbeResult]:
     """Judge what was recorded, as proof.py does, for the target whose host is wikipedia.org."""
     recording = recordings.load(case)
     seen, truth = recording.probe, recording.truth
@@ -747,11 +749,8 @@ def recorded(case: str) -> tuple[Case, Judgement]:
     sidecars = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "Sidecar")
     routes = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "VirtualService")
     around = MeshObjects(entries=entries, sidecars=sidecars, virtual_services=routes, default_export_to=("*",))
-    [judged] = judged_all(RunFacts(SOURCE, [question], [sent], before, after, near=entries, around=lambda: around))
-    assert judged is not None
-    assert judged.evidence is not None
-    at = Case(question.probe, SOURCE, outcome, judged.evidence, question.entry_name, entry, around)
-    return at, judge(at)
+    [found] = cases_of(RunFacts(SOURCE, [question], [sent], before, after, near=entries, around=around))
+    return found, judge(found)
 
 
 RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {

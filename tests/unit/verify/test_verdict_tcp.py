@@ -16,7 +16,7 @@ from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Met
 from egressctl.model.probe import SILENT, Expectation, Probe, Verdict
 from egressctl.report.tree import draw_probe
 from egressctl.verify.causes import Case
-from egressctl.verify.verdict import judge, judge_probe
+from egressctl.verify.verdict import judge
 
 NAME = "outbound|5432||db.example"
 ENTRY = ServiceEntry("db", "default", ("db.example",), ("203.0.113.10",), (Port(5432, "TCP", "pg"),), "NONE", "MESH_EXTERNAL", ())
@@ -73,6 +73,7 @@ def test_what_it_shows(situation: Case, verdict: Verdict, code: CauseCode) -> No
 
 def test_what_it_cannot_show_comes_with_the_command_that_gives_a_probe() -> None:
     found = judge(at(HELD, CARRIED))
+    assert found.evidence is not None
     assert found.cause is not None
     assert found.cause.message.startswith(f"a bare connection went to {NAME}, its own, and no answer")
     assert "kubectl annotate serviceentry -n default db egressctl.dev/probes=" in found.cause.hint
@@ -124,5 +125,5 @@ def test_nothing_is_sent_over_it() -> None:
     ],
 )
 def test_the_picture_says_that_no_answer_was_asked_for(outcome: CurlOutcome, words: str) -> None:
-    drawn = ["".join(text for _, text in line) for line in draw_probe(judge_probe(at(outcome, CARRIED)))]
+    drawn = ["".join(text for _, text in line) for line in draw_probe(judge(at(outcome, CARRIED)))]
     assert f"    ╰─ {words}" in drawn

@@ -14,7 +14,7 @@ from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Wal
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.verify.causes import Case
 from egressctl.verify.ownership import owner_of_expected_host
-from egressctl.verify.verdict import judge_probe
+from egressctl.verify.verdict import judge
 
 GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
 THROUGH, OWN = f"outbound|443||{GATEWAY}", "outbound|443||wikipedia.org"
@@ -60,7 +60,7 @@ def judged(envoy_cluster: str, counted: bool) -> tuple[Verdict, bool]:
     evidence = Evidence(Capture.CAPTURED, walk=walk, owner=owner_of_expected_host(walk, GATEWAY), counted=counted)
     answer = CurlOutcome(0, "", 200, IP, 443, "10.244.0.5", 40000)
     source = Source("default", "sleep", "sleep", "istio-proxy")
-    found = judge_probe(Case(PROBE, source, answer, evidence, "wikipedia-ext", ENTRY))
+    found = judge(Case(PROBE, source, answer, evidence, "wikipedia-ext", ENTRY))
     return found.verdict, found.held
 
 

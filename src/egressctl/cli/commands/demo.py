@@ -61,20 +61,21 @@ def _run_steps(session: Session, interrupts: Any) -> None:
     from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
     from egressctl.lifecycle.create import create
     from egressctl.lifecycle.plan import CreateOptions
-    from egressctl.mesh.source_pod import SourceChoice
+    from egressctl.mesh.sidecar import find_sidecar
+    from egressctl.mesh.source_pod import ANY_SOURCE
     from egressctl.model.probe import Verdict
     from egressctl.verify.select import verify_target_for, verify_target_from_manifest
     from egressctl.verify.verify import ProbeOptions, verify
 
     mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get_target(TARGET)
     absent = verify_target_for(target, namespace, None)
-    before = verify(mesh, namespace, SourceChoice(), [absent], ProbeOptions(expect=Verdict.BLOCKED), progress)
+    sidecar = find_sidecar(mesh.api, namespace, ANY_SOURCE)
+    before = verify(mesh, sidecar, [absent], ProbeOptions(expect=Verdict.BLOCKED), progress)
     session.targets += [replace(each, step="before") for each in before]
     created = create(mesh, [target], CreateOptions(namespace, session.run_id), progress, interrupts)
     manifests = [each.manifest for each in created.created]
-    opened = verify(
-        mesh, namespace, SourceChoice(), [verify_target_from_manifest(each) for each in manifests], ProbeOptions(), progress
-    )
+    wanted = [verify_target_from_manifest(each) for each in manifests]
+    opened = verify(mesh, created.sidecar or sidecar, wanted, ProbeOptions(), progress)
     session.targets += [replace(each, step="with the entry", action="created") for each in opened]
     removed = clean_up(mesh, manifests, CleanupOptions(namespace), progress)
     session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed.targets]

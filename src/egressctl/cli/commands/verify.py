@@ -111,6 +111,7 @@ def verify(
     def work(_: Any) -> None:
         from egressctl.manifests.egress_target import probe_from_url
         from egressctl.mesh import curl
+        from egressctl.mesh.sidecar import find_sidecar
         from egressctl.verify import boundary
         from egressctl.verify.verify import ProbeOptions
         from egressctl.verify.verify import verify as use_case
@@ -132,9 +133,12 @@ def verify(
         asking = ProbeOptions(limits, retries, expected, parallel or curl.EXECS_AT_ONCE)
         if address:
             boundary.refuse_listed_address(wanted, address)
-        session.targets = use_case(session.mesh, session.namespace, choice, wanted, asking, session.progress)
+        sidecar = find_sidecar(session.mesh.api, session.namespace, choice)
+        session.targets = use_case(session.mesh, sidecar, wanted, asking, session.progress)
         if around or address:
-            session.targets = boundary.verify_boundary(session.mesh, wanted, session.targets, asking, session.progress, address)
+            session.targets = boundary.verify_boundary(
+                session.mesh, sidecar, wanted, session.targets, asking, session.progress, address
+            )
         session.print_repeat_commands(session.targets, limits)
 
     return run_session(session, work)

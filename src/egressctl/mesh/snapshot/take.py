@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from egressctl.istio.mesh_objects import ObjectsOfKind, unread_sentence
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
+from egressctl.kube.access import kubernetes_info
 from egressctl.kube.rbac import grant_command
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.client import Mesh
@@ -40,7 +42,10 @@ def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, i
     """
     old = check_folder(folder)
     progress.step("reading what stands around the ServiceEntries")
-    configured, told = start_call(lambda: read_mesh_settings(mesh, ROOT_NAMESPACE)), start_call(mesh.info)
+    configured, told = (
+        start_call(lambda: read_mesh_settings(mesh, ROOT_NAMESPACE)),
+        start_call(partial(kubernetes_info, mesh.api)),
+    )
     listed = list_every_kind(mesh, namespace, services=True, beside=True)
     entries = listed[PLURAL]
     if entries.reach is not None and namespace not in entries.reach:

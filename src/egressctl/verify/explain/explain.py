@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import partial
 
 from egressctl.catalog import lookup
-from egressctl.envoy.config import NOTHING_READ, EnvoyCluster, ProxyConfig, Reading
-from egressctl.envoy.counts import ClusterCounts
-from egressctl.envoy.walk import final_envoy_clusters, route_names, walk_config
+from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
 from egressctl.manifests.egress_target import probe_from_url
 from egressctl.manifests.service_entry import KIND_NAMES, read_entry
@@ -18,18 +16,18 @@ from egressctl.manifests.split_entries import entry_that_lists
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.dns import ResolvedHost, addresses_without_lookup, resolve_in_pod
 from egressctl.mesh.read_objects import read_mesh_objects
-from egressctl.mesh.sidecar import ProbeDestination
-from egressctl.mesh.source_pod import SourceChoice
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
-from egressctl.runtime.concurrency import gather, start_call
+from egressctl.model.probe import ProbeDestination
+from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
 from egressctl.verify.evidence import Question
-from egressctl.verify.explain.steps import ExplainedPath, explain_path, path_without_address
+from egressctl.verify.explain.steps import ExplainedPath, explain_path, needs_mesh_objects, path_without_address
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
 from egressctl.verify.select import verify_target_for, verify_targets_from_manifests
 
-_TRIES = 3
 _NAMES_AT_ONCE = 8
 
 
@@ -138,7 +136,8 @@ def explain(
     Raises NoSourcePod, InvalidInput for a container that is not there, and CouldNotAsk where the API server does not answer.
     What cannot be read of the sidecar is in the ways.
     """
-    source = mesh.source(namespace, choice)
+    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
+    source = sidecar.source
     progress.step(f"looking at the way from pod {source.namespace}/{source.pod}; nothing is sent")
     resolved = _resolve_hosts(mesh, source, asked, addresses)
     entries = None if known.manifests is None else tuple(map(read_entry, known.manifests))
@@ -148,11 +147,14 @@ def explain(
         for ip in name.addresses
     ]
     destinations = {ProbeDestination(each.ip, each.probe.port, each.probe.speech) for each in places}
-    reading, unreadable = _read_sidecar(mesh, source, destinations)
+    reading, unreadable = _read_sidecar(sidecar, destinations)
     looked: list[str] = [known.unread] if known.unread else []
-    around = cache(partial(_mesh_objects_or_none, mesh, source.namespace, looked))
-    seen = ExplainFacts(source, reading.config, reading.counts, entries, around, unreadable)
-    ways = iter([explain_path(each, seen) for each in places])
+    seen = ExplainFacts(source, reading.config, reading.counts, entries, None, unreadable)
+    paths = [explain_path(place, seen) for place in places]
+    if any(map(needs_mesh_objects, paths, places)):
+        seen = replace(seen, around=_mesh_objects_or_none(mesh, source.namespace, looked))
+        paths = [explain_path(place, seen) for place in places]
+    ways = iter(paths)
     found: list[ExplainedPath] = []
     for question, name in zip(asked, resolved, strict=True):
         found += [next(ways) for _ in name.addresses]
@@ -195,39 +197,11 @@ def _mesh_objects_or_none(mesh: Mesh, namespace: str, unread: list[str]) -> Mesh
     return found
 
 
-# The sidecar
-
-
-def _read_sidecar(mesh: Mesh, source: Source, places: Collection[ProbeDestination]) -> tuple[Reading, str]:
-    """Read what the sidecar has in force for these places, all of one moment, or say why it could not be read."""
-    if source.proxy is None or not places:
+def _read_sidecar(sidecar: Sidecar, places: Collection[ProbeDestination]) -> tuple[Reading, str]:
+    """Read what the sidecar has in force for these places, or say why it could not be read."""
+    if sidecar.source.proxy is None or not places:
         return NOTHING_READ, ""
     try:
-        for _ in range(_TRIES):
-            counted = start_call(_none_if_unreadable(partial(mesh.proxy_counts, source)))
-            config = _read_config(mesh, source, places)
-            reading = Reading(config, counted())
-            if config.versions == mesh.listener_versions(source):
-                return reading, ""
+        return sidecar.read_for(places), ""
     except (ProxyUnreadable, Forbidden, ApiFailure) as failure:
         return NOTHING_READ, str(failure)
-    return NOTHING_READ, f"the configuration of the sidecar of {source.pod} changes while it is read"
-
-
-def _read_config(mesh: Mesh, source: Source, places: Collection[ProbeDestination]) -> ProxyConfig:
-    config = mesh.proxy_config(source)
-    if names := {name for place in places for name in route_names(config, *place)}:
-        config = replace(config, routes=mesh.routes(source, names))
-    led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))}
-    found: Mapping[str, EnvoyCluster] = mesh.envoy_clusters(source, led) if led else {}
-    return replace(config, envoy_clusters=found)
-
-
-def _none_if_unreadable(call: Callable[[], ClusterCounts]) -> Callable[[], ClusterCounts | None]:
-    def ask() -> ClusterCounts | None:
-        try:
-            return call()
-        except CouldNotAsk:
-            return None
-
-    return ask

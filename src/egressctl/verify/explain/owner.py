@@ -90,9 +90,7 @@ def why_not_reached(
     if ours and wraps_tls_in_tls(at):
         return explain_cause(CauseCode.REROUTED, at)
     others = owner is not None and owner.ownership is Ownership.OTHERS
-    if place.entry is not None and (nowhere or others):
-        return why_not_ours(replace(at, around=seen.around()))
-    return why_not_ours(at) if nowhere or others else None
+    return why_not_ours(replace(at, around=seen.around)) if nowhere or others else None
 
 
 def case_without_request(place: ResolvedProbe, seen: ExplainFacts, evidence: Evidence) -> Case:

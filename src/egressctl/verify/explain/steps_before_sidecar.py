@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -46,7 +46,7 @@ class ResolvedProbe:
 
 @dataclass(frozen=True)
 class ExplainFacts:
-    """What was read: the pod, its sidecar, the ServiceEntries (None: none could be), and, on demand, what else is around.
+    """What was read: the pod, its sidecar, the ServiceEntries (None: none could be), and what else is around (None: not read).
 
     `config` and `counts` are None where the sidecar was not read; `unreadable` then says why.
     """
@@ -55,7 +55,7 @@ class ExplainFacts:
     config: ProxyConfig | None = None
     counts: ClusterCounts | None = None
     entries: Sequence[ServiceEntry] | None = None
-    around: Callable[[], MeshObjects | None] = lambda: None
+    around: MeshObjects | None = None
     unreadable: str = ""
 
 

@@ -45,7 +45,7 @@ def seen(case: str, **changes: Any) -> ExplainFacts:
     dump = recording.config_dump or ""
     config = replace(parse_config(dump), envoy_clusters=parse_envoy_clusters(dump), routes=parse_routes(dump))
     counts = parse_clusters(recording.clusters_before)
-    return replace(ExplainFacts(SOURCE, config, counts, entries_of(case), lambda: around(case)), **changes)
+    return replace(ExplainFacts(SOURCE, config, counts, entries_of(case), around(case)), **changes)
 
 
 def place(case: str, target: str = "", **changes: Any) -> ResolvedProbe:
