@@ -5,12 +5,21 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from egressctl.lab.api import istio, pods
+from egressctl.istio.admission.object_meta import metadata_faults
+from egressctl.istio.admission.structural import has_blocking_fault, schema_faults
+from egressctl.istio.admission.webhook import validate_service_entry
+from egressctl.lab.api import pods
 from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICE_ENTRIES
-from egressctl.lab.api.status import Object, StatusCause, forbidden_error, invalid_error
+from egressctl.lab.api.status import Object, invalid_error, object_error
 from egressctl.lab.api.store import Store
-from egressctl.lab.api.validation import metadata_causes, schema_causes
+
+RULES_NOT_CHECKED = (
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+    "<nil>",
+)
 
 _POD_FIXED = (
     "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -21,7 +30,10 @@ _POD_FIXED = (
 
 def validate(call: Call, obj: Object) -> None:
     """Raise ApiError 422 with everything that is wrong with an object."""
-    causes = [*metadata_causes(obj["metadata"]), *schema_causes(obj, call.resource.schema)]
+    by_schema = schema_faults(obj, call.resource.schema)
+    causes = [fault[:3] for fault in (*metadata_faults(obj["metadata"]), *by_schema)]
+    if has_blocking_fault(by_schema):
+        causes.append(RULES_NOT_CHECKED)
     if causes:
         raise invalid_error(call.resource.group, call.resource.kind, obj["metadata"]["name"], causes)
 
@@ -29,7 +41,7 @@ def validate(call: Call, obj: Object) -> None:
 def validate_change(call: Call, live: Object, new: Object) -> None:
     """Raise ApiError 422 where a change touches what may not change."""
     if call.resource is PODS and _fixed_fields(new["spec"]) != _fixed_fields(live["spec"]):
-        raise call.invalid(StatusCause("FieldValueForbidden", _POD_FIXED, "spec"))
+        raise call.invalid("FieldValueForbidden", _POD_FIXED, "spec")
 
 
 def _fixed_fields(spec: Object) -> Object:
@@ -41,8 +53,9 @@ def _fixed_fields(spec: Object) -> Object:
 
 
 def webhook_warnings(call: Call, obj: Object) -> list[str]:
-    """Return what the webhook warns of."""
-    return istio.service_entry_warnings(obj) if call.resource is SERVICE_ENTRIES else []
+    """Return what istiod's webhook warns of in an object that it accepts."""
+    warnings = validate_service_entry(obj).warnings if call.resource is SERVICE_ENTRIES else ()
+    return list(dict.fromkeys(warning.message for warning in warnings))
 
 
 def admit_object(call: Call, new: Object, store: Store) -> Object:
@@ -57,8 +70,8 @@ def admit_object(call: Call, new: Object, store: Store) -> Object:
     pod = pods.admit_pod(new, namespace)
     account = pod["spec"]["serviceAccountName"]
     if not store.get(SERVICE_ACCOUNTS, metadata["namespace"], account):
-        looked = f"error looking up service account {metadata['namespace']}/{account}"
-        raise forbidden_error("", "pods", metadata["name"], f'{looked}: serviceaccount "{account}" not found')
+        why = f'error looking up service account {metadata["namespace"]}/{account}: serviceaccount "{account}" not found'
+        raise object_error(403, "Forbidden", ("", "pods", metadata["name"]), f"is forbidden: {why}")
     return {**pod, "status": {"phase": "Pending", "qosClass": "BestEffort"}}
 
 

@@ -8,36 +8,24 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from egressctl.istio.admission.schema import ANY, Schema
 from egressctl.istio.admission.structural import json_type_of
 from egressctl.lab.api import fields
 from egressctl.lab.api.fields import FieldPath, FieldSet
-from egressctl.lab.api.status import ApiError, Object, StatusCause, apply_conflict_error, error_without_reason
+from egressctl.lab.api.status import ApiError, Object, cause_bodies
 
-_FIELDS_OF_THE_SERVER = tuple(
-    ("f:metadata", f"f:{name}")
-    for name in (
-        "name",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "selfLink",
-        "generateName",
-    )
-)
+_FIELDS_OF_THE_SERVER = {
+    "f:name", "f:namespace", "f:uid", "f:resourceVersion", "f:generation", "f:creationTimestamp", "f:deletionTimestamp",
+    "f:deletionGracePeriodSeconds", "f:managedFields", "f:selfLink", "f:generateName",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes: a field manager, the version it speaks, the subresource it writes to, and when (RFC 3339)."""
+    """Who writes: a field manager, the version it speaks, when (RFC 3339), and the subresource it writes to."""
 
     manager: str
     api_version: str
@@ -45,57 +33,40 @@ class Writer:
     subresource: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _ManagedFieldsEntry:
-    """One entry of managedFields. Applies of one manager are one entry, whatever version they speak."""
+class _Entry(NamedTuple):
+    """One entry of managedFields: what it says, and the fields that it spells."""
 
-    manager: str
-    operation: str
-    api_version: str
-    subresource: str
-    time: str
+    about: Object
     owned: FieldSet
 
     @property
     def identity(self) -> tuple[str, ...]:
-        return (self.manager, self.operation, "" if self.operation == "Apply" else self.api_version, self.subresource)
+        """Applies of one manager are one entry, whatever version they speak."""
+        names = ("manager", "operation", "subresource", "" if self.about.get("operation") == "Apply" else "apiVersion")
+        return tuple(self.about.get(name, "") for name in names)
 
     def __str__(self) -> str:
-        text = json.dumps(self.manager)
-        if self.subresource:
-            text += f" with subresource {json.dumps(self.subresource)}"
-        if self.operation == "Update":
-            text += f" using {self.api_version} at {self.time}"
+        about = self.about
+        text = json.dumps(about.get("manager", ""))
+        if about.get("subresource"):
+            text += f" with subresource {json.dumps(about['subresource'])}"
+        if about.get("operation") == "Update":
+            text += f" using {about.get('apiVersion')} at {about.get('time')}"
         return text
 
-    def body(self) -> Object:
-        entry: Object = {
-            "manager": self.manager,
-            "operation": self.operation,
-            "apiVersion": self.api_version,
-            "time": self.time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": fields.encode_fields(self.owned),
-        }
-        return {**entry, "subresource": self.subresource} if self.subresource else entry
+
+def _entry_of(writer: Writer, operation: str, owned: FieldSet) -> _Entry:
+    about = {"manager": writer.manager, "operation": operation, "apiVersion": writer.api_version, "time": writer.time}
+    return _Entry({**about, **({"subresource": writer.subresource} if writer.subresource else {})}, owned)
 
 
-def _entries(obj: Object) -> list[_ManagedFieldsEntry]:
-    return [
-        _ManagedFieldsEntry(
-            manager=entry.get("manager", ""),
-            operation=entry.get("operation", ""),
-            api_version=entry.get("apiVersion", ""),
-            subresource=entry.get("subresource", ""),
-            time=entry.get("time", ""),
-            owned=fields.decode_fields(entry.get("fieldsV1") or {}),
-        )
-        for entry in obj.get("metadata", {}).get("managedFields") or []
-    ]
+def _entries(obj: Object) -> list[_Entry]:
+    said = obj.get("metadata", {}).get("managedFields") or []
+    return [_Entry(entry, fields.decode_fields(entry.get("fieldsV1") or {})) for entry in said]
 
 
-def _with_entries(obj: Object, entries: list[_ManagedFieldsEntry]) -> Object:
-    written = [entry.body() for entry in entries if entry.owned]
+def _with_entries(obj: Object, entries: list[_Entry]) -> Object:
+    written = [{**about, "fieldsType": "FieldsV1", "fieldsV1": fields.encode_fields(owned)} for about, owned in entries if owned]
     metadata = {name: value for name, value in obj.get("metadata", {}).items() if name != "managedFields"}
     return {**obj, "metadata": {**metadata, "managedFields": written} if written else metadata}
 
@@ -109,7 +80,7 @@ def _ownable_fields(paths: FieldSet, subresource: str) -> FieldSet:
         for path in paths
         if path[0] not in ("f:apiVersion", "f:kind", "f:status")
         and path != ("f:metadata",)
-        and path[:2] not in _FIELDS_OF_THE_SERVER
+        and not (path[0] == "f:metadata" and path[1] in _FIELDS_OF_THE_SERVER)
     )
 
 
@@ -168,27 +139,21 @@ def check_against_schema(config: Object, schema: Schema) -> None:
     kind = f"{group}/{version}, Kind={config.get('kind')}"
     listed = problems[0] if len(problems) == 1 else "errors:\n" + "\n".join(f"  {problem}" for problem in problems)
     where = f"{about.get('namespace', '')}/{about.get('name', '')}; {kind}"
-    raise error_without_reason(f"failed to create typed patch object ({where}): {listed}")
+    # Without reason or details, as the API server answers a plain Go error.
+    raise ApiError(500, "", f"failed to create typed patch object ({where}): {listed}")
 
 
-def _conflict_error(conflicts: list[tuple[_ManagedFieldsEntry, FieldPath]]) -> ApiError:
-    causes = [StatusCause("FieldManagerConflict", f"conflict with {entry}", fields.path_text(path)) for entry, path in conflicts]
-    if len(causes) == 1:
-        return apply_conflict_error(f"Apply failed with 1 conflict: {causes[0].message}: {causes[0].field}", causes)
-    lines = []
-    for manager in sorted({str(entry) for entry, _ in conflicts}):
-        lines.append(f"conflicts with {manager}:")
-        lines += [f"- {fields.path_text(path)}" for entry, path in conflicts if str(entry) == manager]
-    return apply_conflict_error(f"Apply failed with {len(causes)} conflicts: " + "\n".join(lines), causes)
-
-
-def _remove_unapplied(obj: Object, dropped: FieldSet, kept: FieldSet, schema: Schema) -> Object:
-    """Remove what the manager no longer applies, save what others own, whole or in part."""
-    # What holds others first: with an item of a list goes all that is in it, its key included.
-    for path in sorted(dropped, key=len):
-        if not any(other[: len(path)] == path for other in kept):
-            obj = fields.without_field(obj, path, schema)
-    return obj
+def _conflict_error(conflicts: list[tuple[str, str]]) -> ApiError:
+    """Return the 409 about managers and the paths of the fields that they own."""
+    if len(conflicts) == 1:
+        message = "Apply failed with 1 conflict: conflict with {}: {}".format(*conflicts[0])
+    else:
+        lines: list[str] = []
+        for manager in sorted({manager for manager, _ in conflicts}):
+            lines += [f"conflicts with {manager}:", *(f"- {path}" for owner, path in conflicts if owner == manager)]
+        message = f"Apply failed with {len(conflicts)} conflicts: " + "\n".join(lines)
+    causes = cause_bodies(("FieldManagerConflict", f"conflict with {manager}", path) for manager, path in conflicts)
+    return ApiError(409, "Conflict", message, {"causes": causes})
 
 
 def apply(live: Object, config: Object, schema: Schema, writer: Writer, *, force: bool = False) -> Object:
@@ -201,22 +166,25 @@ def apply(live: Object, config: Object, schema: Schema, writer: Writer, *, force
     check_against_schema(config, schema)
     applied = _ownable_fields(frozenset(fields.field_values(config, schema)), writer.subresource)
     entries = _entries(live)
-    mine = _ManagedFieldsEntry(writer.manager, "Apply", writer.api_version, writer.subresource, writer.time, applied)
+    mine = _entry_of(writer, "Apply", applied)
     others = [entry for entry in entries if entry.identity != mine.identity]
     last = next((entry for entry in entries if entry.identity == mine.identity), None)
 
     result = fields.merge_values(live, config, schema)
     if last:
+        # What is no longer applied goes, save what others own, whole or in part. What holds others goes first: with an item
+        # of a list all that is in it, its key included.
         kept = frozenset[FieldPath]().union(applied, *(entry.owned for entry in others))
-        result = _remove_unapplied(result, last.owned - applied, kept, schema)
-    difference = fields.compare_fields(live, result, schema)
-    conflicts = [(entry, path) for entry in others for path in sorted(entry.owned & difference.written)]
+        for path in sorted(last.owned - applied, key=len):
+            if not any(other[: len(path)] == path for other in kept):
+                result = fields.without_field(result, path, schema)
+    written, removed = fields.compare_fields(live, result, schema)
+    conflicts = [(str(entry), fields.path_text(path)) for entry in others for path in sorted(entry.owned & written)]
     if conflicts and not force:
         raise _conflict_error(conflicts)
-    taken = difference.written | difference.removed
-    others = [replace(entry, owned=entry.owned - taken) if entry.owned & taken else entry for entry in others]
-    if last and (last.owned, last.api_version) == (mine.owned, mine.api_version):
-        mine = replace(mine, time=last.time)
+    others = [_Entry(about, owned - written - removed) for about, owned in others]
+    if last and (last.owned, last.about.get("apiVersion")) == (applied, writer.api_version):
+        mine.about["time"] = last.about.get("time", "")
     return _with_entries(result, [*others, mine])
 
 
@@ -227,16 +195,15 @@ def with_managed_fields(live: Object, new: Object, schema: Schema, writer: Write
     clients hand fields over. `live` is `{}` for a create.
     """
     entries = _entries(new if "managedFields" in new.get("metadata", {}) else live)
-    difference = fields.compare_fields(live, new, schema)
-    written = _ownable_fields(difference.written, writer.subresource)
-    taken = difference.written | difference.removed
-    mine = _ManagedFieldsEntry(writer.manager, "Update", writer.api_version, writer.subresource, writer.time, written)
+    changed, removed = fields.compare_fields(live, new, schema)
+    written = _ownable_fields(changed, writer.subresource)
+    mine = _entry_of(writer, "Update", written)
     others, before = [], frozenset[FieldPath]()
     for entry in entries:
         if entry.identity == mine.identity:
-            before = entry.owned - difference.removed
+            before = entry.owned - removed
             if not written:
-                mine = replace(mine, time=entry.time)
+                mine.about["time"] = entry.about.get("time", "")
         else:
-            others.append(replace(entry, owned=entry.owned - taken) if entry.owned & taken else entry)
-    return copy.deepcopy(_with_entries(new, [*others, replace(mine, owned=before | written)]))
+            others.append(_Entry(entry.about, entry.owned - changed - removed))
+    return copy.deepcopy(_with_entries(new, [*others, _Entry(mine.about, before | written)]))

@@ -1,16 +1,19 @@
-"""What the endpoint says of itself: groups, versions, resources, in the three forms that clients ask for."""
+"""What the endpoint says of itself: version, groups, resources, and what kubectl asks of OpenAPI.
+
+Of discovery it knows the older form, one document a group: that is what clients turn to where a server has no other.
+"""
 
 from __future__ import annotations
 
-from egressctl.lab.api.resources import ALL, GROUPS, Resource, resources_of
+from collections.abc import Sequence
+
+from egressctl.lab.api.resources import GROUPS, Resource, resources_of
 from egressctl.lab.api.status import Object, not_served_error
 
-AGGREGATED_VERSIONS = ("v2", "v2beta1")
 _PATCH_TYPES = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
-_REVIEWS = {
-    "authorization.k8s.io": ("SelfSubjectAccessReview", "SelfSubjectRulesReview"),
-    "authentication.k8s.io": ("SelfSubjectReview",),
-}
+# What differs from its resource's own kind and verbs in a subresource.
+_SUBRESOURCE_KINDS = {"exec": "PodExecOptions", "log": "Pod"}
+_SUBRESOURCE_VERBS = {"exec": ["create", "get"], "log": ["get"]}
 
 VERSION: Object = {
     "major": "1",
@@ -25,78 +28,20 @@ VERSION: Object = {
 }
 
 
-def media_type(version: str) -> str:
-    """Return the media type of aggregated discovery."""
-    return f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-
-
-def _kind_of(resource: Resource, subresource: str) -> str:
-    return {"exec": "PodExecOptions", "log": "Pod"}.get(subresource, resource.kind)
-
-
-def _verbs_of(subresource: str) -> list[str]:
-    return {"exec": ["create", "get"], "log": ["get"]}.get(subresource, ["get", "patch", "update"])
-
-
-def _aggregated_resource(resource: Resource, version: str) -> Object:
-    def response_kind(name: str) -> Object:
-        return {"group": resource.group, "version": version, "kind": name}
-
-    return {
-        "resource": resource.plural,
-        "responseKind": response_kind(resource.kind),
-        "scope": "Namespaced" if resource.namespaced else "Cluster",
-        "singularResource": resource.kind.lower(),
-        "verbs": list(resource.verbs),
-        "shortNames": list(resource.short_names),
-        "categories": list(resource.categories),
-        "subresources": [
-            {"subresource": name, "responseKind": response_kind(_kind_of(resource, name)), "verbs": _verbs_of(name)}
-            for name in resource.subresources
-        ],
-    }
-
-
-def _aggregated_reviews(group: str, version: str) -> list[Object]:
-    return [
-        {
-            "resource": kind.lower() + "s",
-            "responseKind": {"group": group, "version": version, "kind": kind},
-            "scope": "Cluster",
-            "singularResource": kind.lower(),
-            "verbs": ["create"],
-        }
-        for kind in _REVIEWS.get(group, ())
-    ]
-
-
-def aggregated_discovery(*, core: bool, version: str) -> Object:
-    """Return everything below /api or /apis at once."""
-    return {
-        "kind": "APIGroupDiscoveryList",
-        "apiVersion": f"apidiscovery.k8s.io/{version}",
-        "metadata": {},
-        "items": [
-            {
-                "metadata": {"name": group} if group else {},
-                "versions": [
-                    {
-                        "version": served,
-                        "freshness": "Current",
-                        "resources": [_aggregated_resource(resource, served) for resource in resources_of(group, served)]
-                        + _aggregated_reviews(group, served),
-                    }
-                    for served in versions
-                ],
-            }
-            for group, versions in GROUPS.items()
-            if (group == "") is core
-        ],
-    }
-
-
-def api_versions() -> Object:
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def discover(path: Sequence[str]) -> Object:
+    """Return what stands at `/api`, `/apis`, or below for a group or a version of one; raise ApiError 404 where nothing is."""
+    match path:
+        case ["api"]:
+            return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+        case ["apis"]:
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in GROUPS if name]}
+        case ["apis", group] if group in GROUPS:
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+        case ["api", version] if version in GROUPS[""]:
+            return _resource_list("", version)
+        case ["apis", group, version] if version in GROUPS.get(group, ()):
+            return _resource_list(group, version)
+    raise not_served_error()
 
 
 def _group(name: str) -> Object:
@@ -104,89 +49,69 @@ def _group(name: str) -> Object:
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def api_groups() -> Object:
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in GROUPS if name]}
-
-
-def api_group(name: str) -> Object:
-    """Return one group; raise ApiError 404 where it is not served."""
-    if not name or name not in GROUPS:
-        raise not_served_error()
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
-
-
-def resource_list(group_name: str, version: str) -> Object:
-    """Return the resources of one version of a group; raise ApiError 404 where it is not served."""
-    if version not in GROUPS.get(group_name, ()):
-        raise not_served_error()
-    listed: list[Object] = []
-    for resource in resources_of(group_name, version):
-        listed.append(
-            {
-                "name": resource.plural,
-                "singularName": resource.kind.lower(),
-                "namespaced": resource.namespaced,
-                "kind": resource.kind,
-                "verbs": list(resource.verbs),
-                **({"shortNames": list(resource.short_names)} if resource.short_names else {}),
-                **({"categories": list(resource.categories)} if resource.categories else {}),
-            }
-        )
-        listed += [
-            {
-                "name": f"{resource.plural}/{name}",
-                "singularName": "",
-                "namespaced": resource.namespaced,
-                "kind": _kind_of(resource, name),
-                "verbs": _verbs_of(name),
-            }
-            for name in resource.subresources
-        ]
-    listed += [
-        {"name": kind.lower() + "s", "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}
-        for kind in _REVIEWS.get(group_name, ())
-    ]
-    group_version = f"{group_name}/{version}" if group_name else version
+def _resource_list(group: str, version: str) -> Object:
+    listed = [entry for resource in resources_of(group, version) for entry in _with_subresources(resource)]
+    group_version = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": listed}
 
 
-def _documents() -> list[str]:
-    return [f"apis/{name}/{version}" if name else f"api/{version}" for name, versions in GROUPS.items() for version in versions]
+def _with_subresources(resource: Resource) -> list[Object]:
+    own: Object = {
+        "name": resource.plural,
+        "singularName": resource.kind.lower(),
+        "namespaced": resource.namespaced,
+        "kind": resource.kind,
+        "verbs": list(resource.verbs),
+        **({"shortNames": list(resource.short_names)} if resource.short_names else {}),
+        **({"categories": list(resource.categories)} if resource.categories else {}),
+    }
+    below = [
+        {
+            "name": f"{resource.plural}/{name}",
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": _SUBRESOURCE_KINDS.get(name, resource.kind),
+            "verbs": _SUBRESOURCE_VERBS.get(name, ["get", "patch", "update"]),
+        }
+        for name in resource.subresources
+    ]
+    return [own, *below]
+
+
+_DOCUMENTS = {
+    f"apis/{group}/{version}" if group else f"api/{version}": (group, version)
+    for group, versions in GROUPS.items()
+    for version in versions
+}
 
 
 def openapi() -> Object:
     """Return the index of OpenAPI documents."""
-    return {"paths": {document: {"serverRelativeURL": f"/openapi/v3/{document}"} for document in _documents()}}
+    return {"paths": {document: {"serverRelativeURL": f"/openapi/v3/{document}"} for document in _DOCUMENTS}}
 
 
 def openapi_document(document: str) -> Object:
     """Return just enough of a document for kubectl to see that the server validates fields by itself."""
-    if document not in _documents():
+    if document not in _DOCUMENTS:
         raise not_served_error()
-    version = document.rpartition("/")[2]
-    served = [
-        one for one in ALL if version in one.versions and document in (f"apis/{one.group}/{version}", f"api{one.group}/{version}")
-    ]
+    group, version = _DOCUMENTS[document]
+    options = ("dryRun", "fieldManager", "fieldValidation")
+    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in options]
+    strategic = () if group == "networking.istio.io" else ("application/strategic-merge-patch+json",)
+    content = {name: {"schema": {"type": "object"}} for name in (*_PATCH_TYPES, *strategic)}
     paths: Object = {}
-    for resource in served:
-        if "patch" not in resource.verbs:
-            continue
-        scope = "namespaces/{namespace}/" if resource.namespaced else ""
-        parameters = [
-            {"name": name, "in": "query", "schema": {"type": "string"}} for name in ("dryRun", "fieldManager", "fieldValidation")
-        ]
-        kind = {"group": resource.group, "version": version, "kind": resource.kind}
-        strategic = () if resource.group == "networking.istio.io" else ("application/strategic-merge-patch+json",)
-        content = {name: {"schema": {"type": "object"}} for name in (*_PATCH_TYPES, *strategic)}
-        paths[f"/{document}/{scope}{resource.plural}/{{name}}"] = {
-            "patch": {
-                "parameters": parameters,
-                "requestBody": {"content": content},
-                "responses": {"200": {"description": "OK"}},
-                "x-kubernetes-action": "patch",
-                "x-kubernetes-group-version-kind": kind,
+    for resource in resources_of(group, version):
+        if "patch" in resource.verbs:
+            scope = "namespaces/{namespace}/" if resource.namespaced else ""
+            paths[f"/{document}/{scope}{resource.plural}/{{name}}"] = {
+                "patch": {
+                    "parameters": parameters,
+                    "requestBody": {"content": content},
+                    "responses": {"200": {"description": "OK"}},
+                    "x-kubernetes-action": "patch",
+                    "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": resource.kind},
+                }
             }
-        }
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": VERSION["gitVersion"]},

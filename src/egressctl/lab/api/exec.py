@@ -20,8 +20,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from egressctl.lab.api.request import is_set
 from egressctl.lab.api.settings import EnterPlan
-from egressctl.lab.api.status import ApiError, Object, bad_request_error, internal_error
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, STATUS, CLOSE = 0, 1, 2, 3, 255
@@ -41,20 +42,16 @@ class Command:
 
 def parse_command(query: Mapping[str, str], argv: Sequence[str]) -> Command:
     """Return the command that a request asks for; raise ApiError 400 where it asks for none."""
-
-    def said(name: str) -> bool:
-        return query.get(name, "").lower() in ("true", "1")
-
     wrong = ""
     if not argv:
         wrong = "you must specify at least one command for the container"
-    elif not any(map(said, ("stdin", "stdout", "stderr"))):
+    elif not any(streams := [is_set(query, name) for name in ("stdin", "stdout", "stderr")]):
         wrong = "you must specify at least 1 of stdin, stdout, stderr"
-    elif said("tty"):
+    elif is_set(query, "tty"):
         wrong = "the lab has no terminals: leave tty out"
     if wrong:
         raise bad_request_error(wrong)
-    return Command(tuple(argv), said("stdin"), said("stdout"), said("stderr"))
+    return Command(tuple(argv), *streams)
 
 
 def missing_program(program: str, path: str) -> str:
@@ -71,11 +68,13 @@ def missing_program(program: str, path: str) -> str:
 
 
 def _not_started(program: str, why: str) -> ApiError:
-    return internal_error(
+    """Return the error of a backend, which has the message twice, as `NewInternalError` writes it."""
+    message = (
         "Internal error occurred: error executing command in container: failed to exec in container: "
         f'failed to start exec "{uuid.uuid4().hex * 2}": OCI runtime exec failed: exec failed: '
         f'unable to start container process: exec: "{program}": {why}: unknown'
     )
+    return ApiError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
 
 
 def exit_status(returncode: int) -> Object:

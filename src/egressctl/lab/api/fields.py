@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from egressctl.istio.admission.schema import ANY, Schema
@@ -19,24 +18,8 @@ FieldPath = tuple[str, ...]
 FieldSet = frozenset[FieldPath]
 
 
-class _ParentField:
-    """Marks a path that holds others: it can be owned, but has no value of its own to differ in."""
-
-
-_PARENT = _ParentField()
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChanges:
-    """What became of each field between two objects."""
-
-    added: FieldSet
-    modified: FieldSet
-    removed: FieldSet
-
-    @property
-    def written(self) -> FieldSet:
-        return self.added | self.modified
+_PARENT = object()
+"""Marks a path that holds others: it can be owned, but has no value of its own to differ in."""
 
 
 def item_key(item: Object, keys: tuple[str, ...]) -> str:
@@ -89,15 +72,11 @@ def field_values(value: Any, schema: Schema, *, every_node: bool = False) -> dic
     return {path: item for path, item in _walk(value, schema, (), every_node) if path}
 
 
-def compare_fields(old: Object, new: Object, schema: Schema) -> FieldChanges:
-    """Return the fields that are added, changed and gone."""
+def compare_fields(old: Object, new: Object, schema: Schema) -> tuple[FieldSet, FieldSet]:
+    """Return the fields that are added or changed, and those that are gone."""
     before, after = field_values(old, schema, every_node=True), field_values(new, schema, every_node=True)
-    both = before.keys() & after.keys()
-    return FieldChanges(
-        added=frozenset(after.keys() - before.keys()),
-        modified=frozenset(path for path in both if before[path] != after[path]),
-        removed=frozenset(before.keys() - after.keys()),
-    )
+    written = (path for path, value in after.items() if path not in before or before[path] != value)
+    return frozenset(written), frozenset(before.keys() - after.keys())
 
 
 def merge_values(live: Any, config: Any, schema: Schema) -> Any:

@@ -21,21 +21,20 @@ from egressctl.lab.api.request import (
     drop_unknown_fields,
     invalid_option,
     is_dry_run,
+    is_set,
 )
 from egressctl.lab.api.resources import ALL, NAMESPACES, PODS, Resource
 from egressctl.lab.api.status import (
+    ApiError,
     Object,
-    StatusCause,
-    already_exists_error,
     bad_request_error,
     conflict_error,
     invalid_error,
-    media_type_error,
     not_found_error,
-    success_status,
+    object_details,
+    object_error,
 )
 from egressctl.lab.api.store import Store
-from egressctl.lab.api.validation import RULES_NOT_CHECKED
 
 _SET_ONCE = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "name", "namespace")
 _PRECONDITIONS = (("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified"))
@@ -56,7 +55,7 @@ class ObjectHandler:
         """Return the object that a call names; raise ApiError 404 where it is not there."""
         found = self.store.get(call.resource, call.at.namespace, call.at.name)
         if found is None:
-            raise not_found_error(*call.names)
+            raise not_found_error(call.names)
         return found
 
     def create(self, call: Call, body: Object) -> ApiAnswer:
@@ -76,7 +75,7 @@ class ObjectHandler:
         new, warnings = drop_unknown_fields(call, body)
         if call.resource.group and not new["metadata"].get("resourceVersion"):
             message = "Invalid value: 0: must be specified for an update"
-            raise call.invalid(StatusCause("FieldValueInvalid", message, "metadata.resourceVersion"))
+            raise call.invalid("FieldValueInvalid", message, "metadata.resourceVersion")
         return self._change(call, live, new, warnings)
 
     def patch(self, call: Call, body: Any) -> ApiAnswer:
@@ -91,7 +90,10 @@ class ObjectHandler:
         if not call.resource.group:
             kinds[patch.STRATEGIC] = patch.strategic_merge_patch
         if call.media_type not in kinds:
-            raise media_type_error(call.media_type, [*kinds, patch.APPLY])
+            supported = f"accepted media types include: {', '.join((*kinds, patch.APPLY))}"
+            got = f" (got {call.media_type!r})" if call.media_type else ""
+            message = f"the body of the request was in an unknown format - {supported}{got}"
+            raise ApiError(415, "UnsupportedMediaType", message, {})
         live = self.get(call)
         new = kinds[call.media_type]({"apiVersion": call.api_version, "kind": call.resource.kind, **live}, body)
         check_type(call, new)
@@ -116,13 +118,13 @@ class ObjectHandler:
         live = self.store.get(call.resource, call.at.namespace, call.at.name)
         if live is None:
             if call.at.subresource:
-                raise not_found_error(*call.names)
+                raise not_found_error(call.names)
             if metadata.get("uid"):
                 why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
-                raise conflict_error(*call.names, why)
+                raise conflict_error(call.names, why)
             return self._create(call, config, [], applying=True)
         check_version(call, live, metadata)
-        writer, force = call.writer(self.now()), call.query.get("force") in ("true", "1")
+        writer, force = call.writer(self.now()), is_set(call.query, "force")
         new = apply(live, config, call.resource.schema, writer, force=force)
         return self._keep(call, live, self._settled(call, live, new), [])
 
@@ -134,13 +136,14 @@ class ObjectHandler:
         for field, name, happened in _PRECONDITIONS:
             if wanted.get(field, own[field]) != own[field]:
                 why = f"the {name} in the precondition ({wanted[field]}) does not match the {name} in record ({own[field]})"
-                kind = call.resource.kind
-                raise conflict_error(call.resource.group, kind, call.at.name, f"{why}. The object might have been {happened}")
+                names = call.resource.group, call.resource.kind, call.at.name
+                raise conflict_error(names, f"{why}. The object might have been {happened}")
         if not is_dry_run(call, options, kind="DeleteOptions"):
             live = self.remove(call.resource, live)
         if call.resource.returns_object or own.get("finalizers"):
             return ApiAnswer(200, live)
-        return ApiAnswer(200, success_status(*call.names, own["uid"]))
+        about = {**object_details(*call.names), "uid": own["uid"]}
+        return ApiAnswer(200, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": about})
 
     def remove(self, resource: Resource, live: Object) -> Object:
         """Remove an object, and with a namespace all that is in it; one with finalizers only starts to go."""
@@ -157,11 +160,8 @@ class ObjectHandler:
         resource, metadata = call.resource, new["metadata"]
         name = metadata.setdefault("name", call.at.name)
         if not name:
-            message = "Required value: name or generateName is required"
-            causes = [
-                StatusCause("FieldValueRequired", message, "metadata.name"),
-                *([RULES_NOT_CHECKED] if resource.group else []),
-            ]
+            causes = [("FieldValueRequired", "Required value: name or generateName is required", "metadata.name")]
+            causes += [admission.RULES_NOT_CHECKED] if resource.group else []
             raise invalid_error(resource.group, resource.kind, "", causes)
         if applying:
             # Before the namespace is filled in, so that messages name the object as it was sent.
@@ -171,9 +171,9 @@ class ObjectHandler:
             if metadata.setdefault("namespace", call.at.namespace) != call.at.namespace:
                 raise bad_request_error("the namespace of the provided object does not match the namespace sent on the request")
             if not self.store.get(NAMESPACES, "", call.at.namespace):
-                raise not_found_error("", "namespaces", call.at.namespace)
+                raise not_found_error(("", "namespaces", call.at.namespace))
         if self.store.get(resource, call.at.namespace, name):
-            raise already_exists_error(resource.group, resource.plural, name)
+            raise object_error(409, "AlreadyExists", (resource.group, resource.plural, name), "already exists")
         new = {field: value for field, value in new.items() if field != "status"}
         admission.validate(call, new)
         if not applying:
@@ -199,7 +199,7 @@ class ObjectHandler:
         was, wanted = live["metadata"], new["metadata"]
         if wanted.get("uid", was["uid"]) != was["uid"]:
             why = f"Precondition failed: UID in precondition: {wanted['uid']}, UID in object meta: {was['uid']}"
-            raise conflict_error(*call.names, why)
+            raise conflict_error(call.names, why)
         if call.at.subresource == "status":
             managed = {name: wanted[name] for name in ("managedFields", "resourceVersion") if name in wanted}
             return {**live, "metadata": {**was, **managed}, "status": new.get("status", {})}

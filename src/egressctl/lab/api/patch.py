@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from egressctl.lab.api.status import ApiError, Object, bad_request_error
@@ -13,8 +14,8 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def merge_patch(target: Any, change: Any) -> Any:
-    """Return the target changed as RFC 7396 says: null removes, objects merge, all else replaces."""
+def merge_patch(target: Any, change: Any, merge: Callable[[Any, Any], Any] | None = None) -> Any:
+    """Return the target changed as RFC 7396 says: null removes, objects merge (what is in them by `merge`), all else replaces."""
     if not isinstance(change, dict):
         return copy.deepcopy(change)
     result = dict(target) if isinstance(target, dict) else {}
@@ -22,7 +23,7 @@ def merge_patch(target: Any, change: Any) -> Any:
         if value is None:
             result.pop(name, None)
         else:
-            result[name] = merge_patch(result.get(name), value)
+            result[name] = (merge or merge_patch)(result.get(name), value)
     return result
 
 
@@ -32,29 +33,19 @@ def strategic_merge_patch(target: Any, change: Any) -> Any:
     That is what kubectl sends for core kinds. Lists of objects with a name merge by it; an item
     with `$patch: delete` is removed. The order that `$setElementOrder` wants is not kept.
     """
-    if (
-        isinstance(change, list)
-        and isinstance(target, list)
-        and all(isinstance(item, dict) and "name" in item for item in change)
-    ):
-        items = {item.get("name"): item for item in target}
-        for item in change:
-            if item.get("$patch") == "delete":
-                items.pop(item["name"], None)
-            else:
-                items[item["name"]] = strategic_merge_patch(items.get(item["name"]), item)
-        return list(items.values())
-    if not isinstance(change, dict):
+    if isinstance(change, dict):
+        plain = {name: value for name, value in change.items() if not name.startswith("$")}
+        return merge_patch(None if change.get("$patch") == "replace" else target, plain, strategic_merge_patch)
+    lists = isinstance(change, list) and isinstance(target, list)
+    if not lists or not all(isinstance(item, dict) and "name" in item for item in change):
         return copy.deepcopy(change)
-    result = dict(target) if isinstance(target, dict) and change.get("$patch") != "replace" else {}
-    for name, value in change.items():
-        if name.startswith("$"):
-            continue
-        if value is None:
-            result.pop(name, None)
+    items = {item.get("name"): item for item in target}
+    for item in change:
+        if item.get("$patch") == "delete":
+            items.pop(item["name"], None)
         else:
-            result[name] = strategic_merge_patch(result.get(name), value)
-    return result
+            items[item["name"]] = strategic_merge_patch(items.get(item["name"]), item)
+    return list(items.values())
 
 
 def _patch_error(why: str) -> ApiError:
@@ -116,21 +107,22 @@ def json_patch(target: Object, operations: Any) -> Object:
         op, tokens = operation.get("op"), _tokens(str(operation.get("path", "")))
         if not tokens:
             raise _patch_error("the whole document cannot be replaced")
-        value = copy.deepcopy(operation.get("value"))
-        if op == "test":
-            if _find(document, tokens) != value:
-                raise _patch_error(f"testing path {operation['path']} failed")
-        elif op == "remove":
-            _remove(document, tokens)
-        elif op == "replace":
-            _remove(document, tokens)
-            _add(document, tokens, value)
-        elif op == "add":
-            _add(document, tokens, value)
-        elif op == "move":
-            _add(document, tokens, _remove(document, _tokens(str(operation.get("from", "")))))
-        elif op == "copy":
-            _add(document, tokens, copy.deepcopy(_find(document, _tokens(str(operation.get("from", ""))))))
-        else:
-            raise _patch_error(f"unexpected kind: {op}")
+        source, value = _tokens(str(operation.get("from", ""))), copy.deepcopy(operation.get("value"))
+        match op:
+            case "test":
+                if _find(document, tokens) != value:
+                    raise _patch_error(f"testing path {operation['path']} failed")
+            case "add":
+                _add(document, tokens, value)
+            case "remove":
+                _remove(document, tokens)
+            case "replace":
+                _remove(document, tokens)
+                _add(document, tokens, value)
+            case "move":
+                _add(document, tokens, _remove(document, source))
+            case "copy":
+                _add(document, tokens, copy.deepcopy(_find(document, source)))
+            case _:
+                raise _patch_error(f"unexpected kind: {op}")
     return document

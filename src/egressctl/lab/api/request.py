@@ -1,18 +1,51 @@
-"""A request for an object, and what every way of writing checks about it before anything else."""
+"""What a request's path names, and what every way of writing an object checks before anything else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from egressctl.istio.admission.schema import METADATA
-from egressctl.istio.admission.structural import prune_unknown_fields
+from egressctl.istio.admission.structural import dotted_path, paths_of_unknown_fields, prune_unknown_fields, type_faults
 from egressctl.lab.api.apply import Writer
-from egressctl.lab.api.paths import Location
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import ApiError, Object, StatusCause, bad_request_error, invalid_error, modified_error
-from egressctl.lab.api.validation import type_causes, unknown_field_paths
+from egressctl.lab.api.status import ApiError, Names, Object, bad_request_error, conflict_error, invalid_error, not_served_error
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A resource, or an object of one, or a subresource of it; what the path does not name is empty.
+
+    `namespace` is empty for all namespaces and for what has none.
+    """
+
+    group: str
+    version: str
+    plural: str
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+
+
+def parse_location(path: str) -> Location:
+    """Return what a path below `/api/` or `/apis/` names; raise ApiError 404 where it can name nothing."""
+    parts = [unquote(part) for part in path.strip("/").split("/")]
+    if parts[0] == "api" and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        raise not_served_error()
+    namespace = ""
+    # `namespaces/a` and `namespaces/a/status` are a namespace itself, `namespaces/a/pods` what is in it.
+    if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] != "status":
+        namespace, rest = rest[1], rest[2:]
+    if len(rest) > 3 or not all(rest):
+        raise not_served_error()
+    plural, name, subresource = (*rest, "", "")[:3]
+    return Location(group, version, plural, namespace, name, subresource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +59,25 @@ class Call:
     media_type: str = "application/json"
 
     @property
-    def names(self) -> tuple[str, str, str]:
+    def names(self) -> Names:
         return self.resource.group, self.resource.plural, self.at.name
 
     @property
     def api_version(self) -> str:
         return self.resource.api_version(self.at.version)
 
+    @property
+    def not_handled(self) -> str:
+        """The beginning of the API server's words for a body that cannot be read."""
+        kind = self.resource.kind
+        return f'{kind} in version "{self.at.version}" cannot be handled as a {kind}'
+
     def writer(self, now: str) -> Writer:
         manager = self.query.get("fieldManager") or self.user_agent.partition("/")[0] or "unknown"
         return Writer(manager, self.api_version, now, self.at.subresource)
 
-    def invalid(self, *causes: StatusCause) -> ApiError:
-        return invalid_error(self.resource.group, self.resource.kind, self.at.name, causes)
+    def invalid(self, reason: str, message: str, field: str) -> ApiError:
+        return invalid_error(self.resource.group, self.resource.kind, self.at.name, [(reason, message, field)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +91,7 @@ class ApiAnswer:
 
 def invalid_option(kind: str, field: str, reason: str, message: str) -> ApiError:
     """Return the 422 about a query parameter; `kind` is PatchOptions or the like."""
-    return invalid_error("meta.k8s.io", kind, "", [StatusCause(reason, message, field)])
+    return invalid_error("meta.k8s.io", kind, "", [(reason, message, field)])
 
 
 def is_dry_run(call: Call, options: Object | None = None, *, kind: str = "PatchOptions") -> bool:
@@ -64,6 +103,11 @@ def is_dry_run(call: Call, options: Object | None = None, *, kind: str = "PatchO
     if said not in ("", "All"):
         raise invalid_option(kind, "dryRun", "FieldValueNotSupported", f'Unsupported value: "{said}": supported values: "All"')
     return said == "All"
+
+
+def is_set(query: Mapping[str, str], name: str) -> bool:
+    """Return whether a flag of the query is on."""
+    return query.get(name, "").lower() in ("true", "1")
 
 
 def check_type(call: Call, body: Any) -> None:
@@ -95,10 +139,8 @@ def check_metadata(call: Call, body: Object) -> None:
     if isinstance(metadata, dict):
         metadata = {name: value for name, value in metadata.items() if value is not None}
     body["metadata"] = {} if metadata is None else metadata
-    wrong = type_causes(body["metadata"], METADATA, "metadata")
-    if wrong:
-        kind = call.resource.kind
-        raise bad_request_error(f'{kind} in version "{call.at.version}" cannot be handled as a {kind}: {wrong[0]}')
+    if wrong := type_faults(body["metadata"], METADATA, "metadata"):
+        raise bad_request_error(f"{call.not_handled}: {wrong[0].field}: {wrong[0].message}")
 
 
 def check_name(call: Call, body: Object) -> None:
@@ -115,15 +157,14 @@ def check_name(call: Call, body: Object) -> None:
 def check_version(call: Call, live: Object, metadata: Object) -> None:
     """Raise ApiError 409 where a body was made from another state of the object."""
     if metadata.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
-        raise modified_error(*call.names)
+        why = "the object has been modified; please apply your changes to the latest version and try again"
+        raise conflict_error(call.names, why)
 
 
 def drop_unknown_fields(call: Call, body: Object) -> tuple[Object, list[str]]:
     """Drop fields that the schema does not know, with a warning each, or refuse them, as `fieldValidation` says."""
-    unknown = [f'unknown field "{path}"' for path in unknown_field_paths(body, call.resource.schema)]
+    unknown = [f'unknown field "{dotted_path(path)}"' for path in paths_of_unknown_fields(body, call.resource.schema)]
     said = call.query.get("fieldValidation") or "Warn"
     if unknown and said == "Strict":
-        kind, listed = call.resource.kind, ", ".join(unknown)
-        where = f'{kind} in version "{call.at.version}" cannot be handled as a {kind}'
-        raise bad_request_error(f"{where}: strict decoding error: {listed}")
+        raise bad_request_error(f"{call.not_handled}: strict decoding error: {', '.join(unknown)}")
     return prune_unknown_fields(body, call.resource.schema), unknown if said == "Warn" else []

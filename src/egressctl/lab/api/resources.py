@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from egressctl.istio.admission.schema import OPEN, STRING, Schema, kind_schema
-from egressctl.lab.api import istio
+from egressctl.istio.admission.crd import SERVICE_ENTRY
+from egressctl.istio.admission.schema import OPEN, STRING, STRING_MAP, Schema, kind_schema, object_schema
 from egressctl.lab.api.status import Object, not_served_error
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of kubectl's table."""
-
-    name: str
-    cell: Callable[[Object], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +29,8 @@ class Resource:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = WRITE
-    columns: tuple[Column, ...] = ()
+    columns: Mapping[str, str | Callable[[Object], str]] = field(default_factory=dict)
+    """What `kubectl get` shows, by the name of its column: the path of a field, or what makes the text."""
     schema: Schema = field(default_factory=lambda: kind_schema(OPEN))
     returns_object: bool = False
     """Whether a delete answers with the object, as it does for core kinds, and not with a Status."""
@@ -45,34 +39,23 @@ class Resource:
         return f"{self.group}/{version}" if self.group else version
 
 
-def _value_at(*path: str) -> Callable[[Object], str]:
-    def cell(obj: Object) -> str:
-        value: Any = obj
-        for name in path:
-            value = value.get(name) if isinstance(value, dict) else None
-        if isinstance(value, list):
-            return json.dumps(value, separators=(",", ":"))
-        return "" if value is None else str(value)
-
-    return cell
-
-
-def _container_statuses(pod: Object) -> list[Object]:
-    restartable = {
-        container["name"]
-        for container in pod.get("spec", {}).get("initContainers", [])
-        if container.get("restartPolicy") == "Always"
-    }
-    status = pod.get("status", {})
-    sidecars = [one for one in status.get("initContainerStatuses", []) if one["name"] in restartable]
-    return [*status.get("containerStatuses", []), *sidecars]
+def field_text(obj: Object, path: str) -> str:
+    """Return what stands at a path such as `spec.hosts`: a list as JSON, nothing where there is no such field."""
+    value: Any = obj
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, list):
+        return json.dumps(value, separators=(",", ":"))
+    return "" if value is None else str(value)
 
 
 def _ready_count(pod: Object) -> str:
-    spec = pod.get("spec", {})
+    """Count the containers that run as long as the pod does: its own, and sidecars, which are always started again."""
+    spec, status = pod.get("spec", {}), pod.get("status", {})
     sidecars = [one for one in spec.get("initContainers", []) if one.get("restartPolicy") == "Always"]
-    ready = sum(bool(one.get("ready")) for one in _container_statuses(pod))
-    return f"{ready}/{len(spec.get('containers', [])) + len(sidecars)}"
+    names = {one["name"] for one in (*spec.get("containers", []), *sidecars)}
+    states = [*status.get("containerStatuses", []), *status.get("initContainerStatuses", [])]
+    return f"{sum(one['name'] in names and bool(one.get('ready')) for one in states)}/{len(names)}"
 
 
 _CONTAINERS = Schema(
@@ -86,63 +69,63 @@ _POD_SPEC = Schema(
     open=True,
     required=("containers",),
 )
-_ISTIO = ("v1", "v1beta1", "v1alpha3")
-_ISTIO_CATEGORIES = ("istio-io", "networking-istio-io")
+# Of a Sidecar the one field that the lab reads; the others keep whatever they are given.
+_SIDECAR_SPEC = Schema("object", properties={"workloadSelector": object_schema({"labels": STRING_MAP})}, open=True)
 
-NAMESPACES = Resource(
-    "", ("v1",), "namespaces", "Namespace", namespaced=False, short_names=("ns",), subresources=("status",),
-    columns=(Column("Status", _value_at("status", "phase")),), returns_object=True,
+_core = partial(Resource, "", ("v1",))
+_istio = partial(
+    Resource, "networking.istio.io", ("v1", "v1beta1", "v1alpha3"), categories=("istio-io", "networking-istio-io"),
+    subresources=("status",),
 )  # fmt: skip
-PODS = Resource(
-    "", ("v1",), "pods", "Pod", short_names=("po",), categories=("all",), subresources=("exec", "log", "status"),
-    columns=(Column("Ready", _ready_count), Column("Status", _value_at("status", "phase")), Column("Restarts", lambda _: "0")),
+NAMESPACES = _core(
+    "namespaces", "Namespace", namespaced=False, short_names=("ns",), subresources=("status",),
+    columns={"Status": "status.phase"}, returns_object=True,
+)  # fmt: skip
+PODS = _core(
+    "pods", "Pod", short_names=("po",), categories=("all",), subresources=("exec", "log", "status"),
+    columns={"Ready": _ready_count, "Status": "status.phase", "Restarts": lambda _: "0"},
     schema=kind_schema(_POD_SPEC, spec_required=True), returns_object=True,
 )  # fmt: skip
-SERVICE_ACCOUNTS = Resource(
-    "", ("v1",), "serviceaccounts", "ServiceAccount", short_names=("sa",), schema=kind_schema(), returns_object=True
-)
-SERVICES = Resource(
-    "", ("v1",), "services", "Service", short_names=("svc",), categories=("all",), subresources=("status",),
-    columns=(Column("Type", _value_at("spec", "type")), Column("Cluster-IP", _value_at("spec", "clusterIP"))),
-    returns_object=True,
+SERVICE_ACCOUNTS = _core("serviceaccounts", "ServiceAccount", short_names=("sa",), schema=kind_schema(), returns_object=True)
+SERVICES = _core(
+    "services", "Service", short_names=("svc",), categories=("all",), subresources=("status",),
+    columns={"Type": "spec.type", "Cluster-IP": "spec.clusterIP"}, returns_object=True,
 )  # fmt: skip
-EVENTS = Resource("", ("v1",), "events", "Event", short_names=("ev",), schema=kind_schema())
+EVENTS = _core("events", "Event", short_names=("ev",), schema=kind_schema())
 DEFINITIONS = Resource(
     "apiextensions.k8s.io", ("v1",), "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
     short_names=("crd", "crds"), categories=("api-extensions",), verbs=READ,
 )  # fmt: skip
-SERVICE_ENTRIES = Resource(
-    "networking.istio.io", _ISTIO, "serviceentries", "ServiceEntry", short_names=("se",), categories=_ISTIO_CATEGORIES,
-    subresources=("status",), schema=istio.SERVICE_ENTRY_KIND,
-    columns=(
-        Column("Hosts", _value_at("spec", "hosts")),
-        Column("Location", _value_at("spec", "location")),
-        Column("Resolution", _value_at("spec", "resolution")),
-    ),
+SERVICE_ENTRIES = _istio(
+    "serviceentries", "ServiceEntry", short_names=("se",), schema=SERVICE_ENTRY,
+    columns={"Hosts": "spec.hosts", "Location": "spec.location", "Resolution": "spec.resolution"},
 )  # fmt: skip
-SIDECARS = Resource(
-    "networking.istio.io", _ISTIO, "sidecars", "Sidecar", categories=_ISTIO_CATEGORIES, subresources=("status",),
-    schema=istio.SIDECAR_KIND,
-)  # fmt: skip
-VIRTUAL_SERVICES = Resource(
-    "networking.istio.io", _ISTIO, "virtualservices", "VirtualService", short_names=("vs",), categories=_ISTIO_CATEGORIES,
-    subresources=("status",), schema=istio.OPEN_KIND,
-    columns=(Column("Gateways", _value_at("spec", "gateways")), Column("Hosts", _value_at("spec", "hosts"))),
-)  # fmt: skip
-DESTINATION_RULES = Resource(
-    "networking.istio.io", _ISTIO, "destinationrules", "DestinationRule", short_names=("dr",), categories=_ISTIO_CATEGORIES,
-    subresources=("status",), schema=istio.OPEN_KIND, columns=(Column("Host", _value_at("spec", "host")),),
-)  # fmt: skip
+SIDECARS = _istio("sidecars", "Sidecar", schema=kind_schema(_SIDECAR_SPEC))
+VIRTUAL_SERVICES = _istio(
+    "virtualservices", "VirtualService", short_names=("vs",), columns={"Gateways": "spec.gateways", "Hosts": "spec.hosts"}
+)
+DESTINATION_RULES = _istio("destinationrules", "DestinationRule", short_names=("dr",), columns={"Host": "spec.host"})
 
 ISTIO = (SERVICE_ENTRIES, SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES)
-ALL = (NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICES, EVENTS, DEFINITIONS, *ISTIO)
-GROUPS: dict[str, tuple[str, ...]] = {
-    "": ("v1",),
-    "apiextensions.k8s.io": ("v1",),
-    "authentication.k8s.io": ("v1",),
-    "authorization.k8s.io": ("v1",),
-    "networking.istio.io": _ISTIO,
-}
+
+
+def _review(group: str, kind: str) -> Resource:
+    return Resource(f"{group}.k8s.io", ("v1",), f"{kind.lower()}s", kind, namespaced=False, verbs=("create",))
+
+
+_EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+_USER = {"username": "lab", "groups": ["system:masters", "system:authenticated"]}
+REVIEWS: Mapping[Resource, Object] = {
+    _review("authentication", "SelfSubjectReview"): {"userInfo": _USER},
+    _review("authorization", "SelfSubjectAccessReview"): {"allowed": True},
+    _review("authorization", "SelfSubjectRulesReview"): {
+        "resourceRules": [_EVERYTHING], "nonResourceRules": [], "incomplete": False
+    },
+}  # fmt: skip
+"""What a client asks of its own rights, and the status that answers it: it may do everything."""
+
+ALL = (NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICES, EVENTS, DEFINITIONS, *REVIEWS, *ISTIO)
+GROUPS = {resource.group: resource.versions for resource in ALL}
 
 
 def resources_of(group: str, version: str) -> list[Resource]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from egressctl.lab.api.resources import field_text
 from egressctl.lab.api.status import Object, bad_request_error
 
 _REQUIREMENT = re.compile(
@@ -52,13 +53,6 @@ def parse_selector(text: str) -> tuple[Requirement, ...]:
     return tuple(found)
 
 
-def _field(obj: Object, path: str) -> str:
-    value: object = obj
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return "" if value is None else str(value)
-
-
 def matcher(label_selector: str, field_selector: str, *, namespace: str | None = None) -> Callable[[Object], bool]:
     """Return the test of an object against both selectors and a namespace (None: any)."""
     labels, by_field = parse_selector(label_selector), parse_selector(field_selector)
@@ -69,7 +63,7 @@ def matcher(label_selector: str, field_selector: str, *, namespace: str | None =
         return (
             namespace in (None, metadata.get("namespace"))
             and all(wanted.holds(own.get(wanted.key)) for wanted in labels)
-            and all(wanted.holds(_field(obj, wanted.key)) for wanted in by_field)
+            and all(wanted.holds(field_text(obj, wanted.key)) for wanted in by_field)
         )
 
     return matches

@@ -15,20 +15,13 @@ from aiohttp import web
 
 from egressctl.lab.api import discovery, exec, logs, pods, protobuf, table, watch
 from egressctl.lab.api.objects import ObjectHandler
-from egressctl.lab.api.paths import Location, parse_location
-from egressctl.lab.api.request import Call, is_dry_run
-from egressctl.lab.api.resources import PODS, Resource, find_resource
+from egressctl.lab.api.request import Call, Location, check_object, is_dry_run, is_set, parse_location
+from egressctl.lab.api.resources import PODS, REVIEWS, find_resource
 from egressctl.lab.api.selectors import matcher
 from egressctl.lab.api.settings import EndpointSettings
-from egressctl.lab.api.status import (
-    ApiError,
-    Object,
-    bad_request_error,
-    method_not_allowed_error,
-    not_served_error,
-    unauthorized_error,
-)
+from egressctl.lab.api.status import ApiError, Object, bad_request_error, method_not_allowed_error, not_served_error
 from egressctl.lab.api.store import Store
+from egressctl.lab.api.table import with_type
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_LIMIT = 3 * 1024 * 1024
@@ -36,6 +29,8 @@ BODY_LIMIT = 3 * 1024 * 1024
 _HEALTH = ("/healthz", "/readyz", "/livez")
 _OPEN_PATHS = (*_HEALTH, "/version")
 _WATCH_SECONDS = 1800.0
+_VERBS_OF_ONE = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_VERBS_OF_MANY = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -99,7 +94,7 @@ class RequestRouter:
             expected = f"Bearer {self.settings.token}".encode()
             said = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if request.path not in _OPEN_PATHS and not hmac.compare_digest(said, expected):
-                raise unauthorized_error()
+                raise ApiError(401, "Unauthorized", "Unauthorized")
             return await handler(request)
         except ApiError as error:
             if error.code == 404 and not error.body.get("details") and not request.path.startswith("/api/"):
@@ -117,142 +112,77 @@ class RequestRouter:
             return web.Response(text="ok")
         if path == "/version":
             return _json_response(discovery.VERSION)
-        if parts[0] in ("api", "apis"):
-            if len(parts) <= (2 if parts[0] == "api" else 3):
-                return self._discovery(request, parts)
-            if parts[1] in ("authorization.k8s.io", "authentication.k8s.io"):
-                return await self._review(request, parts[3])
+        if len(parts) > {"api": 2, "apis": 3}.get(parts[0], len(parts)):
             return await self._resource(request, parse_location(request.rel_url.raw_path))
         if parts[:2] == ["openapi", "v3"]:
             return _json_response(discovery.openapi_document("/".join(parts[2:])) if parts[2:] else discovery.openapi())
-        raise not_served_error()
-
-    def _discovery(self, request: web.Request, parts: list[str]) -> web.Response:
-        core, rest = parts[0] == "api", parts[1:]
-        if rest:
-            if core:
-                return _json_response(discovery.resource_list("", rest[0]))
-            return _json_response(discovery.resource_list(rest[0], rest[1]) if len(rest) == 2 else discovery.api_group(rest[0]))
-        accept = request.headers.get("Accept", "").replace(" ", "")
-        for version in discovery.AGGREGATED_VERSIONS:
-            if discovery.media_type(version) in accept:
-                body = json.dumps(discovery.aggregated_discovery(core=core, version=version))
-                return web.Response(text=body, headers={"Content-Type": discovery.media_type(version)})
-        return _json_response(discovery.api_versions() if core else discovery.api_groups())
-
-    async def _review(self, request: web.Request, plural: str) -> web.Response:
-        if request.method != "POST":
-            raise method_not_allowed_error()
-        body = await _read_body(request)
-        everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-        user = {"username": "lab", "groups": ["system:masters", "system:authenticated"]}
-        rules = {"resourceRules": [everything], "nonResourceRules": [], "incomplete": False}
-        answers: dict[str, tuple[str, Object]] = {
-            "selfsubjectaccessreviews": ("authorization.k8s.io/v1/SelfSubjectAccessReview", {"allowed": True}),
-            "selfsubjectrulesreviews": ("authorization.k8s.io/v1/SelfSubjectRulesReview", rules),
-            "selfsubjectreviews": ("authentication.k8s.io/v1/SelfSubjectReview", {"userInfo": user}),
-        }
-        if plural not in answers or not isinstance(body, dict):
-            raise not_served_error()
-        version, _, kind = answers[plural][0].rpartition("/")
-        return _json_response({"kind": kind, "apiVersion": version, "metadata": {}, **body, "status": answers[plural][1]}, 201)
+        return _json_response(discovery.discover(parts))
 
     async def _resource(self, request: web.Request, at: Location) -> web.StreamResponse:
-        resource = find_resource(at.group, at.version, at.plural)
+        resource, query, method = find_resource(at.group, at.version, at.plural), request.query, request.method
         in_namespace = bool(at.namespace)
         if at.subresource and at.subresource not in resource.subresources:
             raise not_served_error()
         if in_namespace is not resource.namespaced and (in_namespace or at.name):
             raise not_served_error()
-        call = Call(resource, at, request.query, request.headers.get("User-Agent", ""), request.content_type)
+        call = Call(resource, at, query, request.headers.get("User-Agent", ""), request.content_type)
         if at.subresource == "exec":
             return await self._exec(request, call)
         if at.subresource == "log":
             return self._log(request, call)
-        return await (self._one(request, call) if at.name else self._many(request, call))
-
-    async def _one(self, request: web.Request, call: Call) -> web.StreamResponse:
-        resource, version, method = call.resource, call.at.version, request.method
-        if method == "GET" and request.query.get("watch") in ("true", "1"):
-            return await self._watch(request, call)
-        if method == "GET":
-            obj = self.objects.get(call)
-            if table.wants_table(request.headers.get("Accept", "")):
-                metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
-                return _json_response(
-                    table.object_table(resource, version, [obj], metadata, request.query.get("includeObject", ""))
-                )
-            return _json_response(table.with_type(resource, version, obj))
-        verb = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}.get(method, "")
-        if verb not in resource.verbs or (verb == "delete" and call.at.subresource):
+        verb = (_VERBS_OF_ONE if at.name else _VERBS_OF_MANY).get(method, "")
+        nowhere = verb == "create" and resource.namespaced and not in_namespace
+        if verb not in resource.verbs or nowhere or (verb == "delete" and at.subresource):
             raise method_not_allowed_error()
-        body = await _read_body(request)
-        if verb == "update":
-            answer = self.objects.replace(call, body)
-        elif verb == "patch":
-            answer = self.objects.patch(call, body)
-        else:
-            answer = self.objects.delete(call, body)
-        return _json_response(table.with_type(resource, version, answer.body), answer.code, answer.warnings)
-
-    async def _many(self, request: web.Request, call: Call) -> web.StreamResponse:
-        resource, version, query = call.resource, call.at.version, request.query
-        if request.method == "POST":
-            if "create" not in resource.verbs or (resource.namespaced and not call.at.namespace):
-                raise method_not_allowed_error()
-            answer = self.objects.create(call, await _read_body(request))
-            return _json_response(table.with_type(resource, version, answer.body), answer.code, answer.warnings)
-        if request.method not in ("GET", "DELETE"):
-            raise method_not_allowed_error()
-        if request.method == "GET" and query.get("watch") in ("true", "1"):
+        if method != "GET":
+            return _json_response(*self._write(call, verb, await _read_body(request)))
+        if is_set(query, "watch"):
             return await self._watch(request, call)
-        found = self.store.select(resource, self._matcher(request, call))
-        if request.method == "DELETE":
-            if "deletecollection" not in resource.verbs:
-                raise method_not_allowed_error()
-            if not is_dry_run(call, await _read_body(request), kind="DeleteOptions"):
-                for obj in found:
-                    self.objects.remove(resource, obj)
-            return _json_response(table.object_list(resource, version, found, {"resourceVersion": str(self.store.version)}))
-        page, metadata = table.list_page(found, query, self.store.version)
-        if table.wants_table(request.headers.get("Accept", "")):
-            return _json_response(table.object_table(resource, version, page, metadata, query.get("includeObject", "")))
+        if verb == "get":
+            return _json_response(_show_one(request, call, self.objects.get(call)))
+        page, metadata = table.list_page(self.store.select(resource, _matcher(call)), query, self.store.version)
+        if _wants_table(request):
+            return _json_response(table.object_table(call, page, metadata))
         # Of custom resources the list has it also where there is no further page.
         further = {"continue": ""} if resource.group else {}
-        return _json_response(table.object_list(resource, version, page, {**further, **metadata}))
+        return _json_response(table.object_list(call, page, {**further, **metadata}))
 
-    def _matcher(self, request: web.Request, call: Call) -> Callable[[Object], bool]:
-        by_field = request.query.get("fieldSelector", "")
-        if call.at.name:
-            by_field = ",".join(filter(None, (by_field, f"metadata.name={call.at.name}")))
-        return matcher(request.query.get("labelSelector", ""), by_field, namespace=call.at.namespace or None)
+    def _write(self, call: Call, verb: str, body: Any) -> tuple[Object, int, tuple[str, ...]]:
+        """Do what a request asks for; return the answer, its code and its warnings."""
+        if call.resource in REVIEWS:
+            check_object(call, body)
+            return {**with_type(call, {"metadata": {}}), **body, "status": REVIEWS[call.resource]}, 201, ()
+        if verb == "deletecollection":
+            found = self.store.select(call.resource, _matcher(call))
+            if not is_dry_run(call, body, kind="DeleteOptions"):
+                for obj in found:
+                    self.objects.remove(call.resource, obj)
+            return table.object_list(call, found, {"resourceVersion": str(self.store.version)}), 200, ()
+        objects = self.objects
+        do = {"create": objects.create, "update": objects.replace, "patch": objects.patch, "delete": objects.delete}[verb]
+        answer = do(call, body)
+        return with_type(call, answer.body), answer.code, answer.warnings
 
     async def _watch(self, request: web.Request, call: Call) -> web.StreamResponse:
         query = request.query
         said = query.get("timeoutSeconds", "")
         wanted = watch.WatchRequest(
             resource=call.resource,
-            matches=self._matcher(request, call),
+            matches=_matcher(call),
             since=watch.parse_resource_version(query.get("resourceVersion", "")),
             seconds=float(said) if said.isdigit() and said != "0" else _WATCH_SECONDS,
-            bookmarks=query.get("allowWatchBookmarks") in ("true", "1"),
-            initial_events=query.get("sendInitialEvents") in ("true", "1"),
+            bookmarks=is_set(query, "allowWatchBookmarks"),
+            initial_events=is_set(query, "sendInitialEvents"),
         )
-        as_table = table.wants_table(request.headers.get("Accept", ""))
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         seen = watch.watch_events(self.store, wanted)
         await response.prepare(request)
         async with contextlib.aclosing(seen):
             async for kind, obj in seen:
-                body = self._watch_object(call.resource, call.at.version, kind, obj, as_table, query.get("includeObject", ""))
+                body = with_type(call, obj) if kind in ("BOOKMARK", "ERROR") else _show_one(request, call, obj)
                 await response.write(json.dumps({"type": kind, "object": body}).encode() + b"\n")
         return response
-
-    def _watch_object(self, resource: Resource, version: str, kind: str, obj: Object, as_table: bool, include: str) -> Object:
-        if as_table and kind not in ("BOOKMARK", "ERROR"):
-            return table.object_table(resource, version, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]}, include)
-        return table.with_type(resource, version, obj)
 
     def _log(self, request: web.Request, call: Call) -> web.Response:
         if request.method != "GET":
@@ -277,3 +207,21 @@ class RequestRouter:
             return await exec.serve_exec(request, wanted, plan, pods.container_not_found(container.name))
         finally:
             self._commands.discard(task)
+
+
+def _matcher(call: Call) -> Callable[[Object], bool]:
+    by_field = call.query.get("fieldSelector", "")
+    if call.at.name:
+        by_field = ",".join(filter(None, (by_field, f"metadata.name={call.at.name}")))
+    return matcher(call.query.get("labelSelector", ""), by_field, namespace=call.at.namespace or None)
+
+
+def _wants_table(request: web.Request) -> bool:
+    """Say whether a client asks for a table, as `kubectl get` does."""
+    return any("as=Table" in choice and "g=meta.k8s.io" in choice for choice in request.headers.get("Accept", "").split(","))
+
+
+def _show_one(request: web.Request, call: Call, obj: Object) -> Object:
+    if _wants_table(request):
+        return table.object_table(call, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
+    return with_type(call, obj)

@@ -7,20 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import ApiError, Object, bad_request_error
+from egressctl.lab.api.request import Call
+from egressctl.lab.api.resources import field_text
+from egressctl.lab.api.status import Object, bad_request_error
 
 
-def with_type(resource: Resource, version: str, obj: Object) -> Object:
-    """Return an object as a client of one version sees it."""
+def with_type(call: Call, obj: Object) -> Object:
+    """Return an object as a client of the version that it asked for sees it."""
     if obj.get("kind") == "Status":
         return obj
-    return {"apiVersion": resource.api_version(version), "kind": resource.kind, **obj}
-
-
-def wants_table(accept: str) -> bool:
-    """Say whether a client asks for a table, as `kubectl get` does."""
-    return any("as=Table" in choice and "g=meta.k8s.io" in choice for choice in accept.split(","))
+    return {"apiVersion": call.api_version, "kind": call.resource.kind, **obj}
 
 
 def age_text(created: str, now: datetime) -> str:
@@ -32,10 +28,10 @@ def age_text(created: str, now: datetime) -> str:
     return f"{seconds // 86400}d"
 
 
-def object_table(resource: Resource, version: str, objects: Sequence[Object], metadata: Object, include: str = "") -> Object:
-    """Return objects as a Table; `include` is the query's `includeObject`."""
-    now = datetime.now(UTC)
-    names = ["Name", *(column.name for column in resource.columns), "Age"]
+def object_table(call: Call, objects: Sequence[Object], metadata: Object) -> Object:
+    """Return objects as a Table, each with as much of itself as the query's `includeObject` says."""
+    now, include, columns = datetime.now(UTC), call.query.get("includeObject", ""), call.resource.columns
+    names = ["Name", *columns, "Age"]
     definitions = [
         {"name": name, "type": "string", "format": "name" if name == "Name" else "", "description": "", "priority": 0}
         for name in names
@@ -43,18 +39,13 @@ def object_table(resource: Resource, version: str, objects: Sequence[Object], me
     rows = []
     for obj in objects:
         partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
-        cells = [column.cell(obj) for column in resource.columns]
+        cells = [shown(obj) if callable(shown) else field_text(obj, shown) for shown in columns.values()]
         row: Object = {"cells": [obj["metadata"]["name"], *cells, age_text(obj["metadata"]["creationTimestamp"], now)]}
         if include != "None":
-            row["object"] = with_type(resource, version, obj) if include == "Object" else partial
+            row["object"] = with_type(call, obj) if include == "Object" else partial
         rows.append(row)
-    return {
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata,
-        "columnDefinitions": definitions,
-        "rows": rows,
-    }
+    about = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+    return {**about, "columnDefinitions": definitions, "rows": rows}
 
 
 def _continue_token(name: str) -> str:
@@ -82,24 +73,17 @@ def list_page(objects: Sequence[Object], query: Mapping[str, str], version: int)
         start = _name_in_token(query["continue"])
         rest = [obj for obj in rest if place(obj) > start]
     metadata: Object = {"resourceVersion": str(version)}
-    limit = _parse_limit(query.get("limit") or "0")
+    said = query.get("limit") or "0"
+    if not said.isdigit():
+        raise bad_request_error(f'unable to decode limit: strconv.ParseInt: parsing "{said}": invalid syntax')
+    limit = int(said)
     if 0 < limit < len(rest):
         metadata |= {"continue": _continue_token(place(rest[limit - 1])), "remainingItemCount": len(rest) - limit}
         rest = rest[:limit]
     return rest, metadata
 
 
-def _parse_limit(text: str) -> int:
-    if not text.isdigit():
-        raise ApiError(400, "BadRequest", f'unable to decode limit: strconv.ParseInt: parsing "{text}": invalid syntax')
-    return int(text)
-
-
-def object_list(resource: Resource, version: str, objects: Sequence[Object], metadata: Object) -> Object:
+def object_list(call: Call, objects: Sequence[Object], metadata: Object) -> Object:
     """Return objects as a List of their kind."""
-    return {
-        "kind": f"{resource.kind}List",
-        "apiVersion": resource.api_version(version),
-        "metadata": metadata,
-        "items": [with_type(resource, version, obj) for obj in objects],
-    }
+    about = {"kind": f"{call.resource.kind}List", "apiVersion": call.api_version, "metadata": metadata}
+    return {**about, "items": [with_type(call, obj) for obj in objects]}

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from egressctl.lab.api.resources import Resource
-from egressctl.lab.api.status import Object, bad_request_error, expired_error
+from egressctl.lab.api.status import ApiError, Object, bad_request_error
 from egressctl.lab.api.store import Event, Store
 
 WatchEvent = tuple[str, Object]
@@ -70,7 +70,7 @@ async def watch_events(store: Store, wanted: WatchRequest) -> AsyncGenerator[Wat
     while True:
         events = store.since(at)
         if events is None:
-            yield "ERROR", expired_error(f"too old resource version: {at} ({store.version})").body
+            yield "ERROR", ApiError(410, "Expired", f"too old resource version: {at} ({store.version})").body
             return
         for event in events:
             seen = event_for_client(event, wanted)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egressctl.istio.admission.crd import SERVICE_ENTRY as SCHEMA
 from egressctl.lab.api import fields
 from egressctl.lab.api.apply import Writer, apply, with_managed_fields
-from egressctl.lab.api.istio import SERVICE_ENTRY_KIND as SCHEMA
 from egressctl.lab.api.resources import PODS
 from egressctl.lab.api.status import ApiError
 from examples import examples

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from egressctl.lab.api import watch
 from egressctl.lab.api.objects import ObjectHandler
-from egressctl.lab.api.paths import parse_location
-from egressctl.lab.api.request import ApiAnswer, Call
+from egressctl.lab.api.request import ApiAnswer, Call, parse_location
 from egressctl.lab.api.resources import PODS, SERVICE_ENTRIES, Resource
 from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.status import ApiError
@@ -373,19 +372,27 @@ def test_many_watches_all_see_every_change(lab: TestEndpoint) -> None:
         one.close()
 
 
-def test_discovery_names_the_versions_in_both_forms(lab: TestEndpoint) -> None:
+def test_discovery_names_the_versions(lab: TestEndpoint) -> None:
     group = lab.request("GET", "/apis/networking.istio.io").body
     assert [one["version"] for one in group["versions"]] == ["v1", "v1beta1", "v1alpha3"]
     listed = lab.request("GET", "/apis/networking.istio.io/v1beta1").body["resources"]
     assert {"serviceentries", "serviceentries/status", "sidecars", "virtualservices", "destinationrules"} <= {
         one["name"] for one in listed
     }
-    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    aggregated = lab.request("GET", "/apis", headers={"Accept": accept}).body
-    assert aggregated["kind"] == "APIGroupDiscoveryList"
-    assert [one["metadata"]["name"] for one in aggregated["items"]] == [
-        one["name"] for one in lab.request("GET", "/apis").body["groups"]
+    groups = [one["name"] for one in lab.request("GET", "/apis").body["groups"]]
+    assert groups == ["apiextensions.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "networking.istio.io"]
+    reviews = lab.request("GET", "/apis/authorization.k8s.io/v1").body["resources"]
+    assert [(one["kind"], one["verbs"]) for one in reviews] == [
+        ("SelfSubjectAccessReview", ["create"]),
+        ("SelfSubjectRulesReview", ["create"]),
     ]
+
+
+def test_a_client_that_prefers_aggregated_discovery_is_given_the_plain_one(lab: TestEndpoint) -> None:
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    for path, kind in (("/api", "APIVersions"), ("/apis", "APIGroupList")):
+        answer = lab.request("GET", path, headers={"Accept": accept})
+        assert answer.body["kind"] == kind
 
 
 def test_an_access_review_allows(lab: TestEndpoint) -> None:

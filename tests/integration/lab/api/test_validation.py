@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 import recordings
-from egressctl.lab.api import istio
+from egressctl.istio.admission.webhook import validate_service_entry
 from egressctl.lab.api.objects import ObjectHandler
-from egressctl.lab.api.paths import parse_location
-from egressctl.lab.api.request import Call
+from egressctl.lab.api.request import Call, parse_location
 from egressctl.lab.api.resources import SERVICE_ENTRIES
 from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.status import ApiError
@@ -142,7 +141,7 @@ def test_an_unknown_field_is_dropped_with_a_warning_unless_validation_is_strict(
 
 def test_tcp_in_lower_case_escapes_the_warning() -> None:
     def warned(protocol: str) -> bool:
-        return bool(istio.service_entry_warnings(entry(ports=[{"name": "a", "number": 443, "protocol": protocol}])))
+        return bool(validate_service_entry(entry(ports=[{"name": "a", "number": 443, "protocol": protocol}])).warnings)
 
     assert warned("TCP")
     assert not warned("tcp")
