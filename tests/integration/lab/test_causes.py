@@ -362,8 +362,9 @@ def test_the_pod_says_what_goes_around_as_on_a_mesh(around: Lab) -> None:
 
 
 def test_what_goes_around_is_settled_at_the_start(around: Lab) -> None:
-    assert control.up(around.name).excluded == parse_exclusions("203.0.113.0/24", "8443")
-    assert control.status(around.name).excluded.ports == (8443,)
+    found = control.up(around.name)
+    assert found.excluded == parse_exclusions("203.0.113.0/24", "8443")
+    assert control.status(around.name) == found
     with pytest.raises(LabFailed, match="settled when its pod starts"):
         control.up(around.name, excluded=Exclusions())
 
@@ -408,10 +409,10 @@ def test_a_proxy_that_restarts_has_its_configuration_and_counts_from_zero(lab: L
     reached(lambda: probe(lab), ("200", OURS))
     reached(lambda: probe(lab, "http://outside.example/"), ("200", "outbound|80||outside.example"))
     assert "cx_total" in hosts_of(lab, OURS)
-    before = control.status(lab.name).processes
+    before = control.up(lab.name).pids
     control.restart_proxy(lab.name)
     assert hosts_of(lab, OURS) == "[]"
-    after = control.status(lab.name).processes
+    after = control.up(lab.name).pids
     assert {role for role in before if before[role] != after[role]} == {"envoy"}
     assert probe(lab).carried == ("200", OURS)
     assert probe(lab, "http://outside.example/").carried == ("200", "outbound|80||outside.example")

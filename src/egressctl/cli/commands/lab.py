@@ -78,7 +78,7 @@ def status(name: _NAME = "default") -> int:
     from egressctl.lab import control
 
     found = control.status(name)
-    if not found.running:
+    if found is None:
         print(f"lab {name} does not run")
         return 1
     print(f"lab {name} runs")
@@ -87,7 +87,7 @@ def status(name: _NAME = "default") -> int:
     print(f"kubeconfig  {found.kubeconfig}")
     for around in (*found.excluded.networks, *(f"port {port}" for port in found.excluded.ports)):
         print(f"excluded    {around}")
-    for role, pid in found.processes.items():
+    for role, pid in found.pids.items():
         print(f"process     {role} {pid}")
     return 0
 

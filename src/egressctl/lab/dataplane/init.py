@@ -10,18 +10,22 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from egressctl.lab.dataplane import links, nftables, syscalls
+from egressctl.lab.dataplane import netlink, nftables, syscalls
 from egressctl.lab.dataplane.exclusions import Exclusions
-from egressctl.lab.dataplane.names import OUTBOUND_PORT, RESTART, RESTARTED
+from egressctl.lab.dataplane.names import OUTBOUND_PORT, POD_ADDRESS, RESTART, RESTARTED
 from egressctl.lab.state import Paths
 
+BARE_POD, INTERNET = "10.244.0.6", "10.244.0.1"
+"""Addresses of the pod without a sidecar, and what the internet's own connections come from."""
+_GATEWAY, _INTERFACE = "169.254.1.1", "eth0"
 _OWN_NETWORK = "/proc/self/ns/net"
 _LIFELINE = 0
 _STOP_SECONDS = 5.0
@@ -94,16 +98,39 @@ def _make_networks(paths: Paths) -> tuple[int, _Child]:
     bare = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     keeper = _fork_namespace_keeper()
     syscalls.unshare_network()
-    links.set_up_internet({links.SIDECAR_POD: pod, links.BARE_POD: bare})
+    _set_up_internet({POD_ADDRESS: pod, BARE_POD: bare})
     paths.internet_namespace.touch()
     syscalls.bind_mount(_OWN_NETWORK, str(paths.internet_namespace))
     command = [sys.executable, "-P", "-m", "egressctl.lab.internet", str(paths.folder)]
     internet = _as_child(subprocess.Popen(command, stdin=subprocess.DEVNULL))
-    for namespace, address in ((bare, links.BARE_POD), (pod, links.SIDECAR_POD)):
+    for namespace, address in ((bare, BARE_POD), (pod, POD_ADDRESS)):
         syscalls.enter_network(namespace)
-        links.set_up_pod(address)
+        _set_up_pod(address)
         os.close(namespace)
     return keeper, internet
+
+
+def _set_up_internet(pods: Mapping[str, int]) -> None:
+    """Make this network namespace the internet, where every address is local, linked to pods: address -> their namespace."""
+    netlink.link_up()
+    netlink.add_address(INTERNET)
+    netlink.make_all_addresses_local(INTERNET)
+    for number, (address, namespace) in enumerate(pods.items()):
+        name = f"pod{number}"
+        netlink.add_veth(name, _INTERFACE, namespace)
+        index = socket.if_nametoindex(name)
+        netlink.link_up(index)
+        # More precise than the route by which every address is local here.
+        netlink.add_route(address, index)
+
+
+def _set_up_pod(address: str) -> None:
+    """Make this network namespace, which has its link already, a pod of that address."""
+    netlink.link_up()
+    index = socket.if_nametoindex(_INTERFACE)
+    netlink.add_address(address, index)
+    netlink.link_up(index)
+    netlink.add_default_route(_GATEWAY, index)
 
 
 def _fork_namespace_keeper() -> int:

@@ -17,7 +17,8 @@ LOOPBACK = 1
 _NESTED = 0x8000
 _ERROR = 2
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
-_MAIN_TABLE, _LOCAL_TABLE, _LINK_SCOPE, _STATIC, _UNICAST, _ON_LINK = 254, 255, 253, 4, 1, 4
+_MAIN_TABLE, _LOCAL_TABLE, _HOST_SCOPE, _LINK_SCOPE = 254, 255, 254, 253
+_STATIC, _UNICAST, _LOCAL, _ON_LINK = 4, 1, 2, 4
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -72,37 +73,31 @@ def add_address(address: str, index: int = LOOPBACK) -> None:
 
 def make_all_addresses_local(source: str, index: int = LOOPBACK) -> None:
     """Make every IPv4 address local (`ip route add local 0.0.0.0/0 dev lo src SOURCE table local`), known as AnyIP."""
-    local_table, static, host_scope, local_type = 255, 4, 254, 2
-    header = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, local_table, static, host_scope, local_type, 0)
-    body = header + attribute(4, struct.pack("=i", index)) + attribute(7, socket.inet_aton(source))
-    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+    _add_route(0, _LOCAL_TABLE, _HOST_SCOPE, index, attribute(7, socket.inet_aton(source)), kind=_LOCAL)
 
 
 def add_veth(name: str, peer: str, namespace: int) -> None:
     """Make a pair of linked interfaces: `name` here, `peer` in the network namespace behind a file descriptor."""
-    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(peer)) + attribute(28, struct.pack("=i", namespace))
-    kind = nested_attribute(18, attribute(1, _text("veth")), nested_attribute(2, attribute(1, other)))
-    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, _text(name)) + kind
+    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, text(peer)) + attribute(28, struct.pack("=i", namespace))
+    kind = nested_attribute(18, attribute(1, text("veth")), nested_attribute(2, attribute(1, other)))
+    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, text(name)) + kind
     send_messages(ROUTE, message(_NEW_LINK, ACK | CREATE | EXCLUSIVE, body))
 
 
 def add_route(address: str, index: int) -> None:
     """Send what goes to one IPv4 address out of an interface, although the rest is local here (table local)."""
-    body = (
-        _route(32, _LOCAL_TABLE, _LINK_SCOPE) + attribute(1, socket.inet_aton(address)) + attribute(4, struct.pack("=i", index))
-    )
-    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body))
+    _add_route(32, _LOCAL_TABLE, _LINK_SCOPE, index, attribute(1, socket.inet_aton(address)))
 
 
 def add_default_route(gateway: str, index: int) -> None:
     """Send everything to a gateway that is on the link, whatever its address (`ip route add default via ... onlink`)."""
-    body = _route(0, _MAIN_TABLE, 0, flags=_ON_LINK) + attribute(5, socket.inet_aton(gateway))
-    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, body + attribute(4, struct.pack("=i", index))))
+    _add_route(0, _MAIN_TABLE, 0, index, attribute(5, socket.inet_aton(gateway)), flags=_ON_LINK)
 
 
-def _route(prefix: int, table: int, scope: int, flags: int = 0) -> bytes:
-    return struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _STATIC, scope, _UNICAST, flags)
+def _add_route(prefix: int, table: int, scope: int, index: int, where: bytes, *, kind: int = _UNICAST, flags: int = 0) -> None:
+    header = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _STATIC, scope, kind, flags)
+    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, header + where + attribute(4, struct.pack("=i", index))))
 
 
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
     return value.encode() + b"\0"

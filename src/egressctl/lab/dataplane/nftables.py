@@ -9,7 +9,17 @@ import struct
 from ipaddress import IPv4Network
 
 from egressctl.lab.dataplane.exclusions import Exclusions
-from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested_attribute, send_messages
+from egressctl.lab.dataplane.netlink import (
+    ACK,
+    APPEND,
+    CREATE,
+    NETFILTER,
+    attribute,
+    message,
+    nested_attribute,
+    send_messages,
+    text,
+)
 
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -29,7 +39,7 @@ def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
     port that is excluded.
     """
     hook = nested_attribute(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
-    names = attribute(1, _text(TABLE))
+    names = attribute(1, text(TABLE))
     rules = [_accept_rule(*_destination_match(network)) for network in excluded.networks]
     rules += [
         _accept_rule(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports
@@ -41,11 +51,11 @@ def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
         message(
             _NEW_CHAIN,
             ACK | CREATE,
-            _family(_IPV4) + names + attribute(3, _text(CHAIN)) + hook + attribute(5, _number(1)) + attribute(7, _text("nat")),
+            _family(_IPV4) + names + attribute(3, text(CHAIN)) + hook + attribute(5, _number(1)) + attribute(7, text("nat")),
             3,
         ),
         *(
-            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, _text(CHAIN)) + rule, 4 + number)
+            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, text(CHAIN)) + rule, 4 + number)
             for number, rule in enumerate(rules)
         ),
         message(_BATCH_END, 0, _family(0, 10), 4 + len(rules)),
@@ -108,15 +118,11 @@ def _compare(operator: int, value: bytes) -> bytes:
 
 
 def _expression(name: str, *attributes: bytes) -> bytes:
-    return nested_attribute(1, attribute(1, _text(name)), nested_attribute(2, *attributes))
+    return nested_attribute(1, attribute(1, text(name)), nested_attribute(2, *attributes))
 
 
 def _family(family: int, resource: int = 0) -> bytes:
     return struct.pack(">BBH", family, 0, resource)
-
-
-def _text(value: str) -> bytes:
-    return value.encode() + b"\0"
 
 
 def _number(value: int) -> bytes:

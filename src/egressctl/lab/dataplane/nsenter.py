@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.lab.dataplane.names import ADMIN_PORT
 from egressctl.lab.state import Paths
@@ -29,12 +28,11 @@ exit 255
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
+class Entrance(NamedTuple):
     """`prefix` goes in front of the command's argv; `env` is the whole environment of the command."""
 
     prefix: tuple[str, ...]
-    env: Mapping[str, str]
+    env: dict[str, str]
 
 
 def entrance(paths: Paths, pid: int, *, sidecar: bool = False) -> Entrance:

@@ -7,12 +7,13 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import RESTART, RESTARTED
 from egressctl.lab.dataplane.processes import child_pids, command_line
-from egressctl.lab.dataplane.userns_check import read_sysctl, reason_and_remedy
 from egressctl.lab.state import Paths
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,19 @@ log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 10.0
 _ROLES = {b"egressctl.lab.internet": "internet", b"egressctl.lab.dataplane.init": "bare"}
 """What the command line of a child of process 1 holds -> its role; `bare` stands for the pod without a sidecar."""
+
+
+_SYSCTLS = (
+    (
+        "kernel.apparmor_restrict_unprivileged_userns",
+        "AppArmor keeps ordinary users from making user namespaces (Ubuntu's default since 23.10)",
+        "0",
+    ),
+    ("kernel.unprivileged_userns_clone", "the kernel keeps ordinary users from making user namespaces", "1"),
+    ("user.max_user_namespaces", "the number of user namespaces is limited to none", "15000"),
+    ("user.max_net_namespaces", "the number of network namespaces is limited to none", "15000"),
+)
+"""Settings of the kernel that forbid namespaces, why, and the value that allows them."""
 
 
 class ProcessTree:
@@ -76,7 +90,7 @@ class ProcessTree:
         why = self._said[-1] if self._said else "unshare ended without a word"
         if "started" in self._seen:
             return LabFailed(f"a process of the lab ended while it started: {why.removeprefix('ended ')}")
-        reason, remedy = reason_and_remedy(read_sysctl)
+        reason, remedy = reason_and_remedy(_read_sysctl)
         return LabFailed(f"the lab's step namespaces: {why}" + (f": {reason}" if reason else ""), hint=remedy)
 
     def processes(self) -> dict[str, int]:
@@ -113,3 +127,24 @@ class ProcessTree:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def reason_and_remedy(read: Callable[[str], str]) -> tuple[str, str]:
+    """Return why namespaces cannot be made, and the command that allows them; empty texts where nothing is found.
+
+    `read` returns the content of a file below /proc/sys, empty where there is none.
+    """
+    for name, reason, allowing in _SYSCTLS:
+        file = name.replace(".", "/")
+        said = read(file)
+        # The first forbids by any number but 0, the others by 0.
+        if said and (said == "0") is (allowing != "0"):
+            return f"{reason} (/proc/sys/{file})", f"sudo sysctl {name}={allowing}"
+    return "", ""
+
+
+def _read_sysctl(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""

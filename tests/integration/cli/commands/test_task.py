@@ -306,7 +306,7 @@ def test_the_lab_by_its_commands(tmp_path: Path, lab_home: Path, forks: Forks | 
     name, cli = f"cmd-{os.getpid()}", Cli(None, tmp_path, forks)
     assert cli("lab", "status", "--name", name).code == 1
     up = cli("lab", "up", "--name", name, "--policy", "ALLOW_ANY")
-    kubeconfig = control.status(name).kubeconfig
+    kubeconfig = control.up(name).kubeconfig
     assert (up.code, up.stdout) == (0, f"export KUBECONFIG={kubeconfig}\n")
     assert "policy      ALLOW_ANY" in cli("lab", "status", "--name", name).stdout
     assert cli("lab", "policy", "REGISTRY_ONLY", "--name", name).stdout == f"lab {name} policy REGISTRY_ONLY\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from egressctl.lab.dataplane.userns_check import reason_and_remedy
+from egressctl.lab.dataplane.process_tree import reason_and_remedy
 
 
 @pytest.mark.parametrize(
