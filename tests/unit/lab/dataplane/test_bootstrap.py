@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import recordings
 from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.istiod_layout import ACCESS_LOG_FORMAT
+from egressctl.lab.state import Paths
 
-OURS = bootstrap(clusters_file="/lab/xds/cds/cds.json", listeners_file="/lab/xds/lds/lds.json", admin_socket="/lab/admin.sock")
+OURS = bootstrap(Paths(Path("/labs"), "lab"))
 
 
 def theirs() -> dict[str, Any]:
