@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import lzma
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,15 @@ class Recording:
     probe: dict[str, Any]
     truth: dict[str, Any]
     access_log: str | None
+
+
+def by_plural(manifests: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Sort manifests as the API server's paths do: `ServiceEntry` -> `serviceentries`."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for manifest in manifests:
+        kind = str(manifest.get("kind")).lower()
+        found.setdefault(f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s", []).append(manifest)
+    return found
 
 
 @cache

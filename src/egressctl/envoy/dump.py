@@ -6,7 +6,7 @@ Source: envoy/admin/v3/config_dump_shared.proto.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from egressctl.envoy.admin import as_list, as_object, as_text, extension_type, istio_object_name, read_istio_metadata, read_json
@@ -26,13 +26,12 @@ def parse_config(text: str) -> ProxyConfig:
     Raises ProxyUnreadable where there is no such thing in it: an empty body, Envoy's one line of error text, a dump
     without listeners and Envoy clusters, or one of another shape.
     """
-    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
     listeners: list[Listener] | None = None
     envoy_clusters: dict[str, EnvoyCluster] | None = None
     routes: dict[str, RouteConfig] | None = None
     errors: dict[str, str] = {}
     versions: list[ListenerVersion] = []
-    for kind, element in _elements(configs):
+    for kind, element in _elements(text):
         if kind in ("StaticListener", "DynamicListener"):
             listeners = listeners or []
             state = as_object(element.get("active_state"), "active_state") if kind == "DynamicListener" else element
@@ -59,8 +58,7 @@ def parse_routes(text: str) -> Mapping[str, RouteConfig]:
 
     A mask may leave out all but names and versions.
     """
-    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
-    found = (_route_config(element) for kind, element in _elements(configs) if kind == "Routes" and element)
+    found = (_route_config(element) for kind, element in _elements(text) if kind == "Routes" and element)
     return {each.name: each for each in found}
 
 
@@ -74,9 +72,8 @@ def parse_versions(text: str) -> Versions:
 
     Raises ProxyUnreadable where there is no listener in it.
     """
-    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
     found = frozenset(
-        version for kind, element in _elements(configs) if kind == "DynamicListener" for version in _listener_version(element)
+        version for kind, element in _elements(text) if kind == "DynamicListener" for version in _listener_version(element)
     )
     if not found:
         raise ProxyUnreadable("the sidecar's config_dump holds no listeners")
@@ -85,37 +82,38 @@ def parse_versions(text: str) -> Versions:
 
 def parse_envoy_clusters(text: str) -> Mapping[str, EnvoyCluster]:
     """Read the answer to `GET config_dump?resource=dynamic_active_clusters`, by name. Raises ProxyUnreadable."""
-    configs = as_list(read_json(text, "config_dump").get("configs"), "configs")
-    elements = (element for kind, element in _elements(configs) if kind == "Cluster")
+    elements = (element for kind, element in _elements(text) if kind == "Cluster")
     found = (_envoy_cluster(as_object(element.get("cluster"), "cluster")) for element in elements)
     return {each.name: each for each in found}
 
 
-def _elements(configs: Sequence[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+_NESTED = {
+    "static_listeners": "StaticListener",
+    "dynamic_listeners": "DynamicListener",
+    "static_clusters": "Cluster",
+    "dynamic_active_clusters": "Cluster",
+    # Static ones are listed here as well, by whatever name: they belong to the listener that holds them.
+    "dynamic_route_configs": "Routes",
+}
+_ALONE = {
+    "ListenersConfigDump.DynamicListener": "DynamicListener",
+    "ClustersConfigDump.DynamicCluster": "Cluster",
+    "ClustersConfigDump.StaticCluster": "Cluster",
+    "RoutesConfigDump.DynamicRouteConfig": "Routes",
+}
+
+
+def _elements(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Flatten a dump: a whole one nests its listeners and Envoy clusters, one that was asked by resource does not."""
-    nested = {
-        "static_listeners": "StaticListener",
-        "dynamic_listeners": "DynamicListener",
-        "static_clusters": "Cluster",
-        "dynamic_active_clusters": "Cluster",
-        # Static ones are listed here as well, by whatever name: they belong to the listener that holds them.
-        "dynamic_route_configs": "Routes",
-    }
-    alone = {
-        "ListenersConfigDump.DynamicListener": "DynamicListener",
-        "ClustersConfigDump.DynamicCluster": "Cluster",
-        "ClustersConfigDump.StaticCluster": "Cluster",
-        "RoutesConfigDump.DynamicRouteConfig": "Routes",
-    }
-    for item in configs:
+    for item in as_list(read_json(text, "config_dump").get("configs"), "configs"):
         config = as_object(item, "configs[]")
         kind = as_text(config.get("@type"), "@type").removeprefix(_ADMIN)
-        if kind in alone:
-            yield alone[kind], config
+        if kind in _ALONE:
+            yield _ALONE[kind], config
         elif kind in ("ListenersConfigDump", "ClustersConfigDump", "RoutesConfigDump"):
             if kind == "RoutesConfigDump":
                 yield "Routes", {}  # That there are none is known as well.
-            for key, of in nested.items():
+            for key, of in _NESTED.items():
                 for element in as_list(config.get(key), key):
                     yield of, as_object(element, f"{key}[]")
 

@@ -5,7 +5,7 @@ Source: envoy/extensions/filters/network/http_connection_manager/v3, envoy/confi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 from egressctl.envoy.admin import (
@@ -73,6 +73,8 @@ _ACTION_FIELDS = {
     "cors", "max_grpc_timeout", "grpc_timeout_offset", "upgrade_configs", "hedge_policy", "max_stream_duration",
 }  # fmt: skip
 _PATHS = {"prefix": "prefix", "path": "exact", "safe_regex": "regex", "path_separated_prefix": "separated-prefix"}
+# The older fields of a HeaderMatcher, by what a StringMatcher calls them.
+_HEADER_MATCHES = {f"{kind}_match": kind for kind in ("exact", "prefix", "suffix", "contains", "safe_regex")}
 _STATUSES = {
     "MOVED_PERMANENTLY": 301, "FOUND": 302, "SEE_OTHER": 303, "TEMPORARY_REDIRECT": 307, "PERMANENT_REDIRECT": 308,
     "SERVICE_UNAVAILABLE": 503, "NOT_FOUND": 404, "INTERNAL_SERVER_ERROR": 500,
@@ -168,20 +170,17 @@ def _route(raw: Mapping[str, Any], what: str) -> Route:
     name = as_text(raw.get("name"), what)
     what = f"route {name} of {what}" if name else f"a route of {what}"
     match = as_object(raw.get("match"), what)
-    path = _path(match, what)
     known = {*_PATHS, "case_sensitive", "headers", "grpc", "connect_matcher"}
-    # runtime_fraction, query_parameters, cookies, tls_context, dynamic_metadata, filter_state, and what is to come.
-    criteria = tuple(sorted(match.keys() - known))
-    action = _route_fields(raw, what)
     return Route(
         name=name,
-        path=path,
+        path=_path(match, what),
         headers=tuple(_header(as_object(each, what), what) for each in as_list(match.get("headers"), what)),
-        criteria=criteria,
+        # runtime_fraction, query_parameters, cookies, tls_context, dynamic_metadata, filter_state, and what is to come.
+        criteria=tuple(sorted(match.keys() - known)),
         # Content of gRPC, and a CONNECT request, are nothing that a probe sends.
         never="grpc" in match or "connect_matcher" in match,
         virtual_service=istio_object_name(raw, "virtual-service", what),
-        **action,
+        **_route_end(raw, what),
     )
 
 
@@ -196,21 +195,15 @@ def _path(match: Mapping[str, Any], what: str) -> TextMatch:
 
 def _header(raw: Mapping[str, Any], what: str) -> HeaderMatch:
     known = {"name", "invert_match", "treat_missing_header_as_empty"}
-    kinds = sorted(raw.keys() - known)
-    text: TextMatch | None = TextMatch("")
-    present = True
-    if kinds in ([], ["present_match"]):
-        text, present = None, as_flag(raw.get("present_match"), what, default=True)
-    elif kinds == ["string_match"]:
-        text = _string_match(as_object(raw["string_match"], what), what)
-    elif kinds == ["safe_regex_match"]:
-        text = TextMatch("regex", as_text(as_object(raw["safe_regex_match"], what).get("regex"), what))
-    elif kinds[0] in ("exact_match", "prefix_match", "suffix_match", "contains_match") and len(kinds) == 1:
-        text = TextMatch(kinds[0].removesuffix("_match"), as_text(raw[kinds[0]], what))
+    kinds = raw.keys() - known
+    text: TextMatch | None = None
+    if kinds and kinds != {"present_match"}:
+        matcher = {_HEADER_MATCHES.get(kind, ""): raw[kind] for kind in kinds}
+        text = _string_match(as_object(raw["string_match"], what) if kinds == {"string_match"} else matcher, what)
     return HeaderMatch(
         name=as_text(raw.get("name"), what).lower(),
         text=text,
-        present=present,
+        present=as_flag(raw.get("present_match"), what, default=True) if text is None else True,
         invert=as_flag(raw.get("invert_match"), what),
         missing_is_empty=as_flag(raw.get("treat_missing_header_as_empty"), what),
     )
@@ -226,32 +219,28 @@ def _string_match(raw: Mapping[str, Any], what: str) -> TextMatch:
     return TextMatch("")
 
 
-def _route_fields(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _route_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return the fields of a Route that say where it leads."""
     if unknown := _why_not_understood(raw, _ROUTE_FIELDS, what):
         return {"unknown": unknown}
-    return dict(_route_end_fields(raw, what))
-
-
-def _route_end_fields(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, Any]]:
-    """Give the fields of a Route that say where it leads."""
     if "direct_response" in raw:
         status = as_number(as_object(raw["direct_response"], what).get("status"), what)
-        yield from (("direct_status", status), ("unknown", "" if status else f"{what} answers without a status"))
-        return
+        return {"direct_status": status, "unknown": "" if status else f"{what} answers without a status"}
     if "redirect" in raw:
         code = as_text(as_object(raw["redirect"], what).get("response_code"), what) or "MOVED_PERMANENTLY"
-        yield ("direct_status", _STATUSES[code]) if code in _STATUSES else ("unknown", f"{what} redirects with {code}")
-        return
+        return {"direct_status": _STATUSES[code]} if code in _STATUSES else {"unknown": f"{what} redirects with {code}"}
     action = as_object(raw.get("route"), what)
     if odd := sorted(action.keys() - _ACTION_FIELDS):
-        yield "unknown", f"{what} has {', '.join(odd)}, which is not understood"
-        return
-    missing = as_text(action.get("cluster_not_found_response_code"), what) or "SERVICE_UNAVAILABLE"
-    yield "not_found_status", _STATUSES.get(missing, 503)
+        return {"unknown": f"{what} has {', '.join(odd)}, which is not understood"}
+    missing = as_text(action.get("cluster_not_found_response_code"), what)
     if "weighted_clusters" in action:
         choices, unknown = read_weighted_clusters(as_object(action["weighted_clusters"], what), what)
-        yield from (("unknown", unknown), ("choices", choices if len(choices) > 1 else ()))
-        yield "envoy_cluster", choices[0] if len(choices) == 1 else ""
-        return
-    envoy_cluster = as_text(action.get("cluster"), what)
-    yield from (("envoy_cluster", envoy_cluster), ("unknown", "" if envoy_cluster else f"{what} names no Envoy cluster"))
+    else:
+        choices = (as_text(action.get("cluster"), what),)
+        unknown = "" if choices[0] else f"{what} names no Envoy cluster"
+    return {
+        "not_found_status": _STATUSES.get(missing, 503),
+        "unknown": unknown,
+        "choices": choices if len(choices) > 1 else (),
+        "envoy_cluster": choices[0] if len(choices) == 1 else "",
+    }

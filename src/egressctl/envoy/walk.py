@@ -18,12 +18,11 @@ from egressctl.envoy.config import (
     CATCH_ALL,
     PASSTHROUGH,
     VIRTUAL_OUTBOUND,
-    FilterChain,
     Listener,
     ProxyConfig,
     parse_outbound_name,
 )
-from egressctl.envoy.matching import FilterChainChoice, InspectedConnection, choose_filter_chain, what_inspectors_see
+from egressctl.envoy.matching import FilterChainChoice, choose_filter_chain, what_inspectors_see
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 from egressctl.envoy.routing import RouteChoice, find_route
 from egressctl.model.evidence import Walk
@@ -43,7 +42,6 @@ class WalkDetails:
     listener: Listener | None = None
     own: bool = False
     """Whether the listener is the address's own."""
-    sight: InspectedConnection | None = None
     choice: FilterChainChoice | None = None
     routing: RouteChoice | None = None
 
@@ -83,11 +81,9 @@ def _possible_walks(config: ProxyConfig, ip: str, port: int, speech: Speech) -> 
     seen, why = what_inspectors_see(entrance, listener, speech)
     if not seen:
         return [WalkDetails(Walk(listener.name, "", None, unknown=why), listener, own)], ""
+    choices = [choose_filter_chain(listener, address, port, sight) for sight in seen]
     prefix = str(address) if own else ""
-    ways = [WalkDetails(Walk(listener.name, "", None, prefix), listener, own, each) for each in seen]
-    return [
-        _walk_filter_chain(config, way, listener, address, port, each, speech) for way, each in zip(ways, seen, strict=True)
-    ], why
+    return [_walk_filter_chain(config, listener, own, prefix, choice, speech) for choice in choices], why
 
 
 def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple[Listener, Listener, IPAddress, bool]:
@@ -106,7 +102,9 @@ def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple
         return Walk("", "", None, unknown=f"the sidecar has no listener {VIRTUAL_OUTBOUND}")
     if not entrance.use_original_dst:
         return Walk(entrance.name, "", None, unknown=f"listener {entrance.name} does not hand over by original destination")
-    found, own = _listeners(config, address, port)
+    wildcard = "0.0.0.0" if address.version == 4 else "::"  # noqa: S104 - what Envoy listens on, not this program
+    own = (str(address), port) in config.by_address
+    found = config.by_address.get((str(address) if own else wildcard, port), ())
     if len(found) > 1:
         return Walk("", "", None, unknown=f"several listeners hold the address {ip} and port {port}")
     if not found and port in _BOOTSTRAP_PORTS:
@@ -119,43 +117,27 @@ def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple
     return entrance, listener, address, own
 
 
-def _listeners(config: ProxyConfig, address: IPAddress, port: int) -> tuple[tuple[Listener, ...], bool]:
-    """Return the listeners that the connection is handed to, and whether they are the address's own."""
-    if own := config.by_address.get((str(address), port)):
-        return own, True
-    wildcard = "0.0.0.0" if address.version == 4 else "::"  # noqa: S104 - what Envoy listens on, not this program
-    return config.by_address.get((wildcard, port), ()), False
-
-
 def _walk_filter_chain(
-    config: ProxyConfig,
-    way: WalkDetails,
-    listener: Listener,
-    address: IPAddress,
-    port: int,
-    sight: InspectedConnection,
-    speech: Speech,
+    config: ProxyConfig, listener: Listener, own: bool, prefix: str, choice: FilterChainChoice, speech: Speech
 ) -> WalkDetails:
-    choice = choose_filter_chain(listener, address, port, sight)
-    way = replace(way, walk=replace(way.walk, unknown=choice.unknown), choice=choice)
-    chain = choice.chain
+    chain, routing = choice.chain, None
     if chain is None:
-        return way
-    reached = Walk(
+        return WalkDetails(Walk(listener.name, "", None, prefix, choice.unknown), listener, own, choice)
+    walk = Walk(
         listener.name,
         chain.name,
-        chain.envoy_cluster or None,
-        choice.block or way.walk.prefix,
+        None if chain.unknown else chain.envoy_cluster or None,
+        choice.block or prefix,
         chain.unknown,
         server_name=choice.server_name,
         virtual_service=chain.route,
-        choices=chain.choices,
+        choices=() if chain.unknown else chain.choices,
     )
-    if chain.unknown:
-        return replace(way, walk=replace(reached, envoy_cluster=None, choices=()))
-    if chain.http is not None:
-        return _walk_http_route(config, chain.http, replace(way, walk=reached), speech)
-    return replace(way, walk=_mark_missing_cluster(config, reached))
+    if not chain.unknown and chain.http is not None:
+        walk, routing = _walk_http_route(config, chain.http, walk, speech)
+    elif not chain.unknown:
+        walk = _mark_missing_cluster(config, walk)
+    return WalkDetails(walk, listener, own, choice, routing)
 
 
 def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:
@@ -169,33 +151,35 @@ def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -
     return replace(reached, absent=True, direct_status=status)
 
 
-def _walk_http_route(config: ProxyConfig, http: HttpConnectionManager, way: WalkDetails, speech: Speech) -> WalkDetails:
+def _walk_http_route(
+    config: ProxyConfig, http: HttpConnectionManager, walk: Walk, speech: Speech
+) -> tuple[Walk, RouteChoice | None]:
     if http.codec not in ("AUTO", "HTTP1"):
-        return replace(way, walk=replace(way.walk, unknown=f"the filter chain speaks {http.codec} only"))
+        return replace(walk, unknown=f"the filter chain speaks {http.codec} only"), None
     if speech.tls:
         # What is no HTTP is answered as a bad request, in plain text.
-        return replace(way, walk=replace(way.walk, direct_status=_BAD_REQUEST))
+        return replace(walk, direct_status=_BAD_REQUEST), None
     routes, unknown = _routes(config, http)
     if not speech.authority:
         unknown = "the filter chain speaks HTTP, and what the client says is not known"
     if routes is None or unknown:
-        return replace(way, walk=replace(way.walk, unknown=unknown))
+        return replace(walk, unknown=unknown), None
     routing = find_route(routes, speech)
     host, route = routing.virtual_host, routing.route
-    stations = (routes.name, host and host.name, route and (route.name or f"route {len(routing.passed) + 1}"))
-    reached = replace(way.walk, unknown=routing.unknown, http_route=" / ".join(each for each in stations if each))
-    if route is None and not routing.unknown:
-        reached = replace(reached, direct_status=_NOT_FOUND)
-    elif route is not None and not routing.unknown:
-        reached = replace(
-            reached,
-            envoy_cluster=route.envoy_cluster or None,
-            choices=route.choices,
-            direct_status=route.direct_status,
-            virtual_service=route.virtual_service or reached.virtual_service,
-        )
-        reached = _mark_missing_cluster(config, reached, route.not_found_status)
-    return replace(way, walk=reached, routing=routing)
+    steps = (routes.name, host and host.name, route and (route.name or f"route {len(routing.passed) + 1}"))
+    walk = replace(walk, unknown=routing.unknown, http_route=" / ".join(each for each in steps if each))
+    if routing.unknown:
+        return walk, routing
+    if route is None:
+        return replace(walk, direct_status=_NOT_FOUND), routing
+    walk = replace(
+        walk,
+        envoy_cluster=route.envoy_cluster or None,
+        choices=route.choices,
+        direct_status=route.direct_status,
+        virtual_service=route.virtual_service or walk.virtual_service,
+    )
+    return _mark_missing_cluster(config, walk, route.not_found_status), routing
 
 
 def _routes(config: ProxyConfig, http: HttpConnectionManager) -> tuple[RouteConfig | None, str]:
@@ -218,7 +202,5 @@ def outbound_policy(config: ProxyConfig) -> str:
     The name of a listener's default filter chain says nothing: it is PassthroughFilterChain under REGISTRY_ONLY as well.
     """
     entrance = config.listener(VIRTUAL_OUTBOUND)
-    chains: list[FilterChain] = [chain for chain in entrance.filter_chains if chain.name == CATCH_ALL] if entrance else []
-    if len(chains) != 1:
-        return ""
-    return {BLACKHOLE: "REGISTRY_ONLY", PASSTHROUGH: "ALLOW_ANY"}.get(chains[0].envoy_cluster, "")
+    ends = [chain.envoy_cluster for chain in entrance.filter_chains if chain.name == CATCH_ALL] if entrance else []
+    return {BLACKHOLE: "REGISTRY_ONLY", PASSTHROUGH: "ALLOW_ANY"}.get(ends[0], "") if len(ends) == 1 else ""

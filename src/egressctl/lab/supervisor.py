@@ -34,7 +34,7 @@ from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import NAMESPACE, POD, POD_ADDRESS, POLICIES
 from egressctl.lab.dataplane.nsenter import PILOT_AGENT, entrance
-from egressctl.lab.dataplane.objects import SLEEP, IstioManifests
+from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.lab.dataplane.process_tree import ProcessTree
 from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.dataplane.xds import ConfigFiles, write_first_version
@@ -87,7 +87,7 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     authority = Authority(f"egressctl lab {paths.name}")
     outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
-    first = build_sidecar_config(IstioManifests(), policy, SLEEP, outside)
+    first = build_sidecar_config({}, policy, SLEEP, outside)
     write_first_version(paths.clusters, paths.listeners, paths.routes, first)
     _write_pod_files(paths)
     _write_certificates(paths, authority)

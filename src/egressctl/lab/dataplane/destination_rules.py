@@ -98,8 +98,7 @@ def destination_rule_notes(manifests: Iterable[Manifest]) -> tuple[str, ...]:
 
 
 def _full_host(rule: IstioObject) -> str:
-    host = str(rule.spec.get("host") or "")
-    return host if "." in host or host.startswith("*") or not host else f"{host}.{rule.namespace}.svc.cluster.local"
+    return rule.full_name(rule.spec.get("host"))
 
 
 def _selects(rule: IstioObject, workload: Workload) -> bool:

@@ -13,7 +13,7 @@ from egressctl.lab.dataplane.envoy_routes import route_configurations
 from egressctl.lab.dataplane.filter_chains import SidecarContext
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths, EnvoyResource, resources_by_name
 from egressctl.lab.dataplane.names import POLICIES
-from egressctl.lab.dataplane.objects import IstioManifests, Workload
+from egressctl.lab.dataplane.objects import PLURALS, IstioManifests, Workload
 from egressctl.lab.dataplane.scope import scope
 from egressctl.lab.dataplane.services import MeshService, Registry, merge_by_host, registry, registry_in_scope
 from egressctl.lab.dataplane.virtual_services import VirtualService
@@ -31,21 +31,22 @@ class SidecarConfig:
 
 def build_sidecar_config(objects: IstioManifests, policy: str, workload: Workload, outside: EnvoyPaths) -> SidecarConfig:
     """Return the configuration of the workload's sidecar under the mesh's `policy` (a key of POLICIES)."""
-    shown = scope(objects.sidecars, workload, policy)
-    public = registry(objects.serviceentries, workload.namespace)
+    entries, sidecars, virtualservices, rules = (objects.get(plural, ()) for plural in PLURALS)
+    shown = scope(sidecars, workload, policy)
+    public = registry(entries, workload.namespace)
     known = registry_in_scope(public, shown, workload.namespace)
-    routes = virtual_services.virtual_services_that_apply(objects.virtualservices, workload, shown)
+    routes = virtual_services.virtual_services_that_apply(virtualservices, workload, shown)
     context = SidecarContext(workload, POLICIES[shown.policy], public, outside)
     clusters = [*policy_clusters(outside)]
     for service in merge_by_host((*known.services, *_services_behind_routes(routes, known, public, workload))):
-        clusters += service_clusters(service, rule_of(service, objects.destinationrules, workload), outside)
+        clusters += service_clusters(service, rule_of(service, rules, workload), outside)
     listeners = [virtual_outbound(context), virtual_inbound(), *service_listeners(context, known.services, routes)]
     tables = route_configurations(context, known.services, routes)
     notes = (
         *known.notes,
         *shown.notes,
         *envoy_routes.virtual_service_notes(routes),
-        *destination_rules.destination_rule_notes(objects.destinationrules),
+        *destination_rules.destination_rule_notes(rules),
     )
     return SidecarConfig(resources_by_name(clusters), resources_by_name(listeners), resources_by_name(tables), notes)
 

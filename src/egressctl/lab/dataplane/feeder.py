@@ -10,7 +10,7 @@ from pathlib import Path
 
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
-from egressctl.lab.dataplane.objects import PLURALS, SLEEP, IstioManifests
+from egressctl.lab.dataplane.objects import PLURALS, SLEEP
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.lab.dataplane.xds import ConfigFiles
 from egressctl.model.entry import Manifest
@@ -23,8 +23,7 @@ class Feeder:
 
     def __init__(self, files: ConfigFiles, outside: EnvoyPaths, policy: str) -> None:
         self._files, self._outside, self.policy = files, outside, policy
-        self._objects = IstioManifests()
-        self._missing = set(PLURALS)
+        self._objects: dict[str, tuple[Manifest, ...]] = {}
         self._notes: tuple[str, ...] = ()
         self._wanted = self._fed = 0
         self._wake, self._progress = asyncio.Event(), asyncio.Condition()
@@ -74,9 +73,8 @@ class Feeder:
         await self._settled(self._want())
 
     def _changed(self, plural: str, items: Iterable[Manifest]) -> None:
-        self._objects = self._objects.with_all(plural, items)
-        self._missing.discard(plural)
-        if not self._missing:
+        self._objects[plural] = tuple(items)
+        if self._objects.keys() >= set(PLURALS):
             self._want()
 
     def _want(self) -> int:
@@ -108,5 +106,5 @@ class Feeder:
                 log.warning("%s", note)
         self._notes = wanted.notes
         if await self._files.replace(wanted):
-            count, milliseconds = len(self._objects.serviceentries), (time.monotonic() - started) * 1000
+            count, milliseconds = len(self._objects["serviceentries"]), (time.monotonic() - started) * 1000
             log.info("version %d: %d ServiceEntries, %s, in %.1f ms", self._files.version, count, self.policy, milliseconds)

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from egressctl.lab.dataplane.names import NAMESPACE, POD_LABELS
 from egressctl.model.entry import Manifest
 
-
-@dataclass(frozen=True, slots=True)
-class IstioManifests:
-    """All objects of a Kubernetes cluster, of the kinds that the lab knows."""
-
-    serviceentries: tuple[Manifest, ...] = ()
-    sidecars: tuple[Manifest, ...] = ()
-    virtualservices: tuple[Manifest, ...] = ()
-    destinationrules: tuple[Manifest, ...] = ()
-
-    def with_all(self, plural: str, items: Iterable[Manifest]) -> IstioManifests:
-        """Return the objects with those of one kind replaced; `plural` is one of PLURALS."""
-        return replace(self, **{plural: tuple(items)})
-
-
 PLURALS = ("serviceentries", "sidecars", "virtualservices", "destinationrules")
-_KINDS = {"ServiceEntry": PLURALS[0], "Sidecar": PLURALS[1], "VirtualService": PLURALS[2], "DestinationRule": PLURALS[3]}
-
-
-def manifests_by_kind(manifests: Iterable[Manifest]) -> IstioManifests:
-    """Sort manifests by their `kind`; those of other kinds are left out."""
-    found: dict[str, list[Manifest]] = {plural: [] for plural in PLURALS}
-    for manifest in manifests:
-        if plural := _KINDS.get(str(manifest.get("kind"))):
-            found[plural].append(manifest)
-    return IstioManifests(**{plural: tuple(items) for plural, items in found.items()})
+"""The kinds that the lab knows."""
+IstioManifests = Mapping[str, Sequence[Manifest]]
+"""All objects of a Kubernetes cluster by their kind, each one of PLURALS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +41,11 @@ class IstioObject:
     def order(self) -> tuple[str, str, str]:
         """The older first, then by name and namespace, as istiod sorts its configuration."""
         return self.created, self.name, self.namespace
+
+    def full_name(self, host: object) -> str:
+        """Return a host that it names: one without a dot is a service of its own namespace."""
+        said = str(host or "")
+        return said if "." in said or said.startswith("*") or not said else f"{said}.{self.namespace}.svc.cluster.local"
 
 
 def read_object(manifest: Manifest) -> IstioObject:

@@ -69,11 +69,8 @@ class VirtualService:
     def destination(self, route: Mapping[str, Any]) -> RouteDestination:
         """Read one `route` of a tcp, tls or http route; a host without a dot is one of its own namespace."""
         said = as_mapping(route.get("destination"))
-        host, port = str(said.get("host") or ""), as_mapping(said.get("port")).get("number")
-        if host and "." not in host:
-            host = f"{host}.{self.about.namespace}.svc.cluster.local"
-        weight = route.get("weight")
-        number = port if isinstance(port, int) else None
+        host, port = self.about.full_name(said.get("host")), as_mapping(said.get("port")).get("number")
+        weight, number = route.get("weight"), port if isinstance(port, int) else None
         return RouteDestination(host, str(said.get("subset") or ""), number, weight if isinstance(weight, int) else 0)
 
     def destinations(self, route: Mapping[str, Any]) -> tuple[RouteDestination, ...]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+import recordings
 from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import REGISTRY_ONLY
-from egressctl.lab.dataplane.objects import SLEEP, manifests_by_kind
+from egressctl.lab.dataplane.objects import SLEEP
 
 OUTSIDE = EnvoyPaths("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
 ONE, TWO = "outbound|443||one.example", "outbound|443||two.example"
@@ -34,7 +35,7 @@ def detour(namespace: str = "default", /, hosts: str = "one.example", **spec: An
 
 
 def made(*manifests: dict[str, Any]) -> SidecarConfig:
-    return build_sidecar_config(manifests_by_kind(manifests), REGISTRY_ONLY, SLEEP, OUTSIDE)
+    return build_sidecar_config(recordings.by_plural(manifests), REGISTRY_ONLY, SLEEP, OUTSIDE)
 
 
 def chains(*manifests: dict[str, Any], listener: str = "0.0.0.0_443") -> list[tuple[dict[str, Any], str]]:

@@ -15,7 +15,7 @@ from egressctl.lab.dataplane.envoy_config import SidecarConfig
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config as translated
 from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
-from egressctl.lab.dataplane.objects import SLEEP, IstioManifests, manifests_by_kind
+from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.model.probe import Probe
 
 OUTSIDE = EnvoyPaths("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
@@ -72,7 +72,7 @@ def aged(manifests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def given(case: str) -> SidecarConfig:
     recording = recordings.load(case)
-    return translated(manifests_by_kind(aged(recording.manifests)), recording.policy, SLEEP, OUTSIDE)
+    return translated(recordings.by_plural(aged(recording.manifests)), recording.policy, SLEEP, OUTSIDE)
 
 
 def section(case: str, kind: str) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_upstream_connections_are_bound_in_the_internet() -> None:
 
 
 def resources(entries: Iterable[dict[str, Any]], policy: str = REGISTRY_ONLY) -> SidecarConfig:
-    return translated(IstioManifests(serviceentries=tuple(entries)), policy, SLEEP, OUTSIDE)
+    return translated({"serviceentries": list(entries)}, policy, SLEEP, OUTSIDE)
 
 
 def entry(name: str = "one-ext", namespace: str = "default", age: int = 0, /, **spec: Any) -> dict[str, Any]:
