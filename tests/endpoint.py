@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from egressctl.lab.api.server import ApiEndpoint, Container, EndpointSettings, EnterPlan, serve_api
+from egressctl.lab.api.server import ApiEndpoint, serve_api
+from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
 
 TOKEN = "a-token-for-tests"
 ENTRIES = "/apis/networking.istio.io/v1/namespaces/default/serviceentries"

@@ -61,7 +61,7 @@ class FilterChain:
     destination_port: int
     blocks: tuple[Block, ...]
     criteria: tuple[str, ...]
-    envoy_cluster: str
+    envoy_cluster: str = ""
     unknown: str = ""
     route: str = ""
     server_names: tuple[str, ...] = ()

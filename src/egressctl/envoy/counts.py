@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import add
 from typing import Any
 
 from egressctl.envoy.admin import as_address, as_list, as_number, as_object, as_text, read_json
@@ -105,18 +106,8 @@ def counts_between(before: ClusterCounts, after: ClusterCounts, envoy_cluster: s
 def _difference(before: Counts, after: Counts) -> Counts:
     if after.opened < before.opened or after.connect_failed < before.connect_failed:
         return after  # The host was dropped and made anew in between.
-    return Counts(
-        after.opened - before.opened,
-        after.connect_failed - before.connect_failed,
-        max(0, after.pending - before.pending),
-        max(0, after.requests - before.requests),
-    )
+    return Counts(*(max(0, now - then) for then, now in zip(before, after, strict=True)))
 
 
 def _sum(one: Counts, other: Counts) -> Counts:
-    return Counts(
-        one.opened + other.opened,
-        one.connect_failed + other.connect_failed,
-        one.pending + other.pending,
-        one.requests + other.requests,
-    )
+    return Counts(*map(add, one, other))

@@ -6,7 +6,7 @@ Source: envoy/config/listener/v3/listener_components.proto, envoy/extensions/fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from egressctl.envoy.admin import (
     as_address,
@@ -22,7 +22,6 @@ from egressctl.envoy.admin import (
 )
 from egressctl.envoy.config import Block, FilterChain, Listener
 from egressctl.envoy.http import read_manager, read_weighted_clusters
-from egressctl.envoy.routes import HttpConnectionManager
 from egressctl.errors import ProxyUnreadable
 
 _TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
@@ -117,20 +116,16 @@ def _addresses(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, int]]:
 
 def _filter_chain(raw: Mapping[str, Any], what: str) -> FilterChain:
     match = as_object(raw.get("filter_chain_match"), what)
-    end = _chain_end(raw, what)
     return FilterChain(
         name=as_text(raw.get("name"), what),
         destination_port=as_number(match.get("destination_port"), what),
         blocks=tuple(_block(as_object(each, what), what) for each in as_list(match.get("prefix_ranges"), what)),
         criteria=tuple(sorted(match.keys() - _MATCH_FIELDS)),
-        envoy_cluster=end.envoy_cluster,
-        unknown=end.unknown,
         route=istio_object_name(raw, "virtual-service", what),
         server_names=_texts(match, "server_names", what),
         transport_protocol=as_text(match.get("transport_protocol"), what),
         application_protocols=_texts(match, "application_protocols", what),
-        choices=end.choices,
-        http=end.http,
+        **_chain_end(raw, what),
     )
 
 
@@ -146,42 +141,28 @@ def _block(raw: Mapping[str, Any], what: str) -> Block:
         raise ProxyUnreadable(f"the sidecar's answer is not understood: {what} has a prefix that is too long") from None
 
 
-class _ChainEnd(NamedTuple):
-    """Where a filter chain leads, or why that is not known."""
-
-    envoy_cluster: str = ""
-    choices: tuple[str, ...] = ()
-    http: HttpConnectionManager | None = None
-    unknown: str = ""
-
-
-def _chain_end(raw: Mapping[str, Any], what: str) -> _ChainEnd:
+def _chain_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return the fields of a FilterChain that say where it leads, or why that is not known."""
     if odd := sorted(raw.keys() - _CHAIN_FIELDS):
-        return _ChainEnd(unknown=f"the filter chain has {', '.join(odd)}, which is not understood")
+        return {"unknown": f"the filter chain has {', '.join(odd)}, which is not understood"}
     filters = [as_object(each, what) for each in as_list(raw.get("filters"), what)]
     kinds = [extension_type(each, what) for each in filters]
     if not kinds or kinds[-1] not in (_TCP_PROXY, _HTTP):
         end = short_type_name(kinds[-1]) if kinds else "nothing"
-        return _ChainEnd(unknown=f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood")
-    if odd := [kind for kind in kinds[:-1] if kind not in _OBSERVERS]:
-        return _ChainEnd(
-            unknown=f"the filter chain has {', '.join(map(short_type_name, odd))} before {short_type_name(kinds[-1])}, "
-            "which is not understood"
-        )
+        return {"unknown": f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood"}
+    if odd := [short_type_name(kind) for kind in kinds[:-1] if kind not in _OBSERVERS]:
+        before = f"{', '.join(odd)} before {short_type_name(kinds[-1])}"
+        return {"unknown": f"the filter chain has {before}, which is not understood"}
     last = as_object(filters[-1].get("typed_config"), what)
     if kinds[-1] == _HTTP:
-        http, unknown = read_manager(last, what)
-        return _ChainEnd(http=http, unknown=unknown)
-    return _tcp_proxy(last, what)
-
-
-def _tcp_proxy(raw: Mapping[str, Any], what: str) -> _ChainEnd:
-    if odd := sorted(raw.keys() - _TCP_PROXY_FIELDS):
-        return _ChainEnd(unknown=f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood")
-    if "weighted_clusters" in raw:
-        choices, unknown = read_weighted_clusters(as_object(raw["weighted_clusters"], what), what)
-        if unknown or len(choices) != 1:
-            return _ChainEnd(choices=choices, unknown=unknown and f"the filter chain's {unknown}")
-        return _ChainEnd(choices[0])
-    envoy_cluster = as_text(raw.get("cluster"), what)
-    return _ChainEnd(envoy_cluster, unknown="" if envoy_cluster else "the filter chain's TcpProxy names no Envoy cluster")
+        return dict(zip(("http", "unknown"), read_manager(last, what), strict=True))
+    if odd := sorted(last.keys() - _TCP_PROXY_FIELDS):
+        return {"unknown": f"the filter chain's TcpProxy has {', '.join(odd)}, which is not understood"}
+    if "weighted_clusters" in last:
+        choices, unknown = read_weighted_clusters(as_object(last["weighted_clusters"], what), what)
+        if unknown:
+            return {"unknown": f"the filter chain's {unknown}"}
+        return {"choices": choices} if len(choices) > 1 else {"envoy_cluster": choices[0]}
+    if envoy_cluster := as_text(last.get("cluster"), what):
+        return {"envoy_cluster": envoy_cluster}
+    return {"unknown": "the filter chain's TcpProxy names no Envoy cluster"}

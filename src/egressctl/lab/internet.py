@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -56,34 +56,11 @@ def answer(host: str, path: str, tls: bool) -> Response | None:
         return _page(int(code) if code.isdecimal() and 200 <= int(code) <= 599 else 404, f"status {code}")
     if host.endswith("wikipedia.org") and not tls:
         return _redirect(f"https://{host}{path}")
-    site = _SITES.get(host)
-    return site(path) if site else _page(200, f"{host or 'the lab'} answers")
-
-
-def _redirecting_site(path: str) -> Response:
-    return _redirect(f"https://www.wikipedia.org{path}")
-
-
-def _portal_site(path: str) -> Response:
-    return _page(200, "Wikipedia, the free encyclopedia") if path == "/" else _page(404, "Not found")
-
-
-def _english_site(path: str) -> Response:
-    if path == "/":
-        return _redirect("https://en.wikipedia.org/wiki/Main_Page")
-    if path != "/wiki/Main_Page":
-        return _page(404, "Not found")
-    statistics = f'<a href="/wiki/Special:Statistics" title="Special:Statistics">{ARTICLES}</a>'
-    language = '<a href="/wiki/English_language" title="English language">English</a>'
-    count = f'<div id="articlecount" style="font-size:85%;">{statistics} articles in {language}</div>'
-    return _page(200, "Wikipedia, the free encyclopedia", count)
-
-
-_SITES: Mapping[str, Callable[[str], Response]] = {
-    "wikipedia.org": _redirecting_site,
-    "www.wikipedia.org": _portal_site,
-    "en.wikipedia.org": _english_site,
-}
+    if host == "wikipedia.org":
+        return _redirect(f"https://www.wikipedia.org{path}")
+    if host in _SITES:
+        return _SITES[host].get(path) or _page(404, "Not found")
+    return _page(200, f"{host or 'the lab'} answers")
 
 
 def _page(status: int, title: str, content: str = "") -> Response:
@@ -93,6 +70,19 @@ def _page(status: int, title: str, content: str = "") -> Response:
 
 def _redirect(location: str) -> Response:
     return Response(301, b"", {"Location": location, "Content-Type": _TYPE})
+
+
+_STATISTICS = f'<a href="/wiki/Special:Statistics" title="Special:Statistics">{ARTICLES}</a>'
+_LANGUAGE = '<a href="/wiki/English_language" title="English language">English</a>'
+_COUNT = f'<div id="articlecount" style="font-size:85%;">{_STATISTICS} articles in {_LANGUAGE}</div>'
+_SITES = {
+    "www.wikipedia.org": {"/": _page(200, "Wikipedia, the free encyclopedia")},
+    "en.wikipedia.org": {
+        "/": _redirect("https://en.wikipedia.org/wiki/Main_Page"),
+        "/wiki/Main_Page": _page(200, "Wikipedia, the free encyclopedia", _COUNT),
+    },
+}
+"""Site -> path -> what it answers."""
 
 
 def encode_response(response: Response, *, head: bool, close: bool) -> bytes:

@@ -10,19 +10,7 @@ from typing import Any
 
 from egressctl.lab.api import admission, patch
 from egressctl.lab.api.apply import apply, with_managed_fields
-from egressctl.lab.api.request import (
-    ApiAnswer,
-    Call,
-    check_metadata,
-    check_name,
-    check_object,
-    check_type,
-    check_version,
-    drop_unknown_fields,
-    invalid_option,
-    is_dry_run,
-    is_set,
-)
+from egressctl.lab.api.request import ApiAnswer, Call, invalid_option, is_set
 from egressctl.lab.api.resources import ALL, NAMESPACES, PODS, Resource
 from egressctl.lab.api.status import (
     ApiError,
@@ -60,19 +48,19 @@ class ObjectHandler:
 
     def create(self, call: Call, body: Object) -> ApiAnswer:
         """Answer a POST."""
-        check_type(call, body)
+        call.check_type(body)
         metadata = body["metadata"]
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{uuid.uuid4().hex[:5]}"
-        new, warnings = drop_unknown_fields(call, body)
+        new, warnings = call.drop_unknown_fields(body)
         return self._create(call, new, warnings)
 
     def replace(self, call: Call, body: Object) -> ApiAnswer:
         """Answer a PUT."""
-        check_type(call, body)
+        call.check_type(body)
         live = self.get(call)
-        check_name(call, body)
-        new, warnings = drop_unknown_fields(call, body)
+        call.check_name(body)
+        new, warnings = call.drop_unknown_fields(body)
         if call.resource.group and not new["metadata"].get("resourceVersion"):
             message = "Invalid value: 0: must be specified for an update"
             raise call.invalid("FieldValueInvalid", message, "metadata.resourceVersion")
@@ -96,23 +84,23 @@ class ObjectHandler:
             raise ApiError(415, "UnsupportedMediaType", message, {})
         live = self.get(call)
         new = kinds[call.media_type]({"apiVersion": call.api_version, "kind": call.resource.kind, **live}, body)
-        check_type(call, new)
-        check_name(call, new)
-        new, warnings = drop_unknown_fields(call, new)
+        call.check_type(new)
+        call.check_name(new)
+        new, warnings = call.drop_unknown_fields(new)
         return self._change(call, live, new, warnings)
 
     def _apply(self, call: Call, config: Object) -> ApiAnswer:
         if not call.query.get("fieldManager"):
             message = "Required value: is required for apply patch"
             raise invalid_option("PatchOptions", "fieldManager", "FieldValueRequired", message)
-        check_object(call, config)
+        call.check_object(config)
         if (config.get("apiVersion"), config.get("kind")) != (call.api_version, call.resource.kind):
             raise bad_request_error("invalid object type")
-        check_metadata(call, config)
+        call.check_metadata(config)
         metadata = config["metadata"]
         if metadata.get("managedFields"):
             raise bad_request_error("metadata.managedFields must be nil")
-        check_name(call, config)
+        call.check_name(config)
         if call.at.subresource != "status" and "status" in call.resource.subresources:
             config.pop("status", None)
         live = self.store.get(call.resource, call.at.namespace, call.at.name)
@@ -123,14 +111,14 @@ class ObjectHandler:
                 why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
                 raise conflict_error(call.names, why)
             return self._create(call, config, [], applying=True)
-        check_version(call, live, metadata)
+        call.check_version(live, metadata)
         writer, force = call.writer(self.now()), is_set(call.query, "force")
         new = apply(live, config, call.resource.schema, writer, force=force)
         return self._keep(call, live, self._settled(call, live, new), [])
 
     def delete(self, call: Call, options: Object) -> ApiAnswer:
         """Answer a DELETE of one object."""
-        check_object(call, options)
+        call.check_object(options)
         live = self.get(call)
         own, wanted = live["metadata"], options.get("preconditions") or {}
         for field, name, happened in _PRECONDITIONS:
@@ -138,7 +126,7 @@ class ObjectHandler:
                 why = f"the {name} in the precondition ({wanted[field]}) does not match the {name} in record ({own[field]})"
                 names = call.resource.group, call.resource.kind, call.at.name
                 raise conflict_error(names, f"{why}. The object might have been {happened}")
-        if not is_dry_run(call, options, kind="DeleteOptions"):
+        if not call.is_dry_run(options, kind="DeleteOptions"):
             live = self.remove(call.resource, live)
         if call.resource.returns_object or own.get("finalizers"):
             return ApiAnswer(200, live)
@@ -182,14 +170,14 @@ class ObjectHandler:
         generation = {"generation": 1} if resource.group or resource is PODS else {}
         new["metadata"].update(uid=str(uuid.uuid4()), creationTimestamp=self.now(), **generation)
         new["metadata"].pop("resourceVersion", None)
-        if not is_dry_run(call):
+        if not call.is_dry_run():
             new = self.store.put(resource, new)
             admission.follow_up(call, new, self.store, self.now())
         return ApiAnswer(201, new, (*warnings, *admission.webhook_warnings(call, new)))
 
     def _change(self, call: Call, live: Object, new: Object, warnings: list[str]) -> ApiAnswer:
         new = self._settled(call, live, new)
-        check_version(call, live, new["metadata"])
+        call.check_version(live, new["metadata"])
         admission.validate(call, new)
         new = with_managed_fields(live, new, call.resource.schema, call.writer(self.now()))
         return self._keep(call, live, new, warnings)
@@ -221,7 +209,7 @@ class ObjectHandler:
             return ApiAnswer(200, live, told)
         if "generation" in was and {**new, "metadata": 0, "status": 0} != {**live, "metadata": 0, "status": 0}:
             new["metadata"]["generation"] = was["generation"] + 1
-        if is_dry_run(call):
+        if call.is_dry_run():
             return ApiAnswer(200, new, told)
         if was.get("deletionTimestamp") and not new["metadata"].get("finalizers"):
             return ApiAnswer(200, self.store.drop(call.resource, live), told)

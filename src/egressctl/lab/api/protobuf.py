@@ -6,16 +6,14 @@ Field numbers are those of generated.proto in k8s.io/api and k8s.io/apimachinery
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from egressctl.lab.api.status import ApiError, Object, bad_request_error
 
 MAGIC = b"k8s\0"
 
 
-@dataclass(frozen=True, slots=True)
-class _FieldFormat:
+class _FieldFormat(NamedTuple):
     """How to read a field: as text, as a map of texts, or as a message with fields of its own."""
 
     name: str
@@ -30,16 +28,15 @@ def _text_fields(*names: str) -> dict[int, _FieldFormat]:
 _METADATA = _FieldFormat(
     "metadata",
     {
-        1: _FieldFormat("name"),
-        2: _FieldFormat("generateName"),
-        3: _FieldFormat("namespace"),
+        **_text_fields("name", "generateName", "namespace"),
         11: _FieldFormat("labels", is_map=True),
         12: _FieldFormat("annotations", is_map=True),
     },
 )
-_RESOURCE_ATTRIBUTES = _text_fields("namespace", "verb", "group", "version", "resource", "subresource", "name")
 _ACCESS_SPEC = {
-    1: _FieldFormat("resourceAttributes", _RESOURCE_ATTRIBUTES),
+    1: _FieldFormat(
+        "resourceAttributes", _text_fields("namespace", "verb", "group", "version", "resource", "subresource", "name")
+    ),
     2: _FieldFormat("nonResourceAttributes", _text_fields("path", "verb")),
 }
 _KINDS: dict[str, dict[int, _FieldFormat]] = {

@@ -79,6 +79,71 @@ class Call:
     def invalid(self, reason: str, message: str, field: str) -> ApiError:
         return invalid_error(self.resource.group, self.resource.kind, self.at.name, [(reason, message, field)])
 
+    def is_dry_run(self, options: Object | None = None, *, kind: str = "PatchOptions") -> bool:
+        """Say whether nothing is to be kept; raise ApiError 422 for a value that is not known.
+
+        The API server reads the query only where a DELETE has no body.
+        """
+        said = next(iter(options.get("dryRun") or []), "") if options else self.query.get("dryRun", "")
+        if said not in ("", "All"):
+            message = f'Unsupported value: "{said}": supported values: "All"'
+            raise invalid_option(kind, "dryRun", "FieldValueNotSupported", message)
+        return said == "All"
+
+    def check_type(self, body: Any) -> None:
+        """Raise ApiError 400 where a body is not of the kind and version that the path names, or has no proper metadata."""
+        kind, version = self.resource.kind, self.api_version
+        self.check_object(body)
+        self.check_metadata(body)
+        # Core clients leave both out, and the path says what is meant.
+        if not self.resource.group:
+            body.setdefault("apiVersion", version)
+            body.setdefault("kind", kind)
+        said = body.get("apiVersion", "")
+        if said != version:
+            raise bad_request_error(f"the API version in the data ({said}) does not match the expected API version ({version})")
+        if body.get("kind") != kind:
+            wrong = f'no kind "{body.get("kind")}" is registered for version "{version}"'
+            raise bad_request_error(f'{body.get("kind")} in version "{self.at.version}" cannot be handled as a {kind}: {wrong}')
+
+    def check_object(self, body: Any) -> None:
+        """Raise ApiError 400 where a body is no object at all."""
+        if not isinstance(body, dict):
+            raise bad_request_error(f"the object provided is unrecognized (must be of type {self.resource.kind})")
+
+    def check_metadata(self, body: Object) -> None:
+        """Leave out what is null in the metadata; raise ApiError 400 where a field of it is of a wrong type."""
+        metadata = body.get("metadata")
+        if isinstance(metadata, dict):
+            metadata = {name: value for name, value in metadata.items() if value is not None}
+        body["metadata"] = {} if metadata is None else metadata
+        if wrong := type_faults(body["metadata"], METADATA, "metadata"):
+            raise bad_request_error(f"{self.not_handled}: {wrong[0].field}: {wrong[0].message}")
+
+    def check_name(self, body: Object) -> None:
+        """Raise ApiError 400 where a body names another object or namespace than the path."""
+        metadata = body["metadata"]
+        if metadata.get("name", self.at.name) != self.at.name:
+            raise bad_request_error(
+                f"the name of the object ({metadata['name']}) does not match the name on the URL ({self.at.name})"
+            )
+        if self.resource.namespaced and metadata.get("namespace", self.at.namespace) != self.at.namespace:
+            raise bad_request_error("the namespace of the provided object does not match the namespace sent on the request")
+
+    def check_version(self, live: Object, metadata: Object) -> None:
+        """Raise ApiError 409 where a body was made from another state of the object."""
+        if metadata.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise conflict_error(self.names, why)
+
+    def drop_unknown_fields(self, body: Object) -> tuple[Object, list[str]]:
+        """Drop fields that the schema does not know, with a warning each, or refuse them, as `fieldValidation` says."""
+        unknown = [f'unknown field "{dotted_path(path)}"' for path in paths_of_unknown_fields(body, self.resource.schema)]
+        said = self.query.get("fieldValidation") or "Warn"
+        if unknown and said == "Strict":
+            raise bad_request_error(f"{self.not_handled}: strict decoding error: {', '.join(unknown)}")
+        return prune_unknown_fields(body, self.resource.schema), unknown if said == "Warn" else []
+
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
@@ -94,77 +159,6 @@ def invalid_option(kind: str, field: str, reason: str, message: str) -> ApiError
     return invalid_error("meta.k8s.io", kind, "", [(reason, message, field)])
 
 
-def is_dry_run(call: Call, options: Object | None = None, *, kind: str = "PatchOptions") -> bool:
-    """Say whether nothing is to be kept; raise ApiError 422 for a value that is not known.
-
-    The API server reads the query only where a DELETE has no body.
-    """
-    said = next(iter(options.get("dryRun") or []), "") if options else call.query.get("dryRun", "")
-    if said not in ("", "All"):
-        raise invalid_option(kind, "dryRun", "FieldValueNotSupported", f'Unsupported value: "{said}": supported values: "All"')
-    return said == "All"
-
-
 def is_set(query: Mapping[str, str], name: str) -> bool:
     """Return whether a flag of the query is on."""
     return query.get(name, "").lower() in ("true", "1")
-
-
-def check_type(call: Call, body: Any) -> None:
-    """Raise ApiError 400 where a body is not of the kind and version that the path names, or has no proper metadata."""
-    kind, version = call.resource.kind, call.api_version
-    check_object(call, body)
-    check_metadata(call, body)
-    # Core clients leave both out, and the path says what is meant.
-    if not call.resource.group:
-        body.setdefault("apiVersion", version)
-        body.setdefault("kind", kind)
-    said = body.get("apiVersion", "")
-    if said != version:
-        raise bad_request_error(f"the API version in the data ({said}) does not match the expected API version ({version})")
-    if body.get("kind") != kind:
-        wrong = f'no kind "{body.get("kind")}" is registered for version "{version}"'
-        raise bad_request_error(f'{body.get("kind")} in version "{call.at.version}" cannot be handled as a {kind}: {wrong}')
-
-
-def check_object(call: Call, body: Any) -> None:
-    """Raise ApiError 400 where a body is no object at all."""
-    if not isinstance(body, dict):
-        raise bad_request_error(f"the object provided is unrecognized (must be of type {call.resource.kind})")
-
-
-def check_metadata(call: Call, body: Object) -> None:
-    """Leave out what is null in the metadata; raise ApiError 400 where a field of it is of a wrong type."""
-    metadata = body.get("metadata")
-    if isinstance(metadata, dict):
-        metadata = {name: value for name, value in metadata.items() if value is not None}
-    body["metadata"] = {} if metadata is None else metadata
-    if wrong := type_faults(body["metadata"], METADATA, "metadata"):
-        raise bad_request_error(f"{call.not_handled}: {wrong[0].field}: {wrong[0].message}")
-
-
-def check_name(call: Call, body: Object) -> None:
-    """Raise ApiError 400 where a body names another object or namespace than the path."""
-    metadata = body["metadata"]
-    if metadata.get("name", call.at.name) != call.at.name:
-        raise bad_request_error(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({call.at.name})"
-        )
-    if call.resource.namespaced and metadata.get("namespace", call.at.namespace) != call.at.namespace:
-        raise bad_request_error("the namespace of the provided object does not match the namespace sent on the request")
-
-
-def check_version(call: Call, live: Object, metadata: Object) -> None:
-    """Raise ApiError 409 where a body was made from another state of the object."""
-    if metadata.get("resourceVersion") not in (None, "", live["metadata"]["resourceVersion"]):
-        why = "the object has been modified; please apply your changes to the latest version and try again"
-        raise conflict_error(call.names, why)
-
-
-def drop_unknown_fields(call: Call, body: Object) -> tuple[Object, list[str]]:
-    """Drop fields that the schema does not know, with a warning each, or refuse them, as `fieldValidation` says."""
-    unknown = [f'unknown field "{dotted_path(path)}"' for path in paths_of_unknown_fields(body, call.resource.schema)]
-    said = call.query.get("fieldValidation") or "Warn"
-    if unknown and said == "Strict":
-        raise bad_request_error(f"{call.not_handled}: strict decoding error: {', '.join(unknown)}")
-    return prune_unknown_fields(body, call.resource.schema), unknown if said == "Warn" else []

@@ -12,10 +12,8 @@ from aiohttp import web
 from egressctl.lab.api.objects import current_time
 from egressctl.lab.api.seed import seed_store
 from egressctl.lab.api.service import BODY_LIMIT, RequestRouter
-from egressctl.lab.api.settings import Container, EndpointSettings, EnterPlan
+from egressctl.lab.api.settings import EndpointSettings
 from egressctl.lab.api.store import Store
-
-__all__ = ["ApiEndpoint", "Container", "EndpointSettings", "EnterPlan", "serve_api"]
 
 _LINE_LIMIT = 1024 * 1024
 """Bytes of a request's head, Go's default; exec's arguments travel in it."""

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from egressctl.lab.api import discovery, exec, logs, pods, protobuf, table, watch
 from egressctl.lab.api.objects import ObjectHandler
-from egressctl.lab.api.request import Call, Location, check_object, is_dry_run, is_set, parse_location
+from egressctl.lab.api.request import Call, Location, is_set, parse_location
 from egressctl.lab.api.resources import PODS, REVIEWS, find_resource
 from egressctl.lab.api.selectors import matcher
 from egressctl.lab.api.settings import EndpointSettings
@@ -150,11 +150,11 @@ class RequestRouter:
     def _write(self, call: Call, verb: str, body: Any) -> tuple[Object, int, tuple[str, ...]]:
         """Do what a request asks for; return the answer, its code and its warnings."""
         if call.resource in REVIEWS:
-            check_object(call, body)
+            call.check_object(body)
             return {**with_type(call, {"metadata": {}}), **body, "status": REVIEWS[call.resource]}, 201, ()
         if verb == "deletecollection":
             found = self.store.select(call.resource, _matcher(call))
-            if not is_dry_run(call, body, kind="DeleteOptions"):
+            if not call.is_dry_run(body, kind="DeleteOptions"):
                 for obj in found:
                     self.objects.remove(call.resource, obj)
             return table.object_list(call, found, {"resourceVersion": str(self.store.version)}), 200, ()

@@ -21,10 +21,11 @@ _MAIN_TABLE, _LOCAL_TABLE, _HOST_SCOPE, _LINK_SCOPE = 254, 255, 254, 253
 _STATIC, _UNICAST, _LOCAL, _ON_LINK = 4, 1, 2, 4
 
 
-def attribute(kind: int, data: bytes) -> bytes:
-    """Return one attribute: length, type, data, padded to 4 bytes (the length counts no padding)."""
-    length = 4 + len(data)
-    return struct.pack("=HH", length, kind) + data + bytes(-length % 4)
+def attribute(kind: int, data: bytes | str) -> bytes:
+    """Return one attribute: length, type, data, padded to 4 bytes (the length counts no padding). A text ends with a zero."""
+    octets = data if isinstance(data, bytes) else data.encode() + b"\0"
+    length = 4 + len(octets)
+    return struct.pack("=HH", length, kind) + octets + bytes(-length % 4)
 
 
 def nested_attribute(kind: int, *attributes: bytes) -> bytes:
@@ -78,9 +79,9 @@ def make_all_addresses_local(source: str, index: int = LOOPBACK) -> None:
 
 def add_veth(name: str, peer: str, namespace: int) -> None:
     """Make a pair of linked interfaces: `name` here, `peer` in the network namespace behind a file descriptor."""
-    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, text(peer)) + attribute(28, struct.pack("=i", namespace))
-    kind = nested_attribute(18, attribute(1, text("veth")), nested_attribute(2, attribute(1, other)))
-    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, text(name)) + kind
+    other = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, peer) + attribute(28, struct.pack("=i", namespace))
+    kind = nested_attribute(18, attribute(1, "veth"), nested_attribute(2, attribute(1, other)))
+    body = struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute(3, name) + kind
     send_messages(ROUTE, message(_NEW_LINK, ACK | CREATE | EXCLUSIVE, body))
 
 
@@ -97,7 +98,3 @@ def add_default_route(gateway: str, index: int) -> None:
 def _add_route(prefix: int, table: int, scope: int, index: int, where: bytes, *, kind: int = _UNICAST, flags: int = 0) -> None:
     header = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _STATIC, scope, kind, flags)
     send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, header + where + attribute(4, struct.pack("=i", index))))
-
-
-def text(value: str) -> bytes:
-    return value.encode() + b"\0"

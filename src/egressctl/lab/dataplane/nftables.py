@@ -9,17 +9,7 @@ import struct
 from ipaddress import IPv4Network
 
 from egressctl.lab.dataplane.exclusions import Exclusions
-from egressctl.lab.dataplane.netlink import (
-    ACK,
-    APPEND,
-    CREATE,
-    NETFILTER,
-    attribute,
-    message,
-    nested_attribute,
-    send_messages,
-    text,
-)
+from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested_attribute, send_messages
 
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -39,7 +29,7 @@ def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
     port that is excluded.
     """
     hook = nested_attribute(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
-    names = attribute(1, text(TABLE))
+    names = attribute(1, TABLE)
     rules = [_accept_rule(*_destination_match(network)) for network in excluded.networks]
     rules += [
         _accept_rule(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports
@@ -51,11 +41,11 @@ def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
         message(
             _NEW_CHAIN,
             ACK | CREATE,
-            _family(_IPV4) + names + attribute(3, text(CHAIN)) + hook + attribute(5, _number(1)) + attribute(7, text("nat")),
+            _family(_IPV4) + names + attribute(3, CHAIN) + hook + attribute(5, _number(1)) + attribute(7, "nat"),
             3,
         ),
         *(
-            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, text(CHAIN)) + rule, 4 + number)
+            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, CHAIN) + rule, 4 + number)
             for number, rule in enumerate(rules)
         ),
         message(_BATCH_END, 0, _family(0, 10), 4 + len(rules)),
@@ -118,7 +108,7 @@ def _compare(operator: int, value: bytes) -> bytes:
 
 
 def _expression(name: str, *attributes: bytes) -> bytes:
-    return nested_attribute(1, attribute(1, text(name)), nested_attribute(2, *attributes))
+    return nested_attribute(1, attribute(1, name), nested_attribute(2, *attributes))
 
 
 def _family(family: int, resource: int = 0) -> bytes:

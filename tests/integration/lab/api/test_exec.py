@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from egressctl.lab.api import exec as execution
-from egressctl.lab.api.server import Container, EnterPlan
+from egressctl.lab.api.settings import Container, EnterPlan
 from endpoint import LoopThread, TestEndpoint
 
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"

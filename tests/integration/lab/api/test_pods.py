@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from egressctl.lab.api import pods
-from egressctl.lab.api.server import Container
+from egressctl.lab.api.settings import Container
 from egressctl.lab.api.status import ApiError
 from endpoint import TestEndpoint
 
