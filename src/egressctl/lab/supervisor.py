@@ -31,7 +31,6 @@ from egressctl.lab.certificates import Authority
 from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
 from egressctl.lab.dataplane.exclusions import Exclusions
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import NAMESPACE, POD, POD_ADDRESS, POLICIES
 from egressctl.lab.dataplane.nsenter import PILOT_AGENT, entrance
 from egressctl.lab.dataplane.objects import SLEEP
@@ -86,9 +85,8 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     authority = Authority(f"egressctl lab {paths.name}")
-    outside = EnvoyPaths(str(paths.internet_namespace), str(paths.access_log), str(paths.routes), str(paths.authority))
-    first = build_sidecar_config({}, policy, SLEEP, outside)
-    write_first_version(paths.clusters, paths.listeners, paths.routes, first)
+    first = build_sidecar_config({}, policy, SLEEP, paths)
+    write_first_version(paths, first)
     _write_pod_files(paths)
     _write_certificates(paths, authority)
     async with contextlib.AsyncExitStack() as undo:
@@ -109,9 +107,9 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         await tree.until(internet.READY)
         over = asyncio.create_task(tree.end(), name="namespaces")
         undo.callback(over.cancel)
-        sidecar = ConfigFiles(paths.clusters, paths.listeners, paths.routes, first, admin)
+        sidecar = ConfigFiles(paths, first, admin)
         await _wait_for_first(asyncio.create_task(sidecar.wait_for_start()), over)
-        feeder = Feeder(sidecar, outside, policy)
+        feeder = Feeder(sidecar, paths, policy)
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
         if not over.done():

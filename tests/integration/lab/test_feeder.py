@@ -11,11 +11,11 @@ import pytest
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.envoy_config import SidecarConfig
 from egressctl.lab.dataplane.feeder import Feeder
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.objects import PLURALS
 from egressctl.lab.dataplane.xds import ConfigFiles
+from egressctl.lab.state import Paths
 
-OUTSIDE = EnvoyPaths("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = Paths(Path("/"), "lab")
 
 
 class SlowEnvoy:

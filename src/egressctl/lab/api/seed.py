@@ -37,26 +37,19 @@ def _definition(resource: Resource, now: str) -> Object:
         "shortNames": list(resource.short_names),
         "categories": list(resource.categories),
     }
-    conditions = [
-        {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
-        {
-            "type": "Established",
-            "status": "True",
-            "reason": "InitialNamesAccepted",
-            "message": "the initial names have been accepted",
-        },
-    ]
+    about = {"group": resource.group, "scope": "Namespaced"}
+    conditions = (
+        ("NamesAccepted", "NoConflicts", "no conflicts found"),
+        ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+    )
     return {
         "metadata": _metadata(f"{resource.plural}.{resource.group}", now, generation=1),
-        "spec": {
-            "group": resource.group,
-            "names": names,
-            "scope": "Namespaced",
-            "versions": versions,
-            "conversion": {"strategy": "None"},
-        },
+        "spec": {**about, "names": names, "versions": versions, "conversion": {"strategy": "None"}},
         "status": {
-            "conditions": [{**condition, "lastTransitionTime": now} for condition in conditions],
+            "conditions": [
+                {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now}
+                for kind, reason, message in conditions
+            ],
             "acceptedNames": names,
             "storedVersions": ["v1"],
         },

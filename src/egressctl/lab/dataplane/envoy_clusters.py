@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from egressctl.lab.dataplane.destination_rules import MergedDestinationRule, Subset, Tls
 from egressctl.lab.dataplane.istiod_layout import (
     WILDCARD,
-    EnvoyPaths,
     EnvoyResource,
     envoy_cluster_name,
     extension,
@@ -16,19 +15,20 @@ from egressctl.lab.dataplane.istiod_layout import (
     typed,
 )
 from egressctl.lab.dataplane.services import MeshService, Resolution, ServiceEndpoint, ServicePort
+from egressctl.lab.state import Paths
 
 _UNLIMITED = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests", "max_retries"), 4294967295)
 _DNS_TYPES = {Resolution.DNS: "STRICT_DNS", Resolution.DNS_ROUND_ROBIN: "LOGICAL_DNS"}
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def policy_clusters(outside: EnvoyPaths) -> Iterator[EnvoyResource]:
+def policy_clusters(outside: Paths) -> Iterator[EnvoyResource]:
     """Yield the two Envoy clusters of what no ServiceEntry names."""
     yield _base_cluster("BlackHoleCluster", "STATIC")
     yield _original_destination_cluster("PassthroughCluster", outside)
 
 
-def service_clusters(service: MeshService, rule: MergedDestinationRule | None, outside: EnvoyPaths) -> Iterator[EnvoyResource]:
+def service_clusters(service: MeshService, rule: MergedDestinationRule | None, outside: Paths) -> Iterator[EnvoyResource]:
     """Yield a service's Envoy clusters: one a port, and one a subset of it."""
     for port in service.ports:
         yield _service_cluster(service, port, None, rule, outside)
@@ -37,7 +37,7 @@ def service_clusters(service: MeshService, rule: MergedDestinationRule | None, o
 
 
 def _service_cluster(
-    service: MeshService, port: ServicePort, subset: Subset | None, rule: MergedDestinationRule | None, outside: EnvoyPaths
+    service: MeshService, port: ServicePort, subset: Subset | None, rule: MergedDestinationRule | None, outside: Paths
 ) -> EnvoyResource:
     about: EnvoyResource = {"services": [{"host": service.host, "name": service.host, "namespace": service.namespace}]}
     about |= {"subset": subset.name} if subset else {"external": True}
@@ -64,10 +64,10 @@ def _http_options(tls: bool, http2: bool) -> EnvoyResource:
     return typed("extensions.upstreams.http.v3.HttpProtocolOptions", **names, explicit_http_config={protocol: {}})
 
 
-def _tls_socket(tls: Tls, outside: EnvoyPaths) -> EnvoyResource:
+def _tls_socket(tls: Tls, outside: Paths) -> EnvoyResource:
     """Return the TLS that Envoy adds. istiod sends the trusted authorities by SDS; here they are named by file."""
     names = [{"san_type": kind, "matcher": {"exact": name}} for name in tls.subject_names for kind in ("DNS", "URI")]
-    trusted: EnvoyResource = {"trusted_ca": {"filename": outside.authority}}
+    trusted: EnvoyResource = {"trusted_ca": {"filename": str(outside.authority)}}
     if names:
         trusted["match_typed_subject_alt_names"] = names
     common: EnvoyResource = {
@@ -79,12 +79,12 @@ def _tls_socket(tls: Tls, outside: EnvoyPaths) -> EnvoyResource:
     return extension("transport_sockets.tls", kind, common_tls_context=common, **server_name)
 
 
-def _original_destination_cluster(name: str, outside: EnvoyPaths) -> EnvoyResource:
+def _original_destination_cluster(name: str, outside: Paths) -> EnvoyResource:
     return {**_base_cluster(name, "ORIGINAL_DST"), "lb_policy": "CLUSTER_PROVIDED", **_upstream_settings(outside)}
 
 
 def _cluster_with_endpoints(
-    name: str, resolution: Resolution, endpoints: Iterable[ServiceEndpoint], outside: EnvoyPaths
+    name: str, resolution: Resolution, endpoints: Iterable[ServiceEndpoint], outside: Paths
 ) -> EnvoyResource:
     """istiod sends STATIC endpoints by EDS; here they are part of the Envoy cluster, to the same effect."""
     hosts = [{"endpoint": {"address": socket_address(endpoint.address, endpoint.port)}} for endpoint in endpoints]
@@ -103,7 +103,7 @@ def _base_cluster(name: str, kind: str) -> EnvoyResource:
     return typed("config.cluster.v3.Cluster", name=name, type=kind, connect_timeout="10s", alt_stat_name=f"{name};")
 
 
-def _upstream_settings(outside: EnvoyPaths) -> EnvoyResource:
+def _upstream_settings(outside: Paths) -> EnvoyResource:
     """Bind upstream connections in the internet's network namespace, where every address is local."""
-    source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": outside.namespace}
+    source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": str(outside.internet_namespace)}
     return {"circuit_breakers": {"thresholds": [_UNLIMITED]}, "upstream_bind_config": {"source_address": source}}

@@ -11,12 +11,13 @@ from egressctl.lab.dataplane.envoy_clusters import policy_clusters, service_clus
 from egressctl.lab.dataplane.envoy_listeners import service_listeners, virtual_inbound, virtual_outbound
 from egressctl.lab.dataplane.envoy_routes import route_configurations
 from egressctl.lab.dataplane.filter_chains import SidecarContext
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths, EnvoyResource, resources_by_name
+from egressctl.lab.dataplane.istiod_layout import EnvoyResource, resources_by_name
 from egressctl.lab.dataplane.names import POLICIES
 from egressctl.lab.dataplane.objects import PLURALS, IstioManifests, Workload
 from egressctl.lab.dataplane.scope import scope
 from egressctl.lab.dataplane.services import MeshService, Registry, merge_by_host, registry, registry_in_scope
 from egressctl.lab.dataplane.virtual_services import VirtualService
+from egressctl.lab.state import Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class SidecarConfig:
     notes: tuple[str, ...] = ()
 
 
-def build_sidecar_config(objects: IstioManifests, policy: str, workload: Workload, outside: EnvoyPaths) -> SidecarConfig:
+def build_sidecar_config(objects: IstioManifests, policy: str, workload: Workload, outside: Paths) -> SidecarConfig:
     """Return the configuration of the workload's sidecar under the mesh's `policy` (a key of POLICIES)."""
     entries, sidecars, virtualservices, rules = (objects.get(plural, ()) for plural in PLURALS)
     shown = scope(sidecars, workload, policy)

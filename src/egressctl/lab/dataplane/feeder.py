@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.objects import PLURALS, SLEEP
 from egressctl.lab.dataplane.watcher import watch
 from egressctl.lab.dataplane.xds import ConfigFiles
+from egressctl.lab.state import Paths
 from egressctl.model.entry import Manifest
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class Feeder:
     """Feeds one Envoy. Changes that come while an update is under way, or while it is stalled, become one further update."""
 
-    def __init__(self, files: ConfigFiles, outside: EnvoyPaths, policy: str) -> None:
+    def __init__(self, files: ConfigFiles, outside: Paths, policy: str) -> None:
         self._files, self._outside, self.policy = files, outside, policy
         self._objects: dict[str, tuple[Manifest, ...]] = {}
         self._notes: tuple[str, ...] = ()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from egressctl.lab.dataplane.istiod_layout import (
     WILDCARD,
-    EnvoyPaths,
     EnvoyResource,
     access_log,
     cluster_proxy,
@@ -23,6 +22,7 @@ from egressctl.lab.dataplane.istiod_layout import (
 from egressctl.lab.dataplane.objects import Workload
 from egressctl.lab.dataplane.services import MeshService, Network, PortProtocol, Registry, ServicePort
 from egressctl.lab.dataplane.virtual_services import Detour, RouteDestination, VirtualService, tcp_detours, tls_detours
+from egressctl.lab.state import Paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SidecarContext:
     """The Envoy cluster of what no ServiceEntry names."""
     public: Registry
     """What its namespace is shown, whatever a Sidecar resource says."""
-    outside: EnvoyPaths
+    outside: Paths
 
     def envoy_cluster(self, destination: RouteDestination, port: int) -> str:
         """Name a destination's Envoy cluster. One without a port means its service's only one, or else the listener's."""
@@ -88,17 +88,17 @@ def service_chains(
 
 def _detour_chain(context: SidecarContext, detour: Detour, port: int) -> EnvoyResource:
     clusters = context.clusters(detour.destinations, port)
-    proxy = tcp_proxy(clusters, clusters.get("cluster", detour.name), context.outside)
-    return {**_chain(proxy), "metadata": filter_metadata(config=detour.config)}
+    proxy = tcp_proxy(clusters, clusters.get("cluster", detour.of.name), context.outside)
+    return {**_chain(proxy), "metadata": filter_metadata(config=detour.of.config)}
 
 
 def _chain(network_filter: EnvoyResource) -> EnvoyResource:
     return {"filters": [network_filter], "transport_socket_connect_timeout": "15s"}
 
 
-def http_chain(port: int, outside: EnvoyPaths) -> EnvoyResource:
+def http_chain(port: int, outside: Paths) -> EnvoyResource:
     """Return the chain that speaks HTTP on a port, without `istio.alpn`, which the lab's Envoy lacks (recording http-80)."""
-    source = {"path": f"{outside.routes}/{port}.json", "watched_directory": {"path": outside.routes}}
+    source = {"path": f"{outside.routes}/{port}.json", "watched_directory": {"path": str(outside.routes)}}
     config_source = {"path_config_source": source, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     request_ids = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)
     http, manager = "filters.http", "filters.network.http_connection_manager"
@@ -119,7 +119,7 @@ def http_chain(port: int, outside: EnvoyPaths) -> EnvoyResource:
                 extension(f"{http}.cors", f"{http}.cors.v3.Cors"),
                 extension(f"{http}.router", f"{http}.router.v3.Router"),
             ],
-            access_log=[access_log(outside.access_log)],
+            access_log=[access_log(outside)],
             use_remote_address=False,
             proxy_100_continue=True,
             upgrade_configs=[{"upgrade_type": "websocket"}],

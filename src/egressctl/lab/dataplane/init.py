@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,14 +31,6 @@ _STOP_SECONDS = 5.0
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class _Child:
-    """A process of the lab. `ended` is readable once it has."""
-
-    process: subprocess.Popen[bytes]
-    ended: int
-
-
 def main(home: str, name: str, envoy: str, excluded: str) -> int:
     """Return when the lab is over; the kernel then ends every process of the namespaces."""
     paths = Paths(Path(home), name)
@@ -54,9 +45,9 @@ def main(home: str, name: str, envoy: str, excluded: str) -> int:
     print("started", flush=True)
     # Orphans of finished execs land here; nobody asks how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    names = {_LIFELINE: "the supervisor", internet.ended: "the internet", bare: "the pod without a sidecar"}
+    names = {_LIFELINE: "the supervisor", internet: "the internet", bare: "the pod without a sidecar"}
     while True:
-        event = _first_event([*names, sidecar.ended])
+        event = _first_event([*names, sidecar])
         if event != _LIFELINE or os.read(_LIFELINE, 64).decode().strip() != RESTART:
             break
         sidecar = _restart_envoy(sidecar, paths, envoy)
@@ -87,11 +78,11 @@ def _mount_pod_files(paths: Paths) -> None:
             syscalls.mount_tmpfs(str(folder))
 
 
-def _make_networks(paths: Paths) -> tuple[int, _Child]:
+def _make_networks(paths: Paths) -> tuple[int, int]:
     """Make the network namespaces of a pod without a sidecar and of the internet, and links from both pods to that.
 
-    Return what is readable once the process that stands for the first has ended, and the internet; this process stays
-    in the sidecar's pod.
+    Return what is readable once the process that stands for the first has ended, and once the internet has; this process
+    stays in the sidecar's pod.
     """
     pod = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
     syscalls.unshare_network()
@@ -102,7 +93,7 @@ def _make_networks(paths: Paths) -> tuple[int, _Child]:
     paths.internet_namespace.touch()
     syscalls.bind_mount(_OWN_NETWORK, str(paths.internet_namespace))
     command = [sys.executable, "-P", "-m", "egressctl.lab.internet", str(paths.folder)]
-    internet = _as_child(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+    internet = os.pidfd_open(subprocess.Popen(command, stdin=subprocess.DEVNULL).pid)
     for namespace, address in ((bare, BARE_POD), (pod, POD_ADDRESS)):
         syscalls.enter_network(namespace)
         _set_up_pod(address)
@@ -142,29 +133,25 @@ def _fork_namespace_keeper() -> int:
         signal.pause()
 
 
-def _start_envoy(paths: Paths, envoy: str) -> _Child:
+def _start_envoy(paths: Paths, envoy: str) -> int:
+    """Start Envoy; return what is readable once it has ended."""
     command = [envoy, "-c", str(paths.folder / "bootstrap.json"), "--concurrency", "1", "--disable-hot-restart"]
     command += ["--drain-time-s", "45", "--drain-strategy", "immediate", "--file-flush-interval-msec", "20"]
     command += ["--log-path", str(paths.envoy_log), "-l", "warning"]
     with open(paths.envoy_log, "ab") as log:
-        return _as_child(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+        return os.pidfd_open(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log).pid)
 
 
-def _restart_envoy(sidecar: _Child, paths: Paths, envoy: str) -> _Child:
+def _restart_envoy(sidecar: int, paths: Paths, envoy: str) -> int:
     """Stop an Envoy and start another in its place."""
     ended = select.poll()
-    ended.register(sidecar.ended, select.POLLIN)
+    ended.register(sidecar, select.POLLIN)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        signal.pidfd_send_signal(sidecar.ended, number)
+        signal.pidfd_send_signal(sidecar, number)
         if ended.poll(_STOP_SECONDS * 1000):
             break
-    os.close(sidecar.ended)
+    os.close(sidecar)
     return _start_envoy(paths, envoy)
-
-
-def _as_child(process: subprocess.Popen[bytes]) -> _Child:
-    """Ask for its descriptor before anybody may have reaped it."""
-    return _Child(process, os.pidfd_open(process.pid))
 
 
 def _first_event(watched: list[int]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from egressctl.lab.state import Paths
 
 EnvoyResource = dict[str, Any]
 TYPE = "type.googleapis.com/envoy."
@@ -18,20 +19,6 @@ ACCESS_LOG_FORMAT = (
     "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
 """Istio's own, `meshConfig.accessLogFormat` unset."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyPaths:
-    """Paths in the lab's folder.
-
-    `namespace` is where upstream connections are bound, `access_log` where they are logged, `routes` the folder that
-    holds a file a route configuration, `authority` the certificate authority that the pod trusts, PEM.
-    """
-
-    namespace: str
-    access_log: str
-    routes: str
-    authority: str
 
 
 def envoy_cluster_name(host: str, port: int, subset: str = "") -> str:
@@ -59,22 +46,24 @@ def extension(name: str, kind: str, **fields: Any) -> EnvoyResource:
     return {"name": f"envoy.{name}", "typed_config": typed(f"extensions.{kind}", **fields)}
 
 
-def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: EnvoyPaths | None) -> EnvoyResource:
+def tcp_proxy(destination: Mapping[str, Any], stat_prefix: str, outside: Paths | None) -> EnvoyResource:
     """Return the filter that leads a connection on; `destination` is `cluster` or `weighted_clusters`."""
-    logged = {"access_log": [access_log(outside.access_log)]} if outside else {}
+    logged = {"access_log": [access_log(outside)]} if outside else {}
     proxy = "filters.network.tcp_proxy"
     return extension(proxy, f"{proxy}.v3.TcpProxy", stat_prefix=stat_prefix, **destination, **logged)
 
 
-def cluster_proxy(envoy_cluster: str, outside: EnvoyPaths | None) -> EnvoyResource:
+def cluster_proxy(envoy_cluster: str, outside: Paths | None) -> EnvoyResource:
     """Return the filter that leads a connection to an Envoy cluster."""
     return tcp_proxy({"cluster": envoy_cluster}, envoy_cluster, outside)
 
 
-def access_log(path: str) -> EnvoyResource:
-    """Return an access log in Istio's format that goes to the file at `path`."""
+def access_log(outside: Paths) -> EnvoyResource:
+    """Return the access log, in Istio's format."""
     log_format = {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}}
-    return extension("access_loggers.file", "access_loggers.file.v3.FileAccessLog", path=path, log_format=log_format)
+    return extension(
+        "access_loggers.file", "access_loggers.file.v3.FileAccessLog", path=str(outside.access_log), log_format=log_format
+    )
 
 
 def resources_by_name(items: Iterable[EnvoyResource]) -> dict[str, EnvoyResource]:

@@ -42,9 +42,7 @@ class RouteDestination:
 class Detour:
     """A tcp or tls route as a sidecar gets it. `networks` and `server_names` are what it matches beyond its service."""
 
-    name: str
-    """NAME.NAMESPACE of its VirtualService."""
-    config: str
+    of: VirtualService
     destinations: tuple[RouteDestination, ...]
     networks: tuple[Network, ...] = ()
     server_names: tuple[str, ...] = ()
@@ -64,6 +62,7 @@ class VirtualService:
 
     @property
     def name(self) -> str:
+        """NAME.NAMESPACE."""
         return f"{self.about.name}.{self.about.namespace}"
 
     def destination(self, route: Mapping[str, Any]) -> RouteDestination:
@@ -113,13 +112,13 @@ def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
                 if match_applies(match, port, workload):
                     subnets = _subnets(match)
                     if not subnets:
-                        yield Detour(each.name, each.config, destinations)
+                        yield Detour(each, destinations)
                         return
                     networks += subnets
             if networks:
-                yield Detour(each.name, each.config, destinations, tuple(networks))
+                yield Detour(each, destinations, tuple(networks))
             elif not matches:
-                yield Detour(each.name, each.config, destinations)
+                yield Detour(each, destinations)
                 return
 
 
@@ -133,7 +132,7 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
                 key = as_strings(match.get("sniHosts")), _subnets(match)
                 if destinations and key not in seen and match_applies(match, port, workload):
                     seen.add(key)
-                    yield Detour(each.name, each.config, destinations, key[1], key[0])
+                    yield Detour(each, destinations, key[1], key[0])
 
 
 def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:

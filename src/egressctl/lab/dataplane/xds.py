@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.envoy_config import SidecarConfig
 from egressctl.lab.dataplane.istiod_layout import EnvoyResource
+from egressctl.lab.state import Paths
 
 if TYPE_CHECKING:
     # Envoy starts on files that are written before its client's library is loaded.
@@ -33,14 +34,14 @@ CLUSTERS, LISTENERS = "cluster_manager.cds", "listener_manager.lds"
 """The two discovery services whose answers hold everything, by the prefix of their statistics."""
 
 
-def write_first_version(clusters: Path, listeners: Path, routes: Path, resources: SidecarConfig) -> None:
+def write_first_version(paths: Paths, resources: SidecarConfig) -> None:
     """Write the first version, before Envoy starts."""
-    routes.mkdir(parents=True, exist_ok=True)
-    for file, held in ((clusters, resources.clusters), (listeners, resources.listeners)):
+    paths.routes.mkdir(parents=True, exist_ok=True)
+    for file, held in ((paths.clusters, resources.clusters), (paths.listeners, resources.listeners)):
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, 1, held)
     for name, route in resources.routes.items():
-        _write(routes / f"{name}.json", _hash(route), {name: route})
+        _write(paths.routes / f"{name}.json", _hash(route), {name: route})
 
 
 def _hash(route: EnvoyResource) -> str:
@@ -58,11 +59,11 @@ def _write(file: Path, version: int | str, resources: Mapping[str, EnvoyResource
 class ConfigFiles:
     """The files that Envoy watches, after `write_first_version`, and what they hold."""
 
-    def __init__(self, clusters: Path, listeners: Path, routes: Path, first: SidecarConfig, admin: Admin) -> None:
-        self._files = {CLUSTERS: clusters, LISTENERS: listeners}
+    def __init__(self, paths: Paths, first: SidecarConfig, admin: Admin) -> None:
+        self._files = {CLUSTERS: paths.clusters, LISTENERS: paths.listeners}
         self._held = {CLUSTERS: first.clusters, LISTENERS: first.listeners}
         self._versions = dict.fromkeys(self._files, 1)
-        self._folder, self._routes = routes, dict(first.routes)
+        self._folder, self._routes = paths.routes, dict(first.routes)
         self._admin = admin
         self.version = 1
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import recordings
 from egressctl.lab.dataplane.envoy_config import SidecarConfig, build_sidecar_config
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
+from egressctl.lab.state import Paths
 
-OUTSIDE = EnvoyPaths("/lab/ns-internet", "/lab/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = Paths(Path("/"), "lab")
 ONE, TWO = "outbound|443||one.example", "outbound|443||two.example"
 
 

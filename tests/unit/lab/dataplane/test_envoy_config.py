@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from egressctl.envoy.dump import parse_config
 from egressctl.envoy.walk import final_envoy_clusters, walk_config
 from egressctl.lab.dataplane.envoy_config import SidecarConfig
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config as translated
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
+from egressctl.lab.state import Paths
 from egressctl.model.probe import Probe
 
-OUTSIDE = EnvoyPaths("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = Paths(Path("/"), "lab")
+OUTSIDE.access_log = Path("/etc/istio/proxy/access.log")
 
 ALIKE = [
     "cidrs-60",
@@ -186,7 +188,9 @@ def test_static_endpoints_are_where_connections_go() -> None:
 def test_upstream_connections_are_bound_in_the_internet() -> None:
     clusters = given("seed").clusters
     for name in ("PassthroughCluster", "outbound|443||wikipedia.org"):
-        assert clusters[name]["upstream_bind_config"]["source_address"]["network_namespace_filepath"] == OUTSIDE.namespace
+        assert clusters[name]["upstream_bind_config"]["source_address"]["network_namespace_filepath"] == str(
+            OUTSIDE.internet_namespace
+        )
     assert "upstream_bind_config" not in clusters["BlackHoleCluster"]
 
 
