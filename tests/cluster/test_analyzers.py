@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.cluster import RealCluster
-from egressctl.lint.checks.api_server import api_server_findings
-from egressctl.lint.checks.istioctl_analyze import ADDRESSES_ADVISED, PROTOCOLS_DIFFER, istioctl_findings
+from egressctl.lint.api_server import api_server_findings, istioctl_findings
+from egressctl.lint.rules import addresses_advised, protocols_differ
 from egressctl.manifests.yaml_reader import Document
 from oddities import side_by_side
 
 COUNT = int(os.environ.get("EGRESSCTL_TEST_REFUSALS", "200"))
-CODES = {ADDRESSES_ADVISED: "IST0134", PROTOCOLS_DIFFER: "IST0177"}
+CODES = {addresses_advised.RULE.id: "IST0134", protocols_differ.RULE.id: "IST0177"}
 WARNED = "addresses-required"
 """What the API server says itself where IST0134 would be said: it is told once, as the API server's."""
 
@@ -29,7 +29,9 @@ def ours(entries: Sequence[dict[str, Any]]) -> Counter[tuple[str, str]]:
     told = Counter((CODES[found.rule], found.file) for found in istioctl_findings(documents))
     for document in documents:
         if not document.value.get("status", {}).get("addresses"):
-            told.update((CODES[ADDRESSES_ADVISED], found.file) for found in api_server_findings(document) if found.rule == WARNED)
+            told.update(
+                (CODES[addresses_advised.RULE.id], found.file) for found in api_server_findings(document) if found.rule == WARNED
+            )
     return told
 
 

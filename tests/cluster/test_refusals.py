@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from cluster.cluster import HOST, RealCluster
-from docs.pages import ROOT, read
-from egressctl.lint.api_server_rules import REFUSAL_RULES, WARNING_RULES
-from egressctl.lint.checks.api_server import api_server_findings
-from egressctl.lint.rules import Finding, Severity
+from egressctl.istio.admission.mistakes import Mistake
+from egressctl.lint.api_server import api_server_findings
+from egressctl.lint.rule import RULES, Finding, Severity
+from egressctl.lint.rule_page import page_of_rule
 from egressctl.manifests.yaml_reader import Document
 from oddities import manifest
 
@@ -108,11 +108,11 @@ def test_unknown_fields_are_those_that_strict_decoding_names(asked: Asked) -> No
     assert sorted(named) == sorted(each.message for each in said(entry)[0])
 
 
-@pytest.mark.parametrize("rule", [*REFUSAL_RULES, *WARNING_RULES])
+@pytest.mark.parametrize("rule", list(Mistake))
 def test_the_example_on_the_page_of_a_rule_is_an_example(asked: Asked, rule: str) -> None:
-    page = read(ROOT / "docs" / "rules" / f"{rule}.md")
-    entry = yaml.safe_load(next(block.body for block in page.blocks if block.language == "yaml"))
+    entry = yaml.safe_load(page_of_rule(RULES[rule]).examples[0].text)
+    entry["metadata"]["namespace"] = "default"
     answer = asked(entry)
     assert agreed(entry, answer), answer
-    assert (answer.status != 201) == (rule in REFUSAL_RULES)
-    assert bool(answer.warnings) == (rule in WARNING_RULES)
+    assert (answer.status != 201) == (RULES[rule].severity is Severity.ERROR)
+    assert bool(answer.warnings) == (RULES[rule].severity is Severity.WARNING)

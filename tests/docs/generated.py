@@ -8,11 +8,9 @@ import json
 import os
 import re
 import shlex
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -26,19 +24,13 @@ from egressctl.catalog.list_changes import ALARMS
 from egressctl.catalog.parsers import PARSERS
 from egressctl.cli import main
 from egressctl.cli.registry import COMMANDS
-from egressctl.errors import Problem
-from egressctl.lint import dry_run, files, live, manifest_files
-from egressctl.lint.checks.api_server import api_server_findings
-from egressctl.lint.checks.istioctl_analyze import istioctl_findings
-from egressctl.lint.checks.stale_blocks import known_targets_for
-from egressctl.lint.rules import RULES, UNREADABLE_FILE_RULES, Finding, LintResult, select_findings
-from egressctl.manifests import service_entry
-from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.lint.rule import RULES, LintResult
+from egressctl.lint.rule_page import page_of_rule
 from egressctl.mesh import curl, dns, old_curl
 from egressctl.model.cause import CauseCode
-from egressctl.model.entry import MeshObjects
 from egressctl.model.probe import Expectation, Probe
 from egressctl.report import lint_formats
+from lint_examples import findings_in_example
 
 GROUPS = ("lab", "catalog")
 """The commands that have commands of their own."""
@@ -101,62 +93,23 @@ def rules() -> str:
     )
 
 
-def rule_example(name: str) -> str:
-    """Return what lint says of the example on a rule's page, by that rule."""
-    page = read(ROOT / "docs" / "rules" / f"{name}.md")
-    texts = {block.remark.split()[1]: block.body for block in page.blocks if block.remark.startswith("lint ")}
-    found = LintResult(select_findings(list(_linted(name, texts)), frozenset({name}), UNREADABLE_FILE_RULES - {name}))
-    assert found.findings, f"the example on the page of {name} shows nothing"
-    return _fenced(lint_formats.lint_text(found, "table", 0, "/"))
+def rule(name: str) -> str:
+    """Return the page of a rule below its title: what its docstring says, and what lint says of the example, by that rule."""
+    page = page_of_rule(RULES[name])
+    parts = [*map(_wrapped, (page.meaning, *page.why)), "## An example"]
+    for example in page.examples:
+        lead = example.lead or (f"`{example.file}`:" if example.file != "entry.yaml" else "")
+        parts += [_wrapped(lead)] * bool(lead)
+        parts.append(f"<!-- test: lint {example.file} -->\n{_fenced(example.text, 'yaml').rstrip()}")
+    found = tuple(finding for finding in findings_in_example(name) if finding.rule == name)
+    parts += [_fenced(lint_formats.lint_text(LintResult(found), "table", 0, "/")).rstrip(), "## How to mend it"]
+    return "\n\n".join([*parts, *map(_wrapped, page.mend)]) + "\n"
 
 
-def _linted(name: str, texts: Mapping[str, str]) -> Iterator[Finding]:
-    """Lint an example as files, or, where a rule needs it, as what is on a Kubernetes cluster."""
-    if name == "unreadable-file":
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "entry.yaml"
-            file.write_bytes(b"kind: ServiceEntry  # caf\xe9")
-            yield from (
-                each._replace(file=file.name, where=file.name)
-                for each in manifest_files.read_manifest_files([str(file)]).findings
-            )
-        return
-    if name == "crowded-port":
-        [text] = texts.values()
-        blocks = (", ".join(f"10.{entry}.{block}.0/24" for block in range(256)) for entry in range(4))
-        texts = {
-            f"partner-{n}.yaml": text.replace("partner-0", f"partner-{n}").replace("10.0.0.0/24", b) for n, b in enumerate(blocks)
-        }
-    if name in ("takes-traffic", "returns-traffic"):
-        there = [service_entry.read_entry(each.value) for each in parse_yaml(texts["snapshot.yaml"], "").documents]
-        base = files.ComparisonBase(MeshObjects(entries=tuple(there)), "snapshot")
-        texts = {file: text for file, text in texts.items() if file != "snapshot.yaml"}
-        yield from files.lint_files(manifest_files.manifests_of_texts(texts), "default", known_targets_for, base=base).findings
-        return
-    if name in ("refused-by-server", "warned-by-server"):
-        [document] = parse_yaml(texts["entry.yaml"], "entry.yaml").documents
-        refusal = Problem("CIDR addresses are allowed only for NONE/STATIC resolution types", "spec")
-        warning = "addresses are required for ports serving TCP (or unset) protocol when IP Autoallocation is not enabled"
-        yield from dry_run.refusal_findings(document, [refusal], "default")
-        yield from dry_run.warning_findings(document, [warning], "default")
-        return
-    if name not in ("questionable-spec", "not-exported", "unknown-namespace", "service-address"):
-        yield from files.lint_files(manifest_files.manifests_of_texts(texts), "default", known_targets_for).findings
-        return
-    objects = [document.value for text in texts.values() for document in parse_yaml(text, "").documents]
-    [entry] = [each for each in objects if each["kind"] == "ServiceEntry"]
-    around = MeshObjects(services=tuple(each for each in objects if each["kind"] == "Service"), namespaces={"default": {}})
-    yield from live.questionable_spec_findings(entry)
-    yield from live.entry_findings(service_entry.read_entry(entry), around, "default")
-
-
-def found(rule: str) -> str:
-    """Return what is found in the example on the page of a rule that looks at manifests alone."""
-    example = next(block.body for block in read(ROOT / "docs" / "rules" / f"{rule}.md").blocks if block.language == "yaml")
-    documents = parse_yaml(example, "entry.yaml").documents
-    told = [finding for each in documents for finding in api_server_findings(each)] + istioctl_findings(documents)
-    lines = [f"line {each.line}, {each.where}: {each.message}\n  {each.hint}" for each in told if each.rule == rule]
-    return _fenced("\n".join(lines))
+def _wrapped(paragraph: str) -> str:
+    """Return a paragraph in lines that a page has, none of which ends within a piece of code."""
+    kept = re.sub("`[^`]*`", lambda code: code[0].replace(" ", "\0"), paragraph)
+    return textwrap.fill(kept, 120, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
 
 
 def schema_fields(name: str) -> str:
@@ -310,10 +263,9 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "exec-resolve": exec_resolve,
     "exec-version": exec_version,
     "rules": rules,
+    "rule": rule,
     "states": states,
     "alarms": alarms,
-    "found": found,
-    "lint": rule_example,
     "catalogue": catalogue,
     "formats": formats,
     "differences": differences,

@@ -259,6 +259,14 @@ def test_no_command_imports_the_client_the_labs_server_or_rich_before_it_is_run(
     assert not [(module, each) for module in commands for each in reachable(module) if within(each, *heavy)]
 
 
+def test_a_rule_of_lint_is_not_imported_with_the_others() -> None:
+    """Of 74 a run needs two dozen, and a completion of their names none."""
+    assert not [
+        each for each in reachable("egressctl.lint.rule") if each.startswith("egressctl.lint.rules.") and each in modules()
+    ]
+    assert "egressctl.lint.rules.host_bits" in modules()
+
+
 def test_reading_what_is_imported_at_once_sees_through_a_chain() -> None:
     """Else the two tests above could not fail."""
     assert "yaml" in reachable("egressctl.manifests.egress_target")

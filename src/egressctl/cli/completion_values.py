@@ -153,7 +153,7 @@ def _output_formats(line: TypedLine) -> Iterable[Candidate]:
 
 
 def _rules(_: TypedLine) -> Iterable[Candidate]:
-    from egressctl.lint.rules import RULES
+    from egressctl.lint.rule import RULES
 
     return [Candidate(name, rule.meaning) for name, rule in RULES.items()]
 

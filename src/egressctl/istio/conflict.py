@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl.manifests.yaml_reader import ValuePath
@@ -22,6 +23,23 @@ class ObjectReference(NamedTuple):
         """The command that shows it."""
         group = "" if self.kind == "Service" else ".networking.istio.io"
         return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
+
+
+class ConflictKind(StrEnum):
+    """What another object can do to an entry: ServiceEntries, then others."""
+
+    SAME_HOST = "same-host"
+    SAME_BLOCK = "same-block"
+    OVERLAPPING_BLOCKS = "overlapping-blocks"
+    WHOLE_PORT = "whole-port"
+    SAME_SERVER_NAME = "same-server-name"
+    TLS_BEHIND_BLOCK = "tls-behind-block"
+    PROTOCOL_CONFLICT = "protocol-conflict"
+    SERVICE_ADDRESS = "service-address"
+    HIDDEN_BY_SIDECAR = "hidden-by-sidecar"
+    ONE_BLOCK_KEPT = "one-block-kept"
+    REROUTED = "rerouted"
+    WRAPPED_IN_TLS = "wrapped-in-tls"
 
 
 class EntryConflict(NamedTuple):

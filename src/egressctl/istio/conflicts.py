@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.istio import precedence
-from egressctl.istio.conflict import EntryConflict
+from egressctl.istio.conflict import ConflictKind, EntryConflict
 from egressctl.istio.port_conflicts import EntryOnPort, conflict_with, conflicts_on_port
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import ServiceEntry
 
-_RULES_OF_SHARED_TRAFFIC = frozenset({"same-host", "same-block", "overlapping-blocks", "whole-port"})
+_RULES_OF_SHARED_TRAFFIC = frozenset(
+    {ConflictKind.SAME_HOST, ConflictKind.SAME_BLOCK, ConflictKind.OVERLAPPING_BLOCKS, ConflictKind.WHOLE_PORT}
+)
 """The rules of clashes in which one entry takes what the other says is its own."""
 
 
@@ -72,8 +74,8 @@ def _conflicts_between(entry: ServiceEntry, other: ServiceEntry, namespace: str)
 def _moves_no_traffic(clash: EntryConflict, mine: EntryOnPort, its: EntryOnPort) -> bool:
     """Say whether all traffic goes where it did without the taker, both having one Envoy cluster."""
     taker, leaver = (mine, its) if clash.winner == str(mine.entry) else (its, mine)
-    refuses = clash.rule == "overlapping-blocks" and taker.kind == "TLS" != leaver.kind
-    return clash.rule != "protocol-conflict" and not refuses
+    refuses = clash.rule == ConflictKind.OVERLAPPING_BLOCKS and taker.kind == "TLS" != leaver.kind
+    return clash.rule != ConflictKind.PROTOCOL_CONFLICT and not refuses
 
 
 def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[EntryConflict]:
@@ -90,7 +92,7 @@ def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
     both = precedence.is_exported_to_namespace(entry, namespace) and precedence.is_exported_to_namespace(other, namespace)
     yield conflict_with(
-        "same-host",
+        ConflictKind.SAME_HOST,
         other,
         f"{reason} in namespace {other.namespace}",
         f"a sidecar gets only one of the two; {gets}",
@@ -105,14 +107,14 @@ def _conflict_in_one_namespace(entry: ServiceEntry, other: ServiceEntry, reason:
     lost = _port_numbers(second) - _port_numbers(first) if first else _port_numbers(entry) ^ _port_numbers(other)
     if not lost or precedence.merge_key(entry) == precedence.merge_key(other):
         outcome = "the two share an Envoy cluster, and each address is carried for both"
-        return conflict_with("same-host", other, reason, outcome, path)
+        return conflict_with(ConflictKind.SAME_HOST, other, reason, outcome, path)
     ports = ", ".join(map(str, sorted(lost)))
     if first:
         outcome = f"{first} comes first, {why}, and has the Envoy clusters: connections to port {ports} of {second} are closed"
     else:
         outcome = f"which of them comes first {why}: connections to those of the ports {ports} that only the other has are closed"
     hint = "put both into one entry, or give both the same labels, exportTo and resolution: then their ports are merged"
-    return conflict_with("same-host", other, reason, outcome, path, first)._replace(hint=hint)
+    return conflict_with(ConflictKind.SAME_HOST, other, reason, outcome, path, first)._replace(hint=hint)
 
 
 def _port_numbers(entry: ServiceEntry) -> set[int]:

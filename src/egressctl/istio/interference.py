@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
@@ -51,7 +51,10 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
             listed = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
             reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
             yield EntryConflict(
-                "hidden-by-sidecar", _reference_to(each), reason, hint=f"add {_egress_host_to_add(entry)} to its egress hosts"
+                ConflictKind.HIDDEN_BY_SIDECAR,
+                _reference_to(each),
+                reason,
+                hint=f"add {_egress_host_to_add(entry)} to its egress hosts",
             )
         elif ImportScope.ONE_BLOCK in left and len(entry.addresses) > 1:
             names = [host.lower() for host in entry.hosts]
@@ -59,7 +62,7 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
             reason = f"it names the host exactly, {exact}, for {whose}"
             outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
             hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
-            yield EntryConflict("one-block-kept", _reference_to(each), reason, outcome, hint)
+            yield EntryConflict(ConflictKind.ONE_BLOCK_KEPT, _reference_to(each), reason, outcome, hint)
 
 
 def _egress_host_to_add(entry: ServiceEntry) -> str:
@@ -85,7 +88,9 @@ def find_rerouting_virtual_services(
             ]
             if elsewhere and kind in kinds:
                 reason = f"it sends {host} to {', '.join(dict.fromkeys(elsewhere))} (a {kind} route)"
-                yield EntryConflict("rerouted", _reference_to(each), reason, "that Envoy cluster carries, not the entry's")
+                yield EntryConflict(
+                    ConflictKind.REROUTED, _reference_to(each), reason, "that Envoy cluster carries, not the entry's"
+                )
 
 
 def _route_destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
@@ -136,7 +141,7 @@ def find_wrapping_destination_rules(
             if mode not in ("", "DISABLE"):
                 reason = f"it wraps connections to {host} in TLS ({mode})"
                 outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
-                yield EntryConflict("wrapped-in-tls", _reference_to(each), reason, outcome)
+                yield EntryConflict(ConflictKind.WRAPPED_IN_TLS, _reference_to(each), reason, outcome)
                 break
 
 
@@ -174,7 +179,7 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
         else:
             outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
         reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"
-        yield EntryConflict("service-address", _reference_to(each), reason, outcome)
+        yield EntryConflict(ConflictKind.SERVICE_ADDRESS, _reference_to(each), reason, outcome)
 
 
 def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:

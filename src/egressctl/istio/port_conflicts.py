@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from egressctl.istio import precedence
-from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.manifests.cidr import parse_cidr
 from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers_host, network
 from egressctl.manifests.yaml_reader import ValuePath
@@ -94,17 +94,17 @@ def _whole_port_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[En
         keeping = [side.entry for side in (mine, theirs) if _addresses_of_its_own(side, theirs if side is mine else mine)]
         kept = "".join(f"; {each} keeps the addresses that it lists besides" for each in keeping)
         reason, outcome = f"it catches every address on port {port}", f"so does {entry}; {told}{kept}"
-        yield conflict_with("whole-port", other, reason, outcome, mine.path, entry if entry in keeping else first)
+        yield conflict_with(ConflictKind.WHOLE_PORT, other, reason, outcome, mine.path, entry if entry in keeping else first)
     elif theirs.whole and (mine.by_name or _addresses_of_its_own(mine, theirs)):
         keeps = f"what its hosts name as {mine.kind}" if mine.by_name else "the blocks that it lists"
         outcome = f"{entry} keeps {keeps}, and everything else on the port is open through {other}"
-        yield conflict_with("whole-port", other, f"it catches every address on port {port}", outcome, mine.path, entry)
+        yield conflict_with(ConflictKind.WHOLE_PORT, other, f"it catches every address on port {port}", outcome, mine.path, entry)
     elif mine.whole and (theirs.by_name or _addresses_of_its_own(theirs, mine)):
         reason = f"it lists addresses on port {port}, of which {entry} catches every one"
         if theirs.by_name:
             reason = f"it names {theirs.kind} hosts on port {port}, where {entry} catches every address"
         outcome = f"what it lists stays its own, and everything else on the port is open through {entry}"
-        yield conflict_with("whole-port", other, reason, outcome, mine.path, other)
+        yield conflict_with(ConflictKind.WHOLE_PORT, other, reason, outcome, mine.path, other)
 
 
 def _addresses_of_its_own(side: EntryOnPort, whole: EntryOnPort) -> list[str]:
@@ -136,7 +136,7 @@ def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[N
             else:
                 outcome += "; the listener of a plain address asks for no server name"
         reason = f"it lists the same block {alike[0]} on port {port}{_and_more(alike)}"
-        yield conflict_with("same-block", other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
+        yield conflict_with(ConflictKind.SAME_BLOCK, other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
     if unequal and not plain and not shared:
         own, their = unequal[0]
         winner, block = (mine, own) if own.prefixlen > their.prefixlen else (theirs, their)
@@ -146,7 +146,9 @@ def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[N
         if winner.kind == "TLS" and not is_plain:
             outcome += "; what asks for none of its names there is not handed on to the other"
         reason = f"it lists {their} on port {port}, which overlaps {own}{_and_more(unequal)}"
-        yield conflict_with("overlapping-blocks", other, reason, outcome, mine.path_of(own), entry if longer else other)
+        yield conflict_with(
+            ConflictKind.OVERLAPPING_BLOCKS, other, reason, outcome, mine.path_of(own), entry if longer else other
+        )
 
 
 def _winner_and_reason(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
@@ -164,7 +166,7 @@ def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Itera
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if mine.by_name and theirs.claims:
         yield conflict_with(
-            "tls-behind-block",
+            ConflictKind.TLS_BEHIND_BLOCK,
             other,
             f"it lists addresses on port {port} as {_declared_protocol(theirs)}",
             f"where a host of {entry} resolves into them, it carries or refuses the connection",
@@ -173,7 +175,7 @@ def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Itera
         )
     if theirs.by_name and mine.claims:
         yield conflict_with(
-            "tls-behind-block",
+            ConflictKind.TLS_BEHIND_BLOCK,
             other,
             f"it names TLS hosts on port {port} at any address",
             f"where one of them resolves into the blocks of {entry}, {entry} carries or refuses the connection",
@@ -191,7 +193,9 @@ def _server_name_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[E
                 first = entry if narrow is own else other
                 reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"
                 outcome = f"{narrow} goes to {first}, since it says more than {wide}"
-                yield conflict_with("same-server-name", other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first)
+                yield conflict_with(
+                    ConflictKind.SAME_SERVER_NAME, other, reason, outcome, ("spec", "hosts", entry.hosts.index(own)), first
+                )
                 return
 
 
@@ -209,7 +213,7 @@ def _protocol_conflict(mine: EntryOnPort, theirs: EntryOnPort) -> EntryConflict:
         outcome = (
             f"where a host of {http.entry} resolves into the addresses of {winner}, {winner} carries or refuses the connection"
         )
-    return conflict_with("protocol-conflict", other, reason, f"{outcome}; declare one protocol", mine.path, winner)
+    return conflict_with(ConflictKind.PROTOCOL_CONFLICT, other, reason, f"{outcome}; declare one protocol", mine.path, winner)
 
 
 def _declared_protocol(side: EntryOnPort) -> str:

@@ -7,20 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.istio import interference
-from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
-from egressctl.lint.checks.api_server import api_server_findings
-from egressctl.lint.checks.entry import check_entry, check_entry_in_file
-from egressctl.lint.checks.filter_chain_count import crowded_ports
-from egressctl.lint.checks.istioctl_analyze import istioctl_findings
-from egressctl.lint.checks.stale_blocks import KnownTarget, check_stale_blocks
+from egressctl.lint.api_server import istio_findings
+from egressctl.lint.entry import entry_findings
 from egressctl.lint.ignore_comments import IgnoreComments
-from egressctl.lint.manifest_files import ManifestFile, Manifests
-from egressctl.lint.rules import RULES, Finding, LintResult, finding_of_conflict
+from egressctl.lint.known_targets import KnownTarget
+from egressctl.lint.manifest_files import ManifestFile, Manifests, place_of
+from egressctl.lint.rule import Finding, LintedEntry, LintResult, Place, finding_of_problem
+from egressctl.lint.rules import crowded_port, duplicate_object, invalid_input
 from egressctl.manifests.egress_target import TARGET_KIND, read_target_document
 from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read_entry, render_entry
-from egressctl.manifests.yaml_reader import Document, ValuePath
+from egressctl.manifests.yaml_reader import Document
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
 _MOST_PER_RULE = 3
@@ -44,10 +43,7 @@ class EntryInFile(NamedTuple):
 
     def at(self, finding: Finding) -> Finding:
         """Give a finding its place in the file; its path is that of a ServiceEntry."""
-        path: ValuePath = finding.path or ("metadata", "name")
-        if self.document.value.get("kind") == TARGET_KIND and path[0] == "spec":
-            path = ("spec", "serviceEntry", *path[1:])
-        place = self.document.place(path)
+        place = place_of(self.document, finding.path)
         return finding._replace(file=place.source, line=place.line)
 
 
@@ -84,8 +80,8 @@ def lint_files(
     for each in entries:
         places[ObjectReference(KIND, each.entry.namespace, each.entry.name)].append(each.document)
     if said is None:
-        found += _istio_findings([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
-    found += _duplicate_object_findings(places)
+        found += istio_findings([each.document for each in entries if each.document.value.get("kind") == KIND], namespace)
+    found += duplicate_object.check_documents(places)
     found += _entry_findings(entries, others, places, known_for([each.entry for each in entries]))
     if base is not None:
         found += _change_findings(entries, others, places, base)
@@ -114,14 +110,6 @@ def _change_findings(
             yield _with_offline_hint(finding._replace(file=place.source, line=place.line), places)
 
 
-def _istio_findings(documents: Sequence[Document], namespace: str) -> list[Finding]:
-    """Return what a real API server with Istio refuses in ServiceEntries, or warns of, and what istioctl's analyzers say."""
-    return [
-        *(finding for each in documents for finding in api_server_findings(each, namespace)),
-        *istioctl_findings(documents, namespace),
-    ]
-
-
 def _with_namespace(value: Mapping[str, Any], namespace: str) -> Manifest:
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
@@ -139,17 +127,7 @@ def _entry_from_target(
     """Read an EgressTarget as `create` would; one with a problem takes no part in what is said of entries."""
     target, problems = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
     if target is None or problems:
-        return None, [
-            Finding(
-                "invalid-input",
-                f"{each.field}: {each.message}" if each.field else each.message,
-                f"{each.source}:{each.line}",
-                each.remedy,
-                file=each.source,
-                line=each.line,
-            )
-            for each in problems
-        ]
+        return None, [finding_of_problem(invalid_input.RULE.id, each) for each in problems]
     manifest = render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
     return EntryInFile(read_entry(manifest), manifest, document), []
 
@@ -157,14 +135,6 @@ def _entry_from_target(
 def _reference_to(manifest: Manifest) -> ObjectReference:
     metadata = manifest["metadata"]
     return ObjectReference(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
-
-
-def _duplicate_object_findings(places: Mapping[ObjectReference, Sequence[Document]]) -> Iterator[Finding]:
-    for about, documents in places.items():
-        for each in documents[1:] if about.name else ():
-            place, first = each.place(("metadata", "name")), documents[0].place(("metadata", "name"))
-            told = f"{about} stands at {first.source}:{first.line} as well: the one that is applied last stays"
-            yield Finding("duplicate-object", told, f"{about.namespace}/{about.name}", file=place.source, line=place.line)
 
 
 def _entry_findings(
@@ -176,19 +146,14 @@ def _entry_findings(
     neighbours = ConflictIndex([each.entry for each in entries])
     beside = _OtherObjects(others)
     for each in entries:
-        entry, spec = each.entry, each.manifest.get("spec")
-        found = list(check_entry(entry, spec if isinstance(spec, Mapping) else {}, beside.originating))
-        if each.document.value.get("kind") == KIND:
-            found += check_entry_in_file(entry, each.manifest)
-        found += check_stale_blocks(entry, known)
-        compared = neighbours.conflicts_of(entry, entry.namespace, _MOST_PER_RULE)
-        found += [finding_of_conflict(clash, str(entry)) for clash in (*compared.conflicts, *beside.interference_with(entry))]
-        if compared.more and compared.conflicts:
-            told = f"{compared.more} more entries compete with it, and are not told here"
-            found.append(Finding(compared.conflicts[0].rule, told, str(entry), path=compared.conflicts[-1].path))
-        yield from (_with_offline_hint(each.at(finding), places) for finding in found)
+        place = Place.FILE if each.document.value.get("kind") == KIND else Place.TARGET
+        case = LintedEntry(each.entry, place, each.manifest, beside.originating, known)
+        rivals = neighbours.conflicts_of(each.entry, each.entry.namespace, _MOST_PER_RULE)
+        for finding in entry_findings(case, rivals, beside.interference_with(each.entry)):
+            yield _with_offline_hint(each.at(finding), places)
     read_entries = [each.entry for each in entries]
-    yield from (entries[crowd.biggest].at(crowd.finding(read_entries)) for crowd in crowded_ports(read_entries))
+    for crowd in crowded_port.crowded_ports(read_entries):
+        yield entries[crowd.biggest].at(crowd.finding(read_entries))
 
 
 class _OtherObjects:
@@ -207,7 +172,7 @@ class _OtherObjects:
         yield from interference.find_hiding_sidecars(entry, self.sidecars, here, ROOT_NAMESPACE)
         for namespace in sorted({_reference_to(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
             found = interference.find_hiding_sidecars(entry, self.sidecars, namespace, ROOT_NAMESPACE)
-            yield from (each for each in found if each.rule == "one-block-kept")
+            yield from (each for each in found if each.rule == ConflictKind.ONE_BLOCK_KEPT)
         yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)
         yield from interference.find_wrapping_destination_rules(entry, self._rules.of(entry), here)
 
@@ -232,7 +197,7 @@ def _with_offline_hint(finding: Finding, places: Mapping[ObjectReference, Sequen
 
 def _without_ignored(found: Sequence[Finding], files: Sequence[ManifestFile]) -> Iterator[Finding]:
     """Yield what no comment of its file asks to pass over, and the comments that ask for nothing."""
-    ignores = {file.name: IgnoreComments(file, RULES) for file in files}
+    ignores = {file.name: IgnoreComments(file) for file in files}
     yield from (each for each in found if each.file not in ignores or not ignores[each.file].ignores_finding(each))
     for each in ignores.values():
         yield from each.findings

@@ -6,20 +6,19 @@ document, or among the lines of its `metadata`, is about the whole document.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import yaml
 
 from egressctl.lint.manifest_files import ManifestFile
-from egressctl.lint.rules import Finding
+from egressctl.lint.rule import RULES, Finding
+from egressctl.lint.rules import unknown_ignore
 from egressctl.manifests.yaml_reader import Document, quote_text
 
 _COMMENT = re.compile(r"#[ \t]*egressctl:[ \t]*(?P<text>[^\r\n]*)")
 _IGNORE_REQUEST = re.compile(r"ignore[ \t]*=[ \t]*(?P<rules>[A-Za-z0-9-]+(?:[ \t]*,[ \t]*[A-Za-z0-9-]+)*)[ \t]*(?:#.*)?")
-_NEVER_IGNORED = frozenset({"unknown-ignore"})
 
 Position = tuple[int, int]
 """Line and column, both from 0, as YAML's marks count."""
@@ -34,7 +33,7 @@ class _IgnoredLines(NamedTuple):
 class IgnoreComments:
     """What the comments of one file ask for."""
 
-    def __init__(self, file: ManifestFile, rules: Collection[str]) -> None:
+    def __init__(self, file: ManifestFile) -> None:
         self.findings: list[Finding] = []
         """Comments that ask for no rule that there is."""
         self._scopes: list[_IgnoredLines] = []
@@ -42,31 +41,33 @@ class IgnoreComments:
             return
         spans = [document.span for document in file.documents]
         for line, alone, text in _comments(file.text):
-            asked = self._asked(text, file.name, line, rules)
+            asked = self._asked(text, file.name, line)
             if asked:
                 self._scopes += _lines_that_comment_ignores(line, alone, asked, file, spans)
 
     def ignores_finding(self, finding: Finding) -> bool:
         """Say whether a finding of this file is to be passed over."""
         line = finding.line or 0
-        return finding.rule not in _NEVER_IGNORED and any(
+        return finding.rule != unknown_ignore.RULE.id and any(
             each.first <= line <= each.last and finding.rule in each.rules for each in self._scopes
         )
 
-    def _asked(self, text: str, name: str, line: int, rules: Collection[str]) -> frozenset[str]:
+    def _asked(self, text: str, name: str, line: int) -> frozenset[str]:
         found = _IGNORE_REQUEST.fullmatch(text.strip())
         if not found:
             self._tell(name, line, f"{quote_text(text.strip())} is not understood", "write # egressctl: ignore=RULE[,RULE]")
             return frozenset()
         asked = [each.strip() for each in found["rules"].split(",")]
         for each in asked:
-            if each not in rules:
-                near = difflib.get_close_matches(each, sorted(rules), 1)
+            if each not in RULES:
+                import difflib  # imported late: 1 ms
+
+                near = difflib.get_close_matches(each, RULES, 1)
                 self._tell(name, line, f"there is no rule {quote_text(each)}", f"did you mean {near[0]}?" if near else "")
-        return frozenset(asked) & frozenset(rules)
+        return frozenset(asked) & RULES.keys()
 
     def _tell(self, name: str, line: int, message: str, hint: str) -> None:
-        self.findings.append(Finding("unknown-ignore", message, f"{name}:{line}", hint, file=name, line=line))
+        self.findings.append(Finding(unknown_ignore.RULE.id, message, f"{name}:{line}", hint, file=name, line=line))
 
 
 def _lines_that_comment_ignores(

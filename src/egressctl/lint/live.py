@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from egressctl.errors import InvalidInput, NotFound
-from egressctl.istio import interference
 from egressctl.istio.conflict_index import ConflictIndex
-from egressctl.istio.interference import find_interference
+from egressctl.istio.interference import find_interference, hosts_with_tls_origination
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.kube.rbac import grant_command
-from egressctl.lint.checks.entry import check_entry, check_export_to
-from egressctl.lint.checks.filter_chain_count import crowded_ports
-from egressctl.lint.checks.stale_blocks import KnownTarget, check_stale_blocks, known_targets_for
-from egressctl.lint.rules import Finding, LintResult, finding_of_conflict
+from egressctl.lint.entry import entry_findings
+from egressctl.lint.known_targets import KnownTarget, known_targets_for
+from egressctl.lint.rule import Finding, LintedEntry, LintResult, Place
+from egressctl.lint.rules import crowded_port
 from egressctl.manifests.egress_target import split_large_targets
-from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, probes_of, read_entry, render_entry
-from egressctl.manifests.validation import check_spec
+from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, read_entry, render_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
@@ -28,39 +25,77 @@ _MOST_PER_RULE = 10
 """So many findings of one rule are told of an entry; of the others, how many there are."""
 
 
-def lint_live(
+def lint_by_name(
+    mesh: Mesh, wanted: Sequence[ServiceEntry], names: Sequence[str], namespace: str, folders: Sequence[str] = ()
+) -> LintResult:
+    """Find what stands in the way of entries for pods of `namespace`: of those that are wanted, and of those there by name.
+
+    `folders` are the user's catalogues. Raises InvalidInput for a name that is not there. Changes nothing.
+    """
+    wanted = _with_ages_of_live(mesh, wanted)
+    return _lint_beside_all(mesh, wanted, _manifests_by_name(mesh, names, namespace), namespace, folders)
+
+
+def lint_all(
+    mesh: Mesh, namespace: str, *, everywhere: bool = False, every_entry: bool = False, folders: Sequence[str] = ()
+) -> LintResult:
+    """Find what stands in the way of what egressctl made, or of every entry, whoever made it, in a namespace or everywhere.
+
+    Each entry of several namespaces is looked at for pods of its own. Raises NotFound where there is none. Changes nothing.
+    """
+    found = mesh.entries(None if everywhere else namespace, "" if every_entry else MANAGED_SELECTOR)
+    if not found:
+        where = "in any namespace" if everywhere else f"in namespace {namespace}"
+        if every_entry:
+            raise NotFound(f"there is no ServiceEntry {where}", hint="kubectl get serviceentries.networking.istio.io -A")
+        raise NotFound(f"egressctl made no ServiceEntry {where}", hint="egressctl lint wikipedia")
+    return _lint_beside_all(mesh, (), found, namespace, folders, everywhere=everywhere)
+
+
+def _lint_beside_all(
     mesh: Mesh,
-    entries: Sequence[ServiceEntry],
+    wanted: Sequence[ServiceEntry],
     manifests: Sequence[Manifest],
     namespace: str,
+    folders: Sequence[str],
     *,
     everywhere: bool = False,
-    folders: Sequence[str] = (),
 ) -> LintResult:
-    """Find what stands in the way of entries, for pods of `namespace`, or each for pods of its own. Changes nothing.
-
-    `entries` are those that are wanted, `manifests` those that are on the Kubernetes cluster; `folders`: the user's catalogues.
-    """
     around = read_mesh_objects(mesh, namespace, services=True)
     there = [read_entry(manifest) for manifest in manifests]
-    neighbours, known = ConflictIndex(around.entries), known_targets_for([*entries, *there], folders)
+    rivals, known = ConflictIndex(around.entries), known_targets_for([*wanted, *there], folders)
     found: list[Finding] = []
-    for entry in entries:
-        found += entry_findings(entry, around, namespace, neighbours=neighbours, known=known)
+    for entry in wanted:
+        found += findings_beside(entry, around, namespace, rivals=rivals, known=known)
     for manifest, entry in zip(manifests, there, strict=True):
-        where, spec = entry.namespace if everywhere else namespace, manifest.get("spec")
-        found += questionable_spec_findings(manifest) + entry_findings(
-            entry, around, where, spec=spec, neighbours=neighbours, known=known
-        )
-    found += crowded_port_findings(around.entries, [*entries, *there])
+        pods = entry.namespace if everywhere else namespace
+        found += findings_beside(entry, around, pods, manifest=manifest, rivals=rivals, known=known)
+    found += crowded_port_findings(around.entries, [*wanted, *there])
     hint = grant_command(["lint", "--causes"], "", "") if around.unread else ""
-    return LintResult(tuple(found), around.unread, hint, entries=len(entries) + len(there))
+    return LintResult(tuple(found), around.unread, hint, entries=len(wanted) + len(there))
+
+
+def findings_beside(
+    entry: ServiceEntry,
+    around: MeshObjects,
+    namespace: str,
+    *,
+    manifest: Manifest | None = None,
+    rivals: ConflictIndex | None = None,
+    known: Sequence[KnownTarget] = (),
+) -> list[Finding]:
+    """Return everything that is found about one entry; `rivals` are the entries of `around`, filed once for many. Pure."""
+    namespaces = None if NAMESPACES in around.reach else around.namespaces
+    origins = hosts_with_tls_origination(around.destination_rules)
+    case = LintedEntry(entry, Place.CLUSTER, manifest, origins, known, namespace, namespaces)
+    compared = (rivals or ConflictIndex(around.entries)).conflicts_of(entry, namespace, _MOST_PER_RULE)
+    return entry_findings(case, compared, find_interference(entry, around, namespace))
 
 
 def lint_offline(entries: Sequence[ServiceEntry], folders: Sequence[str] = ()) -> LintResult:
     """Find what can be found without a Kubernetes cluster."""
     known = known_targets_for(entries, folders)
-    found = [finding for entry in entries for finding in (*check_entry(entry, None), *check_stale_blocks(entry, known))]
+    found = [each for entry in entries for each in entry_findings(LintedEntry(entry, Place.TARGET, known=known))]
     return LintResult(tuple(found), entries=len(entries))
 
 
@@ -73,7 +108,7 @@ def entries_that_create_makes(targets: Sequence[Target], namespace: str, export_
     return [read_entry(each) for each in made]
 
 
-def with_ages_of_live(mesh: Mesh, entries: Sequence[ServiceEntry]) -> list[ServiceEntry]:
+def _with_ages_of_live(mesh: Mesh, entries: Sequence[ServiceEntry]) -> list[ServiceEntry]:
     """Give each entry the age of the one that is on the Kubernetes cluster under its name: who wins depends on it."""
     there = look_up_entries(mesh, [(entry.namespace, entry.name) for entry in entries])
     return [
@@ -81,7 +116,7 @@ def with_ages_of_live(mesh: Mesh, entries: Sequence[ServiceEntry]) -> list[Servi
     ]
 
 
-def manifests_by_name(mesh: Mesh, names: Sequence[str], namespace: str) -> list[Manifest]:
+def _manifests_by_name(mesh: Mesh, names: Sequence[str], namespace: str) -> list[Manifest]:
     """Return ServiceEntries of the Kubernetes cluster, NAME-ext before NAME. Raises InvalidInput for one that is not there.
 
     `serviceentry/NAME` is exactly the one of that name.
@@ -100,66 +135,7 @@ def manifests_by_name(mesh: Mesh, names: Sequence[str], namespace: str) -> list[
     return found
 
 
-def manifests_of_egressctl(mesh: Mesh, namespace: str | None) -> list[Manifest]:
-    """Return what egressctl made in a namespace, or in all (None). Raises NotFound where that is nothing."""
-    found = mesh.entries(namespace, MANAGED_SELECTOR)
-    if not found:
-        where = f"in namespace {namespace}" if namespace else "in any namespace"
-        raise NotFound(f"egressctl made no ServiceEntry {where}", hint="egressctl lint wikipedia")
-    return found
-
-
-def manifests_of_everyone(mesh: Mesh, namespace: str | None) -> list[Manifest]:
-    """Return the ServiceEntries of a namespace, or of all (None), whoever made them. Raises NotFound where there is none."""
-    found = mesh.entries(namespace)
-    if not found:
-        where = f"in namespace {namespace}" if namespace else "in any namespace"
-        raise NotFound(f"there is no ServiceEntry {where}", hint="kubectl get serviceentries.networking.istio.io -A")
-    return found
-
-
-def entry_findings(
-    entry: ServiceEntry,
-    around: MeshObjects,
-    namespace: str,
-    *,
-    spec: Mapping[str, Any] | None = None,
-    neighbours: ConflictIndex | None = None,
-    known: Sequence[KnownTarget] = (),
-) -> tuple[Finding, ...]:
-    """Return everything that is found about one entry; `neighbours` are those of `around`, made once for many. Pure."""
-    compared = (neighbours or ConflictIndex(around.entries)).conflicts_of(entry, namespace, _MOST_PER_RULE)
-    found = [
-        *check_entry(entry, spec, interference.hosts_with_tls_origination(around.destination_rules)),
-        *check_stale_blocks(entry, known),
-        *check_export_to(entry, namespace, around.namespaces, all_known=NAMESPACES not in around.reach),
-    ]
-    found += [
-        finding_of_conflict(clash, str(entry)) for clash in (*compared.conflicts, *find_interference(entry, around, namespace))
-    ]
-    if compared.more:
-        told = f"{compared.more} more entries compete with it, and are not told here"
-        found.append(Finding(compared.conflicts[0].rule, told, str(entry)))
-    return tuple(found)
-
-
 def crowded_port_findings(entries: Sequence[ServiceEntry], linted: Sequence[ServiceEntry]) -> list[Finding]:
     """Find the ports of linted entries on which all entries together make too many filter chains. Pure."""
     ports = {port.number for entry in linted for port in entry.ports}
-    return [crowd.finding(entries) for crowd in crowded_ports(entries) if crowd.port in ports]
-
-
-def questionable_spec_findings(manifest: Manifest) -> tuple[Finding, ...]:
-    """Find what a ServiceEntry of the Kubernetes cluster says that would be refused in a file, save what has its own rule."""
-    where = str(read_entry(manifest))
-    problems = [
-        each
-        for each in check_spec(manifest.get("spec"), any_address=True)
-        if not each.message.startswith("the sidecar uses port")
-    ]
-    found = [Finding("questionable-spec", f"spec.{each}", where) for each in problems]
-    try:
-        probes_of(manifest)
-    except InvalidInput as refused:
-        found += [Finding("questionable-spec", str(replace(each, source="")), where) for each in refused.problems]
-    return tuple(found)
+    return [crowd.finding(entries) for crowd in crowded_port.crowded_ports(entries) if crowd.port in ports]

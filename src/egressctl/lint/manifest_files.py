@@ -8,13 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import yaml
-
 from egressctl.errors import InvalidInput, Problem
-from egressctl.lint.rules import Finding
+from egressctl.lint.rule import Finding, finding_of_problem
+from egressctl.lint.rules import invalid_yaml, unreadable_file, unrendered_template
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.service_entry import GROUP, KIND
-from egressctl.manifests.yaml_reader import MAX_BYTES, Document, parse_yaml
+from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, parse_yaml
 
 STDIN = "stdin"
 """What standard input is called in findings."""
@@ -120,12 +119,12 @@ def _read_text(name: str, named: bool, findings: list[Finding]) -> str | None:
             with open(name, "rb") as file:
                 data = file.read(_MOST_BYTES)
     except (OSError, ValueError) as error:
-        findings.append(_unreadable_finding(name, f"cannot be read: {str(getattr(error, 'strerror', '') or error).lower()}"))
+        findings.append(unreadable_file.finding(name, f"cannot be read: {str(getattr(error, 'strerror', '') or error).lower()}"))
         return None
     mentions = named or any(each.encode() in data for each in _MENTIONS)
     if len(data) > MAX_BYTES:
         if mentions or len(data) == _MOST_BYTES:
-            findings.append(_unreadable_finding(name, "is larger than 1 MiB", "split it: a manifest is a few kilobytes"))
+            findings.append(unreadable_file.finding(name, "is larger than 1 MiB", "split it: a manifest is a few kilobytes"))
         return None
     try:
         text = data.decode("utf-8-sig")
@@ -134,51 +133,46 @@ def _read_text(name: str, named: bool, findings: list[Finding]) -> str | None:
     if "\0" not in text:
         return text
     if mentions:
-        findings.append(_unreadable_finding(name, "is not text in UTF-8", "a manifest is YAML or JSON"))
+        findings.append(unreadable_file.finding(name, "is not text in UTF-8", "a manifest is YAML or JSON"))
     return None
-
-
-def _unreadable_finding(name: str, message: str, hint: str = "") -> Finding:
-    return Finding("unreadable-file", message, name, hint, file=name)
 
 
 def _parse_documents(name: str, text: str, named: bool, findings: list[Finding]) -> tuple[Document, ...]:
     mentions = any(each in text for each in _MENTIONS)
     if not (mentions or named):
         # Settings of other tools are JSON with comments, and charts of others are templates: neither is ours to judge.
-        if _TEMPLATE not in text and not name.endswith(".json") and (wrong := _syntax_finding(text)):
-            findings.append(wrong._replace(where=f"{name}:{wrong.line}", file=name))
+        if _TEMPLATE not in text and not name.endswith(".json") and (wrong := invalid_yaml.syntax_finding(name, text)):
+            findings.append(wrong)
         return ()
     try:
         parsed = parse_yaml(text, name, any_kind=True)
     except InvalidInput as refused:
-        findings += [_invalid_yaml_finding(each, text) for each in refused.problems]
+        findings += [_broken_yaml_finding(each, text) for each in refused.problems]
         return ()
     wanted = tuple(each for each in parsed.documents if is_looked_at(each))
     others = [each.span for each in parsed.documents if not is_looked_at(each)]
     for each in parsed.problems:
         if not any(first <= (each.line or 0) <= last for first, last in others):
-            findings.append(_invalid_yaml_finding(each, text))
+            findings.append(_broken_yaml_finding(each, text))
     return wanted
 
 
-def _invalid_yaml_finding(problem: Problem, text: str) -> Finding:
-    place = ":".join(str(part) for part in (problem.source, problem.line) if part)
-    message = f"{problem.field}: {problem.message}" if problem.field else problem.message
+def _broken_yaml_finding(problem: Problem, text: str) -> Finding:
     if not problem.field and _TEMPLATE in text:
-        told, hint = f"is a template, and no manifest before it is rendered ({message})", "helm template CHART | egressctl lint -"
-        return Finding("unrendered-template", told, place, hint, file=problem.source, line=problem.line)
-    return Finding("invalid-yaml", message, place, problem.remedy, file=problem.source, line=problem.line)
+        return unrendered_template.finding(problem)
+    return finding_of_problem(invalid_yaml.RULE.id, problem)
 
 
-def _syntax_finding(text: str) -> Finding | None:
-    """Return what makes a text no YAML; a tag that only its own reader knows is none of that."""
-    try:
-        for _ in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            pass
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        return Finding("invalid-yaml", f"is not YAML: {error.problem or error.context}", "", line=mark.line + 1 if mark else 1)
-    except (yaml.YAMLError, UnicodeError):
-        return Finding("invalid-yaml", "is not text: it holds characters that YAML does not allow", "", line=1)
-    return None
+def place_of(document: Document, path: ValuePath) -> InputPlace:
+    """Return where in a document a ServiceEntry's path stands, also that of the entry that a target makes."""
+    if document.value.get("kind") == TARGET_KIND and path[:1] == ("spec",):
+        path = ("spec", "serviceEntry", *path[1:])
+    return document.place(path or ("metadata", "name"))
+
+
+def finding_at(rule: str, message: str, document: Document, path: ValuePath, namespace: str) -> Finding:
+    """Return a finding about a document as a whole; `namespace` is that of one that does not say its own."""
+    metadata, place = document.value.get("metadata"), place_of(document, path)
+    metadata = metadata if isinstance(metadata, dict) else {}
+    where = f"{metadata.get('namespace') or namespace}/{metadata.get('name') or '?'}"
+    return Finding(rule, message, where, file=place.source, line=place.line)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from egressctl.istio import interference
-from egressctl.istio.conflict import EntryConflict, ObjectReference
+from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.precedence import is_exported_to_namespace
-from egressctl.lint.rules import Finding, finding_of_conflict
+from egressctl.lint.rule import Finding, finding_of_conflict
+from egressctl.lint.rules import returns_traffic, takes_traffic
 from egressctl.manifests.service_entry import KIND
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
@@ -23,7 +24,7 @@ _MOST_COMPARED = 200
 _MOST_PER_RULE = 10
 """So many findings of one rule are told of one object of the files."""
 
-_RULES_THAT_MOVE_TRAFFIC = ("hidden-by-sidecar", "one-block-kept", "rerouted")
+_KINDS_THAT_MOVE_TRAFFIC = (ConflictKind.HIDDEN_BY_SIDECAR, ConflictKind.ONE_BLOCK_KEPT, ConflictKind.REROUTED)
 """What a Sidecar or a VirtualService does to an entry that changes what carries its traffic."""
 
 
@@ -93,12 +94,12 @@ def _changes_by_entries(
         now = _conflicts_by_text(after_all.around(entry))
         # What files do to each other is told without any snapshot.
         for clash in (clash for key, clash in now.items() if key not in before and clash.about not in ours):
-            rule = "takes-traffic" if clash.winner == str(entry) else clash.rule
-            yield me, finding_of_conflict(clash._replace(rule=rule), str(entry))
+            told = takes_traffic.finding if clash.winner == str(entry) else finding_of_conflict
+            yield me, told(clash, str(entry))
         for clash in (clash for key, clash in before.items() if key not in now):
             still = any(clash[:2] == each[:2] and clash.winner == each.winner for each in now.values())
             if clash.winner == str(entry) and not still:
-                yield me, _returns_traffic_finding(clash, str(entry))
+                yield me, returns_traffic.finding(clash, str(entry))
 
 
 class _MeshIndex:
@@ -116,9 +117,11 @@ class _MeshIndex:
         here = entry.namespace
         for clash in self._neighbours.conflicts_of(entry, here, _MOST_COMPARED).conflicts:
             yield clash
-            if clash.rule == "same-host" and clash.about.namespace != here:
+            if clash.rule == ConflictKind.SAME_HOST and clash.about.namespace != here:
                 other = self._by_name[clash.about.namespace, clash.about.name]
-                yield from (each for each in find_conflicts(entry, [other], other.namespace) if each.rule == "same-host")
+                yield from (
+                    each for each in find_conflicts(entry, [other], other.namespace) if each.rule == ConflictKind.SAME_HOST
+                )
         yield from interference.find_services_inside_blocks(entry, self._around.services)
         yield from interference.find_hiding_sidecars(entry, self._around.sidecars, here, self._around.root)
         yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)
@@ -190,18 +193,13 @@ def _changes_to_entry(
     now: Mapping[_ConflictText, EntryConflict],
 ) -> Iterator[tuple[ObjectReference, Finding]]:
     for clash in (clash for key, clash in now.items() if key not in before and clash.about == me):
-        rule = "takes-traffic" if clash.rule in _RULES_THAT_MOVE_TRAFFIC else clash.rule
-        yield me, finding_of_conflict(clash._replace(rule=rule), str(entry))
+        told = takes_traffic.finding if clash.rule in _KINDS_THAT_MOVE_TRAFFIC else finding_of_conflict
+        yield me, told(clash, str(entry))
     for clash in (clash for key, clash in before.items() if key not in now and clash.about == me):
-        if clash.rule in _RULES_THAT_MOVE_TRAFFIC and not any(
+        if clash.rule in _KINDS_THAT_MOVE_TRAFFIC and not any(
             each.rule == clash.rule and each.about == me for each in now.values()
         ):
-            yield me, _returns_traffic_finding(clash, str(entry))
-
-
-def _returns_traffic_finding(clash: EntryConflict, where: str) -> Finding:
-    told = finding_of_conflict(clash._replace(rule="returns-traffic"), where)
-    return told._replace(message=f"this ends with the change: {told.message}", path=())
+            yield me, returns_traffic.finding(clash, str(entry))
 
 
 def _limit_per_rule(found: Iterable[tuple[ObjectReference, Finding]]) -> Iterator[tuple[ObjectReference, Finding]]:

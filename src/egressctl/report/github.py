@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from egressctl.errors import Problem
-from egressctl.lint.rules import Finding
+from egressctl.lint.rule import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, envoy_cluster_of, suites
 from egressctl.runtime.sanitize import neutralise

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from egressctl.lint.rules import Finding, LintResult
-from egressctl.report.github import lint_annotations
-from egressctl.report.sarif import sarif
+from egressctl.lint.rule import Finding, LintResult
 from egressctl.runtime.sanitize import neutralise
 
 FORMATS = ("table", "json", "yaml", "name", "sarif", "github")
@@ -27,8 +25,12 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
 
         return str(yaml.safe_dump(lint_document(linted, code), sort_keys=False, allow_unicode=True))
     if form == "sarif":
+        from egressctl.report.sarif import sarif  # imported late: 1 ms
+
         return _json_text(sarif(linted.findings, folder))
     if form == "github":
+        from egressctl.report.github import lint_annotations  # imported late: 8 ms
+
         return lint_annotations(linted.findings)
     lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table_lines(linted, hints)
     return "".join(f"{line}\n" for line in lines)

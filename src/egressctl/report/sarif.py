@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from egressctl import __version__
-from egressctl.lint.rules import RULES, Finding
+from egressctl.lint.rule import RULES, Finding
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 VERSION = "2.1.0"

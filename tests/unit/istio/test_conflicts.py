@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import ConflictingEntry, conflicting_entries, find_conflicts
-from egressctl.lint.rules import RULES
+from egressctl.lint.rule import RULES
 from egressctl.manifests.formats import covers_host
 from egressctl.model.entry import Port, ServiceEntry
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio import interference
-from egressctl.lint.checks.entry import check_export_and_ports, check_export_to
-from egressctl.lint.rules import RULES
+from egressctl.lint.rule import RULES
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
 ENTRY = ServiceEntry(
@@ -29,48 +28,6 @@ TLS, HTTP = Port(443, "TLS", "tls"), Port(80, "HTTP", "http")
 
 def an_object(kind: str, spec: Any, namespace: str = "default", name: str = "it") -> Manifest:
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-# What the entry itself says
-
-
-@pytest.mark.parametrize(
-    ("entry", "rules"),
-    [
-        (ENTRY, []),
-        (replace(ENTRY, export_to=()), ["exported-everywhere"]),
-        (replace(ENTRY, addresses=()), ["opens-whole-port"]),
-        (replace(ENTRY, addresses=("0.0.0.0/0",)), ["opens-whole-port"]),
-        (replace(ENTRY, addresses=(), ports=(TLS,)), []),
-        (replace(ENTRY, ports=(Port(15001, "TCP", "a"),)), ["reserved-port"]),
-        (replace(ENTRY, ports=(Port(15021, "TCP", "a"),), addresses=("192.0.2.1",)), []),
-    ],
-)
-def test_an_entry_by_itself(entry: ServiceEntry, rules: list[str]) -> None:
-    assert [each.rule for each in check_export_and_ports(entry)] == rules
-
-
-@pytest.mark.parametrize(
-    ("exports", "namespace", "rules"),
-    [
-        ((".",), "default", []),
-        ((), "other", []),
-        (("*",), "other", []),
-        ((".",), "other", ["not-exported"]),
-        (("~",), "default", ["not-exported"]),
-        (("other",), "other", []),
-        (("shop", "default"), "default", ["unknown-namespace"]),
-    ],
-)
-def test_export_to(exports: tuple[str, ...], namespace: str, rules: list[str]) -> None:
-    entry = replace(ENTRY, export_to=exports)
-    found = list(check_export_to(entry, namespace, {"default": {}, "other": {}}, all_known=True))
-    assert [each.rule for each in found] == rules
-
-
-def test_a_namespace_is_not_called_absent_where_they_could_not_be_listed() -> None:
-    entry = replace(ENTRY, export_to=("default", "shop"))
-    assert list(check_export_to(entry, "default", {}, all_known=False)) == []
 
 
 # Sidecars

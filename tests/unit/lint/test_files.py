@@ -9,7 +9,7 @@ import pytest
 from egressctl.errors import InvalidInput
 from egressctl.lint.files import lint_files
 from egressctl.lint.manifest_files import manifests_of_texts
-from egressctl.lint.rules import Finding, LintResult, parse_rule_names, select_findings
+from egressctl.lint.rule import Finding, LintResult, parse_rule_names, select_findings
 
 
 def manifest(name: str, namespace: str = "shop", kind: str = "ServiceEntry", **spec: Any) -> str:

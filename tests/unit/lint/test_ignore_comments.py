@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from egressctl.lint.ignore_comments import IgnoreComments
 from egressctl.lint.manifest_files import manifests_of_texts
-from egressctl.lint.rules import RULES, Finding
+from egressctl.lint.rule import Finding
 
 LINES = [
     "apiVersion: networking.istio.io/v1",
@@ -26,7 +26,7 @@ ASK = "# egressctl: ignore=host-bits"
 
 def ignores(text: str, name: str = "a.yaml") -> IgnoreComments:
     [file] = manifests_of_texts({name: text}).files
-    return IgnoreComments(file, RULES)
+    return IgnoreComments(file)
 
 
 def with_line(at: int, line: str) -> str:
@@ -131,6 +131,6 @@ def test_a_comment_cannot_hide_that_a_comment_asks_for_nothing() -> None:
 @given(st.lists(st.sampled_from([*LINES, ASK, f"  {ASK}", "", "---", "# egressctl: ignore=", "  x: |", "    text"]), max_size=14))
 def test_whatever_stands_around_it_a_comment_is_read_or_told(lines: list[str]) -> None:
     for file in manifests_of_texts({"a.yaml": "\n".join(lines)}).files:
-        found = IgnoreComments(file, RULES)
+        found = IgnoreComments(file)
         assert all(each.rule == "unknown-ignore" for each in found.findings)
         assert covered(found, 20) <= set(range(1, len(lines) + 1))

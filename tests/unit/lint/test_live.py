@@ -10,11 +10,11 @@ from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.lint.live import (
     crowded_port_findings,
     entries_that_create_makes,
-    entry_findings,
+    findings_beside,
     lint_offline,
-    questionable_spec_findings,
 )
-from egressctl.lint.rules import RULES, Severity
+from egressctl.lint.rule import RULES, LintedEntry, Place, Severity
+from egressctl.lint.rules import questionable_spec
 from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 from egressctl.model.probe import Target
 
@@ -51,7 +51,7 @@ AROUND = MeshObjects(
 
 
 def test_everything_in_the_way_is_found_and_named() -> None:
-    found = entry_findings(ENTRY, AROUND, "default")
+    found = findings_beside(ENTRY, AROUND, "default")
     assert [(each.rule, str(each.about)) for each in found] == [
         ("same-block", "ServiceEntry default/rival"),
         ("service-address", "Service default/it"),
@@ -67,23 +67,23 @@ def test_everything_in_the_way_is_found_and_named() -> None:
 
 
 def test_an_entry_that_nothing_is_in_the_way_of() -> None:
-    assert entry_findings(ENTRY, MeshObjects(), "default") == ()
+    assert findings_beside(ENTRY, MeshObjects(), "default") == []
 
 
 def test_an_entry_is_not_its_own_rival() -> None:
-    assert entry_findings(ENTRY, MeshObjects(entries=(replace(ENTRY, uid="as it was read"),)), "default") == ()
+    assert findings_beside(ENTRY, MeshObjects(entries=(replace(ENTRY, uid="as it was read"),)), "default") == []
 
 
 def test_a_namespace_that_was_not_looked_at_is_not_called_absent() -> None:
     entry = replace(ENTRY, export_to=("default", "shop"))
     partly = MeshObjects(namespaces={"default": {}}, reach={NAMESPACES: frozenset({"default"})})
-    assert entry_findings(entry, partly, "default") == ()
-    assert [each.rule for each in entry_findings(entry, replace(partly, reach={}), "default")] == ["unknown-namespace"]
+    assert findings_beside(entry, partly, "default") == []
+    assert [each.rule for each in findings_beside(entry, replace(partly, reach={}), "default")] == ["unknown-namespace"]
 
 
 def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_are() -> None:
     many = tuple(replace(RIVAL, name=f"rival-{index}") for index in range(25))
-    found = entry_findings(ENTRY, MeshObjects(entries=many), "default")
+    found = findings_beside(ENTRY, MeshObjects(entries=many), "default")
     assert len(found) == 11
     assert found[-1].message == "15 more entries compete with it, and are not told here"
 
@@ -108,11 +108,11 @@ def test_what_is_on_the_kubernetes_cluster_is_held_to_the_rules_for_files() -> N
             "ports": [{"number": 15001, "name": "a", "protocol": "TCP"}],
         },
     }
-    found = questionable_spec_findings(manifest)
-    assert [each.rule for each in found] == ["questionable-spec"] * 2  # the reserved port has a rule of its own
-    assert "spec.addresses[0]: 208.80.154.230/27 has host bits set" in found[0].message
-    assert "is no JSON" in found[1].message
-    assert {each.severity for each in found} == {Severity.WARNING}
+    found = list(questionable_spec.check(LintedEntry(ENTRY, Place.CLUSTER, manifest)))
+    assert len(found) == 2  # the reserved port has a rule of its own
+    assert "spec.addresses[0]: 208.80.154.230/27 has host bits set" in found[0][0]
+    assert "is no JSON" in found[1][0]
+    assert questionable_spec.RULE.severity is Severity.WARNING
 
 
 def test_what_others_make_of_a_port_together_is_told_where_an_entry_has_it() -> None:
@@ -124,7 +124,10 @@ def test_what_others_make_of_a_port_together_is_told_where_an_entry_has_it() -> 
 
 def test_an_entry_of_the_kubernetes_cluster_is_held_to_the_rules_that_files_are() -> None:
     fronts = replace(ENTRY, addresses=("104.16.0.0/16",), resolution="STATIC")
-    assert [each.rule for each in entry_findings(fronts, MeshObjects(), "default", spec={})] == ["opens-cdn", "no-endpoints"]
+    spec = {"hosts": ["wikipedia.org"], "addresses": ["104.16.0.0/16"], "ports": [{"number": 443, "name": "tcp"}]}
+    manifest = {"kind": "ServiceEntry", "metadata": {"name": "a"}, "spec": spec}
+    found = findings_beside(fronts, MeshObjects(), "default", manifest=manifest)
+    assert [each.rule for each in found] == ["no-endpoints", "opens-cdn"]
     assert [each.rule for each in lint_offline([fronts]).findings] == ["opens-cdn"]
 
 

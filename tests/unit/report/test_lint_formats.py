@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from egressctl.cli import main
 from egressctl.cli.commands.lint import _is_path
 from egressctl.istio.conflict import ObjectReference
-from egressctl.lint.rules import RULES, Finding, LintResult
+from egressctl.lint.rule import RULES, Finding, LintResult
 from egressctl.report.github import lint_annotations, workflow_command
 from egressctl.report.lint_formats import FORMATS, lint_text
 from egressctl.report.sarif import sarif

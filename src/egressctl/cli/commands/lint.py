@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -18,7 +18,8 @@ from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.lint.files import ComparisonBase
-    from egressctl.lint.rules import LintResult
+    from egressctl.lint.rule import LintResult
+    from egressctl.model.entry import ServiceEntry
     from egressctl.model.probe import Target
 
 _HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
@@ -68,35 +69,76 @@ def lint(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lint.live.lint_live, or egressctl.lint.files.lint_files for files."""
-    from egressctl.lint.rules import parse_rule_names, select_findings
+    """Translate flags into one of egressctl.lint's use cases: files, targets and entries by name, all entries, or offline."""
+    from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings
+    from egressctl.lint.rules import invalid_input
     from egressctl.report.lint_formats import FORMATS
 
     session = Session("lint", connection, output, formats=FORMATS)
     selected, ignored = parse_rule_names(select or [], "--select"), parse_rule_names(ignore or [], "--ignore")
-    named = list(names or [])
     folders = catalog_folders(target.catalog)
-    paths = [name for name in named if _is_path(name, folders)]
+    paths = [name for name in names or () if _is_path(name, folders)]
+    asked = _Asked(names or [], paths, folders, target, all_namespaces, every_entry, against, ask_server, offline)
     code = None
     try:
-        if paths:
-            others = [name for name in named if name not in paths]
-            linted = _lint_files(session, paths, others, target, all_namespaces or every_entry, against, ask_server)
-        elif against or ask_server:
-            flag = "--against FOLDER" if against else "--server, followed by no URL,"
-            raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
-        else:
-            linted = _lint_targets(session, named, target, all_namespaces, every_entry, offline)
+        linted = _use_case(asked)(session, asked)
     except InvalidInput as refused:
-        if not refused.problems or paths:
+        if not refused.problems or asked.paths:
             raise
-        linted, code = _problems_as_findings(refused), refused.exit_code
+        linted = LintResult(tuple(finding_of_problem(invalid_input.RULE.id, each) for each in refused.problems))
+        code = refused.exit_code
     linted = linted._replace(findings=select_findings(linted.findings, selected, ignored))
     if code is None:
         code = int(any(each.severity == "error" for each in linted.findings))
     session.progress.stop()
     _say_what_was_looked_at(session, linted)
     return _print_findings(session, linted, code)
+
+
+class _Asked(NamedTuple):
+    """The words and flags of a command line; `paths` are those of the words that name files, `folders` the user's catalogues."""
+
+    names: list[str]
+    paths: list[str]
+    folders: list[str]
+    flags: TargetFlags
+    everywhere: bool
+    every_entry: bool
+    against: str
+    ask_server: bool
+    offline: bool
+
+    @property
+    def makes_targets(self) -> bool:
+        """Whether flags say what the targets are, in place of names."""
+        return bool(self.flags.filename or self.flags.host or self.flags.address or self.flags.port)
+
+    def split_names(self) -> tuple[list[str], list[str]]:
+        """Return the names of targets, and those of entries on the Kubernetes cluster."""
+        from egressctl.catalog import lookup
+
+        given = [name for name in self.names if self.makes_targets or lookup.has_name(name, self.folders)]
+        return given, [name for name in self.names if name not in given]
+
+    def targets(self, given: list[str]) -> list[Target]:
+        """Return the targets of names, or of the flags that say them. Raises InvalidInput."""
+        from egressctl.cli.targets import requested_targets
+
+        return requested_targets(given, self.flags) if given or self.makes_targets else []
+
+
+def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
+    """Return what a command line asks for. Raises InvalidInput for flags that do not go together."""
+    if asked.paths:
+        return _lint_files
+    if asked.against or asked.ask_server:
+        flag = "--against FOLDER" if asked.against else "--server, followed by no URL,"
+        raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
+    by_name = asked.names or asked.makes_targets
+    if (asked.everywhere or asked.every_entry) and (by_name or asked.offline):
+        flag = "-A" if asked.everywhere else "--cluster without a name"
+        raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
+    return _lint_offline if asked.offline else _lint_by_name if by_name else _lint_all
 
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
@@ -111,27 +153,20 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     return word == "-" or "/" in word or "." in word or os.path.exists(word)
 
 
-def _lint_files(
-    session: Session,
-    paths: list[str],
-    others: list[str],
-    flags: TargetFlags,
-    on_server: bool,
-    against: str,
-    ask_server: bool,
-) -> LintResult:
-    from egressctl.lint.checks.stale_blocks import known_targets_for
+def _lint_files(session: Session, asked: _Asked) -> LintResult:
     from egressctl.lint.files import lint_files
+    from egressctl.lint.known_targets import known_targets_for
     from egressctl.lint.manifest_files import read_manifest_files
 
-    made_of = [flags.filename, flags.host, flags.address, flags.port]
-    if others or on_server or any(made_of):
+    paths, on_server = asked.paths, asked.everywhere or asked.every_entry
+    others = [name for name in asked.names if name not in paths]
+    if others or on_server or asked.makes_targets:
         beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
-    base = _read_snapshot(session, against) if against else None
+    base = _read_snapshot(session, asked.against) if asked.against else None
     read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
-    if ask_server:
+    if asked.ask_server:
         from egressctl.lint.dry_run import ask_api_server
 
         namespace = session.namespace
@@ -140,9 +175,9 @@ def _lint_files(
     return lint_files(
         read,
         namespace,
-        partial(known_targets_for, folders=catalog_folders(flags.catalog)),
-        any_address=flags.any_address,
-        allow_internal=flags.allow_internal,
+        partial(known_targets_for, folders=asked.folders),
+        any_address=asked.flags.any_address,
+        allow_internal=asked.flags.allow_internal,
         base=base,
         said=said,
     )
@@ -160,71 +195,50 @@ def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     return ComparisonBase(snapshot.around, folder, hint)
 
 
-def _lint_targets(
-    session: Session, named: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool, offline: bool
-) -> LintResult:
+def _lint_offline(session: Session, asked: _Asked) -> LintResult:
     from egressctl.catalog import lookup
-    from egressctl.cli.targets import export_namespaces, requested_targets
-    from egressctl.lint.live import entries_that_create_makes, lint_offline
+    from egressctl.lint.live import lint_offline
 
-    made = bool(flags.filename or flags.host or flags.address or flags.port)
-    folders = catalog_folders(flags.catalog)
-    given = named if made else [name for name in named if lookup.has_name(name, folders)]
-    live = [name for name in named if name not in given]
-    if (everywhere or every_entry) and (named or made or offline):
-        flag = "-A" if everywhere else "--cluster without a name"
-        raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
-    if offline and live:
-        lookup.get_target(live[0], folders)  # which refuses it, and says what there is
-    if offline and not (given or made):
+    given, live = asked.split_names()
+    if live:
+        lookup.get_target(live[0], asked.folders)  # which refuses it, and says what there is
+    if not (given or asked.makes_targets):
         raise InvalidInput(
             "--offline needs a target or a file", hint="egressctl lint wikipedia --offline, or egressctl lint FILE"
         )
-    targets = requested_targets(given, flags) if given or made else []
-    if offline:
-        return lint_offline(
-            entries_that_create_makes(targets, session.connection.namespace or "default", export_namespaces(flags)),
-            folders,
-        )
-    return _lint_on_server(session, targets, live, flags, everywhere, every_entry)
+    return lint_offline(_entries(asked, asked.targets(given), session.connection.namespace or "default"), asked.folders)
 
 
-def _lint_on_server(
-    session: Session, targets: list[Target], live: list[str], flags: TargetFlags, everywhere: bool, every_entry: bool
-) -> LintResult:
+def _lint_by_name(session: Session, asked: _Asked) -> LintResult:
+    from egressctl.lint.live import lint_by_name
+
+    given, live = asked.split_names()
+    targets, namespace = asked.targets(given), session.namespace
+    session.progress.step(f"looking at what is around, in namespace {namespace}")
+    linted = lint_by_name(session.mesh, _entries(asked, targets, namespace), live, namespace, asked.folders)
+    return _with_warnings(session, linted)
+
+
+def _entries(asked: _Asked, targets: list[Target], namespace: str) -> list[ServiceEntry]:
     from egressctl.cli.targets import export_namespaces
-    from egressctl.lint.live import (
-        entries_that_create_makes,
-        lint_live,
-        manifests_by_name,
-        manifests_of_egressctl,
-        manifests_of_everyone,
-        with_ages_of_live,
-    )
+    from egressctl.lint.live import entries_that_create_makes
 
-    mesh, namespace = session.mesh, session.namespace
+    return entries_that_create_makes(targets, namespace, export_namespaces(asked.flags))
+
+
+def _lint_all(session: Session, asked: _Asked) -> LintResult:
+    from egressctl.lint.live import lint_all
+
+    namespace, everywhere = session.namespace, asked.everywhere
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
-    entries = with_ages_of_live(mesh, entries_that_create_makes(targets, namespace, export_namespaces(flags)))
-    if live or targets:
-        manifests = manifests_by_name(mesh, live, namespace)
-    else:
-        manifests = (manifests_of_everyone if every_entry else manifests_of_egressctl)(mesh, None if everywhere else namespace)
-    linted = lint_live(mesh, entries, manifests, namespace, everywhere=everywhere, folders=catalog_folders(flags.catalog))
-    for warning in mesh.api.warnings:
+    linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.every_entry, folders=asked.folders)
+    return _with_warnings(session, linted)
+
+
+def _with_warnings(session: Session, linted: LintResult) -> LintResult:
+    for warning in session.mesh.api.warnings:
         session.progress.warn(warning)
     return linted
-
-
-def _problems_as_findings(refused: InvalidInput) -> LintResult:
-    """Return the problems of an input as findings, each with its place in the file."""
-    from egressctl.lint.rules import Finding, LintResult
-
-    found = []
-    for each in refused.problems:
-        place = ":".join(str(part) for part in (each.source, each.line) if part)
-        message = f"{each.field}: {each.message}" if each.field else each.message
-        found.append(Finding("invalid-input", message, place, each.remedy, file=each.source, line=each.line))
-    return LintResult(tuple(found))
 
 
 def _say_what_was_looked_at(session: Session, linted: LintResult) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.schema import STRING, STRINGS, CelRule, Schema, kind_schema, object_schema
 
 GROUP = "networking.istio.io"
@@ -64,7 +65,7 @@ _PORT_NUMBER = Schema(
             "port must be between 1-65535",
             lambda number: bool(0 < number <= 65535),
             "0 < self && self <= 65535",
-            "invalid-port-number",
+            Mistake.INVALID_PORT_NUMBER,
         ),
     ),
 )
@@ -79,13 +80,13 @@ _ENDPOINT = object_schema(
                     "UDS must be an absolute path or abstract socket",
                     _socket_is_a_path,
                     'self.startsWith("unix://") ? (self.substring(7, 8) == "/" || self.substring(7, 8) == "@") : true',
-                    "invalid-endpoint",
+                    Mistake.INVALID_ENDPOINT,
                 ),
                 CelRule(
                     "UDS may not be a dir",
                     _socket_is_no_folder,
                     'self.startsWith("unix://") ? !self.endsWith("/") : true',
-                    "invalid-endpoint",
+                    Mistake.INVALID_ENDPOINT,
                 ),
             ),
         ),
@@ -101,7 +102,7 @@ _ENDPOINT = object_schema(
                     "port name must be valid",
                     _port_names_are_valid,
                     'self.all(key, size(key) < 63 && key.matches("^[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?$"))',
-                    "invalid-port-name",
+                    Mistake.INVALID_PORT_NAME,
                 ),
             ),
         ),
@@ -113,13 +114,13 @@ _ENDPOINT = object_schema(
             "Address is required",
             lambda endpoint: "address" in endpoint or "network" in endpoint,
             "has(self.address) || has(self.network)",
-            "invalid-endpoint",
+            Mistake.INVALID_ENDPOINT,
         ),
         CelRule(
             "UDS may not include ports",
             _socket_has_no_ports,
             '(has(self.address) ? self.address : "").startsWith("unix://") ? !has(self.ports) : true',
-            "invalid-endpoint",
+            Mistake.INVALID_ENDPOINT,
         ),
     ),
 )
@@ -133,7 +134,9 @@ SPEC = object_schema(
             "array",
             items=Schema(
                 "string",
-                rules=(CelRule("hostname cannot be wildcard", lambda host: bool(host != "*"), 'self != "*"', "invalid-host"),),
+                rules=(
+                    CelRule("hostname cannot be wildcard", lambda host: bool(host != "*"), 'self != "*"', Mistake.INVALID_HOST),
+                ),
             ),
             min_items=1,
             max_items=256,
@@ -157,7 +160,7 @@ SPEC = object_schema(
                     "port number cannot be duplicated",
                     _port_numbers_are_unique,
                     "self.all(l1, self.exists_one(l2, l1.number == l2.number))",
-                    "duplicate-port",
+                    Mistake.DUPLICATE_PORT,
                 ),
             ),
         ),
@@ -175,7 +178,7 @@ SPEC = object_schema(
                                 "wildcard is not supported in selector",
                                 lambda label: "*" not in label,
                                 '!self.contains("*")',
-                                "invalid-selector",
+                                Mistake.INVALID_SELECTOR,
                             ),
                         ),
                     ),
@@ -190,27 +193,27 @@ SPEC = object_schema(
             "only one of WorkloadSelector or Endpoints can be set",
             lambda spec: not ("workloadSelector" in spec and "endpoints" in spec),
             "(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1",
-            "selector-and-endpoints",
+            Mistake.SELECTOR_AND_ENDPOINTS,
         ),
         CelRule(
             "CIDR addresses are allowed only for NONE/STATIC resolution types",
             _cidr_fits_resolution,
             '!((has(self.addresses) ? self.addresses : []).exists(k, k.contains("/")) && '
             '!((has(self.resolution) ? self.resolution : "NONE") in ["STATIC", "NONE"]))',
-            "cidr-with-resolution",
+            Mistake.CIDR_WITH_RESOLUTION,
         ),
         CelRule(
             "NONE mode cannot set endpoints",
             lambda spec: _resolution(spec) != "NONE" or "endpoints" not in spec,
             '((has(self.resolution) ? self.resolution : "NONE") == "NONE") ? !has(self.endpoints) : true',
-            "endpoints-with-resolution",
+            Mistake.ENDPOINTS_WITH_RESOLUTION,
         ),
         CelRule(
             "DNS_ROUND_ROBIN mode cannot have multiple endpoints",
             lambda spec: _resolution(spec) != "DNS_ROUND_ROBIN" or len(spec.get("endpoints", ())) <= 1,
             '((has(self.resolution) ? self.resolution : "") == "DNS_ROUND_ROBIN") ? '
             "((has(self.endpoints) ? self.endpoints : []).size() <= 1) : true",
-            "endpoints-with-resolution",
+            Mistake.ENDPOINTS_WITH_RESOLUTION,
         ),
     ),
 )

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.schema import ANY, METADATA, Schema
 from egressctl.istio.admission.structural import DUPLICATE, INVALID, LONG, REQUIRED, TYPE, Fault, quote_value, type_faults
 from egressctl.manifests.yaml_reader import ValuePath
 
-INVALID_METADATA, LOOSE_METADATA = "invalid-metadata", "loose-metadata"
+INVALID_METADATA, LOOSE_METADATA = Mistake.INVALID_METADATA, Mistake.LOOSE_METADATA
 _MOST_ANNOTATION_BYTES = 256 * 1024
 _LONGEST_NAME = 253
 _LONGEST_LABEL = 63

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.schema import ANY, Schema
 from egressctl.manifests.yaml_reader import ValuePath
 
@@ -18,13 +19,13 @@ LONG, MANY, DUPLICATE, INVALID = "FieldValueTooLong", "FieldValueTooMany", "Fiel
 _BLOCKING = (REQUIRED, ENUM, LONG, MANY, TYPE)
 
 _RULE_OF_REASON = {
-    TYPE: "wrong-type",
-    ENUM: "unknown-value",
-    REQUIRED: "required-field",
-    LONG: "too-much",
-    MANY: "too-much",
-    DUPLICATE: "duplicate-port",
-    INVALID: "out-of-range",
+    TYPE: Mistake.WRONG_TYPE,
+    ENUM: Mistake.UNKNOWN_VALUE,
+    REQUIRED: Mistake.REQUIRED_FIELD,
+    LONG: Mistake.TOO_MUCH,
+    MANY: Mistake.TOO_MUCH,
+    DUPLICATE: Mistake.DUPLICATE_PORT,
+    INVALID: Mistake.OUT_OF_RANGE,
 }
 _TYPE_NAMES: Mapping[type, str] = {dict: "object", list: "array", bool: "boolean"}
 _NO_FIELDS = Schema("object")

@@ -1,0 +1,41 @@
+"""What an API server with Istio can find wrong in a ServiceEntry."""
+
+from enum import StrEnum
+
+
+class Mistake(StrEnum):
+    """A kind of mistake. What is refused comes first, in the order in which the API server looks; then what is warned of."""
+
+    UNSERVED_VERSION = "unserved-version"
+    UNKNOWN_FIELD = "unknown-field"
+    INVALID_METADATA = "invalid-metadata"
+    INVALID_ANNOTATION = "invalid-annotation"
+    WRONG_TYPE = "wrong-type"
+    REQUIRED_FIELD = "required-field"
+    UNKNOWN_VALUE = "unknown-value"
+    TOO_MUCH = "too-much"
+    OUT_OF_RANGE = "out-of-range"
+    INVALID_HOST = "invalid-host"
+    HOST_WITH_RESOLUTION = "host-with-resolution"
+    SEVERAL_HOSTS = "several-hosts"
+    INVALID_ADDRESS = "invalid-address"
+    CIDR_WITH_RESOLUTION = "cidr-with-resolution"
+    DYNAMIC_DNS = "dynamic-dns"
+    INVALID_PORT_NUMBER = "invalid-port-number"
+    INVALID_PORT_NAME = "invalid-port-name"
+    DUPLICATE_PORT = "duplicate-port"
+    UNKNOWN_PROTOCOL = "unknown-protocol"
+    ENDPOINTS_WITH_RESOLUTION = "endpoints-with-resolution"
+    SELECTOR_AND_ENDPOINTS = "selector-and-endpoints"
+    INVALID_ENDPOINT = "invalid-endpoint"
+    ENDPOINT_PORT = "endpoint-port"
+    INVALID_SELECTOR = "invalid-selector"
+    INVALID_EXPORT = "invalid-export"
+
+    ADDRESSES_REQUIRED = "addresses-required"
+    PARTIAL_WILDCARD = "partial-wildcard"
+    SELECTOR_WITH_RESOLUTION = "selector-with-resolution"
+    SELECTOR_WITHOUT_LABELS = "selector-without-labels"
+    ENDPOINT_BY_NETWORK = "endpoint-by-network"
+    HOSTS_SHARE_ADDRESS = "hosts-share-address"
+    LOOSE_METADATA = "loose-metadata"

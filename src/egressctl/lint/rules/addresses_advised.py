@@ -1,0 +1,43 @@
+"""A TCP port has no addresses, and Istio allocates one (IST0134 of istioctl analyze).
+
+`istioctl analyze` warns of it as IST0134, ServiceEntryAddressesRequired; the API server does not, since Istio allocates an
+address (240.240.0.0/16) for such an entry, which pods get to know with DNS capture alone.
+
+    addresses:
+    resolution: DNS
+
+List the addresses of the service; or turn DNS capture on, and ignore the rule.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from egressctl.istio.admission import webhook
+from egressctl.lint.rule import Finding, Rule, Severity
+from egressctl.manifests.yaml_reader import Document
+
+
+def as_mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def check_document(document: Document) -> Iterator[Finding]:
+    """Yield IST0134 of an entry without addresses of its own or of Istio's: one for each TCP port or port of no protocol."""
+    spec, metadata = as_mapping(document.value.get("spec")), as_mapping(document.value.get("metadata"))
+    if as_list(spec.get("addresses")) or as_list(as_mapping(document.value.get("status")).get("addresses")):
+        return
+    allocated = webhook.has_auto_allocated_address(spec, as_mapping(metadata.get("labels")))
+    warned = () if allocated else webhook.PROTOCOLS_THAT_NEED_ADDRESSES
+    for index, port in enumerate(as_list(spec.get("ports"))):
+        protocol = str(as_mapping(port).get("protocol") or "")
+        if protocol.upper() in webhook.PROTOCOLS_THAT_NEED_ADDRESSES and protocol not in warned:
+            message = "a TCP port without addresses: its listener takes the port of every address (IST0134 of istioctl analyze)"
+            place = document.place(("spec", "ports", index))
+            yield Finding(RULE.id, message, place.field, "list the addresses", file=place.source, line=place.line)
+
+
+RULE = Rule("addresses-advised", Severity.WARNING, __doc__)

@@ -1,0 +1,32 @@
+"""An entry that every namespace sees opens 65,536 addresses or more.
+
+What one team needs is then open to all of them. An entry without `exportTo` is public.
+
+    addresses: [198.18.0.0/15]
+    exportTo: ["*"]
+
+Limit it: `exportTo: ["."]` for its own namespace, or a list of those that need it.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
+from egressctl.manifests.formats import network
+
+BROAD_ADDRESS_COUNT = 65_536
+"""So many addresses make an entry a broad one: a /16."""
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    entry = case.entry
+    if entry.export_to and "*" not in entry.export_to:
+        return
+    blocks = [block for address in entry.addresses if (block := network(address)) and block.version == 4]
+    count = sum(block.num_addresses for block in ipaddress.collapse_addresses(blocks))
+    if count >= BROAD_ADDRESS_COUNT:
+        told = f"it opens {count:,} addresses for every namespace" + ("" if entry.export_to else ", since it has no exportTo")
+        yield told, 'exportTo: ["."] limits it to its own namespace', ("spec",)
+
+
+RULE = Rule("broadly-exported", Severity.WARNING, __doc__, check)

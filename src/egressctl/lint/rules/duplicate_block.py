@@ -1,0 +1,27 @@
+"""The entry lists one block twice.
+
+Istio takes it, and one of the two counts. Often one of them was meant to be another block.
+
+    addresses: [198.51.100.0/28, 198.51.100.0/28]
+
+Take one of them out.
+"""
+
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
+from egressctl.manifests.formats import Network, network
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    first: dict[Network, str] = {}
+    for index, address in enumerate(case.entry.addresses):
+        block = network(address)
+        if block in first:
+            told = f"{address} stands here twice, first as {first[block]}"
+            yield told, "keep one of them", ("spec", "addresses", index)
+        elif block:
+            first[block] = address
+
+
+RULE = Rule("duplicate-block", Severity.WARNING, __doc__, check, Place.FILE)

@@ -1,0 +1,13 @@
+"""Two ports have the same name or the same number.
+
+    ports:
+    - {number: 443, name: tls, protocol: TLS}
+    - {number: 443, name: tls-2, protocol: TLS}
+
+Keep one of them. A port has one protocol for all hosts of an entry; what speaks another needs an entry of its own.
+"""
+
+from egressctl.istio.admission.mistakes import Mistake
+from egressctl.lint.rule import BY_DEFINITION, refused
+
+RULE = refused(Mistake.DUPLICATE_PORT, __doc__, "one port of each name and number", BY_DEFINITION)

@@ -1,0 +1,22 @@
+"""The entry has no `exportTo` and opens the egress for every namespace.
+
+That is Istio's default, unless the mesh's `defaultServiceExportTo` says otherwise. Often it is not meant.
+
+    exportTo:
+
+Write `exportTo: ["."]` for the entry's own namespace, or `["*"]` where everybody is meant.
+"""
+
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
+from egressctl.lint.rules import broadly_exported
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    if not case.entry.export_to and not any(broadly_exported.check(case)):
+        right = 'exportTo: ["."] or --export-to . limits it to its own namespace'
+        yield "it has no exportTo and opens the egress for every namespace", right, ("spec",)
+
+
+RULE = Rule("exported-everywhere", Severity.WARNING, __doc__, check)

@@ -1,0 +1,13 @@
+"""An endpoint's address, socket or label is not valid.
+
+    resolution: STATIC
+    endpoints: [{address: db1.example.com}]
+
+With STATIC an endpoint is an IP address, or a socket such as `unix:///var/run/db.sock` of an entry with one port; with DNS
+it is a name or an address. It needs an `address`, or a `network` with STATIC. Its labels are those of a pod.
+"""
+
+from egressctl.istio.admission.mistakes import Mistake
+from egressctl.lint.rule import BY_WEBHOOK, refused
+
+RULE = refused(Mistake.INVALID_ENDPOINT, __doc__, "an IP address for STATIC, a DNS name or an address for DNS", BY_WEBHOOK)

@@ -1,0 +1,24 @@
+"""The entry lists IPv6, which the sidecar of a pod with IPv4 alone never carries.
+
+It costs a filter chain all the same. egressctl proves no IPv6.
+
+    addresses: [198.51.100.0/28, "2001:db8::/48"]
+
+Take it out, unless the pods are dual-stack.
+"""
+
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
+from egressctl.manifests.formats import network
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    for index, address in enumerate(case.entry.addresses):
+        if (block := network(address)) and block.version == 6:
+            told = f"{address} is IPv6: the sidecar of a pod with IPv4 alone does not carry it, and egressctl does not prove it"
+            yield told, "leave it out, unless the pods are dual-stack", ("spec", "addresses", index)
+            return
+
+
+RULE = Rule("ipv6-block", Severity.WARNING, __doc__, check, Place.FILE)

@@ -1,0 +1,22 @@
+"""`exportTo` leaves out the namespace of the source pod.
+
+Pods of that namespace do not see the entry. The namespace is that of `-n`; this rule needs a Kubernetes cluster, where a pod
+is.
+
+    hosts: [db.example.com]
+
+Add the namespace to `exportTo`, or ask for another one with `-n`.
+"""
+
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    exports = case.entry.export_to or ("*",)
+    if not {"*", case.namespace} & set(exports) and not ("." in exports and case.namespace == case.entry.namespace):
+        yield f"exportTo is {', '.join(exports)}, which leaves out namespace {case.namespace}", case.show, ()
+
+
+RULE = Rule("not-exported", Severity.WARNING, __doc__, check, Place.CLUSTER)

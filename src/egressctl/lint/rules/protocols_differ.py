@@ -1,0 +1,78 @@
+"""Entries of one host declare a port with several protocols (IST0177 of istioctl analyze).
+
+`istioctl analyze` warns of it as IST0177, ConflictingServiceEntryProtocol: where both entries reach a sidecar, only one of
+the two protocols is in force there. The API server looks at one entry at a time and says nothing.
+
+    ports: [{number: 443, name: tls, protocol: TLS}]
+    exportTo: ["*"]
+    ---
+    metadata: {name: shop-db, namespace: mail}
+    ports: [{number: 443, name: https, protocol: HTTPS}]
+    exportTo: ["*"]
+
+Give the port one protocol in all entries of the host, or keep the entries apart with `exportTo`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from egressctl.istio.conflict import ObjectReference
+from egressctl.lint.rule import Finding, Rule, Severity
+from egressctl.lint.rules.addresses_advised import as_list, as_mapping
+from egressctl.manifests.yaml_reader import Document
+
+_EVERYWHERE = "*"
+
+
+class _PortInDocument(NamedTuple):
+    """One port of a document's entry, for one of its hosts, as far as a scope sees it."""
+
+    document: Document
+    entry: ObjectReference
+    place: int
+    protocol: str
+
+
+def check_documents(documents: Sequence[Document], namespace: str = "") -> list[Finding]:
+    """Return IST0177 of entries: the same host and port, with another protocol, for the same namespaces. One an entry."""
+    by_port: dict[tuple[str, str, object], list[_PortInDocument]] = {}
+    for document in documents:
+        for key, port in _ports(document, namespace):
+            by_port.setdefault(key, []).append(port)
+    found: dict[int, Finding] = {}
+    for (scope, host, number), ports in by_port.items():
+        public = [] if scope == _EVERYWHERE else by_port.get((_EVERYWHERE, host, number), [])
+        for port in (*ports, *public):
+            other = next((other.entry for other in (*ports, *public) if other.protocol != port.protocol), None)
+            if other is None:
+                break
+            message = (
+                f"{host} has port {number} with protocol {port.protocol or 'unset'} here, and with another in {other} "
+                "(IST0177 of istioctl analyze)"
+            )
+            place = port.document.place(("spec", "ports", port.place))
+            hint = "give the port one protocol in all entries of the host"
+            told = Finding(RULE.id, message, place.field, hint, other, file=place.source, line=place.line)
+            found.setdefault(id(port.document), told)
+    return list(found.values())
+
+
+def _ports(document: Document, namespace: str) -> Iterator[tuple[tuple[str, str, object], _PortInDocument]]:
+    metadata, spec = as_mapping(document.value.get("metadata")), as_mapping(document.value.get("spec"))
+    own = str(metadata.get("namespace") or namespace)
+    entry = ObjectReference("ServiceEntry", own, str(metadata.get("name", "")))
+    for scope in _scopes([each for each in as_list(spec.get("exportTo")) if isinstance(each, str)], own):
+        for host in dict.fromkeys(each for each in as_list(spec.get("hosts")) if isinstance(each, str)):
+            for index, port in enumerate(as_list(spec.get("ports"))):
+                number, protocol = as_mapping(port).get("number"), as_mapping(port).get("protocol")
+                if isinstance(number, int):
+                    yield (scope, host, number), _PortInDocument(document, entry, index, str(protocol or "").upper())
+
+
+def _scopes(export_to: Sequence[str], own: str) -> set[str]:
+    if not export_to or _EVERYWHERE in export_to:
+        return {_EVERYWHERE}
+    return {own if each == "." else each for each in export_to}
+
+
+RULE = Rule("protocols-differ", Severity.WARNING, __doc__)

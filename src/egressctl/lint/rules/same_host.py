@@ -1,0 +1,22 @@
+"""Another entry has the same host, in this namespace or in another.
+
+Two in one namespace share an Envoy cluster. It is that of the first: one whose exportTo names fewer namespaces, else the
+older. A port that only the other has gets none, and connections to it are closed, unless labels, exportTo and resolution of
+both are the same: then their ports are merged. Of two namespaces a sidecar gets only one: that of the pod's own namespace,
+else the older.
+
+    # a.yaml
+    metadata: {name: a, namespace: shop}
+
+    # b.yaml
+    metadata: {name: b, namespace: other}
+    addresses: [198.51.100.64/28]
+    exportTo: ["*"]
+
+Put both into one entry, or limit each to its own namespace by `exportTo`.
+"""
+
+from egressctl.istio.conflict import ConflictKind
+from egressctl.lint.rule import Rule, Severity
+
+RULE = Rule(ConflictKind.SAME_HOST.value, Severity.WARNING, __doc__)

@@ -1,0 +1,15 @@
+"""Several hosts share a port of neither HTTP nor TLS, with a resolution other than NONE.
+
+    hosts: [db.example.com, db2.example.com]
+    addresses: [198.51.100.7]
+    ports: [{number: 3306, name: mysql, protocol: MYSQL}]
+    resolution: DNS
+
+The connection of such a port does not say which host it is for. Write one entry for each host; or say `TLS` or `HTTP` where
+that is what is spoken: a port without protocol counts as neither.
+"""
+
+from egressctl.istio.admission.mistakes import Mistake
+from egressctl.lint.rule import BY_WEBHOOK, refused
+
+RULE = refused(Mistake.SEVERAL_HOSTS, __doc__, "one host an entry, protocol TLS or HTTP, or resolution NONE", BY_WEBHOOK)

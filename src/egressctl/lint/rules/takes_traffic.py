@@ -1,0 +1,37 @@
+"""With the change, other than now carries traffic that an entry of the mesh carries.
+
+It is told where files are held against a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files gets a
+block, a host or a server name that an entry of the snapshot has now, or a Sidecar or a VirtualService of the files takes it
+away from one. The entry that loses it says nothing of that, and its requests may still be answered. What is the same before
+the change and after it is not told.
+
+In the snapshot:
+
+    # snapshot.yaml
+    metadata: {name: bank, namespace: payments, creationTimestamp: "2026-01-01T00:00:00Z"}
+    hosts: [bank.example.com]
+    addresses: [198.51.100.0/24]
+    exportTo: ["*"]
+
+In the pull request:
+
+    # mirror.yaml
+    metadata: {name: mirror, namespace: shop}
+    hosts: [mirror.example.com]
+    addresses: [198.51.100.16/28]
+    exportTo: ["*"]
+
+Limit the entry to its own namespace (`exportTo: ["."]`), or list blocks that no other entry has. Where the change is meant,
+say so in the file: `# egressctl: ignore=takes-traffic`.
+"""
+
+from egressctl.istio.conflict import EntryConflict
+from egressctl.lint.rule import Finding, Rule, Severity, finding_of_conflict
+
+
+def finding(clash: EntryConflict, where: str) -> Finding:
+    """Return what begins with the change as a finding about the entry `where`."""
+    return finding_of_conflict(clash, where)._replace(rule=RULE.id)
+
+
+RULE = Rule("takes-traffic", Severity.ERROR, __doc__)

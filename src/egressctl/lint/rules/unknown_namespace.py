@@ -1,0 +1,24 @@
+"""`exportTo` names a namespace that is not there.
+
+Istio does not check it, and a misspelt name exports to nobody. Which namespaces there are is asked of the Kubernetes
+cluster.
+
+    metadata: {name: shop-db, namespace: default}
+    exportTo: [".", default-2]
+
+Correct the name, or make the namespace.
+"""
+
+from collections.abc import Iterator
+
+from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
+
+
+def check(case: LintedEntry) -> Iterator[Told]:
+    known = None if case.namespaces is None else {".", "*", "~", *case.namespaces}
+    for namespace in case.entry.export_to:
+        if known is not None and namespace not in known:
+            yield f"exportTo names namespace {namespace}, which is not there", case.show, ()
+
+
+RULE = Rule("unknown-namespace", Severity.WARNING, __doc__, check, Place.CLUSTER)

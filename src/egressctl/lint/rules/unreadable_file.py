@@ -1,0 +1,26 @@
+"""The file cannot be read, is no text in UTF-8, or is too large.
+
+Nothing is known of what it holds, so the gate does not open for it. A file of more than 1 MiB is too large.
+
+A file whose text is in Latin-1:
+
+    metadata: {name: café, namespace: shop}
+
+Give the right to read it, save it as UTF-8, or split it. A file that is no manifest belongs into another folder.
+"""
+
+from egressctl.lint.rule import Finding, Rule, Severity
+
+
+def finding(name: str, message: str, hint: str = "") -> Finding:
+    """Say why nothing is known of what a file holds."""
+    return Finding(RULE.id, message, name, hint, file=name)
+
+
+RULE = Rule(
+    "unreadable-file",
+    Severity.ERROR,
+    __doc__,
+    about_reading=True,
+    example_files=lambda text: {"entry.yaml": text.encode("latin-1")},
+)
