@@ -13,20 +13,21 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 PICTURES = Path(__file__).parents[1] / "build" / "pictures"
-FOLDERS = {"Causes": "causes", "Rules of lint": "rules"}
-"""Parts of the menu that list a whole folder, whose pages are one an item of the code."""
+FOLDERS = {"How to": "how-to", "Causes": "causes", "Rules of lint": "rules"}
+"""Parts of the menu that list a whole folder: what mkdocs.yml names first, and the others by name."""
 
 _PICTURE = re.compile(r"^<!-- picture: ([a-z-]+) -->$", re.MULTILINE)
 _shown: set[str] = set()
 
 
 def on_config(config: Any) -> Any:
-    """Put the pages of the folders into the menu, after their index."""
+    """Put the pages of the folders into the menu, after those that it names."""
     for part in config.nav:
         for title, folder in FOLDERS.items():
             if isinstance(part, dict) and title in part:
-                pages = sorted(path.name for path in (Path(config.docs_dir) / folder).glob("*.md"))
-                part[title] = [f"{folder}/index.md", *(f"{folder}/{name}" for name in pages if name != "index.md")]
+                named = [path for each in part[title] for path in (each.values() if isinstance(each, dict) else [each])]
+                pages = sorted(f"{folder}/{path.name}" for path in (Path(config.docs_dir) / folder).glob("*.md"))
+                part[title] += [path for path in pages if path not in named]
     return config
 
 

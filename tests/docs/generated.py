@@ -62,6 +62,14 @@ def commands() -> str:
     return "\n".join(f"## {' '.join(('egressctl', *words))}\n\n{_fenced(help_of(*words))}" for words in lines)
 
 
+def how_to() -> str:
+    """Return a link to each page of how to do something: in the order of the site's menu, then those that it does not name."""
+    menu = re.findall(r"how-to/([\w-]+)\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    names = {path.stem for path in (ROOT / "docs" / "how-to").glob("*.md")}
+    titles = {name: read(ROOT / "docs" / "how-to" / f"{name}.md").title for name in (*menu, *sorted(names - set(menu)))}
+    return "".join(f"- [{title[:1].lower()}{title[1:]}](how-to/{name}.md)\n" for name, title in titles.items())
+
+
 def exceptions() -> str:
     """Return the tree of exceptions as errors.py draws it."""
     text = (errors.__doc__ or "").split("\n\n")
@@ -249,6 +257,7 @@ def exec_table() -> str:
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "commands": commands,
     "exceptions": exceptions,
+    "how-to": how_to,
     "cause": cause_example,
     "causes": cause_table,
     "meaning": cause_meaning,

@@ -66,6 +66,10 @@ class Page:
         return str(self.path.relative_to(ROOT))
 
     @property
+    def title(self) -> str:
+        return str(re.findall(r"^# (.*)$", self.prose_with_code, re.MULTILINE)[0])
+
+    @property
     def setting(self) -> str:
         found = _PAGE_REMARK.search(self.text)
         return found["text"] if found else ""

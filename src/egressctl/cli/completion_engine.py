@@ -104,11 +104,8 @@ def _complete_command(command: tuple[str, str, str], words: list[str], unfinishe
         if unfinished.startswith("-"):
             given = [Candidate(each, _flag_help(flags[each])) for each in flags if each.startswith("--")]
             return _completions_matching(unfinished, [*given, Candidate("--help", "Show this command's help")])
-    return (
-        _complete_argument(line, unfinished)
-        if any(each.param_type_name == "argument" for each in asked.params)
-        else Completions(())
-    )
+    argument = next((each for each in asked.params if each.param_type_name == "argument"), None)
+    return _complete_argument(argument, line, unfinished) if argument else Completions(())
 
 
 def _flag_values(words: Sequence[str], flags: Mapping[str, Any]) -> dict[str, str]:
@@ -139,7 +136,7 @@ def _complete_flag(flag: Any, line: TypedLine, unfinished: str, prefix: str = ""
     return Completions(())
 
 
-def _complete_argument(line: TypedLine, unfinished: str) -> Completions:
+def _complete_argument(argument: Any, line: TypedLine, unfinished: str) -> Completions:
     directive = FILES if line.command in FILE_ARGUMENTS else NO_FILES
-    found = (each for source in ARGUMENTS.get(line.command, ()) for each in source(line))
-    return _completions_matching(unfinished, found, directive)
+    sources = ARGUMENTS.get(line.command) or ARGUMENTS.get(argument.metavar.strip("[]"), ())
+    return _completions_matching(unfinished, (each for source in sources for each in source(line)), directive)

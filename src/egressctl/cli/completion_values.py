@@ -208,13 +208,11 @@ FREE_FLAGS = frozenset({
 """Flags whose value nobody can know before it is typed."""
 
 ARGUMENTS: Mapping[str, tuple[Callable[[TypedLine], Iterable[Candidate]], ...]] = {
-    "create": (_targets,),
+    "TARGET": (_targets,),
+    "RULE": (_rules,),
     "verify": (_created_targets, _entries, _targets),
     "cleanup": (_created_targets,),
-    "run": (_targets,),
-    "render": (_targets,),
     "lint": (_targets, _entries),
-    "diff": (_targets,),
     "catalog show": (_targets,),
     "catalog diff": (_targets,),
     "catalog refresh": (_targets,),
@@ -223,7 +221,7 @@ ARGUMENTS: Mapping[str, tuple[Callable[[TypedLine], Iterable[Candidate]], ...]] 
     "lab policy": (_fixed_values("REGISTRY_ONLY", "ALLOW_ANY"),),
     "completion": (_fixed_values("bash", "zsh", "fish"),),
 }
-"""What may be the argument of a command."""
+"""What may be the argument of a command, by the command, else by what its help calls the argument."""
 
 FILE_ARGUMENTS = frozenset({"lint", "snapshot", "compare"})
 """Commands whose argument may be a file."""
