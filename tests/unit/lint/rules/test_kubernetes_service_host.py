@@ -21,7 +21,9 @@ def test_the_name_of_a_service_is_told(host: str) -> None:
     assert paths("db.example.com", host) == [("spec", "hosts", 1)]
 
 
-@pytest.mark.parametrize("host", ["svc.example.com", "db.svc.example.com", "db.svc", "dbsvc", "cluster.local", "db.shop.svc.local"])
+@pytest.mark.parametrize(
+    "host", ["svc.example.com", "db.svc.example.com", "db.svc", "dbsvc", "cluster.local", "db.shop.svc.local"]
+)
 def test_another_name_is_not(host: str) -> None:
     assert paths(host) == []
 
