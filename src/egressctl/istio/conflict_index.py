@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import find_conflicts
+from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
 from egressctl.istio.port_conflicts import EntryOnPort
 from egressctl.manifests.cidr import Cidr, parse_cidr
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
-_ALL = "*"
 _ANYONE = ""
 """Under this name, which no namespace has, every entry is filed that any pod sees."""
 
@@ -47,7 +47,7 @@ class ConflictIndex:
                 self._lengths[port.number] |= {(block.version, block.length) for block in _blocks(entry)}
         self._filed: dict[tuple[IndexKey, str], dict[int, None]] = defaultdict(dict)
         for index, entry in enumerate(entries):
-            scopes = _namespaces_that_see(entry)
+            scopes = namespaces_that_see(entry.export_to, entry.namespace)
             for key in set(self._filed_under(entry)) if scopes else ():
                 for scope in {*scopes, _ANYONE}:
                     self._filed[key, scope][index] = None
@@ -75,8 +75,8 @@ class ConflictIndex:
         return ConflictsFound(tuple(told), len(candidates - itself) - len(chosen) + left_out)
 
     def _found(self, keys: Sequence[IndexKey], entry: ServiceEntry) -> dict[int, None]:
-        scopes = _namespaces_that_see(entry)
-        seen = (_ANYONE,) if _ALL in scopes else (_ALL, *scopes) if scopes else ()
+        scopes = namespaces_that_see(entry.export_to, entry.namespace)
+        seen = (_ANYONE,) if EVERYWHERE in scopes else (EVERYWHERE, *scopes) if scopes else ()
         found: dict[int, None] = {}
         for key in keys:
             for scope in seen:
@@ -160,14 +160,6 @@ class ManifestsByHost:
 
 def _ports_without_udp(entry: ServiceEntry) -> list[Port]:
     return [port for port in entry.ports if port.protocol.upper() != "UDP"]
-
-
-def _namespaces_that_see(entry: ServiceEntry) -> set[str]:
-    """Return the namespaces that see an entry, `*` for all; none where nobody does."""
-    exports = set(entry.export_to or (_ALL,))
-    if "~" in exports:
-        return set()
-    return {_ALL} if _ALL in exports else {entry.namespace if each == "." else each for each in exports}
 
 
 def _has_no_addresses(side: EntryOnPort) -> set[bool]:

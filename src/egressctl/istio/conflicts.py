@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict
+from egressctl.istio.export_to import is_exported_to_namespace, namespaces_that_see_both
 from egressctl.istio.port_conflicts import EntryOnPort, conflict_with, conflicts_on_port
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import ServiceEntry
@@ -55,14 +56,13 @@ def find_conflicts(entry: ServiceEntry, others: Sequence[ServiceEntry], namespac
 def _conflicts_between(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[EntryConflict]:
     if (other.namespace, other.name) == (entry.namespace, entry.name) or other.is_same_target_as(entry):
         return
-    places = precedence.namespaces_that_see_both(entry, other)
+    places = namespaces_that_see_both(entry, other)
     if not places:
         return
     yield from _same_host_conflict(entry, other, namespace)
     if not any(precedence.pods_get_both(entry, other, place) for place in places):
         return
-    hosts = precedence.lower_case_hosts(entry)
-    one_cluster = entry.namespace == other.namespace and len(hosts) == 1 and hosts == precedence.lower_case_hosts(other)
+    one_cluster = entry.namespace == other.namespace and len({*entry.hosts}) == 1 and {*entry.hosts} == {*other.hosts}
     theirs = {port.number: port for port in other.ports if port.protocol.upper() != "UDP"}
     for port in sorted(entry.ports, key=lambda each: each.number):
         if port.protocol.upper() != "UDP" and port.number in theirs:
@@ -79,18 +79,23 @@ def _moves_no_traffic(clash: EntryConflict, mine: EntryOnPort, its: EntryOnPort)
 
 
 def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str) -> Iterator[EntryConflict]:
-    names = {host.lower(): host for host in other.hosts}
-    common = sorted(names[host] for host in precedence.lower_case_hosts(entry) & names.keys())
+    names, own = {host.lower(): host for host in other.hosts}, [host.lower() for host in entry.hosts]
+    common = sorted({*entry.hosts} & {*other.hosts}) or sorted(names[host] for host in {*own} & names.keys())
     if not common:
         return
     reason = f"it has the same host {', '.join(common)}"
-    path: ValuePath = ("spec", "hosts", [host.lower() for host in entry.hosts].index(common[0].lower()))
+    path: ValuePath = ("spec", "hosts", own.index(common[0].lower()))
+    if common[0] not in entry.hosts:
+        reason += "" if other.namespace == entry.namespace else f" in namespace {other.namespace}"
+        outcome = "to Istio that is another host: a sidecar gets both, and which of them HTTP on one port goes to is chance"
+        yield conflict_with("same-host", other, reason, outcome, path)
+        return
     if other.namespace == entry.namespace:
-        yield _conflict_in_one_namespace(entry, other, reason, path)
+        yield _conflict_in_one_namespace(entry, other, common[0], reason, path)
         return
     chosen, why = precedence.entry_that_pods_get(entry, other, namespace)
     gets = f"pods of namespace {namespace} get {chosen}, {why}" if chosen else f"which of them pods of {namespace} get {why}"
-    both = precedence.is_exported_to_namespace(entry, namespace) and precedence.is_exported_to_namespace(other, namespace)
+    both = is_exported_to_namespace(entry, namespace) and is_exported_to_namespace(other, namespace)
     yield conflict_with(
         ConflictKind.SAME_HOST,
         other,
@@ -101,8 +106,10 @@ def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str
     )
 
 
-def _conflict_in_one_namespace(entry: ServiceEntry, other: ServiceEntry, reason: str, path: ValuePath) -> EntryConflict:
-    first, why = precedence.first_entry_in_sidecar(entry, other)
+def _conflict_in_one_namespace(
+    entry: ServiceEntry, other: ServiceEntry, host: str, reason: str, path: ValuePath
+) -> EntryConflict:
+    first, why = precedence.first_entry_in_sidecar(entry, other, host=host)
     second = other if first is entry else entry
     lost = _port_numbers(second) - _port_numbers(first) if first else _port_numbers(entry) ^ _port_numbers(other)
     if not lost or precedence.merge_key(entry) == precedence.merge_key(other):

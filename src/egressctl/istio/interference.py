@@ -11,6 +11,7 @@ from typing import Any
 
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflicts import find_conflicts
+from egressctl.istio.export_to import sees
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
@@ -183,8 +184,7 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
 
 
 def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:
-    exports = _as_texts(_spec(manifest).get("exportTo")) or ("*",)
-    return "*" in exports or namespace in exports or ("." in exports and namespace == _namespace_of(manifest))
+    return sees(namespace, _as_texts(_spec(manifest).get("exportTo")), _namespace_of(manifest))
 
 
 def _reference_to(manifest: Manifest) -> ObjectReference:

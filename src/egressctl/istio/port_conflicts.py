@@ -203,9 +203,9 @@ def _protocol_conflict(mine: EntryOnPort, theirs: EntryOnPort) -> EntryConflict:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     reason = f"it declares port {port} as {_declared_protocol(theirs)}, and {entry} as {_declared_protocol(mine)}"
     http, rest = (mine, theirs) if mine.kind == "HTTP" else (theirs, mine)
-    shared = precedence.lower_case_hosts(entry) & precedence.lower_case_hosts(other) if entry.namespace == other.namespace else ()
+    shared = {*entry.hosts} & {*other.hosts} if entry.namespace == other.namespace else ()
     winner, outcome = None, "what does not speak as its port is declared falls to the default filter chain"
-    if shared and precedence.first_entry_in_sidecar(entry, other)[0] is http.entry:
+    if shared and precedence.first_entry_in_sidecar(entry, other, host=min(shared))[0] is http.entry:
         winner = rest.entry
         outcome = f"{rest.entry} comes after {http.entry}, and with it HTTP has no route to {min(shared)} on the port"
     elif rest.claims:

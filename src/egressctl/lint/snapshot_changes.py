@@ -13,7 +13,7 @@ from egressctl.istio import interference
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.conflicts import find_conflicts
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.lint.rule import Finding, finding_of_conflict
 from egressctl.lint.rules import returns_traffic, takes_traffic
 from egressctl.manifests.service_entry import KIND

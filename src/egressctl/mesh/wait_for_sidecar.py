@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk, TimedOut
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import read_mesh_objects
@@ -141,7 +141,17 @@ def why_blocks_missing(
     unseen, hidden_by = "; ".join(around.unread), partial(_hiding_sidecar, source, around)
     found: list[Delay] = []
     for each in missing:
-        found.append(why_missing(config, *each, source.namespace, around.entries, hidden_by=hidden_by, unseen=unseen))
+        found.append(
+            why_missing(
+                config,
+                *each,
+                source.namespace,
+                around.entries,
+                hidden_by=hidden_by,
+                unseen=unseen,
+                default=around.default_export_to,
+            )
+        )
         if len(found) >= _MOST_REASONS and not all(delay.certain for delay in found):
             break
     return summarise_delays(found)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from egressctl.envoy.config import FilterChain, Listener, ProxyConfig, parse_outbound_name
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.precedence import entry_that_pods_get, first_entry_in_sidecar
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
@@ -47,10 +48,12 @@ def why_missing(
     *,
     hidden_by: HiddenBy = lambda _, __: "",
     unseen: str = "",
+    default: Sequence[str] | None = None,
 ) -> Delay:
     """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `missing_blocks` names it) of an entry on the API server.
 
-    `others` are the ServiceEntries beside it; `unseen` says what could not be looked at, as half a sentence.
+    `others` are the ServiceEntries beside it; `unseen` says what could not be looked at, as half a sentence. `default` is what
+    the mesh makes of an absent exportTo, None where that is not known.
     """
     block, _, number = lacking.rpartition(":")
     port = int(number)
@@ -63,8 +66,8 @@ def why_missing(
     chain = _chain_with_block(config, block, port)
     delay = (
         _reroute_delay(chain)
-        or _conflict_delay(chain, entry, block, port, others)
-        or _other_namespace_delay(entry, pod_namespace, others)
+        or _conflict_delay(chain, entry, block, port, others, default)
+        or _other_namespace_delay(entry, pod_namespace, others, default)
     )
     if delay:
         return delay
@@ -139,7 +142,12 @@ def _reroute_delay(chain: FilterChain | None) -> Delay | None:
 
 
 def _conflict_delay(
-    chain: FilterChain | None, entry: ServiceEntry, block: str, port: int, others: Sequence[ServiceEntry]
+    chain: FilterChain | None,
+    entry: ServiceEntry,
+    block: str,
+    port: int,
+    others: Sequence[ServiceEntry],
+    default: Sequence[str] | None,
 ) -> Delay | None:
     to = parse_outbound_name(chain.envoy_cluster) if chain else None
     opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
@@ -148,29 +156,32 @@ def _conflict_delay(
     for other in others:
         if _is_same_entry(other, entry) or to.host not in other.hosts or not _lists_block(other, block, port):
             continue
-        older = _is_older(other, entry) and ("*" in (other.export_to or "*")) == ("*" in (entry.export_to or "*"))
-        why = ", being the older" if older else ""
+        first, why = first_entry_in_sidecar(entry, other, default)
+        why = "" if first is not other else f", being {why}" if why.startswith("the ") else f", {why}"
         told = f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}"
-        return Delay(told, _show_command(other), older, CauseCode.RIVAL_ENTRY)
+        return Delay(told, _show_command(other), first is other, CauseCode.RIVAL_ENTRY)
     told = f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}"
     return Delay(told, "kubectl get serviceentries -A", code=CauseCode.RIVAL_ENTRY)
 
 
-def _other_namespace_delay(entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry]) -> Delay | None:
+def _other_namespace_delay(
+    entry: ServiceEntry, pod_namespace: str, others: Sequence[ServiceEntry], default: Sequence[str] | None
+) -> Delay | None:
     """Name the entry of another namespace that has this one's host: a sidecar gets only one namespace's (measured)."""
     if entry.namespace == pod_namespace:
         return None
     for other in others:
         if other.namespace == entry.namespace or not set(other.hosts) & set(entry.hosts):
             continue
-        if "~" in other.export_to or not is_exported_to_namespace(other, pod_namespace):
+        if not is_exported_to_namespace(other, pod_namespace, default or PUBLIC):
             continue
-        if other.namespace == pod_namespace or _is_older(other, entry):
-            first = "the pod's own namespace's" if other.namespace == pod_namespace else "the older"
+        first, why = entry_that_pods_get(entry, other, pod_namespace, default or PUBLIC)
+        if first is other:
+            why = "the pod's own namespace's" if other.namespace == pod_namespace else why
             return Delay(
-                f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {first}",
+                f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {why}",
                 _show_command(other),
-                certain=bool(other.export_to) or other.namespace == pod_namespace,
+                certain=entry_that_pods_get(entry, other, pod_namespace, default)[0] is other,
                 code=CauseCode.RIVAL_ENTRY,
             )
     return None
@@ -180,12 +191,6 @@ def _lists_block(entry: ServiceEntry, block: str, port: int) -> bool:
     opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
     blocks = [str(network(address)) for address in entry.addresses] or [_ANY]
     return opaque and (block in blocks or {block, *blocks} >= {_ANY, "0.0.0.0/0"})
-
-
-def _is_older(one: ServiceEntry, other: ServiceEntry) -> bool:
-    """Say whether it was made in an earlier second: of the same one the name decides, which was seen once only."""
-    first, second = one.created_at, other.created_at
-    return first is not None and second is not None and first < second
 
 
 def _is_same_entry(one: ServiceEntry, other: ServiceEntry) -> bool:

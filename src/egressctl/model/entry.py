@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 Manifest = Mapping[str, Any]
@@ -63,15 +62,6 @@ class ServiceEntry:
     def is_same_target_as(self, other: ServiceEntry) -> bool:
         """Say whether the two are entries of one target, or one and the same."""
         return self.family == other.family
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When it was made; None where that is not known."""
-        try:
-            at = datetime.fromisoformat(self.created)
-        except ValueError:
-            return None
-        return at if at.tzinfo else None
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"

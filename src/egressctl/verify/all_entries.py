@@ -11,6 +11,7 @@ from functools import partial
 from itertools import groupby
 
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
+from egressctl.istio.export_to import PUBLIC
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
@@ -28,8 +29,6 @@ from egressctl.verify.verify import ProbeOptions, random_below, verify
 
 PROBES_AT_ONCE = 10
 """Probes under way at the same time, unless the command line says otherwise: the rows of 100 entries come together."""
-
-_EVERYBODY = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def plan_verification(
     )
     sidecars = [*([home] if isinstance(home, Sidecar) else []), *others]
     undecided = everywhere and not all(each.export_to for each in entries)
-    default = (read_default_export_to(mesh) if undecided else None) or _EVERYBODY
+    default = (read_default_export_to(mesh) if undecided else None) or PUBLIC
     asked, left_out = [], []
     for manifest, entry in zip(manifests, entries, strict=True):
         probes = probes_for_entry.probes_for(manifest, entry, allow_internal=allow_internal)

@@ -11,7 +11,7 @@ from typing import Any
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
 from egressctl.model.cause import Cause, CauseCode
@@ -97,7 +97,7 @@ def _address_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 def _export_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     around = case.around or MeshObjects()
-    default = around.default_export_to or ("*",)
+    default = around.default_export_to or PUBLIC
     if is_exported_to_namespace(entry, case.source.namespace, default):
         return None
     if entry.export_to:
@@ -159,15 +159,17 @@ def _conflict_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 def _missing_port_cause(case: Case, entry: ServiceEntry, host: str) -> Cause | None:
     """Name the entry of the same namespace and host that comes first, and gives the sidecar the Envoy clusters of its ports."""
     number = case.probe.port
-    for other in case.around.entries if case.around else ():
+    around = case.around or MeshObjects()
+    default = around.default_export_to or PUBLIC
+    for other in around.entries:
         beside = (
             other.namespace == entry.namespace
             and other.name != entry.name
-            and is_exported_to_namespace(other, case.source.namespace)
+            and is_exported_to_namespace(other, case.source.namespace, default)
         )
         if not beside or host not in other.hosts or any(port.number == number for port in other.ports):
             continue
-        chosen, why = precedence.first_entry_in_sidecar(entry, other)
+        chosen, why = precedence.first_entry_in_sidecar(entry, other, default, host)
         if chosen is other and precedence.merge_key(entry) != precedence.merge_key(other):
             said = (
                 f"ServiceEntry {other} has the same host {host}, comes first, {why}, and has no port {number}: "
@@ -179,22 +181,13 @@ def _missing_port_cause(case: Case, entry: ServiceEntry, host: str) -> Cause | N
 
 
 def _entry_used_instead(case: Case, entry: ServiceEntry) -> ServiceEntry | None:
-    """Return the entry of another namespace whose host is the same and that a sidecar gets instead.
-
-    Of two namespaces' entries of one host it gets only one: the pod's own namespace's, else the older.
-    """
-    namespace = case.source.namespace
-    if entry.namespace == namespace or case.around is None:
-        return None
-    for other in case.around.entries:
-        first = other.namespace == namespace or other.created <= entry.created
-        if (
-            other.namespace != entry.namespace
-            and first
-            and is_exported_to_namespace(other, namespace)
-            and set(other.hosts) & set(entry.hosts)
-        ):
-            return other
+    """Return the entry of another namespace whose host is the same and that a sidecar gets instead."""
+    around = case.around or MeshObjects()
+    for other in around.entries:
+        if other.namespace != entry.namespace and not {*other.hosts}.isdisjoint(entry.hosts):
+            default = around.default_export_to or PUBLIC
+            if precedence.entry_that_pods_get(entry, other, case.source.namespace, default)[0] is other:
+                return other
     return None
 
 

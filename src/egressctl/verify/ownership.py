@@ -8,6 +8,7 @@ host, so the ServiceEntries of that namespace suffice to prove that it is the en
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isinf
 
 from egressctl.envoy.config import (
     BLACKHOLE,
@@ -18,7 +19,8 @@ from egressctl.envoy.config import (
     ProxyConfig,
     parse_outbound_name,
 )
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import DEFAULTS, is_exported_to_namespace
+from egressctl.istio.precedence import created_seconds, rank_of
 from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
     OPAQUE_PROTOCOLS,
@@ -59,7 +61,7 @@ def find_owner(
     if to.port != port:
         return Owner(Ownership.OTHERS, f"it leads to port {to.port} of {to.host}, another than was asked for")
     if (entry.namespace, True) != (namespace, to.host in entry.hosts):
-        rival = _entry_served_first(_matching_entries(neighbours, namespace, to, walk), pod_namespace)
+        rival = _entry_served_first(_matching_entries(neighbours, namespace, to, walk), pod_namespace, to.host)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
     return _owner_among_namesakes(walk, entry, neighbours, to, pod_namespace)
@@ -71,7 +73,7 @@ def _owner_among_namesakes(
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
     what = _describe_match(walk, to)
     holders = _matching_entries((entry, *neighbours), entry.namespace, to, walk)
-    holder = _entry_served_first(holders, pod_namespace)
+    holder = _entry_served_first(holders, pod_namespace, to.host)
     if entry not in holders:
         return _owner_without_own_chain(walk, entry, neighbours, holder, to)
     if holder is None:
@@ -165,24 +167,25 @@ def lists_address(entry: ServiceEntry, ip: str) -> bool:
     return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
 
 
-def _entry_served_first(entries: Sequence[ServiceEntry], pod_namespace: str) -> ServiceEntry | None:
+def _entry_served_first(entries: Sequence[ServiceEntry], pod_namespace: str, host: str) -> ServiceEntry | None:
     """Return the entry that istiod serves first, None where there is none or where it cannot be told.
 
-    Those exported to fewer than all come first, then the older, then by name. What an absent exportTo means is the
-    mesh's choice (defaultServiceExportTo), so both meanings must give the same.
+    They are of one namespace and host. What an absent exportTo means is the mesh's choice (defaultServiceExportTo), so both
+    meanings must give the same.
     """
     if len(entries) < 2:
         return entries[0] if entries else None
-    ages = {id(each): each.created_at for each in entries}
-    if None in ages.values():
+    if any(isinf(created_seconds(each.created)) for each in entries):
         return None
     if not pod_namespace and len({frozenset(each.export_to) for each in entries}) > 1:
         return None
     winners = []
-    for default in ("*", "."):
-        pool = [each for each in entries if not pod_namespace or is_exported_to_namespace(each, pod_namespace, (default,))]
-        if pool:
-            winners.append(min(pool, key=lambda each: ("*" in (each.export_to or default), ages[id(each)], each.name)))
+    for default in DEFAULTS:
+        pool = [each for each in entries if not pod_namespace or is_exported_to_namespace(each, pod_namespace, default)]
+        ranks = sorted((rank_of(each, default, host), index) for index, each in enumerate(pool))
+        if ranks:
+            by_chance = len(ranks) > 1 and ranks[0][0] == ranks[1][0]
+            winners.append(None if by_chance else pool[ranks[0][1]])
     return winners[0] if winners and all(each is winners[0] for each in winners) else None
 
 

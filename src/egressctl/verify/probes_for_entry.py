@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from egressctl.errors import InvalidInput
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import NOWHERE, is_exported_to_namespace
 from egressctl.manifests.service_entry import ANNOTATION_PROBES, bare_probes, derived_probes, probes_of
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import Manifest, ServiceEntry
@@ -13,8 +13,6 @@ from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed
 
 MESH_INTERNAL = "MESH_INTERNAL"
-EXPORT_TO_NOBODY = "~"
-"""exportTo of an entry that no namespace sees."""
 
 
 def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool = False) -> tuple[Probe, ...] | NotProbed:
@@ -53,7 +51,7 @@ def first_pod_that_sees(entry: ServiceEntry, sidecars: Sequence[Sidecar], defaul
         if is_exported_to_namespace(entry, sidecar.source.namespace, default):
             return sidecar
     scopes = entry.export_to or tuple(default)
-    if EXPORT_TO_NOBODY in scopes:
+    if NOWHERE in scopes:
         return NotProbed("its exportTo is ~: no namespace sees it")
     asked = " and ".join(sorted({sidecar.source.namespace for sidecar in sidecars}))
     said = f"exportTo is {', '.join(scopes)}" if entry.export_to else f"the mesh exports it to {', '.join(scopes)}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read_entry
 from egressctl.manifests.split_entries import join_by_target

@@ -60,7 +60,9 @@ def compare(mine: ServiceEntry, theirs: ServiceEntry, namespace: str = "default"
         (ENTRY, other(created=YOUNGER), "default/wikipedia-ext carries it, the older"),
         (ENTRY, other(created=OLDER, namespace="other"), "other/other-ext carries it, the older"),
         (an_entry(created=""), other(), "default/other-ext carries it, the older"),
-        (ENTRY, other(), "default/other-ext carries it, the first by name of two of the same age"),
+        (ENTRY, other(), "default/other-ext carries it, the first by host of two of the same age"),
+        (ENTRY, other(hosts=("z.example",)), "default/wikipedia-ext carries it, the first by host of two of the same age"),
+        (ENTRY, other(hosts=("Z.example",)), "default/other-ext carries it, the first by host of two of the same age"),
         (
             an_entry(created=""),
             other(created=""),
@@ -107,10 +109,28 @@ def test_of_one_host_in_two_namespaces_a_sidecar_gets_only_one(
     namespaces: tuple[str, str], created: str, pods: str, gets: str
 ) -> None:
     mine, theirs = namespaces
-    rival = other(hosts=("WIKIPEDIA.org",), addresses=("192.0.2.0/24",), namespace=theirs, created=created)
+    rival = other(hosts=(HOST,), addresses=("192.0.2.0/24",), namespace=theirs, created=created)
     found = compare(an_entry(namespace=mine), rival, pods)
     assert found.rule == "same-host"
     assert found.outcome == f"a sidecar gets only one of the two; pods of namespace {pods} get {gets}"
+
+
+def test_of_one_host_in_two_namespaces_the_first_is_the_one_that_is_exported_to_fewer() -> None:
+    theirs = other(hosts=(HOST,), addresses=("192.0.2.0/24",), namespace="other", export_to=("third",), created=YOUNGER)
+    found = compare(ENTRY, theirs, "third")
+    assert found.outcome.endswith("pods of namespace third get other/other-ext, whose exportTo names fewer namespaces")
+
+
+def test_of_one_host_and_second_in_two_namespaces_the_first_by_namespace_is_got() -> None:
+    found = compare(ENTRY, other(hosts=(HOST,), addresses=("192.0.2.0/24",), namespace="another"), "third")
+    assert found.outcome.endswith("get another/other-ext, the first by namespace of two of the same age")
+
+
+def test_a_host_in_another_case_is_another_host_to_istio() -> None:
+    for namespace in ("default", "another"):
+        found = compare(ENTRY, other(hosts=("WIKIPEDIA.org",), addresses=("192.0.2.0/24",), namespace=namespace))
+        assert (found.rule, found.winner) == ("same-host", "")
+        assert found.outcome.startswith("to Istio that is another host: a sidecar gets both")
 
 
 def test_of_two_namespaces_entries_pods_may_see_only_one() -> None:
@@ -146,6 +166,12 @@ def test_whose_ports_are_closed_is_not_told_where_neither_says_its_age() -> None
     rival = other(hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),), created="", resolution="STATIC")
     found = compare(an_entry(created=""), rival)
     assert found.outcome.startswith("which of them comes first cannot be told, since neither says its age: connections to")
+    assert found.winner == ""
+
+
+def test_whose_ports_are_closed_is_chance_where_both_are_of_one_second() -> None:
+    found = compare(ENTRY, other(hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),), resolution="STATIC"))
+    assert "comes first is chance, since both have one host, namespace and second of creation: connections to" in found.outcome
     assert found.winner == ""
 
 

@@ -148,18 +148,20 @@ EARLIER = LATER[::-1]
     ("made", "exports", "certain"),
     [
         (EARLIER, ((), ()), True),
-        (EARLIER, (("*",), ()), True),
+        (EARLIER, (("*",), ()), False),
         (EARLIER, ((".",), ("default",)), True),
-        (SECOND, ((), ()), False),
+        (SECOND, ((), ()), True),
         (LATER, ((), ()), False),
         (("", ""), ((), ()), False),
         (("yesterday", "2026-11-23T04:00:01Z"), ((), ()), False),
         (("2026-11-23T04:00:01", "2026-11-23T04:00:02Z"), ((), ()), False),
-        (EARLIER, ((".",), ()), False),
+        (EARLIER, ((".",), ()), True),
+        (LATER, ((".",), ()), False),
+        (LATER, ((".",), ("*",)), True),
         (EARLIER, ((), (".",)), False),
     ],
 )
-def test_only_an_entry_that_is_older_and_as_public_is_certain_to_keep_the_block(
+def test_only_an_entry_that_comes_first_whatever_the_meshs_default_is_certain_to_keep_the_block(
     made: tuple[str, str], exports: tuple[tuple[str, ...], tuple[str, ...]], certain: bool
 ) -> None:
     delay = older(made, exports)

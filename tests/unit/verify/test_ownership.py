@@ -252,9 +252,16 @@ def test_of_two_namesakes_that_list_the_block_the_older_holds_it(addresses: tupl
     assert ask(WAY, younger).ownership is Ownership.OWNED
 
 
-def test_of_two_namesakes_of_one_second_the_name_decides() -> None:
-    assert ask(WAY, an_entry("a-ext")).ownership is Ownership.OTHERS
-    assert ask(WAY, an_entry("z-ext")).ownership is Ownership.OWNED
+@pytest.mark.parametrize("name", ["a-ext", "z-ext"])
+def test_which_of_two_namesakes_of_one_second_holds_the_block_is_chance(name: str) -> None:
+    found = ask(WAY, an_entry(name))
+    assert found.ownership is Ownership.UNKNOWN
+    assert "which of them holds it is not known" in found.reason
+
+
+def test_a_third_that_is_older_holds_it_before_two_of_one_second() -> None:
+    older = an_entry("z-ext", created=OLDER)
+    assert ask(WAY, an_entry("a-ext"), older).rival == older
 
 
 def test_a_namesake_with_another_block_does_not_matter() -> None:

@@ -14,7 +14,7 @@ import recordings
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
-from egressctl.istio.precedence import is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import send_probes
 from egressctl.mesh.curl import looks_reset

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from egressctl.istio.export_to import sees
 from egressctl.lab.dataplane.names import ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import (
     IstioObject,
@@ -17,7 +18,6 @@ from egressctl.lab.dataplane.objects import (
     as_mapping,
     as_mappings,
     as_strings,
-    is_exported_to,
     is_subset,
     read_object,
 )
@@ -73,8 +73,7 @@ def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workl
     shown = [
         about
         for about in sorted(map(read_object, manifests), key=lambda each: each.order)
-        if is_exported_to(as_strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
-        and _selects(about, workload)
+        if sees(workload.namespace, as_strings(about.spec.get("exportTo")), about.namespace) and _selects(about, workload)
     ]
     for namespace in dict.fromkeys((workload.namespace, service.namespace, ROOT_NAMESPACE)):
         rules = [about for about in shown if about.namespace == namespace and is_subset(service.host, _full_host(about))]

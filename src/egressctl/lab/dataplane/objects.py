@@ -80,8 +80,3 @@ def is_subset(host: str, pattern: str) -> bool:
 def hosts_overlap(one: str, other: str) -> bool:
     """Return whether two hosts have a name in common (istio's `host.Name.Matches`)."""
     return is_subset(one, other) or is_subset(other, one)
-
-
-def is_exported_to(export_to: tuple[str, ...], own: str, namespace: str) -> bool:
-    """Return whether an object of the namespace `own` with this `exportTo` is shown to `namespace`."""
-    return not export_to or "*" in export_to or namespace in {own if item == "." else item for item in export_to}

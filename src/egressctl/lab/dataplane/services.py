@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from egressctl.lab.dataplane.objects import as_mapping, as_mappings, as_strings, is_exported_to, read_object
+from egressctl.istio.export_to import EVERYWHERE, PUBLIC, sees
+from egressctl.istio.precedence import Rank, created_seconds
+from egressctl.lab.dataplane.objects import as_mapping, as_mappings, as_strings, read_object
 from egressctl.lab.dataplane.scope import Scope, Visibility
 from egressctl.model.entry import Manifest
 
@@ -78,17 +80,16 @@ class MeshService:
     networks: tuple[Network, ...]
     ports: tuple[ServicePort, ...]
     resolution: Resolution
-    created: str
-    rank: int
-    """0 for private to the pod's namespace, 1 for exported to it by name, 2 for public."""
+    rank: Rank
     entry: str
     uid: str
     attributes: tuple[object, ...] = ()
     """What two services of one host and namespace must have in common for their ports to be merged."""
 
     @property
-    def order(self) -> tuple[int, str, str, str, str]:
-        return self.rank, self.created, self.host, self.namespace, self.entry
+    def order(self) -> tuple[Rank, str]:
+        """What istiod leaves to chance, the entry's name decides."""
+        return self.rank, self.entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def registry_in_scope(known: Registry, scope: Scope, namespace: str) -> Registry
     """Return what is left of a registry by a Sidecar resource, and by the rule of one namespace a host."""
     kept = _visible_services(known.services, scope)
     winner: dict[str, str] = {}
-    for service in sorted(kept, key=lambda service: (service.namespace != namespace, service.created, service.order)):
+    for service in sorted(kept, key=lambda service: (service.namespace != namespace, service.order)):
         winner.setdefault(service.host, service.namespace)
     return Registry(tuple(service for service in kept if service.namespace == winner[service.host]), known.notes)
 
@@ -161,9 +162,9 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
     about = read_object(entry)
     spec, own = about.spec, about.namespace
     export_to = as_strings(spec.get("exportTo"))
-    if not is_exported_to(export_to, own, namespace):
+    if not sees(namespace, export_to, own):
         return
-    rank = 2 if not export_to or "*" in export_to else 0 if own == namespace else 1
+    public, created = EVERYWHERE in (export_to or PUBLIC), created_seconds(about.created)
     where = f"ServiceEntry {own}/{about.name}"
     said = str(spec.get("resolution") or "NONE")
     if said not in Resolution.__members__:
@@ -180,7 +181,8 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
     for host in dict.fromkeys(as_strings(spec.get("hosts"))):
         notes_of_ports = notes if host == as_strings(spec.get("hosts"))[0] else []
         if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
-            yield MeshService(host, own, networks, ports, resolution, about.created, rank, about.name, about.uid, attributes)
+            rank = Rank(public, created, host, own)
+            yield MeshService(host, own, networks, ports, resolution, rank, about.name, about.uid, attributes)
 
 
 def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Network]:

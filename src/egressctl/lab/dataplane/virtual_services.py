@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from egressctl.istio.export_to import sees
 from egressctl.lab.dataplane.objects import (
     IstioObject,
     Workload,
@@ -17,7 +18,6 @@ from egressctl.lab.dataplane.objects import (
     as_mappings,
     as_strings,
     hosts_overlap,
-    is_exported_to,
     read_object,
 )
 from egressctl.lab.dataplane.scope import Scope
@@ -88,7 +88,7 @@ def virtual_services_that_apply(manifests: Iterable[Manifest], workload: Workloa
     found = []
     for about in sorted(map(read_object, manifests), key=lambda each: each.order):
         hosts, gateways = as_strings(about.spec.get("hosts")), as_strings(about.spec.get("gateways"))
-        shown = is_exported_to(as_strings(about.spec.get("exportTo")), about.namespace, workload.namespace)
+        shown = sees(workload.namespace, as_strings(about.spec.get("exportTo")), about.namespace)
         if shown and (not gateways or MESH in gateways) and scope.shows_routes(hosts, about.namespace):
             found.append(VirtualService(about, hosts))
     return tuple(found)

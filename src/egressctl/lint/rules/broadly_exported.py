@@ -11,6 +11,7 @@ Limit it: `exportTo: ["."]` for its own namespace, or a list of those that need 
 import ipaddress
 from collections.abc import Iterator
 
+from egressctl.istio.export_to import is_public
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.formats import network
 
@@ -20,7 +21,7 @@ BROAD_ADDRESS_COUNT = 65_536
 
 def check(case: LintedEntry) -> Iterator[Told]:
     entry = case.entry
-    if entry.export_to and "*" not in entry.export_to:
+    if not is_public(entry):
         return
     blocks = [block for address in entry.addresses if (block := network(address)) and block.version == 4]
     count = sum(block.num_addresses for block in ipaddress.collapse_addresses(blocks))

@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.manifests.cidr import parse_cidr
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
@@ -29,7 +30,6 @@ from egressctl.model.entry import ServiceEntry
 FILTER_CHAIN_LIMIT = 1000
 """So many filter chains on a port are told. Measured with istiod of August 2026 and Envoy 1.40."""
 
-_EVERYONE = "*"
 _ADDRESS_LENGTH = {4: 32, 6: 128}
 
 
@@ -58,14 +58,13 @@ def crowded_ports(entries: Sequence[ServiceEntry], limit: int = FILTER_CHAIN_LIM
     chains: dict[int, dict[str, set[Hashable]]] = defaultdict(lambda: defaultdict(set))
     made: dict[int, dict[int, int]] = defaultdict(dict)
     for index, entry in enumerate(entries):
-        scopes = {entry.namespace if each == "." else each for each in entry.export_to or (_EVERYONE,)} - {"~"}
         for port in entry.ports:
             own = set(_filter_chains(entry, port.protocol.upper()))
             made[port.number][index] = len(own)
-            for scope in {_EVERYONE} if _EVERYONE in scopes else scopes:
+            for scope in namespaces_that_see(entry.export_to, entry.namespace):
                 chains[port.number][scope] |= own
     for port_number, by_scope in sorted(chains.items()):
-        public = by_scope.get(_EVERYONE, set())
+        public = by_scope.get(EVERYWHERE, set())
         most = max(len(public | each) for each in by_scope.values())
         if most >= limit:
             sizes = made[port_number]

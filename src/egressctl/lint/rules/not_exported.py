@@ -10,12 +10,13 @@ Add the namespace to `exportTo`, or ask for another one with `-n`.
 
 from collections.abc import Iterator
 
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
-    exports = case.entry.export_to or ("*",)
-    if not {"*", case.namespace} & set(exports) and not ("." in exports and case.namespace == case.entry.namespace):
+    exports = case.entry.export_to or PUBLIC
+    if not is_exported_to_namespace(case.entry, case.namespace):
         yield f"exportTo is {', '.join(exports)}, which leaves out namespace {case.namespace}", case.show, ()
 
 

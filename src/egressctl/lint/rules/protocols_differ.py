@@ -17,11 +17,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from egressctl.istio.conflict import ObjectReference
+from egressctl.istio.export_to import EVERYWHERE, NOWHERE, namespaces_that_see
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.lint.rules.addresses_advised import as_list, as_mapping
 from egressctl.manifests.yaml_reader import Document
-
-_EVERYWHERE = "*"
 
 
 class _PortInDocument(NamedTuple):
@@ -41,7 +40,7 @@ def check_documents(documents: Sequence[Document], namespace: str = "") -> list[
             by_port.setdefault(key, []).append(port)
     found: dict[int, Finding] = {}
     for (scope, host, number), ports in by_port.items():
-        public = [] if scope == _EVERYWHERE else by_port.get((_EVERYWHERE, host, number), [])
+        public = [] if scope == EVERYWHERE else by_port.get((EVERYWHERE, host, number), [])
         for port in (*ports, *public):
             other = next((other.entry for other in (*ports, *public) if other.protocol != port.protocol), None)
             if other is None:
@@ -61,18 +60,14 @@ def _ports(document: Document, namespace: str) -> Iterator[tuple[tuple[str, str,
     metadata, spec = as_mapping(document.value.get("metadata")), as_mapping(document.value.get("spec"))
     own = str(metadata.get("namespace") or namespace)
     entry = ObjectReference("ServiceEntry", own, str(metadata.get("name", "")))
-    for scope in _scopes([each for each in as_list(spec.get("exportTo")) if isinstance(each, str)], own):
+    exports = [each for each in as_list(spec.get("exportTo")) if isinstance(each, str)]
+    # istioctl compares those that nobody sees with each other as well.
+    for scope in namespaces_that_see(exports, own) or {NOWHERE}:
         for host in dict.fromkeys(each for each in as_list(spec.get("hosts")) if isinstance(each, str)):
             for index, port in enumerate(as_list(spec.get("ports"))):
                 number, protocol = as_mapping(port).get("number"), as_mapping(port).get("protocol")
                 if isinstance(number, int):
                     yield (scope, host, number), _PortInDocument(document, entry, index, str(protocol or "").upper())
-
-
-def _scopes(export_to: Sequence[str], own: str) -> set[str]:
-    if not export_to or _EVERYWHERE in export_to:
-        return {_EVERYWHERE}
-    return {own if each == "." else each for each in export_to}
 
 
 RULE = Rule("protocols-differ", Severity.WARNING, __doc__)

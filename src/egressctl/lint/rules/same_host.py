@@ -1,9 +1,10 @@
 """Another entry has the same host, in this namespace or in another.
 
 Two in one namespace share an Envoy cluster. It is that of the first: one whose exportTo names fewer namespaces, else the
-older. A port that only the other has gets none, and connections to it are closed, unless labels, exportTo and resolution of
-both are the same: then their ports are merged. Of two namespaces a sidecar gets only one: that of the pod's own namespace,
-else the older.
+older; of one second, chance decides. A port that only the other has gets none, and connections to it are closed, unless
+labels, exportTo and resolution of both are the same: then their ports are merged. Of two namespaces a sidecar gets only one:
+that of the pod's own namespace, else the one whose exportTo names fewer namespaces, else the older, else the first by name of
+its namespace. A host in capital letters is to Istio another host than the same in small ones.
 
     # a.yaml
     metadata: {name: a, namespace: shop}

@@ -11,11 +11,12 @@ Correct the name, or make the namespace.
 
 from collections.abc import Iterator
 
+from egressctl.istio.export_to import EVERYWHERE, NOWHERE, OWN
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
-    known = None if case.namespaces is None else {".", "*", "~", *case.namespaces}
+    known = None if case.namespaces is None else {OWN, EVERYWHERE, NOWHERE, *case.namespaces}
     for namespace in case.entry.export_to:
         if known is not None and namespace not in known:
             yield f"exportTo names namespace {namespace}, which is not there", case.show, ()
