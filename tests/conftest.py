@@ -123,12 +123,18 @@ def lab_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    """A real API server, one for all tests of a worker."""
+def programs() -> binaries.Binaries:
+    """The programs of a real control plane."""
     found = binaries.find()
     if isinstance(found, str):
         pytest.fail(found)
-    with RealCluster(tmp_path_factory.mktemp("real"), found) as running:
+    return found
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory, programs: binaries.Binaries) -> Iterator[RealCluster]:
+    """A real API server, one for all tests of a worker."""
+    with RealCluster(tmp_path_factory.mktemp("real"), programs) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
+from egressctl.lab.dataplane.envoy_config import SidecarConfig
 
 _EXTENSIONS = "type.googleapis.com/envoy.extensions.filters"
 TLS_INSPECTOR = {"name": "tls", "typed_config": {"@type": f"{_EXTENSIONS}.listener.tls_inspector.v3.TlsInspector"}}
@@ -98,3 +99,20 @@ def sidecar(
 ) -> ProxyConfig:
     """Read the dump of such a sidecar."""
     return parse_config(json.dumps(dump(listeners, default, filters, **more)))
+
+
+def as_dump(found: SidecarConfig) -> str:
+    """Write what the lab gives its sidecar as a config_dump of an Envoy that has it."""
+    parts: dict[str, dict[str, Any]] = {
+        "ListenersConfigDump": {
+            "dynamic_listeners": [
+                {"name": name, "active_state": {"version_info": "1", "listener": listener}}
+                for name, listener in found.listeners.items()
+            ]
+        },
+        "ClustersConfigDump": {"dynamic_active_clusters": [{"cluster": cluster} for cluster in found.clusters.values()]},
+        "RoutesConfigDump": {"dynamic_route_configs": [{"route_config": route} for route in found.routes.values()]},
+    }
+    return json.dumps(
+        {"configs": [{"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", **part} for kind, part in parts.items()]}
+    )

@@ -1,7 +1,7 @@
 // Serve what istiod and istioctl judge ServiceEntries with, and nothing else of them: Istio's validating webhook at
 // /validate, as the API server calls it, and the analyzers of `istioctl analyze` at /analyze, as JSON list in, JSON list out.
 //
-// Arguments: ADDRESS CERTIFICATE KEY.
+// Arguments: ADDRESS CERTIFICATE KEY. Without arguments: generate sidecars' configuration, JSON in, JSON out (generate.go).
 package main
 
 import (
@@ -89,6 +89,12 @@ func analyze(writer http.ResponseWriter, request *http.Request) {
 }
 
 func main() {
+	if len(os.Args) == 1 {
+		if err := generate(os.Stdin, os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	mux := http.NewServeMux()
 	if _, err := server.New(server.Options{Schemas: collections.Istio, DomainSuffix: domain, Mux: mux}); err != nil {
 		log.Fatal(err)

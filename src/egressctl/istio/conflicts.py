@@ -87,7 +87,7 @@ def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str
     path: ValuePath = ("spec", "hosts", own.index(common[0].lower()))
     if common[0] not in entry.hosts:
         reason += "" if other.namespace == entry.namespace else f" in namespace {other.namespace}"
-        outcome = "to Istio that is another host: a sidecar gets both, and which of them HTTP on one port goes to is chance"
+        outcome = "to Istio that is another host: a sidecar gets both, and HTTP goes to the one in small letters alone"
         yield conflict_with("same-host", other, reason, outcome, path)
         return
     if other.namespace == entry.namespace:

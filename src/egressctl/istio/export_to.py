@@ -9,6 +9,8 @@ from egressctl.model.entry import ServiceEntry
 EVERYWHERE, NOWHERE, OWN = "*", "~", "."
 PUBLIC = (EVERYWHERE,)
 """What an absent exportTo means, unless the mesh says otherwise (MeshConfig.defaultServiceExportTo)."""
+SERVICE_EXPORT_TO = "networking.istio.io/exportTo"
+"""The annotation of a Kubernetes Service that holds its exportTo, separated by commas."""
 DEFAULTS = (PUBLIC, (OWN,))
 """For those who do not know the mesh's: every other default ranks as the second."""
 

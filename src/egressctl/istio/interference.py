@@ -7,11 +7,13 @@ blocks was measured. What is not understood of an object is passed over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import sees
+from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
@@ -176,7 +178,11 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
             continue
         ip, block = held
         if ip == block:
-            outcome = "of two listeners for one address and port a sidecar gets one"
+            mine, its = rank_of(entry), rank_of_service(each)
+            # A Service is there: one that does not say since when is not the younger for that.
+            first, why = first_by_rank(mine, its, "name") if isfinite(its.created) else (None, "")
+            whose = "" if first is None else f": that of {entry if first is mine else _reference_to(each)}, {why}"
+            outcome = f"of two listeners for one address and port a sidecar gets one{whose}"
         else:
             outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
         reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from egressctl.istio.export_to import DEFAULTS, PUBLIC, is_exported_to_namespace, is_public
-from egressctl.model.entry import ServiceEntry
+from egressctl.istio.export_to import DEFAULTS, EVERYWHERE, PUBLIC, SERVICE_EXPORT_TO, is_exported_to_namespace, is_public
+from egressctl.model.entry import Manifest, ServiceEntry
 
 Choice = tuple[ServiceEntry | None, str]
 """One of two entries, and why it is that one: None where it cannot be told."""
@@ -44,6 +44,14 @@ def rank_of(entry: ServiceEntry, default: Sequence[str] = PUBLIC, host: str = ""
     return Rank(is_public(entry, default), created_seconds(entry.created), name, entry.namespace)
 
 
+def rank_of_service(service: Manifest) -> Rank:
+    """Return the rank of a Kubernetes Service."""
+    metadata = service.get("metadata") or {}
+    exports = (metadata.get("annotations") or {}).get(SERVICE_EXPORT_TO) or EVERYWHERE
+    created = created_seconds(str(metadata.get("creationTimestamp") or ""))
+    return Rank(EVERYWHERE in exports.split(","), created, str(metadata.get("name")), str(metadata.get("namespace")))
+
+
 def first_entry_in_sidecar(
     entry: ServiceEntry, other: ServiceEntry, default: Sequence[str] | None = PUBLIC, host: str = ""
 ) -> Choice:
@@ -55,16 +63,22 @@ def first_entry_in_sidecar(
     if default is None:
         return _whatever_the_default(first_entry_in_sidecar(entry, other, each, host) for each in DEFAULTS)
     mine, theirs = rank_of(entry, default, host), rank_of(other, default, host)
-    first = entry if mine < theirs else other
-    if mine.public != theirs.public:
+    first, why = first_by_rank(mine, theirs)
+    return (None if first is None else entry if first is mine else other), why
+
+
+def first_by_rank(one: Rank, other: Rank, named: str = "host") -> tuple[Rank | None, str]:
+    """Return which of two a sidecar is given first, None where that cannot be told, and why; `named` is what names them."""
+    first = min(one, other)
+    if one.public != other.public:
         return first, "whose exportTo names fewer namespaces"
-    if mine.created != theirs.created:
+    if one.created != other.created:
         return first, "the older"
-    if math.isinf(mine.created):
+    if math.isinf(one.created):
         return None, "cannot be told, since neither says its age"
-    if mine == theirs:
+    if one == other:
         return None, "is chance, since both have one host, namespace and second of creation"
-    return first, f"the first by {'namespace' if mine.name == theirs.name else 'host'} of two of the same age"
+    return first, f"the first by {'namespace' if one.name == other.name else named} of two of the same age"
 
 
 def _whatever_the_default(choices: Iterable[Choice]) -> Choice:

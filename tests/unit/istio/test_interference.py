@@ -166,6 +166,31 @@ def test_a_service_inside_a_block() -> None:
     assert inside(entry=single, clusterIP="208.80.154.230") == ["of two listeners for one address and port a sidecar gets one"]
 
 
+@pytest.mark.parametrize(
+    ("made", "name", "annotations", "whose"),
+    [
+        ("2026-11-23T03:00:00Z", "z", {}, "Service shop/z, the older"),
+        ("2026-11-23T05:00:00Z", "a", {}, "default/wikipedia-ext, the older"),
+        ("2026-11-23T04:00:00Z", "a", {}, "Service shop/a, the first by name of two of the same age"),
+        ("2026-11-23T04:00:00Z", "z", {}, "default/wikipedia-ext, the first by name of two of the same age"),
+        (
+            "2026-11-23T05:00:00Z",
+            "z",
+            {"networking.istio.io/exportTo": ".,default"},
+            "Service shop/z, whose exportTo names fewer ",
+        ),
+    ],
+)
+def test_of_a_service_and_an_entry_of_one_address_the_first_has_the_listener(
+    made: str, name: str, annotations: dict[str, str], whose: str
+) -> None:
+    entry = replace(ENTRY, addresses=("208.80.154.230",), export_to=(), created="2026-11-23T04:00:00Z")
+    metadata = {"name": name, "namespace": "shop", "creationTimestamp": made, "annotations": annotations}
+    service = {"kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 443}], "clusterIP": "208.80.154.230"}}
+    [found] = interference.find_services_inside_blocks(entry, [service])
+    assert found.outcome.startswith(f"of two listeners for one address and port a sidecar gets one: that of {whose}")
+
+
 def test_a_service_elsewhere() -> None:
     assert inside(clusterIP="10.96.0.1") == []
     assert inside(80, clusterIP="208.80.154.230") == []

@@ -71,7 +71,8 @@ def _virtual_host(context: SidecarContext, service: MeshService, port: int, name
     if detours:
         routes = list(_detour_routes(context, detours, name, port))
     else:
-        envoy_cluster = context.envoy_cluster(RouteDestination(service.host, "", port, 0), port)
+        # In small letters, whatever the Envoy cluster of a host in capitals is called: so it has none.
+        envoy_cluster = context.envoy_cluster(RouteDestination(service.host.lower(), "", port, 0), port)
         routes = [_route({"prefix": "/"}, {"cluster": envoy_cluster}, name, "default")]
     domains = [service.host] if service.host.startswith("*") else [service.host, f"{service.host}."]
     domains += [str(net.network_address) for net in service.networks if net.prefixlen == net.max_prefixlen]
@@ -82,8 +83,8 @@ def _with_unique_domains(virtual_hosts: Iterable[EnvoyResource]) -> Iterator[Env
     """Leave each domain to the first that has it: Envoy refuses a domain that comes twice, as hosts of one address do."""
     seen: set[str] = set()
     for each in virtual_hosts:
-        domains = [domain for domain in each["domains"] if domain not in seen]
-        seen.update(domains)
+        domains = [domain for domain in each["domains"] if domain.lower() not in seen]
+        seen.update(map(str.lower, domains))
         if domains:
             yield {**each, "domains": domains}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.errors import ApiFailure, InvalidInput, Problem
+from egressctl.istio.export_to import SERVICE_EXPORT_TO
 from egressctl.istio.mesh_objects import (
     DESTINATION_RULES,
     KIND_OF_PLURAL,
@@ -40,7 +41,6 @@ _FOLDERS = {KIND_OF_PLURAL[plural].lower(): plural for plural in _SAVED}
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _PATH = re.compile(rf"([^/]+)/({'|'.join(_FOLDERS)})/([^/]+)\.yaml")
 _OWN_ANNOTATION = "egressctl.dev/"
-_SERVICE_EXPORT_TO = "networking.istio.io/exportTo"
 
 Shape = Mapping[str, Any] | None
 """Which fields are kept: a shape for each, None for all that is below; of a list, the same for each of its items."""
@@ -129,7 +129,7 @@ def without_secrets(plural: str, item: Manifest) -> dict[str, Any]:
     annotations = {
         key: value
         for key, value in sorted(_as_mapping(metadata.get("annotations")).items())
-        if (key == _SERVICE_EXPORT_TO if plural == SERVICES else str(key).startswith(_OWN_ANNOTATION))
+        if (key == SERVICE_EXPORT_TO if plural == SERVICES else str(key).startswith(_OWN_ANNOTATION))
     }
     if annotations:
         kept["annotations"] = annotations

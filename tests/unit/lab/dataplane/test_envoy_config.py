@@ -18,6 +18,7 @@ from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.lab.state import Paths
 from egressctl.model.probe import Probe
+from sidecars import as_dump
 
 OUTSIDE = Paths(Path("/"), "lab")
 OUTSIDE.access_log = Path("/etc/istio/proxy/access.log")
@@ -347,23 +348,6 @@ NOT_LIKE_THERE = {
     "rejected-listener": "the recorded Envoy refused what the lab's accepts",
     "sidecar-exact-host": "which block is kept is chance",
 }
-
-
-def as_dump(found: SidecarConfig) -> str:
-    """Write what the lab gives its sidecar as a config_dump of an Envoy that has it."""
-    parts: dict[str, dict[str, Any]] = {
-        "ListenersConfigDump": {
-            "dynamic_listeners": [
-                {"name": name, "active_state": {"version_info": "1", "listener": listener}}
-                for name, listener in found.listeners.items()
-            ]
-        },
-        "ClustersConfigDump": {"dynamic_active_clusters": [{"cluster": cluster} for cluster in found.clusters.values()]},
-        "RoutesConfigDump": {"dynamic_route_configs": [{"route_config": route} for route in found.routes.values()]},
-    }
-    return json.dumps(
-        {"configs": [{"@type": f"type.googleapis.com/envoy.admin.v3.{kind}", **part} for kind, part in parts.items()]}
-    )
 
 
 @pytest.mark.parametrize("case", sorted(set(recordings.cases()) - NOT_LIKE_THERE.keys()))
