@@ -25,6 +25,7 @@ from egressctl.envoy.walk import walk_config
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.listing import lists_address
 from egressctl.istio.precedence import (
     entry_that_pods_get,
     first_by_rank,
@@ -40,7 +41,6 @@ from egressctl.lab.dataplane.objects import IstioManifests, Workload
 from egressctl.manifests.service_entry import read_entry
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Probe
-from egressctl.verify.ownership import lists_address
 from sidecars import as_dump
 
 COUNT = int(os.environ.get("EGRESSCTL_TEST_TIES", "200"))

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
+from egressctl.istio.listing import tcp_ports
 from egressctl.istio.port_conflicts import EntryOnPort
 from egressctl.manifests.cidr import Cidr, parse_cidr
-from egressctl.model.entry import Manifest, Port, ServiceEntry
+from egressctl.model.entry import Manifest, ServiceEntry
 
 _ANYONE = ""
 """Under this name, which no namespace has, every entry is filed that any pod sees."""
@@ -43,7 +44,7 @@ class ConflictIndex:
             self._named[entry.namespace, entry.name].add(index)
         self._lengths: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for entry in entries:
-            for port in _ports_without_udp(entry):
+            for port in tcp_ports(entry):
                 self._lengths[port.number] |= {(block.version, block.length) for block in _blocks(entry)}
         self._filed: dict[tuple[IndexKey, str], dict[int, None]] = defaultdict(dict)
         for index, entry in enumerate(entries):
@@ -87,7 +88,7 @@ class ConflictIndex:
     def _filed_under(self, entry: ServiceEntry) -> Iterator[IndexKey]:
         for host in entry.hosts:
             yield "host", host.lower()
-        for port in _ports_without_udp(entry):
+        for port in tcp_ports(entry):
             side = EntryOnPort(entry, port)
             number, kind = port.number, side.kind
             for bare in _has_no_addresses(side):
@@ -108,7 +109,7 @@ class ConflictIndex:
     def _groups(self, entry: ServiceEntry) -> Iterator[list[IndexKey]]:
         """Yield the keys under which those stand that compete with an entry: one list for each way to compete."""
         yield [("host", host.lower()) for host in entry.hosts]
-        for port in _ports_without_udp(entry):
+        for port in tcp_ports(entry):
             side = EntryOnPort(entry, port)
             number, kind = port.number, side.kind
             every: list[IndexKey] = [("kind", number, each, empty) for each in ("TCP", "TLS", "HTTP") for empty in (True, False)]
@@ -156,10 +157,6 @@ class ManifestsByHost:
             for name in (host.lower(), _ANY_ENDING, *(f"*{end}" for end in _wildcard_suffixes(host.lower())))
         }
         return [self._manifests[index] for index in sorted({index for name in names for index in self._filed.get(name, ())})]
-
-
-def _ports_without_udp(entry: ServiceEntry) -> list[Port]:
-    return [port for port in entry.ports if port.protocol.upper() != "UDP"]
 
 
 def _has_no_addresses(side: EntryOnPort) -> set[bool]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict
 from egressctl.istio.export_to import is_exported_to_namespace, namespaces_that_see_both
+from egressctl.istio.listing import tcp_ports
 from egressctl.istio.port_conflicts import EntryOnPort, conflict_with, conflicts_on_port
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import ServiceEntry
@@ -63,9 +64,9 @@ def _conflicts_between(entry: ServiceEntry, other: ServiceEntry, namespace: str)
     if not any(precedence.pods_get_both(entry, other, place) for place in places):
         return
     one_cluster = entry.namespace == other.namespace and len({*entry.hosts}) == 1 and {*entry.hosts} == {*other.hosts}
-    theirs = {port.number: port for port in other.ports if port.protocol.upper() != "UDP"}
-    for port in sorted(entry.ports, key=lambda each: each.number):
-        if port.protocol.upper() != "UDP" and port.number in theirs:
+    theirs = {port.number: port for port in tcp_ports(other)}
+    for port in sorted(tcp_ports(entry), key=lambda each: each.number):
+        if port.number in theirs:
             mine, its = EntryOnPort(entry, port), EntryOnPort(other, theirs[port.number])
             for clash in conflicts_on_port(mine, its):
                 yield clash._replace(winner="") if one_cluster and _moves_no_traffic(clash, mine, its) else clash

@@ -13,6 +13,7 @@ from typing import Any
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import sees
+from egressctl.istio.listing import tcp_ports
 from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
@@ -165,7 +166,7 @@ def _tls_mode(policy: Mapping[str, Any]) -> str:
 
 def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[EntryConflict]:
     """Find the Services whose address is inside a block of the entry, on the same port."""
-    ports = {port.number for port in entry.ports if port.protocol.upper() != "UDP"}
+    ports = {port.number for port in tcp_ports(entry)}
     blocks = [block for address in entry.addresses if (block := network(address)) and block.prefixlen]
     for each in services:
         spec = _spec(each)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
+from egressctl.istio.listing import is_every_address, lists_block
 from egressctl.manifests.cidr import parse_cidr
 from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers_host, network
 from egressctl.manifests.yaml_reader import ValuePath
@@ -33,20 +34,18 @@ class EntryOnPort:
     @property
     def claims(self) -> list[str]:
         """The addresses that get a filter chain or a listener of their own: none of HTTP, which goes by the host alone."""
-        return [] if self.kind == "HTTP" else [each for each in self.entry.addresses if not _is_every_address(each)]
+        return [] if self.kind == "HTTP" else [each for each in self.entry.addresses if not is_every_address(each)]
 
     @property
     def whole(self) -> bool:
         """Whether it takes every address on the port."""
-        if self.port.protocol.upper() not in OPAQUE_PROTOCOLS:
-            return False
-        return not self.entry.addresses or any(map(_is_every_address, self.entry.addresses))
+        return self.port.protocol.upper() in OPAQUE_PROTOCOLS and lists_block(self.entry, "")
 
     @property
     def by_name(self) -> bool:
         """Whether the names in the traffic lead to it at any address."""
         if self.kind == "TLS":
-            return not self.claims or any(map(_is_every_address, self.entry.addresses))
+            return not self.claims or any(map(is_every_address, self.entry.addresses))
         return self.kind == "HTTP"
 
     @property
@@ -55,11 +54,6 @@ class EntryOnPort:
 
     def path_of(self, block: Network) -> ValuePath:
         return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
-
-
-def _is_every_address(address: str) -> bool:
-    block = parse_cidr(address)
-    return bool(block and block.version == 4 and not block.length)
 
 
 def conflict_with(

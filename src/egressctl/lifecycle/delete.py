@@ -9,11 +9,11 @@ from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.envoy.propagation import remains_of_entry
 from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Interrupted, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete, look_up_entries
+from egressctl.mesh.propagation import remains_of_entry
 from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source

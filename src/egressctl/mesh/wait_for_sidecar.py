@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from egressctl.envoy.config import ProxyConfig
-from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.propagation import missing_blocks
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import MeshObjects, ServiceEntry

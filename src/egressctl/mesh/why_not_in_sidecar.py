@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from egressctl.envoy.config import FilterChain, Listener, ProxyConfig, parse_outbound_name
+from egressctl.envoy.config import FilterChain, ProxyConfig, parse_outbound_name
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.listing import UNBLOCKED, is_opaque_on, lists_block, single_address
 from egressctl.istio.precedence import entry_that_pods_get, first_entry_in_sidecar
-from egressctl.manifests.formats import OPAQUE_PROTOCOLS, RESERVED_PORTS, network
+from egressctl.manifests.formats import RESERVED_PORTS, network
+from egressctl.mesh.propagation import listeners_on_port, refusal_of_block
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
 
@@ -17,7 +18,6 @@ CROWDED = 1000
 """Filter chains on one port from which on istiod takes seconds to add some: 0.4 s beside 500, 5 s beside 2,000, 24-39 s
 beside 5,000 (measured, 2026-11)."""
 
-_ANY = "any address"
 NOT_PUSHED_HINT = "istioctl proxy-status"
 """What to type where nothing is known to stand in the way."""
 
@@ -57,9 +57,9 @@ def why_missing(
     """
     block, _, number = lacking.rpartition(":")
     port = int(number)
-    if refusal := _refusal(config, block, port):
+    if refusal := refusal_of_block(config, block, next(each for each in entry.ports if each.number == port)):
         name, said = refusal
-        told = f"Envoy refused the listener {name}: {said}"
+        told = f"Envoy refused the listener {name}: {' '.join(said.split()) or 'it does not say why'}"
         return Delay(told, _show_command(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
     if port in RESERVED_PORTS:
         return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _show_command(entry), certain=True)
@@ -75,7 +75,7 @@ def why_missing(
         namespace, _, name = sidecar.partition("/")
         show = f"kubectl get sidecar -n {namespace} {name} -o yaml"
         return Delay(f"Sidecar {sidecar} hides it from the pod", show, code=CauseCode.HIDDEN_BY_SIDECAR)
-    chains = sum(len(listener.chains) for listener in _listeners_on_port(config, port))
+    chains = sum(len(listener.chains) for listener in listeners_on_port(config, port))
     if chains >= CROWDED:
         return Delay(
             f"port {port} has {chains:,} filter chains, and the more there are the longer istiod takes to add to them: "
@@ -92,41 +92,15 @@ def summarise_delays(delays: Sequence[Delay]) -> Delay:
     return Delay("; ".join(told), ordered[0].hint, all(each.certain for each in delays), ordered[0].code)
 
 
-def _refusal(config: ProxyConfig, block: str, port: int) -> tuple[str, str] | None:
-    """Return the name of the block's own listener and Envoy's words, where Envoy refused it; another's refusal is no cause."""
-    wanted = {_address_of(block), "0.0.0.0", "::"} if not _address_of(block) else {_address_of(block)}  # noqa: S104 - names
-    for name, said in config.errors.items():
-        address, _, number = name.rpartition("_")
-        try:
-            listens = str(ip_address(address.strip("[]")))
-        except ValueError:
-            continue
-        if number == str(port) and listens in wanted:
-            return name, " ".join(said.split()) or "it does not say why"
-    return None
-
-
-def _address_of(block: str) -> str:
-    """Return the address of a block of one address, which has a listener of its own; "" for any other."""
-    parsed = network(block)
-    return str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
-
-
-def _listeners_on_port(config: ProxyConfig, port: int) -> Iterator[Listener]:
-    for listener in config.listeners or ():
-        if listener.internal and any(number == port for _, number in listener.addresses):
-            yield listener
-
-
 def _chain_with_block(config: ProxyConfig, block: str, port: int) -> FilterChain | None:
     """Return the filter chain that has exactly this block on this port, whosever it is."""
-    own = _address_of(block)
-    for listener in _listeners_on_port(config, port):
+    own = single_address(block)
+    for listener in listeners_on_port(config, port):
         mine = own and any(str(network(address)) == str(network(own)) for address, _ in listener.addresses)
         for chain in listener.filter_chains:
             if chain.criteria or chain.server_names or chain.transport_protocol or chain.application_protocols:
                 continue
-            whole = not chain.blocks and (block in (_ANY, "0.0.0.0/0") or mine)
+            whole = not chain.blocks and (block in UNBLOCKED or mine)
             if whole or block in map(str, chain.blocks):
                 return chain
     return None
@@ -150,11 +124,14 @@ def _conflict_delay(
     default: Sequence[str] | None,
 ) -> Delay | None:
     to = parse_outbound_name(chain.envoy_cluster) if chain else None
-    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
-    if not opaque or chain is None or to is None or to.host in entry.hosts:
+    if not is_opaque_on(entry, port) or chain is None or to is None or to.host in entry.hosts:
         return None
     for other in others:
-        if _is_same_entry(other, entry) or to.host not in other.hosts or not _lists_block(other, block, port):
+        if (
+            _is_same_entry(other, entry)
+            or to.host not in other.hosts
+            or not (is_opaque_on(other, port) and lists_block(other, block))
+        ):
             continue
         first, why = first_entry_in_sidecar(entry, other, default)
         why = "" if first is not other else f", being {why}" if why.startswith("the ") else f", {why}"
@@ -185,12 +162,6 @@ def _other_namespace_delay(
                 code=CauseCode.RIVAL_ENTRY,
             )
     return None
-
-
-def _lists_block(entry: ServiceEntry, block: str, port: int) -> bool:
-    opaque = any(each.number == port and each.protocol.upper() in OPAQUE_PROTOCOLS for each in entry.ports)
-    blocks = [str(network(address)) for address in entry.addresses] or [_ANY]
-    return opaque and (block in blocks or {block, *blocks} >= {_ANY, "0.0.0.0/0"})
 
 
 def _is_same_entry(one: ServiceEntry, other: ServiceEntry) -> bool:

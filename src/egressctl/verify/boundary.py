@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
-from egressctl.istio.port_conflicts import EntryOnPort
+from egressctl.istio.listing import lists_address, takes_whole_port
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
@@ -22,7 +22,6 @@ from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
-from egressctl.verify.ownership import lists_address
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.verify import ProbeOptions, verify
 
@@ -117,7 +116,7 @@ def _boundary_probes(
         expect = Expectation(Verdict.BLOCKED, status=None)
         prefix = probe.evidence.walk.prefix if probe.evidence and probe.evidence.walk else ""
         # Without addresses, a TLS or HTTP port is opened for the entry's names at whatever address.
-        by_name = entry is not None and not entry.addresses and not _takes_whole_port(entry, probe.probe.port)
+        by_name = entry is not None and not entry.addresses and not takes_whole_port(entry, probe.probe.port)
         if not by_name and (ip := address or first_address_outside(probe.outcome.remote_ip, prefix, blocks)):
             name = f"{probe.probe.name}, around: address"
             yield _BoundaryProbe(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
@@ -173,12 +172,8 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     if result.verdict not in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED) or carried is None:
         return result
     told = f"{what} is not what {whose} lists, and {carried} let it out"
-    if entry and not asked.name and _takes_whole_port(entry, port):
+    if entry and not asked.name and takes_whole_port(entry, port):
         told = f"{whose} takes the whole port {port}: {what} is open through {carried} as well"
     code = CauseCode.HOST_NOT_LISTED if asked.name else CauseCode.ADDRESS_NOT_LISTED
     hint = f"egressctl lint serviceentry/{entry.name} -n {entry.namespace}" if entry else ""
     return replace(result, held=False, cause=Cause(code, told, hint))
-
-
-def _takes_whole_port(entry: ServiceEntry, port: int) -> bool:
-    return any(each.number == port and EntryOnPort(entry, each).whole for each in entry.ports)

@@ -12,13 +12,13 @@ from typing import Any
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.listing import lists_address
 from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Ownership
 from egressctl.verify.causes import Case, explain_cause
-from egressctl.verify.ownership import lists_address
 
 SIDECARS = "sidecars"
 

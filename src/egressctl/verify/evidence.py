@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
 from egressctl.envoy.counts import counts_between
-from egressctl.envoy.propagation import listener_refusal
 from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.mesh.curl import looks_reset
+from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import (

@@ -20,13 +20,13 @@ from egressctl.envoy.config import (
     parse_outbound_name,
 )
 from egressctl.istio.export_to import DEFAULTS, is_exported_to_namespace
+from egressctl.istio.listing import lists_block, lists_port
 from egressctl.istio.precedence import created_seconds, rank_of
 from egressctl.manifests.formats import (
     HTTP_PROTOCOLS,
     OPAQUE_PROTOCOLS,
     TLS_PROTOCOLS,
     Network,
-    is_auto_allocated,
     matches_host,
     network,
 )
@@ -85,7 +85,7 @@ def _owner_among_namesakes(
         # All of a TCP port's chains go to the entry's first host: this one may be another entry's that shares another host.
         return Owner(Ownership.UNKNOWN, f"{what} is listed by several entries, and {to.host} is not the first host of {entry}")
     if walk.virtual_service:
-        like = next((other for other in neighbours if _lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
+        like = next((other for other in neighbours if lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
         if like is not None:
             return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well")
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}")
@@ -109,12 +109,8 @@ def _matching_entries(entries: Iterable[ServiceEntry], namespace: str, to: Outbo
     return [
         each
         for each in entries
-        if each.namespace == namespace and to.host in each.hosts and _lists_port(each, to.port) and _matches_walk(each, walk, to)
+        if each.namespace == namespace and to.host in each.hosts and lists_port(each, to.port) and _matches_walk(each, walk, to)
     ]
-
-
-def _lists_port(entry: ServiceEntry, port: int) -> bool:
-    return any(each.number == port and each.protocol.upper() != "UDP" for each in entry.ports)
 
 
 def _matches_walk(entry: ServiceEntry, walk: Walk, to: OutboundName) -> bool:
@@ -138,33 +134,6 @@ def _port_matches_walk(entry: ServiceEntry, port: Port, walk: Walk, to: Outbound
     block = network(walk.prefix) if walk.prefix else None
     plain = block is not None and block.prefixlen == block.max_prefixlen
     return (protocol in OPAQUE_PROTOCOLS or (plain and protocol in TLS_PROTOCOLS)) and lists_block(entry, walk.prefix)
-
-
-def lists_block(entry: ServiceEntry, prefix: str) -> bool:
-    """Say whether the entry lists exactly this block; no prefix is an entry without addresses, or with 0.0.0.0/0.
-
-    An entry without addresses may have been given one by Istio: in `status.addresses`, or, by older releases, in nothing
-    but the sidecar itself.
-    """
-    if not prefix:
-        return not entry.addresses or any(str(network(address)) == "0.0.0.0/0" for address in entry.addresses)
-    block = network(prefix)
-    if block is None:
-        return False
-    if any(network(address) == block for address in (*entry.addresses, *entry.allocated)):
-        return True
-    return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and is_auto_allocated(block)
-
-
-def lists_address(entry: ServiceEntry, ip: str) -> bool:
-    """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
-    blocks = [block for each in (entry.addresses or entry.allocated) if (block := network(each))]
-    if not entry.addresses and not entry.allocated:
-        return True
-    address = network(ip)
-    if address is None or address.prefixlen != address.max_prefixlen:
-        return False
-    return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
 
 
 def _entry_served_first(entries: Sequence[ServiceEntry], pod_namespace: str, host: str) -> ServiceEntry | None:
@@ -200,14 +169,14 @@ def _owner_without_own_chain(
     what = _describe_match(walk, to)
     if holder is not None:
         return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
-    if not _lists_port(entry, to.port):
+    if not lists_port(entry, to.port):
         return Owner(Ownership.OTHERS, f"the sidecar has port {to.port} of the host {to.host}, which {entry} does not name")
     block = network(walk.prefix) if walk.prefix else None
     if block is not None and entry.addresses and not walk.http_route and not walk.server_name:
         if not any(_overlaps(block, each) for each in entry.addresses):
             return Owner(Ownership.OTHERS, f"the sidecar has {what} of the host {to.host}, which {entry} does not list")
         inside = any(_is_inside(block, each) for each in entry.addresses)
-        like = any(_overlaps(block, each) for other in neighbours if _lists_port(other, to.port) for each in other.addresses)
+        like = any(_overlaps(block, each) for other in neighbours if lists_port(other, to.port) for each in other.addresses)
         if walk.virtual_service and inside and not like:
             return Owner(Ownership.OWNED, f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host")
     return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from egressctl.envoy.config import ProxyConfig
-from egressctl.envoy.propagation import missing_blocks
 from egressctl.errors import CouldNotAsk
 from egressctl.istio.export_to import is_exported_to_namespace
-from egressctl.manifests.formats import network
+from egressctl.istio.listing import listed_blocks
 from egressctl.manifests.service_entry import read_entry
 from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.propagation import missing_blocks
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.wait_for_sidecar import mesh_objects_for_pod, why_blocks_missing
 from egressctl.model.cause import Cause, CauseCode
@@ -61,18 +61,12 @@ def _results_of_target(
         if config is None:
             found.append(PartResult(entry.name, len(entry.addresses), in_force=None, cause=unread))
             continue
-        absent = [each for each in _listed_blocks(entry) if each in lacking]
+        absent = [each for port in entry.ports for block in listed_blocks(entry) if (each := f"{block}:{port.number}") in lacking]
         cause = _missing_cause(mesh, source, entry, absent, config) if absent else None
         found.append(PartResult(entry.name, len(entry.addresses), in_force=not absent, cause=cause))
     for name in wanted.absent:
         found.append(PartResult(name, 0, in_force=False, cause=_entry_missing_cause(name, wanted)))
     return tuple(found)
-
-
-def _listed_blocks(entry: ServiceEntry) -> list[str]:
-    """Name what the entry lists as `missing_blocks` does."""
-    blocks = dict.fromkeys(str(network(address) or address) for address in entry.addresses)
-    return [f"{block}:{port.number}" for port in entry.ports for block in blocks]
 
 
 def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:

@@ -8,9 +8,9 @@ import pytest
 
 from cli import entry
 from egressctl.envoy.config import BLACKHOLE
-from egressctl.envoy.propagation import listener_refusal, missing_blocks
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.propagation import listener_refusal, missing_blocks
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import ANY_SOURCE, find_source
 from labs import Lab, eventually

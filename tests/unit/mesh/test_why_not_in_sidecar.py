@@ -9,8 +9,8 @@ import pytest
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.propagation import missing_blocks
 from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.propagation import missing_blocks
 from egressctl.mesh.why_not_in_sidecar import CROWDED, NOT_PUSHED_HINT, Delay, summarise_delays, why_missing
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry

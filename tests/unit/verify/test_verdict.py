@@ -15,6 +15,7 @@ from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
 from egressctl.istio.export_to import is_exported_to_namespace
+from egressctl.istio.listing import lists_address
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import send_probes
 from egressctl.mesh.curl import looks_reset
@@ -39,7 +40,6 @@ from egressctl.model.result import ProbeResult
 from egressctl.verify import verify
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.evidence import Question, RunFacts, cases_of, unsent_case
-from egressctl.verify.ownership import lists_address
 from egressctl.verify.verdict import judge, proven_methods
 from examples import examples
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, parse_outbound_name
-from egressctl.envoy.propagation import listener_refusal
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
+from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Owner, Ownership, Walk

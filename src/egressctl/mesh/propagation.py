@@ -18,10 +18,10 @@ from egressctl.envoy.config import (
     parse_outbound_name,
 )
 from egressctl.errors import ProxyUnreadable
+from egressctl.istio.listing import UNBLOCKED, listed_blocks, single_address, tcp_ports
 from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
 from egressctl.model.entry import Port, ServiceEntry
 
-_ANY = "any address"
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program
 
 
@@ -33,11 +33,10 @@ def missing_blocks(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     the port's listener is. UDP is never missing: a sidecar gets none of it.
     """
     lacking: list[str] = []
-    for port in _tcp_ports(entry):
+    for port in tcp_ports(entry):
         there = _present_blocks(config, entry, port)
-        lacking += [
-            f"{block}:{port.number}" for block in _blocks(entry) if block not in there or _refusal_of_block(config, block, port)
-        ]
+        absent = (each for each in listed_blocks(entry) if each not in there or refusal_of_block(config, each, port))
+        lacking += [f"{block}:{port.number}" for block in absent]
     return tuple(lacking)
 
 
@@ -45,8 +44,8 @@ def listener_refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
     """Return what Envoy said when it refused a listener that holds one of the entry's own blocks; "" where it refused none."""
     if not config.errors:
         return ""
-    refusals = (_refusal_of_block(config, block, port) for port in _tcp_ports(entry) for block in _blocks(entry))
-    return next(filter(None, refusals), "")
+    refusals = (refusal_of_block(config, block, port) for port in tcp_ports(entry) for block in listed_blocks(entry))
+    return next((said or "Envoy did not say why" for _, said in filter(None, refusals)), "")
 
 
 def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
@@ -57,11 +56,11 @@ def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...
     """
     if config.listener(VIRTUAL_OUTBOUND) is None:
         raise ProxyUnreadable(f"the sidecar's config_dump does not show the listener {VIRTUAL_OUTBOUND}")
-    ports = _tcp_ports(entry)
+    ports = tcp_ports(entry)
     blocks: list[str] = []
     for port in ports:
         led = {block for block, _, _ in _chains_of_entry(config, entry, port)}
-        blocks += [f"{block}:{port.number}" for block in _blocks(entry) if block in led]
+        blocks += [f"{block}:{port.number}" for block in listed_blocks(entry) if block in led]
         if port.protocol.upper() in HTTP_PROTOCOLS:
             domains = _domains(config, port)
             blocks += [f"{host}:{port.number}" for host in entry.hosts if host.lower() in domains]
@@ -74,23 +73,11 @@ def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...
     return (*blocks, *envoy_clusters)
 
 
-def _tcp_ports(entry: ServiceEntry) -> list[Port]:
-    return [port for port in entry.ports if port.protocol.upper() != "UDP"]
-
-
-def _blocks(entry: ServiceEntry) -> list[str]:
-    """The entry's blocks without host bits, each once. What is no address is kept as it is, and so stays missing."""
-    if not entry.addresses:
-        return [_ANY]
-    blocks = (network(address) for address in entry.addresses)
-    return list(dict.fromkeys(str(block or address) for block, address in zip(blocks, entry.addresses, strict=True)))
-
-
 def _present_blocks(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:
-    blocks = set(_blocks(entry))
+    blocks = set(listed_blocks(entry))
     if port.protocol.upper() in HTTP_PROTOCOLS:
         routed = config.routes is None or {host.lower() for host in entry.hosts} <= _domains(config, port)
-        return blocks if routed and any(_listeners_on_port(config, port.number)) else set()
+        return blocks if routed and any(listeners_on_port(config, port.number)) else set()
     led = list(_chains_of_entry(config, entry, port))
     if port.protocol.upper() not in TLS_PROTOCOLS:
         return {block for block, _, _ in led}
@@ -105,7 +92,7 @@ def _present_blocks(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set
 def _domains(config: ProxyConfig, port: Port) -> set[str]:
     """Name the hosts for which the port has HTTP routes, in lower case."""
     found: set[str] = set()
-    for listener, _ in _listeners_on_port(config, port.number):
+    for listener in listeners_on_port(config, port.number):
         for chain in listener.chains:
             if chain.http is None:
                 continue
@@ -114,19 +101,14 @@ def _domains(config: ProxyConfig, port: Port) -> set[str]:
     return found
 
 
-def _listeners_on_port(config: ProxyConfig, number: int) -> Iterator[tuple[Listener, str]]:
-    for listener in config.listeners or ():
-        for address, port in listener.addresses:
-            if listener.internal and port == number:
-                yield listener, address
-
-
 def _chains_of_entry(config: ProxyConfig, entry: ServiceEntry, port: Port) -> Iterator[tuple[str, FilterChain, bool]]:
     """Name the blocks of the port that lead to the entry's hosts, by which filter chain, and if in a listener of their own.
 
     It is `any address` for a filter chain without a block.
     """
-    for listener, address in _listeners_on_port(config, port.number):
+    number = port.number
+    listening = ((each, ip) for each in listeners_on_port(config, number) for ip, other in each.addresses if other == number)
+    for listener, address in listening:
         own = address not in _WILDCARDS
         for chain in listener.chains:
             to = parse_outbound_name(chain.envoy_cluster)
@@ -137,24 +119,28 @@ def _chains_of_entry(config: ProxyConfig, entry: ServiceEntry, port: Port) -> It
             if config.envoy_clusters is not None and chain.envoy_cluster not in config.envoy_clusters:
                 continue
             # istiod writes 0.0.0.0/0 as a chain without a block.
-            unblocked = (str(network(address)),) if own else (_ANY, "0.0.0.0/0")
+            unblocked = (str(network(address)),) if own else UNBLOCKED
             yield from ((block, chain, own) for block in (map(str, chain.blocks) if chain.blocks else unblocked))
 
 
-def _refusal_of_block(config: ProxyConfig, block: str, port: Port) -> str:
-    """Return what Envoy said of the listener that the block belongs to, "" where it did not refuse that."""
-    parsed = network(block)
-    own = str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
+def listeners_on_port(config: ProxyConfig, number: int) -> Iterator[Listener]:
+    """Yield the listeners behind the entrance that have a port."""
+    for listener in config.listeners or ():
+        if listener.internal and any(port == number for _, port in listener.addresses):
+            yield listener
+
+
+def refusal_of_block(config: ProxyConfig, block: str, port: Port) -> tuple[str, str] | None:
+    """Return the name of the listener that a block belongs to, and what Envoy said of it, where Envoy refused that."""
+    own = single_address(block)
     # HTTP shares the port's listener, whatever the addresses.
     shared = not own or port.protocol.upper() in HTTP_PROTOCOLS
-    for name, details in config.errors.items():
+    for name, said in config.errors.items():
         address, _, number = name.rpartition("_")
-        if number != str(port.number):
-            continue
         try:
             refused = str(ip_address(address.strip("[]")))
         except ValueError:
             continue
-        if refused == own or (shared and refused in _WILDCARDS):
-            return details or "Envoy did not say why"
-    return ""
+        if number == str(port.number) and (refused == own or (shared and refused in _WILDCARDS)):
+            return name, said
+    return None

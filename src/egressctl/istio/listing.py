@@ -1,0 +1,71 @@
+"""What a ServiceEntry lists: its ports, its blocks, and whether an address or a block is among them. Pure."""
+
+from __future__ import annotations
+
+from egressctl.manifests.formats import OPAQUE_PROTOCOLS, is_auto_allocated, network
+from egressctl.model.entry import Port, ServiceEntry
+
+ANY_ADDRESS = "any address"
+"""What stands for the block of an entry without addresses."""
+_EVERY_ADDRESS = "0.0.0.0/0"
+UNBLOCKED = (ANY_ADDRESS, _EVERY_ADDRESS)
+"""The blocks that istiod makes a filter chain without a block of."""
+
+
+def tcp_ports(entry: ServiceEntry) -> list[Port]:
+    """Return the ports of which a sidecar is given anything: it is given nothing of UDP."""
+    return [port for port in entry.ports if port.protocol.upper() != "UDP"]
+
+
+def lists_port(entry: ServiceEntry, number: int) -> bool:
+    return any(port.number == number for port in tcp_ports(entry))
+
+
+def is_opaque_on(entry: ServiceEntry, number: int) -> bool:
+    """Say whether a sidecar looks at the address alone on a port of the entry."""
+    return any(port.number == number and port.protocol.upper() in OPAQUE_PROTOCOLS for port in entry.ports)
+
+
+def takes_whole_port(entry: ServiceEntry, number: int) -> bool:
+    """Say whether the entry takes every address on a port."""
+    return is_opaque_on(entry, number) and lists_block(entry, "")
+
+
+def listed_blocks(entry: ServiceEntry) -> list[str]:
+    """Return the entry's blocks without host bits, each once; what is no address is kept as it is."""
+    return list(dict.fromkeys(str(network(address) or address) for address in entry.addresses)) or [ANY_ADDRESS]
+
+
+def lists_block(entry: ServiceEntry, block: str) -> bool:
+    """Say whether the entry lists exactly this block; none is an entry without addresses, or with 0.0.0.0/0.
+
+    An entry without addresses may have been given one by Istio: in `status.addresses`, or, by older releases, in nothing
+    but the sidecar itself.
+    """
+    if not block or block in UNBLOCKED:
+        return not entry.addresses or any(map(is_every_address, entry.addresses))
+    parsed = network(block)
+    if parsed is None:
+        return False
+    if any(network(address) == parsed for address in (*entry.addresses, *entry.allocated)):
+        return True
+    return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and is_auto_allocated(parsed)
+
+
+def lists_address(entry: ServiceEntry, ip: str) -> bool:
+    """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
+    listed, address = entry.addresses or entry.allocated, network(single_address(ip))
+    if not listed or address is None:
+        return not listed
+    blocks = (block for each in listed if (block := network(each)))
+    return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
+
+
+def is_every_address(address: str) -> bool:
+    return str(network(address)) == _EVERY_ADDRESS
+
+
+def single_address(block: str) -> str:
+    """Return the address of a block of one address, which has a listener of its own; "" for any other."""
+    parsed = network(block)
+    return str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
