@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from ipaddress import ip_network
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -35,9 +36,9 @@ from egressctl.istio.precedence import (
     rank_of_service,
 )
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
-from egressctl.lab.dataplane.istiod_layout import EnvoyPaths
 from egressctl.lab.dataplane.names import REGISTRY_ONLY
-from egressctl.lab.dataplane.objects import IstioManifests, Workload
+from egressctl.lab.dataplane.objects import Workload
+from egressctl.lab.state import Paths
 from egressctl.manifests.service_entry import read_entry
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Probe
@@ -57,7 +58,7 @@ RESOLUTIONS: tuple[dict[str, Any], ...] = (
     {"resolution": "STATIC", "endpoints": [{"address": "192.0.2.1"}]},
     {"resolution": "DNS"},
 )
-OUTSIDE = EnvoyPaths("/lab/ns-internet", "/etc/istio/proxy/access.log", "/lab/rds", "/lab/ca.pem")
+OUTSIDE = Paths(Path("/"), "lab")
 
 
 class Pair(NamedTuple):
@@ -288,7 +289,7 @@ def what_winning_means(pair: Pair, found: EntryConflict) -> Iterator[Meaning]:
 
 
 def test_the_labs_sidecar_has_what_istiods_has(asked: list[Pair], seed: int) -> None:
-    objects = IstioManifests(serviceentries=tuple(manifest for pair in asked for manifest in pair.manifests))
+    objects = {"serviceentries": tuple(manifest for pair in asked for manifest in pair.manifests)}
     wrong = []
     for namespace in NAMESPACES:
         config = parse_config(as_dump(build_sidecar_config(objects, REGISTRY_ONLY, Workload(namespace, {}), OUTSIDE)))
