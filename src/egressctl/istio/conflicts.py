@@ -89,7 +89,7 @@ def _same_host_conflict(entry: ServiceEntry, other: ServiceEntry, namespace: str
     if common[0] not in entry.hosts:
         reason += "" if other.namespace == entry.namespace else f" in namespace {other.namespace}"
         outcome = "to Istio that is another host: a sidecar gets both, and HTTP goes to the one in small letters alone"
-        yield conflict_with("same-host", other, reason, outcome, path)
+        yield conflict_with(ConflictKind.SAME_HOST, other, reason, outcome, path)
         return
     if other.namespace == entry.namespace:
         yield _conflict_in_one_namespace(entry, other, common[0], reason, path)
