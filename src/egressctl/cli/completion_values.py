@@ -31,26 +31,19 @@ TIMEOUT_SECONDS = 2.0
 
 def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     """Return the mesh and the namespace that the flags, by their long names, lead to. Raises what connect raises."""
-    from egressctl.kube.config import ConnectOptions, connect
-    from egressctl.mesh.client import Mesh
+    from egressctl.cli.options import ConnectionFlags
+    from egressctl.cli.session import connect_mesh
 
-    kubeconfig = flags.get("--kubeconfig") or None
+    names = ("kubeconfig", "context", "cluster", "user", "server", "token", "namespace")
+    typed: dict[str, Any] = {name: flags.get(f"--{name}", "") for name in names}
+    connection = ConnectionFlags(**typed, as_user=flags.get("--as", ""), request_timeout=TIMEOUT_SECONDS)
+    kubeconfig = connection.kubeconfig
     if "--lab" in flags:
         from egressctl.lab.state import locate
 
         kubeconfig = str(locate(os.environ.get("EGRESSCTL_LAB_NAME", "default")).kubeconfig)  # which is not started for it
-    options = ConnectOptions(
-        kubeconfig=kubeconfig,
-        context=flags.get("--context") or None,
-        cluster=flags.get("--cluster") or None,
-        user=flags.get("--user") or None,
-        server=flags.get("--server") or None,
-        token=flags.get("--token") or None,
-        as_user=flags.get("--as") or None,
-        request_timeout=TIMEOUT_SECONDS,
-    )
-    mesh = Mesh(connect(options))
-    return mesh, flags.get("--namespace") or mesh.api.namespace or "default"
+    mesh = connect_mesh(connection, kubeconfig, "egressctl")
+    return mesh, connection.namespace or mesh.api.namespace or "default"
 
 
 def _targets(line: TypedLine) -> Iterable[Candidate]:

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from egressctl.errors import EgressctlError, InvalidInput
+from egressctl.report.lines import Content, Line, plain_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.status import Status
-
-    from egressctl.report.tree import Line
 
 _ASCII = str.maketrans({"✔": "+", "✘": "x", "├": "|", "╰": "`", "─": "-", "│": "|"})
 
@@ -36,22 +35,17 @@ def text_for_stream(stream: TextIO, text: str) -> str:
     return text
 
 
-def print_lines(lines: Iterable[Line]) -> None:
-    """Print a picture on stdout, coloured where that is wanted."""
-    if wants_colour(sys.stdout):
+def print_content(content: Content) -> None:
+    """Print text, or a picture, coloured where that is wanted, on stdout."""
+    if not isinstance(content, str) and wants_colour(sys.stdout):
         from rich.console import Console
         from rich.text import Text
 
         console = Console(force_terminal=True, soft_wrap=True, highlight=False)
-        for line in lines:
+        for line in content:
             console.print(Text.assemble(*((text_for_stream(sys.stdout, text), style) for style, text in line)))
         return
-    print(text_for_stream(sys.stdout, plain_text(lines)), end="")
-
-
-def plain_text(lines: Iterable[Line]) -> str:
-    """Return a picture as text without colours, each line with its end."""
-    return "".join("".join(text for _, text in line).rstrip() + "\n" for line in lines)
+    print(text_for_stream(sys.stdout, plain_text(content)), end="")
 
 
 def say(text: str) -> None:
@@ -87,8 +81,7 @@ class TerminalProgress:
         self.warnings: list[str] = []
         self.results: list[str] = []
         """The lines of results, whether they were shown or not."""
-        self.unwritable: OSError | None = None
-        """Why stdout took no more, once that has happened."""
+        self._unwritable: OSError | None = None
 
     def step(self, text: str) -> None:
         if self._quiet or text == self._last:
@@ -138,10 +131,21 @@ class TerminalProgress:
         """Print lines on stdout at once, which are part of the result and not of the progress."""
         self.stop()
         try:
-            print_lines(lines)
+            print_content(lines)
             sys.stdout.flush()
         except OSError as error:  # a full disk must not stop a cleanup half-way
-            self.unwritable = error
+            self._unwritable = error
+
+    def print(self, content: Content) -> None:
+        """Print the whole result, or the rest of it; a reader who went away changes no exit code, a full disk is an OSError."""
+        self.stop()
+        try:
+            if self._unwritable is not None:
+                raise self._unwritable
+            print_content(content)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            discard_stdout()
 
     def warn(self, text: str) -> None:
         if text in self.warnings:

@@ -14,6 +14,7 @@ import typer
 from egressctl.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from egressctl.mesh.source_pod import SourceChoice
     from egressctl.model.probe import Verdict
 
 
@@ -43,6 +44,25 @@ def parse_expected_verdict(text: str) -> Verdict | None:
     except ValueError:
         raise InvalidInput(f"--expect {text}: no such verdict", hint="one of " + ", ".join(Verdict)) from None
 
+
+def parse_dry_run(mode: str) -> str:
+    """Read --dry-run of a command that changes something on the Kubernetes cluster. Raises InvalidInput."""
+    modes = ("none", "client", "server")
+    if mode not in modes:
+        raise InvalidInput(f"--dry-run {mode}: no such mode", hint="one of " + ", ".join(modes))
+    return mode
+
+
+TargetNames = Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)]
+
+DryRun = Annotated[
+    str,
+    typer.Option("--dry-run", parser=parse_dry_run, metavar="none|client|server", help="Only say what would be done."),
+]
+
+Expect = Annotated[
+    str, typer.Option("--expect", metavar="VERDICT", help="Verdict that every probe should have. [default: the probe's own]")
+]
 
 Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")]
 """A flag of the commands that expect something to be open: an expected denial is never asked for again."""
@@ -107,6 +127,13 @@ class SourceFlags:
     ] = ""
     container: Annotated[str, typer.Option("--container", "-c", metavar="NAME", help="Container with curl.")] = ""
     revision: Annotated[str, typer.Option("--revision", metavar="NAME", help="Istio revision of the source pod.")] = ""
+
+    @property
+    def choice(self) -> SourceChoice:
+        """The same as the use cases take it."""
+        from egressctl.mesh.source_pod import SourceChoice
+
+        return SourceChoice(self.pod, self.selector, self.container, self.revision)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -231,11 +258,6 @@ class OutputFlags:
             raise InvalidInput(
                 f"--output {plain[0]} and {plain[1]}: only one goes to stdout", hint=f"-o {plain[0]} -o {plain[1]}=FILE"
             )
-
-    def refuse_files(self, command: str) -> None:
-        """Raise InvalidInput where an output of a command that prints on stdout alone is to go to a file."""
-        for form, path in self.files[:1]:
-            raise InvalidInput(f"--output {form}={path}: {command} prints on stdout", hint=f"-o {form} > {path}")
 
 
 def spread_flags(function: Callable[..., int]) -> Callable[..., int]:

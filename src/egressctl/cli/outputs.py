@@ -7,7 +7,9 @@ import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from egressctl.errors import InvalidInput
+from egressctl.cli.console import print_failure
+from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.report.lines import Content, plain_text
 
 _STREAMS = ("/dev/", "/proc/")
 
@@ -73,3 +75,17 @@ def write_outputs(files: Sequence[tuple[str, str]], text_of: Callable[[str], str
         except OSError as error:
             unwritten[path] = error
     return unwritten
+
+
+def publish(files: Sequence[tuple[str, str]], content: Callable[[str, int], Content], code: int) -> int:
+    """Write each output that goes to a file, given its content by format and exit code; tell which could not be written.
+
+    Return the exit code of the command: 3 where it was 0 and a file could not be written, which never hides another.
+    """
+    unwritten = write_outputs(files, lambda form: plain_text(content(form, code)))
+    for path, error in unwritten.items():
+        print_failure(CouldNotAsk(f"the output could not be written to {path}: {(error.strerror or str(error)).lower()}"))
+    if unwritten and code == 0:
+        code = CouldNotAsk.exit_code
+        write_outputs([each for each in files if each[1] not in unwritten], lambda form: plain_text(content(form, code)))
+    return code

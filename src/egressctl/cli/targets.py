@@ -1,14 +1,19 @@
-"""From the command line's words and flags to targets: the catalogue, files, or flags."""
+"""From the command line's words and flags to targets, of the catalogue, files or flags, and to how they are created."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from egressctl.catalog import lookup
-from egressctl.cli.options import TargetFlags, catalog_folders
+from egressctl.cli.options import ApplyFlags, SourceFlags, TargetFlags, WaitFlags, catalog_folders
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import load_targets, read_target_file, target_from_flags
 from egressctl.model.probe import Target
+
+if TYPE_CHECKING:
+    from egressctl.cli.session import Session
+    from egressctl.lifecycle.plan import CreateOptions
 
 
 def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
@@ -21,7 +26,19 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
     if made_of:
         if len(names) != 1:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
-        return [_target_from_flags(names[0], flags)]
+        chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
+        target = target_from_flags(
+            names[0],
+            hosts=flags.host,
+            addresses=flags.address,
+            ports=flags.port,
+            export_to=flags.export_to,
+            probes=flags.probe,
+            any_address=flags.any_address,
+            allow_internal=flags.allow_internal,
+            **chosen,
+        )
+        return [target]
     if not names:
         raise InvalidInput(
             "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
@@ -50,21 +67,25 @@ def _targets_from_files(flags: TargetFlags) -> list[Target]:
     return targets
 
 
-def _target_from_flags(name: str, flags: TargetFlags) -> Target:
-    chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
-    return target_from_flags(
-        name,
-        hosts=flags.host,
-        addresses=flags.address,
-        ports=flags.port,
-        export_to=flags.export_to,
-        probes=flags.probe,
-        any_address=flags.any_address,
-        allow_internal=flags.allow_internal,
-        **chosen,
-    )
-
-
 def export_namespaces(flags: TargetFlags) -> tuple[str, ...]:
     """Return --export-to's namespaces, given repeatedly or with commas."""
     return tuple(part for text in flags.export_to for part in text.split(",") if part)
+
+
+def create_options(
+    session: Session, target: TargetFlags, apply: ApplyFlags, wait: WaitFlags, source: SourceFlags
+) -> CreateOptions:
+    """Return the flags of a command that creates as its use case takes them."""
+    from egressctl.lifecycle.plan import CreateOptions
+
+    return CreateOptions(
+        namespace=session.namespace,
+        run_id=session.run_id,
+        choice=source.choice,
+        export_to=export_namespaces(target),
+        field_manager=apply.field_manager,
+        force_conflicts=apply.force_conflicts,
+        wait=wait.wait,
+        timeout=wait.timeout,
+        with_source=apply.with_source,
+    )

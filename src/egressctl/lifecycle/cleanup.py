@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
+from egressctl.catalog.lookup import kubernetes_name
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import REMOVE
-from egressctl.lifecycle.create import DRY_RUN_SUFFIXES
-from egressctl.lifecycle.delete import await_sidecar_without, delete_entries, delete_source, read_cluster_counts
-from egressctl.lifecycle.plan import field_manager_of
-from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, other_field_managers, read_entry
+from egressctl.lifecycle.delete import (
+    await_sidecar_without,
+    delete_by_dry_run,
+    delete_entries,
+    delete_source,
+    read_cluster_counts,
+)
+from egressctl.lifecycle.plan import refuse_taken_over
+from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.sample_pod import sample_objects
@@ -32,7 +38,7 @@ from egressctl.verify.verify import ProbeOptions, verify
 
 @dataclass(frozen=True, slots=True)
 class CleanupOptions:
-    """How to clean up. `names` are targets or ServiceEntries; none means the only one of ours in the namespace.
+    """How to clean up. `names` are targets, as the catalogue has them too, or ServiceEntries; none means our only one there.
 
     `everything` takes all of ours, in `namespace`, or in all namespaces where that is None. `timeout` is seconds.
     Without `wait` nothing is proved either: the sidecar may not have followed yet. With a `run_id`, the sample's pod
@@ -51,30 +57,24 @@ class CleanupOptions:
     limits: curl.TransferLimits = curl.DEFAULT_LIMITS
 
 
-@dataclass(slots=True)
-class CleanupResult:
-    """The proof of closure by target, and what kept it from being had."""
-
-    targets: list[TargetResult] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    unasked: CouldNotAsk | None = None
-    """Why closure could not be proved, where it could not be asked at all."""
-
-
-def choose_entries(mesh: Mesh, options: CleanupOptions) -> tuple[list[Manifest], list[str]]:
-    """Return the ServiceEntries to remove, and the names that are not there.
+def choose_entries(mesh: Mesh, options: CleanupOptions, progress: Progress) -> list[Manifest]:
+    """Return the ServiceEntries to remove, and tell what is not there.
 
     Raises InvalidInput where no name is given and several are there, Conflict for one that is not ours.
     """
     ours = mesh.entries(options.namespace, MANAGED_SELECTOR)
     if options.names:
-        return _choose_by_name(mesh, ours, options)
+        return _choose_by_name(mesh, ours, options, progress)
     if not options.everything and len(targets := target_names(ours)) > 1:
         raise InvalidInput(
             f"egressctl made {len(ours)} ServiceEntries in namespace {options.namespace}: {', '.join(targets)}",
             hint="name the one to remove, or remove them all: egressctl cleanup --all",
         )
-    return ours, []
+    if not ours:
+        progress.result(
+            f"egressctl made nothing in {'any namespace' if options.namespace is None else f'namespace {options.namespace}'}"
+        )
+    return ours
 
 
 def target_names(manifests: Sequence[Manifest]) -> list[str]:
@@ -89,9 +89,9 @@ def target_names(manifests: Sequence[Manifest]) -> list[str]:
     ]
 
 
-def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], options: CleanupOptions) -> tuple[list[Manifest], list[str]]:
-    chosen, absent = [], []
-    for name in options.names:
+def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], options: CleanupOptions, progress: Progress) -> list[Manifest]:
+    chosen: list[Manifest] = []
+    for name in map(kubernetes_name, options.names):
         found = [each for each in ours if name in target_and_entry_name(each)]
         if not found and options.namespace is not None:
             for candidate in (f"{name}-ext", name):
@@ -102,8 +102,8 @@ def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], options: CleanupOption
                     )
         chosen += [each for each in found if each not in chosen]
         if not found:
-            absent.append(name)
-    return chosen, absent
+            progress.result(f"target {name}: nothing of it is there")
+    return chosen
 
 
 def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
@@ -112,36 +112,25 @@ def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
     return str((metadata.get("labels") or {}).get(LABEL_TARGET, "")), str(metadata["name"])
 
 
-def refuse_delete_taken_over(manifests: Sequence[Manifest]) -> None:
-    """Raise Conflict where another manager has come to own a field of the spec: then it is no longer ours to delete."""
-    for each in manifests:
-        if managers := other_field_managers(each, field_manager_of(each)):
-            where = f"{each['metadata'].get('namespace')}/{each['metadata']['name']}"
-            raise Conflict(
-                f"serviceentry {where} has been taken over by {', '.join(managers)}, who owns a field of its spec",
-                hint=f"if it may go: {kubectl_delete(each)}",
-            )
-
-
-def clean_up(mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress) -> CleanupResult:
+def clean_up(
+    mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress
+) -> tuple[list[TargetResult], CouldNotAsk | None]:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
-    Raises Forbidden where one could not be removed or seen gone, CleanupIncomplete where one is left. What could not
-    be proved is in the result.
+    Return the proof by target, and why closure could not be proved, where it could not be asked at all. Raises Forbidden where
+    one could not be removed or seen gone, CleanupIncomplete where one is left.
     """
-    done = CleanupResult()
-    refuse_delete_taken_over(manifests)
+    for each in manifests:
+        refuse_taken_over(each, hint=f"if it may go: {kubectl_delete(each)}")
     if options.dry_run != "none":
-        for each in manifests:
-            if options.dry_run == "server":
-                mesh.delete(each, dry_run=True)
-            progress.result(f"{_result_name(each)} deleted{DRY_RUN_SUFFIXES[options.dry_run]}")
-        return done
+        delete_by_dry_run(mesh, manifests, options.dry_run, progress)
+        return [], None
     namespaces = list(dict.fromkeys(str(each["metadata"]["namespace"]) for each in manifests))
+    proving = options.verify and options.wait
     counts: dict[str, ClusterCounts | None] = {}
     if not options.run_id:  # a run has asked before it made anything, and whatever is open through its entry is its own
         # With its Envoy cluster the counts of what is still open go, and the connections stay.
-        asked = namespaces if options.verify and options.wait else []
+        asked = namespaces if proving else []
         counting = start_call(
             partial(gather, [partial(read_cluster_counts, mesh, each, options.choice) for each in asked], at_most=8)
         )
@@ -149,35 +138,27 @@ def clean_up(mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions,
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
-    delete_entries(mesh, manifests, options.timeout if options.wait else None)
-    for each in manifests:
-        progress.result(f"{_result_name(each)} deleted")
+    delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
+    results: list[TargetResult] = []
+    unasked: CouldNotAsk | None = None
     for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
-        if options.verify and options.wait:
+        closed: list[TargetResult] | None = None
+        if proving:
             try:
-                _prove_closed(mesh, namespace, mine, options, done, progress, counts.get(namespace))
+                closed = _prove_closed(mesh, namespace, mine, options, progress, counts.get(namespace))
             except CouldNotAsk as failure:
-                done.unasked = failure
-                done.targets += [
-                    _result_without_proof(each) for each in verify_targets_from_manifests(mine) if not _has_result(done, each)
-                ]
-        else:
-            done.targets += map(_result_without_proof, verify_targets_from_manifests(mine))
+                unasked = failure
+        results += _results_without_proof(mine) if closed is None else closed
         _remove_source_pod(mesh, namespace, options, progress)
-    return done
+    return results, unasked
 
 
-def _result_name(manifest: Manifest) -> str:
-    return f"serviceentry.networking.istio.io/{manifest['metadata']['name']}"
-
-
-def _has_result(done: CleanupResult, wanted: VerifyTarget) -> bool:
-    return any(wanted.entry_name in each.service_entries for each in done.targets)
-
-
-def _result_without_proof(wanted: VerifyTarget) -> TargetResult:
-    return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, (), action="deleted")
+def _results_without_proof(manifests: Sequence[Manifest]) -> list[TargetResult]:
+    return [
+        TargetResult(each.name, each.namespace, each.entry_names, (), action="deleted")
+        for each in verify_targets_from_manifests(manifests)
+    ]
 
 
 def _prove_closed(
@@ -185,37 +166,25 @@ def _prove_closed(
     namespace: str,
     manifests: Sequence[Manifest],
     options: CleanupOptions,
-    done: CleanupResult,
     progress: Progress,
     counts: ClusterCounts | None,
-) -> None:
-    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
-    await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], options.timeout, progress, counts)
-    done.targets += verify_closed(mesh, sidecar, manifests, options.limits, done.warnings, progress)
-
-
-def verify_closed(
-    mesh: Mesh,
-    sidecar: Sidecar,
-    manifests: Sequence[Manifest],
-    limits: curl.TransferLimits,
-    warnings: list[str],
-    progress: Progress,
 ) -> list[TargetResult]:
     """Send the probes of removed entries once more, and hold what comes against the mesh's outbound traffic policy.
 
     Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
     with a warning that nothing is closed.
     """
+    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
+    await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], options.timeout, progress, counts)
     wanted = [_closure_target(mesh, each) for each in verify_targets_from_manifests(manifests)]
-    results = verify(mesh, sidecar, wanted, ProbeOptions(limits, expect=Verdict.BLOCKED), progress)
+    results = verify(mesh, sidecar, wanted, ProbeOptions(options.limits, expect=Verdict.BLOCKED), progress)
     closed = []
     for each in results:
         probes = tuple(map(_judge_closed, each.probes))
         if any(probe.held and probe.verdict is Verdict.BYPASSED for probe in probes):
-            warnings.append(f"{each.name}: the outbound traffic policy is ALLOW_ANY, so nothing is closed: everything is let out")
+            progress.warn(f"{each.name}: the outbound traffic policy is ALLOW_ANY, so nothing is closed: everything is let out")
         if not probes:
-            warnings.append(f"{each.name}: it has no probe, so nothing shows that it is closed")
+            progress.warn(f"{each.name}: it has no probe, so nothing shows that it is closed")
         closed.append(replace(each, probes=(), closure=probes, action="deleted"))
     return closed
 

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.mesh_objects import NAMESPACES
-from egressctl.lifecycle.delete import outdated_entries, remove_outdated, remove_run
-from egressctl.lifecycle.plan import CreateOptions, EntryPlan, field_manager_of, plan_entry, refuse_conflict, refuse_taken_over
-from egressctl.manifests.egress_target import split_large_targets
+from egressctl.lifecycle.delete import DRY_RUN_SUFFIXES, delete_by_dry_run, delete_entries, remove_run
+from egressctl.lifecycle.plan import (
+    CreateOptions,
+    EntryPlan,
+    field_manager_of,
+    is_outdated,
+    plan_entries,
+    refuse_conflict,
+    refuse_taken_over,
+    whole_targets,
+)
 from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
 from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
 from egressctl.mesh.read_objects import read_mesh_objects
@@ -37,8 +45,6 @@ _MOST_NAMED = 10
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
 """Answers of the API server which say for certain that nothing was made."""
-DRY_RUN_SUFFIXES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
-"""The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,6 @@ class CreatedEntry:
     target: Target
     manifest: Manifest
     action: str
-
-    @property
-    def part(self) -> PartResult:
-        """The one entry as a report has it."""
-        return PartResult(self.target.entry_name, len(self.target.spec.get("addresses") or ()), self.action)
 
 
 @dataclass(slots=True)
@@ -76,7 +77,8 @@ class CreateResult:
 
 def _result(created: Sequence[CreatedEntry], gone: Sequence[ServiceEntry]) -> TargetResult:
     first = created[0]
-    parts = [each.part for each in created] + [PartResult(each.name, len(each.addresses), "deleted") for each in gone]
+    parts = [PartResult(each.target.entry_name, len(each.target.spec.get("addresses") or ()), each.action) for each in created]
+    parts += [PartResult(each.name, len(each.addresses), "deleted") for each in gone]
     actions = {each.action for each in parts}
     return TargetResult(
         first.target.name,
@@ -99,11 +101,8 @@ def create(
     """
     done = CreateResult()
     with Undo(interrupts) as undo:
-        source, plans, around = _prepare_plans(mesh, split_large_targets(targets), options, progress, undo, interrupts)
-        wanted = {(plan.namespace, plan.target.entry_name) for plan in plans}
-        done.outdated = outdated_entries(mesh, targets, options.namespace, wanted, around, progress)
-        for old in done.outdated:
-            refuse_taken_over(old, options)
+        source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts)
+        done.outdated = _outdated_entries(mesh, targets, plans, around, options, progress)
         _warn_before_apply(plans, around, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
@@ -126,13 +125,36 @@ def create(
 
 
 def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], options: CreateOptions, progress: Progress) -> None:
-    if options.dry_run == "none":
-        remove_outdated(mesh, manifests, options.timeout if options.wait else None, progress)
+    if options.dry_run != "none":
+        delete_by_dry_run(mesh, manifests, options.dry_run, progress)
         return
-    for each in manifests:
-        if options.dry_run == "server":
-            mesh.delete(each, dry_run=True)
-        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted{DRY_RUN_SUFFIXES[options.dry_run]}")
+    try:
+        delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
+    except Interrupted as stop:
+        stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
+        raise
+
+
+def _outdated_entries(
+    mesh: Mesh,
+    targets: Sequence[Target],
+    plans: Sequence[EntryPlan],
+    around: MeshObjects,
+    options: CreateOptions,
+    progress: Progress,
+) -> list[Manifest]:
+    """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
+
+    Warns of a namespace whose ServiceEntries could not be listed.
+    """
+    whole = set(whole_targets(targets, options.namespace))
+    for unseen in sorted({namespace for namespace, _ in whole if not around.has_read(PLURAL, namespace)}):
+        progress.warn(f"no right to list the ServiceEntries of namespace {unseen}: what the target had there before is not seen")
+    old = [(entry.namespace, entry.name) for entry in around.entries if entry.owned and is_outdated(entry, whole, plans)]
+    found = [manifest for manifest in look_up_entries(mesh, old) if manifest is not None and read_entry(manifest).owned]
+    for each in found if not options.force_conflicts else ():
+        refuse_taken_over(each)
+    return found
 
 
 def _prepare_plans(
@@ -144,11 +166,7 @@ def _prepare_plans(
     found = start_call(lambda: _find_source(mesh, options) if wants_source else None)
     version = options.api_version or mesh.api_version
     looking = start_call(lambda: _mesh_objects(mesh, options))
-    places = [(target.namespace or options.namespace, target.entry_name) for target in targets]
-    live = look_up_entries(mesh, places)
-    plans = [
-        plan_entry(target, place[0], each, version, options) for target, place, each in zip(targets, places, live, strict=True)
-    ]
+    plans = plan_entries(mesh, targets, version, options)
     around, source = looking(), found()
     for plan in plans:
         refuse_conflict(plan, around.entries, options)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Interrupted, Unreachable
+from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
-from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read_entry
-from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete, look_up_entries
+from egressctl.manifests.service_entry import LABEL_RUN_ID, read_entry
+from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.propagation import remains_of_entry
 from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
-from egressctl.model.entry import SUFFIX, Manifest, MeshObjects, ServiceEntry
-from egressctl.model.probe import Target
+from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress, SilentProgress
@@ -29,21 +27,30 @@ _UNKNOWN = (ApiFailure, Unreachable)
 """After these an object may be there or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeftoverObject:
-    """An object that is still there, why, and the command that removes it."""
-
-    what: str
-    why: str
-    command: str
+DRY_RUN_SUFFIXES = {"none": "", "client": " (dry run)", "server": " (server dry run)"}
+"""The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
 
-def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None) -> None:
+def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress) -> None:
     """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
     _delete_all(
         [partial(_delete_and_wait, partial(mesh.delete, each), partial(_live_entry, mesh, each), timeout) for each in manifests],
         manifests,
     )
+    for each in manifests:
+        progress.result(_deletion_line(each))
+
+
+def delete_by_dry_run(mesh: Mesh, manifests: Sequence[Manifest], mode: str, progress: Progress) -> None:
+    """Say that these ServiceEntries would be deleted; in mode `server` ask the API server as well."""
+    for each in manifests:
+        if mode == "server":
+            mesh.delete(each, dry_run=True)
+        progress.result(_deletion_line(each) + DRY_RUN_SUFFIXES[mode])
+
+
+def _deletion_line(manifest: Manifest) -> str:
+    return f"serviceentry.networking.istio.io/{manifest['metadata']['name']} deleted"
 
 
 def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
@@ -154,7 +161,7 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
     """
     selector = f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={run_id}"
     manifests = mesh.entries(namespace, selector)
-    delete_entries(mesh, manifests, _UNDO_TIMEOUT)
+    delete_entries(mesh, manifests, _UNDO_TIMEOUT, SilentProgress())
     if choice is not None and manifests:
         try:
             sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
@@ -212,21 +219,18 @@ def _live_source_object(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest
 def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
     """Do every deletion even where one fails, then say what is left of them."""
     outcomes = gather([partial(_failure_of, call) for call in calls], at_most=8)
-    left = [
-        LeftoverObject(
-            f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}",
-            str(why),
-            kubectl_delete(each),
-        )
-        for each, why in zip(manifests, outcomes, strict=True)
-        if why is not None
-    ]
+    left = [(each, why) for each, why in zip(manifests, outcomes, strict=True) if why is not None]
     if left:
+        names = [
+            f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}"
+            for each, _ in left
+        ]
         perhaps = "perhaps " if any(isinstance(why, _UNKNOWN) for why in outcomes) else ""
         raise CleanupIncomplete(
-            f"{perhaps}left on the Kubernetes cluster: " + "; ".join(f"{each.what} ({each.why})" for each in left),
-            left=[each.what for each in left],
-            hint="remove it with: " + " && ".join(each.command for each in left),
+            f"{perhaps}left on the Kubernetes cluster: "
+            + "; ".join(f"{name} ({why})" for name, (_, why) in zip(names, left, strict=True)),
+            left=names,
+            hint="remove it with: " + " && ".join(kubectl_delete(each) for each, _ in left),
         )
 
 
@@ -236,38 +240,3 @@ def _failure_of(call: Callable[[], None]) -> EgressctlError | None:
     except EgressctlError as failure:
         return failure
     return None
-
-
-def outdated_entries(
-    mesh: Mesh,
-    targets: Sequence[Target],
-    namespace: str,
-    wanted: Collection[tuple[str, str]],
-    around: MeshObjects,
-    progress: Progress,
-) -> list[Manifest]:
-    """Return the entries that these targets were made of before, and are not any more, as they are on the Kubernetes cluster.
-
-    `wanted` are namespace and name of those that they are made of now. Only of whole targets: a ServiceEntry of a file stands
-    for itself, whatever else its target has. Warns of a namespace whose ServiceEntries could not be listed.
-    """
-    names = {(target.namespace or namespace, target.name) for target in targets if target.entry_name == target.name + SUFFIX}
-    for unseen in sorted({place for place, _ in names if not around.has_read(PLURAL, place)}):
-        progress.warn(f"no right to list the ServiceEntries of namespace {unseen}: what the target had there before is not seen")
-    old = [
-        (entry.namespace, entry.name)
-        for entry in around.entries
-        if entry.owned and (entry.namespace, entry.part_of) in names and (entry.namespace, entry.name) not in wanted
-    ]
-    return [manifest for manifest in look_up_entries(mesh, old) if manifest is not None and read_entry(manifest).owned]
-
-
-def remove_outdated(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress) -> None:
-    """Delete them, and wait as `delete_entries` does; raise CleanupIncomplete where one is left."""
-    try:
-        delete_entries(mesh, manifests, timeout)
-    except Interrupted as stop:
-        stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
-        raise
-    for each in manifests:
-        progress.result(f"serviceentry.networking.istio.io/{each['metadata']['name']} deleted")

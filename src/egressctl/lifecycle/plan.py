@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from egressctl.errors import Conflict
 from egressctl.istio.conflicts import conflicting_entries
+from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, MANAGER, other_field_managers, read_entry, render_entry
+from egressctl.mesh.client import Mesh, look_up_entries
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
-from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
 
 
@@ -44,8 +47,17 @@ class EntryPlan:
     manifest: Manifest
 
 
-def plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, options: CreateOptions) -> EntryPlan:
-    """Return what would be applied of a target in place of what is there."""
+def plan_entries(mesh: Mesh, targets: Sequence[Target], version: str, options: CreateOptions) -> list[EntryPlan]:
+    """Look up what is there of these targets, and return what would be applied: of a large target, several entries."""
+    entries = split_large_targets(targets)
+    places = [(target.namespace or options.namespace, target.entry_name) for target in entries]
+    live = look_up_entries(mesh, places)
+    return [
+        _plan_entry(target, place[0], each, version, options) for target, place, each in zip(entries, places, live, strict=True)
+    ]
+
+
+def _plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, options: CreateOptions) -> EntryPlan:
     metadata = (live or {}).get("metadata") or {}
     remembered = (metadata.get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER)
     manifest = render_entry(
@@ -75,7 +87,8 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
             )
-        refuse_taken_over(plan.live, options, field_manager_of(plan.manifest))
+        if not options.force_conflicts:
+            refuse_taken_over(plan.live, field_manager_of(plan.manifest))
     mine = read_entry(plan.manifest)
     if options.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
         raise Conflict(
@@ -90,17 +103,29 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
         )
 
 
-def refuse_taken_over(live: Manifest, options: CreateOptions, manager: str = "") -> None:
-    """Raise Conflict where another manager has come to own a field of what is ours to change."""
+def refuse_taken_over(live: Manifest, manager: str = "", *, hint: str = "") -> None:
+    """Raise Conflict where another manager has come to own a field of the spec: then it is no longer ours to change."""
     metadata = live["metadata"]
-    managers = other_field_managers(live, manager or field_manager_of(live))
-    if managers and not options.force_conflicts:
+    if managers := other_field_managers(live, manager or field_manager_of(live)):
         raise Conflict(
             f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
             "who owns a field of its spec",
-            hint=f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "
+            hint=hint
+            or f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "
             "take it back with --force-conflicts",
         )
+
+
+def whole_targets(targets: Iterable[Target], namespace: str) -> list[tuple[str, str]]:
+    """Return namespace and name of the targets that are whole: a ServiceEntry of a file stands for itself, whatever else is."""
+    return [(each.namespace or namespace, each.name) for each in targets if each.entry_name == each.name + SUFFIX]
+
+
+def is_outdated(entry: ServiceEntry, targets: Container[tuple[str, str]], plans: Iterable[EntryPlan]) -> bool:
+    """Say whether an entry of ours is what one of these whole targets was made of before, and is not any more."""
+    return (entry.namespace, entry.part_of) in targets and all(
+        (plan.namespace, plan.target.entry_name) != (entry.namespace, entry.name) for plan in plans
+    )
 
 
 def field_manager_of(manifest: Manifest) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 from egressctl.errors import CleanupIncomplete, CouldNotAsk
 from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import UNDO
-from egressctl.lifecycle.cleanup import CleanupOptions, CleanupResult, clean_up
-from egressctl.lifecycle.create import CreateResult, create
+from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
+from egressctl.lifecycle.create import create
 from egressctl.lifecycle.delete import remove_run
 from egressctl.lifecycle.plan import CreateOptions
 from egressctl.manifests.service_entry import LABEL_RUN_ID
@@ -25,15 +25,6 @@ from egressctl.verify.select import verify_targets_from_manifests
 from egressctl.verify.verify import ProbeOptions, verify
 
 
-@dataclass(slots=True)
-class RunResult:
-    """What came of each step; `removed` is None where the entries were kept."""
-
-    creation: CreateResult
-    targets: list[TargetResult] = field(default_factory=list)
-    removed: CleanupResult | None = None
-
-
 def run(
     mesh: Mesh,
     targets: Sequence[Target],
@@ -44,12 +35,12 @@ def run(
     keep: bool,
     progress: Progress,
     interrupts: Interrupts,
-) -> RunResult:
+) -> tuple[list[TargetResult], CouldNotAsk | None]:
     """Apply the targets, prove them, remove them, and prove them closed; whatever happens, leave nothing of it.
 
-    Refuses what would take others' traffic or is there already (Conflict), and to make what it may not remove
-    (Forbidden). Raises CleanupIncomplete where something is left. `keep` leaves the entries where they are, once they
-    are proved or not.
+    Return what came of each target, and why closure could not be proved, where it could not be asked. Refuses what would take
+    others' traffic or is there already (Conflict), and to make what it may not remove (Forbidden). Raises CleanupIncomplete
+    where something is left. `keep` leaves the entries where they are, once they are proved or not.
     """
     namespaces = dict.fromkeys(target.namespace or create_options.namespace for target in targets)
     # Who may not take back must not make.
@@ -63,27 +54,23 @@ def run(
                 partial(remove_run, mesh, namespace, create_options.run_id, create_options.choice),
             )
         creation = create(mesh, targets, replace(create_options, lone=True), progress, interrupts)
-        done = RunResult(creation)
         manifests = [each.manifest for each in creation.created]
         choice = create_options.choice
         if creation.sidecar is not None:  # the very pod whose sidecar was waited for
             choice = replace(choice, pod=creation.sidecar.source.pod, container=creation.sidecar.source.container)
         sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, choice)
-        done.targets = verify(mesh, sidecar, verify_targets_from_manifests(manifests), probe_options, progress)
-        if not keep:
-            try:
-                done.removed = clean_up(
-                    mesh, manifests, replace(cleanup_options, choice=choice, run_id=create_options.run_id), progress
-                )
-            except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
-                again = f"removed at the second try only, and not proved closed; at the first: {left}"
-                done.removed = CleanupResult(
-                    unasked=CouldNotAsk(again, hint="nothing is left; run it again to have its closure proved")
-                )
-                return done
-            done.targets = _with_closures(done.targets, done.removed.targets)
+        opened = verify(mesh, sidecar, verify_targets_from_manifests(manifests), probe_options, progress)
+        if keep:
+            undo.keep()
+            return opened, None
+        removal = replace(cleanup_options, choice=choice, run_id=create_options.run_id)
+        try:
+            closed, unasked = clean_up(mesh, manifests, removal, progress)
+        except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
+            again = f"removed at the second try only, and not proved closed; at the first: {left}"
+            return opened, CouldNotAsk(again, hint="nothing is left; run it again to have its closure proved")
         undo.keep()
-    return done
+    return _with_closures(opened, closed), unasked
 
 
 def _with_closures(opened: Sequence[TargetResult], closed: Sequence[TargetResult]) -> list[TargetResult]:

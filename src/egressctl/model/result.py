@@ -110,3 +110,5 @@ class Report:
     """Why nothing, or not everything, could be asked or finished."""
     allow_unproven: bool = False
     """Whether an answer without a proof passes, with a warning."""
+    planned: int | None = None
+    """How many ServiceEntries were to be verified, where each had a row of a table as soon as it was known."""

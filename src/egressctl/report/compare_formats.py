@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from egressctl.report.compare import ComparedProbe, ProbeChange
-from egressctl.report.json_report import API_VERSION
+from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.lines import Content, Line
 from egressctl.report.reader import RecordedProbe, RecordedReport
 from egressctl.runtime.sanitize import neutralise
-
-if TYPE_CHECKING:
-    from egressctl.report.tree import Line
 
 _STYLES = {
     **dict.fromkeys((ProbeChange.CHANGED, ProbeChange.WORSE, ProbeChange.GONE), "red"),
@@ -21,12 +19,23 @@ _STYLES = {
 _WIDTH = max(map(len, ProbeChange))
 
 
+def comparison_content(
+    old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], form: str, code: int, *, whole: bool
+) -> Content:
+    """Return the comparison in a format; a table with `whole` has the probes that are the same, too."""
+    if form in ("json", "yaml"):
+        return data_text(comparison_document(old, new, compared, code), form)
+    if form == "name":
+        return "".join(f"{neutralise(str(each.key))}\n" for each in compared if each.change is not ProbeChange.SAME)
+    return comparison_lines(old, new, compared, whole=whole)
+
+
 def comparison_lines(
-    old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], *, everything: bool = False
+    old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], *, whole: bool = False
 ) -> Iterator[Line]:
     """Tell each probe that is not the same, with what is not, then how many of each there are."""
     for each in compared:
-        if each.change is ProbeChange.SAME and not everything:
+        if each.change is ProbeChange.SAME and not whole:
             continue
         yield (
             (f"bold {_STYLES.get(each.change, '')}".rstrip(), f"{each.change:<{_WIDTH}}"),

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from egressctl.manifests.diff_text import EntryDifference, unified_diff_lines
-from egressctl.report.json_report import API_VERSION
+from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.lines import Content, Line
 from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise
 
-if TYPE_CHECKING:
-    from egressctl.report.tree import Line
-
 _STYLES = (("---", "bold"), ("+++", "bold"), ("@@", "cyan"), ("-", "red"), ("+", "green"))
+
+
+def diff_content(differences: Sequence[EntryDifference], form: str, code: int) -> Content:
+    """Return the differences in a format."""
+    if form in ("json", "yaml"):
+        return data_text(diff_document(differences, code), form)
+    if form == "name":
+        return entry_names_text(each.either["metadata"]["name"] for each in differences if each.changed)
+    return diff_lines(differences)
 
 
 def diff_lines(differences: Sequence[EntryDifference]) -> Iterator[Line]:

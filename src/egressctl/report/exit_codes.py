@@ -39,3 +39,13 @@ def exit_code_of_probe(result: ProbeResult, allow_unproven: bool) -> int:
         expected_open = result.probe.expect.verdict is Verdict.OPEN
         return 0 if allow_unproven and expected_open else 4
     return 1
+
+
+def passes_unproven(targets: Iterable[TargetResult]) -> list[str]:
+    """Return the names of probes that pass with --allow-unproven, and would not without."""
+    return [
+        probe.probe.name
+        for target in targets
+        for probe in target.probes
+        if exit_code_of_probe(probe, allow_unproven=False) == 4 and exit_code_of_probe(probe, allow_unproven=True) == 0
+    ]

@@ -8,11 +8,12 @@ from typing import Any
 from egressctl.envoy.trace import NotTaken
 from egressctl.envoy.walk import final_envoy_clusters
 from egressctl.model.evidence import Source
-from egressctl.report.json_report import API_VERSION
-from egressctl.report.tree import MARKS, Line
+from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.json_report import cause_document
+from egressctl.report.lines import Content, Line
+from egressctl.report.tree import draw_cause, draw_step
 from egressctl.runtime.sanitize import neutralise
 from egressctl.verify.explain.steps import ExplainedPath
-from egressctl.verify.explain.steps_before_sidecar import Step
 
 _STATES = {True: "passed", False: "not-passed", None: "unknown"}
 _REACHED = {
@@ -22,24 +23,28 @@ _REACHED = {
 }
 
 
+def explanation_content(
+    source: Source, paths: tuple[ExplainedPath, ...], not_looked_at: tuple[str, ...], form: str, code: int
+) -> Content:
+    """Return the explanation in a format."""
+    if form in ("json", "yaml"):
+        return data_text(explanation_document(source, paths, not_looked_at, code), form)
+    if form == "name":
+        return entry_names_text(dict.fromkeys(each.carrier.name for each in paths if each.carrier))
+    return (line for each in paths for line in draw_path(each))
+
+
 def draw_path(path: ExplainedPath) -> Iterator[Line]:
     """Draw one way: its steps, beneath the filter chain those that lost, what happens next, and why it is not the target's."""
     reached = (("", "  "), (_REACHED[path.reached][0], f"{_REACHED[path.reached][1]} {path.target}")) if path.target else ()
     yield (("bold", neutralise(path.url)), ("", f"  {path.address}" if path.address else ""), *reached)
     for station in path.stations:
-        yield _draw_step("├─", station)
+        yield draw_step("  ├─", station.name, station.text, station.passed)
         if station.name == "filter chain":
             yield from _draw_losers(path)
-    yield _draw_step("╰─", Step("next", path.next, path.goes_out))
+    yield draw_step("  ╰─", "next", path.next, path.goes_out)
     if path.cause is not None:
-        yield (("", "  cause  "), ("bold", str(path.cause.code)), ("", f": {neutralise(path.cause.message)}"))
-        if path.cause.hint:
-            yield (("", f"  next   {neutralise(path.cause.hint)}"),)
-
-
-def _draw_step(edge: str, station: Step) -> Line:
-    style, mark = MARKS[station.passed]
-    return (("", f"  {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
+        yield from draw_cause("  ", path.cause, hint=True)
 
 
 def _draw_losers(path: ExplainedPath) -> Iterator[Line]:
@@ -85,9 +90,7 @@ def _path(path: ExplainedPath) -> dict[str, Any]:
         "choices": list(final_envoy_clusters(walk)) if walk and walk.choices else [],
         "serviceEntry": str(path.carrier) if path.carrier else None,
         "target": {"serviceEntry": path.target, "reached": path.reached} if path.target else None,
-        "cause": None
-        if path.cause is None
-        else {"code": str(path.cause.code), "message": path.cause.message, "hint": path.cause.hint},
+        "cause": cause_document(path.cause),
         "next": path.next,
         "leavesPod": path.goes_out,
         "unknown": path.unknown or None,

@@ -8,8 +8,7 @@ from egressctl.model.cause import Cause
 from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Expectation, worst_verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
-
-API_VERSION = "egressctl.dev/v1alpha1"
+from egressctl.report.data_text import API_VERSION
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def _part(part: PartResult) -> dict[str, Any]:
     found: dict[str, Any] = {"serviceEntry": part.name, "addresses": part.addresses}
     if part.action:
         return {**found, "action": part.action}
-    return {**found, "inForce": part.in_force, "cause": _cause(part.cause)}
+    return {**found, "inForce": part.in_force, "cause": cause_document(part.cause)}
 
 
 def _probe(result: ProbeResult) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def _probe(result: ProbeResult) -> dict[str, Any]:
         "verdict": str(result.verdict),
         "held": result.held,
         "expectation": _expectation(result.probe.expect),
-        "cause": _cause(result.cause),
+        "cause": cause_document(result.cause),
         "outcome": _outcome(result.outcome),
         "evidence": _evidence(result.evidence),
         "extracted": dict(result.outcome.extracted) if result.outcome else {},
@@ -92,7 +91,8 @@ def _expectation(expect: Expectation) -> dict[str, Any]:
     return {**found, "via": expect.via} if expect.via else found
 
 
-def _cause(cause: Cause | None) -> dict[str, str] | None:
+def cause_document(cause: Cause | None) -> dict[str, str] | None:
+    """Return a cause as plain data."""
     return None if cause is None else {"code": str(cause.code), "message": cause.message, "hint": cause.hint}
 
 

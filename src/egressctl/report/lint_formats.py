@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from egressctl.lint.rule import Finding, LintResult
+from egressctl.report.data_text import API_VERSION, data_text
 from egressctl.runtime.sanitize import neutralise
 
 FORMATS = ("table", "json", "yaml", "name", "sarif", "github")
@@ -18,16 +18,12 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
     `code` is the exit code, `folder` the absolute path of the folder that files are named from, `hints` whether a table has
     what to do below each finding.
     """
-    if form == "json":
-        return _json_text(lint_document(linted, code))
-    if form == "yaml":
-        import yaml
-
-        return str(yaml.safe_dump(lint_document(linted, code), sort_keys=False, allow_unicode=True))
+    if form in ("json", "yaml"):
+        return data_text(lint_document(linted, code), form)
     if form == "sarif":
         from egressctl.report.sarif import sarif  # imported late: 1 ms
 
-        return _json_text(sarif(linted.findings, folder))
+        return data_text(sarif(linted.findings, folder), "json")
     if form == "github":
         from egressctl.report.github import lint_annotations  # imported late: 8 ms
 
@@ -39,7 +35,7 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
 def lint_document(linted: LintResult, code: int) -> dict[str, Any]:
     """Return the LintReport, schema version egressctl.dev/v1alpha1."""
     return {
-        "apiVersion": "egressctl.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "LintReport",
         "exitCode": code,
         "findings": [_finding(each) for each in linted.findings],
@@ -60,10 +56,6 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "hint": finding.hint or None,
     }
-
-
-def _json_text(data: dict[str, Any]) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=True) + "\n"
 
 
 def _table_lines(linted: LintResult, hints: bool) -> Iterator[str]:

@@ -11,8 +11,9 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, kind_of, quote_text
 from egressctl.model.probe import Verdict
+from egressctl.report.data_text import API_VERSION
 
-API_VERSION, KIND = "egressctl.dev/v1alpha1", "Report"
+KIND = "Report"
 MAX_BYTES = 32 << 20
 """A report has less than 2 KB a probe."""
 MAX_DEPTH = 20
@@ -66,8 +67,23 @@ class RecordedReport(NamedTuple):
     probes: Mapping[ProbeKey, RecordedProbe]
 
 
-def load_report(path: str) -> RecordedReport:
-    """Read the report in a file, `-` for stdin. Raises InvalidInput."""
+def load_reports(old: str, new: str) -> tuple[RecordedReport, RecordedReport]:
+    """Read the reports in two files, one of which may be `-` for stdin. Raises InvalidInput with the problems of both."""
+    if old == new == "-":
+        raise InvalidInput("compare - -: standard input holds one report", hint="name a file for the other")
+    found: list[RecordedReport] = []
+    problems: list[Problem] = []
+    for path in (old, new):
+        try:
+            found.append(_load_report(path))
+        except InvalidInput as refused:
+            problems += refused.problems
+    if problems:
+        raise InvalidInput(problems=problems)
+    return found[0], found[1]
+
+
+def _load_report(path: str) -> RecordedReport:
     source = "standard input" if path == "-" else path
     try:
         if path == "-":

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from egressctl.model.probe import Verdict, worst_verdict
 from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.report.tree import STYLES, Line
+from egressctl.report.lines import Line
+from egressctl.report.tree import STYLES
 from egressctl.runtime.sanitize import neutralise
 
 _NOT_PROBED = "not probed"
@@ -59,11 +60,6 @@ def _verdict_of(target: TargetResult) -> Verdict:
     """The worst of what was not expected, of all where everything was."""
     missed: Sequence[ProbeResult] = [probe for probe in target.probes if not probe.held]
     return worst_verdict(tuple(probe.verdict for probe in missed or target.probes))
-
-
-def is_drawn(target: TargetResult, *, whole: bool) -> bool:
-    """Say whether the ways of an entry's probes are drawn below the table: where one did not hold, or with `whole` always."""
-    return bool(target.probes) and (whole or not all(probe.held for probe in target.probes))
 
 
 def total_line(targets: Sequence[TargetResult], planned: int) -> Line:

@@ -1,22 +1,16 @@
-"""The path of a probe as a picture: pod, sidecar, listener, filter chain, Envoy cluster, address, answer.
-
-Lines are made of spans, a style and a text, so that a terminal may colour them and a pipe need not.
-"""
+"""The path of a probe as a picture: pod, sidecar, listener, filter chain, Envoy cluster, address, answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.cause import Cause
 from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
+from egressctl.report.lines import Line
 from egressctl.runtime.sanitize import neutralise
-
-Span = tuple[str, str]
-Line = tuple[Span, ...]
 
 STYLES = {
     Verdict.OPEN: "green",
@@ -30,16 +24,15 @@ _MOST_NAMED = 3
 """So many of a target's entries are named; a target of thousands of addresses has dozens."""
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
-
 _TIMED_OUT = 28
 """curl's exit of a transfer that stayed open until its time was up."""
+_Step = tuple[str, str, bool | None]
+"""A step of a way: its name, what is said of it, and whether it was reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    name: str
-    text: str
-    reached: bool | None
+def draw_step(edge: str, name: str, text: str, reached: bool | None) -> Line:
+    """Draw one step of a way, with a mark for whether it was reached: None where that is not known."""
+    return (("", f"{edge} "), MARKS[reached], ("", f" {name:<13} {neutralise(text)}"))
 
 
 def draw_target(target: TargetResult) -> Iterator[Line]:
@@ -76,7 +69,7 @@ def _draw_entries(target: TargetResult) -> Iterator[Line]:
     for part in target.parts_not_in_force:
         yield (("", "  "), MARKS[part.in_force], ("", f" {part.name}"))
         if part.cause is not None:
-            yield from _draw_cause(part.cause, hint=True)
+            yield from draw_cause("    ", part.cause, hint=True)
 
 
 def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
@@ -88,19 +81,18 @@ def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
         (f"bold {style}", str(result.verdict)),
         ("", held),
     )
-    stations = list(_steps(result))
-    for index, station in enumerate(stations):
-        style, mark = MARKS[station.reached]
-        edge = "╰─" if index == len(stations) - 1 else "├─"
-        yield (("", f"    {edge} "), (style, mark), ("", f" {station.name:<13} {neutralise(station.text)}"))
+    steps = list(_steps(result))
+    for number, step in enumerate(steps, 1):
+        yield draw_step("    ╰─" if number == len(steps) else "    ├─", *step)
     if result.cause is not None:
-        yield from _draw_cause(result.cause, hint=not result.held)
+        yield from draw_cause("    ", result.cause, hint=not result.held)
 
 
-def _draw_cause(cause: Cause, *, hint: bool) -> Iterator[Line]:
-    yield (("", "    cause  "), ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
+def draw_cause(indent: str, cause: Cause, *, hint: bool) -> Iterator[Line]:
+    """Draw a cause, and with `hint` the next command to type."""
+    yield (("", f"{indent}cause  "), ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
     if cause.hint and hint:
-        yield (("", f"    next   {neutralise(cause.hint)}"),)
+        yield (("", f"{indent}next   {neutralise(cause.hint)}"),)
 
 
 def _steps(result: ProbeResult) -> Iterator[_Step]:
@@ -108,7 +100,7 @@ def _steps(result: ProbeResult) -> Iterator[_Step]:
     if source is None:
         return
     several = f", newest of {source.chosen_of} ready" if source.chosen_of > 1 else ""
-    yield _Step("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
+    yield ("pod", f"{source.namespace}/{source.pod}, container {source.container}{several}", True)
     if outcome is None or evidence is None:
         return
     yield _sidecar_step(source.proxy, evidence, outcome)
@@ -116,17 +108,17 @@ def _steps(result: ProbeResult) -> Iterator[_Step]:
     if evidence.capture is not Capture.NOT_CAPTURED and walk is not None:
         refused = walk.envoy_cluster in (None, BLACKHOLE)
         known = None if walk.unknown else True
-        yield _Step("listener", walk.listener or "none", known)
-        yield _Step("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
-        yield _Step("Envoy cluster", _envoy_cluster_text(evidence), None if walk.unknown else not refused and _is_owned(evidence))
+        yield ("listener", walk.listener or "none", known)
+        yield ("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
+        yield ("Envoy cluster", _envoy_cluster_text(evidence), None if walk.unknown else not refused and _is_owned(evidence))
         if refused and outcome.http_status == 0:
-            yield _Step("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
+            yield ("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
             return
-    yield _Step("address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip))
+    yield ("address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip))
     if result.probe.bare:
-        yield _Step("answer", _bare_connection_text(outcome), None)
+        yield ("answer", _bare_connection_text(outcome), None)
         return
-    yield _Step("answer", _answer_text(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
+    yield ("answer", _answer_text(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
 
 
 def _is_owned(evidence: Evidence) -> bool:
@@ -135,7 +127,7 @@ def _is_owned(evidence: Evidence) -> bool:
 
 def _sidecar_step(proxy: str | None, evidence: Evidence, outcome: CurlOutcome) -> _Step:
     if proxy is None:
-        return _Step("sidecar", "none", False)
+        return ("sidecar", "none", False)
     captured = f"captured: {proxy} had the other end of local port {outcome.local_port}"
     if evidence.companion:
         captured = f"captured: a second connection to the same address went through {proxy}"
@@ -145,7 +137,7 @@ def _sidecar_step(proxy: str | None, evidence: Evidence, outcome: CurlOutcome) -
         Capture.UNKNOWN: "not known whether it had the other end",
     }[evidence.capture]
     reached = {Capture.CAPTURED: True, Capture.NOT_CAPTURED: False, Capture.UNKNOWN: None}[evidence.capture]
-    return _Step("sidecar", told, reached)
+    return ("sidecar", told, reached)
 
 
 def _envoy_cluster_text(evidence: Evidence) -> str:

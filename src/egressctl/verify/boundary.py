@@ -14,6 +14,7 @@ from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
 from egressctl.istio.listing import lists_address, takes_whole_port
 from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
+from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.sidecar import Sidecar
@@ -78,6 +79,17 @@ def verify_boundary(
             )
         added.append(replace(result, probes=(*result.probes, *probes)))
     return added
+
+
+def parse_boundary_address(text: str, *, allow_internal: bool) -> str:
+    """Read the address that is to be asked, empty for none. Raises InvalidInput."""
+    if not text:
+        return text
+    if "/" in text or network(text) is None:
+        raise InvalidInput(f"--around-address {text}: no address", hint="such as 192.0.2.1")
+    if fault := url_fault(f"https://[{text}]" if ":" in text else f"https://{text}", allow_internal=allow_internal):
+        raise InvalidInput(f"--around-address: {fault[0]}", hint=fault[1])
+    return text
 
 
 def refuse_listed_address(wanted: Sequence[VerifyTarget], address: str) -> None:

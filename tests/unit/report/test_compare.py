@@ -169,7 +169,7 @@ def test_lines_name_what_differs_and_count_the_rest() -> None:
     assert not any("articles" in line for line in told)
     everything = [
         "".join(part for _, part in line)
-        for line in compare_formats.comparison_lines(old, new, compare_reports(old, new), everything=True)
+        for line in compare_formats.comparison_lines(old, new, compare_reports(old, new), whole=True)
     ]
     assert any("articles" in line for line in everything)
 

@@ -72,6 +72,15 @@ def test_json_and_yaml_say_the_same() -> None:
     assert (report["findings"][1]["file"], report["findings"][1]["line"]) == (None, None)
 
 
+@pytest.mark.parametrize("form", ["json", "yaml", "sarif"])
+def test_no_line_of_data_is_a_command_to_githubs_runner(form: str) -> None:
+    odd = LintResult((ON_SERVER._replace(message="x\n::error::y ##[error]z"),), entries=1)
+    text = lint_text(odd, form, 1, "/checkout")
+    assert "##[" not in text
+    assert not any(line.lstrip().startswith("::") for line in text.splitlines())
+    assert "::error::y ##[error]z" in str(yaml.safe_load(text))
+
+
 def test_names_stand_once() -> None:
     assert lint_text(LINTED, "name", 1, "/checkout") == "shop/a\nx.yaml\n"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import NotProbed, ProbeResult, TargetResult
-from egressctl.report.summary import column_widths, heading_line, is_drawn, target_line, total_line
-from egressctl.report.tree import Line
+from egressctl.report.lines import Line
+from egressctl.report.summary import column_widths, heading_line, target_line, total_line
 
 PROBE = Probe("x", "https://a.example")
 
@@ -70,11 +70,6 @@ def test_the_sum() -> None:
 
 def test_after_an_interruption_the_sum_says_what_was_not_come_to() -> None:
     assert text(total_line([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not come to"
-
-
-def test_a_way_is_drawn_where_something_did_not_hold_or_all_are_wanted() -> None:
-    assert [is_drawn(each, whole=False) for each in ALL] == [False, True, False, False]
-    assert [is_drawn(each, whole=True) for each in ALL] == [True, True, False, False]
 
 
 @given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), min_size=1), st.text())

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from egressctl.catalog import lookup
-from egressctl.cli.console import print_failure, say, text_for_stream
+from egressctl.cli.console import print_failure, say
 from egressctl.cli.options import (
     CatalogFolders,
     ConnectionFlags,
@@ -19,9 +19,10 @@ from egressctl.cli.options import (
     catalog_folders,
     spread_flags,
 )
-from egressctl.cli.session import Session, data_text
+from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.report.columns import align_columns
+from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.lines import table_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -91,19 +92,16 @@ def diff(
     wanted = _DiffRequest(names or (), catalog_folders(folders), entry or (), no_entry or offline, all_namespaces, [])
     subjects = _find_targets_with_entries(session, wanted)
     found = find_drift(subjects, DiffOptions(published or (), not offline, not (no_dns or offline)), session.progress)
-    session.progress.stop()
     code = exit_codes.exit_code_of_results(
-        (), also=[each.exit_code for each in found] + [each.exit_code for each in wanted.broken]
+        (), also=[*(each.exit_code for each in found), *(each.exit_code for each in wanted.broken)]
     )
     code = 1 if any(each.different for each in found) else code
-    for sentence in dict.fromkeys(f"not asked: {sentence}" for each in found for sentence in each.unasked):
-        session.progress.warn(sentence)
-    print(text_for_stream(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
+    code = session.end(partial(_text, found), code, [f"not asked: {sentence}" for each in found for sentence in each.unasked])
     for each in found:
         _print_conclusion(session, each)
     for refused in wanted.broken:
         print_failure(refused)
-    return session.publish(lambda form, code: _text(found, form, code), code)
+    return code
 
 
 class _DiffRequest(NamedTuple):
@@ -189,7 +187,7 @@ def _text(found: Sequence[Drift], form: str, code: int) -> str:
     """Return the sides of the targets in a format."""
     if form in ("json", "yaml"):
         data = {
-            "apiVersion": "egressctl.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "CatalogDiff",
             "exitCode": code,
             "targets": [_document(each) for each in found],
@@ -197,14 +195,13 @@ def _text(found: Sequence[Drift], form: str, code: int) -> str:
         return data_text(data, form)
     if form == "name":
         return "".join(f"{neutralise(each.subject.target.name)}\n" for each in found if each.different)
-    blocks = [[*([_title(each)] if len(found) > 1 else []), *_table(each)] for each in found]
-    return "\n".join("".join(f"{neutralise(line)}\n" for line in block) for block in blocks)
+    return "\n".join((f"{neutralise(_title(each))}\n" if len(found) > 1 else "") + _table(each) for each in found)
 
 
-def _table(each: Drift) -> list[str]:
+def _table(each: Drift) -> str:
     """Lay the rows out, a column for each side that was asked; of those that are the same everywhere, not more than a screen."""
     if not each.rows or len(each.asked) < 2:
-        return []
+        return ""
     shown = [row for row in each.rows if row.state != "same"]
     same = [row for row in each.rows if row.state == "same"]
     shown += same[:_MOST_ROWS]
@@ -212,7 +209,7 @@ def _table(each: Drift) -> list[str]:
     table = [["NAME", "STATE", "BLOCK", *(name.upper() for name in sides)]]
     table += [[row.name or "-", row.state, row.text, *(_cell(row, name) for name in sides)] for row in shown]
     more = len(same) - _MOST_ROWS
-    return align_columns(table) + ([f"and {more} more that are the same on every side; -o json has them all"] if more > 0 else [])
+    return table_text(table) + (f"and {more} more that are the same on every side; -o json has them all\n" if more > 0 else "")
 
 
 def _cell(row: Row, side: str) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from egressctl.cli.console import print_failure, text_for_stream
-from egressctl.cli.options import CatalogFolders, OutputFlags, catalog_folders, spread_flags
-from egressctl.cli.session import print_data
+from egressctl.cli.console import print_failure
+from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, catalog_folders, spread_flags
+from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
 from egressctl.manifests.problems import ProblemCollector
-from egressctl.report.columns import align_columns
+from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.lines import table_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def list_targets(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
     """Print a line for each file of the catalogue."""
     from egressctl.catalog import lookup
 
-    output.check()
+    session = Session("catalog list", ConnectionFlags(), output)
     where = catalog_folders(folders)
     found, code = [], 0
     for file in lookup.catalog_files(where):
@@ -52,14 +52,7 @@ def list_targets(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
         except InvalidInput as refused:
             print_failure(refused)
             code = refused.exit_code
-    if output.shown in ("json", "yaml"):
-        print_data({"apiVersion": "egressctl.dev/v1alpha1", "kind": "Catalogue", "targets": found}, output.shown)
-    elif output.shown == "name":
-        for each in found:
-            print(neutralise(each["name"]))
-    else:
-        _print_table(found, foreign=bool(where))
-    return code
+    return session.end(lambda form, _: _text(found, form, foreign=bool(where)), code)
 
 
 def file_data(file: CatalogFile, folders: Sequence[str]) -> dict[str, Any]:
@@ -95,7 +88,11 @@ def _port_text(port: Mapping[str, Any]) -> str:
     return f"{port.get('number')}/{port.get('protocol') or 'TCP'}"
 
 
-def _print_table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
+def _text(found: Sequence[Mapping[str, Any]], form: str, *, foreign: bool) -> str:
+    if form in ("json", "yaml"):
+        return data_text({"apiVersion": API_VERSION, "kind": "Catalogue", "targets": found}, form)
+    if form == "name":
+        return "".join(f"{neutralise(each['name'])}\n" for each in found)
     rows = [("NAME", "HOSTS", "PORTS", "BLOCKS", "CHECKED", "SOURCE", *(("FOLDER",) if foreign else ()))]
     for each in found:
         words = [part.upper() for part in each["family"] or ()]
@@ -108,8 +105,7 @@ def _print_table(found: Sequence[Mapping[str, Any]], *, foreign: bool) -> None:
             _first_and_count([url.removeprefix("https://") for url in each["sources"]]) or "-",
             *((each["folder"] or "(built in)",) if foreign else ()),
         ))  # fmt: skip
-    for line in align_columns([[neutralise(cell) for cell in row] for row in rows]):
-        print(text_for_stream(sys.stdout, line))
+    return table_text(rows)
 
 
 def _first_and_count(texts: Sequence[str]) -> str:

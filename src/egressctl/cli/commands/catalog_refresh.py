@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from egressctl.catalog import lookup
-from egressctl.cli.console import print_failure, say, text_for_stream
+from egressctl.cli.console import print_failure, say
 from egressctl.cli.options import (
     CatalogFolders,
     ConnectionFlags,
@@ -20,8 +20,9 @@ from egressctl.cli.options import (
     catalog_folders,
     spread_flags,
 )
-from egressctl.cli.session import Session, data_text
+from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
+from egressctl.report.data_text import API_VERSION, data_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -83,17 +84,18 @@ def refresh(
         raise InvalidInput("--published needs the one target whose lists are recorded", hint=hint)
     wishes = RefreshOptions(day, published or (), accept, dry_run != "none", not no_dns)
     found = [each for each in use_case(items, wishes, session.progress) if names or each.state != "unlisted"]
-    session.progress.stop()
-    for sentence in dict.fromkeys(sentence for each in found for sentence in each.unresolved):
-        session.progress.warn(f"{sentence}: whether its addresses are published was not looked at")
-    code = exit_codes.exit_code_of_results((), also=[each.exit_code for each in found])
-    print(text_for_stream(sys.stdout, _text(found, output.shown, code)), end="", flush=True)
+    unresolved = dict.fromkeys(sentence for each in found for sentence in each.unresolved)
+    code = session.end(
+        partial(_text, found),
+        exit_codes.exit_code_of_results((), also=[each.exit_code for each in found]),
+        [f"{sentence}: whether its addresses are published was not looked at" for sentence in unresolved],
+    )
     for each in found:
         if each.failure:
             print_failure(each.failure)
     if (stopped := [each.name for each in found if each.state == "stopped"]) and not output.quiet:
         say(f"hint: look at it, then the same for {' '.join(stopped)} with --accept")
-    return session.publish(lambda form, code: _text(found, form, code), code)
+    return code
 
 
 def _parse_day(text: str) -> str:
@@ -126,7 +128,7 @@ def _text(found: Sequence[RefreshResult], form: str, code: int) -> str:
     """Return what became of the targets in a format."""
     if form in ("json", "yaml"):
         data = {
-            "apiVersion": "egressctl.dev/v1alpha1",
+            "apiVersion": API_VERSION,
             "kind": "CatalogRefresh",
             "exitCode": code,
             "targets": [_document(each) for each in found],

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli.console import text_for_stream
-from egressctl.cli.options import CatalogFolders, OutputFlags, catalog_folders, spread_flags
-from egressctl.cli.session import print_data
+from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, catalog_folders, spread_flags
+from egressctl.cli.session import Session
 from egressctl.manifests.published import PAGE
+from egressctl.report.data_text import data_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -51,24 +50,25 @@ def show(
     """Print one target, or one family."""
     from egressctl.catalog import lookup
 
-    output.check()
+    session = Session("catalog show", ConnectionFlags(), output)
     where = catalog_folders(folders)
-    whole = lookup.find_family(name, where)
-    target = None if whole else lookup.get_target(name, where)
-    text = lookup.manifest_text(name, where)
-    if output.shown == "yaml":
-        print("\n".join(map(neutralise, text.splitlines())))
-    elif output.shown == "json":
-        print_data(_document(text, target), "json")
-    elif output.shown == "name":
-        for each in [f"{name}/{member}" for member in whole.members] if whole else [name]:
-            print(neutralise(each))
-    else:
-        sources = lookup.sources_of_target(name, where)
-        lines = _family_lines(whole) if whole else _target_lines(name, target) if target else ()
-        for line in (*_leading_comment(text), *lines, *_source_lines(sources, ranges=whole is None)):
-            print(text_for_stream(sys.stdout, neutralise(line).rstrip()))
-    return 0
+    family = lookup.find_family(name, where)
+    target = None if family else lookup.get_target(name, where)
+    text, sources = lookup.manifest_text(name, where), lookup.sources_of_target(name, where)
+
+    def content(form: str, _: int) -> str:
+        if form == "json":
+            return data_text(_document(text, target), form)
+        if form == "yaml":
+            lines: Iterable[str] = text.splitlines()
+        elif form == "name":
+            lines = [f"{name}/{member}" for member in family.members] if family else [name]
+        else:
+            about = _family_lines(family) if family else _target_lines(name, target) if target else ()
+            lines = map(str.rstrip, (*_leading_comment(text), *about, *_source_lines(sources, ranges=family is None)))
+        return "".join(f"{neutralise(line)}\n" for line in lines)
+
+    return session.end(content)
 
 
 def _document(text: str, target: Target | None) -> dict[str, Any]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from egressctl.cli.options import ConnectionFlags, OutputFlags, ProbeFlags, SourceFlags, WaitFlags, spread_flags
-from egressctl.cli.session import Session, run_session, source_choice
+from egressctl.cli.options import (
+    ConnectionFlags,
+    DryRun,
+    OutputFlags,
+    ProbeFlags,
+    SourceFlags,
+    TargetNames,
+    WaitFlags,
+    spread_flags,
+)
+from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 from egressctl.errors import InvalidInput
 
 _HELP = """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
@@ -31,13 +40,11 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @spread_flags
 def cleanup(
-    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    names: TargetNames = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Remove every target of the namespace.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove that the egress is closed.")] = True,
-    dry_run: Annotated[
-        str, typer.Option("--dry-run", metavar="none|client|server", help="Only say what would be done.")
-    ] = "none",
+    dry_run: DryRun = "none",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several are removed.")] = False,
     *,
     probing: ProbeFlags,
@@ -47,53 +54,39 @@ def cleanup(
     output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.cleanup."""
-    from egressctl.cli.commands.create import DRY_RUN_MODES
-
-    if dry_run not in DRY_RUN_MODES:
-        raise InvalidInput(f"--dry-run {dry_run}: no such mode", hint="one of " + ", ".join(DRY_RUN_MODES))
     if all_namespaces and (names or not all_of_them):
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
-    session = Session("cleanup", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+    session = ReportSession("cleanup", connection, output, allow_unproven=probing.allow_unproven)
 
-    def work(_: Any) -> list[int]:
-        from egressctl.catalog.lookup import kubernetes_name
+    def work() -> None:
         from egressctl.lifecycle.cleanup import CleanupOptions, choose_entries, clean_up, target_names
-        from egressctl.mesh import curl
+        from egressctl.mesh.curl import TransferLimits
 
-        how = CleanupOptions(
+        options = CleanupOptions(
             namespace=None if all_namespaces else session.namespace,
-            names=tuple(map(kubernetes_name, names or ())),
+            names=tuple(names or ()),
             everything=all_of_them,
-            choice=source_choice(source),
+            choice=source.choice,
             verify=verify and dry_run == "none",
             wait=wait.wait,
             timeout=wait.timeout,
             dry_run=dry_run,
-            limits=curl.TransferLimits(total=probing.probe_timeout),
+            limits=TransferLimits(total=probing.probe_timeout),
         )
-        manifests, absent = choose_entries(session.mesh, how)
-        for name in absent:
-            session.progress.result(f"target {name}: nothing of it is there")
-        if not manifests and not absent:
-            session.progress.result(
-                f"egressctl made nothing in {'any namespace' if all_namespaces else 'namespace ' + session.namespace}"
-            )
-        _confirm(session, len(manifests), target_names(manifests), yes or dry_run != "none")
-        done = clean_up(session.mesh, manifests, how, session.progress)
-        session.targets = done.targets
-        session.print_repeat_commands(done.targets, how.limits)
-        for warning in done.warnings:
-            session.progress.warn(warning)
-        if done.unasked is not None:
-            raise done.unasked
-        return []
+        manifests = choose_entries(session.mesh, options, session.progress)
+        if dry_run == "none" and not yes:
+            _confirm(session, len(manifests), target_names(manifests))
+        session.targets, unasked = clean_up(session.mesh, manifests, options, session.progress)
+        say_how_to_repeat(session, session.targets, options.limits)
+        if unasked is not None:
+            raise unasked
 
-    return run_session(session, work)
+    return session.run(work)
 
 
-def _confirm(session: Session, count: int, targets: list[str], agreed: bool) -> None:
+def _confirm(session: ReportSession, count: int, targets: list[str]) -> None:
     """Ask before several targets go, at a terminal only. Raises InvalidInput where the answer is no."""
-    if len(targets) < 2 or agreed or not sys.stdin.isatty():
+    if len(targets) < 2 or not sys.stdin.isatty():
         return
     session.progress.stop()
     print(f"remove {count} ServiceEntries ({', '.join(targets)})? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from egressctl.cli.options import OutputFlags, spread_flags
-from egressctl.errors import InvalidInput, Problem
-
-if TYPE_CHECKING:
-    from egressctl.report.reader import RecordedReport
+from egressctl.cli.console import say
+from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.cli.session import Session
+from egressctl.runtime.sanitize import neutralise
 
 _HELP = """Compare two reports by what carried each probe, not by status: the gate before and after an upgrade of Istio.
 
@@ -41,44 +41,15 @@ def compare(
     output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.report.compare.compare_reports."""
-    from egressctl.cli.console import print_lines, say
-    from egressctl.cli.session import print_data
-    from egressctl.report import compare as use_case
-    from egressctl.report import compare_formats
-    from egressctl.runtime.sanitize import neutralise
+    from egressctl.report.compare import compare_reports, exit_code
+    from egressctl.report.compare_formats import comparison_content
+    from egressctl.report.reader import load_reports
 
-    output.check()
-    output.refuse_files("compare")
-    before, after = _read_reports(old, new)
-    found = use_case.compare_reports(before, after)
-    code = use_case.exit_code(found, allow_unproven=allow_unproven)
+    session = Session("compare", ConnectionFlags(), output)
+    before, after = load_reports(old, new)
+    found = compare_reports(before, after)
     for report in (before, after):
         if report.error:
             say(f"warning: {neutralise(f'{report.source} is of a {report.command} that was not finished: {report.error}')}")
-    if output.shown in ("json", "yaml"):
-        print_data(compare_formats.comparison_document(before, after, found, code), output.shown)
-    elif output.shown == "name":
-        for each in found:
-            if each.change is not use_case.ProbeChange.SAME:
-                print(neutralise(str(each.key)))
-    else:
-        print_lines(compare_formats.comparison_lines(before, after, found, everything=output.verbosity > 0))
-    return code
-
-
-def _read_reports(old: str, new: str) -> tuple[RecordedReport, RecordedReport]:
-    """Read both reports. Raises InvalidInput with the problems of both."""
-    from egressctl.report.reader import load_report
-
-    if old == new == "-":
-        raise InvalidInput("compare - -: standard input holds one report", hint="name a file for the other")
-    found: list[RecordedReport] = []
-    problems: list[Problem] = []
-    for path in (old, new):
-        try:
-            found.append(load_report(path))
-        except InvalidInput as refused:
-            problems += refused.problems
-    if problems:
-        raise InvalidInput(problems=problems)
-    return found[0], found[1]
+    content = partial(comparison_content, before, after, found, whole=output.verbosity > 0)
+    return session.end(content, exit_code(found, allow_unproven=allow_unproven))

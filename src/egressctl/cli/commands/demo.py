@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
-from typing import Any
 
 import typer
 
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
-from egressctl.cli.session import Session, run_session
+from egressctl.cli.report_session import ReportSession
 
 _HELP = """Show the whole task on a local lab with a real Envoy, and take the lab down again.
 
@@ -32,31 +32,29 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 @spread_flags
 def demo(*, output: OutputFlags) -> int:
     """Start a lab, and conduct create, verify and cleanup on it."""
-    import os
-
     from egressctl.lab import control
 
     name = f"demo-{os.getpid()}"
-    session = Session("demo", ConnectionFlags(request_timeout=30.0), output, formats=output.REPORTS)
+    session = ReportSession("demo", ConnectionFlags(), output)
 
-    def work(interrupts: Any) -> None:
+    def work() -> None:
         session.progress.step("starting a lab: a pod, a real Envoy as its sidecar, and a small internet")
         try:
-            with interrupts.deferred():
+            with session.interrupts.deferred():
                 lab = control.up(name)
             session.connection = replace(session.connection, kubeconfig=str(lab.kubeconfig), namespace="default")
             session.progress.done(f"the lab is up: outbound traffic policy {lab.policy}")
-            _run_steps(session, interrupts)
+            _run_steps(session)
         finally:
-            with interrupts.undoing():
+            with session.interrupts.undoing():
                 # Whatever was made is gone with the lab; the report still names its Kubernetes cluster.
                 session.remember_kubernetes()
                 control.down(name)
 
-    return run_session(session, work)
+    return session.run(work)
 
 
-def _run_steps(session: Session, interrupts: Any) -> None:
+def _run_steps(session: ReportSession) -> None:
     from egressctl.catalog import lookup
     from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
     from egressctl.lifecycle.create import create
@@ -72,10 +70,10 @@ def _run_steps(session: Session, interrupts: Any) -> None:
     sidecar = find_sidecar(mesh.api, namespace, ANY_SOURCE)
     before = verify(mesh, sidecar, [absent], ProbeOptions(expect=Verdict.BLOCKED), progress)
     session.targets += [replace(each, step="before") for each in before]
-    created = create(mesh, [target], CreateOptions(namespace, session.run_id), progress, interrupts)
+    created = create(mesh, [target], CreateOptions(namespace, session.run_id), progress, session.interrupts)
     manifests = [each.manifest for each in created.created]
     wanted = [verify_target_from_manifest(each) for each in manifests]
     opened = verify(mesh, created.sidecar or sidecar, wanted, ProbeOptions(), progress)
     session.targets += [replace(each, step="with the entry", action="created") for each in opened]
-    removed = clean_up(mesh, manifests, CleanupOptions(namespace), progress)
-    session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed.targets]
+    removed, _ = clean_up(mesh, manifests, CleanupOptions(namespace), progress)
+    session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from egressctl.cli.console import print_failure, print_lines
-from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, spread_flags
-from egressctl.cli.session import Session, print_data
+from egressctl.cli.console import print_failure, say
+from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, TargetNames, spread_flags
+from egressctl.cli.session import Session
 from egressctl.errors import Conflict
 from egressctl.runtime.sanitize import neutralise
 
@@ -41,7 +41,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @spread_flags
 def diff(
-    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    names: TargetNames = None,
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = "",
     force_conflicts: Annotated[
         bool, typer.Option("--force-conflicts", help="As if fields were taken over from other managers.")
@@ -55,11 +55,11 @@ def diff(
     from egressctl.cli.targets import export_namespaces, requested_targets
     from egressctl.lifecycle.diff import diff as use_case
     from egressctl.lifecycle.plan import CreateOptions
+    from egressctl.report.diff_formats import diff_content
 
     session = Session("diff", connection, output)
-    output.refuse_files("diff")
     targets = requested_targets(names or [], target)
-    how = CreateOptions(
+    options = CreateOptions(
         namespace=session.namespace,
         run_id=session.run_id,
         export_to=export_namespaces(target),
@@ -68,43 +68,26 @@ def diff(
     )
     session.progress.step("asking the API server what would become of it")
     try:
-        found = use_case(session.mesh, targets, how)
+        found = use_case(session.mesh, targets, options)
     except Conflict as refused:
         session.progress.stop()
         print_failure(refused)
         return _EXIT_REFUSED
-    session.progress.stop()
-    for warning in session.mesh.api.warnings:
-        session.progress.warn(warning)
-    return _print_differences(found, session.output)
-
-
-def _print_differences(found: list[EntryDifference], output: OutputFlags) -> int:
-    from egressctl.report.diff_formats import diff_document, diff_lines
-
     code = int(any(each.changed for each in found))
-    if output.shown in ("json", "yaml"):
-        print_data(diff_document(found, code), output.shown)
-    elif output.shown == "name":
-        for each in found:
-            if each.changed:
-                print(f"serviceentry.networking.istio.io/{neutralise(each.either['metadata']['name'])}")
-    elif external := os.environ.get("KUBECTL_EXTERNAL_DIFF"):
-        return _run_external_diff(external, found)
-    else:
-        print_lines(diff_lines(found))
-    return code
+    external = os.environ.get("KUBECTL_EXTERNAL_DIFF") if output.shown == "table" else None
+    if not external:
+        return session.end(partial(diff_content, found), code)
+    session.warn()
+    return session.publish(partial(diff_content, found), _run_external_diff(external, found))
 
 
 def _run_external_diff(external: str, found: list[EntryDifference]) -> int:
     from egressctl.cli import external_diff
-    from egressctl.cli.console import say
     from egressctl.runtime.signals import Interrupts
 
     wanted = external_diff.parse_program(external)
     if wanted.left_out:
         told = neutralise(" ".join(wanted.left_out))
         say(f"warning: {external_diff.VARIABLE}: {told}: left out, as kubectl takes letters, digits, - and = only")
-    sys.stdout.flush()
     with Interrupts() as interrupts:
         return external_diff.run_program(wanted, found, interrupts)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
-from egressctl.cli.console import plain_text, print_lines
 from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags, spread_flags
-from egressctl.cli.session import Session, data_text, print_data, source_choice
+from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
+from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.lines import Content, Line
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.report.tree import Line
     from egressctl.verify.doctor import Check
 
 _HELP = """Say what is missing on the way to a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
@@ -47,21 +48,23 @@ def doctor(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFl
         raise InvalidInput("--output name: doctor prints table, json or yaml")
     session = Session("doctor", connection, output)
     found = []
-    for check in examine(lambda: session.mesh, connection.namespace, source_choice(source)):
-        session.progress.stop()
+    for check in examine(lambda: session.mesh, connection.namespace, source.choice):
         found.append(check)
         if output.shown == "table":
-            print_lines(_lines(check))
+            session.progress.lines(_lines(check))
     code = CouldNotAsk.exit_code if any(each.status is Status.ERROR for each in found) else 0
-    if output.shown != "table":
-        print_data(_document(found, code), output.shown)
-    return session.publish(lambda form, code: _text(found, form, code), code)
+    code = session.publish(partial(_content, found), code)
+    session.progress.print(() if output.shown == "table" else _content(found, output.shown, code))
+    return code
 
 
-def _text(found: list[Check], form: str, code: int) -> str:
+def _content(found: Sequence[Check], form: str, code: int) -> Content:
     if form == "table":
-        return plain_text(line for check in found for line in _lines(check))
-    return data_text(_document(found, code), form)
+        return (line for check in found for line in _lines(check))
+    checks = [
+        {"name": each.name, "status": str(each.status), "message": each.message, "hint": each.hint or None} for each in found
+    ]
+    return data_text({"apiVersion": API_VERSION, "kind": "DoctorReport", "exitCode": code, "checks": checks}, form)
 
 
 def _lines(check: Check) -> Iterator[Line]:
@@ -69,14 +72,3 @@ def _lines(check: Check) -> Iterator[Line]:
     yield (style, mark), ("", f" {check.name:<{_WIDTH}}  {neutralise(check.message)}")
     if check.hint:
         yield (("", " " * (_WIDTH + 4)), ("dim", neutralise(check.hint)))
-
-
-def _document(found: list[Check], code: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "egressctl.dev/v1alpha1",
-        "kind": "DoctorReport",
-        "exitCode": code,
-        "checks": [
-            {"name": each.name, "status": str(each.status), "message": each.message, "hint": each.hint or None} for each in found
-        ],
-    }

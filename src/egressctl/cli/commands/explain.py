@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from ipaddress import ip_address
+from typing import Annotated
 
 import typer
 
-from egressctl.cli.console import plain_text, print_failure, print_lines, text_for_stream
+from egressctl.cli.console import print_failure
 from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, SourceFlags, catalog_folders, spread_flags
-from egressctl.cli.session import Session, data_text, source_choice
+from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.runtime.sanitize import neutralise
-
-if TYPE_CHECKING:
-    from egressctl.verify.explain.explain import Explanation
 
 _HELP = """Tell the way of a URL from the source pod, station by station, without sending anything.
 
@@ -52,6 +49,7 @@ def explain(
     output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.verify.explain.explain.explain."""
+    from egressctl.report.explanation import explanation_content
     from egressctl.verify.explain import explain as use_case
 
     addresses = [_parse_address(text) for text in address or ()]
@@ -63,46 +61,20 @@ def explain(
     namespace = session.namespace
     known = use_case.list_readable_entries(session.mesh, namespace)
     asked = use_case.questions(words, known, namespace, catalog_folders(folders))
-    found = use_case.explain(session.mesh, namespace, source_choice(source), asked, addresses, known, session.progress)
-    session.progress.stop()
-    for warning in (*session.mesh.api.warnings, *found.not_looked_at):
-        session.progress.warn(warning)
-    code = 0 if found.whole else 3
-    _print(session, found, code)
-    return session.publish(lambda form, code: _text(found, form, code), code)
-
-
-def _parse_address(text: str) -> str:
-    """Read --address. Raises InvalidInput."""
-    from ipaddress import ip_address
-
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise InvalidInput(f"--address {text}: no address", hint="such as 192.0.2.1") from None
-
-
-def _text(found: Explanation, form: str, code: int) -> str:
-    from egressctl.report.explanation import draw_path, explanation_document
-
-    if form in ("json", "yaml"):
-        return data_text(explanation_document(found.source, found.paths, found.not_looked_at, code), form)
-    if form == "name":
-        names = dict.fromkeys(each.carrier.name for each in found.paths if each.carrier)
-        return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
-    return plain_text(line for each in found.paths for line in draw_path(each))
-
-
-def _print(session: Session, found: Explanation, code: int) -> None:
-    if session.output.shown == "table":
-        from egressctl.report.explanation import draw_path
-
-        print_lines(line for each in found.paths for line in draw_path(each))
-    else:
-        print(text_for_stream(sys.stdout, _text(found, session.output.shown, code)), end="")
-    unknown = [each for each in found.paths if each.unknown]
-    if unknown:
+    found = use_case.explain(session.mesh, namespace, source.choice, asked, addresses, known, session.progress)
+    content = partial(explanation_content, found.source, found.paths, found.not_looked_at)
+    code = session.end(content, 0 if found.whole else 3, found.not_looked_at)
+    if unknown := [each for each in found.paths if each.unknown]:
         more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print_failure(
             CouldNotAsk(f"the way of {unknown[0].url}{more} is not explained: {unknown[0].unknown}", hint=unknown[0].hint)
         )
+    return code
+
+
+def _parse_address(text: str) -> str:
+    """Read --address. Raises InvalidInput."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise InvalidInput(f"--address {text}: no address", hint="such as 192.0.2.1") from None

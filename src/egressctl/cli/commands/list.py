@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli.console import text_for_stream
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
-from egressctl.cli.session import Session, data_text
-from egressctl.report.columns import align_columns
-from egressctl.runtime.sanitize import neutralise
+from egressctl.cli.session import Session
+from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.lines import table_text
 
 if TYPE_CHECKING:
     from egressctl.lifecycle.list import ListedEntry
@@ -45,21 +43,17 @@ def list_ours(
     session = Session("list", connection, output)
     namespace = None if all_namespaces else session.namespace
     items = inventory(session.mesh, namespace, datetime.now(UTC))
-    session.progress.stop()
-    for warning in session.mesh.api.warnings:
-        session.progress.warn(warning)
+    session.warn()
     if not items and output.shown == "table":
         session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
-    print(text_for_stream(sys.stdout, _text(items, output.shown)), end="")
-    return session.publish(lambda form, _: _text(items, form), 0)
+    return session.end(lambda form, _: _text(items, form))
 
 
 def _text(items: list[ListedEntry], form: str) -> str:
     if form in ("json", "yaml"):
-        data = {"apiVersion": "egressctl.dev/v1alpha1", "kind": "TargetList", "items": [_document(each) for each in items]}
-        return data_text(data, form)
+        return data_text({"apiVersion": API_VERSION, "kind": "TargetList", "items": [_document(each) for each in items]}, form)
     if form == "name":
-        return "".join(f"serviceentry.networking.istio.io/{neutralise(each.entry.name)}\n" for each in items)
+        return entry_names_text(each.entry.name for each in items)
     return _table(items) if items else ""
 
 
@@ -85,7 +79,7 @@ def _table(items: list[ListedEntry]) -> str:
         entry = each.entry
         ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
         rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, short_age(each.age)))
-    return "".join(f"{line}\n" for line in align_columns([[neutralise(cell) for cell in row] for row in rows]))
+    return table_text(rows)
 
 
 def short_age(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,8 +86,6 @@ def _context_namespace() -> str:
 
 def _print(manifests: list[Manifest], output: str) -> None:
     if output == "json":
-        import json
-
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}, indent=2))
     else:
         import yaml

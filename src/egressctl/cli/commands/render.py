@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
 import typer
 
-from egressctl.cli.options import TargetFlags, spread_flags
+from egressctl.cli.options import TargetFlags, TargetNames, spread_flags
 from egressctl.errors import InvalidInput
+from egressctl.report.data_text import one_or_list
 
 _HELP = """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
 
@@ -32,7 +34,7 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @spread_flags
 def render(
-    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    names: TargetNames = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the entry.")] = "",
     api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="Version to write.")] = VERSIONS[0],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
@@ -40,8 +42,6 @@ def render(
     target: TargetFlags,
 ) -> int:
     """Translate flags into egressctl.manifests.service_entry.render_entry."""
-    import json
-
     from egressctl.cli.targets import export_namespaces, requested_targets
     from egressctl.manifests.egress_target import split_large_targets
     from egressctl.manifests.service_entry import manifest_to_yaml
@@ -58,8 +58,7 @@ def render(
         for each in split_large_targets(requested_targets(names or [], target))
     ]
     if output == "json":
-        data = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
-        print(json.dumps(data, indent=2, ensure_ascii=True))
+        print(json.dumps(one_or_list(manifests), indent=2, ensure_ascii=True))
     else:
         sys.stdout.write("---\n".join(map(manifest_to_yaml, manifests)))
     return 0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from egressctl.cli.console import text_for_stream
-from egressctl.cli.options import OutputFlags, spread_flags
+from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
+from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
+from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.lines import table_text
 
 if TYPE_CHECKING:
     from egressctl.lint.rule import Rule
@@ -38,23 +39,20 @@ def rule(name: Annotated[str | None, typer.Argument(metavar="[RULE]", show_defau
     """Print one rule of egressctl.lint.rule.RULES, or the list of them. Raises InvalidInput for one that there is not."""
     from egressctl.lint.rule import RULES, parse_rule_names
 
-    output.check()
-    output.refuse_files("rule")
+    session = Session("rule", ConnectionFlags(), output)
     if name is not None and name not in parse_rule_names([name], "rule"):
         raise InvalidInput("rule takes one name", hint="egressctl rule lists them")
     chosen = [RULES[each] for each in RULES if name in (None, each)]
-    if output.shown in ("json", "yaml"):
-        from egressctl.cli.session import print_data  # imported late: 30 ms
 
-        items = [_data(each) for each in chosen]
-        print_data(
-            items[0] if name else {"apiVersion": "egressctl.dev/v1alpha1", "kind": "RuleList", "items": items}, output.shown
-        )
-    elif output.shown == "name":
-        print("\n".join(each.id for each in chosen))
-    else:
-        print(text_for_stream(sys.stdout, _page(chosen[0]) if name else _list(chosen)), end="")
-    return 0
+    def content(form: str, _: int) -> str:
+        if form in ("json", "yaml"):
+            items = [_data(each) for each in chosen]
+            return data_text(items[0] if name else {"apiVersion": API_VERSION, "kind": "RuleList", "items": items}, form)
+        if form == "name":
+            return "".join(f"{each.id}\n" for each in chosen)
+        return _page(chosen[0]) if name else _list(chosen)
+
+    return session.end(content)
 
 
 def _data(rule: Rule) -> dict[str, Any]:
@@ -62,7 +60,7 @@ def _data(rule: Rule) -> dict[str, Any]:
 
     page = page_of_rule(rule)
     return {
-        "apiVersion": "egressctl.dev/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "Rule",
         "name": rule.id,
         "severity": rule.severity.value,
@@ -89,7 +87,4 @@ def _wrapped(paragraph: str) -> str:
 
 
 def _list(rules: list[Rule]) -> str:
-    from egressctl.report.columns import align_columns
-
-    rows = [("RULE", "SEVERITY", "MEANING"), *((each.id, each.severity.value, each.meaning) for each in rules)]
-    return "".join(f"{line}\n" for line in align_columns(rows))
+    return table_text([("RULE", "SEVERITY", "MEANING"), *((each.id, each.severity.value, each.meaning) for each in rules)])

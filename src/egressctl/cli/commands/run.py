@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
 from egressctl.cli.options import (
     ApplyFlags,
     ConnectionFlags,
+    Expect,
     OutputFlags,
     ProbeFlags,
     Retries,
     SourceFlags,
     TargetFlags,
+    TargetNames,
     WaitFlags,
     parse_expected_verdict,
     spread_flags,
 )
-from egressctl.cli.session import Session, run_session, source_choice
+from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 
 _HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
 
@@ -43,11 +46,9 @@ def register(app: typer.Typer, name: str, short: str) -> None:
 
 @spread_flags
 def run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_default=False)] = None,
+    names: TargetNames = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the entries where they are.")] = False,
-    expect: Annotated[
-        str, typer.Option("--expect", metavar="VERDICT", help="Verdict that every probe should have. [default: the probe's own]")
-    ] = "",
+    expect: Expect = "",
     retries: Retries = 0,
     *,
     target: TargetFlags,
@@ -59,51 +60,33 @@ def run(
     output: OutputFlags,
 ) -> int:
     """Translate flags into egressctl.lifecycle.run.run."""
-    from egressctl.cli.targets import export_namespaces, requested_targets
-
     expected = parse_expected_verdict(expect)
-    session = Session("run", connection, output, formats=output.REPORTS, allow_unproven=probing.allow_unproven)
+    session = ReportSession("run", connection, output, allow_unproven=probing.allow_unproven)
 
-    def work(interrupts: Any) -> list[int]:
+    def work() -> None:
+        from egressctl.cli.targets import create_options, requested_targets
+
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
         from egressctl.lifecycle.cleanup import CleanupOptions
-        from egressctl.lifecycle.plan import CreateOptions
         from egressctl.lifecycle.run import run as use_case
-        from egressctl.mesh import curl
+        from egressctl.mesh.curl import TransferLimits
         from egressctl.verify.verify import ProbeOptions
 
-        limits = curl.TransferLimits(total=probing.probe_timeout)
-        choice = source_choice(source)
-        how = CreateOptions(
-            namespace=session.namespace,
-            run_id=session.run_id,
-            choice=choice,
-            export_to=export_namespaces(target) or OWN_NAMESPACE,
-            field_manager=apply.field_manager,
-            force_conflicts=apply.force_conflicts,
-            wait=wait.wait,
-            timeout=wait.timeout,
-            with_source=apply.with_source,
-        )
-        removal = CleanupOptions(namespace=session.namespace, choice=choice, wait=wait.wait, timeout=wait.timeout, limits=limits)
-        done = use_case(
+        limits = TransferLimits(total=probing.probe_timeout)
+        creation = create_options(session, target, apply, wait, source)
+        session.targets, unasked = use_case(
             session.mesh,
             targets,
-            how,
+            replace(creation, export_to=creation.export_to or OWN_NAMESPACE),
             ProbeOptions(limits, retries, expected),
-            removal,
+            CleanupOptions(session.namespace, wait=wait.wait, timeout=wait.timeout, limits=limits),
             keep=keep,
             progress=session.progress,
-            interrupts=interrupts,
+            interrupts=session.interrupts,
         )
-        session.targets = done.targets
-        session.print_repeat_commands(done.targets, limits)
-        if done.removed is not None:
-            for warning in done.removed.warnings:
-                session.progress.warn(warning)
-            if done.removed.unasked is not None:
-                raise done.removed.unasked
-        return []
+        say_how_to_repeat(session, session.targets, limits)
+        if unasked is not None:
+            raise unasked
 
-    return run_session(session, work)
+    return session.run(work)

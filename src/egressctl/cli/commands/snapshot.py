@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from egressctl.cli.console import say
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
-from egressctl.cli.session import Session, print_data
+from egressctl.cli.session import Session
+from egressctl.report.data_text import data_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -45,32 +46,24 @@ def snapshot(
     from egressctl.runtime.signals import Interrupts
 
     session = Session("snapshot", connection, output)
-    output.refuse_files("snapshot")
     with Interrupts() as interrupts:
         taken = take_snapshot(session.mesh, folder, session.namespace, session.progress, interrupts)
-    session.progress.stop()
-    for warning in (*session.mesh.api.warnings, *taken.not_read):
-        session.progress.warn(warning)
-    if taken.hint and not session.output.quiet:
+    session.warn(taken.not_read)
+    if taken.hint and not output.quiet:
         say("hint: " + neutralise(taken.hint))
-    _print(folder, taken, session.output)
-    return 0
+    return session.end(lambda form, _: _text(folder, taken, form, whole=output.verbosity > 0))
 
 
-def _print(folder: str, taken: SavedSnapshot, output: OutputFlags) -> None:
+def _text(folder: str, taken: SavedSnapshot, form: str, *, whole: bool) -> str:
     lists = (("added", taken.added), ("changed", taken.changed), ("removed", taken.removed))
-    if output.shown in ("json", "yaml"):
-        print_data({**_about(taken), **dict(lists)}, output.shown)
-        return
-    for word, paths in lists if output.shown == "name" or output.verbosity else ():
-        for path in paths:
-            print(neutralise(path if output.shown == "name" else f"{word:<7}  {path}"))
-    if output.shown == "table":
-        counts = ", ".join(f"{len(paths)} {word}" for word, paths in lists)
-        print(neutralise(f"{folder}: {taken.objects} object{'s' * (taken.objects != 1)} ({counts})"))
+    if form in ("json", "yaml"):
+        from egressctl.manifests.yaml_reader import parse_yaml
 
-
-def _about(taken: SavedSnapshot) -> dict[str, Any]:
-    from egressctl.manifests.yaml_reader import parse_yaml
-
-    return dict(parse_yaml(taken.about, "snapshot.yaml").documents[0].value)
+        about = parse_yaml(taken.about, "snapshot.yaml").documents[0].value
+        return data_text({**about, **dict(lists)}, form)
+    if form == "name":
+        return "".join(f"{neutralise(path)}\n" for _, paths in lists for path in paths)
+    lines = [f"{word:<7}  {path}" for word, paths in lists for path in paths if whole]
+    counts = ", ".join(f"{len(paths)} {word}" for word, paths in lists)
+    lines.append(f"{folder}: {taken.objects} object{'s' * (taken.objects != 1)} ({counts})")
+    return "".join(f"{neutralise(line)}\n" for line in lines)

@@ -9,8 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.cli.session import data_text
-from egressctl.report.yaml_text import to_log_safe_yaml
+from egressctl.report.data_text import data_text
 from reports import TEXTS
 
 # A report's keys are its own; only its values are what others wrote.
@@ -24,7 +23,7 @@ DATA = st.dictionaries(
 def test_ordinary_data_looks_as_everywhere() -> None:
     data = {"message": "it's there: 443", "port": 443, "held": True, "cause": None, "list": ["a", "1"], "empty": []}
     assert (
-        to_log_safe_yaml(data)
+        data_text(data, "yaml")
         == "message: 'it''s there: 443'\nport: 443\nheld: true\ncause: null\nlist:\n- a\n- '1'\nempty: []\n"
     )
 

@@ -1,0 +1,152 @@
+"""The run of a command that ends with a Report: its work, signals turned into clean endings, and the report whatever happens."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from egressctl.cli.console import print_failure, say
+from egressctl.cli.options import OutputFlags
+from egressctl.cli.session import Session
+from egressctl.errors import EgressctlError, Interrupted, InvalidInput
+from egressctl.model.probe import Origin, Target
+from egressctl.model.result import Failure, KubernetesInfo, Report, TargetResult
+from egressctl.report.data_text import data_text
+from egressctl.report.exit_codes import exit_code_of_results, passes_unproven
+from egressctl.report.lines import Content
+from egressctl.report.report_text import report_lines, report_text
+from egressctl.runtime.signals import Interrupts
+
+if TYPE_CHECKING:
+    from egressctl.mesh.curl import TransferLimits
+
+_HINT_AFTER_SIGNAL = {
+    "create": "what was being made is gone again",
+    "run": "what was being made is gone again",
+    "cleanup": "see what is left: egressctl list",
+}
+
+
+@dataclass
+class ReportSession(Session):
+    """A command's run with what it has found so far, which is reported although it may not come to its end."""
+
+    formats: Sequence[str] = OutputFlags.REPORTS
+    allow_unproven: bool = False
+    targets: list[TargetResult] = field(default_factory=list)
+    planned: int | None = None
+    """How many entries have a row of a table, printed as it is known; None where every probe is drawn at the end."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._started, self._clock = datetime.now(UTC), time.monotonic()
+        self._kubernetes: KubernetesInfo | None = None
+        self._origins: dict[tuple[str | None, str], Origin] = {}
+        self.interrupts = Interrupts()
+
+    def remember_origins(self, targets: Sequence[Target]) -> None:
+        """Note where in files the targets stand, for annotations of what becomes of them."""
+        self._origins |= {(each.namespace, each.name): each.origin for each in targets if each.origin}
+
+    def remember_kubernetes(self) -> KubernetesInfo | None:
+        """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
+        if self._kubernetes is None and self.connected is not None and self.output.wanted & {"json", "yaml", "junit"}:
+            from egressctl.kube.access import kubernetes_info
+
+            try:
+                self._kubernetes = kubernetes_info(self.connected.api)
+            except EgressctlError:
+                self._kubernetes = KubernetesInfo(self.connected.api.context, self.connected.api.server, "")
+        return self._kubernetes
+
+    def run(self, work: Callable[[], object]) -> int:
+        """Do a command's work, report what it found whatever happens, and return the exit code.
+
+        What the work returns, if anything, is the data that json and yaml print in place of the report.
+        """
+        with self.interrupts:
+            failure: EgressctlError | None = None
+            instead: object = None
+            try:
+                try:
+                    instead = work()
+                except EgressctlError as raised:
+                    failure = raised
+                code, shown = self._deliver(self._exit_code(failure), failure, instead)
+            except Interrupted as stop:
+                self.progress.stop()
+                hint = stop.hint or _HINT_AFTER_SIGNAL.get(self.command, "")
+                failure = EgressctlError(f"{self.command} was interrupted", hint=hint)
+                code, shown = self._deliver(stop.exit_code, failure)
+            except Exception as bug:
+                self.progress.stop()
+                failure = EgressctlError(f"a bug in egressctl: {type(bug).__name__}: {bug}")
+                self.publish(partial(self._content, failure, None), failure.exit_code)
+                raise
+            try:
+                self.progress.print(shown)
+            finally:
+                if failure is not None:
+                    print_failure(failure)
+            return code
+
+    def _exit_code(self, failure: EgressctlError | None) -> int:
+        """Return the exit code of what was found, and warn of what the API server warns of, and of what passes unproven."""
+        unproven = passes_unproven(self.targets) if self.allow_unproven else ()
+        self.warn(f"{name}: the answer came, unproven, and passes because of --allow-unproven" for name in unproven)
+        also = [failure.exit_code] if failure else []
+        return exit_code_of_results(self.targets, allow_unproven=self.allow_unproven, also=also)
+
+    def _deliver(self, code: int, failure: EgressctlError | None, instead: object = None) -> tuple[int, Content]:
+        """Write and annotate the report; return the exit code, and what is to be printed."""
+        with self.interrupts.deferred():
+            content = partial(self._content, failure, instead)
+            code = self.publish(content, code)
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                from egressctl.cli import github
+
+                problems = failure.problems if isinstance(failure, InvalidInput) else ()
+                github.report_to_github(self._report(code, failure), self._origins, problems)
+            if self.output.shown != "table":
+                return code, content(self.output.shown, code)
+            return code, list(report_lines(self._report(code, failure), whole=self.output.verbosity > 0))
+
+    def _content(self, failure: EgressctlError | None, instead: object, form: str, code: int) -> str:
+        if instead is not None and form in ("json", "yaml"):
+            return data_text(instead, form)
+        return report_text(self._report(code, failure), form, self.progress.results, whole=self.output.verbosity > 0)
+
+    def _report(self, code: int, failure: EgressctlError | None) -> Report:
+        return Report(
+            command=self.command,
+            run_id=self.run_id,
+            started_at=self._started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            duration=time.monotonic() - self._clock,
+            exit_code=code,
+            kubernetes=self.remember_kubernetes(),
+            targets=tuple(self.targets),
+            warnings=tuple(self.progress.warnings),
+            error=Failure(str(failure), failure.hint) if failure else None,
+            allow_unproven=self.allow_unproven,
+            planned=self.planned,
+        )
+
+
+def say_how_to_repeat(session: Session, results: Sequence[TargetResult], limits: TransferLimits) -> None:
+    """With -v, print the command lines of kubectl and curl that repeat each probe."""
+    if session.output.verbosity < 1:
+        return
+    from egressctl.mesh.curl import companion_argv, probe_argv
+
+    for result in (result for target in results for result in (*target.probes, *target.closure)):
+        if result.source is not None:
+            probe, source = result.probe, result.source
+            argv = companion_argv([(probe.host, probe.port)], limits) if probe.bare else probe_argv([probe], limits)
+            where = ["kubectl", "exec", "-n", source.namespace, source.pod, "-c", source.container, "--"]
+            say(f"repeat {probe.name}: {shlex.join([*where, *argv])}")

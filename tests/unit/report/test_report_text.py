@@ -1,0 +1,66 @@
+"""A report in each format: what is drawn of it, and that a format is the one that was asked for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import yaml
+
+from egressctl.model.probe import Probe, Verdict
+from egressctl.model.result import Failure, NotProbed, ProbeResult, TargetResult
+from egressctl.report.report_text import report_lines, report_text
+from reports import REPORT
+
+PROBE = Probe("portal", "https://www.wikipedia.org")
+
+
+def target(name: str, *verdicts: Verdict) -> TargetResult:
+    probes = tuple(ProbeResult(PROBE, None, verdict, verdict is Verdict.OPEN) for verdict in verdicts)
+    return TargetResult(name, "default", (f"{name}-ext",), probes)
+
+
+ROWS = replace(
+    REPORT,
+    targets=(
+        target("held", Verdict.OPEN),
+        target("missed", Verdict.OPEN, Verdict.BLOCKED),
+        replace(target("left-out"), not_probed=NotProbed("its annotation says none")),
+    ),
+    planned=3,
+)
+
+
+def drawn(*, whole: bool) -> list[str]:
+    """Name the targets that are drawn below the rows of a table."""
+    lines = ["".join(text for _, text in line) for line in report_lines(ROWS, whole=whole)]
+    assert lines.pop().startswith("3 ServiceEntries: ")
+    return [line.split()[0] for line in lines if not line.startswith(" ")]
+
+
+def test_below_rows_a_way_is_drawn_where_something_did_not_hold_or_all_are_wanted() -> None:
+    assert drawn(whole=False) == ["missed"]
+    assert drawn(whole=True) == ["held", "missed"]
+
+
+def test_without_rows_every_probe_is_drawn_and_what_was_only_done_is_not() -> None:
+    done = replace(target("made"), action="created")
+    text = report_text(replace(REPORT, targets=(target("held", Verdict.OPEN), done)), "table")
+    assert text.startswith("held  held-ext in namespace default\n")
+    assert "made" not in text
+
+
+def test_a_table_begins_with_what_was_told_and_ends_with_why_it_stopped() -> None:
+    stopped = replace(REPORT, targets=(), error=Failure("half\nbroken"))
+    assert report_text(stopped, "table", ["serviceentry/x created"]) == "serviceentry/x created\nerror: half\\x0abroken\n"
+
+
+def test_names_are_kubectls() -> None:
+    assert report_text(ROWS, "name").splitlines()[0] == "serviceentry.networking.istio.io/held-ext"
+
+
+def test_every_other_format_is_read_by_its_own_reader() -> None:
+    assert json.loads(report_text(ROWS, "json")) == yaml.safe_load(report_text(ROWS, "yaml"))
+    assert len(ElementTree.fromstring(report_text(ROWS, "junit"))) == 3
+    assert report_text(ROWS, "tap").startswith("TAP version 13\n1..")
