@@ -147,14 +147,6 @@ def sources_of_target(name: str, folders: Sequence[str] = ()) -> tuple[Published
     return listed
 
 
-def targets_of_name(name: str, folders: Sequence[str] = ()) -> tuple[Target, ...]:
-    """Return the target of this name, or all of the family of this name. Raises InvalidInput."""
-    whole = find_family(name, folders)
-    return (
-        (get_target(name, folders),) if whole is None else tuple(get_target(f"{name}/{each}", folders) for each in whole.members)
-    )
-
-
 def kubernetes_name(name: str) -> str:
     """Return what a target of the catalogue is called on the Kubernetes cluster, but for the suffix: aws-s3-eu-west-1."""
     return name.replace("/", "-")

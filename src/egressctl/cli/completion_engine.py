@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_FLAGS, FLAGS, Candidate, TypedLine
+from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_VALUES, FLAGS, Candidate, TypedLine
 from egressctl.cli.kubectl_flags import ALIASES, VALUES_BEFORE_COMMAND
 from egressctl.cli.registry import COMMANDS, build_app
 from egressctl.runtime.sanitize import neutralise
@@ -129,7 +129,7 @@ def _flag_help(flag: Any) -> str:
 
 def _complete_flag(flag: Any, line: TypedLine, unfinished: str, prefix: str = "") -> Completions:
     name = max(flag.opts, key=len)
-    if name in FILE_FLAGS:
+    if flag.metavar in FILE_VALUES:
         return Completions((), FILES)
     if name in FLAGS:
         return _completions_matching(unfinished, FLAGS[name](line), prefix=prefix)

@@ -189,16 +189,8 @@ FLAGS: Mapping[str, Callable[[TypedLine], Iterable[Candidate]]] = {
 }
 """What may be the value of a flag."""
 
-FILE_FLAGS = frozenset({"--filename", "--kubeconfig", "--catalog", "--against", "--published"})
-"""Flags whose value is a file or a folder."""
-
-FREE_FLAGS = frozenset({
-    "--server", "--token", "--as", "--as-group", "--request-timeout", "--selector", "--revision", "--host", "--address",
-    "--port", "--probe", "--probe-timeout", "--timeout", "--retries", "--field-manager", "--api-version", "--around-address",
-    "--verbosity", "--name", "--serviceaccount", "--group", "--parallel", "--checked",
-    "--exclude-ip-ranges", "--exclude-ports",
-})  # fmt: skip
-"""Flags whose value nobody can know before it is typed."""
+FILE_VALUES = frozenset({"FILE", "DIR", "FOLDER"})
+"""What the help calls a value that is a file or a folder."""
 
 ARGUMENTS: Mapping[str, tuple[Callable[[TypedLine], Iterable[Candidate]], ...]] = {
     "TARGET": (_targets,),
@@ -218,6 +210,3 @@ ARGUMENTS: Mapping[str, tuple[Callable[[TypedLine], Iterable[Candidate]], ...]] 
 
 FILE_ARGUMENTS = frozenset({"lint", "snapshot", "compare"})
 """Commands whose argument may be a file."""
-
-FREE_ARGUMENTS = frozenset({"explain", "lab exec"})
-"""Commands whose argument nobody can know before it is typed."""

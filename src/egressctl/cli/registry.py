@@ -44,7 +44,11 @@ def build_app(name: str, module: str, text: str) -> Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     )
     app.callback()(_group)
-    importlib.import_module(f"egressctl.cli.commands.{module}").register(app, name, text)
+    found = importlib.import_module(f"egressctl.cli.commands.{module}")
+    if hasattr(found, "register"):  # a group of commands
+        found.register(app, name, text)
+    else:
+        app.command(name, short_help=text)(found.command)
     return app
 
 

@@ -21,6 +21,11 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     from egressctl.cli.commands import catalog_diff, catalog_list, catalog_refresh, catalog_show
 
     group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
-    for command in (catalog_list, catalog_show, catalog_diff, catalog_refresh):
-        command.register(group)
+    for word, module, text in (
+        ("list", catalog_list, "List the targets."),
+        ("show", catalog_show, "Say what a target opens, and where that is from."),
+        ("diff", catalog_diff, "Show catalogue, entry, published list and DNS side by side."),
+        ("refresh", catalog_refresh, "Bring targets up to what is published now."),
+    ):
+        group.command(word, short_help=text)(module.command)
     app.add_typer(group, name=name)

@@ -32,35 +32,12 @@ if TYPE_CHECKING:
     from egressctl.model.entry import Manifest
     from egressctl.model.probe import Target
 
-_HELP = """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
-
-A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
-`extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
-`retired` and `same` are no differences. Without a name, the targets of the catalogue are taken that have an entry in the
-namespace, whoever made it.
-
-\b
-Examples:
-  egressctl catalog diff wikipedia
-  egressctl catalog diff -A
-  egressctl catalog diff wikipedia --entry wikipedia.yaml
-  egressctl catalog diff wikipedia --no-entry --no-dns
-  egressctl catalog diff wikipedia --entry wikipedia.yaml --published geo-resources --offline
-
-Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
-"""
-
 _MOST_ROWS = 20
 """How many rows of blocks that are the same everywhere are shown."""
 
 
-def register(group: typer.Typer) -> None:
-    """Add the command to the group."""
-    group.command("diff", help=_HELP, short_help="Show catalogue, entry, published list and DNS side by side.")(diff)
-
-
 @spread_flags
-def diff(
+def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
     folders: CatalogFolders = None,
     entry: Annotated[
@@ -76,7 +53,23 @@ def diff(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.catalog.diff.find_drift."""
+    """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
+
+    A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
+    `extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
+    `retired` and `same` are no differences. Without a name, the targets of the catalogue are taken that have an entry in the
+    namespace, whoever made it.
+
+    \b
+    Examples:
+      egressctl catalog diff wikipedia
+      egressctl catalog diff -A
+      egressctl catalog diff wikipedia --entry wikipedia.yaml
+      egressctl catalog diff wikipedia --no-entry --no-dns
+      egressctl catalog diff wikipedia --entry wikipedia.yaml --published geo-resources --offline
+
+    Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
+    """
     from egressctl.catalog.diff import DiffOptions, find_drift
     from egressctl.report import exit_codes
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from egressctl.cli.console import print_failure
 from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, catalog_folders, spread_flags
 from egressctl.cli.session import Session
@@ -20,27 +18,20 @@ if TYPE_CHECKING:
 
     from egressctl.catalog.lookup import CatalogFile
 
-_HELP = """List the targets of the catalogue: built in, and in the folders of --catalog or EGRESSCTL_CATALOG, which come first.
-
-A name with capital words is a family of targets: egressctl catalog show NAME says which there are. A file that cannot
-be read is told, and the others are listed; the exit code is 2 then.
-
-\b
-Examples:
-  egressctl catalog list
-  egressctl catalog list --catalog ./targets
-  egressctl catalog list -o json
-"""
-
-
-def register(group: typer.Typer) -> None:
-    """Add the command to the group."""
-    group.command("list", help=_HELP, short_help="List the targets.")(list_targets)
-
 
 @spread_flags
-def list_targets(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
-    """Print a line for each file of the catalogue."""
+def command(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
+    """List the targets of the catalogue: built in, and in the folders of --catalog or EGRESSCTL_CATALOG, which come first.
+
+    A name with capital words is a family of targets: egressctl catalog show NAME says which there are. A file that cannot
+    be read is told, and the others are listed; the exit code is 2 then.
+
+    \b
+    Examples:
+      egressctl catalog list
+      egressctl catalog list --catalog ./targets
+      egressctl catalog list -o json
+    """
     from egressctl.catalog import lookup
 
     session = Session("catalog list", ConnectionFlags(), output)

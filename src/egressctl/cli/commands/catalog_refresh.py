@@ -28,37 +28,13 @@ from egressctl.runtime.sanitize import neutralise
 if TYPE_CHECKING:
     from egressctl.catalog.refresh import FileToRefresh, RefreshResult
 
-_HELP = """Bring targets up to what their providers publish now.
-
-A file of your own catalogue is rewritten, its `ranges` and its `checked` alone; for a built-in target, and with --dry-run,
-the change is printed as a unified diff. Without a name, every target that has a published list is refreshed: those of your
-own catalogue where you have one, else the built-in ones.
-
-A target is left as it is where its new list alarms: a range vanished, the list shrank by more than half, a range is shorter
-than /8, private or reserved, or a probe's host resolves to an address outside. Look at it, and give --accept.
-
-\b
-Examples:
-  egressctl catalog refresh
-  egressctl catalog refresh wikipedia --dry-run
-  egressctl catalog refresh wikipedia --catalog ./egress --accept
-  egressctl catalog refresh wikipedia --published geo-resources --checked 2026-08-21
-
-Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not written.
-"""
-
 _DRY_RUN_MODES = ("none", "client")
 _MOST_CHANGES = 20
 """How many changes of a target are lines of their own."""
 
 
-def register(group: typer.Typer) -> None:
-    """Add the command to the group."""
-    group.command("refresh", help=_HELP, short_help="Bring targets up to what is published now.")(refresh)
-
-
 @spread_flags
-def refresh(
+def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
     folders: CatalogFolders = None,
     published: PublishedLists = None,
@@ -69,9 +45,26 @@ def refresh(
     *,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.catalog.refresh.refresh."""
-    from egressctl.catalog.refresh import RefreshOptions
-    from egressctl.catalog.refresh import refresh as use_case
+    """Bring targets up to what their providers publish now.
+
+    A file of your own catalogue is rewritten, its `ranges` and its `checked` alone; for a built-in target, and with --dry-run,
+    the change is printed as a unified diff. Without a name, every target that has a published list is refreshed: those of your
+    own catalogue where you have one, else the built-in ones.
+
+    A target is left as it is where its new list alarms: a range vanished, the list shrank by more than half, a range is shorter
+    than /8, private or reserved, or a probe's host resolves to an address outside. Look at it, and give --accept.
+
+    \b
+    Examples:
+      egressctl catalog refresh
+      egressctl catalog refresh wikipedia --dry-run
+      egressctl catalog refresh wikipedia --catalog ./egress --accept
+      egressctl catalog refresh wikipedia --published geo-resources --checked 2026-08-21
+
+    Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not
+    written.
+    """
+    from egressctl.catalog.refresh import RefreshOptions, refresh
     from egressctl.report import exit_codes
 
     if dry_run not in _DRY_RUN_MODES:
@@ -83,7 +76,7 @@ def refresh(
         hint = "egressctl catalog refresh NAME --published FILE"
         raise InvalidInput("--published needs the one target whose lists are recorded", hint=hint)
     wishes = RefreshOptions(day, published or (), accept, dry_run != "none", not no_dns)
-    found = [each for each in use_case(items, wishes, session.progress) if names or each.state != "unlisted"]
+    found = [each for each in refresh(items, wishes, session.progress) if names or each.state != "unlisted"]
     unresolved = dict.fromkeys(sentence for each in found for sentence in each.unresolved)
     code = session.end(
         partial(_text, found),

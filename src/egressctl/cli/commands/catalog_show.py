@@ -20,34 +20,27 @@ if TYPE_CHECKING:
     from egressctl.manifests.published import PublishedSource
     from egressctl.model.probe import Target
 
-_HELP = """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
-
-Of a family of targets, such as aws, say which there are. -o yaml prints the target's file, which -f takes.
-
-\b
-Examples:
-  egressctl catalog show wikipedia
-  egressctl catalog show aws
-  egressctl catalog show aws/s3/eu-west-1 -o yaml
-"""
-
 _WIDTH = 100
 _LABEL_WIDTH = 11
 
 
-def register(group: typer.Typer) -> None:
-    """Add the command to the group."""
-    group.command("show", help=_HELP, short_help="Say what a target opens, and where that is from.")(show)
-
-
 @spread_flags
-def show(
+def command(
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
     folders: CatalogFolders = None,
     *,
     output: OutputFlags,
 ) -> int:
-    """Print one target, or one family."""
+    """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
+
+    Of a family of targets, such as aws, say which there are. -o yaml prints the target's file, which -f takes.
+
+    \b
+    Examples:
+      egressctl catalog show wikipedia
+      egressctl catalog show aws
+      egressctl catalog show aws/s3/eu-west-1 -o yaml
+    """
     from egressctl.catalog import lookup
 
     session = Session("catalog show", ConnectionFlags(), output)

@@ -20,26 +20,9 @@ from egressctl.cli.options import (
 from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 from egressctl.errors import InvalidInput
 
-_HELP = """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
-
-Without a name, the only target of the namespace is removed; where there are several, name one or say --all.
-
-\b
-Examples:
-  egressctl cleanup
-  egressctl cleanup wikipedia
-  egressctl cleanup --all -n shop
-  egressctl cleanup --all -A --yes
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(cleanup)
-
 
 @spread_flags
-def cleanup(
+def command(
     names: TargetNames = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="Remove every target of the namespace.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
@@ -53,7 +36,17 @@ def cleanup(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lifecycle.cleanup."""
+    """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
+
+    Without a name, the only target of the namespace is removed; where there are several, name one or say --all.
+
+    \b
+    Examples:
+      egressctl cleanup
+      egressctl cleanup wikipedia
+      egressctl cleanup --all -n shop
+      egressctl cleanup --all -A --yes
+    """
     if all_namespaces and (names or not all_of_them):
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
     session = ReportSession("cleanup", connection, output, allow_unproven=probing.allow_unproven)

@@ -12,35 +12,28 @@ from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.session import Session
 from egressctl.runtime.sanitize import neutralise
 
-_HELP = """Compare two reports by what carried each probe, not by status: the gate before and after an upgrade of Istio.
-
-Reports are what verify and run print with -o json; - is stdin. Nothing is asked of a Kubernetes cluster. Exit code 0: every
-probe is carried as it was, and none got worse; 1: something else carries one, one got worse, or is gone; 2: a file is no
-report; 3: what carried a probe is not known; 4: no proof in either.
-
-\b
-Examples:
-  egressctl verify -o json > before.json
-  egressctl compare before.json after.json
-  egressctl verify -o json | egressctl compare before.json -
-  egressctl compare before.json after.json -o json
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(compare)
-
 
 @spread_flags
-def compare(
+def command(
     old: Annotated[str, typer.Argument(metavar="OLD", show_default=False)],
     new: Annotated[str, typer.Argument(metavar="NEW", show_default=False)],
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass where neither report has a proof.")] = False,
     *,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.report.compare.compare_reports."""
+    """Compare two reports by what carried each probe, not by status: the gate before and after an upgrade of Istio.
+
+    Reports are what verify and run print with -o json; - is stdin. Nothing is asked of a Kubernetes cluster. Exit code 0: every
+    probe is carried as it was, and none got worse; 1: something else carries one, one got worse, or is gone; 2: a file is no
+    report; 3: what carried a probe is not known; 4: no proof in either.
+
+    \b
+    Examples:
+      egressctl verify -o json > before.json
+      egressctl compare before.json after.json
+      egressctl verify -o json | egressctl compare before.json -
+      egressctl compare before.json after.json -o json
+    """
     from egressctl.report.compare import compare_reports, exit_code
     from egressctl.report.compare_formats import comparison_content
     from egressctl.report.reader import load_reports

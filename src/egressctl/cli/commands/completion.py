@@ -11,26 +11,19 @@ from egressctl.errors import InvalidInput
 
 SHELLS = ("bash", "zsh", "fish")
 
-_HELP = """Print what a shell must load to complete commands, flags and names: targets, entries, pods, contexts.
 
-As a plugin of kubectl it completes by itself, with `kubectl_complete-egressctl` on the PATH.
+def command(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", show_default=False)]) -> int:
+    """Print what a shell must load to complete commands, flags and names: targets, entries, pods, contexts.
 
-\b
-Examples:
-  source <(egressctl completion bash)
-  source <(egressctl completion zsh)
-  egressctl completion fish | source
-  egressctl completion bash > /etc/bash_completion.d/egressctl
-"""
+    As a plugin of kubectl it completes by itself, with `kubectl_complete-egressctl` on the PATH.
 
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(completion)
-
-
-def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", show_default=False)]) -> int:
-    """Print the script of a shell. Raises InvalidInput for one that there is none for."""
+    \b
+    Examples:
+      source <(egressctl completion bash)
+      source <(egressctl completion zsh)
+      egressctl completion fish | source
+      egressctl completion bash > /etc/bash_completion.d/egressctl
+    """
     if shell not in SHELLS:
         raise InvalidInput(f"there is no completion for {shell}", hint="one of " + ", ".join(SHELLS))
     print(resources.files("egressctl.cli").joinpath("shells", f"egressctl.{shell}").read_text(encoding="utf-8"), end="")

@@ -21,25 +21,9 @@ from egressctl.cli.options import (
 from egressctl.cli.report_session import ReportSession
 from egressctl.report.data_text import one_or_list
 
-_HELP = """Apply a target's ServiceEntry and wait until the source pod's sidecar has every filter chain of it.
-
-\b
-Examples:
-  egressctl create wikipedia
-  egressctl create wikipedia --export-to . -n shop
-  egressctl create mirror --host mirror.example --address 192.0.2.0/24 --port 443
-  egressctl create -f targets.yaml --dry-run=server
-  egressctl create wikipedia --with-source
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(create)
-
 
 @spread_flags
-def create(
+def command(
     names: TargetNames = None,
     dry_run: DryRun = "none",
     api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="[default: newest served]")] = "",
@@ -51,7 +35,16 @@ def create(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lifecycle.create.create."""
+    """Apply a target's ServiceEntry and wait until the source pod's sidecar has every filter chain of it.
+
+    \b
+    Examples:
+      egressctl create wikipedia
+      egressctl create wikipedia --export-to . -n shop
+      egressctl create mirror --host mirror.example --address 192.0.2.0/24 --port 443
+      egressctl create -f targets.yaml --dry-run=server
+      egressctl create wikipedia --with-source
+    """
     session = ReportSession("create", connection, output)
 
     def work() -> Any:
@@ -59,11 +52,11 @@ def create(
 
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
-        from egressctl.lifecycle.create import create as use_case
+        from egressctl.lifecycle.create import create
 
         options = create_options(session, target, apply, wait, source)
         options = replace(options, api_version=api_version, dry_run=dry_run)
-        done = use_case(session.mesh, targets, options, session.progress, session.interrupts)
+        done = create(session.mesh, targets, options, session.progress, session.interrupts)
         session.targets = done.results()
         # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
         return one_or_list([created.manifest for created in done.created]) if dry_run != "none" else None

@@ -5,33 +5,24 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-import typer
-
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.report_session import ReportSession
-
-_HELP = """Show the whole task on a local lab with a real Envoy, and take the lab down again.
-
-The egress to wikipedia is blocked; its ServiceEntry is created; the egress is open, and proved; the entry is
-removed; the egress is blocked again. Each is proved from the sidecar. Neither root nor Docker nor internet is needed.
-
-\b
-Examples:
-  egressctl demo
-  egressctl demo -o json
-"""
 
 TARGET = "wikipedia"
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(demo)
-
-
 @spread_flags
-def demo(*, output: OutputFlags) -> int:
-    """Start a lab, and conduct create, verify and cleanup on it."""
+def command(*, output: OutputFlags) -> int:
+    """Show the whole task on a local lab with a real Envoy, and take the lab down again.
+
+    The egress to wikipedia is blocked; its ServiceEntry is created; the egress is open, and proved; the entry is
+    removed; the egress is blocked again. Each is proved from the sidecar. Neither root nor Docker nor internet is needed.
+
+    \b
+    Examples:
+      egressctl demo
+      egressctl demo -o json
+    """
     from egressctl.lab import control
 
     name = f"demo-{os.getpid()}"

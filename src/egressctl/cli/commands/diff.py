@@ -17,30 +17,12 @@ from egressctl.runtime.sanitize import neutralise
 if TYPE_CHECKING:
     from egressctl.manifests.diff_text import EntryDifference
 
-_HELP = """Show what create would change, by server-side dry run: a unified diff of what is there and what would be there.
-
-Takes targets as create does, and changes nothing. The exit codes are kubectl's: 0, there is no difference; 1, there is one;
-above 1, it could not be told. KUBECTL_EXTERNAL_DIFF names another program, which is given two folders as kubectl gives them.
-
-\b
-Examples:
-  egressctl diff wikipedia
-  egressctl diff -f targets.yaml -n shop
-  egressctl diff wikipedia --export-to . -o name
-  KUBECTL_EXTERNAL_DIFF="colordiff -N -u" egressctl diff wikipedia
-"""
-
 _EXIT_REFUSED = 2
 """The exit code of a refusal for ownership or conflict, which is 1 elsewhere: here that says that there is a difference."""
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(diff)
-
-
 @spread_flags
-def diff(
+def command(
     names: TargetNames = None,
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = "",
     force_conflicts: Annotated[
@@ -51,9 +33,20 @@ def diff(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lifecycle.diff.diff."""
+    """Show what create would change, by server-side dry run: a unified diff of what is there and what would be there.
+
+    Takes targets as create does, and changes nothing. The exit codes are kubectl's: 0, there is no difference; 1, there is one;
+    above 1, it could not be told. KUBECTL_EXTERNAL_DIFF names another program, which is given two folders as kubectl gives them.
+
+    \b
+    Examples:
+      egressctl diff wikipedia
+      egressctl diff -f targets.yaml -n shop
+      egressctl diff wikipedia --export-to . -o name
+      KUBECTL_EXTERNAL_DIFF="colordiff -N -u" egressctl diff wikipedia
+    """
     from egressctl.cli.targets import export_namespaces, requested_targets
-    from egressctl.lifecycle.diff import diff as use_case
+    from egressctl.lifecycle.diff import diff
     from egressctl.lifecycle.plan import CreateOptions
     from egressctl.report.diff_formats import diff_content
 
@@ -68,7 +61,7 @@ def diff(
     )
     session.progress.step("asking the API server what would become of it")
     try:
-        found = use_case(session.mesh, targets, options)
+        found = diff(session.mesh, targets, options)
     except Conflict as refused:
         session.progress.stop()
         print_failure(refused)

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
-
 from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags, spread_flags
 from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
@@ -18,30 +16,23 @@ from egressctl.runtime.sanitize import neutralise
 if TYPE_CHECKING:
     from egressctl.verify.doctor import Check
 
-_HELP = """Say what is missing on the way to a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
-
-Nothing is changed. Each line says ok (✔), warning (!) or error (✘), why, and what to type. The exit code is 0 where
-there is no error, and 3 where there is one: a command would end so.
-
-\b
-Examples:
-  egressctl doctor
-  egressctl doctor -n shop --pod deploy/checkout
-  egressctl doctor --context production -o json
-"""
-
 _MARKS = {"ok": ("green", "✔"), "warning": ("yellow", "!"), "error": ("red", "✘")}
 _WIDTH = len("outbound-policy")
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(doctor)
-
-
 @spread_flags
-def doctor(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFlags) -> int:
-    """Translate flags into egressctl.verify.doctor.examine."""
+def command(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFlags) -> int:
+    """Say what is missing on the way to a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
+
+    Nothing is changed. Each line says ok (✔), warning (!) or error (✘), why, and what to type. The exit code is 0 where
+    there is no error, and 3 where there is one: a command would end so.
+
+    \b
+    Examples:
+      egressctl doctor
+      egressctl doctor -n shop --pod deploy/checkout
+      egressctl doctor --context production -o json
+    """
     from egressctl.verify.doctor import Status, examine
 
     if "name" in output.wanted:

@@ -13,30 +13,9 @@ from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, 
 from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
 
-_HELP = """Tell the way of a URL from the source pod, station by station, without sending anything.
-
-Name, address, interception, listener, filter chain and those that lost, Envoy cluster, ServiceEntry, and what happens next,
-as the sidecar has it in force. A TARGET stands for the URLs of its probes, and its entry is held against the way. Names are
-resolved in the pod, or here where that cannot be; --address does without. Exit code 0: the ways could be explained, wherever
-they lead; 3: not all of them.
-
-\b
-Examples:
-  egressctl explain https://www.wikipedia.org
-  egressctl explain https://www.wikipedia.org --pod deploy/web -n shop
-  egressctl explain https://www.wikipedia.org --address 208.80.154.224
-  egressctl explain wikipedia
-  egressctl explain serviceentry/wikipedia-ext -o json
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(explain)
-
 
 @spread_flags
-def explain(
+def command(
     words: Annotated[list[str] | None, typer.Argument(metavar="URL|TARGET", show_default=False)] = None,
     address: Annotated[
         list[str] | None,
@@ -48,9 +27,23 @@ def explain(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.verify.explain.explain.explain."""
+    """Tell the way of a URL from the source pod, station by station, without sending anything.
+
+    Name, address, interception, listener, filter chain and those that lost, Envoy cluster, ServiceEntry, and what happens next,
+    as the sidecar has it in force. A TARGET stands for the URLs of its probes, and its entry is held against the way. Names are
+    resolved in the pod, or here where that cannot be; --address does without. Exit code 0: the ways could be explained, wherever
+    they lead; 3: not all of them.
+
+    \b
+    Examples:
+      egressctl explain https://www.wikipedia.org
+      egressctl explain https://www.wikipedia.org --pod deploy/web -n shop
+      egressctl explain https://www.wikipedia.org --address 208.80.154.224
+      egressctl explain wikipedia
+      egressctl explain serviceentry/wikipedia-ext -o json
+    """
     from egressctl.report.explanation import explanation_content
-    from egressctl.verify.explain import explain as use_case
+    from egressctl.verify.explain import explain
 
     addresses = [_parse_address(text) for text in address or ()]
     if not words:
@@ -59,9 +52,9 @@ def explain(
         )
     session = Session("explain", connection, output)
     namespace = session.namespace
-    known = use_case.list_readable_entries(session.mesh, namespace)
-    asked = use_case.questions(words, known, namespace, catalog_folders(folders))
-    found = use_case.explain(session.mesh, namespace, source.choice, asked, addresses, known, session.progress)
+    known = explain.list_readable_entries(session.mesh, namespace)
+    asked = explain.questions(words, known, namespace, catalog_folders(folders))
+    found = explain.explain(session.mesh, namespace, source.choice, asked, addresses, known, session.progress)
     content = partial(explanation_content, found.source, found.paths, found.not_looked_at)
     code = session.end(content, 0 if found.whole else 3, found.not_looked_at)
     if unknown := [each for each in found.paths if each.unknown]:

@@ -22,38 +22,9 @@ if TYPE_CHECKING:
     from egressctl.model.entry import ServiceEntry
     from egressctl.model.probe import Target
 
-_HELP = """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
-
-FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
-TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
-entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
-nothing and sends nothing. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
-
-With --against FOLDER, a snapshot, FILES are held against what stands on a Kubernetes cluster: whose traffic they would take.
-With --server, followed by no URL, a real API server says by dry run what it refuses of FILES, and what it warns of.
-
-\b
-Examples:
-  egressctl lint manifests/
-  egressctl lint a.yaml b.yaml --ignore exported-everywhere
-  egressctl lint manifests/ -o table -o sarif=lint.sarif
-  helm template chart | egressctl lint -
-  egressctl lint manifests/ --against snapshot
-  egressctl lint manifests/ --server
-  egressctl lint wikipedia
-  egressctl lint -f targets.yaml --offline
-  egressctl lint serviceentry/wikipedia-ext -n shop
-  egressctl lint --cluster -A -o json
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(lint)
-
 
 @spread_flags
-def lint(
+def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGETS|FILES", show_default=False)] = None,
     select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None,
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None,
@@ -69,7 +40,29 @@ def lint(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into one of egressctl.lint's use cases: files, targets and entries by name, all entries, or offline."""
+    """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
+
+    FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
+    TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
+    entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
+    nothing and sends nothing. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
+
+    With --against FOLDER, a snapshot, FILES are held against what stands on a Kubernetes cluster: whose traffic they would take.
+    With --server, followed by no URL, a real API server says by dry run what it refuses of FILES, and what it warns of.
+
+    \b
+    Examples:
+      egressctl lint manifests/
+      egressctl lint a.yaml b.yaml --ignore exported-everywhere
+      egressctl lint manifests/ -o table -o sarif=lint.sarif
+      helm template chart | egressctl lint -
+      egressctl lint manifests/ --against snapshot
+      egressctl lint manifests/ --server
+      egressctl lint wikipedia
+      egressctl lint -f targets.yaml --offline
+      egressctl lint serviceentry/wikipedia-ext -n shop
+      egressctl lint --cluster -A -o json
+    """
     from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings
     from egressctl.lint.rules import invalid_input
     from egressctl.report.lint_formats import FORMATS

@@ -15,29 +15,22 @@ from egressctl.report.lines import table_text
 if TYPE_CHECKING:
     from egressctl.lifecycle.list import ListedEntry
 
-_HELP = """List the ServiceEntries that egressctl made, with their age and the run that made them.
-
-\b
-Examples:
-  egressctl list
-  egressctl list -A
-  egressctl list -o json
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(list_ours)
-
 
 @spread_flags
-def list_ours(
+def command(
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False,
     *,
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lifecycle.list.inventory."""
+    """List the ServiceEntries that egressctl made, with their age and the run that made them.
+
+    \b
+    Examples:
+      egressctl list
+      egressctl list -A
+      egressctl list -o json
+    """
     from egressctl.lifecycle.list import inventory
 
     session = Session("list", connection, output)

@@ -12,26 +12,8 @@ from egressctl.errors import InvalidInput, NoConfiguration
 if TYPE_CHECKING:
     from egressctl.model.entry import Manifest
 
-_HELP = """Print the least Role and RoleBinding that create, verify, cleanup and run need, or only the commands named.
 
-Nothing is asked of a Kubernetes cluster. Without --user, --group or --serviceaccount the rights go to the ServiceAccount
-egressctl of the namespace. With -A it is a ClusterRole, for all namespaces.
-
-\b
-Examples:
-  egressctl rbac | kubectl apply -f -
-  egressctl rbac verify -n shop --user jane
-  egressctl rbac run --with-source --serviceaccount ci:runner
-  egressctl rbac -A --causes --group platform
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(rbac)
-
-
-def rbac(
+def command(
     commands: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False)] = None,
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the rights. [default: the context's]")
@@ -49,7 +31,18 @@ def rbac(
     log: Annotated[bool, typer.Option("--log", help="With the right to read the sidecar's access log.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
-    """Translate flags into egressctl.kube.rbac.role_and_binding."""
+    """Print the least Role and RoleBinding that create, verify, cleanup and run need, or only the commands named.
+
+    Nothing is asked of a Kubernetes cluster. Without --user, --group or --serviceaccount the rights go to the ServiceAccount
+    egressctl of the namespace. With -A it is a ClusterRole, for all namespaces.
+
+    \b
+    Examples:
+      egressctl rbac | kubectl apply -f -
+      egressctl rbac verify -n shop --user jane
+      egressctl rbac run --with-source --serviceaccount ci:runner
+      egressctl rbac -A --causes --group platform
+    """
     from egressctl.kube import rbac as rights
     from egressctl.manifests.formats import is_label
 

@@ -12,28 +12,11 @@ from egressctl.cli.options import TargetFlags, TargetNames, spread_flags
 from egressctl.errors import InvalidInput
 from egressctl.report.data_text import one_or_list
 
-_HELP = """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
-
-Nothing is asked of a Kubernetes cluster. What Git owns, egressctl does not.
-
-\b
-Examples:
-  egressctl render wikipedia > wikipedia.yaml
-  egressctl render wikipedia -n shop --export-to .
-  egressctl render wikipedia --api-version networking.istio.io/v1alpha3
-  egressctl render -f targets.yaml -o json
-"""
-
 VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(render)
-
-
 @spread_flags
-def render(
+def command(
     names: TargetNames = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the entry.")] = "",
     api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="Version to write.")] = VERSIONS[0],
@@ -41,18 +24,27 @@ def render(
     *,
     target: TargetFlags,
 ) -> int:
-    """Translate flags into egressctl.manifests.service_entry.render_entry."""
+    """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
+
+    Nothing is asked of a Kubernetes cluster. What Git owns, egressctl does not.
+
+    \b
+    Examples:
+      egressctl render wikipedia > wikipedia.yaml
+      egressctl render wikipedia -n shop --export-to .
+      egressctl render wikipedia --api-version networking.istio.io/v1alpha3
+      egressctl render -f targets.yaml -o json
+    """
     from egressctl.cli.targets import export_namespaces, requested_targets
     from egressctl.manifests.egress_target import split_large_targets
-    from egressctl.manifests.service_entry import manifest_to_yaml
-    from egressctl.manifests.service_entry import render_entry as use_case
+    from egressctl.manifests.service_entry import manifest_to_yaml, render_entry
 
     if api_version not in VERSIONS:
         raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))
     if output not in ("yaml", "json"):
         raise InvalidInput(f"--output {output}: render prints yaml or json")
     manifests = [
-        use_case(
+        render_entry(
             each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=export_namespaces(target) or None
         )
         for each in split_large_targets(requested_targets(names or [], target))

@@ -16,27 +16,22 @@ from egressctl.report.lines import table_text
 if TYPE_CHECKING:
     from egressctl.lint.rule import Rule
 
-_HELP = """Say what a rule of lint means, with an example of what it finds, and how to mend it; without a name, list the rules.
-
-Nothing is asked of a Kubernetes cluster.
-
-\b
-Examples:
-  egressctl rule host-bits
-  egressctl rule
-  egressctl rule -o name
-  egressctl rule host-bits -o json
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(rule)
-
 
 @spread_flags
-def rule(name: Annotated[str | None, typer.Argument(metavar="[RULE]", show_default=False)] = None, *, output: OutputFlags) -> int:
-    """Print one rule of egressctl.lint.rule.RULES, or the list of them. Raises InvalidInput for one that there is not."""
+def command(
+    name: Annotated[str | None, typer.Argument(metavar="[RULE]", show_default=False)] = None, *, output: OutputFlags
+) -> int:
+    """Say what a rule of lint means, with an example of what it finds, and how to mend it; without a name, list the rules.
+
+    Nothing is asked of a Kubernetes cluster.
+
+    \b
+    Examples:
+      egressctl rule host-bits
+      egressctl rule
+      egressctl rule -o name
+      egressctl rule host-bits -o json
+    """
     from egressctl.lint.rule import RULES, parse_rule_names
 
     session = Session("rule", ConnectionFlags(), output)

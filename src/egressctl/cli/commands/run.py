@@ -23,29 +23,12 @@ from egressctl.cli.options import (
 )
 from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 
-_HELP = """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
-
-The entry is exported to its own namespace only, and removed on failure, Ctrl-C and SIGTERM as well.
-
-\b
-Examples:
-  egressctl run wikipedia
-  egressctl run wikipedia -o json
-  egressctl run -f targets.yaml --with-source
-  egressctl run wikipedia --keep
-"""
-
 OWN_NAMESPACE = (".",)
 """exportTo of a test on a living mesh: nobody else's traffic is to change."""
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(run)
-
-
 @spread_flags
-def run(
+def command(
     names: TargetNames = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the entries where they are.")] = False,
     expect: Expect = "",
@@ -59,7 +42,17 @@ def run(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.lifecycle.run.run."""
+    """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
+
+    The entry is exported to its own namespace only, and removed on failure, Ctrl-C and SIGTERM as well.
+
+    \b
+    Examples:
+      egressctl run wikipedia
+      egressctl run wikipedia -o json
+      egressctl run -f targets.yaml --with-source
+      egressctl run wikipedia --keep
+    """
     expected = parse_expected_verdict(expect)
     session = ReportSession("run", connection, output, allow_unproven=probing.allow_unproven)
 
@@ -69,13 +62,13 @@ def run(
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
         from egressctl.lifecycle.cleanup import CleanupOptions
-        from egressctl.lifecycle.run import run as use_case
+        from egressctl.lifecycle.run import run
         from egressctl.mesh.curl import TransferLimits
         from egressctl.verify.verify import ProbeOptions
 
         limits = TransferLimits(total=probing.probe_timeout)
         creation = create_options(session, target, apply, wait, source)
-        session.targets, unasked = use_case(
+        session.targets, unasked = run(
             session.mesh,
             targets,
             replace(creation, export_to=creation.export_to or OWN_NAMESPACE),

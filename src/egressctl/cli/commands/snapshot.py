@@ -15,33 +15,26 @@ from egressctl.runtime.sanitize import neutralise
 if TYPE_CHECKING:
     from egressctl.mesh.snapshot.take import SavedSnapshot
 
-_HELP = """Save the ServiceEntries, Sidecars, VirtualServices, DestinationRules and Services' addresses to a folder, for Git.
-
-A gate in a pull request then needs no rights in the Kubernetes cluster: egressctl lint FILES --against FOLDER. Of each
-object only the fields that decide where traffic goes are saved: no secret, no header of a route, no annotation of others.
-A file changes only where its object does. The folder is to be empty, not there, or one of an earlier snapshot.
-
-\b
-Examples:
-  egressctl snapshot snapshot
-  egressctl snapshot snapshot --context production && git add snapshot
-  egressctl lint manifests --against snapshot
-"""
-
-
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(snapshot)
-
 
 @spread_flags
-def snapshot(
+def command(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", show_default=False)],
     *,
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.mesh.snapshot.take.take_snapshot."""
+    """Save the ServiceEntries, Sidecars, VirtualServices, DestinationRules and Services' addresses to a folder, for Git.
+
+    A gate in a pull request then needs no rights in the Kubernetes cluster: egressctl lint FILES --against FOLDER. Of each
+    object only the fields that decide where traffic goes are saved: no secret, no header of a route, no annotation of others.
+    A file changes only where its object does. The folder is to be empty, not there, or one of an earlier snapshot.
+
+    \b
+    Examples:
+      egressctl snapshot snapshot
+      egressctl snapshot snapshot --context production && git add snapshot
+      egressctl lint manifests --against snapshot
+    """
     from egressctl.mesh.snapshot.take import take_snapshot
     from egressctl.runtime.signals import Interrupts
 

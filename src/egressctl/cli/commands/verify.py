@@ -34,24 +34,6 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 100
 """Probes at the same time that any API server bears."""
 
-_HELP = """Send a target's probes from the source pod and prove which Envoy cluster carried them.
-
-Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
-it, each by the probes of its annotation, else by derived ones.
-
-\b
-Examples:
-  egressctl verify
-  egressctl verify wikipedia
-  egressctl verify serviceentry/NAME
-  egressctl verify --all -n shop
-  egressctl verify --all -A -o table -o json=report.json
-  egressctl verify wikipedia --expect blocked
-  egressctl verify --probe https://www.wikipedia.org
-  egressctl verify -f targets.yaml -o json
-  egressctl verify wikipedia --around
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyFlags:
@@ -92,13 +74,8 @@ class VerifyFlags:
     ] = None
 
 
-def register(app: typer.Typer, name: str, short: str) -> None:
-    """Add the command to the application."""
-    app.command(name, help=_HELP, short_help=short)(verify)
-
-
 @spread_flags
-def verify(
+def command(
     names: TargetNames = None,
     *,
     flags: VerifyFlags,
@@ -107,7 +84,23 @@ def verify(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Translate flags into egressctl.verify.verify.verify, or with --all into egressctl.verify.all_entries."""
+    """Send a target's probes from the source pod and prove which Envoy cluster carried them.
+
+    Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
+    it, each by the probes of its annotation, else by derived ones.
+
+    \b
+    Examples:
+      egressctl verify
+      egressctl verify wikipedia
+      egressctl verify serviceentry/NAME
+      egressctl verify --all -n shop
+      egressctl verify --all -A -o table -o json=report.json
+      egressctl verify wikipedia --expect blocked
+      egressctl verify --probe https://www.wikipedia.org
+      egressctl verify -f targets.yaml -o json
+      egressctl verify wikipedia --around
+    """
     from egressctl.verify.boundary import parse_boundary_address
 
     expected = parse_expected_verdict(flags.expect)
@@ -149,7 +142,7 @@ def _verify_targets(
     from egressctl.manifests.egress_target import probe_from_url
     from egressctl.mesh.sidecar import find_sidecar
     from egressctl.verify import boundary
-    from egressctl.verify.verify import verify as use_case
+    from egressctl.verify.verify import verify
 
     asked = tuple(probe_from_url(url, allow_internal=flags.allow_internal) for url in flags.probe or ())
     targets = _select_targets(session, names, flags, asked)
@@ -157,7 +150,7 @@ def _verify_targets(
         boundary.refuse_listed_address(targets, address)
     mesh, progress = session.mesh, session.progress
     sidecar = find_sidecar(mesh.api, session.namespace, choice)
-    session.targets = use_case(mesh, sidecar, targets, options, progress)
+    session.targets = verify(mesh, sidecar, targets, options, progress)
     if flags.around or address:
         session.targets = boundary.verify_boundary(mesh, sidecar, targets, session.targets, options, progress, address)
     say_how_to_repeat(session, session.targets, options.limits)
