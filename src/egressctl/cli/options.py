@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def parse_duration(text: str | float) -> float:
     """Read a Go duration (`30s`, `1m30s`, `500ms`) or a bare number of seconds. Raises typer.BadParameter."""
-    import durationpy
+    import durationpy  # imported late: 2 ms
 
     if isinstance(text, float):
         return text
@@ -35,7 +35,7 @@ def parse_duration(text: str | float) -> float:
 
 def parse_expected_verdict(text: str) -> Verdict | None:
     """Read --expect. Raises InvalidInput."""
-    from egressctl.model.probe import Verdict
+    from egressctl.model.probe import Verdict  # imported late: 5 ms
 
     if not text:
         return None
@@ -131,7 +131,7 @@ class SourceFlags:
     @property
     def choice(self) -> SourceChoice:
         """The same as the use cases take it."""
-        from egressctl.mesh.source_pod import SourceChoice
+        from egressctl.mesh.source_pod import SourceChoice  # imported late: 42 ms
 
         return SourceChoice(self.pod, self.selector, self.container, self.revision)
 

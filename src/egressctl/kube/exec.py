@@ -49,6 +49,7 @@ def run_in_container(
     Unauthorized, Forbidden (pods/exec), NotFound, ExecFailed, ApiFailure, Unreachable or NotTrusted.
     `limit` is in bytes, for both outputs together; a command that says more is left.
     """
+    # Imported late: 12 ms
     from websocket import ABNF, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
 
     ends = time.monotonic() + timeout
@@ -127,7 +128,7 @@ class _HandshakeRefused(Exception):
 
 
 def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest, ends: float) -> Any:
-    import websocket
+    import websocket  # imported late: 12 ms
 
     left = ends - time.monotonic()
     if left <= 0:

@@ -21,6 +21,7 @@ from egressctl.lifecycle.delete import (
 )
 from egressctl.lifecycle.plan import refuse_taken_over
 from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read_entry
+from egressctl.manifests.split_entries import group_by_target
 from egressctl.mesh import curl
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.sample_pod import sample_objects
@@ -81,8 +82,6 @@ def target_names(manifests: Sequence[Manifest]) -> list[str]:
     """Name the targets of ServiceEntries: each by its entry, or, where it has several, by its own name and how many."""
     if len(manifests) < 2:
         return [str(each["metadata"]["name"]) for each in manifests]
-    from egressctl.manifests.split_entries import group_by_target
-
     return [
         str(first["metadata"]["name"]) if not others else f"{read_entry(first).part_of} ({1 + len(others)} entries)"
         for first, *others in group_by_target(manifests)

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.istio.interference import find_conflicts_and_interference
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.lifecycle.delete import DRY_RUN_SUFFIXES, delete_by_dry_run, delete_entries, remove_run
 from egressctl.lifecycle.plan import (
@@ -21,6 +22,7 @@ from egressctl.lifecycle.plan import (
     whole_targets,
 )
 from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
+from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.sample_pod import start_sample
@@ -209,8 +211,6 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
     entries = [read_entry(plan.manifest) for plan in plans]
     if len(entries) > 1:
-        from egressctl.manifests.split_entries import join_by_target
-
         entries = join_by_target(entries)
     for entry in entries:
         if not options.lone:
@@ -222,9 +222,6 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
 
 
 def _warn_of_conflicts(entry: ServiceEntry, around: MeshObjects, namespace: str, progress: Progress) -> None:
-    # A test does without it.
-    from egressctl.istio.interference import find_conflicts_and_interference
-
     told: dict[str, list[EntryConflict]] = {}
     for clash in find_conflicts_and_interference(entry, around, namespace):
         told.setdefault(str(clash.about).removeprefix("ServiceEntry "), []).append(clash)

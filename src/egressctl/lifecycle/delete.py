@@ -11,6 +11,7 @@ from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Unreachable
 from egressctl.manifests.formats import HTTP_PROTOCOLS
 from egressctl.manifests.service_entry import LABEL_RUN_ID, read_entry
+from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.propagation import remains_of_entry
 from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
@@ -89,8 +90,6 @@ def await_sidecar_without(
     hosts = {host for entry in gone for host in entry.hosts}
     if len(gone) > 1:
         # Not at every look each of a target's entries for itself: they may be many.
-        from egressctl.manifests.split_entries import join_by_target
-
         gone = join_by_target(gone)
 
     @cache

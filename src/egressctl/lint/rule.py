@@ -181,7 +181,7 @@ def parse_rule_names(words: Sequence[str], flag: str) -> frozenset[str]:
     names = [part.strip() for word in words for part in word.split(",") if part.strip()]
     for name in names:
         if name not in RULES:
-            import difflib  # imported late: 1 ms
+            import difflib  # imported late: 2 ms
 
             near = difflib.get_close_matches(name.lower(), RULES, 3)
             offer = f"did you mean {' or '.join(near)}?" if near else "docs/rules/index.md lists them"

@@ -11,6 +11,7 @@ from egressctl.envoy.config import ProxyConfig
 from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
+from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.propagation import missing_blocks
 from egressctl.mesh.read_objects import read_mesh_objects
@@ -49,8 +50,6 @@ def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry],
                 f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
     if len(expected) > 1:
-        from egressctl.manifests.split_entries import join_by_target
-
         expected = join_by_target(expected)
     wait = _SidecarWait(mesh, source, expected, progress)
     try:
@@ -136,7 +135,7 @@ def why_blocks_missing(
 ) -> Delay:
     """Say why the pod's sidecar does not have what entries list, each with what `missing_blocks` names of it."""
     # Only a wait that is in trouble needs it.
-    from egressctl.mesh.why_not_in_sidecar import summarise_delays, why_missing
+    from egressctl.mesh.why_not_in_sidecar import summarise_delays, why_missing  # imported late: 2 ms
 
     unseen, hidden_by = "; ".join(around.unread), partial(_hiding_sidecar, source, around)
     found: list[Delay] = []

@@ -21,11 +21,11 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
     if form in ("json", "yaml"):
         return data_text(lint_document(linted, code), form)
     if form == "sarif":
-        from egressctl.report.sarif import sarif  # imported late: 1 ms
+        from egressctl.report.sarif import sarif  # imported late: 6 ms
 
         return data_text(sarif(linted.findings, folder), "json")
     if form == "github":
-        from egressctl.report.github import lint_annotations  # imported late: 8 ms
+        from egressctl.report.github import lint_annotations  # imported late: 23 ms
 
         return lint_annotations(linted.findings)
     lines = dict.fromkeys(neutralise(each.where) for each in linted.findings) if form == "name" else _table_lines(linted, hints)

@@ -153,7 +153,7 @@ def _with_listing_entries(facts: RunFacts) -> RunFacts:
     if all(len(each) < 2 for each in beside.values()):
         return facts
     # Few targets have several entries.
-    from egressctl.manifests.split_entries import entry_that_lists
+    from egressctl.manifests.split_entries import entry_that_lists  # imported late: 3 ms
 
     @cache
     def asked(index: int, ip: str) -> ServiceEntry:
@@ -222,7 +222,7 @@ def connections_to_look_up(facts: RunFacts, indices: Sequence[int]) -> dict[int,
     Of HTTP it has a line a request: only all those of a connection that several probes shared say how each of them went.
     """
     # Few commands come to this.
-    from egressctl.envoy import access_log
+    from egressctl.envoy import access_log  # imported late: 3 ms
 
     sharing = Counter(each.connection for each in facts.sent)
     found = {}

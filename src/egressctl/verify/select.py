@@ -10,6 +10,7 @@ from egressctl.errors import Forbidden, NotFound
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read_entry
+from egressctl.manifests.split_entries import group_by_target, names_of_split_entries
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Probe, Target
@@ -84,9 +85,6 @@ def verify_targets_from_manifests(
     """Return what ServiceEntries ask to be verified, those of one target as one: its first entry has its probes."""
     if len(manifests) == 1 and not read_entry(manifests[0]).is_part:
         return [verify_target_from_manifest(manifests[0], asked, bare=bare)]
-    # Few targets have several entries.
-    from egressctl.manifests.split_entries import group_by_target
-
     groups = group_by_target(manifests)
     return [
         _verify_target_of_several(each, asked)
@@ -98,8 +96,6 @@ def verify_targets_from_manifests(
 
 def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe, ...]) -> VerifyTarget:
     """Return the wish to verify a target of several entries, in the order in which the first of them names all."""
-    from egressctl.manifests.split_entries import names_of_split_entries
-
     by_name = {str(each["metadata"]["name"]): each for each in manifests}
     first = next((each for each in manifests if names_of_split_entries(each)), manifests[0])
     wanted = verify_target_from_manifest(first, asked)

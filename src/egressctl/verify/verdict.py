@@ -19,6 +19,7 @@ from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours
 from egressctl.verify.sidecar_answers import GATEWAY_STATUS, answered_by_sidecar, describe_dead_end, leads_nowhere
 from egressctl.verify.verdict_no_answer import judge_failure
+from egressctl.verify.verdict_tcp import judge_tcp
 
 
 def judge(case: Case) -> ProbeResult:
@@ -30,9 +31,6 @@ def judge(case: Case) -> ProbeResult:
     evidence = replace(case.evidence, methods=proven_methods(case.evidence), sources=count_sources(case.evidence))
     case = replace(case, evidence=evidence)
     if case.probe.bare:
-        # Few commands come to this.
-        from egressctl.verify.verdict_tcp import judge_tcp
-
         verdict, cause = judge_tcp(case)
     elif _has_expected_answer(case):
         verdict, cause = _judge_answer(case)

@@ -82,7 +82,7 @@ def verify(
     if not any(target.split for target in wanted) or options.expect not in (None, Verdict.OPEN):
         return targets
     # Few targets have several entries.
-    from egressctl.verify.split_targets import split_target_results
+    from egressctl.verify.split_targets import split_target_results  # imported late: 1 ms
 
     parts = split_target_results(mesh, sidecar, wanted, progress)
     return [replace(result, parts=each) for result, each in zip(targets, parts, strict=True)]

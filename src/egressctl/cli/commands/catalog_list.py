@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from egressctl.catalog import lookup
 from egressctl.cli.console import print_failure
 from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, catalog_folders, spread_flags
 from egressctl.cli.session import Session
@@ -32,8 +33,6 @@ def command(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
       egressctl catalog list --catalog ./targets
       egressctl catalog list -o json
     """
-    from egressctl.catalog import lookup
-
     session = Session("catalog list", ConnectionFlags(), output)
     where = catalog_folders(folders)
     found, code = [], 0
@@ -48,8 +47,6 @@ def command(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
 
 def file_data(file: CatalogFile, folders: Sequence[str]) -> dict[str, Any]:
     """Return what a line of the list says, as data. Raises InvalidInput where the file is broken."""
-    from egressctl.catalog import lookup
-
     whole = lookup.find_family(file.name, folders)
     specs = (
         [template.spec["serviceEntry"] for template in reversed(whole.templates)]

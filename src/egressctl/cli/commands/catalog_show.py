@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from egressctl.catalog import lookup
 from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, catalog_folders, spread_flags
 from egressctl.cli.session import Session
 from egressctl.manifests.published import PAGE
+from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.report.data_text import data_text
 from egressctl.runtime.sanitize import neutralise
 
@@ -41,8 +43,6 @@ def command(
       egressctl catalog show aws
       egressctl catalog show aws/s3/eu-west-1 -o yaml
     """
-    from egressctl.catalog import lookup
-
     session = Session("catalog show", ConnectionFlags(), output)
     where = catalog_folders(folders)
     family = lookup.find_family(name, where)
@@ -66,8 +66,6 @@ def command(
 
 def _document(text: str, target: Target | None) -> dict[str, Any]:
     """Return a file as data, with the addresses that it opens."""
-    from egressctl.manifests.yaml_reader import parse_yaml
-
     value: dict[str, Any] = dict(parse_yaml(text, "").documents[0].value)
     if target is not None:
         value["spec"] = {**value["spec"], "serviceEntry": dict(target.spec)}

@@ -34,7 +34,7 @@ def command(
       egressctl verify -o json | egressctl compare before.json -
       egressctl compare before.json after.json -o json
     """
-    from egressctl.report.compare import compare_reports, exit_code
+    from egressctl.report.compare import compare_reports, exit_code  # imported late: 33 ms
     from egressctl.report.compare_formats import comparison_content
     from egressctl.report.reader import load_reports
 

@@ -23,7 +23,7 @@ def command(*, output: OutputFlags) -> int:
       egressctl demo
       egressctl demo -o json
     """
-    from egressctl.lab import control
+    from egressctl.lab import control  # imported late: 8 ms
 
     name = f"demo-{os.getpid()}"
     session = ReportSession("demo", ConnectionFlags(), output)
@@ -46,7 +46,7 @@ def command(*, output: OutputFlags) -> int:
 
 
 def _run_steps(session: ReportSession) -> None:
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 56 ms
     from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
     from egressctl.lifecycle.create import create
     from egressctl.lifecycle.plan import CreateOptions

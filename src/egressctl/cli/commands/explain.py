@@ -42,7 +42,7 @@ def command(
       egressctl explain wikipedia
       egressctl explain serviceentry/wikipedia-ext -o json
     """
-    from egressctl.report.explanation import explanation_content
+    from egressctl.report.explanation import explanation_content  # imported late: 75 ms
     from egressctl.verify.explain import explain
 
     addresses = [_parse_address(text) for text in address or ()]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from egressctl.cli.console import say, text_for_stream
+from egressctl.cli.console import say
 from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, catalog_folders, spread_flags
 from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
@@ -63,9 +62,9 @@ def command(
       egressctl lint serviceentry/wikipedia-ext -n shop
       egressctl lint --cluster -A -o json
     """
-    from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings
+    from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings  # imported late: 25 ms
     from egressctl.lint.rules import invalid_input
-    from egressctl.report.lint_formats import FORMATS
+    from egressctl.report.lint_formats import FORMATS, lint_text
 
     session = Session("lint", connection, output, formats=FORMATS)
     selected, ignored = parse_rule_names(select or [], "--select"), parse_rule_names(ignore or [], "--ignore")
@@ -85,7 +84,10 @@ def command(
         code = int(any(each.severity == "error" for each in linted.findings))
     session.progress.stop()
     _say_what_was_looked_at(session, linted)
-    return _print_findings(session, linted, code)
+    folder = os.getcwd()
+    code = session.publish(lambda form, code: lint_text(linted, form, code, folder), code)
+    session.progress.print(lint_text(linted, output.shown, code, folder, hints=not output.quiet))
+    return code
 
 
 class _Asked(NamedTuple):
@@ -108,14 +110,14 @@ class _Asked(NamedTuple):
 
     def split_names(self) -> tuple[list[str], list[str]]:
         """Return the names of targets, and those of entries on the Kubernetes cluster."""
-        from egressctl.catalog import lookup
+        from egressctl.catalog import lookup  # imported late: 29 ms
 
         given = [name for name in self.names if self.makes_targets or lookup.has_name(name, self.folders)]
         return given, [name for name in self.names if name not in given]
 
     def targets(self, given: list[str]) -> list[Target]:
         """Return the targets of names, or of the flags that say them. Raises InvalidInput."""
-        from egressctl.cli.targets import requested_targets
+        from egressctl.cli.targets import requested_targets  # imported late: 30 ms
 
         return requested_targets(given, self.flags) if given or self.makes_targets else []
 
@@ -136,7 +138,7 @@ def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 28 ms
     from egressctl.manifests.service_entry import KIND_NAMES
 
     first = word.partition("/")[0]
@@ -147,7 +149,7 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
 
 
 def _lint_files(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.lint.files import lint_files
+    from egressctl.lint.files import lint_files  # imported late: 39 ms
     from egressctl.lint.known_targets import known_targets_for
     from egressctl.lint.manifest_files import read_manifest_files
 
@@ -160,7 +162,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
     read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
     if asked.ask_server:
-        from egressctl.lint.dry_run import ask_api_server
+        from egressctl.lint.dry_run import ask_api_server  # imported late: 44 ms
 
         namespace = session.namespace
         session.progress.step("asking the API server about each manifest, by dry run")
@@ -178,7 +180,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
 
 def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     """Read the snapshot that files are held against. Raises InvalidInput."""
-    from egressctl.lint.files import ComparisonBase
+    from egressctl.lint.files import ComparisonBase  # imported late: 51 ms
     from egressctl.mesh.snapshot.folder import load_snapshot
 
     snapshot = load_snapshot(folder)
@@ -189,7 +191,7 @@ def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
 
 
 def _lint_offline(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.catalog import lookup
+    from egressctl.catalog import lookup  # imported late: 48 ms
     from egressctl.lint.live import lint_offline
 
     given, live = asked.split_names()
@@ -203,34 +205,30 @@ def _lint_offline(session: Session, asked: _Asked) -> LintResult:
 
 
 def _lint_by_name(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.lint.live import lint_by_name
+    from egressctl.lint.live import lint_by_name  # imported late: 46 ms
 
     given, live = asked.split_names()
     targets, namespace = asked.targets(given), session.namespace
     session.progress.step(f"looking at what is around, in namespace {namespace}")
     linted = lint_by_name(session.mesh, _entries(asked, targets, namespace), live, namespace, asked.folders)
-    return _with_warnings(session, linted)
+    session.warn()
+    return linted
 
 
 def _entries(asked: _Asked, targets: list[Target], namespace: str) -> list[ServiceEntry]:
-    from egressctl.cli.targets import export_namespaces
+    from egressctl.cli.targets import export_namespaces  # imported late: 49 ms
     from egressctl.lint.live import entries_that_create_makes
 
     return entries_that_create_makes(targets, namespace, export_namespaces(asked.flags))
 
 
 def _lint_all(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.lint.live import lint_all
+    from egressctl.lint.live import lint_all  # imported late: 45 ms
 
     namespace, everywhere = session.namespace, asked.everywhere
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
     linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.every_entry, folders=asked.folders)
-    return _with_warnings(session, linted)
-
-
-def _with_warnings(session: Session, linted: LintResult) -> LintResult:
-    for warning in session.mesh.api.warnings:
-        session.progress.warn(warning)
+    session.warn()
     return linted
 
 
@@ -248,13 +246,3 @@ def _say_what_was_looked_at(session: Session, linted: LintResult) -> None:
         )
     else:
         session.progress.warn(f"there is no ServiceEntry and no EgressTarget{files or ' in what was named'}")
-
-
-def _print_findings(session: Session, linted: LintResult, code: int) -> int:
-    """Print the findings, write those outputs that go to files, and return the exit code."""
-    from egressctl.report.lint_formats import lint_text
-
-    folder, output = os.getcwd(), session.output
-    code = session.publish(lambda form, code: lint_text(linted, form, code, folder), code)
-    sys.stdout.write(text_for_stream(sys.stdout, lint_text(linted, output.shown, code, folder, hints=not output.quiet)))
-    return code

@@ -43,7 +43,7 @@ def command(
       egressctl rbac run --with-source --serviceaccount ci:runner
       egressctl rbac -A --causes --group platform
     """
-    from egressctl.kube import rbac as rights
+    from egressctl.kube import rbac as rights  # imported late: 22 ms
     from egressctl.manifests.formats import is_label
 
     if output not in ("yaml", "json"):
@@ -69,7 +69,7 @@ def command(
 
 def _context_namespace() -> str:
     """Return the namespace of the kubeconfig's context, `default` where there is none: whoever writes a Role may have none."""
-    from egressctl.kube.config import ConnectOptions, connect
+    from egressctl.kube.config import ConnectOptions, connect  # imported late: 32 ms
 
     try:
         return connect(ConnectOptions()).namespace
@@ -81,6 +81,6 @@ def _print(manifests: list[Manifest], output: str) -> None:
     if output == "json":
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}, indent=2))
     else:
-        import yaml
+        import yaml  # imported late: 14 ms
 
         print(yaml.safe_dump_all(map(dict, manifests), sort_keys=False), end="")

@@ -35,7 +35,7 @@ def command(
       egressctl render wikipedia --api-version networking.istio.io/v1alpha3
       egressctl render -f targets.yaml -o json
     """
-    from egressctl.cli.targets import export_namespaces, requested_targets
+    from egressctl.cli.targets import export_namespaces, requested_targets  # imported late: 28 ms
     from egressctl.manifests.egress_target import split_large_targets
     from egressctl.manifests.service_entry import manifest_to_yaml, render_entry
 

@@ -32,7 +32,7 @@ def command(
       egressctl rule -o name
       egressctl rule host-bits -o json
     """
-    from egressctl.lint.rule import RULES, parse_rule_names
+    from egressctl.lint.rule import RULES, parse_rule_names  # imported late: 25 ms
 
     session = Session("rule", ConnectionFlags(), output)
     if name is not None and name not in parse_rule_names([name], "rule"):
@@ -51,7 +51,7 @@ def command(
 
 
 def _data(rule: Rule) -> dict[str, Any]:
-    from egressctl.lint.rule_page import page_of_rule
+    from egressctl.lint.rule_page import page_of_rule  # imported late: 23 ms
 
     page = page_of_rule(rule)
     return {
@@ -68,7 +68,7 @@ def _data(rule: Rule) -> dict[str, Any]:
 
 
 def _page(rule: Rule) -> str:
-    from egressctl.lint.rule_page import page_of_rule
+    from egressctl.lint.rule_page import page_of_rule  # imported late: 23 ms
 
     page = page_of_rule(rule)
     parts = [f"{rule.id} ({rule.severity})", *map(_wrapped, (page.meaning, *page.why)), "An example:"]

@@ -57,11 +57,11 @@ def command(
     session = ReportSession("run", connection, output, allow_unproven=probing.allow_unproven)
 
     def work() -> None:
-        from egressctl.cli.targets import create_options, requested_targets
+        from egressctl.cli.targets import create_options, requested_targets  # imported late: 21 ms
 
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
-        from egressctl.lifecycle.cleanup import CleanupOptions
+        from egressctl.lifecycle.cleanup import CleanupOptions  # imported late: 58 ms
         from egressctl.lifecycle.run import run
         from egressctl.mesh.curl import TransferLimits
         from egressctl.verify.verify import ProbeOptions

@@ -35,7 +35,7 @@ def command(
       egressctl snapshot snapshot --context production && git add snapshot
       egressctl lint manifests --against snapshot
     """
-    from egressctl.mesh.snapshot.take import take_snapshot
+    from egressctl.mesh.snapshot.take import take_snapshot  # imported late: 49 ms
     from egressctl.runtime.signals import Interrupts
 
     session = Session("snapshot", connection, output)
@@ -50,7 +50,7 @@ def command(
 def _text(folder: str, taken: SavedSnapshot, form: str, *, whole: bool) -> str:
     lists = (("added", taken.added), ("changed", taken.changed), ("removed", taken.removed))
     if form in ("json", "yaml"):
-        from egressctl.manifests.yaml_reader import parse_yaml
+        from egressctl.manifests.yaml_reader import parse_yaml  # imported late: 16 ms
 
         about = parse_yaml(taken.about, "snapshot.yaml").documents[0].value
         return data_text({**about, **dict(lists)}, form)

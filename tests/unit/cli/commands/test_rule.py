@@ -43,7 +43,7 @@ def test_data_say_what_the_text_says(capsys: pytest.CaptureFixture[str]) -> None
     assert len(listed["items"]) == len(RULES)
 
 
-@pytest.mark.parametrize("words", [["host-bit"], ["host-bits,udp-port"], [""], ["host-bits", "-o", "json=a.json"], ["-o", "tap"]])
+@pytest.mark.parametrize("words", [["host-bit"], ["host-bits,udp-port"], [""], ["-o", "tap"]])
 def test_what_is_no_rule_or_format_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["rule", *words]) == 2
     assert capsys.readouterr().out == ""
