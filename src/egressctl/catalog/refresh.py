@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from egressctl.catalog import lookup
 from egressctl.catalog.families import is_family
 from egressctl.catalog.fetch_all import (
     DnsAnswers,
@@ -66,6 +67,21 @@ class RefreshResult(NamedTuple):
         if self.failure:
             return self.failure.exit_code
         return 1 if self.state == "stopped" else 0
+
+
+def files_to_refresh(names: Sequence[str], folders: Sequence[str]) -> list[FileToRefresh]:
+    """Return the files of these targets; without names those of the user's folders, else those that are built in."""
+    files = {file.name: file for file in lookup.catalog_files(folders)}
+    if names:
+        for name in names:
+            lookup.has_name(name, folders) or lookup.get_target(name, folders)  # which says what there is
+        wanted = [files[name.partition("/")[0]] for name in names]
+    else:
+        wanted = [file for file in files.values() if file.folder or not folders]
+    return [
+        FileToRefresh(file.name, file.source, lookup.file_text(file), file.path if file.folder else "")
+        for file in dict.fromkeys(wanted)
+    ]
 
 
 def refresh(items: Sequence[FileToRefresh], options: RefreshOptions, progress: Progress) -> list[RefreshResult]:
