@@ -78,7 +78,7 @@ def _completions_matching(
 
 
 def _complete_command(command: tuple[str, str, str], words: list[str], unfinished: str) -> Completions:
-    import typer  # imported late: 32 ms
+    import typer  # imported late: 31 ms
 
     asked: Any = typer.main.get_command(build_app(*command)).commands[command[0]]  # type: ignore[attr-defined]
     path = [command[0]]

@@ -48,7 +48,7 @@ def mesh_and_namespace(flags: Mapping[str, str]) -> tuple[Mesh, str]:
 
 def _targets(line: TypedLine) -> Iterable[Candidate]:
     """Give the targets of the catalogue; of a family its name with a slash, and its own targets once that is typed."""
-    from egressctl.catalog import lookup  # imported late: 65 ms
+    from egressctl.catalog import lookup  # imported late: 63 ms
     from egressctl.cli.options import catalog_folders
     from egressctl.errors import EgressctlError
 
@@ -92,7 +92,7 @@ def _created_targets(mesh: Any, namespace: str, line: TypedLine) -> Iterable[Can
 
 @_from_server
 def _entries(mesh: Any, namespace: str, _: TypedLine) -> Iterable[Candidate]:
-    from egressctl.manifests.service_entry import read_entry  # imported late: 38 ms
+    from egressctl.manifests.service_entry import read_entry  # imported late: 35 ms
 
     for entry in map(read_entry, mesh.entries(namespace)):
         yield Candidate(f"serviceentry/{entry.name}", ", ".join(entry.hosts))
@@ -119,7 +119,7 @@ def _namespaces(mesh: Any, _: str, __: TypedLine) -> Iterable[Candidate]:
 
 def _from_kubeconfig(kind: str) -> Callable[[TypedLine], Iterable[Candidate]]:
     def source(line: TypedLine) -> Iterable[Candidate]:
-        from egressctl.errors import EgressctlError  # imported late: 33 ms
+        from egressctl.errors import EgressctlError  # imported late: 31 ms
         from egressctl.kube.kubeconfig import kubeconfig_files, merge_kubeconfigs, read_kubeconfig
 
         try:
@@ -132,7 +132,7 @@ def _from_kubeconfig(kind: str) -> Callable[[TypedLine], Iterable[Candidate]]:
 
 
 def _verdicts(_: TypedLine) -> Iterable[Candidate]:
-    from egressctl.model.probe import Verdict  # imported late: 14 ms
+    from egressctl.model.probe import Verdict  # imported late: 13 ms
 
     return [Candidate(str(each)) for each in Verdict]
 
@@ -157,7 +157,7 @@ def _fixed_values(*values: str) -> Callable[[TypedLine], Iterable[Candidate]]:
 
 def _from_manifest_formats(attribute: str) -> Callable[[TypedLine], Iterable[Candidate]]:
     def source(_: TypedLine) -> Iterable[Candidate]:
-        from egressctl.manifests import formats  # imported late: 24 ms
+        from egressctl.manifests import formats  # imported late: 26 ms
 
         return [Candidate(each) for each in getattr(formats, attribute)]
 

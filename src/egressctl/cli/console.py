@@ -107,7 +107,7 @@ class TerminalProgress:
         if self._status is not None:
             self.stop()
         if self._bar is None:
-            from rich.console import Console  # imported late: 27 ms
+            from rich.console import Console  # imported late: 28 ms
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
             from rich.progress import Progress as Bar
 

@@ -21,7 +21,7 @@ def report_to_github(report: Report, origins: Mapping[tuple[str | None, str], Or
 
     `origins` says where targets stand, by namespace (None where the file leaves it open) and name.
     """
-    from egressctl.report.github import LONGEST_SUMMARY, report_annotations, step_summary  # imported late: 45 ms
+    from egressctl.report.github import LONGEST_SUMMARY, report_annotations, step_summary  # imported late: 46 ms
 
     def find(target: TargetResult, probe: ProbeResult | None) -> FilePosition | None:
         origin = origins.get((target.namespace, target.name)) or origins.get((None, target.name))

@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _dispatch(words)
     except BrokenPipeError:
-        from egressctl.cli.console import discard_stdout  # imported late: 9 ms
+        from egressctl.cli.console import discard_stdout  # imported late: 10 ms
 
         discard_stdout()
         return 0
@@ -82,7 +82,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _complete(words: Sequence[str]) -> int:
-    from egressctl.cli.completion_engine import complete, split_line  # imported late: 5 ms
+    from egressctl.cli.completion_engine import complete, split_line  # imported late: 4 ms
 
     print(complete(split_line(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
     return 0
@@ -116,7 +116,7 @@ def _refuse_unknown_command(word: str) -> int:
 
 
 def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
-    import typer  # imported late: 32 ms
+    import typer  # imported late: 33 ms
 
     from egressctl.errors import EgressctlError, Interrupted
 

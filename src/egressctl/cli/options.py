@@ -131,7 +131,7 @@ class SourceFlags:
     @property
     def choice(self) -> SourceChoice:
         """The same as the use cases take it."""
-        from egressctl.mesh.source_pod import SourceChoice  # imported late: 42 ms
+        from egressctl.mesh.source_pod import SourceChoice  # imported late: 44 ms
 
         return SourceChoice(self.pod, self.selector, self.container, self.revision)
 

@@ -58,7 +58,7 @@ class ReportSession(Session):
     def remember_kubernetes(self) -> KubernetesInfo | None:
         """Say which Kubernetes cluster was asked, once and for all where reports want it; None where none was."""
         if self._kubernetes is None and self.connected is not None and self.output.wanted & {"json", "yaml", "junit"}:
-            from egressctl.kube.access import kubernetes_info  # imported late: 17 ms
+            from egressctl.kube.access import kubernetes_info  # imported late: 16 ms
 
             try:
                 self._kubernetes = kubernetes_info(self.connected.api)

@@ -54,7 +54,7 @@ def split_large_targets(targets: Iterable[Target]) -> list[Target]:
             found.append(target)
             continue
         # Few targets need it.
-        from egressctl.manifests.split import split_target  # imported late: 2 ms
+        from egressctl.manifests.split import split_target  # imported late: 1 ms
 
         found += split_target(target)
     return found

@@ -40,7 +40,7 @@ def report_lines(report: Report, *, whole: bool = False) -> Iterator[Line]:
         if _is_drawn(target, report, whole):
             yield from draw_target(target)
     if report.planned is not None:
-        from egressctl.report.summary import total_line  # imported late: 2 ms
+        from egressctl.report.summary import total_line  # imported late: 1 ms
 
         yield total_line(report.targets, report.planned)
 

@@ -60,7 +60,7 @@ def command(
 
     Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
     """
-    from egressctl.catalog.diff import DiffOptions, find_drift  # imported late: 16 ms
+    from egressctl.catalog.diff import DiffOptions, find_drift  # imported late: 40 ms
     from egressctl.catalog.diff_subjects import DiffRequest, find_targets_with_entries
     from egressctl.report.catalog_diff_formats import drift_text
     from egressctl.report.exit_codes import exit_code_of_results
@@ -102,7 +102,7 @@ def _refuse_contradictions(
 
 def _print_conclusion(session: Session, each: Drift) -> None:
     """Say in one line what came of a target."""
-    from egressctl.report.catalog_diff_formats import target_title  # imported late: 15 ms
+    from egressctl.report.catalog_diff_formats import target_title  # imported late: 29 ms
 
     if len(each.asked) < 2:
         say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")

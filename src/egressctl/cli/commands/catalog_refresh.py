@@ -55,7 +55,7 @@ def command(
     Exit codes: 0 up to date, refreshed or shown, 1 an alarm stopped a target, 3 a list could not be fetched or a file not
     written.
     """
-    from egressctl.catalog.refresh import RefreshOptions, files_to_refresh, refresh  # imported late: 16 ms
+    from egressctl.catalog.refresh import RefreshOptions, files_to_refresh, refresh  # imported late: 40 ms
     from egressctl.report.catalog_refresh_formats import refresh_text
     from egressctl.report.exit_codes import exit_code_of_results
 

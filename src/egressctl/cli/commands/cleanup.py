@@ -52,7 +52,7 @@ def command(
     session = ReportSession("cleanup", connection, output, allow_unproven=probing.allow_unproven)
 
     def work() -> None:
-        from egressctl.lifecycle.cleanup import CleanupOptions, choose_entries, clean_up, target_names  # imported late: 56 ms
+        from egressctl.lifecycle.cleanup import CleanupOptions, choose_entries, clean_up, target_names  # imported late: 54 ms
         from egressctl.mesh.curl import TransferLimits
 
         options = CleanupOptions(

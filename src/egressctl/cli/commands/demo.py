@@ -23,7 +23,7 @@ def command(*, output: OutputFlags) -> int:
       egressctl demo
       egressctl demo -o json
     """
-    from egressctl.lab import control  # imported late: 8 ms
+    from egressctl.lab import control  # imported late: 7 ms
 
     name = f"demo-{os.getpid()}"
     session = ReportSession("demo", ConnectionFlags(), output)

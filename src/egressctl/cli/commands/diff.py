@@ -45,7 +45,7 @@ def command(
       egressctl diff wikipedia --export-to . -o name
       KUBECTL_EXTERNAL_DIFF="colordiff -N -u" egressctl diff wikipedia
     """
-    from egressctl.cli.targets import export_namespaces, requested_targets  # imported late: 51 ms
+    from egressctl.cli.targets import export_namespaces, requested_targets  # imported late: 52 ms
     from egressctl.lifecycle.diff import diff
     from egressctl.lifecycle.plan import CreateOptions
     from egressctl.report.diff_formats import diff_content
@@ -75,7 +75,7 @@ def command(
 
 
 def _run_external_diff(external: str, found: list[EntryDifference]) -> int:
-    from egressctl.cli import external_diff  # imported late: 26 ms
+    from egressctl.cli import external_diff  # imported late: 25 ms
     from egressctl.runtime.signals import Interrupts
 
     wanted = external_diff.parse_program(external)

@@ -62,7 +62,7 @@ def up(
     if not quiet:
         say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
     if merge:
-        from egressctl.lab.kubeconfig import add_lab_context  # imported late: 14 ms
+        from egressctl.lab.kubeconfig import add_lab_context  # imported late: 15 ms
 
         context = add_lab_context(info.kubeconfig)
         say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
@@ -130,7 +130,7 @@ def policy(
     name: _NAME = "default",
 ) -> int:
     """Change the outbound traffic policy while the lab runs."""
-    from egressctl.lab import control  # imported late: 11 ms
+    from egressctl.lab import control  # imported late: 10 ms
 
     control.set_policy(name, value)
     print(f"lab {name} policy {value}")
@@ -142,7 +142,7 @@ def stall(name: _NAME = "default") -> int:
 
     The sidecar keeps what it has, whatever changes, until `resume`.
     """
-    from egressctl.lab import control  # imported late: 11 ms
+    from egressctl.lab import control  # imported late: 10 ms
 
     control.stall(name)
     print(f"lab {name} control plane stalled")
@@ -154,7 +154,7 @@ def resume(name: _NAME = "default") -> int:
 
     Returns once the sidecar has what was held back.
     """
-    from egressctl.lab import control  # imported late: 11 ms
+    from egressctl.lab import control  # imported late: 10 ms
 
     control.resume(name)
     print(f"lab {name} control plane resumed")
@@ -166,7 +166,7 @@ def restart_proxy(name: _NAME = "default") -> int:
 
     It comes back with its configuration; its counters start from zero.
     """
-    from egressctl.lab import control  # imported late: 11 ms
+    from egressctl.lab import control  # imported late: 10 ms
 
     control.restart_proxy(name)
     print(f"lab {name} proxy restarted")
@@ -175,7 +175,7 @@ def restart_proxy(name: _NAME = "default") -> int:
 
 def down(name: _NAME = "default") -> int:
     """Stop the lab and remove everything of it."""
-    from egressctl.lab import control  # imported late: 24 ms
+    from egressctl.lab import control  # imported late: 22 ms
     from egressctl.lab.kubeconfig import remove_lab_context
     from egressctl.lab.state import context_name
 

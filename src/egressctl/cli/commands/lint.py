@@ -62,7 +62,7 @@ def command(
       egressctl lint serviceentry/wikipedia-ext -n shop
       egressctl lint --cluster -A -o json
     """
-    from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings  # imported late: 25 ms
+    from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings  # imported late: 24 ms
     from egressctl.lint.rules import invalid_input
     from egressctl.report.lint_formats import FORMATS, lint_text
 
@@ -110,14 +110,14 @@ class _Asked(NamedTuple):
 
     def split_names(self) -> tuple[list[str], list[str]]:
         """Return the names of targets, and those of entries on the Kubernetes cluster."""
-        from egressctl.catalog import lookup  # imported late: 29 ms
+        from egressctl.catalog import lookup  # imported late: 27 ms
 
         given = [name for name in self.names if self.makes_targets or lookup.has_name(name, self.folders)]
         return given, [name for name in self.names if name not in given]
 
     def targets(self, given: list[str]) -> list[Target]:
         """Return the targets of names, or of the flags that say them. Raises InvalidInput."""
-        from egressctl.cli.targets import requested_targets  # imported late: 30 ms
+        from egressctl.cli.targets import requested_targets  # imported late: 27 ms
 
         return requested_targets(given, self.flags) if given or self.makes_targets else []
 
@@ -138,7 +138,7 @@ def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
     """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
-    from egressctl.catalog import lookup  # imported late: 28 ms
+    from egressctl.catalog import lookup  # imported late: 27 ms
     from egressctl.manifests.service_entry import KIND_NAMES
 
     first = word.partition("/")[0]
@@ -149,7 +149,7 @@ def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
 
 
 def _lint_files(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.lint.files import lint_files  # imported late: 39 ms
+    from egressctl.lint.files import lint_files  # imported late: 38 ms
     from egressctl.lint.known_targets import known_targets_for
     from egressctl.lint.manifest_files import read_manifest_files
 
@@ -162,7 +162,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
     read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
     if asked.ask_server:
-        from egressctl.lint.dry_run import ask_api_server  # imported late: 44 ms
+        from egressctl.lint.dry_run import ask_api_server  # imported late: 43 ms
 
         namespace = session.namespace
         session.progress.step("asking the API server about each manifest, by dry run")
@@ -180,7 +180,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
 
 def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     """Read the snapshot that files are held against. Raises InvalidInput."""
-    from egressctl.lint.files import ComparisonBase  # imported late: 51 ms
+    from egressctl.lint.files import ComparisonBase  # imported late: 49 ms
     from egressctl.mesh.snapshot.folder import load_snapshot
 
     snapshot = load_snapshot(folder)
@@ -205,7 +205,7 @@ def _lint_offline(session: Session, asked: _Asked) -> LintResult:
 
 
 def _lint_by_name(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.lint.live import lint_by_name  # imported late: 46 ms
+    from egressctl.lint.live import lint_by_name  # imported late: 45 ms
 
     given, live = asked.split_names()
     targets, namespace = asked.targets(given), session.namespace
@@ -216,7 +216,7 @@ def _lint_by_name(session: Session, asked: _Asked) -> LintResult:
 
 
 def _entries(asked: _Asked, targets: list[Target], namespace: str) -> list[ServiceEntry]:
-    from egressctl.cli.targets import export_namespaces  # imported late: 49 ms
+    from egressctl.cli.targets import export_namespaces  # imported late: 48 ms
     from egressctl.lint.live import entries_that_create_makes
 
     return entries_that_create_makes(targets, namespace, export_namespaces(asked.flags))

@@ -31,7 +31,7 @@ def command(
       egressctl list -A
       egressctl list -o json
     """
-    from egressctl.lifecycle.list import inventory  # imported late: 36 ms
+    from egressctl.lifecycle.list import inventory  # imported late: 37 ms
 
     session = Session("list", connection, output)
     namespace = None if all_namespaces else session.namespace

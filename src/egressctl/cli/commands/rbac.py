@@ -43,7 +43,7 @@ def command(
       egressctl rbac run --with-source --serviceaccount ci:runner
       egressctl rbac -A --causes --group platform
     """
-    from egressctl.kube import rbac as rights  # imported late: 22 ms
+    from egressctl.kube import rbac as rights  # imported late: 21 ms
     from egressctl.manifests.formats import is_label
 
     if output not in ("yaml", "json"):
@@ -81,6 +81,6 @@ def _print(manifests: list[Manifest], output: str) -> None:
     if output == "json":
         print(json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}, indent=2))
     else:
-        import yaml  # imported late: 14 ms
+        import yaml  # imported late: 13 ms
 
         print(yaml.safe_dump_all(map(dict, manifests), sort_keys=False), end="")

@@ -32,7 +32,7 @@ def command(
       egressctl rule -o name
       egressctl rule host-bits -o json
     """
-    from egressctl.lint.rule import RULES, parse_rule_names  # imported late: 25 ms
+    from egressctl.lint.rule import RULES, parse_rule_names  # imported late: 22 ms
 
     session = Session("rule", ConnectionFlags(), output)
     if name is not None and name not in parse_rule_names([name], "rule"):

@@ -57,7 +57,7 @@ def command(
     session = ReportSession("run", connection, output, allow_unproven=probing.allow_unproven)
 
     def work() -> None:
-        from egressctl.cli.targets import create_options, requested_targets  # imported late: 21 ms
+        from egressctl.cli.targets import create_options, requested_targets  # imported late: 20 ms
 
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)

@@ -35,7 +35,7 @@ def command(
       egressctl snapshot snapshot --context production && git add snapshot
       egressctl lint manifests --against snapshot
     """
-    from egressctl.mesh.snapshot.take import take_snapshot  # imported late: 49 ms
+    from egressctl.mesh.snapshot.take import take_snapshot  # imported late: 48 ms
     from egressctl.runtime.signals import Interrupts
 
     session = Session("snapshot", connection, output)

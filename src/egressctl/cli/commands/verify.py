@@ -101,7 +101,7 @@ def command(
       egressctl verify -f targets.yaml -o json
       egressctl verify wikipedia --around
     """
-    from egressctl.verify.boundary import parse_boundary_address  # imported late: 50 ms
+    from egressctl.verify.boundary import parse_boundary_address  # imported late: 49 ms
 
     expected = parse_expected_verdict(flags.expect)
     _refuse_contradictions(names, flags)
@@ -109,7 +109,7 @@ def command(
     session = ReportSession("verify", connection, output, allow_unproven=probing.allow_unproven)
 
     def work() -> None:
-        from egressctl.mesh.curl import EXECS_AT_ONCE, TransferLimits  # imported late: 48 ms
+        from egressctl.mesh.curl import EXECS_AT_ONCE, TransferLimits  # imported late: 50 ms
         from egressctl.verify.all_entries import PROBES_AT_ONCE
         from egressctl.verify.verify import ProbeOptions
 
@@ -139,7 +139,7 @@ def _refuse_contradictions(names: list[str] | None, flags: VerifyFlags) -> None:
 def _verify_targets(
     session: ReportSession, names: list[str], flags: VerifyFlags, address: str, choice: SourceChoice, options: ProbeOptions
 ) -> None:
-    from egressctl.manifests.egress_target import probe_from_url  # imported late: 53 ms
+    from egressctl.manifests.egress_target import probe_from_url  # imported late: 48 ms
     from egressctl.mesh.sidecar import find_sidecar
     from egressctl.verify import boundary
     from egressctl.verify.verify import verify
@@ -157,7 +157,7 @@ def _verify_targets(
 
 
 def _select_targets(session: ReportSession, names: list[str], flags: VerifyFlags, asked: tuple[Probe, ...]) -> list[VerifyTarget]:
-    from egressctl.cli.targets import requested_targets  # imported late: 36 ms
+    from egressctl.cli.targets import requested_targets  # imported late: 34 ms
     from egressctl.verify import select
     from egressctl.verify.targets_by_name import verify_targets_by_name
 
@@ -172,7 +172,7 @@ def _select_targets(session: ReportSession, names: list[str], flags: VerifyFlags
 
 
 def _verify_all(session: ReportSession, flags: VerifyFlags, choice: SourceChoice, options: ProbeOptions) -> None:
-    from egressctl.report import summary  # imported late: 48 ms
+    from egressctl.report import summary  # imported late: 50 ms
     from egressctl.verify import all_entries
 
     everywhere = flags.all_namespaces
