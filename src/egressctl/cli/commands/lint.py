@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -22,19 +23,26 @@ if TYPE_CHECKING:
     from egressctl.model.probe import Target
 
 
+@dataclass(frozen=True, kw_only=True)
+class LintFlags:
+    """Which rules, and against what: other files, a snapshot, a real API server or what is on the Kubernetes cluster."""
+
+    select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="The entries of every namespace.")] = False
+    every_entry: Annotated[bool, typer.Option("--every-entry", hidden=True)] = False
+    against: Annotated[
+        str, typer.Option("--against", metavar="FOLDER", help="Hold FILES against a snapshot: whose traffic would they take?")
+    ] = ""
+    ask_server: Annotated[bool, typer.Option("--ask-server", hidden=True)] = False
+    offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False
+
+
 @spread_flags
 def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="TARGETS|FILES", show_default=False)] = None,
-    select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None,
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="The entries of every namespace.")] = False,
-    every_entry: Annotated[bool, typer.Option("--every-entry", hidden=True)] = False,
-    against: Annotated[
-        str, typer.Option("--against", metavar="FOLDER", help="Hold FILES against a snapshot: whose traffic would they take?")
-    ] = "",
-    ask_server: Annotated[bool, typer.Option("--ask-server", hidden=True)] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False,
     *,
+    flags: LintFlags,
     target: TargetFlags,
     connection: ConnectionFlags,
     output: OutputFlags,
@@ -67,10 +75,10 @@ def command(
     from egressctl.report.lint_formats import FORMATS, lint_text
 
     session = Session("lint", connection, output, formats=FORMATS)
-    selected, ignored = parse_rule_names(select or [], "--select"), parse_rule_names(ignore or [], "--ignore")
+    selected, ignored = parse_rule_names(flags.select or [], "--select"), parse_rule_names(flags.ignore or [], "--ignore")
     folders = catalog_folders(target.catalog)
     paths = [name for name in names or () if _is_path(name, folders)]
-    asked = _Asked(names or [], paths, folders, target, all_namespaces, every_entry, against, ask_server, offline)
+    asked = _Asked(names or [], paths, folders, target, flags)
     code = None
     try:
         linted = _use_case(asked)(session, asked)
@@ -96,17 +104,13 @@ class _Asked(NamedTuple):
     names: list[str]
     paths: list[str]
     folders: list[str]
-    flags: TargetFlags
-    everywhere: bool
-    every_entry: bool
-    against: str
-    ask_server: bool
-    offline: bool
+    target: TargetFlags
+    flags: LintFlags
 
     @property
     def makes_targets(self) -> bool:
         """Whether flags say what the targets are, in place of names."""
-        return bool(self.flags.filename or self.flags.host or self.flags.address or self.flags.port)
+        return bool(self.target.filename or self.target.host or self.target.address or self.target.port)
 
     def split_names(self) -> tuple[list[str], list[str]]:
         """Return the names of targets, and those of entries on the Kubernetes cluster."""
@@ -119,21 +123,21 @@ class _Asked(NamedTuple):
         """Return the targets of names, or of the flags that say them. Raises InvalidInput."""
         from egressctl.cli.targets import requested_targets  # imported late: 27 ms
 
-        return requested_targets(given, self.flags) if given or self.makes_targets else []
+        return requested_targets(given, self.target) if given or self.makes_targets else []
 
 
 def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
     """Return what a command line asks for. Raises InvalidInput for flags that do not go together."""
     if asked.paths:
         return _lint_files
-    if asked.against or asked.ask_server:
-        flag = "--against FOLDER" if asked.against else "--server, followed by no URL,"
+    if asked.flags.against or asked.flags.ask_server:
+        flag = "--against FOLDER" if asked.flags.against else "--server, followed by no URL,"
         raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
     by_name = asked.names or asked.makes_targets
-    if (asked.everywhere or asked.every_entry) and (by_name or asked.offline):
-        flag = "-A" if asked.everywhere else "--cluster without a name"
+    if (asked.flags.all_namespaces or asked.flags.every_entry) and (by_name or asked.flags.offline):
+        flag = "-A" if asked.flags.all_namespaces else "--cluster without a name"
         raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
-    return _lint_offline if asked.offline else _lint_by_name if by_name else _lint_all
+    return _lint_offline if asked.flags.offline else _lint_by_name if by_name else _lint_all
 
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
@@ -153,15 +157,15 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
     from egressctl.lint.known_targets import known_targets_for
     from egressctl.lint.manifest_files import read_manifest_files
 
-    paths, on_server = asked.paths, asked.everywhere or asked.every_entry
+    paths, on_server = asked.paths, asked.flags.all_namespaces or asked.flags.every_entry
     others = [name for name in asked.names if name not in paths]
     if others or on_server or asked.makes_targets:
         beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
-    base = _read_snapshot(session, asked.against) if asked.against else None
+    base = _read_snapshot(session, asked.flags.against) if asked.flags.against else None
     read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
-    if asked.ask_server:
+    if asked.flags.ask_server:
         from egressctl.lint.dry_run import ask_api_server  # imported late: 43 ms
 
         namespace = session.namespace
@@ -171,8 +175,8 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
         read,
         namespace,
         partial(known_targets_for, folders=asked.folders),
-        any_address=asked.flags.any_address,
-        allow_internal=asked.flags.allow_internal,
+        any_address=asked.target.any_address,
+        allow_internal=asked.target.allow_internal,
         base=base,
         said=said,
     )
@@ -219,15 +223,15 @@ def _entries(asked: _Asked, targets: list[Target], namespace: str) -> list[Servi
     from egressctl.cli.targets import export_namespaces  # imported late: 48 ms
     from egressctl.lint.live import entries_that_create_makes
 
-    return entries_that_create_makes(targets, namespace, export_namespaces(asked.flags))
+    return entries_that_create_makes(targets, namespace, export_namespaces(asked.target))
 
 
 def _lint_all(session: Session, asked: _Asked) -> LintResult:
     from egressctl.lint.live import lint_all  # imported late: 45 ms
 
-    namespace, everywhere = session.namespace, asked.everywhere
+    namespace, everywhere = session.namespace, asked.flags.all_namespaces
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
-    linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.every_entry, folders=asked.folders)
+    linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.flags.every_entry, folders=asked.folders)
     session.warn()
     return linted
 
