@@ -93,7 +93,7 @@ def _make_networks(paths: Paths) -> tuple[int, int]:
     paths.internet_namespace.touch()
     syscalls.bind_mount(_OWN_NETWORK, str(paths.internet_namespace))
     command = [sys.executable, "-P", "-m", "egressctl.lab.internet", str(paths.folder)]
-    internet = os.pidfd_open(subprocess.Popen(command, stdin=subprocess.DEVNULL).pid)
+    internet = _end_of(subprocess.Popen(command, stdin=subprocess.DEVNULL))
     for namespace, address in ((bare, BARE_POD), (pod, POD_ADDRESS)):
         syscalls.enter_network(namespace)
         _set_up_pod(address)
@@ -139,7 +139,7 @@ def _start_envoy(paths: Paths, envoy: str) -> int:
     command += ["--drain-time-s", "45", "--drain-strategy", "immediate", "--file-flush-interval-msec", "20"]
     command += ["--log-path", str(paths.envoy_log), "-l", "warning"]
     with open(paths.envoy_log, "ab") as log:
-        return os.pidfd_open(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log).pid)
+        return _end_of(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
 
 def _restart_envoy(sidecar: int, paths: Paths, envoy: str) -> int:
@@ -152,6 +152,12 @@ def _restart_envoy(sidecar: int, paths: Paths, envoy: str) -> int:
             break
     os.close(sidecar)
     return _start_envoy(paths, envoy)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> int:
+    """Return what is readable once a process has ended."""
+    # Its Popen is still held here: one that is forgotten reaps what has ended, and there is no descriptor of that.
+    return os.pidfd_open(process.pid)
 
 
 def _first_event(watched: list[int]) -> int:
