@@ -35,7 +35,7 @@ def is_exported_to_namespace(entry: ServiceEntry, namespace: str, default: Seque
 
 def is_public(entry: ServiceEntry, default: Sequence[str] = PUBLIC) -> bool:
     """Say whether every namespace sees an entry."""
-    return EVERYWHERE in (entry.export_to or default)
+    return EVERYWHERE in namespaces_that_see(entry.export_to, entry.namespace, default)
 
 
 def namespaces_that_see_both(entry: ServiceEntry, other: ServiceEntry) -> list[str]:

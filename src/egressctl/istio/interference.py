@@ -13,10 +13,11 @@ from typing import Any
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import sees
+from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope
-from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, covers_host, network
+from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope, sidecars_of_namespace
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, network
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 
 
@@ -36,16 +37,9 @@ def find_interference(entry: ServiceEntry, around: MeshObjects, namespace: str) 
 
 
 def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], namespace: str, root: str) -> Iterator[EntryConflict]:
-    """Find the Sidecars that leave the entry out for pods of `namespace`, or keep one of its blocks.
-
-    One with a workloadSelector is for the pods that it selects; else the namespace's own goes before the mesh's (`root`).
-    """
-    own_ones = [each for each in sidecars if _namespace_of(each) == namespace]
-    selecting = [each for each in own_ones if _spec(each).get("workloadSelector")]
-    general = [each for each in own_ones if each not in selecting]
-    if not general:
-        general = [each for each in sidecars if _namespace_of(each) == root and not _spec(each).get("workloadSelector")]
-    for each in [*general, *(each for each in selecting if each not in general)]:
+    """Find the Sidecars that leave the entry out for pods of `namespace`, or keep one of its blocks."""
+    selecting, general = sidecars_of_namespace(sidecars, namespace, root)
+    for each in [*([general] if general else []), *selecting]:
         left = {import_scope(each, entry, port.number, namespace) for port in entry.ports}
         hosts = egress_hosts(each)
         whose = (
@@ -61,8 +55,7 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
                 hint=f"add {_egress_host_to_add(entry)} to its egress hosts",
             )
         elif ImportScope.ONE_BLOCK in left and len(entry.addresses) > 1:
-            names = [host.lower() for host in entry.hosts]
-            exact = next(host for host in hosts if host.partition("/")[2].lower() in names)
+            exact = next(host for host in hosts if host.partition("/")[2] in entry.hosts)
             reason = f"it names the host exactly, {exact}, for {whose}"
             outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
             hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
@@ -101,9 +94,7 @@ def _route_destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry)
     for route in _as_mappings(spec.get(kind)):
         names = [name for match in _as_mappings(route.get("match")) for name in _as_texts(match.get("sniHosts"))]
         # A tls route for another server name has no effect on this host's connections.
-        if kind == "tls" and not any(
-            covers_host(name, host) or covers_host(host, name) for name in names for host in entry.hosts
-        ):
+        if kind == "tls" and not any(hosts_overlap(name, host) for name in names for host in entry.hosts):
             continue
         for to in _as_mappings(route.get("route")):
             host = _as_mapping(to.get("destination")).get("host")

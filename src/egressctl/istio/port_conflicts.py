@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
+from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import is_every_address, lists_block
 from egressctl.manifests.cidr import parse_cidr
-from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, covers_host, network
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Port, ServiceEntry
 
@@ -182,7 +183,7 @@ def _server_name_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[E
     entry, other = mine.entry, theirs.entry
     for own in entry.hosts:
         for their in other.hosts:
-            if own.lower() != their.lower() and (covers_host(own, their) or covers_host(their, own)):
+            if own.lower() != their.lower() and hosts_overlap(own, their):
                 wide, narrow = (own, their) if covers_host(own, their) else (their, own)
                 first = entry if narrow is own else other
                 reason = f"it names {their} as TLS on port {mine.port.number}, and {entry} names {own}"

@@ -1,15 +1,14 @@
-"""What a Sidecar resource leaves a pod of the mesh. Pure: manifests in, answers out.
-
-Source: pilot/pkg/model/sidecar.go of istio/istio, and measurements with it (August 2026): an exact host in one namespace
-(`./wikipedia.org`, `default/wikipedia.org`) keeps one of an entry's blocks; `*/wikipedia.org` and wildcards keep them all.
-"""
+"""What a Sidecar resource leaves a pod of the mesh, as istiod's `pilot/pkg/model/sidecar.go` reads it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from egressctl.istio.export_to import EVERYWHERE, NOWHERE, OWN
+from egressctl.istio.hosts import covers_host
+from egressctl.istio.precedence import created_seconds
 from egressctl.model.entry import Manifest, ServiceEntry
 
 ROOT_NAMESPACE = "istio-system"
@@ -17,25 +16,72 @@ ROOT_NAMESPACE = "istio-system"
 
 
 class ImportScope(StrEnum):
-    """How much of a ServiceEntry's host and port a Sidecar resource lets a pod have."""
+    """How much of a host's entries a Sidecar resource lets a pod have, from none on."""
 
-    WHOLE = "whole"
-    ONE_BLOCK = "one block"
     NOTHING = "nothing"
+    ONE_BLOCK = "one block"
+    WHOLE = "whole"
+
+
+class Imports(NamedTuple):
+    """What one egress listener imports: namespaces and hosts, of which `*` is every one; and what it leaves out of that."""
+
+    hosts: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, str], ...] = ()
+
+    def scope_of(self, host: str, namespace: str) -> ImportScope:
+        """Say how much it imports of a host of a namespace's entries.
+
+        Where a listener names no wildcard at all, istiod looks its hosts up one by one, and finds one block of each.
+        """
+        if _names(self.excluded, host, namespace) or not _names(self.hosts, host, namespace):
+            return ImportScope.NOTHING
+        wild = any(where == EVERYWHERE or pattern.startswith("*") for where, pattern in self.hosts)
+        return ImportScope.WHOLE if wild else ImportScope.ONE_BLOCK
+
+
+def _names(patterns: Iterable[tuple[str, str]], host: str, namespace: str) -> bool:
+    return any(where in (EVERYWHERE, namespace) and covers_host(pattern, host, case=True) for where, pattern in patterns)
+
+
+def read_imports(hosts: Iterable[str], namespace: str) -> Imports:
+    """Read the hosts of an egress listener, such as `./*`, for pods of a namespace; what is no such host names nothing."""
+    imported: list[tuple[str, str]] = []
+    excluded: list[tuple[str, str]] = []
+    for where, slash, pattern in (host.partition("/") for host in hosts):
+        place = where.removeprefix(NOWHERE) or EVERYWHERE
+        if slash:
+            (excluded if where.startswith(NOWHERE) else imported).append((namespace if place == OWN else place, pattern))
+    return Imports(tuple(imported), tuple(excluded))
+
+
+def most(scopes: Iterable[ImportScope]) -> ImportScope:
+    """Return the widest of several scopes."""
+    return max(scopes, key=list(ImportScope).index, default=ImportScope.NOTHING)
+
+
+def sidecars_of_namespace(sidecars: Iterable[Manifest], namespace: str, root: str) -> tuple[list[Manifest], Manifest | None]:
+    """Return the Sidecar resources that select pods of a namespace, the first first, and the one for all its other pods.
+
+    The namespace's own goes before the mesh's, in its root namespace; of several the oldest.
+    """
+    ordered = sorted(sidecars, key=_rank)
+    here = [each for each in ordered if _metadata_text(each, "namespace") == namespace]
+    plain = [each for each in here if _selector(each) is None]
+    plain += [each for each in ordered if _metadata_text(each, "namespace") == root and _selector(each) is None]
+    return [each for each in here if _selector(each) is not None], next(iter(plain), None)
+
+
+def _rank(sidecar: Manifest) -> tuple[float, str, str]:
+    name, namespace = _metadata_text(sidecar, "name"), _metadata_text(sidecar, "namespace")
+    return created_seconds(_metadata_text(sidecar, "creationTimestamp")), name, namespace
 
 
 def sidecar_for_pod(sidecars: Iterable[Manifest], namespace: str, labels: Mapping[str, str], root: str) -> Manifest | None:
-    """Return the Sidecar resource that holds for a pod, None where there is none.
-
-    One of the pod's namespace whose workloadSelector fits goes before one without a selector, and that before one without a
-    selector in the mesh's root namespace; of several the oldest.
-    """
-    ordered = sorted(sidecars, key=lambda each: (_metadata_text(each, "creationTimestamp"), _metadata_text(each, "name")))
-    here = [each for each in ordered if _metadata_text(each, "namespace") == namespace]
-    selecting = [each for each in here if (wanted := _selector(each)) and wanted.items() <= dict(labels).items()]
-    plain = [each for each in here if not _selector(each)]
-    whole_mesh = [each for each in ordered if _metadata_text(each, "namespace") == root and not _selector(each)]
-    return next(iter((*selecting, *plain, *whole_mesh)), None)
+    """Return the Sidecar resource that holds for a pod, None where there is none: one that selects it before any other."""
+    selecting, plain = sidecars_of_namespace(sidecars, namespace, root)
+    fitting = (each for each in selecting if (_selector(each) or {}).items() <= dict(labels).items())
+    return next(fitting, plain)
 
 
 def import_scope(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: str) -> ImportScope:
@@ -46,12 +92,15 @@ def import_scope(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: s
     listeners = _egress_listeners(sidecar)
     if not listeners:
         return ImportScope.WHOLE  # Without `egress` it imports everything.
-    hosts = [host for number, imported in listeners if number in (None, port) for host in imported]
-    understood = [host for host in hosts if isinstance(host, str) and "/" in host]
-    if len(understood) < len(hosts):
-        return ImportScope.WHOLE
-    seen = [_scope_of_pattern(host, entry, namespace) for host in understood]
-    return max(seen, key=[ImportScope.NOTHING, ImportScope.ONE_BLOCK, ImportScope.WHOLE].index, default=ImportScope.NOTHING)
+    found = []
+    for number, hosts in listeners:
+        if number in (None, port):
+            texts = [host for host in hosts if isinstance(host, str) and "/" in host]
+            if len(texts) < len(hosts):
+                return ImportScope.WHOLE
+            imports = read_imports(texts, namespace)
+            found += [imports.scope_of(host, entry.namespace) for host in entry.hosts]
+    return most(found)
 
 
 def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
@@ -71,18 +120,10 @@ def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
     return found
 
 
-def _scope_of_pattern(pattern: str, entry: ServiceEntry, namespace: str) -> ImportScope:
-    where, _, name = pattern.lower().partition("/")
-    if where not in ("*", entry.namespace) and not (where == "." and entry.namespace == namespace):
-        return ImportScope.NOTHING
-    if name in map(str.lower, entry.hosts):
-        return ImportScope.WHOLE if where == "*" else ImportScope.ONE_BLOCK
-    wild = name == "*" or (name.startswith("*.") and any(host.lower().endswith(name[1:]) for host in entry.hosts))
-    return ImportScope.WHOLE if wild else ImportScope.NOTHING
-
-
-def _selector(sidecar: Manifest) -> Mapping[str, str]:
-    return _as_mapping(_as_mapping(_as_mapping(sidecar.get("spec")).get("workloadSelector")).get("labels"))
+def _selector(sidecar: Manifest) -> Mapping[str, str] | None:
+    """Return the labels that a pod must have, None where none are asked for: a selector without labels selects every pod."""
+    selector = _as_mapping(sidecar.get("spec")).get("workloadSelector")
+    return None if selector is None else _as_mapping(_as_mapping(selector).get("labels"))
 
 
 def _metadata_text(manifest: Manifest, key: str) -> str:

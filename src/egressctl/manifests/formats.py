@@ -54,12 +54,6 @@ def is_auto_allocated(block: Network) -> bool:
     return any(block.version == each.version and block.subnet_of(each) for each in _AUTO_ALLOCATED)  # type: ignore[arg-type]
 
 
-def matches_host(pattern: str, host: str) -> bool:
-    """Say whether a host of a ServiceEntry, perhaps `*.wikipedia.org`, names this host; case does not count."""
-    pattern, host = pattern.lower(), host.lower()
-    return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
-
-
 def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
     """Say what is wrong with a host name and what would be right; None where it is one."""
     if not host.strip():
@@ -94,11 +88,3 @@ def punycode(host: str) -> str:
         return f"write it as {host.encode('idna').decode()}"
     except UnicodeError:
         return "write it in punycode (xn--...)"
-
-
-def covers_host(wide: str, host: str) -> bool:
-    """Say whether a host, perhaps with a wildcard as its first label, names everything that another names."""
-    wide, host = wide.lower(), host.lower()
-    if not wide.startswith("*"):
-        return wide == host
-    return host == wide or (len(host) > len(wide) - 1 and host.removeprefix("*").endswith(wide[1:]))

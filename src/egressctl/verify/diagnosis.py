@@ -12,9 +12,10 @@ from typing import Any
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address
 from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
-from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS, matches_host
+from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Ownership
@@ -62,7 +63,7 @@ def virtual_service_behind(case: Case) -> str:
     if known is None:
         return walk.virtual_service
     hosts = _texts(_spec(known).get("hosts"))
-    meant = any(matches_host(pattern, host) or matches_host(host, pattern) for pattern in hosts for host in entry.hosts)
+    meant = any(hosts_overlap(pattern, host) for pattern in hosts for host in entry.hosts)
     return walk.virtual_service if meant else ""
 
 
@@ -84,7 +85,7 @@ def _protocol_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 def _host_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     by_host = _protocol(entry, case.probe.port) in HTTP_PROTOCOLS | TLS_PROTOCOLS
-    if not by_host or any(matches_host(host, case.probe.host) for host in entry.hosts):
+    if not by_host or any(covers_host(host, case.probe.host) for host in entry.hosts):
         return None
     return explain_cause(CauseCode.HOST_NOT_LISTED, case)
 

@@ -20,6 +20,7 @@ from egressctl.envoy.config import (
     parse_outbound_name,
 )
 from egressctl.istio.export_to import DEFAULTS, is_exported_to_namespace
+from egressctl.istio.hosts import covers_host
 from egressctl.istio.listing import lists_block, lists_port
 from egressctl.istio.precedence import created_seconds, rank_of
 from egressctl.manifests.formats import (
@@ -27,7 +28,6 @@ from egressctl.manifests.formats import (
     OPAQUE_PROTOCOLS,
     TLS_PROTOCOLS,
     Network,
-    matches_host,
     network,
 )
 from egressctl.model.entry import Port, ServiceEntry
@@ -128,7 +128,7 @@ def _port_matches_walk(entry: ServiceEntry, port: Port, walk: Walk, to: Outbound
         # A port's common listener chooses by host, whatever the addresses; one of an address belongs to that address.
         return (protocol in HTTP_PROTOCOLS or not protocol) and (not walk.prefix or lists_block(entry, walk.prefix))
     if walk.server_name:
-        named = bool(walk.virtual_service) or matches_host(to.host, walk.server_name)
+        named = bool(walk.virtual_service) or covers_host(to.host, walk.server_name)
         return (protocol in TLS_PROTOCOLS or not protocol) and named and lists_block(entry, walk.prefix)
     # The listener of a plain address asks for no server name.
     block = network(walk.prefix) if walk.prefix else None

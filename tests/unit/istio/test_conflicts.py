@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import ConflictingEntry, conflicting_entries, find_conflicts
 from egressctl.lint.rule import RULES
-from egressctl.manifests.formats import covers_host
 from egressctl.model.entry import Port, ServiceEntry
 
 HOST, BLOCK = "wikipedia.org", "208.80.154.224/27"
@@ -392,30 +391,6 @@ def test_a_tls_entry_elsewhere_is_told_of_and_does_not_keep_a_test_from_running(
     theirs = other(addresses=(), ports=(TLS,))
     assert find_conflicts(ENTRY, [theirs], "default")
     assert conflicting_entries(ENTRY, [theirs]) == ()
-
-
-# Wildcards
-
-
-@pytest.mark.parametrize(
-    ("wide", "host", "expected"),
-    [
-        ("*.wikipedia.org", "en.wikipedia.org", True),
-        ("*.wikipedia.org", "a.b.wikipedia.org", True),
-        ("*.wikipedia.org", "*.en.wikipedia.org", True),
-        ("*.wikipedia.org", "*.wikipedia.org", True),
-        ("*.wikipedia.org", "wikipedia.org", False),
-        ("*.wikipedia.org", "notwikipedia.org", False),
-        ("*.en.wikipedia.org", "*.wikipedia.org", False),
-        ("*", "wikipedia.org", True),
-        ("Wikipedia.org", "wikipedia.ORG", True),
-        ("wikipedia.org", "en.wikipedia.org", False),
-        ("wikipedia.org", "*.wikipedia.org", False),
-        ("", "wikipedia.org", False),
-    ],
-)
-def test_which_names_a_wildcard_covers(wide: str, host: str, expected: bool) -> None:
-    assert covers_host(wide, host) is expected
 
 
 # Whatever the entries

@@ -53,8 +53,9 @@ def sidecars(*found: Manifest, entry: ServiceEntry = ENTRY, namespace: str = "de
         (("./*.org",), []),
         (("*/wikipedia.org",), []),
         (("./wikipedia.org",), ["one-block-kept"]),
-        (("default/Wikipedia.org",), ["one-block-kept"]),
-        (("./wikipedia.org", "istio-system/*"), ["one-block-kept"]),
+        (("default/Wikipedia.org",), ["hidden-by-sidecar"]),
+        (("./wikipedia.org", "other/en.wikipedia.org"), ["one-block-kept"]),
+        (("./wikipedia.org", "istio-system/*"), []),
         (("./wikipedia.org", "./*"), []),
         (("wikipedia.org",), []),
     ],
@@ -77,6 +78,11 @@ def test_the_namespaces_own_sidecar_goes_before_the_meshs() -> None:
     assert sidecars(root) == ["hidden-by-sidecar"]
     assert sidecars(root, a_sidecar("*/*")) == []
     assert sidecars(a_sidecar("istio-system/*", namespace="other")) == []
+
+
+def test_of_two_sidecars_of_a_namespace_only_the_first_holds() -> None:
+    first, second = a_sidecar("*/*"), {**a_sidecar("istio-system/*"), "metadata": {"name": "later", "namespace": "default"}}
+    assert sidecars(second, first) == []
 
 
 def test_a_sidecar_with_a_selector_is_for_the_pods_that_it_selects() -> None:

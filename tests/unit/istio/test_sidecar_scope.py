@@ -15,10 +15,10 @@ ENTRY = ServiceEntry("wikipedia-ext", "default", ("wikipedia.org",), (), (Port(4
 
 
 def sidecar(
-    name: str, *hosts: str, namespace: str = "default", labels: dict[str, str] | None = None, made: str = "1"
+    name: str, *hosts: str, namespace: str = "default", labels: dict[str, str] | None = None, made: str = "2026-11-23T04:00:00Z"
 ) -> Manifest:
     spec: dict[str, Any] = {"egress": [{"hosts": list(hosts)}]} if hosts else {}
-    if labels:
+    if labels is not None:
         spec["workloadSelector"] = {"labels": labels}
     return {"metadata": {"name": name, "namespace": namespace, "creationTimestamp": made}, "spec": spec}
 
@@ -43,7 +43,9 @@ SELECTING = sidecar("selecting", labels={"app": "sleep"})
         ([sidecar("another", labels={"app": "sleep", "tier": "web"}), NAMESPACES], "namespaces-own"),
         ([sidecar("elsewhere", namespace="other")], None),
         ([sidecar("the-meshs-own-pods", namespace="istio-system", labels={"app": "sleep"})], None),
-        ([sidecar("younger", made="2"), sidecar("older", made="1")], "older"),
+        ([sidecar("younger", made="2026-11-23T04:00:02Z"), sidecar("older", made="2026-11-23T04:00:01Z")], "older"),
+        ([sidecar("b"), sidecar("a")], "a"),
+        ([NAMESPACES, sidecar("selects-all", labels={})], "selects-all"),
     ],
 )
 def test_the_nearest_sidecar_resource_holds(there: list[Manifest], holds: str | None) -> None:
@@ -62,7 +64,14 @@ def test_the_nearest_sidecar_resource_holds(there: list[Manifest], holds: str | 
         (("./wikipedia.org",), ImportScope.ONE_BLOCK),
         (("default/wikipedia.org",), ImportScope.ONE_BLOCK),
         (("./wikipedia.org", "*/*.org"), ImportScope.WHOLE),
-        (("./Wikipedia.org",), ImportScope.ONE_BLOCK),
+        (("./wikipedia.org", "other/en.wikipedia.org"), ImportScope.ONE_BLOCK),
+        (("./wikipedia.org", "istio-system/*"), ImportScope.WHOLE),  # a wildcard: its hosts are not looked up one by one
+        (("./Wikipedia.org",), ImportScope.NOTHING),  # to istiod another host
+        (("./*ia.org",), ImportScope.WHOLE),
+        (("*/*", "~default/*"), ImportScope.NOTHING),
+        (("*/*", "~./wikipedia.org"), ImportScope.NOTHING),
+        (("*/*", "~/*.org"), ImportScope.NOTHING),
+        (("*/*", "~other/*"), ImportScope.WHOLE),
         (("wikipedia.org",), ImportScope.WHOLE),  # istiod's webhook refuses it: not understood
         (("istio-system/*",), ImportScope.NOTHING),
         (("~/*",), ImportScope.NOTHING),

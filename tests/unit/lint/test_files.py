@@ -106,7 +106,7 @@ spec: {serviceEntry: {hosts: [t.example], ports: [{number: 443, name: p, protoco
     assert rules == [{"invalid-input"}, {"opens-whole-port"}]
 
 
-EXACT = "{egress: [{hosts: [shop/a.example, istio-system/*]}]}"
+EXACT = "{egress: [{hosts: [shop/a.example, istio-system/b.example]}]}"
 TWO_BLOCKS = manifest("a", addresses="[198.51.100.0/28, 203.0.113.0/28]", exportTo='["*"]')
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl.istio.export_to import sees
+from egressctl.istio.hosts import covers_host
 from egressctl.lab.dataplane.names import ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import (
     IstioObject,
@@ -18,7 +19,6 @@ from egressctl.lab.dataplane.objects import (
     as_mapping,
     as_mappings,
     as_strings,
-    is_subset,
     read_object,
 )
 from egressctl.lab.dataplane.services import MeshService
@@ -76,7 +76,9 @@ def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workl
         if sees(workload.namespace, as_strings(about.spec.get("exportTo")), about.namespace) and _selects(about, workload)
     ]
     for namespace in dict.fromkeys((workload.namespace, service.namespace, ROOT_NAMESPACE)):
-        rules = [about for about in shown if about.namespace == namespace and is_subset(service.host, _full_host(about))]
+        rules = [
+            about for about in shown if about.namespace == namespace and covers_host(_full_host(about), service.host, case=True)
+        ]
         if rules:
             # The host itself goes before any wildcard, a longer wildcard before a shorter one.
             closest = max((_full_host(rule) for rule in rules), key=lambda host: (not host.startswith("*"), len(host)))

@@ -68,15 +68,3 @@ def as_mappings(value: object) -> tuple[Mapping[str, Any], ...]:
 def as_strings(value: object) -> tuple[str, ...]:
     """Return the texts of a JSON list."""
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()
-
-
-def is_subset(host: str, pattern: str) -> bool:
-    """Return whether every name of `host`, which may be a wildcard, fits `pattern` (istio's `host.Name.SubsetOf`)."""
-    if not pattern.startswith("*"):
-        return host == pattern
-    return host.removeprefix("*").endswith(pattern[1:])
-
-
-def hosts_overlap(one: str, other: str) -> bool:
-    """Return whether two hosts have a name in common (istio's `host.Name.Matches`)."""
-    return is_subset(one, other) or is_subset(other, one)

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from egressctl.istio.export_to import EVERYWHERE, PUBLIC, sees
+from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see, sees
 from egressctl.istio.precedence import Rank, created_seconds
+from egressctl.istio.sidecar_scope import ImportScope
 from egressctl.lab.dataplane.objects import as_mapping, as_mappings, as_strings, read_object
-from egressctl.lab.dataplane.scope import Scope, Visibility
+from egressctl.lab.dataplane.scope import Scope
 from egressctl.model.entry import Manifest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -137,22 +138,23 @@ def merge_by_host(services: Iterable[MeshService]) -> tuple[MeshService, ...]:
 
 def _visible_services(services: tuple[MeshService, ...], scope: Scope) -> tuple[MeshService, ...]:
     shown = {key: scope.shown(*key) for key in {(service.host, service.namespace) for service in services}}
-    chosen = {key: _choose_one_address(services, *key) for key, how in shown.items() if how is Visibility.ONE_ADDRESS}
+    chosen = {key: _choose_one_address(services, *key) for key, how in shown.items() if how is ImportScope.ONE_BLOCK}
     kept = []
     for service in services:
         key = service.host, service.namespace
-        if shown[key] is Visibility.ALL:
+        if shown[key] is ImportScope.WHOLE:
             kept.append(service)
-        elif shown[key] is Visibility.ONE_ADDRESS and chosen[key][0] is service:
+        elif shown[key] is ImportScope.ONE_BLOCK and chosen[key][0] is service:
             kept.append(replace(service, networks=chosen[key][1]))
     return tuple(kept)
 
 
 def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace: str) -> tuple[MeshService, tuple[Network, ...]]:
-    """Choose one entry and one address, by the UIDs: another one after each apply, and the same as long as they live."""
+    """Choose one address of the first entry, by the UIDs: another one after each apply, and the same as long as they live."""
     choices: list[tuple[MeshService, tuple[Network, ...]]] = []
-    for service in services:
-        if (service.host, service.namespace) == (host, namespace):
+    namesakes = [service for service in services if (service.host, service.namespace) == (host, namespace)]
+    for service in namesakes:
+        if service.rank[1:] == min(each.rank[1:] for each in namesakes):
             choices += [(service, (network,)) for network in service.networks] or [(service, ())]
     uids = "".join(sorted({service.uid for service, _ in choices}))
     return choices[zlib.crc32(uids.encode()) % len(choices)]
@@ -164,7 +166,7 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
     export_to = as_strings(spec.get("exportTo"))
     if not sees(namespace, export_to, own):
         return
-    public, created = EVERYWHERE in (export_to or PUBLIC), created_seconds(about.created)
+    public, created = EVERYWHERE in namespaces_that_see(export_to, own), created_seconds(about.created)
     where = f"ServiceEntry {own}/{about.name}"
     said = str(spec.get("resolution") or "NONE")
     if said not in Resolution.__members__:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from egressctl.istio.export_to import sees
+from egressctl.istio.hosts import hosts_overlap
 from egressctl.lab.dataplane.objects import (
     IstioObject,
     Workload,
     as_mapping,
     as_mappings,
     as_strings,
-    hosts_overlap,
     read_object,
 )
 from egressctl.lab.dataplane.scope import Scope
@@ -96,7 +96,7 @@ def virtual_services_that_apply(manifests: Iterable[Manifest], workload: Workloa
 
 def virtual_services_of_host(virtual_services: Iterable[VirtualService], host: str) -> tuple[VirtualService, ...]:
     """Return those that name the host of a service."""
-    return tuple(each for each in virtual_services if any(hosts_overlap(one, host) for one in each.hosts))
+    return tuple(each for each in virtual_services if any(hosts_overlap(one, host, case=True) for one in each.hosts))
 
 
 def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:

@@ -14,8 +14,9 @@ Use the port with TLS (LDAP's is 636), or let the sidecar wrap the connection: a
 
 from collections.abc import Iterator
 
+from egressctl.istio.hosts import covers_host
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
-from egressctl.manifests.formats import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS, covers_host
+from egressctl.manifests.formats import HTTP_PROTOCOLS, LOCATIONS, OPAQUE_PROTOCOLS
 
 _CLEARTEXT_PORTS = {
     21: "FTP",

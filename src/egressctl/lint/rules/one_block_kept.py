@@ -1,7 +1,7 @@
 """A Sidecar resource names the exact host, and keeps only one of several blocks.
 
-Measured with istiod of August 2026: `./host` and `namespace/host` keep one block of an entry, and which one is chance.
-`*/host` and wildcards keep them all.
+As istiod of August 2026 does: where all hosts of the Sidecar's listener are exact, such as `./host` and `namespace/host`, one
+block of an entry is kept, and which one is chance. One `*/host` or one wildcard among them, and all blocks are.
 
     addresses: [198.51.100.0/28, 203.0.113.0/28]
 

@@ -8,7 +8,8 @@ from ipaddress import ip_address
 
 from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.manifests.formats import is_auto_allocated, matches_host, network
+from egressctl.istio.hosts import covers_host
+from egressctl.manifests.formats import is_auto_allocated, network
 from egressctl.mesh.traffic_annotations import DECIDING_ANNOTATIONS, why_excluded
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
@@ -89,7 +90,7 @@ def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) 
     named = [
         each
         for each in entries or ()
-        if place.note and each.allocated and any(matches_host(host, place.probe.host) for host in each.hosts)
+        if place.note and each.allocated and any(covers_host(host, place.probe.host) for host in each.hosts)
     ]
     if named:
         other = named[0].allocated[0]

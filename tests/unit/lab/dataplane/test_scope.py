@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from egressctl.istio.sidecar_scope import ImportScope
 from egressctl.lab.dataplane.names import ALLOW_ANY, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import SLEEP
-from egressctl.lab.dataplane.scope import Scope, Visibility, scope
+from egressctl.lab.dataplane.scope import Scope, scope
 from egressctl.lab.dataplane.services import registry, registry_in_scope
 
-ALL, ONE, NOTHING = Visibility.ALL, Visibility.ONE_ADDRESS, Visibility.NOTHING
+ALL, ONE, NOTHING = ImportScope.WHOLE, ImportScope.ONE_BLOCK, ImportScope.NOTHING
 
 
 def sidecar(name: str = "limit", namespace: str = "default", age: int = 0, **spec: Any) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def applied(*sidecars: dict[str, Any], policy: str = REGISTRY_ONLY) -> Scope:
         ([], "a.example", "default", NOTHING),
     ],
 )
-def test_egress_hosts_say_what_is_shown(hosts: list[str], host: str, namespace: str, shown: Visibility) -> None:
+def test_egress_hosts_say_what_is_shown(hosts: list[str], host: str, namespace: str, shown: ImportScope) -> None:
     assert applied(sidecar(**egress(*hosts))).shown(host, namespace) is shown
 
 
@@ -61,13 +62,12 @@ def test_one_that_selects_the_pod_goes_before_its_namespaces_and_that_before_the
     general = sidecar("general", age=1, **egress("./general.example"))
     own = sidecar("own", age=2, workloadSelector={"labels": {"app": "sleep"}}, **egress("./own.example"))
     for sidecars, expected in (((root,), "root"), ((root, general), "general"), ((root, general, own), "own")):
-        assert applied(*sidecars).hosts == (("default", f"{expected}.example"),)
+        assert applied(*sidecars).imports[0].hosts == (("default", f"{expected}.example"),)
 
 
 def test_of_two_the_older_applies() -> None:
-    assert applied(sidecar("b", age=1, **egress("./old.example")), sidecar("a", age=2, **egress("./new.example"))).hosts == (
-        ("default", "old.example"),
-    )
+    found = applied(sidecar("b", age=1, **egress("./old.example")), sidecar("a", age=2, **egress("./new.example")))
+    assert found.imports[0].hosts == (("default", "old.example"),)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_its_policy_goes_before_the_meshs(mesh: str, said: dict[str, str], expec
 
 def test_a_listener_of_a_port_of_its_own_is_told() -> None:
     found = applied(sidecar(egress=[{"port": {"number": 9080}, "hosts": ["*/*"]}, {"hosts": ["./*"]}]))
-    assert found.hosts == (("default", "*"),)
+    assert found.imports[0].hosts == (("default", "*"),)
     assert found.notes == ("Sidecar default/limit: the lab does not know egress listeners of a port of their own",)
 
 
