@@ -210,7 +210,7 @@ class TestLasting:
         lab.create(entry("rival", hosts=["aaa.example"]))
         assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
         made_at = lab.api("GET", f"{ENTRIES}/rival")[1]["metadata"]["creationTimestamp"]
-        # Of two entries of one second it is the name that decides, which is not taken for certain.
+        # Of two entries of one second the host decides, and the sentence says so.
         assert eventually(lambda: datetime.now(UTC).replace(microsecond=0) > datetime.fromisoformat(made_at))
         ran = cli("create", "wikipedia", "--timeout", "1h")
         assert (ran.code, ran.stdout) == (3, CREATED)

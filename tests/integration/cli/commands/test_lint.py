@@ -51,7 +51,7 @@ def test_everything_that_is_in_the_way_is_named(cli: Cli, lab: Lab) -> None:
 
 def test_who_wins_depends_on_the_age_of_what_is_there(cli: Cli, lab: Lab) -> None:
     made(lab)
-    lab.create(entry("z-rival", hosts=["aaa.example"]))
+    lab.create(entry("a-rival", hosts=["zzz.example"]))  # Of one second the host decides.
     ran = cli("lint", "wikipedia", "-o", "json")
     told = next(each["message"] for each in ran.report["findings"] if each["rule"] == "same-block")
     assert "default/wikipedia-ext carries it" in told
