@@ -15,9 +15,9 @@ from egressctl.lint.manifest_files import read_manifest_files
 from egressctl.lint.rule import RULES, Finding, Place, Severity
 from egressctl.lint.rule_page import page_of_rule
 from egressctl.lint.rules import refused_by_server, warned_by_server
-from egressctl.manifests.service_entry import KIND, read_entry
+from egressctl.manifests.service_entry import read_entry
 from egressctl.manifests.yaml_reader import Document, parse_yaml
-from egressctl.model.entry import Manifest, MeshObjects
+from egressctl.model.entry import KIND, Manifest, MeshObjects
 
 SNAPSHOT = "snapshot.yaml"
 """The file of an example that says what stands on the Kubernetes cluster."""

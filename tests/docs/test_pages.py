@@ -12,10 +12,10 @@ import typer
 
 from docs.pages import ROOT, Block, Page, pages, read
 from egressctl.catalog import families
+from egressctl.catalog.targets import load_targets
 from egressctl.cli.kubectl_flags import normalise_arguments
 from egressctl.cli.registry import COMMANDS, build_app
 from egressctl.errors import InvalidInput
-from egressctl.manifests.egress_target import load_targets
 from egressctl.manifests.yaml_reader import parse_yaml
 
 PAGES = pages()

@@ -12,9 +12,9 @@ from egressctl.catalog.fetch_all import PublishedRanges, fetch_lists, fetchable_
 from egressctl.errors import EgressctlError, InvalidInput
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.published import PublishedSource
-from egressctl.manifests.service_entry import KIND, LABEL_TARGET, read_entry
+from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
 from egressctl.manifests.yaml_reader import parse_yaml
-from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
+from egressctl.model.entry import KIND, SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.egress_target import load_targets, read_target_file
+from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.yaml_reader import Document, parse_yaml
 from egressctl.model.probe import Target
@@ -85,6 +85,8 @@ def _get_built_in(name: str) -> Target:
 
 
 def _read_target(name: str, folders: Sequence[str]) -> Target:
+    from egressctl.catalog.targets import load_targets  # imported late: 5 ms, which completion does not need
+
     file = _find_file(name, folders)
     whole = manifest_text(name, folders)
     if (several := _family_of_file(file, whole)) is not None:

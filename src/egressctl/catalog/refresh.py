@@ -20,8 +20,8 @@ from egressctl.catalog.fetch_all import (
 )
 from egressctl.catalog.file_editor import has_own_addresses, read_sources, replace_sources
 from egressctl.catalog.list_changes import Alarm, ListChange, alarms, changes_between, dns_alarms
+from egressctl.catalog.targets import load_targets
 from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
-from egressctl.manifests.egress_target import load_targets
 from egressctl.manifests.published import PAGE, PublishedSource
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.probe import Probe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from egressctl.catalog import lookup
 from egressctl.cli.options import ApplyFlags, SourceFlags, TargetFlags, WaitFlags, catalog_folders
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.egress_target import load_targets, read_target_file, target_from_flags
+from egressctl.manifests.egress_target import read_target_file
 from egressctl.model.probe import Target
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
     if made_of:
         if len(names) != 1:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
+        from egressctl.catalog.targets import target_from_flags  # imported late: 5 ms
+
         chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
         target = target_from_flags(
             names[0],
@@ -48,6 +50,8 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
 
 
 def _targets_from_files(flags: TargetFlags) -> list[Target]:
+    from egressctl.catalog.targets import load_targets  # imported late: 5 ms
+
     targets: list[Target] = []
     problems: list[Problem] = []
     for name in flags.filename:

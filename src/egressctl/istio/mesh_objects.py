@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from egressctl.manifests.service_entry import GROUP, PLURAL, read_entry
-from egressctl.model.entry import Manifest, MeshObjects
+from egressctl.manifests.service_entry import PLURAL, read_entry
+from egressctl.model.entry import GROUP, Manifest, MeshObjects
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"

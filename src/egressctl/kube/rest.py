@@ -19,7 +19,6 @@ from egressctl.errors import ApiFailure, Conflict, NotFound
 from egressctl.kube.answers import describe_content, parse_answer
 from egressctl.kube.connection import CONNECT_RETRIES, ApiConnection, BrokenConnection, network_failure
 from egressctl.kube.status import (
-    ISTIO_GROUP,
     ISTIO_HINT,
     ApiRequest,
     error_for_answer,
@@ -29,6 +28,7 @@ from egressctl.kube.status import (
     parse_request,
     parse_status,
 )
+from egressctl.model.entry import GROUP
 
 MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
@@ -219,7 +219,7 @@ class Api:
             if not served:
                 raise NotFound(group)
         except NotFound:
-            hint = ISTIO_HINT if group == ISTIO_GROUP else ""
+            hint = ISTIO_HINT if group == GROUP else ""
             raise NotFound(f"the API server does not serve {group}", hint=hint) from None
         return tuple(sorted((str(mapping_or_empty(version).get("version")) for version in served), key=version_priority))
 

@@ -21,8 +21,8 @@ from egressctl.errors import (
     Unauthorized,
 )
 from egressctl.kube.rbac import grant_command_for_right
+from egressctl.model.entry import GROUP
 
-ISTIO_GROUP = "networking.istio.io"
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
 
 _CANNOT = re.compile(
@@ -194,7 +194,7 @@ def _not_found_error(status: Mapping[str, Any], message: str, what: ApiRequest) 
         singular = ApiRequest(what.verb, what.group, what.resource.partition("/")[0], what.namespace, what.name)
         return NotFound(f"{_subject(singular)} not found{what.place}", name=name)
     # Without a name in the details it is the path that is unknown: no such resource type here.
-    hint = ISTIO_HINT if what.group == ISTIO_GROUP else "check --server and --context: is this a Kubernetes API server?"
+    hint = ISTIO_HINT if what.group == GROUP else "check --server and --context: is this a Kubernetes API server?"
     if what.resource:
         return NotFound(f"the API server does not serve {what.qualified} in this version", hint=hint)
     return NotFound(f"the API server does not know what was asked for: {message}", hint=hint)

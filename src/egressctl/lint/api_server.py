@@ -15,12 +15,13 @@ from egressctl.istio.admission.webhook import WebhookMessage
 from egressctl.lint.rule import RULES, Finding
 from egressctl.lint.rules import addresses_advised, protocols_differ
 from egressctl.manifests.yaml_reader import Document, quote_text
+from egressctl.model.entry import API_VERSIONS, GROUP, KIND
 
 
 def is_service_entry(document: Document) -> bool:
     """Say whether a document is meant as Istio's ServiceEntry, of whatever version."""
     group = str(document.value.get("apiVersion")).partition("/")[0]
-    return document.value.get("kind") == crd.KIND and group == crd.GROUP
+    return document.value.get("kind") == KIND and group == GROUP
 
 
 def istio_findings(documents: Sequence[Document], namespace: str = "") -> list[Finding]:
@@ -51,7 +52,7 @@ def api_server_findings(document: Document, namespace: str = "") -> list[Finding
 
 def _api_server_messages(value: Mapping[str, Any], namespace: str) -> list[WebhookMessage]:
     version = value.get("apiVersion")
-    if version not in [f"{crd.GROUP}/{each}" for each in crd.VERSIONS]:
+    if version not in API_VERSIONS:
         told = quote_text(version) if isinstance(version, str) else "this"
         return [
             WebhookMessage(f"{told} is no version that a ServiceEntry is served in", ("apiVersion",), Mistake.UNSERVED_VERSION)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from egressctl.catalog.targets import read_target_document
 from egressctl.errors import Problem, Refused
 from egressctl.istio.mesh_objects import KIND_OF_PLURAL
 from egressctl.kube.rest import resource_path
 from egressctl.lint.manifest_files import Manifests
 from egressctl.lint.rule import Finding
 from egressctl.lint.rules import refused_by_server, warned_by_server
-from egressctl.manifests.egress_target import TARGET_KIND, read_target_document
-from egressctl.manifests.service_entry import GROUP, OFFLINE_VERSION, render_entry
+from egressctl.manifests.egress_target import TARGET_KIND
+from egressctl.manifests.service_entry import OFFLINE_VERSION, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.mesh.client import Mesh
+from egressctl.model.entry import GROUP
 from egressctl.runtime.concurrency import gather
 
 _FIELD_MANAGER = "egressctl-lint"

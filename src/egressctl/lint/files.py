@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from egressctl.catalog.targets import read_target_document
 from egressctl.istio import interference
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
@@ -17,10 +18,10 @@ from egressctl.lint.known_targets import KnownTarget
 from egressctl.lint.manifest_files import ManifestFile, Manifests, place_of
 from egressctl.lint.rule import Finding, LintedEntry, LintResult, Place, finding_of_problem
 from egressctl.lint.rules import crowded_port, duplicate_object, invalid_input
-from egressctl.manifests.egress_target import TARGET_KIND, read_target_document
-from egressctl.manifests.service_entry import KIND, OFFLINE_VERSION, read_entry, render_entry
+from egressctl.manifests.egress_target import TARGET_KIND
+from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
-from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
 
 _MOST_PER_RULE = 3
 """So many findings of one rule about other objects are told of an entry."""

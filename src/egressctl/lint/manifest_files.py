@@ -12,8 +12,8 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.lint.rule import Finding, finding_of_problem
 from egressctl.lint.rules import invalid_yaml, unreadable_file, unrendered_template
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
-from egressctl.manifests.service_entry import GROUP, KIND
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, parse_yaml
+from egressctl.model.entry import GROUP, KIND
 
 STDIN = "stdin"
 """What standard input is called in findings."""

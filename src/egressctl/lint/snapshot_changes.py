@@ -16,8 +16,7 @@ from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.lint.rule import Finding, finding_of_conflict
 from egressctl.lint.rules import returns_traffic, takes_traffic
-from egressctl.manifests.service_entry import KIND
-from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
 
 _MOST_COMPARED = 200
 """With so many others an entry is compared for each way to compete."""

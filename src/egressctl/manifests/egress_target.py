@@ -1,21 +1,19 @@
-"""A file, flags or a plain ServiceEntry manifest as targets, with every problem of the input told at once."""
+"""A document as a target: an EgressTarget of ours, or a plain ServiceEntry, whose spec is checked in `catalog/validation`."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.formats import LOCATIONS, RESOLUTIONS, is_label
+from egressctl.manifests.formats import MAX_ITEMS, is_label
 from egressctl.manifests.probes import probe_name, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import (
     ANNOTATION_FIELD_MANAGER,
     ANNOTATION_PROBES,
-    GROUP,
-    KIND,
     LABEL_MANAGED_BY,
     LABEL_RUN_ID,
     LABEL_TARGET,
@@ -24,9 +22,8 @@ from egressctl.manifests.service_entry import (
     read_entry,
     read_probes_annotation,
 )
-from egressctl.manifests.validation import MAX_ITEMS, MOST_ADDRESSES, check_spec
-from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, parse_yaml, quote_text
-from egressctl.model.entry import SUFFIX
+from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, quote_text
+from egressctl.model.entry import API_VERSIONS, KIND, SUFFIX
 from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
@@ -35,14 +32,12 @@ TARGET_KIND = "EgressTarget"
 LONGEST_NAME_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
 """How long the name of a target of several entries may be: each entry's is a label."""
 
-_ENTRY_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _OWN_METADATA = ("name", "namespace", "labels", "annotations")
 _SERVER_METADATA = (
     *("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "ownerReferences"),
     *("finalizers", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds"),
 )
-_PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -58,40 +53,6 @@ def split_large_targets(targets: Iterable[Target]) -> list[Target]:
 
         found += split_target(target)
     return found
-
-
-def load_targets(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
-    """Read every EgressTarget and every plain ServiceEntry of a YAML text, Lists included.
-
-    `source` names the text in problems. Raises InvalidInput with all problems of all documents.
-    """
-    parsed = parse_yaml(text, source)
-    problems = list(parsed.problems)
-    targets: list[Target] = []
-    first: dict[tuple[str | None, str], int | None] = {}
-    for document in parsed.documents:
-        target, wrong = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
-        problems += wrong
-        if target:
-            targets.append(target)
-            place = document.place(("metadata", "name"))
-            key = (target.namespace, target.entry_name)
-            if key in first:
-                twice = f"the ServiceEntry {target.entry_name} stands here twice, first on line {first[key]}"
-                problems.append(Problem(twice, place.field, "", place.source, place.line))
-            first.setdefault(key, place.line)
-    if problems:
-        raise InvalidInput(problems=sorted(problems, key=lambda problem: problem.line or 0))
-    return targets
-
-
-def read_target_document(
-    document: Document, *, any_address: bool = False, allow_internal: bool = False
-) -> tuple[Target | None, list[Problem]]:
-    """Read one EgressTarget or ServiceEntry, with all its problems; no target where not even its name can be said."""
-    found = ProblemCollector(document.place)
-    target = _read_target(document, found, any_address, allow_internal)
-    return target, found.problems
 
 
 def read_target_file(path: str) -> str:
@@ -122,54 +83,6 @@ def read_target_file(path: str) -> str:
     return text
 
 
-def target_from_flags(
-    name: str,
-    *,
-    hosts: Sequence[str],
-    addresses: Sequence[str] = (),
-    ports: Sequence[str],
-    resolution: str = RESOLUTIONS[0],
-    location: str = LOCATIONS[0],
-    export_to: Sequence[str] = (),
-    probes: Sequence[str] = (),
-    any_address: bool = False,
-    allow_internal: bool = False,
-) -> Target:
-    """Make a target of what flags say; raise InvalidInput with all problems, each named by its flag.
-
-    `addresses` and `export_to` may hold commas; a port is `443[/TCP][:name]`.
-    """
-    flags = {"hosts": "--host", "addresses": "--address", "ports": "--port", "exportTo": "--export-to"}
-
-    def where(path: ValuePath) -> InputPlace:
-        top = str(path[0]) if path else ""
-        return InputPlace(flags.get(top, f"--{top}" if top else ""))
-
-    found = ProblemCollector(where)
-    spec: dict[str, Any] = {"hosts": list(hosts)}
-    if addresses:
-        spec["addresses"] = _split_at_commas(addresses)
-    spec["ports"] = [port for text in ports if (port := _port_from_flag(found, text))]
-    spec |= {"location": location.upper(), "resolution": resolution.upper()}
-    if export_to:
-        spec["exportTo"] = _split_at_commas(export_to)
-    _check_target_name(found, name, ("TARGET",), InputPlace("TARGET"))
-    _check_name_for_split(found, name, spec, InputPlace("TARGET"))
-    unread = len(found.problems)
-    problems = check_spec(spec, where=where, any_address=any_address, addresses=MOST_ADDRESSES)
-    if unread and not spec["ports"]:
-        problems = [problem for problem in problems if problem.field != "--port"]
-    asked: list[Probe] = []
-    for url in probes:
-        if fault := url_fault(url, allow_internal=allow_internal):
-            found.problems.append(Problem(fault[0], "--probe", fault[1]))
-        else:
-            asked.append(Probe(probe_name(url, [probe.name for probe in asked]), url))
-    if found.problems or problems:
-        raise InvalidInput(problems=[*found.problems, *problems])
-    return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read_entry({"spec": spec})))
-
-
 def probe_from_url(url: str, *, name: str | None = None, allow_internal: bool = False) -> Probe:
     """Make a probe that expects status 200, named after the host unless `name` says otherwise; raise InvalidInput."""
     if fault := url_fault(url, allow_internal=allow_internal):
@@ -181,37 +94,44 @@ def _refusal(source: str, message: str, remedy: str = "") -> InvalidInput:
     return InvalidInput(problems=[Problem(message, "", remedy, source)])
 
 
-def _read_target(document: Document, found: ProblemCollector, any_address: bool, allow_internal: bool) -> Target | None:
-    """Read one document; report what is wrong with it. None where not even its name can be said."""
+class ReadTarget(NamedTuple):
+    """What one document says. `target` is None where not even its name can be said; `spec` is the ServiceEntry's, unchecked."""
+
+    target: Target | None
+    problems: list[Problem]
+    spec: Any = None
+    path: ValuePath = ()
+    """The way to the spec."""
+    is_own: bool = False
+    blocks_unread: bool = False
+    """Whether blocks are published and cannot be read, so that it is not known that the entry has no addresses."""
+
+
+def read_target(document: Document, *, allow_internal: bool = False) -> ReadTarget:
+    """Read one EgressTarget or ServiceEntry; its problems are all that is wrong with it but for the ServiceEntry's spec."""
+    found = ProblemCollector(document.place)
     own = _is_egress_target(document.value, found)
     if own is None:
-        return None
+        return ReadTarget(None, found.problems)
     name, namespace, labels, annotations = _read_metadata(document.value, found, own)
-    root: ValuePath = ("spec", "serviceEntry") if own else ("spec",)
     told = len(found.problems)
     spec = _read_spec(document.value, found, own)
-    # Where what is published cannot be read, it is not known that the entry has no addresses.
-    any_address = any_address or len(found.problems) > told
-    if spec is not None:
-        most = MOST_ADDRESSES if own else MAX_ITEMS
-        found.problems += check_spec(
-            spec, where=lambda path: document.place(root + path), any_address=any_address, addresses=most
-        )
-        if own:
-            _check_name_for_split(found, name, spec, found.where(("metadata", "name")))
+    blocks_unread = len(found.problems) > told
+    if own and spec is not None:
+        check_name_for_split(found, name, spec, found.where(("metadata", "name")))
     probes = _probes_of_document(document, found, own, allow_internal)
+    path: ValuePath = ("spec", "serviceEntry") if own else ("spec",)
     if not name or not isinstance(spec, dict):
-        return None
+        return ReadTarget(None, found.problems, spec, path, own, blocks_unread)
     kept_labels = {
         k: v for k, v in labels.items() if k not in (LABEL_RUN_ID, LABEL_TARGET) and (k, v) != (LABEL_MANAGED_BY, MANAGER)
     }
     ours = (ANNOTATION_PROBES, ANNOTATION_FIELD_MANAGER, _LAST_APPLIED)
     kept = {k: v for k, v in annotations.items() if k not in ours}
-    entry_name = name + SUFFIX if own else name
-    return Target(
+    target = Target(
         # One of several entries that were rendered is one of its target's still.
         name=(not own and read_entry(document.value).part_of) or name,
-        entry_name=entry_name,
+        entry_name=name + SUFFIX if own else name,
         namespace=namespace,
         spec=spec,
         probes=derived_probes(read_entry({"spec": spec})) if probes is None else probes,
@@ -219,6 +139,7 @@ def _read_target(document: Document, found: ProblemCollector, any_address: bool,
         annotations=kept,
         origin=_origin(document, own, probes or ()),
     )
+    return ReadTarget(target, found.problems, spec, path, own, blocks_unread)
 
 
 def _origin(document: Document, own: bool, probes: Sequence[Probe]) -> Origin:
@@ -235,12 +156,12 @@ def _origin(document: Document, own: bool, probes: Sequence[Probe]) -> Origin:
 def _is_egress_target(value: Mapping[str, Any], found: ProblemCollector) -> bool | None:
     """Tell an EgressTarget from a plain ServiceEntry; report what is neither, as None."""
     kind, version = value.get("kind"), value.get("apiVersion")
-    accepted = f"accepted are {TARGET_KIND} ({API_VERSION}) and {KIND} ({_ENTRY_VERSIONS[0]})"
+    accepted = f"accepted are {TARGET_KIND} ({API_VERSION}) and {KIND} ({API_VERSIONS[0]})"
     if kind not in (TARGET_KIND, KIND):
         message = f"{quote_text(kind)} is no kind of a target" if isinstance(kind, str) else "the document says no kind"
         found.add(("kind",), message, accepted)
         return None
-    known = (API_VERSION,) if kind == TARGET_KIND else _ENTRY_VERSIONS
+    known = (API_VERSION,) if kind == TARGET_KIND else API_VERSIONS
     if version not in known:
         said = f"{quote_text(version)} is no version of {kind}" if isinstance(version, str) else "the document says no version"
         found.add(("apiVersion",), said, f"write {known[0]}")
@@ -261,7 +182,7 @@ def _read_metadata(
     if isinstance(value["metadata"], dict) and "name" not in metadata:
         found.add((*path, "name"), "the target has no name", "such as name: wikipedia")
     elif "name" in metadata and found.is_a(str, name, (*path, "name"), "a name, in quotes where it looks like something else"):
-        _check_target_name(found, str(name), (*path, "name"), None) if own else _check_entry_name(
+        check_target_name(found, str(name), (*path, "name"), None) if own else _check_entry_name(
             found, str(name), (*path, "name")
         )
     if "namespace" in metadata and not is_label(namespace):
@@ -275,7 +196,7 @@ def _read_metadata(
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
 
 
-def _check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
+def check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
     """Report a name that leaves no room for those of the target's several entries."""
     addresses = spec.get("addresses") if isinstance(spec, dict) else None
     if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
@@ -284,7 +205,7 @@ def _check_name_for_split(found: ProblemCollector, name: str, spec: object, at: 
         found.problems.append(Problem(told, at.field, f"at most {LONGEST_NAME_TO_SPLIT} characters", at.source, at.line))
 
 
-def _check_target_name(found: ProblemCollector, name: str, path: ValuePath, place: InputPlace | None) -> None:
+def check_target_name(found: ProblemCollector, name: str, path: ValuePath, place: InputPlace | None) -> None:
     if not is_label(name) or len(name) > 63 - len(SUFFIX):
         at = place or found.where(path)
         rule = f"small letters, digits and inner hyphens, at most {63 - len(SUFFIX)}"
@@ -348,20 +269,3 @@ def _probes_of_document(document: Document, found: ProblemCollector, own: bool, 
     probes = read_probes_annotation(inner, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
     found.problems += inner.problems
     return probes
-
-
-def _split_at_commas(texts: Sequence[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",")]
-
-
-def _port_from_flag(found: ProblemCollector, text: str) -> dict[str, Any] | None:
-    match = _PORT_FLAG.fullmatch(text)
-    if not match:
-        found.add(("ports",), f"{quote_text(text)} is no port", "write 443, 443/TLS or 443/TCP:tcp-port")
-        return None
-    number, protocol, name = int(match[1]), (match[2] or "TCP").upper(), match[3]
-    return {
-        "number": number,
-        "name": f"{protocol.lower().replace('_', '-')}-{number}" if name is None else name,
-        "protocol": protocol,
-    }

@@ -10,6 +10,8 @@ from egressctl.manifests.yaml_reader import quote_text
 
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
+MAX_ITEMS = 256
+"""So many hosts, and so many addresses, Istio takes in one ServiceEntry."""
 HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB"})
 TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
 OPAQUE_PROTOCOLS = frozenset({"", "TCP", "MONGO", "REDIS", "MYSQL"})

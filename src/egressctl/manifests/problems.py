@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,15 @@ from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, k
 
 PlaceOfPath = Callable[[ValuePath], InputPlace]
 """Says where a path of the checked value stands in what the user wrote."""
+
+
+def nearest_name(name: str, known: Iterable[str], all_are: str = "known here:") -> str:
+    """Offer the known name that is spelt most like one that is not; all, where none is."""
+    import difflib  # imported late: 1 ms
+
+    by_case = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_case, 1)
+    return f"did you mean {by_case[near[0]]}?" if near else f"{all_are} {', '.join(by_case.values())}"
 
 
 class ProblemCollector:
@@ -37,10 +45,7 @@ class ProblemCollector:
         known = tuple(known)
         for name in value:
             if name not in known:
-                by_case = {k.lower(): k for k in known}
-                near = difflib.get_close_matches(name.lower(), by_case, 1)
-                remedy = f"did you mean {by_case[near[0]]}?" if near else f"known here: {', '.join(known)}"
-                self.add((*path, name), "unknown field", remedy)
+                self.add((*path, name), "unknown field", nearest_name(name, known))
 
     def mapping(self, value: object, path: ValuePath, known: Iterable[str], expected: str) -> Mapping[str, Any]:
         """Give the value where it is a mapping of known fields; report otherwise, and give what can be read."""

@@ -23,16 +23,14 @@ from egressctl.manifests.formats import (
 from egressctl.manifests.probes import read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
-from egressctl.model.entry import SUFFIX, Manifest, Port, ServiceEntry
+from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
 
-GROUP = "networking.istio.io"
 PLURAL = "serviceentries"
-KIND = "ServiceEntry"
 KIND_NAMES = ("serviceentry", "serviceentries", "se")
 """What may stand before the name of one on the command line, as with kubectl."""
 _EXACT_NAME = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
-OFFLINE_VERSION = "networking.istio.io/v1"
+OFFLINE_VERSION = API_VERSIONS[0]
 """The API version to write where no Kubernetes cluster says which ones it serves."""
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"

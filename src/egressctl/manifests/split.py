@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl.manifests.formats import network
+from egressctl.manifests.formats import MAX_ITEMS, network
 from egressctl.manifests.service_entry import ANNOTATION_PARTS
-from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Target
 
 _ADDRESS_BITS = 32

@@ -8,8 +8,8 @@ from typing import Any
 
 from egressctl.errors import Forbidden
 from egressctl.kube.rest import Api, resource_path
-from egressctl.manifests.service_entry import GROUP, LABEL_MANAGED_BY, MANAGER, PLURAL, read_entry
-from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.manifests.service_entry import LABEL_MANAGED_BY, MANAGER, PLURAL, read_entry
+from egressctl.model.entry import GROUP, Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGER}"

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 Manifest = Mapping[str, Any]
 """A Kubernetes object as JSON: `apiVersion`, `kind`, `metadata`, `spec`."""
 
-
+GROUP = "networking.istio.io"
+KIND = "ServiceEntry"
+API_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
+"""Those that Istio serves ServiceEntries in, the newest first."""
 SUFFIX = "-ext"
 """What a target's name gets on the Kubernetes cluster: `wikipedia-ext`; of several entries each gets more after it."""
 

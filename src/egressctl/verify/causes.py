@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from egressctl.kube.rbac import EXEC, grant_command_for_right
-from egressctl.manifests.validation import MAX_ITEMS
+from egressctl.manifests.formats import MAX_ITEMS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Source

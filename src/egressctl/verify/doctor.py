@@ -26,13 +26,13 @@ from egressctl.errors import (
 from egressctl.kube.access import denied_rights, user_name
 from egressctl.kube.rbac import RIGHTS, grant_command, rules_needed
 from egressctl.kube.rest import resource_path
-from egressctl.manifests.service_entry import GROUP, PLURAL
+from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh import curl, old_curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.send_probes import NoCurl, curl_version
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
-from egressctl.model.entry import Manifest
+from egressctl.model.entry import GROUP, Manifest
 from egressctl.model.evidence import Source
 
 CLOCK_SECONDS = 30.0

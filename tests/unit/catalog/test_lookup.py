@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from egressctl.catalog import lookup
+from egressctl.catalog.targets import load_targets
 from egressctl.errors import InvalidInput
 from egressctl.lint import live
-from egressctl.manifests.egress_target import load_targets
 from egressctl.manifests.service_entry import OFFLINE_VERSION, normalise_block, read_entry, render_entry
 from egressctl.model.probe import Expectation, Probe
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from egressctl.catalog.targets import load_targets
 from egressctl.errors import InvalidInput
 from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.conflict import ConflictKind
 from egressctl.lint.rule import RULES, Finding, Severity, rules_about_an_entry
 from egressctl.lint.rule_page import ENTRY, page_of_rule
-from egressctl.manifests.egress_target import load_targets
 from lint_examples import SERVER_RULES, findings_in, findings_in_example
 
 SOURCE = Path(__file__).parents[3] / "src" / "egressctl"

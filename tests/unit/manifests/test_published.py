@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egressctl.catalog.targets import load_targets
 from egressctl.errors import InvalidInput
 from egressctl.manifests import published
-from egressctl.manifests.egress_target import load_targets
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.published import (
     PublishedRange,

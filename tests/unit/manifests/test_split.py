@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.manifests.egress_target import load_targets, split_large_targets
-from egressctl.manifests.formats import is_label
+from egressctl.catalog.targets import load_targets
+from egressctl.manifests.egress_target import split_large_targets
+from egressctl.manifests.formats import MAX_ITEMS, is_label
 from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read_entry, render_entry
 from egressctl.manifests.split import split_into_ranges, split_target
-from egressctl.manifests.validation import MAX_ITEMS
 from egressctl.model.probe import Probe, Target
 from examples import examples
 

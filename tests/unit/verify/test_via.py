@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from egressctl.catalog.targets import load_targets
 from egressctl.envoy.counts import ClusterCounts, counts_between, parse_clusters
 from egressctl.errors import InvalidInput
-from egressctl.manifests.egress_target import load_targets
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict

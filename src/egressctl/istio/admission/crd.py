@@ -12,10 +12,8 @@ from typing import Any
 
 from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.schema import STRING, STRINGS, CelRule, Schema, kind_schema, object_schema
+from egressctl.manifests.formats import LOCATIONS, MAX_ITEMS, RESOLUTIONS
 
-GROUP = "networking.istio.io"
-VERSIONS = ("v1", "v1beta1", "v1alpha3")
-KIND = "ServiceEntry"
 UINT32 = 4294967295
 UNIX_SOCKET_PREFIX = "unix://"
 
@@ -127,7 +125,7 @@ _ENDPOINT = object_schema(
 
 SPEC = object_schema(
     {
-        "addresses": Schema("array", items=_text_of_at_most(64), max_items=256),
+        "addresses": Schema("array", items=_text_of_at_most(64), max_items=MAX_ITEMS),
         "endpoints": Schema("array", items=_ENDPOINT, max_items=4096),
         "exportTo": STRINGS,
         "hosts": Schema(
@@ -139,9 +137,9 @@ SPEC = object_schema(
                 ),
             ),
             min_items=1,
-            max_items=256,
+            max_items=MAX_ITEMS,
         ),
-        "location": Schema("string", enum=("MESH_EXTERNAL", "MESH_INTERNAL")),
+        "location": Schema("string", enum=LOCATIONS),
         "ports": Schema(
             "array",
             items=object_schema(
@@ -164,7 +162,7 @@ SPEC = object_schema(
                 ),
             ),
         ),
-        "resolution": Schema("string", enum=("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
+        "resolution": Schema("string", enum=RESOLUTIONS),
         "subjectAltNames": STRINGS,
         "workloadSelector": object_schema(
             {

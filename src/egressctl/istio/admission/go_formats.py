@@ -11,10 +11,6 @@ import re
 
 from egressctl.istio.admission.structural import quote_value
 
-HTTP, TLS, OTHER_TCP = ("http", "http2", "http_proxy", "grpc", "grpc-web"), ("https", "tls"), ("tcp", "mongo", "redis", "mysql")
-PROTOCOLS = frozenset((*HTTP, *TLS, *OTHER_TCP, "udp"))
-"""In lower case: `protocol.Parse` does not look at case."""
-
 _LONGEST_LABEL, _LONGEST_HOST = 63, 255
 _LABEL = "[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?"
 _IS_LABEL = re.compile(_LABEL)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from egressctl.manifests.yaml_reader import ValuePath
+
 SchemaType = Literal["object", "array", "string", "integer", "boolean", "any"]
 
 
@@ -54,6 +56,13 @@ class Schema:
         if self.additional is not None:
             return self.additional
         return ANY if self.open or self.type == "any" else None
+
+    def at(self, path: ValuePath) -> Schema | None:
+        """Return the schema of what stands at a path."""
+        schema: Schema | None = self
+        for step in path:
+            schema = schema and (schema.items if isinstance(step, int) else schema.child(step))
+        return schema
 
 
 ANY = Schema("any")

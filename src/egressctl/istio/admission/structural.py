@@ -102,7 +102,7 @@ def without_nulls(value: Any, schema: Schema) -> Any:
 
 def type_faults(value: Any, schema: Schema, field: str) -> list[Fault]:
     """Return what is of a wrong type, and nothing else."""
-    return [fault for fault in _structure_faults(value, schema, (field,)) if fault.reason == TYPE]
+    return [fault for fault in structure_faults(value, schema, (field,)) if fault.reason == TYPE]
 
 
 def has_blocking_fault(found: Iterable[Fault]) -> bool:
@@ -116,15 +116,16 @@ def schema_faults(value: Mapping[str, Any], schema: Schema, *, blocked: bool = F
     The metadata of an object is left out: it has checks of its own, and `blocked` says that these had blocking ones.
     """
     body = {name: item for name, item in value.items() if name != "metadata"}
-    found = list(_structure_faults(body, schema, ()))
-    return found if blocked or has_blocking_fault(found) else found + list(_cel_rule_faults(body, schema, (), ""))
+    found = list(structure_faults(body, schema))
+    return found if blocked or has_blocking_fault(found) else found + list(cel_rule_faults(body, schema))
 
 
 def _fault(reason: str, message: str, path: ValuePath, rule: str = "") -> Fault:
     return Fault(reason, message, dotted_path(path), path, rule or _RULE_OF_REASON[reason])
 
 
-def _structure_faults(value: Any, schema: Schema, path: ValuePath) -> Iterator[Fault]:
+def structure_faults(value: Any, schema: Schema, path: ValuePath = ()) -> Iterator[Fault]:
+    """Yield what is wrong by the schema, but for its rules."""
     got = json_type_of(value)
     fits = schema.type in ("any", got)
     if not fits:
@@ -156,7 +157,7 @@ def _object_faults(value: Mapping[str, Any], schema: Schema, path: ValuePath) ->
     for name in sorted(value):
         child = schema.child(name)
         if child is not None:
-            yield from _structure_faults(value[name], child, (*path, name))
+            yield from structure_faults(value[name], child, (*path, name))
     for name in schema.required:
         if name not in value:
             yield _fault(REQUIRED, "Required value", (*path, name))
@@ -170,7 +171,7 @@ def _array_faults(value: list[Any], schema: Schema, path: ValuePath) -> Iterator
         yield _fault(MANY, f"Too many: {len(value)}: must have at most {schema.max_items} items", path)
     if schema.items:
         for index, item in enumerate(value):
-            yield from _structure_faults(item, schema.items, (*path, index))
+            yield from structure_faults(item, schema.items, (*path, index))
     if schema.keys:
         yield from _duplicate_faults(value, schema.keys, path)
 
@@ -186,7 +187,7 @@ def _duplicate_faults(value: list[Any], keys: tuple[str, ...], path: ValuePath) 
         seen.append(key)
 
 
-def _cel_rule_faults(value: Any, schema: Schema, path: ValuePath, field: str) -> Iterator[Fault]:
+def cel_rule_faults(value: Any, schema: Schema, path: ValuePath = (), field: str = "") -> Iterator[Fault]:
     """Yield the breaches of rules; `field` is the path as the rules' evaluator writes it, with keys of maps in brackets."""
     if schema.rules:
         if isinstance(value, float):
@@ -203,7 +204,7 @@ def _cel_rule_faults(value: Any, schema: Schema, path: ValuePath, field: str) ->
             child = schema.child(name)
             if child is not None:
                 here = (f"{field}.{name}" if field else name) if name in schema.properties else f"{field}[{name}]"
-                yield from _cel_rule_faults(value[name], child, (*path, name), here)
+                yield from cel_rule_faults(value[name], child, (*path, name), here)
     elif isinstance(value, list) and schema.items and (schema.items.rules or schema.items.type in ("object", "array")):
         for index, item in enumerate(value):
-            yield from _cel_rule_faults(item, schema.items, (*path, index), f"{field}[{index}]")
+            yield from cel_rule_faults(item, schema.items, (*path, index), f"{field}[{index}]")

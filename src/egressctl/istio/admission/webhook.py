@@ -14,6 +14,7 @@ from egressctl.istio.admission import go_formats
 from egressctl.istio.admission.crd import UNIX_SOCKET_PREFIX
 from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.structural import quote_value
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, PROTOCOLS, TLS_PROTOCOLS
 from egressctl.manifests.yaml_reader import ValuePath
 
 _Object = Mapping[str, Any]
@@ -23,7 +24,7 @@ AUTO_ALLOCATE_LABEL, WAYPOINT_LABEL = "networking.istio.io/enable-autoallocate-i
 PROTOCOLS_THAT_NEED_ADDRESSES = ("", "TCP")
 """Protocols that need addresses."""
 _BY_DNS = ("DNS", "DNS_ROUND_ROBIN")
-_DYNAMIC_PROTOCOLS = ("http", "tls", "grpc", "http2")
+_DYNAMIC_PROTOCOLS = ("HTTP", "TLS", "GRPC", "HTTP2")
 _CONTRADICTIONS = {
     "*": "cannot have both public (*) and non-public exportTo values for a resource",
     "~": "cannot export service entry to no one (~) and someone",
@@ -103,15 +104,13 @@ def _errors(entry: _EntryFields) -> Iterator[WebhookMessage]:
             yield WebhookMessage(
                 f"invalid port name: {port['name']}", ("spec", "ports", index, "name"), Mistake.INVALID_PORT_NAME
             )
-        protocol = port.get("protocol", "")
-        if protocol and protocol.lower() not in go_formats.PROTOCOLS:
-            yield WebhookMessage(
-                f"unsupported protocol: {protocol}", ("spec", "ports", index, "protocol"), Mistake.UNKNOWN_PROTOCOL
-            )
+        if _protocol(port) not in PROTOCOLS:
+            message = f"unsupported protocol: {port['protocol']}"
+            yield WebhookMessage(message, ("spec", "ports", index, "protocol"), Mistake.UNKNOWN_PROTOCOL)
     yield from _resolution_errors(entry)
     if entry.resolution != "NONE" and len(entry.hosts) > 1:
         for index, port in enumerate(entry.ports):
-            if _protocol(port) not in (*go_formats.HTTP, *go_formats.TLS):
+            if _protocol(port) not in HTTP_PROTOCOLS | TLS_PROTOCOLS:
                 message = "multiple hosts provided with non-HTTP, non-TLS ports"
                 yield WebhookMessage(message, ("spec", "ports", index), Mistake.SEVERAL_HOSTS)
                 break
@@ -144,14 +143,14 @@ def _warnings(entry: _EntryFields) -> Iterator[WebhookMessage]:
                 yield WebhookMessage(message, ("spec", "endpoints", index), Mistake.ENDPOINT_BY_NETWORK)
     if entry.resolution in _BY_DNS and entry.addresses and len(entry.hosts) > 1:
         for index, port in enumerate(entry.ports):
-            if _protocol(port) in (*go_formats.TLS, *go_formats.OTHER_TCP):
+            if _protocol(port) in TLS_PROTOCOLS | OPAQUE_PROTOCOLS - {""}:
                 message = "service entry can not have more than one host specified simultaneously with address and tcp port"
                 yield WebhookMessage(message, ("spec", "ports", index), Mistake.HOSTS_SHARE_ADDRESS)
                 break
 
 
 def _protocol(port: _Object) -> str:
-    return str(port.get("protocol", "")).lower()
+    return str(port.get("protocol", "")).upper()
 
 
 def _selector_errors(spec: _Object) -> Iterator[WebhookMessage]:

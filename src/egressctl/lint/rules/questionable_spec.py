@@ -11,10 +11,10 @@ Write what the finding says, where the entry comes from.
 from collections.abc import Iterator
 from dataclasses import replace
 
+from egressctl.catalog.validation import check_spec
 from egressctl.errors import InvalidInput
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
 from egressctl.manifests.service_entry import probes_of
-from egressctl.manifests.validation import check_spec
 
 
 def check(case: LintedEntry) -> Iterator[Told]:

@@ -10,23 +10,16 @@ validation the field is dropped without effect, and the entry then says less tha
 
 from egressctl.istio.admission import crd
 from egressctl.istio.admission.mistakes import Mistake
-from egressctl.istio.admission.schema import Schema
 from egressctl.lint.rule import refused
+from egressctl.manifests.problems import nearest_name
 from egressctl.manifests.yaml_reader import ValuePath
 
 
 def nearest_field(path: ValuePath) -> str:
     """Offer the known field that is spelt most like an unknown one."""
-    import difflib  # imported late: 2 ms
-
-    schema: Schema | None = crd.SERVICE_ENTRY
-    for step in path[:-1]:
-        schema = schema and (schema.items if isinstance(step, int) else schema.child(step))
-    known = {name.lower(): name for name in (schema.properties if schema else ())}
-    near = difflib.get_close_matches(str(path[-1]).lower(), known, 1)
-    if near:
-        return f"did you mean {known[near[0]]}?"
-    return f"known here: {', '.join(known.values())}" if known else "look for a mistake in its name or its place"
+    above = crd.SERVICE_ENTRY.at(path[:-1])
+    known = above.properties if above else ()
+    return nearest_name(str(path[-1]), known) if known else "look for a mistake in its name or its place"
 
 
 RULE = refused(Mistake.UNKNOWN_FIELD, __doc__, nearest_field)
