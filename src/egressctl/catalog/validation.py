@@ -7,7 +7,7 @@ opens the port to every address. Everything is told at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from egressctl.errors import Problem
@@ -120,7 +120,7 @@ def _in_our_words(spec: Mapping[str, Any], mistake: WebhookMessage, most_address
         case Mistake.OUT_OF_RANGE | Mistake.INVALID_PORT_NUMBER:
             return path, f"{value} is no port number", "1 to 65535"
         case Mistake.DUPLICATE_PORT:
-            return _words_for_duplicate(spec["ports"], path)
+            return _words_for_duplicate(spec, path)
         case Mistake.INVALID_HOST if fault := host_fault(value):
             return path, *fault
         case Mistake.INVALID_ADDRESS:
@@ -144,13 +144,14 @@ def _value_at(value: Any, path: ValuePath) -> Any:
     return value
 
 
-def _words_for_duplicate(ports: Sequence[Mapping[str, Any]], path: ValuePath) -> _Told:
+def _words_for_duplicate(spec: Mapping[str, Any], path: ValuePath) -> _Told:
     """Tell a port's name that stands twice, at its path; or the first number that does, of which only the list is known."""
     if len(path) > 1:
-        return (*path, "name"), f"two ports have the name {quote_text(ports[int(path[1])]['name'])}", "a name can stand only once"
-    numbers = [port.get("number") for port in ports]
-    index, number = next((index, each) for index, each in enumerate(numbers) if each in numbers[:index])
-    return ("ports", index, "number"), f"two ports have the number {number}", "a number can stand only once"
+        name = quote_text(_value_at(spec, path)["name"])
+        return (*path, "name"), f"two ports have the name {name}", "a name can stand only once"
+    numbers = [(at, port["number"]) for at, port in _items(spec, "ports", dict) if isinstance(port.get("number"), int | float)]
+    at, number = next(each for index, each in enumerate(numbers) if each[1] in [other for _, other in numbers[:index]])
+    return (*at, "number"), f"two ports have the number {number}", "a number can stand only once"
 
 
 def _address_remedy(address: str) -> str:

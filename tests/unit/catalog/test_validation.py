@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import oddities
 from egressctl.catalog.validation import check_spec
 from examples import examples
 
@@ -67,6 +69,13 @@ def test_any_content_gives_problems_and_never_raises(value: dict[str, Any]) -> N
     found = check_spec(value)
     assert all(problem.message and problem.field for problem in found)
     assert bool(found) or {"hosts", "ports"} <= set(value)
+
+
+@examples(300)
+@given(st.integers())
+def test_an_entry_with_mistakes_anywhere_gives_problems_at_its_fields(seed: int) -> None:
+    odd = oddities.manifest(random.Random(seed)).get("spec")
+    assert all(problem.message and (problem.field or not isinstance(odd, dict)) for problem in check_spec(odd))
 
 
 class TestHosts:
