@@ -116,7 +116,7 @@ def _in_our_words(spec: Mapping[str, Any], mistake: WebhookMessage, most_address
             remedy = "list only what is called, or make several targets" if ours else "split them over several entries"
             return path, f"{len(value)} {fields}, at most {most_addresses if ours else schema.max_items} are allowed", remedy
         case Mistake.OUT_OF_RANGE if path[-1] == "weight":
-            return path, f"{value} is no weight", "0 or more"
+            return path, f"{value} is no weight", "0 to 4294967295"
         case Mistake.OUT_OF_RANGE | Mistake.INVALID_PORT_NUMBER:
             return path, f"{value} is no port number", "1 to 65535"
         case Mistake.DUPLICATE_PORT:
@@ -131,6 +131,8 @@ def _in_our_words(spec: Mapping[str, Any], mistake: WebhookMessage, most_address
             return path, f"{quote_text(value)} is no name of a port", remedy
         case Mistake.UNKNOWN_PROTOCOL:
             return path, f"Istio knows no protocol {quote_text(value)}", nearest_name(value, sorted(PROTOCOLS - {""}), "one of")
+        case Mistake.INVALID_ENDPOINT if "labels" in path:
+            return path, mistake.message, "letters, digits, and - _ . within, as labels of pods have"
         case Mistake.ENDPOINT_PORT:
             names = sorted(str(port.get("name")) for _, port in _items(spec, "ports", dict))
             return path, "no port of this entry has this name", f"one of {', '.join(names)}"

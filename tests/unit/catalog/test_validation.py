@@ -372,6 +372,11 @@ class TestCombinations:
                 "is no weight",
             ),
             (
+                {"resolution": "STATIC", "endpoints": [{"address": "1.2.3.4", "labels": {"a b": "c"}}]},
+                "endpoints[0].labels[a b]",
+                'invalid tag key: "a b" (letters, digits, and - _ . within, as labels of pods have)',
+            ),
+            (
                 {"resolution": "STATIC", "hosts": ["a.example", "b.example"]},
                 "ports[0]",
                 "multiple hosts provided with non-HTTP, non-TLS ports (one host an entry, or resolution NONE)",
