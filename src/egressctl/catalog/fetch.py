@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from egressctl import __version__
+from egressctl.catalog.formats import MAX_BYTES
 from egressctl.errors import FetchFailed
 from egressctl.runtime.concurrency import call_within
 from egressctl.runtime.sanitize import neutralise
@@ -46,7 +47,7 @@ class FetchLimits(NamedTuple):
     connect: float = 10.0
     read: float = 20.0
     total: float = 60.0
-    size: int = 16 * 1024 * 1024
+    size: int = MAX_BYTES
 
 
 class Validators(NamedTuple):

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from egressctl.catalog.formats import MAX_BYTES
 from egressctl.errors import EgressctlError, FetchFailed, InvalidInput, Problem
 from egressctl.manifests.published import PAGE, PublishedRange, PublishedSource
 from egressctl.model.probe import Probe
@@ -17,7 +18,6 @@ from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
 
 _AT_ONCE = 6
-_LARGEST = 16 * 1024 * 1024
 
 PublishedRanges = tuple[PublishedRange, ...]
 """What a published list says is called."""
@@ -102,11 +102,11 @@ def _read_recorded_list(source: PublishedSource, file: str) -> PublishedRanges:
 def _read_file(file: str) -> bytes:
     try:
         with Path(file).open("rb") as opened:
-            data = opened.read(_LARGEST + 1)
+            data = opened.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "a path holds no NUL"
         raise InvalidInput(problems=[Problem(f"cannot be read: {reason}", "--published", source=file)]) from None
-    if len(data) > _LARGEST:
+    if len(data) > MAX_BYTES:
         raise InvalidInput(problems=[Problem("is larger than 16 MiB, which no list is", "--published", source=file)])
     return data
 

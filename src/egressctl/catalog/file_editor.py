@@ -15,14 +15,13 @@ import yaml
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.published import PublishedSource, blocks_by_name, read_published, source_as_data
-from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.manifests.yaml_reader import parse_one
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|https://[A-Za-z0-9_./-]+|[0-9]+(?:\.[0-9]+){3}/[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 """What needs no quotes. A day is a date to readers of YAML 1.1, and text to this one."""
 _WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-_PUBLISHED_PATH = ("spec", "published")
 _Edit = tuple[int, int, str]
 """Where in the text, from and to, and what comes there."""
 
@@ -32,23 +31,20 @@ def read_sources(text: str, source: str) -> tuple[PublishedSource, ...]:
 
     `source` names the text in problems.
     """
-    parsed = parse_yaml(text, source)
-    if len(parsed.documents) != 1:
-        raise InvalidInput(problems=[*parsed.problems, Problem("holds more than one document", "", "one file a target", source)])
-    [document] = parsed.documents
+    document = parse_one(text, source)
     found = ProblemCollector(document.place)
     spec = document.value.get("spec")
-    sources = (
-        read_published(found, spec["published"], _PUBLISHED_PATH) if isinstance(spec, Mapping) and "published" in spec else ()
-    )
-    if problems := [*parsed.problems, *found.problems]:
-        raise InvalidInput(problems=problems)
+    if not isinstance(spec, Mapping) or "published" not in spec:
+        return ()
+    sources = read_published(found, spec["published"], ("spec", "published"))
+    if found.problems:
+        raise InvalidInput(problems=found.problems)
     return sources
 
 
 def has_own_addresses(text: str, source: str) -> bool:
     """Say whether the file's ServiceEntry has addresses of its own, which what is published does not change."""
-    spec = parse_yaml(text, source).documents[0].value.get("spec")
+    spec = parse_one(text, source).value.get("spec")
     entry = spec.get("serviceEntry") if isinstance(spec, Mapping) else None
     return isinstance(entry, Mapping) and "addresses" in entry
 

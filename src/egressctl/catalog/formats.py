@@ -15,6 +15,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.formats import network
 from egressctl.manifests.published import PublishedRange, PublishedSource
 from egressctl.manifests.yaml_reader import kind_of, quote_text
+from egressctl.runtime.sentence import first_names
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_RANGES = 100_000
@@ -87,7 +88,8 @@ def _range_name(item: ListedBlock, words: Mapping[str, str]) -> str:
 def _require_selected_names(source: PublishedSource, seen: Mapping[str, set[str]]) -> None:
     problems = [
         Problem(
-            f"there is no {part} {quote_text(name)} in it", remedy="it has " + _first_names(seen[part]) if seen.get(part) else ""
+            f"there is no {part} {quote_text(name)} in it",
+            remedy="it has " + first_names([quote_text(each)[1:-1] for each in sorted(seen[part])], 12) if seen.get(part) else "",
         )
         for part, names in source.select
         for name in names
@@ -95,13 +97,6 @@ def _require_selected_names(source: PublishedSource, seen: Mapping[str, set[str]
     ]
     if problems:
         raise InvalidInput(problems=problems)
-
-
-def _first_names(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    return ", ".join(quote_text(each)[1:-1] for each in ordered[:12]) + (
-        f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
-    )
 
 
 def _parse_block(item: ListedBlock) -> _Block:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from egressctl.catalog.coverage import AddressSet
 from egressctl.manifests.published import PublishedRange, PublishedSource, addresses_of_sources
+from egressctl.runtime.sentence import first_names
 
 _SITE_PREFIX = 24
 """A block that moves stays within this prefix; what appears farther away is another place, whatever its name."""
@@ -105,15 +106,15 @@ def alarms(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> l
         if each.kind is not ChangeKind.ADDED
     ]
     if gone:
-        found.append(Alarm("vanished", f"no longer published: {_join_first(gone)}"))
+        found.append(Alarm("vanished", f"no longer published: {first_names(gone, _MOST_NAMED)}"))
     had, has = AddressSet(each.block for each in before).size, AddressSet(each.block for each in now).size
     if 2 * has < had:
         found.append(Alarm("halved", f"the list shrinks from {had} addresses to {has}"))
     blocks = {each.block: IPv4Network(each.block) for each in now}
     if broad := [text for text, block in blocks.items() if block.prefixlen < _SHORTEST_PREFIX]:
-        found.append(Alarm("broad", f"shorter than /{_SHORTEST_PREFIX}: {_join_first(broad)}"))
+        found.append(Alarm("broad", f"shorter than /{_SHORTEST_PREFIX}: {first_names(broad, _MOST_NAMED)}"))
     if special := [text for text, block in blocks.items() if any(block.overlaps(each) for each in _RESERVED_NETWORKS)]:
-        found.append(Alarm("reserved", f"private or reserved: {_join_first(special)}"))
+        found.append(Alarm("reserved", f"private or reserved: {first_names(special, _MOST_NAMED)}"))
     return found
 
 
@@ -125,11 +126,6 @@ def dns_alarms(sources: Iterable[PublishedSource], answers: Iterable[tuple[str, 
         if "." in address and not cover.holds(address):
             outside.setdefault(host, []).append(address)
     return [
-        Alarm("dns-outside", f"{host} resolves to {_join_first(found)}, which is not published")
+        Alarm("dns-outside", f"{host} resolves to {first_names(found, _MOST_NAMED)}, which is not published")
         for host, found in outside.items()
     ]
-
-
-def _join_first(texts: Sequence[str]) -> str:
-    more = len(texts) - _MOST_NAMED
-    return ", ".join(texts[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

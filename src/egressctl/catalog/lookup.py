@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.yaml_reader import Document, parse_yaml
+from egressctl.manifests.yaml_reader import parse_one
 from egressctl.model.probe import Target
+from egressctl.runtime.sentence import first_names
 
 if TYPE_CHECKING:
     from egressctl.catalog.families import Family
@@ -94,7 +95,7 @@ def _read_target(name: str, folders: Sequence[str]) -> Target:
     found = load_targets(whole, file.source)
     expected = kubernetes_name(name)
     if len(found) != 1 or found[0].name != expected:
-        place = _read_document(whole, file.source).place(("metadata", "name"))
+        place = parse_one(whole, file.source).place(("metadata", "name"))
         raise InvalidInput(problems=[Problem(f"is not {expected}, as the file is", place.field, "", place.source, place.line)])
     return found[0]
 
@@ -133,35 +134,16 @@ def find_family(name: str, folders: Sequence[str] = ()) -> Family | None:
 
 def sources_of_target(name: str, folders: Sequence[str] = ()) -> tuple[PublishedSource, ...]:
     """Return where the blocks of a target, or of a family, come from. Raises InvalidInput."""
-    from egressctl.manifests.problems import ProblemCollector  # imported late: 2 ms
-    from egressctl.manifests.published import read_published
+    from egressctl.catalog.file_editor import read_sources  # imported late: 2 ms
 
     if (whole := find_family(name, folders)) is not None:
         return whole.sources
-    document = _read_document(manifest_text(name, folders), _find_file(name, folders).source)
-    found = ProblemCollector(document.place)
-    spec = document.value.get("spec")
-    listed = (
-        read_published(found, spec["published"], ("spec", "published")) if isinstance(spec, dict) and "published" in spec else ()
-    )
-    if found.problems:
-        raise InvalidInput(problems=found.problems)
-    return listed
+    return read_sources(manifest_text(name, folders), _find_file(name, folders).source)
 
 
 def kubernetes_name(name: str) -> str:
     """Return what a target of the catalogue is called on the Kubernetes cluster, but for the suffix: aws-s3-eu-west-1."""
     return name.replace("/", "-")
-
-
-def _read_document(whole: str, source: str) -> Document:
-    parsed = parse_yaml(whole, source)
-    problems = list(parsed.problems)
-    if len(parsed.documents) > 1:
-        problems.append(Problem("holds more than one target", "", "one file a target", source))
-    if problems:
-        raise InvalidInput(problems=problems)
-    return parsed.documents[0]
 
 
 @lru_cache(maxsize=4)
@@ -171,7 +153,7 @@ def _family_of_file(file: CatalogFile, whole: str) -> Family | None:
         return None
     from egressctl.catalog.families import is_family, read_family  # imported late: 2 ms
 
-    document = _read_document(whole, file.source)
+    document = parse_one(whole, file.source)
     if not is_family(document):
         return None
     found = read_family(document)
@@ -190,7 +172,7 @@ def _find_file(name: str, folders: Sequence[str]) -> CatalogFile:
     near = difflib.get_close_matches(first.lower(), known, 3, 0.5)
     raise InvalidInput(
         f'the catalogue has no target "{name}": '
-        + (f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known)}"),
+        + (f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known, _MOST_NAMED)}"),
         hint="make one of your own: -f FILE, or --host HOST --address BLOCK --port 443",
     )
 
@@ -207,7 +189,7 @@ def _require_member(family: Family, words: str) -> str:
         known = sorted({each[position] for each in rest})
         if word not in known:
             near = difflib.get_close_matches(word.lower(), known, 3, 0.5)
-            offer = f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known)}"
+            offer = f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known, _MOST_NAMED)}"
             where = "/".join((family.name, *given[:position]))
             raise InvalidInput(f'{where} has no {family.parts[position]} "{word}": {offer}', hint=hint)
         rest = [each for each in rest if each[position] == word]
@@ -215,17 +197,9 @@ def _require_member(family: Family, words: str) -> str:
         raise InvalidInput(f"{family.name}/{words} has too many words: a target is {form}", hint=hint)
     missing = family.parts[len(given)]
     known = sorted({each[len(given)] for each in rest})
-    raise InvalidInput(
-        f"{'/'.join((family.name, *given))} is several targets, {form}: name the {missing}, {first_names(known)}", hint=hint
-    )
+    several = "/".join((family.name, *given))
+    raise InvalidInput(f"{several} is several targets, {form}: name the {missing}, {first_names(known, _MOST_NAMED)}", hint=hint)
 
 
 def _join_with_or(near: Sequence[str]) -> str:
     return " or ".join(near)
-
-
-def first_names(known: Sequence[str]) -> str:
-    """List names for a sentence: all of a few, and of many the first."""
-    return (
-        ", ".join(known) if len(known) <= _MOST_NAMED else f"{', '.join(known[:_MOST_NAMED])} and {len(known) - _MOST_NAMED} more"
-    )

@@ -23,7 +23,7 @@ from egressctl.catalog.list_changes import Alarm, ListChange, alarms, changes_be
 from egressctl.catalog.targets import load_targets
 from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
 from egressctl.manifests.published import PAGE, PublishedSource
-from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.manifests.yaml_reader import parse_one
 from egressctl.model.probe import Probe
 from egressctl.runtime.atomic_write import replace_file
 from egressctl.runtime.progress import Progress
@@ -107,7 +107,7 @@ class _FileContents(NamedTuple):
 def _read_file(item: FileToRefresh) -> _FileContents | EgressctlError:
     try:
         sources = read_sources(item.text, item.source)
-        if is_family(parse_yaml(item.text, item.source).documents[0]):
+        if is_family(parse_one(item.text, item.source)):
             return _FileContents(sources, None)
         # A file that is refreshed for the first time has no addresses yet.
         return _FileContents(sources, load_targets(item.text, item.source, any_address=True)[0].probes)

@@ -16,6 +16,7 @@ import yaml
 
 from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube.status import mapping_or_empty, one_line
+from egressctl.runtime.sentence import first_names
 
 NO_CLUSTER_HINT = (
     "give --kubeconfig FILE; without a Kubernetes cluster, `egressctl demo` shows it all and --lab uses the local lab"
@@ -157,8 +158,7 @@ def resolve_context(merged: Mapping[str, Any], options: ConnectOptions) -> tuple
 
 def _existing_names(entries: Mapping[str, Any]) -> str:
     names = [one_line(name, 80) for name in sorted(entries)]
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"there are: {', '.join(names[:10])}{more}" if names else "there is none at all"
+    return f"there are: {first_names(names, 10)}" if names else "there is none at all"
 
 
 def _find_entry(merged: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:

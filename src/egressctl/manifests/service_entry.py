@@ -226,12 +226,6 @@ def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
     return {**manifest, "metadata": metadata}
 
 
-def normalise_block(address: str) -> str | None:
-    """Write an address or a block as a block without host bits; None where it is neither."""
-    block = network(address)
-    return str(block) if block else None
-
-
 def manifest_to_yaml(manifest: Manifest) -> str:
     """Write a manifest as YAML: keys in their order, lists as kubectl writes them, no aliases, long lines whole.
 

@@ -106,6 +106,17 @@ def parse_yaml(text: str, source: str, *, any_kind: bool = False) -> ParsedYaml:
     return ParsedYaml(tuple(documents), tuple(problems))
 
 
+def parse_one(text: str, source: str) -> Document:
+    """Return the one document of a text. Raises InvalidInput with all problems, of which one is that there are several."""
+    parsed = parse_yaml(text, source)
+    problems = list(parsed.problems)
+    if len(parsed.documents) > 1:
+        problems.append(Problem("holds more than one document", "", "one file a target", source))
+    if problems:
+        raise InvalidInput(problems=problems)
+    return parsed.documents[0]
+
+
 def kind_of(value: object) -> str:
     """Name a value's kind as a user of YAML would: `a list`, `the number 443`, `empty`."""
     match value:

@@ -19,6 +19,7 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sentence import first_names
 
 if TYPE_CHECKING:
     from egressctl.mesh.why_not_in_sidecar import Delay
@@ -106,9 +107,7 @@ class _SidecarWait:
 
     @property
     def _what_is_missing(self) -> str:
-        named = ", ".join(each for _, each in self.missing[:3])
-        more = f" and {len(self.missing) - 3} more" if len(self.missing) > 3 else ""
-        return f"the sidecar of pod {self.source.pod} lacks {named}{more}"
+        return f"the sidecar of pod {self.source.pod} lacks {first_names([each for _, each in self.missing], 3)}"
 
     @staticmethod
     def _hint_then_verify(delay: Delay) -> str:

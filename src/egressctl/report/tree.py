@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.cause import Cause
@@ -11,6 +11,7 @@ from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report.lines import Line
 from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sentence import first_names
 
 STYLES = {
     Verdict.OPEN: "green",
@@ -20,7 +21,6 @@ STYLES = {
     Verdict.BLOCKED: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_MOST_NAMED = 3
 """So many of a target's entries are named; a target of thousands of addresses has dozens."""
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 
@@ -37,7 +37,7 @@ def draw_step(edge: str, name: str, text: str, reached: bool | None) -> Line:
 
 def draw_target(target: TargetResult) -> Iterator[Line]:
     """Draw every probe of a target, those of its closure last."""
-    entries = _entry_names(target.service_entries)
+    entries = first_names(target.service_entries, 3) or "no ServiceEntry"
     step = f"{target.step}: " if target.step else ""
     yield (("bold", neutralise(f"{step}{target.name}")), ("", neutralise(f"  {entries} in namespace {target.namespace}")))
     for probe in target.probes:
@@ -45,11 +45,6 @@ def draw_target(target: TargetResult) -> Iterator[Line]:
     yield from _draw_entries(target)
     for probe in target.closure:
         yield from draw_probe(probe, "after cleanup, ")
-
-
-def _entry_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return (", ".join(names[:_MOST_NAMED]) or "no ServiceEntry") + more
 
 
 def _count_with_noun(count: int, one: str, several: str) -> str:

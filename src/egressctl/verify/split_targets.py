@@ -19,6 +19,7 @@ from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sentence import first_names
 from egressctl.verify.select import VerifyTarget
 
 
@@ -70,8 +71,7 @@ def _results_of_target(
 
 
 def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
-    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-    told = f"the sidecar of pod {source.pod} lacks {named} of {entry}"
+    told = f"the sidecar of pod {source.pod} lacks {first_names(missing, 3)} of {entry}"
     if not is_exported_to_namespace(entry, source.namespace):
         show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
         return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)

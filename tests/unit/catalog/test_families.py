@@ -50,8 +50,8 @@ def test_each_name_that_a_template_is_for_is_a_target(mine: list[str]) -> None:
     family = lookup.find_family("cloud", mine)
     assert family is not None
     assert family.members == ("store/far-1", "store/near-1")
-    targets = [lookup.get_target(f"cloud/{each}", mine).name for each in family.members]
-    assert targets == ["cloud-store-far-1", "cloud-store-near-1"]
+    targets = [lookup.get_target(f"cloud/{each}", mine) for each in family.members]
+    assert [target.name for target in targets] == ["cloud-store-far-1", "cloud-store-near-1"]
     with pytest.raises(InvalidInput, match='cloud has no service "other": there is store'):
         lookup.get_target("cloud/other/near-1", mine)
 
