@@ -77,7 +77,7 @@ def called_ranges(source: PublishedSource, data: bytes) -> PublishedRanges:
     """Return what a list says is called. Raises InvalidInput."""
     from egressctl.catalog import formats  # imported late: 4 ms
 
-    return tuple(formats.parse_published_list(source, data).called)
+    return formats.parse_published_list(source, data)
 
 
 def read_recorded_lists(

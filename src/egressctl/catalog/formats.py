@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from egressctl.catalog.parsers import PARSERS, ListedBlock, as_word, invalid_list
 from egressctl.errors import InvalidInput, Problem
@@ -21,16 +21,8 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_RANGES = 100_000
 
 
-class PublishedList(NamedTuple):
-    """What a published list holds: the blocks that are called, those that only call in, and the IPv6 of what is called."""
-
-    called: tuple[PublishedRange, ...]
-    calls_in: tuple[PublishedRange, ...] = ()
-    ipv6: tuple[PublishedRange, ...] = ()
-
-
-def parse_published_list(source: PublishedSource, data: bytes) -> PublishedList:
-    """Read a published list as its source says. Blocks are collapsed name by name; one may stand under several names.
+def parse_published_list(source: PublishedSource, data: bytes) -> tuple[PublishedRange, ...]:
+    """Read the blocks of IPv4 that are called, as a list's source says, collapsed name by name; one may stand under several.
 
     Raises InvalidInput that says what is wrong with the list and where.
     """
@@ -42,21 +34,16 @@ def parse_published_list(source: PublishedSource, data: bytes) -> PublishedList:
         raise invalid_list((), f"{quote_text(source.format)} is no format that is read") from None
     seen: dict[str, set[str]] = {}
     called: list[tuple[str, _Block]] = []
-    calling: list[tuple[str, _Block]] = []
     for count, item in enumerate(parser(data, source), 1):
         if count > MAX_RANGES:
             raise invalid_list((), f"it holds more than {MAX_RANGES} blocks")
         for part, names in item.parts.items():
             seen.setdefault(part, set()).update(names)
         block = _parse_block(item)
-        chosen = _selected_names(source, item)
-        if chosen:
-            called += [(name, block) for name in chosen]
-        elif any(name in source.calls_in for names in item.parts.values() for name in names):
-            calling.append((_range_name(item, {part: names[0] for part, names in item.parts.items() if names}), block))
+        called += [(name, block) for name in _selected_names(source, item)]
     _require_selected_names(source, seen)
-    listed = PublishedList(_collapse_by_name(called, 4), _collapse_by_name(calling, 4), _collapse_by_name(called, 6))
-    if not listed.called:
+    listed = _collapse_by_name(called)
+    if not listed:
         raise invalid_list((), "nothing in it is called" if source.select else "there is no block of IPv4 in it")
     return listed
 
@@ -110,10 +97,10 @@ def _parse_block(item: ListedBlock) -> _Block:
     return found
 
 
-def _collapse_by_name(blocks: Iterable[tuple[str, _Block]], version: int) -> tuple[PublishedRange, ...]:
+def _collapse_by_name(blocks: Iterable[tuple[str, _Block]]) -> tuple[PublishedRange, ...]:
     named: dict[str, list[Any]] = {}
     for name, block in blocks:
-        if block.version == version:
+        if block.version == 4:
             named.setdefault(name, []).append(block)
     return tuple(
         PublishedRange(name, str(block)) for name in sorted(named) for block in ipaddress.collapse_addresses(named[name])

@@ -169,10 +169,8 @@ def _find_file(name: str, folders: Sequence[str]) -> CatalogFile:
     if is_label(first) and (found := next((file for file in listed if file.name == first), None)):
         return found
     known = [file.name for file in listed]
-    near = difflib.get_close_matches(first.lower(), known, 3, 0.5)
     raise InvalidInput(
-        f'the catalogue has no target "{name}": '
-        + (f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known, _MOST_NAMED)}"),
+        f'the catalogue has no target "{name}": {_offer(first, known)}',
         hint="make one of your own: -f FILE, or --host HOST --address BLOCK --port 443",
     )
 
@@ -188,10 +186,8 @@ def _require_member(family: Family, words: str) -> str:
     for position, word in enumerate(given[: len(family.parts)]):
         known = sorted({each[position] for each in rest})
         if word not in known:
-            near = difflib.get_close_matches(word.lower(), known, 3, 0.5)
-            offer = f"did you mean {_join_with_or(near)}?" if near else f"there is {first_names(known, _MOST_NAMED)}"
             where = "/".join((family.name, *given[:position]))
-            raise InvalidInput(f'{where} has no {family.parts[position]} "{word}": {offer}', hint=hint)
+            raise InvalidInput(f'{where} has no {family.parts[position]} "{word}": {_offer(word, known)}', hint=hint)
         rest = [each for each in rest if each[position] == word]
     if len(given) > len(family.parts):
         raise InvalidInput(f"{family.name}/{words} has too many words: a target is {form}", hint=hint)
@@ -201,5 +197,6 @@ def _require_member(family: Family, words: str) -> str:
     raise InvalidInput(f"{several} is several targets, {form}: name the {missing}, {first_names(known, _MOST_NAMED)}", hint=hint)
 
 
-def _join_with_or(near: Sequence[str]) -> str:
-    return " or ".join(near)
+def _offer(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word.lower(), known, 3, 0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"there is {first_names(known, _MOST_NAMED)}"

@@ -5,7 +5,6 @@ In a file it is `spec.published`, a list of mappings; docs/reference/catalogue.m
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from egressctl.manifests.formats import network
-from egressctl.manifests.problems import ProblemCollector
+from egressctl.manifests.problems import ProblemCollector, nearest_name
 from egressctl.manifests.yaml_reader import ValuePath, quote_text
 
 PAGE = "page"
@@ -123,8 +122,7 @@ def _read_source(found: ProblemCollector, value: object, path: ValuePath) -> Pub
         found.add((*path, "url"), f"{quote_text(url)} is no address of a published list", "https, without user or password")
     known = (*FORMATS, PAGE)
     if isinstance(source.get("format"), str) and source["format"] not in known:
-        near = difflib.get_close_matches(source["format"], known, 1)
-        remedy = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+        remedy = nearest_name(source["format"], known, "one of")
         found.add((*path, "format"), f"{quote_text(source['format'])} is no format that is read", remedy)
     return PublishedSource(
         url=url,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.catalog import lookup
-from egressctl.catalog.formats import MAX_BYTES, PublishedList, parse_published_list
+from egressctl.catalog.formats import MAX_BYTES, parse_published_list
 from egressctl.catalog.parsers import PARSERS
 from egressctl.errors import InvalidInput
 from egressctl.manifests.published import FORMATS, PublishedRange, PublishedSource
@@ -25,7 +25,7 @@ def source(form: str, *calls_in: str, url: str = "https://lists.example/list", *
     return PublishedSource(url, form, "2026-01-01", tuple(select.items()), calls_in)
 
 
-def recorded(name: str, about: PublishedSource) -> PublishedList:
+def recorded(name: str, about: PublishedSource) -> tuple[PublishedRange, ...]:
     return parse_published_list(about, (RECORDED / name).read_bytes())
 
 
@@ -111,7 +111,7 @@ CALLED: Mapping[str, tuple[str, PublishedSource, dict[str, str]]] = {
 @pytest.mark.parametrize("case", CALLED)
 def test_a_recorded_list_gives_what_is_called(case: str) -> None:
     file, about, called = CALLED[case]
-    assert named(recorded(file, about).called) == {name: blocks.split() for name, blocks in called.items()}
+    assert named(recorded(file, about)) == {name: blocks.split() for name, blocks in called.items()}
 
 
 def collapsed(ranges: tuple[PublishedRange, ...]) -> list[ipaddress.IPv4Network]:
@@ -130,36 +130,32 @@ WHOLE = {
 @pytest.mark.parametrize(("name", "file"), WHOLE.items())
 def test_the_catalogue_holds_what_the_recorded_list_says(name: str, file: str) -> None:
     [about] = lookup.sources_of_target(name)
-    found = recorded(file, about).called
+    found = recorded(file, about)
     assert {each.name for each in found} == {each.name for each in about.ranges}
     assert collapsed(found) == collapsed(about.ranges)
 
 
-def test_what_only_calls_in_is_kept_apart() -> None:
+def test_what_only_calls_in_is_left_out() -> None:
     found = recorded("github.json", source("github", "hooks", "actions", "importer", list=("web", "api")))
-    assert {*named(found.calls_in)} == {"hooks", "actions", "importer"}
-    assert named(found.calls_in)["actions"] == ["4.148.0.0/15"]
-    assert {*named(found.called)} == {"web", "api"}
-    assert "20.201.28.148/32" in named(found.called)["api"]
-    assert "140.82.112.0/20" in named(found.called)["web"]
+    assert {*named(found)} == {"web", "api"}
+    assert "20.201.28.148/32" in named(found)["api"]
+    assert "140.82.112.0/20" in named(found)["web"]
 
 
 def test_a_block_that_is_called_and_calls_in_is_called() -> None:
     found = recorded("atlassian.json", source("atlassian", "egress", direction=("ingress",)))
-    assert "104.192.136.0/21" in named(found.called)["global"]
-    assert "104.192.136.0/21" not in [each.block for each in found.calls_in]
-    assert "167.89.0.0/17" in [each.block for each in found.calls_in]
+    assert "104.192.136.0/21" in named(found)["global"]
+    assert "167.89.0.0/17" not in [each.block for each in found]
 
 
-def test_ipv6_is_known_and_kept_apart() -> None:
+def test_ipv6_is_read_and_left_out() -> None:
     found = recorded("fastly.json", source("fastly"))
-    assert [each.block for each in found.ipv6] == ["2a04:4e40::/32", "2a04:4e42::/32"]
-    assert all(":" not in each.block for each in found.called)
+    assert all(":" not in each.block for each in found)
 
 
 def test_a_site_of_several_addresses_is_one_block_and_comments_are_none() -> None:
     text = 'text => { dcmap => { a => { addrs_v4 => [ 192.0.2.1, 192.0.2.2 ] } # 192.0.2.99\n "b c" => 198.51.100.7 } }'
-    assert named(parse_published_list(source("wikimedia"), text.encode()).called) == {
+    assert named(parse_published_list(source("wikimedia"), text.encode())) == {
         "a": ["192.0.2.0/27"],
         "b c": ["198.51.100.0/27"],
     }
@@ -168,7 +164,7 @@ def test_a_site_of_several_addresses_is_one_block_and_comments_are_none() -> Non
 def test_lines_are_called_as_the_list_and_may_have_comments() -> None:
     data = b"\xef\xbb\xbf# ours\r\n192.0.2.0/25 # a\r\n\r\n192.0.2.128/25\n2001:db8::/32"
     found = parse_published_list(source("lines", url="https://lists.example/ips-v4/"), data)
-    assert found == PublishedList((PublishedRange("ips-v4", "192.0.2.0/24"),), (), (PublishedRange("ips-v4", "2001:db8::/32"),))
+    assert found == (PublishedRange("ips-v4", "192.0.2.0/24"),)
 
 
 def rows(*prefixes: Mapping[str, object]) -> bytes:
@@ -235,7 +231,7 @@ def test_a_list_of_any_size_is_refused_before_it_is_read() -> None:
 # Whatever comes
 
 
-def parsed_or_refused(about: PublishedSource, data: bytes) -> PublishedList | None:
+def parsed_or_refused(about: PublishedSource, data: bytes) -> tuple[PublishedRange, ...] | None:
     try:
         return parse_published_list(about, data)
     except InvalidInput:
@@ -284,7 +280,7 @@ JSON = st.recursive(
 def test_no_shape_crashes_a_parser_and_what_it_reads_is_blocks(form: str, value: object) -> None:
     about = source(form, "egress", list=("API",)) if form in ("github", "stripe") else source(form, "egress")
     found = parsed_or_refused(about, json.dumps(value).encode())
-    for each in found.called if found else ():
+    for each in found if found else ():
         assert str(ipaddress.IPv4Network(each.block)) == each.block
 
 
@@ -293,6 +289,6 @@ def test_a_list_is_collapsed_and_holds_no_address_more_or_less(blocks: list[tupl
     networks = [ipaddress.IPv4Network((address, length), strict=False) for address, length in blocks]
     found = [
         ipaddress.IPv4Network(each.block)
-        for each in parse_published_list(source("lines"), "\n".join(map(str, networks)).encode()).called
+        for each in parse_published_list(source("lines"), "\n".join(map(str, networks)).encode())
     ]
     assert found == list(ipaddress.collapse_addresses(networks))
