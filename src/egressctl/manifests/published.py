@@ -86,22 +86,14 @@ def blocks_by_name(ranges: Iterable[PublishedRange]) -> dict[str, list[str]]:
 def source_as_data(source: PublishedSource) -> dict[str, Any]:
     """Return a source as the mapping that a file holds; `read_published` gives the same source for it."""
     data: dict[str, Any] = {"url": source.url, "format": source.format, "checked": source.checked}
-    if source.note:
-        data["note"] = source.note
-    if source.select:
-        data["select"] = {part: list(names) for part, names in source.select}
-    if source.calls_in:
-        data["callsIn"] = list(source.calls_in)
-    if source.ranges:
-        data["ranges"] = blocks_by_name(source.ranges)
-    if source.retired:
-        data["retired"] = [_retired_block_as_data(each) for each in source.retired]
-    return data
-
-
-def _retired_block_as_data(each: RetiredBlock) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": each.name, "block": each.block, "since": each.since}
-    return data | ({"note": each.note} if each.note else {}) | ({"kept": True} if each.kept else {})
+    optional = {
+        "note": source.note,
+        "select": {part: list(names) for part, names in source.select},
+        "callsIn": list(source.calls_in),
+        "ranges": blocks_by_name(source.ranges),
+        "retired": [{name: value for name, value in each._asdict().items() if value} for each in source.retired],
+    }
+    return data | {name: value for name, value in optional.items() if value}
 
 
 def read_published(found: ProblemCollector, value: object, path: ValuePath) -> tuple[PublishedSource, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -112,10 +112,7 @@ def render_entry(
         spec["exportTo"] = list(export_to)
     if target.probes != derived_probes(read_entry({"spec": spec})):
         annotations[ANNOTATION_PROBES] = probes_text(target.probes)
-    if labels:
-        metadata["labels"] = labels
-    if annotations:
-        metadata["annotations"] = annotations
+    metadata |= {name: marks for name, marks in (("labels", labels), ("annotations", annotations)) if marks}
     return {"apiVersion": api_version, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
@@ -160,19 +157,27 @@ def derived_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     The host is the first that is no wildcard. Other ports get none, since no URL can ask for a
     bare connection; nor does a host that a probe may not lead to.
     """
-    host = next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
-    if host is None:
-        return ()
-    probes: list[Probe] = []
-    for port in entry.ports:
-        scheme = _scheme(port)
-        if not scheme:
-            continue
-        url = f"{scheme}://{host}" + ("" if port.number == {"https": 443, "http": 80}[scheme] else f":{port.number}")
-        name = port.name if is_label(port.name) and port.name not in [probe.name for probe in probes] else f"port-{port.number}"
-        if url_fault(url) is None:
-            probes.append(Probe(name, url, Expectation(status=None)))
-    return tuple(probes)
+    host = _first_named_host(entry)
+    schemes = [(port, _scheme(port)) for port in entry.ports if host]
+    return _probes_by_port(
+        (port, f"{scheme}://{host}" + ("" if port.number == {"https": 443, "http": 80}[scheme] else f":{port.number}"))
+        for port, scheme in schemes
+        if scheme
+    )
+
+
+def _first_named_host(entry: ServiceEntry) -> str | None:
+    return next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
+
+
+def _probes_by_port(urls: Iterable[tuple[Port, str]]) -> tuple[Probe, ...]:
+    """Make a probe of each URL that one may lead to, called as its port where that name can be had."""
+    found: dict[str, Probe] = {}
+    for port, url in urls:
+        name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
+        if url_fault(url.replace(BARE_SCHEME, "http://", 1)) is None:
+            found[name] = Probe(name, url, Expectation(status=None))
+    return tuple(found.values())
 
 
 def _scheme(port: Port) -> str:
@@ -190,20 +195,13 @@ def bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     It leads to the first host that is no wildcard, else to the entry's address where that is a single one: in a block any
     address may be nobody's.
     """
-    host = next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
+    host = _first_named_host(entry)
     single = [block for each in entry.addresses if (block := network(each)) and block.prefixlen == block.max_prefixlen]
     if host is None and len(single) == len(entry.addresses) == 1:
         address = str(single[0].network_address)
         host = f"[{address}]" if ":" in address else address
-    if host is None:
-        return ()
-    ports = [port for port in entry.ports if port.protocol.upper() in OPAQUE_PROTOCOLS]
-    found: dict[str, Probe] = {}
-    for port in ports:
-        name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
-        if url_fault(f"http://{host}:{port.number}") is None:
-            found[name] = Probe(name, f"{BARE_SCHEME}{host}:{port.number}", Expectation(status=None))
-    return tuple(found.values())
+    opaque = [port for port in entry.ports if host and port.protocol.upper() in OPAQUE_PROTOCOLS]
+    return _probes_by_port((port, f"{BARE_SCHEME}{host}:{port.number}") for port in opaque)
 
 
 def exact_name(word: str) -> str | None:
@@ -252,20 +250,14 @@ _ManifestDumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yY
 
 
 def _probe_value(probe: Probe) -> dict[str, Any]:
-    default = Expectation()
-    expect: dict[str, Any] = {}
-    if probe.expect.verdict is not default.verdict:
-        expect["verdict"] = probe.expect.verdict.value
-    if probe.expect.status != default.status:
-        expect["status"] = "any" if probe.expect.status is None else probe.expect.status
-    if probe.expect.via is not None:
-        expect["via"] = probe.expect.via
-    value: dict[str, Any] = {"name": probe.name, "url": probe.url}
-    if expect:
-        value["expect"] = expect
-    if probe.extract:
-        value["extract"] = dict(probe.extract)
-    return value
+    default = _expectation_value(Expectation())
+    expect = {name: value for name, value in _expectation_value(probe.expect).items() if value != default[name]}
+    optional = {"expect": expect, "extract": dict(probe.extract)}
+    return {"name": probe.name, "url": probe.url} | {name: value for name, value in optional.items() if value}
+
+
+def _expectation_value(expect: Expectation) -> dict[str, Any]:
+    return {"verdict": expect.verdict.value, "status": "any" if expect.status is None else expect.status, "via": expect.via}
 
 
 def _copy(value: Any) -> Any:

@@ -56,11 +56,7 @@ def start_call(call: Callable[[], T]) -> Callable[[], T]:
     The call's exception is raised where the result is asked for.
     """
     done = _start_in_thread(call)
-
-    def result() -> T:
-        return _result_or_raise(*done.get())
-
-    return result
+    return lambda: _result_or_raise(*done.get())
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:

@@ -19,13 +19,10 @@ import yaml
 
 from egressctl.errors import LabFailed
 from egressctl.lab.dataplane.objects import PLURALS
-from egressctl.model.entry import Manifest
+from egressctl.model.entry import API_VERSIONS, GROUP, Manifest
 
 log = logging.getLogger(__name__)
 
-GROUP = "networking.istio.io"
-VERSIONS = ("v1", "v1beta1", "v1alpha3")
-"""Newest first."""
 REQUIRED = "serviceentries"
 """The kind without which there is no mesh."""
 
@@ -121,7 +118,7 @@ async def _object_lists(session: aiohttp.ClientSession, plural: str) -> AsyncIte
 async def _newest_version(session: aiohttp.ClientSession) -> str:
     async with session.get(f"/apis/{GROUP}", raise_for_status=True) as response:
         served = {version["version"] for version in (await response.json()).get("versions", ())}
-    for version in VERSIONS:
+    for version in (each.rpartition("/")[2] for each in API_VERSIONS):
         if version in served:
             return version
     raise ValueError(f"the API server serves no known version of {GROUP}, but {', '.join(sorted(served)) or 'none'}")
