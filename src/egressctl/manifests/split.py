@@ -17,7 +17,7 @@ from egressctl.manifests.service_entry import ANNOTATION_PARTS
 from egressctl.model.probe import Target
 
 _ADDRESS_BITS = 32
-"""IPv4: targets take no other addresses yet (validation.py)."""
+"""IPv4: targets take no other addresses yet (catalog/validation.py)."""
 
 _StartAndText = tuple[int, str]
 """A block's first address as a number, and the block as the target writes it."""
