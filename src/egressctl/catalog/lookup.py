@@ -86,7 +86,7 @@ def _get_built_in(name: str) -> Target:
 
 
 def _read_target(name: str, folders: Sequence[str]) -> Target:
-    from egressctl.catalog.targets import load_targets  # imported late: 5 ms, which completion does not need
+    from egressctl.catalog.targets import load_targets  # imported late: 5 ms
 
     file = _find_file(name, folders)
     whole = manifest_text(name, folders)
