@@ -19,6 +19,7 @@ from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope, sidecars_of_namespace
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, network
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.json_values import as_mapping, as_mappings, as_texts, spec_of
 
 
 def find_conflicts_and_interference(entry: ServiceEntry, around: MeshObjects, namespace: str) -> tuple[EntryConflict, ...]:
@@ -72,11 +73,11 @@ def find_rerouting_virtual_services(
     """Find the VirtualServices that send a host of the entry somewhere else than to one of its hosts."""
     kinds = _route_kinds(entry)
     for each in virtual_services:
-        spec = _spec(each)
-        gateways = _as_texts(spec.get("gateways"))
+        spec = spec_of(each)
+        gateways = as_texts(spec.get("gateways"))
         if not (_is_exported_to_namespace(each, namespace) and (not gateways or "mesh" in gateways)):
             continue
-        host = next((host for host in entry.hosts if any(covers_host(wide, host) for wide in _as_texts(spec.get("hosts")))), None)
+        host = next((host for host in entry.hosts if any(covers_host(wide, host) for wide in as_texts(spec.get("hosts")))), None)
         if host is None:
             continue
         for kind in ("tcp", "tls", "http"):
@@ -91,13 +92,13 @@ def find_rerouting_virtual_services(
 
 
 def _route_destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
-    for route in _as_mappings(spec.get(kind)):
-        names = [name for match in _as_mappings(route.get("match")) for name in _as_texts(match.get("sniHosts"))]
+    for route in as_mappings(spec.get(kind)):
+        names = [name for match in as_mappings(route.get("match")) for name in as_texts(match.get("sniHosts"))]
         # A tls route for another server name has no effect on this host's connections.
         if kind == "tls" and not any(hosts_overlap(name, host) for name in names for host in entry.hosts):
             continue
-        for to in _as_mappings(route.get("route")):
-            host = _as_mapping(to.get("destination")).get("host")
+        for to in as_mappings(route.get("route")):
+            host = as_mapping(to.get("destination")).get("host")
             if isinstance(host, str):
                 yield host
 
@@ -121,16 +122,16 @@ def find_wrapping_destination_rules(
     """
     ports = {port.number for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS | {"UDP"}}
     for each in destination_rules:
-        spec = _spec(each)
+        spec = spec_of(each)
         host = next((host for host in entry.hosts if covers_host(str(spec.get("host") or ""), host)), None)
         if host is None or not ports or not _is_exported_to_namespace(each, namespace):
             continue
-        policy = _as_mapping(spec.get("trafficPolicy"))
+        policy = as_mapping(spec.get("trafficPolicy"))
         for port in sorted(ports):
             levels = [
                 each
-                for each in _as_mappings(policy.get("portLevelSettings"))
-                if _as_mapping(each.get("port")).get("number") == port
+                for each in as_mappings(policy.get("portLevelSettings"))
+                if as_mapping(each.get("port")).get("number") == port
             ]
             mode = next(filter(None, map(_tls_mode, levels)), "") or _tls_mode(policy)
             if mode not in ("", "DISABLE"):
@@ -144,15 +145,15 @@ def hosts_with_tls_origination(destination_rules: Sequence[Manifest]) -> tuple[s
     """Return the hosts, wildcards among them, whose connections some DestinationRule wraps in TLS on some port."""
     found = []
     for each in destination_rules:
-        policy = _as_mapping(_spec(each).get("trafficPolicy"))
-        modes = {_tls_mode(policy), *map(_tls_mode, _as_mappings(policy.get("portLevelSettings")))}
+        policy = as_mapping(spec_of(each).get("trafficPolicy"))
+        modes = {_tls_mode(policy), *map(_tls_mode, as_mappings(policy.get("portLevelSettings")))}
         if modes - {"", "DISABLE"}:
-            found.append(str(_spec(each).get("host") or ""))
+            found.append(str(spec_of(each).get("host") or ""))
     return tuple(filter(None, found))
 
 
 def _tls_mode(policy: Mapping[str, Any]) -> str:
-    return str(_as_mapping(policy.get("tls")).get("mode") or "")
+    return str(as_mapping(policy.get("tls")).get("mode") or "")
 
 
 def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[EntryConflict]:
@@ -160,10 +161,10 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
     ports = {port.number for port in tcp_ports(entry)}
     blocks = [block for address in entry.addresses if (block := network(address)) and block.prefixlen]
     for each in services:
-        spec = _spec(each)
-        tcp = [port.get("port") for port in _as_mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
+        spec = spec_of(each)
+        tcp = [port.get("port") for port in as_mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
         common = [number for number in sorted(ports) if number in tcp]
-        texts = [*_as_texts(spec.get("clusterIPs")), *_as_texts([spec.get("clusterIP")])]
+        texts = [*as_texts(spec.get("clusterIPs")), *as_texts([spec.get("clusterIP")])]
         addresses = [ip for text in texts if "/" not in text and (ip := network(text))]
         held = next(((ip, block) for ip in addresses for block in blocks if ip.overlaps(block)), None)
         if not (common and held):
@@ -182,30 +183,14 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
 
 
 def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:
-    return sees(namespace, _as_texts(_spec(manifest).get("exportTo")), _namespace_of(manifest))
+    return sees(namespace, as_texts(spec_of(manifest).get("exportTo")), _namespace_of(manifest))
 
 
 def _reference_to(manifest: Manifest) -> ObjectReference:
     return ObjectReference(
-        str(manifest.get("kind")), _namespace_of(manifest), str(_as_mapping(manifest.get("metadata")).get("name") or "")
+        str(manifest.get("kind")), _namespace_of(manifest), str(as_mapping(manifest.get("metadata")).get("name") or "")
     )
 
 
 def _namespace_of(manifest: Manifest) -> str:
-    return str(_as_mapping(manifest.get("metadata")).get("namespace") or "")
-
-
-def _spec(manifest: Manifest) -> Mapping[str, Any]:
-    return _as_mapping(manifest.get("spec"))
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _as_mappings(value: object) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-
-
-def _as_texts(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    return str(as_mapping(manifest.get("metadata")).get("namespace") or "")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from egressctl.istio.export_to import EVERYWHERE, NOWHERE, OWN
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.precedence import created_seconds
 from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.json_values import as_mapping
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
@@ -110,25 +111,21 @@ def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
 
 def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
     """Return each egress listener's port and hosts; none where one of them is of another shape."""
-    listeners = _as_mapping(sidecar.get("spec")).get("egress")
+    listeners = as_mapping(sidecar.get("spec")).get("egress")
     found = []
     for each in listeners if isinstance(listeners, list) else []:
-        hosts = _as_mapping(each).get("hosts")
+        hosts = as_mapping(each).get("hosts")
         if not isinstance(hosts, list):
             return []
-        found.append((_as_mapping(_as_mapping(each).get("port")).get("number"), hosts))
+        found.append((as_mapping(as_mapping(each).get("port")).get("number"), hosts))
     return found
 
 
 def _selector(sidecar: Manifest) -> Mapping[str, str] | None:
     """Return the labels that a pod must have, None where none are asked for: a selector without labels selects every pod."""
-    selector = _as_mapping(sidecar.get("spec")).get("workloadSelector")
-    return None if selector is None else _as_mapping(_as_mapping(selector).get("labels"))
+    selector = as_mapping(sidecar.get("spec")).get("workloadSelector")
+    return None if selector is None else as_mapping(as_mapping(selector).get("labels"))
 
 
 def _metadata_text(manifest: Manifest, key: str) -> str:
-    return str(_as_mapping(manifest.get("metadata")).get(key) or "")
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return str(as_mapping(manifest.get("metadata")).get(key) or "")

@@ -30,7 +30,8 @@ from egressctl.kube.kubeconfig import (
 )
 from egressctl.kube.official import load_official
 from egressctl.kube.rest import Api
-from egressctl.kube.status import mapping_or_empty, one_line
+from egressctl.kube.status import one_line
+from egressctl.model.json_values import as_mapping
 
 __all__ = ["ConnectOptions", "connect"]
 
@@ -151,7 +152,7 @@ def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user
     try:
         official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
     except Exception as error:  # auth-providers raise whatever their libraries do
-        provider = one_line(str(mapping_or_empty(user["auth-provider"]).get("name", "")), 40)
+        provider = one_line(str(as_mapping(user["auth-provider"]).get("name", "")), 40)
         hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
         raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
 
@@ -190,7 +191,7 @@ def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) 
         raise NoConfiguration(f"{named} failed: {_hide_secrets(str(error))}", hint=hint) from None
     except Exception as error:  # a plugin may print anything at all
         raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
-    given = {key: mapping_or_empty(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
+    given = {key: as_mapping(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
     token, certificate, key = (value if isinstance(value, str) else "" for value in given.values())
     if not token and not (certificate and key):
         raise NoConfiguration(f"{named} gave neither a token nor a certificate with its key", hint=hint)

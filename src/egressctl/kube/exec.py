@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlencode
 from egressctl.errors import EgressctlError, ExecFailed, Unreachable
 from egressctl.kube.connection import ApiConnection, network_failure
 from egressctl.kube.rest import Api, resource_path
-from egressctl.kube.status import ApiRequest, error_for_answer, mapping_or_empty, one_line, parse_status
+from egressctl.kube.status import ApiRequest, error_for_answer, one_line, parse_status
+from egressctl.model.json_values import as_mapping
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
@@ -89,16 +90,16 @@ def run_in_container(
 def read_exit_status(status: bytes) -> tuple[int | None, str]:
     """Read the status of a command's end: its exit code, None where it could not be started, and what was said."""
     try:
-        told: Mapping[str, Any] = mapping_or_empty(json.loads(status))
+        told: Mapping[str, Any] = as_mapping(json.loads(status))
     except (ValueError, RecursionError):
         return None, "the command's status cannot be read"
     if told.get("status") == "Success":
         return 0, ""
     message = one_line(str(told.get("message") or told.get("reason") or "the command failed"))
-    causes = mapping_or_empty(told.get("details")).get("causes")
+    causes = as_mapping(told.get("details")).get("causes")
     for cause in causes if isinstance(causes, list) else []:
-        code = str(mapping_or_empty(cause).get("message", ""))
-        if mapping_or_empty(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
+        code = str(as_mapping(cause).get("message", ""))
+        if as_mapping(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
             return int(code), message
     # Stand-ins for a kubelet give the code in words alone.
     words = _EXIT_STATUS.search(message) if told.get("reason") == "InternalError" else None

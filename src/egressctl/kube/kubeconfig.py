@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from egressctl.errors import InvalidInput, NoConfiguration
-from egressctl.kube.status import mapping_or_empty, one_line
+from egressctl.kube.status import one_line
+from egressctl.model.json_values import as_mapping
 from egressctl.runtime.sentence import first_names
 
 NO_CLUSTER_HINT = (
@@ -167,7 +168,7 @@ def _find_entry(merged: Mapping[str, Any], kind: str, name: str) -> Mapping[str,
             f"the kubeconfig has no {kind} {one_line(name, 80)!r}; {_existing_names(merged[kind])}",
             hint=f"choose one with --{kind} NAME",
         )
-    return mapping_or_empty(merged[kind][name])
+    return as_mapping(merged[kind][name])
 
 
 def _server_url(url: str, origin: str) -> str:

@@ -22,6 +22,7 @@ from egressctl.errors import (
 )
 from egressctl.kube.rbac import grant_command_for_right
 from egressctl.model.entry import GROUP
+from egressctl.model.json_values import as_mapping
 
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
 
@@ -94,15 +95,10 @@ def one_line(text: str, limit: int = 400) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def mapping_or_empty(value: object) -> Mapping[str, Any]:
-    """Return the value if it is a JSON object, else an empty one: an answer is never trusted to have a shape."""
-    return value if isinstance(value, dict) else {}
-
-
 def parse_status(body: bytes) -> Mapping[str, Any]:
     """Read a Status; empty where the body is none."""
     try:
-        value = mapping_or_empty(json.loads(body))
+        value = as_mapping(json.loads(body))
     except (ValueError, RecursionError):
         return {}
     return value if value.get("kind") == "Status" else {}
@@ -186,7 +182,7 @@ def _forbidden_error(status: Mapping[str, Any], message: str, what: ApiRequest) 
 
 
 def _not_found_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> NotFound:
-    details = mapping_or_empty(status.get("details"))
+    details = as_mapping(status.get("details"))
     name, kind = str(details.get("name") or ""), str(details.get("kind") or "")
     if kind == "namespaces" and name and what.resource != "namespaces":
         return NotFound(f'there is no namespace "{one_line(name, 120)}"', name=name, hint="kubectl get namespaces")
@@ -242,5 +238,5 @@ def _api_failure(code: int, message: str, what: ApiRequest) -> ApiFailure:
 
 
 def _causes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    causes = mapping_or_empty(status.get("details")).get("causes")
-    return [mapping_or_empty(cause) for cause in causes] if isinstance(causes, list) else []
+    causes = as_mapping(status.get("details")).get("causes")
+    return [as_mapping(cause) for cause in causes] if isinstance(causes, list) else []

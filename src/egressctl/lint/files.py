@@ -22,6 +22,7 @@ from egressctl.manifests.egress_target import TARGET_KIND
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
+from egressctl.model.json_values import as_texts, spec_of
 
 _MOST_PER_RULE = 3
 """So many findings of one rule about other objects are told of an entry."""
@@ -163,8 +164,8 @@ class _OtherObjects:
     def __init__(self, others: Mapping[str, Sequence[Manifest]]) -> None:
         self.sidecars = others.get("Sidecar", ())
         self.originating = interference.hosts_with_tls_origination(others.get("DestinationRule", ()))
-        self._routes = ManifestsByHost(others.get("VirtualService", ()), lambda each: _as_texts(_spec(each).get("hosts")))
-        self._rules = ManifestsByHost(others.get("DestinationRule", ()), lambda each: _as_texts([_spec(each).get("host")]))
+        self._routes = ManifestsByHost(others.get("VirtualService", ()), lambda each: as_texts(spec_of(each).get("hosts")))
+        self._rules = ManifestsByHost(others.get("DestinationRule", ()), lambda each: as_texts([spec_of(each).get("host")]))
         self._exact = ManifestsByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
 
     def interference_with(self, entry: ServiceEntry) -> Iterator[EntryConflict]:
@@ -176,15 +177,6 @@ class _OtherObjects:
             yield from (each for each in found if each.rule == ConflictKind.ONE_BLOCK_KEPT)
         yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)
         yield from interference.find_wrapping_destination_rules(entry, self._rules.of(entry), here)
-
-
-def _spec(manifest: Manifest) -> Mapping[str, Any]:
-    spec = manifest.get("spec")
-    return spec if isinstance(spec, Mapping) else {}
-
-
-def _as_texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _with_offline_hint(finding: Finding, places: Mapping[ObjectReference, Sequence[Document]]) -> Finding:

@@ -24,6 +24,7 @@ from egressctl.manifests.probes import read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
+from egressctl.model.json_values import as_mapping, as_text, as_texts
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
 
 PLURAL = "serviceentries"
@@ -46,26 +47,26 @@ ANNOTATION_PARTS = "egressctl.dev/parts"
 
 def read_entry(manifest: Manifest) -> ServiceEntry:
     """Read what a ServiceEntry says, with Istio's defaults; pass over what cannot be read, and never raise."""
-    metadata, spec = _as_mapping(manifest.get("metadata")), _as_mapping(manifest.get("spec"))
-    labels = _as_mapping(metadata.get("labels"))
+    metadata, spec = as_mapping(manifest.get("metadata")), as_mapping(manifest.get("spec"))
+    labels = as_mapping(metadata.get("labels"))
     owned = labels.get(LABEL_MANAGED_BY) == MANAGER
     return ServiceEntry(
-        name=_as_text(metadata.get("name")),
-        namespace=_as_text(metadata.get("namespace")),
-        hosts=_as_texts(spec.get("hosts")),
-        addresses=_as_texts(spec.get("addresses")),
+        name=as_text(metadata.get("name")),
+        namespace=as_text(metadata.get("namespace")),
+        hosts=as_texts(spec.get("hosts")),
+        addresses=as_texts(spec.get("addresses")),
         ports=_read_ports(spec.get("ports")),
-        resolution=_as_text(spec.get("resolution")) or RESOLUTIONS[0],
-        location=_as_text(spec.get("location")) or LOCATIONS[0],
-        export_to=_as_texts(spec.get("exportTo")),
-        uid=_as_text(metadata.get("uid")),
-        created=_as_text(metadata.get("creationTimestamp")),
-        run_id=_as_text(labels.get(LABEL_RUN_ID)) if owned else "",
+        resolution=as_text(spec.get("resolution")) or RESOLUTIONS[0],
+        location=as_text(spec.get("location")) or LOCATIONS[0],
+        export_to=as_texts(spec.get("exportTo")),
+        uid=as_text(metadata.get("uid")),
+        created=as_text(metadata.get("creationTimestamp")),
+        run_id=as_text(labels.get(LABEL_RUN_ID)) if owned else "",
         owned=owned,
-        revision=_as_text(labels.get(LABEL_REVISION)),
+        revision=as_text(labels.get(LABEL_REVISION)),
         allocated=_allocated_addresses(manifest),
-        part_of=_target_of_name(_as_text(labels.get(LABEL_TARGET)), _as_text(metadata.get("name"))),
-        labels=frozenset((name, _as_text(value)) for name, value in labels.items()),
+        part_of=_target_of_name(as_text(labels.get(LABEL_TARGET)), as_text(metadata.get("name"))),
+        labels=frozenset((name, as_text(value)) for name, value in labels.items()),
     )
 
 
@@ -76,8 +77,8 @@ def _target_of_name(target: str, name: str) -> str:
 
 
 def _allocated_addresses(manifest: Manifest) -> tuple[str, ...]:
-    addresses = _as_mapping(manifest.get("status")).get("addresses")
-    return _as_texts([_as_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
+    addresses = as_mapping(manifest.get("status")).get("addresses")
+    return as_texts([as_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
 
 
 def render_entry(
@@ -126,11 +127,11 @@ def probes_of(manifest: Manifest, *, allow_internal: bool = False) -> tuple[Prob
 
     Raises InvalidInput where the annotation cannot be read, or asks for what is ruled out.
     """
-    metadata = _as_mapping(manifest.get("metadata"))
-    annotations = _as_mapping(metadata.get("annotations"))
+    metadata = as_mapping(manifest.get("metadata"))
+    annotations = as_mapping(metadata.get("annotations"))
     if ANNOTATION_PROBES not in annotations:
         return None
-    name = "/".join(part for part in (_as_text(metadata.get("namespace")), _as_text(metadata.get("name"))) if part)
+    name = "/".join(part for part in (as_text(metadata.get("namespace")), as_text(metadata.get("name"))) if part)
     root: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
     found = ProblemCollector(lambda path: InputPlace(field_name(root + path), f"{KIND} {name}".strip()))
     probes = read_probes_annotation(found, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
@@ -212,15 +213,15 @@ def exact_name(word: str) -> str | None:
 
 def other_field_managers(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
     """Name the field managers other than ours that own a field under `spec`, sorted."""
-    managed = _as_mapping(manifest.get("metadata")).get("managedFields")
-    entries = [_as_mapping(entry) for entry in managed] if isinstance(managed, list) else []
-    owners = {_as_text(entry.get("manager")) for entry in entries if "f:spec" in _as_mapping(entry.get("fieldsV1"))}
+    managed = as_mapping(manifest.get("metadata")).get("managedFields")
+    entries = [as_mapping(entry) for entry in managed] if isinstance(managed, list) else []
+    owners = {as_text(entry.get("manager")) for entry in entries if "f:spec" in as_mapping(entry.get("fieldsV1"))}
     return tuple(sorted(owners - {field_manager}))
 
 
 def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
     """Return an object without the API server's bookkeeping of who owns which field, as kubectl shows it."""
-    metadata = {key: value for key, value in _as_mapping(manifest.get("metadata")).items() if key != "managedFields"}
+    metadata = {key: value for key, value in as_mapping(manifest.get("metadata")).items() if key != "managedFields"}
     return {**manifest, "metadata": metadata}
 
 
@@ -266,22 +267,10 @@ def _copy(value: Any) -> Any:
     return [_copy(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _as_texts(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list | tuple) else ()
-
-
 def _read_ports(value: object) -> tuple[Port, ...]:
-    items = [_as_mapping(item) for item in value] if isinstance(value, list | tuple) else []
+    items = [as_mapping(item) for item in value] if isinstance(value, list | tuple) else []
     return tuple(
-        Port(number, _as_text(item.get("protocol")), _as_text(item.get("name")))
+        Port(number, as_text(item.get("protocol")), as_text(item.get("name")))
         for item in items
         if isinstance(number := item.get("number"), int) and not isinstance(number, bool)
     )

@@ -6,8 +6,7 @@ name cannot have a rival. What was not looked at is said, never taken for absent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
@@ -19,6 +18,7 @@ from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROT
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Ownership
+from egressctl.model.json_values import as_texts, spec_of
 from egressctl.verify.causes import Case, explain_cause
 
 SIDECARS = "sidecars"
@@ -62,7 +62,7 @@ def virtual_service_behind(case: Case) -> str:
     known = _find_by_name(case.around.virtual_services, walk.virtual_service) if case.around else None
     if known is None:
         return walk.virtual_service
-    hosts = _texts(_spec(known).get("hosts"))
+    hosts = as_texts(spec_of(known).get("hosts"))
     meant = any(hosts_overlap(pattern, host) for pattern in hosts for host in entry.hosts)
     return walk.virtual_service if meant else ""
 
@@ -265,15 +265,6 @@ def _find_by_name(manifests: Iterable[Manifest], name: str) -> Manifest | None:
 def _name(manifest: Manifest) -> str:
     metadata = manifest["metadata"]
     return f"{metadata.get('namespace', 'default')}/{metadata['name']}"
-
-
-def _spec(manifest: Manifest) -> Mapping[str, Any]:
-    spec = manifest.get("spec")
-    return spec if isinstance(spec, Mapping) else {}
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 def _show_command(kind: str, name: str) -> str:

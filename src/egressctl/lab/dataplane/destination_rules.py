@@ -13,16 +13,10 @@ from typing import Any
 from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import covers_host
 from egressctl.lab.dataplane.names import ROOT_NAMESPACE
-from egressctl.lab.dataplane.objects import (
-    IstioObject,
-    Workload,
-    as_mapping,
-    as_mappings,
-    as_strings,
-    read_object,
-)
+from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.services import MeshService
 from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping, as_mappings, as_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +57,7 @@ class MergedDestinationRule:
                     said = as_mapping(own.get("tls"))
         if said.get("mode") != "SIMPLE":
             return None
-        return Tls(
-            str(said.get("sni") or ""), as_strings(said.get("subjectAltNames")), said.get("insecureSkipVerify") is not True
-        )
+        return Tls(str(said.get("sni") or ""), as_texts(said.get("subjectAltNames")), said.get("insecureSkipVerify") is not True)
 
 
 def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workload) -> MergedDestinationRule | None:
@@ -73,7 +65,7 @@ def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workl
     shown = [
         about
         for about in sorted(map(read_object, manifests), key=lambda each: each.order)
-        if sees(workload.namespace, as_strings(about.spec.get("exportTo")), about.namespace) and _selects(about, workload)
+        if sees(workload.namespace, as_texts(about.spec.get("exportTo")), about.namespace) and _selects(about, workload)
     ]
     for namespace in dict.fromkeys((workload.namespace, service.namespace, ROOT_NAMESPACE)):
         rules = [

@@ -10,9 +10,9 @@ from typing import Any
 
 from egressctl.lab.dataplane.filter_chains import SidecarContext
 from egressctl.lab.dataplane.istiod_layout import EnvoyResource, extension, filter_metadata, typed
-from egressctl.lab.dataplane.objects import as_mapping, as_mappings
 from egressctl.lab.dataplane.services import MeshService, PortProtocol
 from egressctl.lab.dataplane.virtual_services import RouteDestination, VirtualService, match_applies, virtual_services_of_host
+from egressctl.model.json_values import as_mapping, as_mappings
 
 _RETRIES = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _KNOWN_MATCHES = {"uri", "port", "gateways", "sourceLabels", "sourceNamespace", "name"}

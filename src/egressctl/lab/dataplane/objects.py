@@ -8,6 +8,7 @@ from typing import Any
 
 from egressctl.lab.dataplane.names import NAMESPACE, POD_LABELS
 from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping
 
 PLURALS = ("serviceentries", "sidecars", "virtualservices", "destinationrules")
 """The kinds that the lab knows."""
@@ -53,18 +54,3 @@ def read_object(manifest: Manifest) -> IstioObject:
     metadata = as_mapping(manifest.get("metadata"))
     name, namespace, created, uid = (str(metadata.get(key) or "") for key in ("name", "namespace", "creationTimestamp", "uid"))
     return IstioObject(name, namespace, created, uid, as_mapping(manifest.get("spec")))
-
-
-def as_mapping(value: object) -> Mapping[str, Any]:
-    """Return an object of JSON, empty where the value is none."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def as_mappings(value: object) -> tuple[Mapping[str, Any], ...]:
-    """Return the objects of a JSON list."""
-    return tuple(item for item in value if isinstance(item, Mapping)) if isinstance(value, (list, tuple)) else ()
-
-
-def as_strings(value: object) -> tuple[str, ...]:
-    """Return the texts of a JSON list."""
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, (list, tuple)) else ()

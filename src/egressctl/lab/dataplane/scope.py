@@ -9,14 +9,9 @@ from egressctl.istio.export_to import EVERYWHERE
 from egressctl.istio.hosts import hosts_overlap
 from egressctl.istio.sidecar_scope import Imports, ImportScope, most, read_imports, sidecar_for_pod
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY, ROOT_NAMESPACE
-from egressctl.lab.dataplane.objects import (
-    Workload,
-    as_mapping,
-    as_mappings,
-    as_strings,
-    read_object,
-)
+from egressctl.lab.dataplane.objects import Workload, read_object
 from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping, as_mappings, as_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +54,5 @@ def scope(sidecars: Iterable[Manifest], workload: Workload, policy: str) -> Scop
                 f"Sidecar {applies.namespace}/{applies.name}: the lab does not know egress listeners of a port of their own"
             )
             continue
-        imports.append(read_imports(as_strings(listener.get("hosts")), workload.namespace))
+        imports.append(read_imports(as_texts(listener.get("hosts")), workload.namespace))
     return Scope(tuple(imports) if egress else EVERYTHING, policy, tuple(notes))

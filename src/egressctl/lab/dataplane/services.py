@@ -17,9 +17,10 @@ from typing import Any
 from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see, sees
 from egressctl.istio.precedence import Rank, created_seconds
 from egressctl.istio.sidecar_scope import ImportScope
-from egressctl.lab.dataplane.objects import as_mapping, as_mappings, as_strings, read_object
+from egressctl.lab.dataplane.objects import read_object
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping, as_mappings, as_texts
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -163,7 +164,7 @@ def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace:
 def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[MeshService]:
     about = read_object(entry)
     spec, own = about.spec, about.namespace
-    export_to = as_strings(spec.get("exportTo"))
+    export_to = as_texts(spec.get("exportTo"))
     if not sees(namespace, export_to, own):
         return
     public, created = EVERYWHERE in namespaces_that_see(export_to, own), created_seconds(about.created)
@@ -173,15 +174,15 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
         notes.append(f"{where}: the lab does not know resolution {said}, and gives it no listener")
         return
     resolution = Resolution(said)
-    networks = tuple(dict.fromkeys(_networks(as_strings(spec.get("addresses")), where, notes)))
-    if not networks and as_strings(spec.get("addresses")):
+    networks = tuple(dict.fromkeys(_networks(as_texts(spec.get("addresses")), where, notes)))
+    if not networks and as_texts(spec.get("addresses")):
         return
     if spec.get("workloadSelector"):
         notes.append(f"{where}: the lab does not know workloadSelector, and gives it no endpoints")
     labels = as_mapping(as_mapping(entry.get("metadata")).get("labels"))
     attributes = (said, frozenset(labels.items()), frozenset(export_to))
-    for host in dict.fromkeys(as_strings(spec.get("hosts"))):
-        notes_of_ports = notes if host == as_strings(spec.get("hosts"))[0] else []
+    for host in dict.fromkeys(as_texts(spec.get("hosts"))):
+        notes_of_ports = notes if host == as_texts(spec.get("hosts"))[0] else []
         if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
             rank = Rank(public, created, host, own)
             yield MeshService(host, own, networks, ports, resolution, rank, about.name, about.uid, attributes)

@@ -12,17 +12,11 @@ from typing import Any
 
 from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import hosts_overlap
-from egressctl.lab.dataplane.objects import (
-    IstioObject,
-    Workload,
-    as_mapping,
-    as_mappings,
-    as_strings,
-    read_object,
-)
+from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.lab.dataplane.services import Network
 from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping, as_mappings, as_texts
 
 MESH = "mesh"
 """The gateway that stands for all sidecars."""
@@ -87,8 +81,8 @@ def virtual_services_that_apply(manifests: Iterable[Manifest], workload: Workloa
     """Return those that are shown to the workload's sidecar, the older first."""
     found = []
     for about in sorted(map(read_object, manifests), key=lambda each: each.order):
-        hosts, gateways = as_strings(about.spec.get("hosts")), as_strings(about.spec.get("gateways"))
-        shown = sees(workload.namespace, as_strings(about.spec.get("exportTo")), about.namespace)
+        hosts, gateways = as_texts(about.spec.get("hosts")), as_texts(about.spec.get("gateways"))
+        shown = sees(workload.namespace, as_texts(about.spec.get("exportTo")), about.namespace)
         if shown and (not gateways or MESH in gateways) and scope.shows_routes(hosts, about.namespace):
             found.append(VirtualService(about, hosts))
     return tuple(found)
@@ -129,7 +123,7 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
         for route in as_mappings(each.about.spec.get("tls")):
             destinations = each.destinations(route)
             for match in as_mappings(route.get("match")):
-                key = as_strings(match.get("sniHosts")), _subnets(match)
+                key = as_texts(match.get("sniHosts")), _subnets(match)
                 if destinations and key not in seen and match_applies(match, port, workload):
                     seen.add(key)
                     yield Detour(each, destinations, key[1], key[0])
@@ -137,7 +131,7 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
 
 def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:
     """Return whether the part of a match that does not depend on the connection holds."""
-    gateways = as_strings(match.get("gateways"))
+    gateways = as_texts(match.get("gateways"))
     return (
         match.get("port") in (None, 0, port)
         and (not gateways or MESH in gateways)
@@ -148,7 +142,7 @@ def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bo
 
 def _subnets(match: Mapping[str, Any]) -> tuple[Network, ...]:
     found = []
-    for subnet in as_strings(match.get("destinationSubnets")):
+    for subnet in as_texts(match.get("destinationSubnets")):
         try:
             found.append(ipaddress.ip_network(subnet, strict=False))
         except ValueError:

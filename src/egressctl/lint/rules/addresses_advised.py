@@ -9,20 +9,12 @@ address (240.240.0.0/16) for such an entry, which pods get to know with DNS capt
 List the addresses of the service; or turn DNS capture on, and ignore the rule.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from egressctl.istio.admission import webhook
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.manifests.yaml_reader import Document
-
-
-def as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
+from egressctl.model.json_values import as_list, as_mapping
 
 
 def check_document(document: Document) -> Iterator[Finding]:

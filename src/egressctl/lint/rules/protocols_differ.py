@@ -19,8 +19,8 @@ from typing import NamedTuple
 from egressctl.istio.conflict import ObjectReference
 from egressctl.istio.export_to import EVERYWHERE, NOWHERE, namespaces_that_see
 from egressctl.lint.rule import Finding, Rule, Severity
-from egressctl.lint.rules.addresses_advised import as_list, as_mapping
 from egressctl.manifests.yaml_reader import Document
+from egressctl.model.json_values import as_list, as_mapping
 
 
 class _PortInDocument(NamedTuple):

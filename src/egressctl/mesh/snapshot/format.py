@@ -28,6 +28,7 @@ from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import PLURAL, manifest_to_yaml
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import Manifest, MeshObjects
+from egressctl.model.json_values import as_list, as_mapping, as_text
 from egressctl.model.result import KubernetesInfo
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Snapshot"
@@ -122,20 +123,20 @@ def snapshot_files(
 
 def without_secrets(plural: str, item: Manifest) -> dict[str, Any]:
     """Return an object with those fields only that say what it does, and nothing that may be a secret."""
-    metadata = _as_mapping(item.get("metadata"))
+    metadata = as_mapping(item.get("metadata"))
     kept: dict[str, Any] = {key: metadata[key] for key in ("name", "namespace", "creationTimestamp") if metadata.get(key)}
-    if plural != SERVICES and (labels := _as_mapping(metadata.get("labels"))):
+    if plural != SERVICES and (labels := as_mapping(metadata.get("labels"))):
         kept["labels"] = _sort_keys(labels)
     annotations = {
         key: value
-        for key, value in sorted(_as_mapping(metadata.get("annotations")).items())
+        for key, value in sorted(as_mapping(metadata.get("annotations")).items())
         if (key == SERVICE_EXPORT_TO if plural == SERVICES else str(key).startswith(_OWN_ANNOTATION))
     }
     if annotations:
         kept["annotations"] = annotations
     found = {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": kept}
-    found["spec"] = _sort_keys(_keep_fields(_as_mapping(item.get("spec")), _SPECS[plural]))
-    if plural == PLURAL and (addresses := _as_mapping(item.get("status")).get("addresses")):
+    found["spec"] = _sort_keys(_keep_fields(as_mapping(item.get("spec")), _SPECS[plural]))
+    if plural == PLURAL and (addresses := as_mapping(item.get("status")).get("addresses")):
         found["status"] = {"addresses": _sort_keys(addresses)}
     return found
 
@@ -175,27 +176,27 @@ def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
     for path, text in sorted(objects.items()):
         for document in parse_yaml(text, f"{folder}/{path}").documents:
             items[_FOLDERS[path.split("/")[1]]].append(document.value)
-    was_read = _as_mapping(index.get("read"))
+    was_read = as_mapping(index.get("read"))
     listed = {
         plural: ObjectsOfKind(tuple(items[plural]), *_parse_where_read(was_read.get(plural)))
         for plural in _SAVED
         if plural in was_read
     }
-    names = [each for each in _as_list(index.get("namespaces")) if isinstance(each, str)]
+    names = [each for each in as_list(index.get("namespaces")) if isinstance(each, str)]
     if NAMESPACES in was_read:
         listed[NAMESPACES] = ObjectsOfKind(
             tuple({"metadata": {"name": name}} for name in names), *_parse_where_read(was_read[NAMESPACES])
         )
-    kubernetes, mesh = _as_mapping(index.get("kubernetes")), _as_mapping(index.get("mesh"))
+    kubernetes, mesh = as_mapping(index.get("kubernetes")), as_mapping(index.get("mesh"))
     scopes = mesh.get("defaultServiceExportTo")
     settings = MeshSettings(
-        _as_text(mesh.get("rootNamespace")) or None,
+        as_text(mesh.get("rootNamespace")) or None,
         tuple(map(str, scopes)) if isinstance(scopes, list) else None,
-        _as_text(mesh.get("outboundTrafficPolicy")) or None,
+        as_text(mesh.get("outboundTrafficPolicy")) or None,
     )
     return Snapshot(
-        _as_text(index.get("takenAt")),
-        KubernetesInfo(_as_text(kubernetes.get("context")), "", _as_text(kubernetes.get("version"))),
+        as_text(index.get("takenAt")),
+        KubernetesInfo(as_text(kubernetes.get("context")), "", as_text(kubernetes.get("version"))),
         settings,
         assemble_mesh_objects(listed, settings.root or "istio-system", settings.default_export_to),
     )
@@ -233,8 +234,8 @@ def _parse_where_read(value: object) -> tuple[frozenset[str] | None, str]:
     """Read back what `_where_read` writes; what is not understood was read nowhere."""
     if value == "everywhere":
         return None, ""
-    told = _as_mapping(value)
-    return frozenset(map(str, _as_list(told.get("namespaces")))), _as_text(told.get("why")) or "the snapshot does not say why"
+    told = as_mapping(value)
+    return frozenset(map(str, as_list(told.get("namespaces")))), as_text(told.get("why")) or "the snapshot does not say why"
 
 
 def _keep_fields(value: Any, shape: Shape) -> Any:
@@ -251,18 +252,6 @@ def _sort_keys(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _sort_keys(value[key]) for key in sorted(value)}
     return [_sort_keys(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def changed_paths(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[list[str], list[str], list[str]]:
