@@ -267,7 +267,8 @@ def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
         tail = text.rpartition(f"\n{_MARK} ".encode())[2].partition(b"\n")[2]
         table = _table(tail[max(0, tail.rfind(_TABLE_HEAD)) :])
         if following and not mark:
-            table = table.rstrip("\n")  # It may have been cut at a line's end.
+            # It may have been cut at a line's end, or after it, within the next part's first report.
+            table = table.rpartition("\n")[0].rstrip("\n")
     return ExecOutput(tuple(outcomes), table, earlier)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import recordings
@@ -203,6 +203,7 @@ def test_a_message_with_lines_in_it_takes_no_place_of_another_part(forged: bytes
 
 
 @given(st.integers(0, len(part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND)))
+@example(len(part(0, range(5)) + FIRST + b"\negressctl"))
 def test_what_was_cut_is_missing_and_nothing_else_changes(cut: int) -> None:
     whole = part(0, range(5)) + FIRST + part(5, (7, 8)) + SECOND
     answer, complete = parse_probes(SEVEN, whole[:cut], b""), parse_probes(SEVEN, whole, b"")
