@@ -64,18 +64,13 @@ def prove(
     facts = RunFacts(sidecar.source, questions, sent, near=near())
     if before:
         facts = _look_after(sidecar, before, facts, limits)
-    read, searched = False, not last_resort
-    while True:
-        results = []
-        for case in cases_of(facts):
-            results.append(judge(case))
-        if not read and any(map(needs_mesh_objects, results, questions)):
-            read, facts = True, replace(facts, around=_mesh_objects_or_none(mesh, sidecar.source.namespace))
-        elif not searched:
-            lacking = [index for index, result in enumerate(results) if lacks_only_count(result)]
-            searched, facts = True, replace(facts, logged=_search_access_log(sidecar, facts, lacking, began))
-        else:
-            break
+    results = list(map(judge, cases_of(facts)))
+    if any(map(needs_mesh_objects, results, questions)) and (around := _mesh_objects_or_none(mesh, sidecar.source.namespace)):
+        facts = replace(facts, around=around)
+        results = list(map(judge, cases_of(facts)))
+    lacking = [index for index, result in enumerate(results) if last_resort and lacks_only_count(result)]
+    if logged := _search_access_log(sidecar, facts, lacking, began):
+        results = list(map(judge, cases_of(replace(facts, logged=logged))))
     config = facts.after.config
     # The routes are those of these hosts, and a companion may have been counted since.
     sidecar.known = replace(
