@@ -159,7 +159,7 @@ class Sidecar:
                 dumps.append(_none_if_unreadable(self.config))
             first = next((dump for dump in dumps if dump and dump.versions == before.versions), None)
             last = dumps[-1]
-            if names := {name for dump in (first, last) if dump for place in places for name in route_names(dump, *place)}:
+            if names := _routes_needed([dump for dump in (first, last) if dump], places):
                 routes = _none_if_unreadable(lambda: self.routes(names))
                 first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
                 last = last and replace(last, routes=routes)
@@ -174,7 +174,7 @@ class Sidecar:
         """Add the Envoy clusters that connections to `places` lead to; None where they, or those found before, are not known."""
         if found is None:
             return None
-        led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))} - set(found)
+        led = _envoy_clusters_led_to(config, places) - set(found)
         more = _none_if_unreadable(lambda: self.envoy_clusters(led)) if led else {}
         return None if more is None else replace(config, envoy_clusters={**found, **more})
 
@@ -183,9 +183,9 @@ class Sidecar:
         for _ in range(_TRIES):
             counts = _begin(self.counts)
             config = self.config()
-            if names := {name for place in places for name in route_names(config, *place)}:
+            if names := _routes_needed([config], places):
                 config = replace(config, routes=self.routes(names))
-            led = {name for place in places for name in final_envoy_clusters(walk_config(config, *place))}
+            led = _envoy_clusters_led_to(config, places)
             config = replace(config, envoy_clusters=self.envoy_clusters(led) if led else {})
             if config.versions == self.versions():
                 return Reading(config, counts())
@@ -235,6 +235,16 @@ def find_sidecar(api: Api, namespace: str, choice: SourceChoice) -> Sidecar | No
         return Sidecar(api, find_source(api, namespace, choice))
     except NoSourcePod as missing:
         return missing
+
+
+def _routes_needed(configs: Collection[ProxyConfig], places: Collection[ProbeDestination]) -> set[str]:
+    """Name the route configurations that decide where connections to these places lead by any of the configurations."""
+    return {name for config in configs for place in places for name in route_names(config, *place)}
+
+
+def _envoy_clusters_led_to(config: ProxyConfig, places: Collection[ProbeDestination]) -> set[str]:
+    """Name the Envoy clusters that connections to these places may lead to."""
+    return {name for place in places for name in final_envoy_clusters(walk_config(config, *place))}
 
 
 def _path_with_names(path: str, patterns: Iterable[str]) -> str:
