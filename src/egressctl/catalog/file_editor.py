@@ -16,6 +16,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.published import PublishedSource, blocks_by_name, read_published, source_as_data
 from egressctl.manifests.yaml_reader import parse_one
+from egressctl.model.json_values import as_mapping, spec_of
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,9 +45,7 @@ def read_sources(text: str, source: str) -> tuple[PublishedSource, ...]:
 
 def has_own_addresses(text: str, source: str) -> bool:
     """Say whether the file's ServiceEntry has addresses of its own, which what is published does not change."""
-    spec = parse_one(text, source).value.get("spec")
-    entry = spec.get("serviceEntry") if isinstance(spec, Mapping) else None
-    return isinstance(entry, Mapping) and "addresses" in entry
+    return "addresses" in as_mapping(spec_of(parse_one(text, source).value).get("serviceEntry"))
 
 
 def replace_sources(text: str, source: str, now: Sequence[PublishedSource]) -> str:

@@ -10,7 +10,7 @@ from egressctl.istio.export_to import EVERYWHERE, NOWHERE, OWN
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.precedence import created_seconds
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import as_mapping, spec_of
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
@@ -111,7 +111,7 @@ def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
 
 def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
     """Return each egress listener's port and hosts; none where one of them is of another shape."""
-    listeners = as_mapping(sidecar.get("spec")).get("egress")
+    listeners = spec_of(sidecar).get("egress")
     found = []
     for each in listeners if isinstance(listeners, list) else []:
         hosts = as_mapping(each).get("hosts")
@@ -123,7 +123,7 @@ def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
 
 def _selector(sidecar: Manifest) -> Mapping[str, str] | None:
     """Return the labels that a pod must have, None where none are asked for: a selector without labels selects every pod."""
-    selector = as_mapping(sidecar.get("spec")).get("workloadSelector")
+    selector = spec_of(sidecar).get("workloadSelector")
     return None if selector is None else as_mapping(as_mapping(selector).get("labels"))
 
 

@@ -17,6 +17,7 @@ from egressctl.manifests.service_entry import OFFLINE_VERSION, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.mesh.client import Mesh
 from egressctl.model.entry import GROUP
+from egressctl.model.json_values import as_mapping
 from egressctl.runtime.concurrency import gather
 
 _FIELD_MANAGER = "egressctl-lint"
@@ -59,6 +60,5 @@ def _manifest_to_try(document: Document, namespace: str) -> dict[str, Any] | Non
         if target is None or problems:
             return None
         return render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
-    metadata = value.get("metadata")
-    metadata = dict(metadata) if isinstance(metadata, dict) else {}
+    metadata = as_mapping(value.get("metadata"))
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}

@@ -22,7 +22,7 @@ from egressctl.manifests.egress_target import TARGET_KIND
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
-from egressctl.model.json_values import as_texts, spec_of
+from egressctl.model.json_values import as_mapping, as_texts, spec_of
 
 _MOST_PER_RULE = 3
 """So many findings of one rule about other objects are told of an entry."""
@@ -113,8 +113,7 @@ def _change_findings(
 
 
 def _with_namespace(value: Mapping[str, Any], namespace: str) -> Manifest:
-    metadata = value.get("metadata")
-    metadata = metadata if isinstance(metadata, Mapping) else {}
+    metadata = as_mapping(value.get("metadata"))
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 

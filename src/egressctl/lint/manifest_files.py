@@ -14,6 +14,7 @@ from egressctl.lint.rules import invalid_yaml, unreadable_file, unrendered_templ
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, parse_yaml
 from egressctl.model.entry import GROUP, KIND
+from egressctl.model.json_values import as_mapping
 
 STDIN = "stdin"
 """What standard input is called in findings."""
@@ -172,7 +173,6 @@ def place_of(document: Document, path: ValuePath) -> InputPlace:
 
 def finding_at(rule: str, message: str, document: Document, path: ValuePath, namespace: str) -> Finding:
     """Return a finding about a document as a whole; `namespace` is that of one that does not say its own."""
-    metadata, place = document.value.get("metadata"), place_of(document, path)
-    metadata = metadata if isinstance(metadata, dict) else {}
+    metadata, place = as_mapping(document.value.get("metadata")), place_of(document, path)
     where = f"{metadata.get('namespace') or namespace}/{metadata.get('name') or '?'}"
     return Finding(rule, message, where, file=place.source, line=place.line)

@@ -17,6 +17,7 @@ from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.lint.rule import Finding, finding_of_conflict
 from egressctl.lint.rules import returns_traffic, takes_traffic
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
+from egressctl.model.json_values import spec_of
 
 _MOST_COMPARED = 200
 """With so many others an entry is compared for each way to compete."""
@@ -224,6 +225,5 @@ def _reference_to(manifest: Manifest) -> ObjectReference:
 
 
 def _hosts_in_spec(manifest: Manifest, field: str) -> list[str]:
-    spec = manifest.get("spec")
-    value = spec.get(field) if isinstance(spec, Mapping) else None
+    value = spec_of(manifest).get(field)
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]

@@ -24,6 +24,7 @@ from egressctl.manifests.service_entry import (
 )
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, quote_text
 from egressctl.model.entry import API_VERSIONS, KIND, SUFFIX
+from egressctl.model.json_values import as_mapping
 from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
@@ -190,7 +191,7 @@ def _read_metadata(
     for field in ("labels", "annotations"):
         found.check_texts(metadata, path, field)
     labels, annotations = (
-        {k: v for k, v in m.items() if isinstance(v, str)} if isinstance(m, dict) else {}
+        {k: v for k, v in as_mapping(m).items() if isinstance(v, str)}
         for m in (metadata.get("labels"), metadata.get("annotations"))
     )
     return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
@@ -198,7 +199,7 @@ def _read_metadata(
 
 def check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
     """Report a name that leaves no room for those of the target's several entries."""
-    addresses = spec.get("addresses") if isinstance(spec, dict) else None
+    addresses = as_mapping(spec).get("addresses")
     if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
         told = f"{quote_text(name)} is too long for a target of {len(addresses)} addresses, "
         told += "whose several entries are called after it"
@@ -257,15 +258,15 @@ def _probes_of_document(document: Document, found: ProblemCollector, own: bool, 
     """Read the probes of the spec or of the annotation; None where neither is there."""
     at: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
     spec, metadata = document.value.get("spec"), document.value.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    annotated = isinstance(annotations, dict) and ANNOTATION_PROBES in annotations
+    annotated = as_mapping(as_mapping(metadata).get("annotations"))
     if own and isinstance(spec, dict) and "probes" in spec:
-        if annotated:
+        if ANNOTATION_PROBES in annotated:
             found.add(at, "the probes stand here and under spec.probes", "keep those under spec.probes")
         return read_probes(found, spec["probes"], ("spec", "probes"), allow_internal=allow_internal)
-    if not annotated or not isinstance(annotations, dict) or not isinstance(annotations[ANNOTATION_PROBES], str):
+    asked = annotated.get(ANNOTATION_PROBES)
+    if not isinstance(asked, str):
         return None
     inner = ProblemCollector(lambda path: document.place(at + path))
-    probes = read_probes_annotation(inner, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
+    probes = read_probes_annotation(inner, asked, allow_internal=allow_internal)
     found.problems += inner.problems
     return probes
