@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from egressctl.manifests.yaml_reader import ValuePath
+from egressctl.model.entry import Manifest
+from egressctl.model.json_values import as_mapping
 
 
 class ObjectReference(NamedTuple):
@@ -14,6 +16,12 @@ class ObjectReference(NamedTuple):
     kind: str
     namespace: str
     name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ObjectReference:
+        """Return the reference to an object; what it does not say is empty."""
+        metadata = as_mapping(manifest.get("metadata"))
+        return cls(str(manifest.get("kind")), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"

@@ -51,7 +51,7 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
             reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
             yield EntryConflict(
                 ConflictKind.HIDDEN_BY_SIDECAR,
-                _reference_to(each),
+                ObjectReference.of(each),
                 reason,
                 hint=f"add {_egress_host_to_add(entry)} to its egress hosts",
             )
@@ -60,7 +60,7 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
             reason = f"it names the host exactly, {exact}, for {whose}"
             outcome = f"one of the {len(entry.addresses)} addresses is kept, and which one is chance"
             hint = f'write "*/{exact.partition("/")[2]}" among its egress hosts'
-            yield EntryConflict(ConflictKind.ONE_BLOCK_KEPT, _reference_to(each), reason, outcome, hint)
+            yield EntryConflict(ConflictKind.ONE_BLOCK_KEPT, ObjectReference.of(each), reason, outcome, hint)
 
 
 def _egress_host_to_add(entry: ServiceEntry) -> str:
@@ -87,7 +87,7 @@ def find_rerouting_virtual_services(
             if elsewhere and kind in kinds:
                 reason = f"it sends {host} to {', '.join(dict.fromkeys(elsewhere))} (a {kind} route)"
                 yield EntryConflict(
-                    ConflictKind.REROUTED, _reference_to(each), reason, "that Envoy cluster carries, not the entry's"
+                    ConflictKind.REROUTED, ObjectReference.of(each), reason, "that Envoy cluster carries, not the entry's"
                 )
 
 
@@ -137,7 +137,7 @@ def find_wrapping_destination_rules(
             if mode not in ("", "DISABLE"):
                 reason = f"it wraps connections to {host} in TLS ({mode})"
                 outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
-                yield EntryConflict(ConflictKind.WRAPPED_IN_TLS, _reference_to(each), reason, outcome)
+                yield EntryConflict(ConflictKind.WRAPPED_IN_TLS, ObjectReference.of(each), reason, outcome)
                 break
 
 
@@ -174,22 +174,16 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
             mine, its = rank_of(entry), rank_of_service(each)
             # A Service is there: one that does not say since when is not the younger for that.
             first, why = first_by_rank(mine, its, "name") if isfinite(its.created) else (None, "")
-            whose = "" if first is None else f": that of {entry if first is mine else _reference_to(each)}, {why}"
+            whose = "" if first is None else f": that of {entry if first is mine else ObjectReference.of(each)}, {why}"
             outcome = f"of two listeners for one address and port a sidecar gets one{whose}"
         else:
             outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
         reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"
-        yield EntryConflict(ConflictKind.SERVICE_ADDRESS, _reference_to(each), reason, outcome)
+        yield EntryConflict(ConflictKind.SERVICE_ADDRESS, ObjectReference.of(each), reason, outcome)
 
 
 def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:
     return sees(namespace, as_texts(spec_of(manifest).get("exportTo")), _namespace_of(manifest))
-
-
-def _reference_to(manifest: Manifest) -> ObjectReference:
-    return ObjectReference(
-        str(manifest.get("kind")), _namespace_of(manifest), str(as_mapping(manifest.get("metadata")).get("name") or "")
-    )
 
 
 def _namespace_of(manifest: Manifest) -> str:

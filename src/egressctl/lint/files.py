@@ -78,7 +78,7 @@ def lint_files(
             entries += [entry] if entry else []
         else:
             others[kind].append(_with_namespace(document.value, namespace))
-            places[_reference_to(others[kind][-1])].append(document)
+            places[ObjectReference.of(others[kind][-1])].append(document)
     for each in entries:
         places[ObjectReference(KIND, each.entry.namespace, each.entry.name)].append(each.document)
     if said is None:
@@ -133,11 +133,6 @@ def _entry_from_target(
     return EntryInFile(read_entry(manifest), manifest, document), []
 
 
-def _reference_to(manifest: Manifest) -> ObjectReference:
-    metadata = manifest["metadata"]
-    return ObjectReference(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
-
-
 def _entry_findings(
     entries: Sequence[EntryInFile],
     others: Mapping[str, Sequence[Manifest]],
@@ -171,7 +166,7 @@ class _OtherObjects:
         """Yield what they do to an entry for pods of its own namespace; where one keeps one block of it, for any pods."""
         here = entry.namespace
         yield from interference.find_hiding_sidecars(entry, self.sidecars, here, ROOT_NAMESPACE)
-        for namespace in sorted({_reference_to(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
+        for namespace in sorted({ObjectReference.of(each).namespace for each in self._exact.of(entry)} - {here, ROOT_NAMESPACE}):
             found = interference.find_hiding_sidecars(entry, self.sidecars, namespace, ROOT_NAMESPACE)
             yield from (each for each in found if each.rule == ConflictKind.ONE_BLOCK_KEPT)
         yield from interference.find_rerouting_virtual_services(entry, self._routes.of(entry), here)

@@ -76,8 +76,8 @@ def _mesh_objects_after(
 
 
 def _merge_manifests(there: Sequence[Manifest], new: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    names = {_reference_to(each) for each in new}
-    return (*(each for each in there if _reference_to(each) not in names), *new)
+    names = {ObjectReference.of(each) for each in new}
+    return (*(each for each in there if ObjectReference.of(each) not in names), *new)
 
 
 def _changes_by_entries(
@@ -136,9 +136,9 @@ def _changes_by_sidecars(
     The mesh's own is for the pods of every namespace that has none. What it leaves them of an entry depends on whether that is
     of their own namespace: one other namespace stands for all.
     """
-    having = {_reference_to(each).namespace for each in after.sidecars if not _has_workload_selector(each)}
+    having = {ObjectReference.of(each).namespace for each in after.sidecars if not _has_workload_selector(each)}
     for sidecar in new:
-        me = _reference_to(sidecar)
+        me = ObjectReference.of(sidecar)
         if sidecar in base.sidecars:
             continue
         general = me.namespace == base.root and not _has_workload_selector(sidecar)
@@ -164,7 +164,7 @@ def _has_workload_selector(sidecar: Manifest) -> bool:
 
 
 def _sidecars_for_namespace(namespace: str, sidecars: Sequence[Manifest], root: str) -> list[Manifest]:
-    return [each for each in sidecars if _reference_to(each).namespace in (namespace, root)]
+    return [each for each in sidecars if ObjectReference.of(each).namespace in (namespace, root)]
 
 
 def _changes_by_routing(
@@ -175,9 +175,9 @@ def _changes_by_routing(
         ("VirtualService", base.virtual_services, interference.find_rerouting_virtual_services),
         ("DestinationRule", base.destination_rules, interference.find_wrapping_destination_rules),
     ):
-        olds = {_reference_to(each): each for each in there}
+        olds = {ObjectReference.of(each): each for each in there}
         for manifest in others.get(kind, ()):
-            me = _reference_to(manifest)
+            me = ObjectReference.of(manifest)
             old = [olds[me]] if me in olds else []
             for entry in kept:
                 places = dict.fromkeys((entry.namespace, me.namespace))
@@ -217,11 +217,6 @@ def _limit_per_rule(found: Iterable[tuple[ObjectReference, Finding]]) -> Iterato
 
 def _conflicts_by_text(found: Iterable[EntryConflict]) -> dict[_ConflictText, EntryConflict]:
     return {_ConflictText(each.rule, each.about, each.reason, each.outcome): each for each in found}
-
-
-def _reference_to(manifest: Manifest) -> ObjectReference:
-    metadata = manifest["metadata"]
-    return ObjectReference(str(manifest["kind"]), str(metadata["namespace"]), str(metadata.get("name") or ""))
 
 
 def _hosts_in_spec(manifest: Manifest, field: str) -> list[str]:

@@ -13,6 +13,7 @@ from egressctl.istio import precedence
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address
+from egressctl.istio.mesh_objects import SIDECARS
 from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
@@ -20,8 +21,6 @@ from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Ownership
 from egressctl.model.json_values import as_texts, spec_of
 from egressctl.verify.causes import Case, explain_cause
-
-SIDECARS = "sidecars"
 
 
 def why_not_ours(case: Case) -> Cause:

@@ -87,17 +87,18 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
     owner, counts = case.evidence.owner, case.evidence.counts
     if case.entry is None and case.entry_name:
         return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)
-    carried = case.evidence.walk.envoy_cluster if case.evidence.walk else None
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        return _unproven_verdict(case, f"it leads to {carried}, and whose that is could not be told: {reason}")
+        return _unproven_verdict(case, f"it leads to {case.leads_to}, and whose that is could not be told: {reason}")
     if owner.ownership is Ownership.OTHERS:
         return Verdict.BYPASSED, why_not_ours(case)
     if counts is not None and counts.connect_failed:
         return Verdict.FAILED, explain_cause(CauseCode.CONNECT_REFUSED, case)
     if counts is not None and counts.pending:
         return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, case)
-    return _unproven_verdict(case, f"a bare connection went to {carried}, its own, and no answer shows that anything came of it")
+    return _unproven_verdict(
+        case, f"a bare connection went to {case.leads_to}, its own, and no answer shows that anything came of it"
+    )
 
 
 def _unproven_verdict(case: Case, said: str) -> tuple[Verdict, Cause]:
