@@ -7,7 +7,7 @@ from typing import Any
 
 from egressctl.catalog.diff import Drift
 from egressctl.catalog.diff_rows import Row
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.report.lines import table_text
 from egressctl.runtime.sanitize import neutralise
 
@@ -23,12 +23,7 @@ def target_title(each: Drift) -> str:
 def drift_text(found: Sequence[Drift], form: str, code: int) -> str:
     """Return the sides of the targets in a format."""
     if form in ("json", "yaml"):
-        data = {
-            "apiVersion": API_VERSION,
-            "kind": "CatalogDiff",
-            "exitCode": code,
-            "targets": [_document(each) for each in found],
-        }
+        data = document("CatalogDiff", exitCode=code, targets=[_document(each) for each in found])
         return data_text(data, form)
     if form == "name":
         return "".join(f"{neutralise(each.subject.target.name)}\n" for each in found if each.different)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from egressctl.catalog.refresh import RefreshResult
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.runtime.sanitize import neutralise
 
 _MOST_CHANGES = 20
@@ -16,12 +16,7 @@ _MOST_CHANGES = 20
 def refresh_text(found: Sequence[RefreshResult], form: str, code: int) -> str:
     """Return what became of the targets in a format."""
     if form in ("json", "yaml"):
-        data = {
-            "apiVersion": API_VERSION,
-            "kind": "CatalogRefresh",
-            "exitCode": code,
-            "targets": [_document(each) for each in found],
-        }
+        data = document("CatalogRefresh", exitCode=code, targets=[_document(each) for each in found])
         return data_text(data, form)
     if form == "name":
         return "".join(f"{neutralise(each.name)}\n" for each in found if each.state in ("changed", "refreshed"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from egressctl.report.compare import ComparedProbe, ProbeChange
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.report.lines import Content, Line
 from egressctl.report.reader import RecordedProbe, RecordedReport
 from egressctl.runtime.sanitize import neutralise
@@ -56,14 +56,13 @@ def _describe_report(report: RecordedReport) -> str:
 
 def comparison_document(old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], code: int) -> dict[str, Any]:
     """Return everything that was compared as plain data."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Comparison",
-        "exitCode": code,
-        "old": _report(old),
-        "new": _report(new),
-        "probes": [_probe(each) for each in compared],
-    }
+    return document(
+        "Comparison",
+        exitCode=code,
+        old=_report(old),
+        new=_report(new),
+        probes=[_probe(each) for each in compared],
+    )
 
 
 def _report(report: RecordedReport) -> dict[str, Any]:

@@ -12,6 +12,11 @@ API_VERSION = "egressctl.dev/v1alpha1"
 """The schema version of every document that egressctl writes."""
 
 
+def document(kind: str, **fields: Any) -> dict[str, Any]:
+    """Return a document of egressctl's own as plain data: its head, then the fields in their order."""
+    return {"apiVersion": API_VERSION, "kind": kind, **fields}
+
+
 def data_text(data: Any, form: str) -> str:
     """Return plain data as JSON or YAML.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from egressctl.manifests.diff_text import EntryDifference, unified_diff_lines
-from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.lines import Content, Line
 from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise
 
@@ -39,11 +39,10 @@ def _neutralise_long(text: str) -> str:
 
 def diff_document(differences: Sequence[EntryDifference], code: int) -> dict[str, Any]:
     """Return every entry with both sides, as plain data."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Diff",
-        "exitCode": code,
-        "entries": [
+    return document(
+        "Diff",
+        exitCode=code,
+        entries=[
             {
                 "target": each.target,
                 "namespace": each.either["metadata"]["namespace"],
@@ -54,4 +53,4 @@ def diff_document(differences: Sequence[EntryDifference], code: int) -> dict[str
             }
             for each in differences
         ],
-    }
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from egressctl.envoy.trace import NotTaken
 from egressctl.envoy.walk import final_envoy_clusters
 from egressctl.model.evidence import Source
-from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.json_report import cause_document
 from egressctl.report.lines import Content, Line
 from egressctl.report.tree import draw_cause, draw_step
@@ -58,20 +58,19 @@ def explanation_document(
     source: Source, paths: tuple[ExplainedPath, ...], not_looked_at: tuple[str, ...], exit_code: int
 ) -> dict[str, Any]:
     """Return the explanation as plain data, in the documented order of its keys."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Explanation",
-        "exitCode": exit_code,
-        "source": {
+    return document(
+        "Explanation",
+        exitCode=exit_code,
+        source={
             "namespace": source.namespace,
             "pod": source.pod,
             "container": source.container,
             "sidecar": source.proxy,
             "chosenOf": source.chosen_of,
         },
-        "paths": [_path(each) for each in paths],
-        "notLookedAt": list(not_looked_at),
-    }
+        paths=[_path(each) for each in paths],
+        notLookedAt=list(not_looked_at),
+    )
 
 
 def _path(path: ExplainedPath) -> dict[str, Any]:

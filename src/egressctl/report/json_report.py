@@ -8,28 +8,27 @@ from egressctl.model.cause import Cause
 from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Expectation, worst_verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
-from egressctl.report.data_text import API_VERSION
+from egressctl.report.data_text import document
 
 
 def report_document(report: Report) -> dict[str, Any]:
     """Return the report as plain data, in the documented order of its keys."""
     kubernetes = report.kubernetes
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Report",
-        "command": report.command,
-        "runId": report.run_id,
-        "startedAt": report.started_at,
-        "duration": round(report.duration, 3),
-        "verdict": str(worst_verdict(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
-        "exitCode": report.exit_code,
-        "kubernetes": None
+    return document(
+        "Report",
+        command=report.command,
+        runId=report.run_id,
+        startedAt=report.started_at,
+        duration=round(report.duration, 3),
+        verdict=str(worst_verdict(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
+        exitCode=report.exit_code,
+        kubernetes=None
         if kubernetes is None
         else {"context": kubernetes.context, "server": kubernetes.server, "version": kubernetes.version},
-        "targets": [_target(target) for target in report.targets],
-        "warnings": list(report.warnings),
-        "error": None if report.error is None else {"message": report.error.message, "hint": report.error.hint},
-    }
+        targets=[_target(target) for target in report.targets],
+        warnings=list(report.warnings),
+        error=None if report.error is None else {"message": report.error.message, "hint": report.error.hint},
+    )
 
 
 def _target(target: TargetResult) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from egressctl.lint.rule import Finding, LintResult
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.runtime.sanitize import neutralise
 
 FORMATS = ("table", "json", "yaml", "name", "sarif", "github")
@@ -34,13 +34,9 @@ def lint_text(linted: LintResult, form: str, code: int, folder: str, *, hints: b
 
 def lint_document(linted: LintResult, code: int) -> dict[str, Any]:
     """Return the LintReport, schema version egressctl.dev/v1alpha1."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "LintReport",
-        "exitCode": code,
-        "findings": [_finding(each) for each in linted.findings],
-        "notLookedAt": list(linted.not_looked_at),
-    }
+    return document(
+        "LintReport", exitCode=code, findings=[_finding(each) for each in linted.findings], notLookedAt=list(linted.not_looked_at)
+    )
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

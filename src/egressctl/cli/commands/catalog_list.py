@@ -10,7 +10,7 @@ from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, 
 from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
 from egressctl.manifests.problems import ProblemCollector
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.report.lines import table_text
 from egressctl.runtime.sanitize import neutralise
 
@@ -78,7 +78,7 @@ def _port_text(port: Mapping[str, Any]) -> str:
 
 def _text(found: Sequence[Mapping[str, Any]], form: str, *, foreign: bool) -> str:
     if form in ("json", "yaml"):
-        return data_text({"apiVersion": API_VERSION, "kind": "Catalogue", "targets": found}, form)
+        return data_text(document("Catalogue", targets=found), form)
     if form == "name":
         return "".join(f"{neutralise(each['name'])}\n" for each in found)
     rows = [("NAME", "HOSTS", "PORTS", "BLOCKS", "CHECKED", "SOURCE", *(("FOLDER",) if foreign else ()))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from egressctl.cli.options import ConnectionFlags, OutputFlags, SourceFlags, spread_flags
 from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.report.lines import Content, Line
 from egressctl.runtime.sanitize import neutralise
 
@@ -55,7 +55,7 @@ def _content(found: Sequence[Check], form: str, code: int) -> Content:
     checks = [
         {"name": each.name, "status": str(each.status), "message": each.message, "hint": each.hint or None} for each in found
     ]
-    return data_text({"apiVersion": API_VERSION, "kind": "DoctorReport", "exitCode": code, "checks": checks}, form)
+    return data_text(document("DoctorReport", exitCode=code, checks=checks), form)
 
 
 def _lines(check: Check) -> Iterator[Line]:

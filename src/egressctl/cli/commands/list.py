@@ -9,7 +9,7 @@ import typer
 
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.session import Session
-from egressctl.report.data_text import API_VERSION, data_text, entry_names_text
+from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.lines import table_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(
 
 def _text(items: list[ListedEntry], form: str) -> str:
     if form in ("json", "yaml"):
-        return data_text({"apiVersion": API_VERSION, "kind": "TargetList", "items": [_document(each) for each in items]}, form)
+        return data_text(document("TargetList", items=[_document(each) for each in items]), form)
     if form == "name":
         return entry_names_text(each.entry.name for each in items)
     return _table(items) if items else ""

@@ -10,7 +10,7 @@ import typer
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
-from egressctl.report.data_text import API_VERSION, data_text
+from egressctl.report.data_text import data_text, document
 from egressctl.report.lines import table_text
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(
     def content(form: str, _: int) -> str:
         if form in ("json", "yaml"):
             items = [_data(each) for each in chosen]
-            return data_text(items[0] if name else {"apiVersion": API_VERSION, "kind": "RuleList", "items": items}, form)
+            return data_text(items[0] if name else document("RuleList", items=items), form)
         if form == "name":
             return "".join(f"{each.id}\n" for each in chosen)
         return _page(chosen[0]) if name else _list(chosen)
@@ -54,17 +54,16 @@ def _data(rule: Rule) -> dict[str, Any]:
     from egressctl.lint.rule_page import page_of_rule  # imported late: 23 ms
 
     page = page_of_rule(rule)
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Rule",
-        "name": rule.id,
-        "severity": rule.severity.value,
-        "origin": rule.origin,
-        "meaning": page.meaning,
-        "why": list(page.why),
-        "example": [{"file": each.file, "text": each.text} for each in page.examples],
-        "fix": list(page.mend),
-    }
+    return document(
+        "Rule",
+        name=rule.id,
+        severity=rule.severity.value,
+        origin=rule.origin,
+        meaning=page.meaning,
+        why=list(page.why),
+        example=[{"file": each.file, "text": each.text} for each in page.examples],
+        fix=list(page.mend),
+    )
 
 
 def _page(rule: Rule) -> str:
