@@ -12,21 +12,11 @@ from hypothesis import strategies as st
 
 import oddities
 from egressctl.catalog.validation import check_spec
+from entries import JSON
 from examples import examples
 
 TCP = {"number": 443, "name": "tcp-443", "protocol": "TCP"}
 TLS = {"number": 443, "name": "tls-443", "protocol": "TLS"}
-JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-9, 99999)
-    | st.text(max_size=5)
-    | st.sampled_from(["*", "DNS", "TCP", "::/0", "a.example"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "number", "address", "labels", "x"]), inner)
-    ),
-    max_leaves=6,
-)
 
 
 def spec(**changes: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.model.entry import Manifest, Port, ServiceEntry
+from entries import ENTRY
 from examples import examples
 
 HOSTS = ["a.org", "A.org", "b.a.org", "c.b.a.org", "z.net", "*.a.org", "*.b.a.org", "*.org", "*rg", "*a.org"]
@@ -45,32 +46,23 @@ def test_looking_at_neighbours_alone_finds_what_looking_at_all_finds(entries: li
         assert found.more == 0
 
 
-ENTRY = ServiceEntry(
-    name="mine",
-    namespace="shop",
-    hosts=("a.example",),
-    addresses=("198.51.100.0/28",),
-    ports=(Port(443, "TCP", "p"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(".",),
-)
+MINE = replace(ENTRY, name="mine")
 
 
 def test_of_very_many_some_are_compared_and_the_others_counted() -> None:
-    others = [replace(ENTRY, name=f"other-{n}", hosts=(f"{n}.example",)) for n in range(20)]
-    found = ConflictIndex([ENTRY, *others]).conflicts_of(ENTRY, "shop", 3)
+    others = [replace(MINE, name=f"other-{n}", hosts=(f"{n}.example",)) for n in range(20)]
+    found = ConflictIndex([MINE, *others]).conflicts_of(MINE, "shop", 3)
     assert ([each.rule for each in found.conflicts], found.more) == (["same-block"] * 3, 17)
 
 
 def test_of_those_that_no_pod_sees_beside_it_none_is_counted() -> None:
-    others = [replace(ENTRY, name=f"other-{n}", namespace=f"team-{n}") for n in range(20)]
-    assert ConflictIndex([ENTRY, *others]).conflicts_of(ENTRY, "shop", 3) == ((), 0)
+    others = [replace(MINE, name=f"other-{n}", namespace=f"team-{n}") for n in range(20)]
+    assert ConflictIndex([MINE, *others]).conflicts_of(MINE, "shop", 3) == ((), 0)
 
 
 def test_an_entry_that_is_not_filed_itself_is_compared_as_well() -> None:
-    other = replace(ENTRY, name="other")
-    assert [each.about.name for each in ConflictIndex([other]).conflicts_of(ENTRY, "shop", 3).conflicts] == ["other", "other"]
+    other = replace(MINE, name="other")
+    assert [each.about.name for each in ConflictIndex([other]).conflicts_of(MINE, "shop", 3).conflicts] == ["other", "other"]
 
 
 def named(*hosts: str) -> Manifest:
@@ -79,5 +71,5 @@ def named(*hosts: str) -> Manifest:
 
 def test_manifests_are_found_by_the_hosts_that_they_name() -> None:
     filed = [named("a.example"), named("*.example"), named("*"), named("b.example"), named("A.EXAMPLE", "x"), named("*ple")]
-    found = ManifestsByHost(filed, lambda each: each["hosts"]).of(ENTRY)
+    found = ManifestsByHost(filed, lambda each: each["hosts"]).of(MINE)
     assert found == [filed[0], filed[1], filed[2], filed[4], filed[5]]

@@ -10,22 +10,9 @@ import pytest
 from egressctl.lint.entry import entry_findings
 from egressctl.lint.rule import LintedEntry, Place, Severity
 from egressctl.model.entry import Manifest, Port, ServiceEntry
+from entries import ENTRY, entry
 
-ENTRY = ServiceEntry(
-    name="a",
-    namespace="shop",
-    hosts=("a.example",),
-    addresses=("198.51.100.0/28",),
-    ports=(Port(443, "TCP", "p"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(".",),
-)
 MANIFEST: Manifest = {"metadata": {"name": "a"}, "spec": {}}
-
-
-def entry(**changes: Any) -> ServiceEntry:
-    return replace(ENTRY, **changes)
 
 
 def found(entry: ServiceEntry, spec: Any = None, originating: tuple[str, ...] = ()) -> list[tuple[str, tuple[Any, ...]]]:

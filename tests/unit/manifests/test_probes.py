@@ -12,19 +12,8 @@ from hypothesis import strategies as st
 from egressctl.manifests.probes import pattern_fault, probe_name, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.model.probe import Expectation, Probe, Verdict
+from entries import JSON
 from examples import examples
-
-JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-9, 99999)
-    | st.text(max_size=5)
-    | st.sampled_from(["*", "DNS", "TCP", "::/0", "a.example"]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "number", "address", "labels", "x"]), inner)
-    ),
-    max_leaves=6,
-)
 
 
 class TestUrls:

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from egressctl.istio.admission import webhook
 from egressctl.lint.rules.addresses_advised import RULE, check_document
 from egressctl.manifests.yaml_reader import Document
-
-
-def document(
-    name: str = "it",
-    namespace: str = "shop",
-    protocol: str | None = "TLS",
-    labels: dict[str, str] | None = None,
-    status: dict[str, Any] | None = None,
-    **spec: Any,
-) -> Document:
-    port = {"number": 443, "name": "p", **({} if protocol is None else {"protocol": protocol})}
-    value = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": name, "labels": labels or {}, **({"namespace": namespace} if namespace else {})},
-        "spec": {"hosts": ["wikipedia.org"], "ports": [port], "resolution": "DNS", **spec},
-        "status": status or {},
-    }
-    return Document(value, f"{name}.yaml", {(): 1, ("spec", "ports", 0): 7})
+from entries import document
 
 
 @pytest.mark.parametrize("protocol", ["TCP", "tcp", "", None])

@@ -9,21 +9,7 @@ import pytest
 
 from egressctl.lint.rules.crowded_port import crowded_ports
 from egressctl.model.entry import Port, ServiceEntry
-
-ENTRY = ServiceEntry(
-    name="a",
-    namespace="shop",
-    hosts=("a.example",),
-    addresses=("198.51.100.0/28",),
-    ports=(Port(443, "TCP", "p"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(".",),
-)
-
-
-def entry(**changes: Any) -> ServiceEntry:
-    return replace(ENTRY, **changes)
+from entries import entry
 
 
 def many(count: int, **changes: Any) -> list[ServiceEntry]:

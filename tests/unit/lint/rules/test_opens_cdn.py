@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,21 +10,7 @@ from egressctl.lint.rule import LintedEntry, Place
 from egressctl.lint.rules.opens_cdn import _CDN_LISTS, cdn_block_of, check
 from egressctl.manifests.formats import network
 from egressctl.model.entry import Port, ServiceEntry
-
-ENTRY = ServiceEntry(
-    name="a",
-    namespace="shop",
-    hosts=("a.example",),
-    addresses=("198.51.100.0/28",),
-    ports=(Port(443, "TCP", "p"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(".",),
-)
-
-
-def entry(**changes: Any) -> ServiceEntry:
-    return replace(ENTRY, **changes)
+from entries import entry
 
 
 def found(entry: ServiceEntry) -> list[tuple[Any, ...]]:

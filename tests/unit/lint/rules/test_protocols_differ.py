@@ -11,25 +11,7 @@ from egressctl.lint.rule import ORIGIN_EGRESSCTL, RULES, Severity
 from egressctl.lint.rules import addresses_advised
 from egressctl.lint.rules.protocols_differ import RULE, check_documents
 from egressctl.manifests.yaml_reader import Document
-
-
-def document(
-    name: str = "it",
-    namespace: str = "shop",
-    protocol: str | None = "TLS",
-    labels: dict[str, str] | None = None,
-    status: dict[str, Any] | None = None,
-    **spec: Any,
-) -> Document:
-    port = {"number": 443, "name": "p", **({} if protocol is None else {"protocol": protocol})}
-    value = {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {"name": name, "labels": labels or {}, **({"namespace": namespace} if namespace else {})},
-        "spec": {"hosts": ["wikipedia.org"], "ports": [port], "resolution": "DNS", **spec},
-        "status": status or {},
-    }
-    return Document(value, f"{name}.yaml", {(): 1, ("spec", "ports", 0): 7})
+from entries import document
 
 
 def test_what_cannot_be_read_is_nobodys_port() -> None:
