@@ -81,7 +81,8 @@ def an_entry(chance: random.Random, number: int) -> dict[str, Any]:
 
 
 def a_sidecar(chance: random.Random) -> dict[str, Any]:
-    hosts = chance.choice((["*/*"], ["./*"], ["./a.example", "*/*.b.example"], ["~/*"], ["other/*"]))
+    # Not `~/*`, which leaves out the marker as well; nothing but the marker is the same without it.
+    hosts = chance.choice((["*/*"], ["./*"], ["./a.example", "*/*.b.example"], [], ["*/*", "~/a.example"], ["other/*"]))
     spec: dict[str, Any] = {"egress": [{"hosts": [*hosts, "*/*.marker.example"]}]}
     if chance.random() < 0.5:
         spec["outboundTrafficPolicy"] = {"mode": chance.choice(("ALLOW_ANY", "REGISTRY_ONLY"))}
