@@ -1,10 +1,12 @@
-"""Make connections from inside the lab's pod, 50 a second, in turns to the addresses given, until it is stopped."""
+"""Make connections from inside the lab's pod, 50 a second, in turns to the addresses given, until its stdin ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
+import threading
 
 A_SECOND = 50
 
@@ -31,5 +33,12 @@ async def main() -> None:
             await asyncio.sleep(1 / A_SECOND)
 
 
+def end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    # Who enters the pod for it cannot kill it: that ends only what entered.
+    threading.Thread(target=end_with_stdin, daemon=True).start()
     asyncio.run(main())

@@ -38,14 +38,16 @@ TARGET = lookup.get_target("wikipedia")
 @contextmanager
 def noise(lab: Lab, *places: str) -> Iterator[None]:
     argv, env = control.exec_argv(lab.name, (sys.executable, str(NOISE), *places))
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as making:
+    with subprocess.Popen(argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as making:
+        assert making.stdin is not None
         assert making.stdout is not None
         assert making.stdout.readline() == "started\n"
         try:
             yield
             assert making.poll() is None
         finally:
-            making.kill()
+            making.stdin.close()
+            making.wait()
 
 
 @pytest.fixture
