@@ -70,10 +70,13 @@ def test_a_pod_has_as_much_of_an_entry_as_istiod_gives_it(programs: Binaries, of
     places = [("one", "a.example"), ("one", "b.a.example"), ("two", "c.example"), ("two", "*.b.example"), ("one", "A.example")]
     places += [(namespace, f"{namespace}.a.example") for namespace in NAMESPACES[:9]]
     entries = [an_entry(number, *place) for number, place in enumerate(places)]
+    *by_chance, last = NAMESPACES
     sidecars = [
-        a_sidecar(chance, namespace, **chance.choice(SELECTORS)) for namespace in NAMESPACES for _ in range(chance.randint(0, 3))
+        a_sidecar(chance, namespace, **chance.choice(SELECTORS)) for namespace in by_chance for _ in range(chance.randint(0, 3))
     ]
     sidecars += [a_sidecar(chance, ROOT)] * of_the_mesh
+    # What names no wildcard at all gives one block of a host, which chance alone does not always make.
+    sidecars += [a_sidecar(chance, last, egress=[{"hosts": ["one/a.example"]}])]
     [answer] = generate(programs.istiod, [*entries, *sidecars], NAMESPACES)
     met = Counter[ImportScope]()
     for namespace in NAMESPACES:
