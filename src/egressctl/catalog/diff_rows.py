@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from egressctl.catalog.coverage import AddressSet, Share
 from egressctl.catalog.list_changes import pair_moved_blocks
 from egressctl.manifests.published import PublishedRange, PublishedSource
+from egressctl.model.blocks import BlockSet, Share
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Target
 
@@ -82,7 +82,7 @@ def _block_rows(sides: Sides) -> list[Row]:
     entry = None if sides.entries is None else [block for each in sides.entries for block in each.addresses if ":" not in block]
     reference = list(dict.fromkeys(listed if sides.published is None else sides.published))
     look = _SideAddresses(
-        sides, AddressSet(opened), None if entry is None else AddressSet(entry), AddressSet(each.block for each in reference)
+        sides, BlockSet(opened), None if entry is None else BlockSet(entry), BlockSet(each.block for each in reference)
     )
     retired = [each for source in sides.sources for each in source.retired]
     once = [PublishedRange(each.name, each.block) for each in retired]
@@ -94,7 +94,7 @@ def _block_rows(sides: Sides) -> list[Row]:
     pairs |= pair_moved_blocks([each for each in lacking if each not in pairs], [each for each in left if each in once])
     found = [look.row(each, State.MOVED if each in pairs else State.MISSING, pairs.get(each)) for each in lacking]
     found += [look.row(each, State.SAME) for each in reference if each not in lacking]
-    old = AddressSet(each.block for each in retired)
+    old = BlockSet(each.block for each in retired)
     replaced = set(pairs.values())
     gone = [each for each in left if each not in replaced]
     found += [look.row(each, State.RETIRED if old.holds(each.block) else State.EXTRA) for each in gone]
@@ -106,12 +106,12 @@ def _ranges_in_use(
 ) -> list[PublishedRange]:
     """Return what the catalogue holds to be in use: its ranges by name, and what it opens besides without having a name."""
     once = [each.block for source in sources for each in source.retired]
-    known = AddressSet([*(each.block for each in named), *once])
+    known = BlockSet([*(each.block for each in named), *once])
     return [*named, *(PublishedRange("", block) for block in opened if not known.holds(block))]
 
 
 def _blocks_outside_reference(
-    listed: Iterable[PublishedRange], entry: Iterable[str], reference: AddressSet, named: Sequence[PublishedRange]
+    listed: Iterable[PublishedRange], entry: Iterable[str], reference: BlockSet, named: Sequence[PublishedRange]
 ) -> list[PublishedRange]:
     """Return the blocks of catalogue and entry that the reference does not hold whole, by the names that are known for them."""
     names = {each.block: each.name for each in named}
@@ -131,9 +131,9 @@ class _SideAddresses(NamedTuple):
     """What the sides hold, ready to be asked."""
 
     sides: Sides
-    catalogue: AddressSet
-    entry: AddressSet | None
-    reference: AddressSet
+    catalogue: BlockSet
+    entry: BlockSet | None
+    reference: BlockSet
 
     def is_missing(self, block: str) -> bool:
         return not self.catalogue.holds(block) or (self.entry is not None and not self.entry.holds(block))
@@ -154,7 +154,7 @@ class _SideAddresses(NamedTuple):
     def resolved(self, *blocks: str) -> tuple[str, ...] | None:
         if self.sides.answers is None:
             return None
-        inside = AddressSet(blocks)
+        inside = BlockSet(blocks)
         return tuple(dict.fromkeys(address for _, address in self.sides.answers if inside.holds(address)))
 
     def rows_outside(self) -> list[Row]:
@@ -170,7 +170,7 @@ class _SideAddresses(NamedTuple):
         ]
 
 
-def _cell(cover: AddressSet, block: str, was: str) -> str:
+def _cell(cover: BlockSet, block: str, was: str) -> str:
     share = cover.share(block)
     return "old" if share is Share.NONE and was and cover.holds(was) else share
 

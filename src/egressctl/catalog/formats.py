@@ -6,15 +6,13 @@ nobody should take over unseen. IPv6 is read, and kept apart.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from egressctl.catalog.parsers import PARSERS, ListedBlock, as_word, invalid_list
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.formats import network
 from egressctl.manifests.published import PublishedRange, PublishedSource
 from egressctl.manifests.yaml_reader import kind_of, quote_text
+from egressctl.model.blocks import Block, collapse_blocks, parse_block
 from egressctl.runtime.sentence import first_names
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -33,7 +31,7 @@ def parse_published_list(source: PublishedSource, data: bytes) -> tuple[Publishe
     except KeyError:
         raise invalid_list((), f"{quote_text(source.format)} is no format that is read") from None
     seen: dict[str, set[str]] = {}
-    called: list[tuple[str, _Block]] = []
+    called: list[tuple[str, Block]] = []
     for count, item in enumerate(parser(data, source), 1):
         if count > MAX_RANGES:
             raise invalid_list((), f"it holds more than {MAX_RANGES} blocks")
@@ -46,9 +44,6 @@ def parse_published_list(source: PublishedSource, data: bytes) -> tuple[Publishe
     if not listed:
         raise invalid_list((), "nothing in it is called" if source.select else "there is no block of IPv4 in it")
     return listed
-
-
-_Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _selected_names(source: PublishedSource, item: ListedBlock) -> list[str]:
@@ -86,22 +81,20 @@ def _require_selected_names(source: PublishedSource, seen: Mapping[str, set[str]
         raise InvalidInput(problems=problems)
 
 
-def _parse_block(item: ListedBlock) -> _Block:
+def _parse_block(item: ListedBlock) -> Block:
     if not isinstance(item.text, str):
         raise invalid_list(item.path, f"is {kind_of(item.text)}", "expected a block, as text")
-    found = network(item.text)
+    found = parse_block(item.text)
     if found is None:
         raise invalid_list(item.path, f"{quote_text(item.text)} is no address and no block")
-    if ipaddress.ip_interface(item.text).ip != found.network_address:
+    if parse_block(item.text.partition("/")[0]) != parse_block(found.address):
         raise invalid_list(item.path, f"{quote_text(item.text)} has host bits set")
     return found
 
 
-def _collapse_by_name(blocks: Iterable[tuple[str, _Block]]) -> tuple[PublishedRange, ...]:
-    named: dict[str, list[Any]] = {}
+def _collapse_by_name(blocks: Iterable[tuple[str, Block]]) -> tuple[PublishedRange, ...]:
+    named: dict[str, list[Block]] = {}
     for name, block in blocks:
         if block.version == 4:
             named.setdefault(name, []).append(block)
-    return tuple(
-        PublishedRange(name, str(block)) for name in sorted(named) for block in ipaddress.collapse_addresses(named[name])
-    )
+    return tuple(PublishedRange(name, str(block)) for name in sorted(named) for block in collapse_blocks(named[name]))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from ipaddress import IPv4Network
 from typing import NamedTuple
 
-from egressctl.catalog.coverage import AddressSet
 from egressctl.manifests.published import PublishedRange, PublishedSource, addresses_of_sources
+from egressctl.model.blocks import BlockSet, parse_blocks
 from egressctl.runtime.sentence import first_names
 
 _SITE_PREFIX = 24
@@ -18,15 +17,9 @@ _SHORTEST_PREFIX = 8
 _MOST_NAMED = 3
 """How many blocks an alarm names."""
 
-_RESERVED_NETWORKS = tuple(
-    map(
-        IPv4Network,
-        (
-            *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-            *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-        ),
-    )
-)
+_RESERVED = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
+    192.0.0.0/24 192.168.0.0/16 198.18.0.0/15 224.0.0.0/4 240.0.0.0/4"""
+_RESERVED_NETWORKS = parse_blocks(_RESERVED.split())
 """What no service on the internet has (IANA's IPv4 special-purpose registry), without the blocks for documentation."""
 
 
@@ -66,7 +59,7 @@ ALARMS = {
 
 def changes_between(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> list[ListChange]:
     """Return what is different between two lists, by the addresses that they hold: another cut alone is no difference."""
-    held, published = AddressSet(each.block for each in before), AddressSet(each.block for each in now)
+    held, published = BlockSet(each.block for each in before), BlockSet(each.block for each in now)
     new = [each for each in now if not held.holds(each.block)]
     gone = [each for each in before if not published.holds(each.block)]
     pairs = pair_moved_blocks(new, gone)
@@ -90,11 +83,7 @@ def pair_moved_blocks(new: Iterable[PublishedRange], gone: Iterable[PublishedRan
 
 
 def _same_site(one: str, other: str) -> bool:
-    sites = {
-        block.supernet(new_prefix=_SITE_PREFIX) if block.prefixlen > _SITE_PREFIX else block
-        for block in (IPv4Network(one), IPv4Network(other))
-    }
-    return len(sites) == 1
+    return len({block.cut(_SITE_PREFIX) for block in parse_blocks((one, other))}) == 1
 
 
 def alarms(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> list[Alarm]:
@@ -107,20 +96,20 @@ def alarms(before: Sequence[PublishedRange], now: Sequence[PublishedRange]) -> l
     ]
     if gone:
         found.append(Alarm("vanished", f"no longer published: {first_names(gone, _MOST_NAMED)}"))
-    had, has = AddressSet(each.block for each in before).size, AddressSet(each.block for each in now).size
+    had, has = BlockSet(each.block for each in before).size, BlockSet(each.block for each in now).size
     if 2 * has < had:
         found.append(Alarm("halved", f"the list shrinks from {had} addresses to {has}"))
-    blocks = {each.block: IPv4Network(each.block) for each in now}
-    if broad := [text for text, block in blocks.items() if block.prefixlen < _SHORTEST_PREFIX]:
+    blocks = parse_blocks(dict.fromkeys(each.block for each in now))
+    if broad := [str(block) for block in blocks if block.length < _SHORTEST_PREFIX]:
         found.append(Alarm("broad", f"shorter than /{_SHORTEST_PREFIX}: {first_names(broad, _MOST_NAMED)}"))
-    if special := [text for text, block in blocks.items() if any(block.overlaps(each) for each in _RESERVED_NETWORKS)]:
+    if special := [str(block) for block in blocks if any(block.overlaps(each) for each in _RESERVED_NETWORKS)]:
         found.append(Alarm("reserved", f"private or reserved: {first_names(special, _MOST_NAMED)}"))
     return found
 
 
 def dns_alarms(sources: Iterable[PublishedSource], answers: Iterable[tuple[str, str]]) -> list[Alarm]:
     """Return an alarm for each host of which an address, as resolved, is in none of the sources' ranges; IPv4 alone counts."""
-    cover = AddressSet(addresses_of_sources(sources))
+    cover = BlockSet(addresses_of_sources(sources))
     outside: dict[str, list[str]] = {}
     for host, address in answers:
         if "." in address and not cover.holds(address):

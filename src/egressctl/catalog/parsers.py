@@ -6,16 +6,15 @@ Each was held against a recorded list, in tests/data/published. All raise Invali
 from __future__ import annotations
 
 import csv
-import ipaddress
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from egressctl.catalog.gdnsd import addresses_of
 from egressctl.errors import InvalidInput, Problem
-from egressctl.manifests.formats import network
 from egressctl.manifests.published import PublishedSource
 from egressctl.manifests.yaml_reader import ValuePath, field_name, kind_of
+from egressctl.model.blocks import parse_block
 
 _WIKIMEDIA_SITE = 27
 """The list has one address a site, the first of a /27 that is the site's (Wikipedia_Zero/IP_Addresses of mediawiki.org)."""
@@ -205,10 +204,8 @@ def _geofeed(data: bytes, _: PublishedSource) -> Iterator[ListedBlock]:
 def _wikimedia(data: bytes, _: PublishedSource) -> Iterator[ListedBlock]:
     """Read geo-resources of Wikimedia's DNS, by `resource`: each site's addresses as the blocks that these begin."""
     for resource, site, text in addresses_of(_decode_text(data)):
-        found = network(text)
-        block = text
-        if isinstance(found, ipaddress.IPv4Network) and found.prefixlen == found.max_prefixlen:
-            block = str(found.supernet(new_prefix=_WIKIMEDIA_SITE))
+        found = parse_block(text)
+        block = str(found.cut(_WIKIMEDIA_SITE)) if found and found.version == 4 and found.is_one_address else text
         yield ListedBlock((resource, site), block, {"resource": (resource,)}, site)
 
 

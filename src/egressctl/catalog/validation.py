@@ -16,9 +16,10 @@ from egressctl.istio.admission.go_formats import is_istio_label
 from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.webhook import WebhookMessage
 from egressctl.istio.admission.whole_spec import spec_mistakes
-from egressctl.manifests.formats import MAX_ITEMS, OPAQUE_PROTOCOLS, PROTOCOLS, RESERVED_PORTS, Network, host_fault, network
+from egressctl.manifests.formats import MAX_ITEMS, OPAQUE_PROTOCOLS, PROTOCOLS, RESERVED_PORTS, host_fault
 from egressctl.manifests.problems import PlaceOfPath, ProblemCollector, nearest_name
 from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
+from egressctl.model.blocks import Block, parse_block
 
 _Told = tuple[ValuePath, str, str]
 """Where a mistake is, what it is, and what would be right."""
@@ -77,7 +78,7 @@ def check_spec(
     blocks = {path: address for path, address in _items(spec, "addresses", str) if path not in refused}
     told += _block_problems(blocks)
     if not any_address:
-        told += _whole_port_problems(spec, "0.0.0.0/0" in map(str, map(network, blocks.values())))
+        told += _whole_port_problems(spec, "0.0.0.0/0" in map(str, map(parse_block, blocks.values())))
     fields = list(spec)
     for each in sorted(told, key=lambda each: fields.index(each[0][0]) if each[0][0] in fields else len(fields)):
         found.add(*each)
@@ -161,7 +162,7 @@ def _address_remedy(address: str) -> str:
     parts = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+){3})(/[0-9]+)?\s*", address)
     if parts:
         plain = ".".join(str(int(part[:9])) for part in parts[1].split(".")) + (parts[2] or "")
-        if plain != address and network(plain):
+        if plain != address and parse_block(plain):
             return f"write {plain}"
     return general if host_fault(address) else f"a name goes under hosts; here {general}"
 
@@ -176,9 +177,9 @@ def _port_problems(spec: Mapping[str, Any]) -> Iterator[_Told]:
 
 
 def _block_problems(addresses: Mapping[ValuePath, str]) -> Iterator[_Told]:
-    first: dict[Network, str] = {}
+    first: dict[Block, str] = {}
     for path, address in addresses.items():
-        block = network(address)
+        block = parse_block(address)
         if block is None or block.version == 6:
             remedy = "leave it out: the sidecar of a pod with IPv4 does not carry IPv6"
             yield path, f"{address} is IPv6, which is not supported yet", remedy

@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 
+from egressctl.model.blocks import parse_address
 from egressctl.model.evidence import LoggedConnection
 
 # Quoted fields with a quote in them are not understood: what a client wrote there could pass for the fields that follow.
@@ -75,22 +75,13 @@ def _field_value(value: str | None) -> str:
 
 def _ends(connection: ProbeConnection) -> Ends:
     return (
-        (_plain_address(connection.client_ip) or "", connection.client_port),
-        (_plain_address(connection.ip) or "", connection.port),
+        (str(parse_address(connection.client_ip) or ""), connection.client_port),
+        (str(parse_address(connection.ip) or ""), connection.port),
     )
 
 
 def _address(value: object) -> tuple[str, int] | None:
     """Read `10.244.0.5:40000` or `[fd00::5]:40000`."""
     ip, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    plain = _plain_address(ip.removeprefix("[").removesuffix("]"))
-    return (plain, int(port)) if plain and re.fullmatch("[0-9]{1,5}", port) else None
-
-
-def _plain_address(ip: str) -> str | None:
-    """Return an address in its one spelling, an IPv4 address in IPv6's clothes as IPv4; None where it is none."""
-    try:
-        found = ip_address(ip)
-    except ValueError:
-        return None
-    return str(getattr(found, "ipv4_mapped", None) or found)
+    address = parse_address(ip.removeprefix("[").removesuffix("]"))
+    return (str(address), int(port)) if address and re.fullmatch("[0-9]{1,5}", port) else None

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from egressctl.errors import ProxyUnreadable
-
-IPAddress = IPv4Address | IPv6Address
+from egressctl.model.blocks import IPAddress, parse_address
 
 _TYPED_STRUCTS = {"type.googleapis.com/udpa.type.v1.TypedStruct", "type.googleapis.com/xds.type.v3.TypedStruct"}
 
@@ -85,10 +83,10 @@ def as_number(value: object, what: str) -> int:
 
 def as_address(value: object, what: str) -> IPAddress:
     """Return an IP address; raise ProxyUnreadable for anything else."""
-    try:
-        return plain_address(ip_address(as_text(value, what)))
-    except ValueError:
-        raise _unexpected_answer(what, "an IP address") from None
+    address = parse_address(as_text(value, what))
+    if address is None:
+        raise _unexpected_answer(what, "an IP address")
+    return address
 
 
 def as_address_number(value: object, what: str) -> tuple[int, int]:
@@ -131,11 +129,6 @@ def istio_object_name(raw: Mapping[str, Any], kind: str, what: str) -> str:
     # /apis/networking.istio.io/v1/namespaces/NAMESPACE/KIND/NAME
     path = as_text(read_istio_metadata(raw, what).get("config"), what).split("/")
     return f"{path[-3]}/{path[-1]}" if len(path) > 3 and path[-2] == kind else ""
-
-
-def plain_address(address: IPAddress) -> IPAddress:
-    """Return `::ffff:192.0.2.1` as 192.0.2.1, and any other address as it is."""
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _unexpected_answer(what: str, wanted: str) -> ProxyUnreadable:

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
+from egressctl.model.blocks import Block
 
 VIRTUAL_OUTBOUND = "virtualOutbound"
 PASSTHROUGH = "PassthroughCluster"
@@ -22,27 +22,6 @@ BLACKHOLE = "BlackHoleCluster"
 CATCH_ALL = "virtualOutbound-catchall-tcp"
 PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 """The default filter chain that istiod adds for the outbound traffic policy, also under REGISTRY_ONLY."""
-
-
-class Block(NamedTuple):
-    """A block of addresses as numbers: a sidecar may have thousands, and an ip_network takes ten times as long to make.
-
-    `version` is 4 or 6, `network` the block's first address, `length` that of its prefix in bits.
-    """
-
-    version: int
-    network: int
-    length: int
-
-    @classmethod
-    def around(cls, version: int, address: int, length: int) -> Block:
-        """Return the block of that length around an address. Raises ValueError where it cannot be so long."""
-        host_bits = (32 if version == 4 else 128) - length
-        return cls(version, address >> host_bits << host_bits, length)
-
-    def __str__(self) -> str:
-        """Write it as `10.0.0.0/8`."""
-        return str((IPv4Network if self.version == 4 else IPv6Network)((self.network, self.length)))
 
 
 _EVERYTHING = (Block(4, 0, 0), Block(6, 0, 0))

@@ -20,9 +20,10 @@ from egressctl.envoy.admin import (
     istio_object_name,
     short_type_name,
 )
-from egressctl.envoy.config import Block, FilterChain, Listener
+from egressctl.envoy.config import FilterChain, Listener
 from egressctl.envoy.http import read_manager, read_weighted_clusters
 from egressctl.errors import ProxyUnreadable
+from egressctl.model.blocks import Block
 
 _TCP_PROXY = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 _HTTP = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"

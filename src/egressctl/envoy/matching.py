@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from egressctl.envoy.admin import IPAddress
-from egressctl.envoy.config import Block, FilterChain, FilterChainGroup, Listener
+from egressctl.envoy.config import FilterChain, FilterChainGroup, Listener
+from egressctl.model.blocks import Block, IPAddress
 from egressctl.model.probe import SILENT, Speech
 
 # Criteria that come after all that are read here; others, of which nothing is known, may come before them.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import pairwise
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Block, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, FilterChain, Listener, ProxyConfig
 from egressctl.envoy.matching import FilterChainChoice, MatchStep
 from egressctl.envoy.routes import Route
 from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, walk_with_details
+from egressctl.model.blocks import Block, parse_block
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 
@@ -132,8 +132,8 @@ def _chains_passed(listener: Listener, choice: FilterChainChoice) -> tuple[tuple
 
 
 def _block_contains(block: Block, address: str) -> bool:
-    parsed = ip_address(address)
-    return block.version == parsed.version and Block.around(parsed.version, int(parsed), block.length) == block
+    parsed = parse_block(address)
+    return parsed is not None and block.holds(parsed)
 
 
 def _why_lost(chain: FilterChain, step: MatchStep) -> str:

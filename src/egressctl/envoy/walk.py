@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
-from egressctl.envoy.admin import IPAddress, plain_address
 from egressctl.envoy.config import (
     BLACKHOLE,
     CATCH_ALL,
@@ -25,6 +23,7 @@ from egressctl.envoy.config import (
 from egressctl.envoy.matching import FilterChainChoice, choose_filter_chain, what_inspectors_see
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 from egressctl.envoy.routing import RouteChoice, find_route
+from egressctl.model.blocks import IPAddress, parse_address
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 
@@ -91,9 +90,8 @@ def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple
 
     A walk that ends before is returned as it is.
     """
-    try:
-        address = plain_address(ip_address(ip))
-    except ValueError:
+    address = parse_address(ip)
+    if address is None:
         return Walk("", "", None, unknown=f"{ip!r} is no IP address")
     if config.listeners is None:
         return Walk("", "", None, unknown="the sidecar's listeners were not read")

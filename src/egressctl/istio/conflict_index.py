@@ -15,7 +15,7 @@ from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.port_conflicts import EntryOnPort
-from egressctl.manifests.cidr import Cidr, parse_cidr
+from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import Manifest, ServiceEntry
 
 _ANYONE = ""
@@ -45,7 +45,7 @@ class ConflictIndex:
         self._lengths: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for entry in entries:
             for port in tcp_ports(entry):
-                self._lengths[port.number] |= {(block.version, block.length) for block in _blocks(entry)}
+                self._lengths[port.number] |= {(block.version, block.length) for block in parse_blocks(entry.addresses)}
         self._filed: dict[tuple[IndexKey, str], dict[int, None]] = defaultdict(dict)
         for index, entry in enumerate(entries):
             scopes = namespaces_that_see(entry.export_to, entry.namespace)
@@ -93,10 +93,10 @@ class ConflictIndex:
             number, kind = port.number, side.kind
             for bare in _has_no_addresses(side):
                 yield "kind", number, kind, bare
-            yield "readable", number, kind, not _blocks(entry)
+            yield "readable", number, kind, not parse_blocks(entry.addresses)
             if side.whole:
                 yield "whole", number
-            for block in _blocks(entry):
+            for block in parse_blocks(entry.addresses):
                 yield "block", number, block
                 for version, length in self._lengths[number]:
                     if version == block.version and length < block.length:
@@ -116,7 +116,7 @@ class ConflictIndex:
             whole: list[IndexKey] = [("whole", number)]
             yield every if side.whole else whole
             blocks: list[IndexKey] = []
-            for block in _blocks(entry):
+            for block in parse_blocks(entry.addresses):
                 blocks += [("block", number, block), ("inside", number, block)]
                 lengths = (length for version, length in self._lengths[number] if version == block.version)
                 blocks += [("block", number, block.cut(length)) for length in lengths if length < block.length]
@@ -132,7 +132,8 @@ class ConflictIndex:
                     names += [("ends", number, host[1:])] if host.startswith("*") else []
                 yield names
             rest = [each for each in ("TCP", "TLS", "HTTP") if each != kind and "HTTP" in (each, kind)]
-            yield [("readable", number, each, empty) for each in rest for empty in (True, False) if empty or not _blocks(entry)]
+            without = [True] if parse_blocks(entry.addresses) else [True, False]
+            yield [("readable", number, each, empty) for each in rest for empty in without]
 
 
 class ManifestsByHost:
@@ -162,10 +163,6 @@ class ManifestsByHost:
 def _has_no_addresses(side: EntryOnPort) -> set[bool]:
     """Say whether an entry has no addresses; a TLS entry that lists every one beside others is filed as both."""
     return {not side.entry.addresses, not side.entry.addresses or (side.kind == "TLS" and side.by_name)}
-
-
-def _blocks(entry: ServiceEntry) -> list[Cidr]:
-    return [block for address in entry.addresses if (block := parse_cidr(address))]
 
 
 def _is_partial_wildcard(host: str) -> bool:

@@ -17,7 +17,8 @@ from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
 from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope, sidecars_of_namespace
-from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS, network
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.json_values import as_mapping, as_mappings, as_texts, spec_of
 
@@ -159,13 +160,13 @@ def _tls_mode(policy: Mapping[str, Any]) -> str:
 def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[EntryConflict]:
     """Find the Services whose address is inside a block of the entry, on the same port."""
     ports = {port.number for port in tcp_ports(entry)}
-    blocks = [block for address in entry.addresses if (block := network(address)) and block.prefixlen]
+    blocks = [block for block in parse_blocks(entry.addresses) if block.length]
     for each in services:
         spec = spec_of(each)
         tcp = [port.get("port") for port in as_mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
         common = [number for number in sorted(ports) if number in tcp]
         texts = [*as_texts(spec.get("clusterIPs")), *as_texts([spec.get("clusterIP")])]
-        addresses = [ip for text in texts if "/" not in text and (ip := network(text))]
+        addresses = parse_blocks(text for text in texts if "/" not in text)
         held = next(((ip, block) for ip in addresses for block in blocks if ip.overlaps(block)), None)
         if not (common and held):
             continue
@@ -178,7 +179,7 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
             outcome = f"of two listeners for one address and port a sidecar gets one{whose}"
         else:
             outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
-        reason = f"it has the address {ip.network_address} inside {block}, on port {common[0]} as well"
+        reason = f"it has the address {ip.address} inside {block}, on port {common[0]} as well"
         yield EntryConflict(ConflictKind.SERVICE_ADDRESS, ObjectReference.of(each), reason, outcome)
 
 

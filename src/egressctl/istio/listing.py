@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from egressctl.manifests.formats import OPAQUE_PROTOCOLS, is_auto_allocated, network
+from egressctl.manifests.formats import OPAQUE_PROTOCOLS, is_auto_allocated
+from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.entry import Port, ServiceEntry
 
 ANY_ADDRESS = "any address"
@@ -33,7 +34,7 @@ def takes_whole_port(entry: ServiceEntry, number: int) -> bool:
 
 def listed_blocks(entry: ServiceEntry) -> list[str]:
     """Return the entry's blocks without host bits, each once; what is no address is kept as it is."""
-    return list(dict.fromkeys(str(network(address) or address) for address in entry.addresses)) or [ANY_ADDRESS]
+    return list(dict.fromkeys(str(parse_block(address) or address) for address in entry.addresses)) or [ANY_ADDRESS]
 
 
 def lists_block(entry: ServiceEntry, block: str) -> bool:
@@ -44,28 +45,27 @@ def lists_block(entry: ServiceEntry, block: str) -> bool:
     """
     if not block or block in UNBLOCKED:
         return not entry.addresses or any(map(is_every_address, entry.addresses))
-    parsed = network(block)
+    parsed = parse_block(block)
     if parsed is None:
         return False
-    if any(network(address) == parsed for address in (*entry.addresses, *entry.allocated)):
+    if any(parse_block(address) == parsed for address in (*entry.addresses, *entry.allocated)):
         return True
     return not entry.addresses and not entry.allocated and entry.resolution != "NONE" and is_auto_allocated(parsed)
 
 
 def lists_address(entry: ServiceEntry, ip: str) -> bool:
     """Say whether one of the entry's blocks holds the address; an entry without addresses holds every one."""
-    listed, address = entry.addresses or entry.allocated, network(single_address(ip))
+    listed, address = entry.addresses or entry.allocated, parse_block(single_address(ip))
     if not listed or address is None:
         return not listed
-    blocks = (block for each in listed if (block := network(each)))
-    return any(block.version == address.version and address.subnet_of(block) for block in blocks)  # type: ignore[arg-type]
+    return any(block.holds(address) for block in parse_blocks(listed))
 
 
 def is_every_address(address: str) -> bool:
-    return str(network(address)) == _EVERY_ADDRESS
+    return str(parse_block(address)) == _EVERY_ADDRESS
 
 
 def single_address(block: str) -> str:
     """Return the address of a block of one address, which has a listener of its own; "" for any other."""
-    parsed = network(block)
-    return str(parsed.network_address) if parsed is not None and parsed.prefixlen == parsed.max_prefixlen else ""
+    parsed = parse_block(block)
+    return parsed.address if parsed and parsed.is_one_address else ""

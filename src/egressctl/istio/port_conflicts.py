@@ -13,9 +13,9 @@ from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import is_every_address, lists_block
-from egressctl.manifests.cidr import parse_cidr
-from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, Network, network
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.manifests.yaml_reader import ValuePath
+from egressctl.model.blocks import Block, parse_block, parse_blocks
 from egressctl.model.entry import Port, ServiceEntry
 
 
@@ -53,8 +53,8 @@ class EntryOnPort:
     def path(self) -> ValuePath:
         return ("spec", "ports", self.entry.ports.index(self.port))
 
-    def path_of(self, block: Network) -> ValuePath:
-        return ("spec", "addresses", [network(address) for address in self.entry.addresses].index(block))
+    def path_of(self, block: Block) -> ValuePath:
+        return ("spec", "addresses", [parse_block(address) for address in self.entry.addresses].index(block))
 
 
 def conflict_with(
@@ -77,7 +77,7 @@ def conflicts_on_port(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryC
     if mine.kind == theirs.kind == "TLS" and (claimed or not (mine.claims or theirs.claims)):
         yield from _server_name_conflicts(mine, theirs)
     own, their = mine.entry.addresses, theirs.entry.addresses
-    meet = not (any(map(parse_cidr, own)) and any(map(parse_cidr, their))) or _overlapping_blocks(own, their)
+    meet = not (any(map(parse_block, own)) and any(map(parse_block, their))) or _overlapping_blocks(own, their)
     if mine.kind != theirs.kind and "HTTP" in (mine.kind, theirs.kind) and meet:
         yield _protocol_conflict(mine, theirs)
 
@@ -107,18 +107,18 @@ def _addresses_of_its_own(side: EntryOnPort, whole: EntryOnPort) -> list[str]:
     return [each for each in side.claims if each not in whole.claims]
 
 
-def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[Network, Network]]) -> Iterator[EntryConflict]:
+def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[Block, Block]]) -> Iterator[EntryConflict]:
     entry, other, port = mine.entry, theirs.entry, mine.port.number
-    own_blocks, their_blocks = {network(each) for each in mine.claims}, {network(each) for each in theirs.claims}
+    own_blocks, their_blocks = {parse_block(each) for each in mine.claims}, {parse_block(each) for each in theirs.claims}
     # A block that both list is nobody's for being longer than another block of one of them.
     unequal = [
         (own, their)
         for own, their in pairs
-        if own != their and not (own in their_blocks if own.prefixlen > their.prefixlen else their in own_blocks)
+        if own != their and not (own in their_blocks if own.length > their.length else their in own_blocks)
     ]
-    longer = any(own.prefixlen > their.prefixlen for own, their in unequal)
+    longer = any(own.length > their.length for own, their in unequal)
     same = [own for own, their in pairs if own == their]
-    plain = [own for own in same if own.prefixlen == own.max_prefixlen]
+    plain = [own for own in same if own.is_one_address]
     # Of two TLS entries each keeps its own names of a block.
     shared = [] if mine.kind == theirs.kind == "TLS" else [own for own in same if own not in plain]
     for alike in (plain, shared):
@@ -134,8 +134,8 @@ def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[N
         yield conflict_with(ConflictKind.SAME_BLOCK, other, reason, outcome, mine.path_of(alike[0]), entry if longer else first)
     if unequal and not plain and not shared:
         own, their = unequal[0]
-        winner, block = (mine, own) if own.prefixlen > their.prefixlen else (theirs, their)
-        is_plain = block.prefixlen == block.max_prefixlen
+        winner, block = (mine, own) if own.length > their.length else (theirs, their)
+        is_plain = block.is_one_address
         why = "a plain address goes before every block" if is_plain else "the longest prefix goes first"
         outcome = f"{winner.entry} takes {block}, since {why}"
         if winner.kind == "TLS" and not is_plain:
@@ -215,7 +215,6 @@ def _declared_protocol(side: EntryOnPort) -> str:
     return side.port.protocol.upper() or "TCP"
 
 
-def _overlapping_blocks(own: Sequence[str], their: Sequence[str]) -> list[tuple[Network, Network]]:
-    others = [(each, block) for each in their if (block := parse_cidr(each))]
-    found = [(one, each) for one in own if (block := parse_cidr(one)) for each, other in others if block.overlaps(other)]
-    return [(first, second) for one, each in found if (first := network(one)) and (second := network(each))]
+def _overlapping_blocks(own: Sequence[str], their: Sequence[str]) -> list[tuple[Block, Block]]:
+    others = parse_blocks(their)
+    return [(block, other) for block in parse_blocks(own) for other in others if block.overlaps(other)]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from egressctl.errors import InvalidInput
-from egressctl.manifests.cidr import BlockSet
+from egressctl.model.blocks import BlockSet
 from egressctl.model.entry import ServiceEntry
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from functools import lru_cache
 
 from egressctl.manifests.yaml_reader import quote_text
+from egressctl.model.blocks import Block, parse_block, parse_blocks
 
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
@@ -27,11 +26,8 @@ RESERVED_PORTS = {
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_BLOCK = re.compile(r"[0-9a-fA-F.:]+(?:/(?:0|[1-9][0-9]{0,2}))?")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_AUTO_ALLOCATED = (ipaddress.ip_network("240.240.0.0/16"), ipaddress.ip_network("2001:2::/48"))
+_AUTO_ALLOCATED = parse_blocks(("240.240.0.0/16", "2001:2::/48"))
 """From which Istio gives an address to a ServiceEntry that has none (pilot/pkg/serviceregistry/util and ipallocate)."""
 
 
@@ -40,27 +36,16 @@ def is_label(name: object) -> bool:
     return isinstance(name, str) and _LABEL.fullmatch(name) is not None
 
 
-@lru_cache(maxsize=65536)
-def network(address: str) -> Network | None:
-    """Read an address or a block, host bits cleared; None where it is neither, as Go's parser judges."""
-    if not _BLOCK.fullmatch(address):
-        return None
-    try:
-        return ipaddress.ip_network(address, strict=False)
-    except ValueError:
-        return None
-
-
-def is_auto_allocated(block: Network) -> bool:
+def is_auto_allocated(block: Block) -> bool:
     """Say whether an address or block is one that Istio allocates, and no server has."""
-    return any(block.version == each.version and block.subnet_of(each) for each in _AUTO_ALLOCATED)  # type: ignore[arg-type]
+    return any(each.holds(block) for each in _AUTO_ALLOCATED)
 
 
 def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
     """Say what is wrong with a host name and what would be right; None where it is one."""
     if not host.strip():
         return "the host is empty", "a DNS name such as www.wikipedia.org"
-    if network(host):
+    if parse_block(host):
         return f"{quote_text(host)} is an address, not a host", "give a DNS name here, and put the address under addresses"
     if not host.isascii():
         return f"{quote_text(host)} is not written in ASCII", punycode(host)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from egressctl.manifests.formats import host_fault, is_label, punycode
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
+from egressctl.model.blocks import Block, IPAddress, parse_blocks
 from egressctl.model.probe import Expectation, Probe, Verdict
 
 MAX_URL_LENGTH = 2048
@@ -149,7 +150,7 @@ _INTERNAL_SUFFIXES = (".localhost", ".localdomain", ".svc", ".cluster.local")
 _INTERNAL_NAMES = frozenset({"kubernetes.default", "metadata.google.internal"})
 _INTERNAL_BLOCKS = """0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 224.0.0.0/4 255.255.255.255/32
     ::/128 ::1/128 fe80::/10 ff00::/8 fd00:ec2::254/128"""
-_INTERNAL_NETWORKS = tuple(ipaddress.ip_network(block) for block in _INTERNAL_BLOCKS.split())
+_INTERNAL_NETWORKS = parse_blocks(_INTERNAL_BLOCKS.split())
 """This host, loopback, link-local, multicast, broadcast, and the metadata service where it has an IPv6 address."""
 _PROBE_LABEL = re.compile(r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?")
 
@@ -186,15 +187,12 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
         address = ipaddress.ip_address(host)
     except ValueError:
         return _host_name_fault(host, allow_internal)
-    internal = any(
-        each.version == other.version and each in other for each in _address_forms(address) for other in _INTERNAL_NETWORKS
-    )
+    forms = [Block.around(each.version, int(each), each.max_prefixlen) for each in _address_forms(address)]
+    internal = any(block.holds(each) for each in forms for block in _INTERNAL_NETWORKS)
     return None if allow_internal or not internal else _internal_host_fault(host)
 
 
-def _address_forms(
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
-) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+def _address_forms(address: IPAddress) -> tuple[IPAddress, ...]:
     """Give the address, and the IPv4 address that an IPv6 one may carry (mapped, compatible, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)

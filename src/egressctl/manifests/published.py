@@ -5,15 +5,14 @@ In a file it is `spec.published`, a list of mappings; docs/reference/catalogue.m
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple
 
-from egressctl.manifests.formats import network
 from egressctl.manifests.problems import ProblemCollector, nearest_name
 from egressctl.manifests.yaml_reader import ValuePath, quote_text
+from egressctl.model.blocks import Block, collapse_blocks, parse_block, parse_blocks
 
 PAGE = "page"
 """The format of a source that people read, and that holds no list: it says which hosts are called."""
@@ -72,15 +71,15 @@ def addresses_of_sources(sources: Iterable[PublishedSource]) -> list[str]:
     for source in sources:
         blocks += [each.block for each in source.ranges]
         blocks += [each.block for each in source.retired if each.kept]
-    return [str(block) for block in ipaddress.collapse_addresses(map(ipaddress.IPv4Network, blocks))]
+    return list(map(str, collapse_blocks(parse_blocks(blocks))))
 
 
 def blocks_by_name(ranges: Iterable[PublishedRange]) -> dict[str, list[str]]:
     """Return the blocks under their names, as a file writes them: names and blocks sorted, each block once."""
-    found: dict[str, set[ipaddress.IPv4Network]] = {}
+    found: dict[str, set[Block]] = {}
     for each in ranges:
-        found.setdefault(each.name, set()).add(ipaddress.IPv4Network(each.block))
-    return {name: [str(block) for block in sorted(found[name])] for name in sorted(found)}
+        found.setdefault(each.name, set()).update(parse_blocks([each.block]))
+    return {name: list(map(str, sorted(found[name]))) for name in sorted(found)}
 
 
 def source_as_data(source: PublishedSource) -> dict[str, Any]:
@@ -189,7 +188,7 @@ def _read_retired_blocks(found: ProblemCollector, source: Mapping[str, Any], pat
 
 def _check_block(found: ProblemCollector, text: str, path: ValuePath, seen: set[str]) -> bool:
     """Report what is no IPv4 block without host bits, or has been seen already."""
-    block = network(text)
+    block = parse_block(text)
     if block is None or block.version != 4:
         found.add(path, f"{quote_text(text)} is no block of IPv4", "such as 208.80.154.224/27")
     elif str(block) != text:

@@ -18,11 +18,11 @@ from egressctl.manifests.formats import (
     TLS_PROTOCOLS,
     host_fault,
     is_label,
-    network,
 )
 from egressctl.manifests.probes import read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
+from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
 from egressctl.model.json_values import as_mapping, as_text, as_texts
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
@@ -197,9 +197,9 @@ def bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     address may be nobody's.
     """
     host = _first_named_host(entry)
-    single = [block for each in entry.addresses if (block := network(each)) and block.prefixlen == block.max_prefixlen]
+    single = [block for block in parse_blocks(entry.addresses) if block.is_one_address]
     if host is None and len(single) == len(entry.addresses) == 1:
-        address = str(single[0].network_address)
+        address = single[0].address
         host = f"[{address}]" if ":" in address else address
     opaque = [port for port in entry.ports if host and port.protocol.upper() in OPAQUE_PROTOCOLS]
     return _probes_by_port((port, f"{BARE_SCHEME}{host}:{port.number}") for port in opaque)

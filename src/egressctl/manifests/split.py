@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from egressctl.manifests.formats import MAX_ITEMS, network
+from egressctl.manifests.formats import MAX_ITEMS
 from egressctl.manifests.service_entry import ANNOTATION_PARTS
+from egressctl.model.blocks import parse_block
 from egressctl.model.probe import Target
 
 _ADDRESS_BITS = 32
@@ -56,10 +57,10 @@ def split_into_ranges(addresses: Sequence[str], most: int = MAX_ITEMS) -> Iterat
     """
     listed: list[_StartAndText] = []
     for address in addresses:
-        block = network(address)
+        block = parse_block(address)
         if block is None or block.version != 4:
             raise ValueError(f"{address} is no IPv4 address or block")
-        listed.append((int(block.network_address), str(block)))
+        listed.append((block.network, str(block)))
     # In the order of the addresses, a block before those within it.
     texts = dict(zip((text for _, text in listed), addresses, strict=True))
     listed.sort(key=lambda each: (each[0], int(each[1].rpartition("/")[2])))

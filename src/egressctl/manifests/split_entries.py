@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import ANNOTATION_PARTS, read_entry
+from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.entry import Manifest, ServiceEntry
 
 
@@ -46,11 +46,10 @@ def entry_that_lists(entry: ServiceEntry, others: Iterable[ServiceEntry], ip: st
 
 def _longest_prefix(entry: ServiceEntry, ip: str) -> int:
     """Return the length of the longest of the entry's blocks that holds the address; -1 for none."""
-    address = network(ip)
+    address = parse_block(ip)
     if address is None:
         return -1
-    blocks = [block for each in entry.addresses if (block := network(each)) and block.version == address.version]
-    return max((block.prefixlen for block in blocks if address.subnet_of(block)), default=-1)  # type: ignore[arg-type]
+    return max((block.length for block in parse_blocks(entry.addresses) if block.holds(address)), default=-1)
 
 
 def names_of_split_entries(manifest: Manifest) -> tuple[str, ...]:

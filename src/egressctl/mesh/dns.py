@@ -12,6 +12,7 @@ from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.exec import is_program_missing
 from egressctl.kube.rest import Api
+from egressctl.model.blocks import parse_address
 from egressctl.model.evidence import Source
 from egressctl.runtime.concurrency import call_within
 
@@ -77,13 +78,8 @@ def addresses_in(text: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for line in text.splitlines():
         word = line.split()[:1]
-        if word and re.fullmatch(r"[0-9a-fA-F.:]+", word[0]):
-            try:
-                address = ip_address(word[0])
-            except ValueError:
-                continue
-            plain = getattr(address, "ipv4_mapped", None) or address
-            found[str(plain)] = None
+        if word and re.fullmatch(r"[0-9a-fA-F.:]+", word[0]) and (address := parse_address(word[0])):
+            found[str(address)] = None
     return tuple(found)
 
 

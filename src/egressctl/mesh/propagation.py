@@ -19,7 +19,8 @@ from egressctl.envoy.config import (
 )
 from egressctl.errors import ProxyUnreadable
 from egressctl.istio.listing import UNBLOCKED, listed_blocks, single_address, tcp_ports
-from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS, network
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.model.blocks import parse_block
 from egressctl.model.entry import Port, ServiceEntry
 
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program
@@ -119,7 +120,7 @@ def _chains_of_entry(config: ProxyConfig, entry: ServiceEntry, port: Port) -> It
             if config.envoy_clusters is not None and chain.envoy_cluster not in config.envoy_clusters:
                 continue
             # istiod writes 0.0.0.0/0 as a chain without a block.
-            unblocked = (str(network(address)),) if own else UNBLOCKED
+            unblocked = (str(parse_block(address)),) if own else UNBLOCKED
             yield from ((block, chain, own) for block in (map(str, chain.blocks) if chain.blocks else unblocked))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from egressctl.model.blocks import plain_address
 from egressctl.model.evidence import Capture
 
 SIDECAR_PORT = 15001
@@ -51,7 +52,7 @@ def capture_in_table(table: str, *, local_ip: str, local_port: int, remote_ip: s
     line's end in its second half looks whole, so what read it must have ended well.
     """
     try:
-        local, remote = (_plain_address(ip_address(local_ip)), local_port), (_plain_address(ip_address(remote_ip)), remote_port)
+        local, remote = (plain_address(ip_address(local_ip)), local_port), (plain_address(ip_address(remote_ip)), remote_port)
     except ValueError:
         return Capture.UNKNOWN
     if local[0].is_loopback or remote[0].is_loopback:
@@ -107,8 +108,4 @@ def _rows(table: str) -> tuple[Sequence[_Row], bool]:
 def _end(text: str) -> _End:
     address, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8))
-    return _plain_address(ip_address(raw)), int(port, 16)
-
-
-def _plain_address(address: _Address) -> _Address:
-    return getattr(address, "ipv4_mapped", None) or address
+    return plain_address(ip_address(raw)), int(port, 16)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
-from egressctl.manifests.formats import Network, network
+from egressctl.model.blocks import Block, parse_block, parse_blocks
 
 ANNOTATION_PREFIX = "traffic.sidecar.istio.io/"
 DECIDING_ANNOTATIONS = ("excludeOutboundPorts", "excludeOutboundIPRanges", "includeOutboundPorts", "includeOutboundIPRanges")
@@ -43,11 +43,10 @@ def _rules(annotations: Mapping[str, str], ip: str, port: int) -> Iterator[tuple
         yield f"annotation {ANNOTATION_PREFIX}includeOutboundIPRanges takes in {what}", _block_containing(taken, ip) is None
 
 
-def _block_containing(blocks: str, ip: str) -> Network | None:
+def _block_containing(blocks: str, ip: str) -> Block | None:
     """Return the first of the blocks that holds the address; what is no block, Istio would have refused."""
-    address = ip_address(ip)
-    found = (network(each) for each in _split(blocks))
-    return next((block for block in found if block and block.version == address.version and address in block), None)
+    address = parse_block(ip)
+    return next((block for block in parse_blocks(_split(blocks)) if address and block.holds(address)), None)
 
 
 def _split(text: str) -> list[str]:

@@ -9,8 +9,9 @@ from egressctl.envoy.config import FilterChain, ProxyConfig, parse_outbound_name
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.listing import UNBLOCKED, is_opaque_on, lists_block, single_address
 from egressctl.istio.precedence import entry_that_pods_get, first_entry_in_sidecar
-from egressctl.manifests.formats import RESERVED_PORTS, network
+from egressctl.manifests.formats import RESERVED_PORTS
 from egressctl.mesh.propagation import listeners_on_port, refusal_of_block
+from egressctl.model.blocks import parse_block
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
 
@@ -96,7 +97,7 @@ def _chain_with_block(config: ProxyConfig, block: str, port: int) -> FilterChain
     """Return the filter chain that has exactly this block on this port, whosever it is."""
     own = single_address(block)
     for listener in listeners_on_port(config, port):
-        mine = own and any(str(network(address)) == str(network(own)) for address, _ in listener.addresses)
+        mine = own and any(str(parse_block(address)) == str(parse_block(own)) for address, _ in listener.addresses)
         for chain in listener.filter_chains:
             if chain.criteria or chain.server_names or chain.transport_protocol or chain.application_protocols:
                 continue

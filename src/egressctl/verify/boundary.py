@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_network
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
 from egressctl.istio.listing import lists_address, takes_whole_port
-from egressctl.manifests.formats import TLS_PROTOCOLS, Network, network
+from egressctl.manifests.formats import TLS_PROTOCOLS
 from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.sidecar import Sidecar
+from egressctl.model.blocks import Block, parse_block, parse_blocks
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Verdict
@@ -32,7 +32,7 @@ OTHER_NAME = "around.invalid"
 _SPECIAL = """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24
     192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3
     ::/3 2001::/23 2001:db8::/32 2002::/16 3fff::/20 4000::/2 8000::/1"""
-_NOT_PUBLIC = tuple(map(ip_network, _SPECIAL.split()))
+_NOT_PUBLIC = parse_blocks(_SPECIAL.split())
 """IANA's special-purpose address registries, and for IPv6 what is not global unicast."""
 
 
@@ -85,7 +85,7 @@ def parse_boundary_address(text: str, *, allow_internal: bool) -> str:
     """Read the address that is to be asked, empty for none. Raises InvalidInput."""
     if not text:
         return text
-    if "/" in text or network(text) is None:
+    if "/" in text or parse_block(text) is None:
         raise InvalidInput(f"--around-address {text}: no address", hint="such as 192.0.2.1")
     if fault := url_fault(f"https://[{text}]" if ":" in text else f"https://{text}", allow_internal=allow_internal):
         raise InvalidInput(f"--around-address: {fault[0]}", hint=fault[1])
@@ -107,7 +107,7 @@ def _is_open_as_expected(result: ProbeResult) -> bool:
     return expected and result.source is not None and result.outcome is not None
 
 
-def _blocks_of_all_entries(mesh: Mesh, namespace: str, wanted: Sequence[VerifyTarget], progress: Progress) -> list[Network]:
+def _blocks_of_all_entries(mesh: Mesh, namespace: str, wanted: Sequence[VerifyTarget], progress: Progress) -> list[Block]:
     """Return every block of every ServiceEntry that may be read."""
     own = [read_entry(manifest) for each in wanted for manifest in each.manifests]
     try:
@@ -116,11 +116,11 @@ def _blocks_of_all_entries(mesh: Mesh, namespace: str, wanted: Sequence[VerifyTa
         entries, whole = (), False
     if not whole:
         progress.warn("no right to list the ServiceEntries of all namespaces: one of them may list the address that is asked")
-    return [block for entry in (*own, *entries) for address in entry.addresses if (block := network(address))]
+    return [block for entry in (*own, *entries) for block in parse_blocks(entry.addresses)]
 
 
 def _boundary_probes(
-    wanted: VerifyTarget, result: TargetResult, blocks: Sequence[Network], address: str
+    wanted: VerifyTarget, result: TargetResult, blocks: Sequence[Block], address: str
 ) -> Iterable[_BoundaryProbe]:
     entry = read_entry(wanted.manifest) if wanted.manifest else None
     for probe in filter(_is_open_as_expected, result.probes):
@@ -139,23 +139,23 @@ def _boundary_probes(
             yield _BoundaryProbe(Probe(name, url, expect, connect_ip=probe.outcome.remote_ip), OTHER_NAME)
 
 
-def first_address_outside(ip: str, prefix: str, blocks: Iterable[Network]) -> str:
+def first_address_outside(ip: str, prefix: str, blocks: Iterable[Block]) -> str:
     """Return the first public address after a block (or an address) that none of the blocks holds; empty where there is none.
 
     A block that holds every address is passed over: what it opens is what is to be shown. Behind the last address comes
     the first.
     """
-    own = network(prefix) if prefix else None
-    start = own if own and own.prefixlen else network(ip)
+    own = parse_block(prefix) if prefix else None
+    start = own if own and own.length else parse_block(ip)
     if start is None:
         return ""
-    taken = [block for block in (*blocks, *_NOT_PUBLIC, start) if block.version == start.version and block.prefixlen]
-    ranges = sorted((int(block.network_address), int(block.broadcast_address)) for block in taken)
-    last = (1 << start.max_prefixlen) - 1
-    for candidate in (int(start.broadcast_address) + 1, 0):
+    taken = [block for block in (*blocks, *_NOT_PUBLIC, start) if block.version == start.version and block.length]
+    ranges = sorted((block.network, block.last) for block in taken)
+    everything = start.cut(0)
+    for candidate in (start.last + 1, 0):
         free = _first_free(candidate, ranges)
-        if free <= last:
-            return str(ip_address(free) if start.version == 4 else ip_address(free.to_bytes(16, "big")))
+        if free <= everything.last:
+            return everything._replace(network=free).address
     return ""
 
 

@@ -23,13 +23,8 @@ from egressctl.istio.export_to import DEFAULTS, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.listing import lists_block, lists_port
 from egressctl.istio.precedence import created_seconds, rank_of
-from egressctl.manifests.formats import (
-    HTTP_PROTOCOLS,
-    OPAQUE_PROTOCOLS,
-    TLS_PROTOCOLS,
-    Network,
-    network,
-)
+from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Walk
 
@@ -131,8 +126,8 @@ def _port_matches_walk(entry: ServiceEntry, port: Port, walk: Walk, to: Outbound
         named = bool(walk.virtual_service) or covers_host(to.host, walk.server_name)
         return (protocol in TLS_PROTOCOLS or not protocol) and named and lists_block(entry, walk.prefix)
     # The listener of a plain address asks for no server name.
-    block = network(walk.prefix) if walk.prefix else None
-    plain = block is not None and block.prefixlen == block.max_prefixlen
+    block = parse_block(walk.prefix) if walk.prefix else None
+    plain = block is not None and block.is_one_address
     return (protocol in OPAQUE_PROTOCOLS or (plain and protocol in TLS_PROTOCOLS)) and lists_block(entry, walk.prefix)
 
 
@@ -171,25 +166,16 @@ def _owner_without_own_chain(
         return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
     if not lists_port(entry, to.port):
         return Owner(Ownership.OTHERS, f"the sidecar has port {to.port} of the host {to.host}, which {entry} does not name")
-    block = network(walk.prefix) if walk.prefix else None
+    block = parse_block(walk.prefix) if walk.prefix else None
     if block is not None and entry.addresses and not walk.http_route and not walk.server_name:
-        if not any(_overlaps(block, each) for each in entry.addresses):
+        if not any(map(block.overlaps, parse_blocks(entry.addresses))):
             return Owner(Ownership.OTHERS, f"the sidecar has {what} of the host {to.host}, which {entry} does not list")
-        inside = any(_is_inside(block, each) for each in entry.addresses)
-        like = any(_overlaps(block, each) for other in neighbours if lists_port(other, to.port) for each in other.addresses)
+        inside = any(each.holds(block) for each in parse_blocks(entry.addresses))
+        theirs = parse_blocks(each for other in neighbours if lists_port(other, to.port) for each in other.addresses)
+        like = any(map(block.overlaps, theirs))
         if walk.virtual_service and inside and not like:
             return Owner(Ownership.OWNED, f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host")
     return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
-
-
-def _overlaps(block: Network, address: str) -> bool:
-    other = network(address)
-    return other is not None and other.version == block.version and block.overlaps(other)
-
-
-def _is_inside(block: Network, address: str) -> bool:
-    other = network(address)
-    return other is not None and other.version == block.version and block.subnet_of(other)  # type: ignore[arg-type]
 
 
 def owner_of_expected_host(walk: Walk, via: str) -> Owner:

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.catalog.coverage import AddressSet, Share
 from egressctl.catalog.list_changes import ALARMS, Alarm, ChangeKind, ListChange, alarms, changes_between, dns_alarms
 from egressctl.manifests.published import PublishedRange, PublishedSource, RetiredBlock
 
@@ -28,29 +27,6 @@ def ranges(*blocks: str) -> list[PublishedRange]:
 
 def numbers(blocks: list[str]) -> set[int]:
     return {int(address) for block in blocks for address in IPv4Network(block)}
-
-
-# What blocks hold together
-
-
-@given(st.lists(BLOCKS), BLOCKS)
-def test_a_share_is_what_counting_addresses_gives(blocks: list[str], asked: str) -> None:
-    held, wanted = numbers(blocks), numbers([asked])
-    expected = Share.ALL if wanted <= held else Share.PART if wanted & held else Share.NONE
-    cover = AddressSet(blocks)
-    assert cover.share(asked) is expected
-    assert cover.holds(asked) is (expected is Share.ALL)
-    assert cover.size == len(held)
-    assert bool(cover) is bool(held)
-
-
-def test_a_plain_address_is_a_block_and_what_is_none_is_not_held() -> None:
-    cover = AddressSet(["8.8.8.8", "8.8.4.0/24", "nonsense", "2001:db8::/32"])
-    assert cover.size == 257
-    assert cover.holds("8.8.8.8/32")
-    assert cover.holds("8.8.4.4")
-    assert not cover.holds("2001:db8::1")
-    assert not cover.holds("nonsense")
 
 
 # What has changed

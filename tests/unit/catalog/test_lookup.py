@@ -13,8 +13,8 @@ from egressctl.catalog import lookup
 from egressctl.catalog.targets import load_targets
 from egressctl.errors import InvalidInput
 from egressctl.lint import live
-from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
+from egressctl.model.blocks import parse_block
 from egressctl.model.probe import Expectation, Probe
 
 DOCUMENT = {"91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"}
@@ -95,7 +95,7 @@ def test_wikipedia_has_the_documents_blocks_and_those_that_came_later() -> None:
     spec = lookup.get_target("wikipedia").spec
     assert set(spec["addresses"]) == DOCUMENT | LATER
     assert len(spec["addresses"]) == 9
-    assert all(str(network(block)) == block for block in spec["addresses"])
+    assert all(str(parse_block(block)) == block for block in spec["addresses"])
 
 
 def test_wikipedias_entry_is_otherwise_the_documents() -> None:

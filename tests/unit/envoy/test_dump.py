@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy.admin import as_address, as_address_number
-from egressctl.envoy.config import Block, EnvoyCluster, ListenerVersion
+from egressctl.envoy.config import EnvoyCluster, ListenerVersion
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_versions
 from egressctl.envoy.walk import walk_config
 from egressctl.errors import ProxyUnreadable
+from egressctl.model.blocks import Block
 
 PROBE = ("208.80.154.224", 443)
 SEED = recordings.load("seed").config_dump or ""

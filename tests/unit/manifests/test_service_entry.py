@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests import service_entry as se
-from egressctl.manifests.formats import network
 from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.model.blocks import parse_block
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Target, Verdict
 from examples import examples
@@ -380,7 +380,7 @@ class TestNormalise:
         ],
     )
     def test_an_address_is_a_block_without_host_bits(self, address: str, block: str) -> None:
-        assert str(network(address)) == block
+        assert str(parse_block(address)) == block
 
     @pytest.mark.parametrize(
         "address",
@@ -398,4 +398,4 @@ class TestNormalise:
         ],
     )
     def test_what_go_does_not_read_is_no_address(self, address: str) -> None:
-        assert network(address) is None
+        assert parse_block(address) is None

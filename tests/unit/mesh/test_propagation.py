@@ -6,11 +6,12 @@ from ipaddress import ip_address
 import pytest
 
 import recordings
-from egressctl.envoy.config import Block, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import FilterChain, Listener, ProxyConfig
 from egressctl.envoy.dump import parse_config
 from egressctl.errors import ProxyUnreadable
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.propagation import listener_refusal, missing_blocks, remains_of_entry
+from egressctl.model.blocks import Block
 from egressctl.model.entry import Port, ServiceEntry
 
 SEED_BLOCKS = ("91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
 from egressctl.errors import InvalidInput
-from egressctl.manifests.formats import network
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.curl import TransferLimits, probe_argv, split_into_execs
+from egressctl.model.blocks import parse_block
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Owner, Ownership, Source, Walk
@@ -83,18 +83,18 @@ def opened(verdict: Verdict = Verdict.OPEN) -> TargetResult:
 def test_the_first_public_address_after_the_block_that_no_entry_lists(
     ip: str, prefix: str, blocks: tuple[str, ...], expected: str
 ) -> None:
-    found = [block for each in blocks if (block := network(each))]
+    found = [block for each in blocks if (block := parse_block(each))]
     assert first_address_outside(ip, prefix, found) == expected
 
 
 BLOCKS = st.lists(
-    st.ip_addresses(v=4).flatmap(lambda ip: st.integers(1, 32).map(lambda bits: network(f"{ip}/{bits}"))), max_size=8
+    st.ip_addresses(v=4).flatmap(lambda ip: st.integers(1, 32).map(lambda bits: parse_block(f"{ip}/{bits}"))), max_size=8
 )
 
 
 @given(st.ip_addresses(v=4), BLOCKS)
 def test_whatever_the_blocks_it_is_public_and_in_none_of_them(ip: object, blocks: list[object]) -> None:
-    networks = [block for each in blocks if (block := network(str(each)))]
+    networks = [block for each in blocks if (block := parse_block(str(each)))]
     found = first_address_outside(str(ip), "", networks)
     if found:
         assert ip_address(found).is_global

@@ -10,19 +10,10 @@ from ipaddress import ip_network
 import pytest
 
 from egressctl.envoy.access_log import ProbeConnection
-from egressctl.envoy.config import (
-    BLACKHOLE,
-    CATCH_ALL,
-    Block,
-    EnvoyCluster,
-    FilterChain,
-    Listener,
-    OriginService,
-    ProxyConfig,
-    Reading,
-)
+from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, EnvoyCluster, FilterChain, Listener, OriginService, ProxyConfig, Reading
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
+from egressctl.model.blocks import Block
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, LoggedConnection, Ownership, ProbeSent, Source, Walk

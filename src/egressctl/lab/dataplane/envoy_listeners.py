@@ -18,8 +18,9 @@ from egressctl.lab.dataplane.istiod_layout import (
     typed,
 )
 from egressctl.lab.dataplane.names import INBOUND_PORT, OUTBOUND_PORT
-from egressctl.lab.dataplane.services import MeshService, Network, PortProtocol
+from egressctl.lab.dataplane.services import MeshService, PortProtocol
 from egressctl.lab.dataplane.virtual_services import VirtualService, virtual_services_of_host
+from egressctl.model.blocks import Block
 
 SILENT_PORTS = frozenset({15021, 15090})
 """Ports of the sidecar's own static listeners: istiod makes no wildcard listener there, and reports no error."""
@@ -33,7 +34,7 @@ def service_listeners(
     context: SidecarContext, services: Iterable[MeshService], virtual_services: tuple[VirtualService, ...]
 ) -> Iterator[EnvoyResource]:
     """Yield the listeners of all services."""
-    own: dict[tuple[Network, int], _Chains] = {}
+    own: dict[tuple[Block, int], _Chains] = {}
     shared: dict[int, _Chains] = {}
     for service in services:
         named = virtual_services_of_host(virtual_services, service.host)
@@ -43,12 +44,12 @@ def service_listeners(
                 shared.setdefault(port.number, {}).setdefault(Match(http=True), http_chain(port.number, context.outside))
                 continue
             for network in service.networks or (None,):
-                alone = network is not None and network.prefixlen == network.max_prefixlen
+                alone = network is not None and network.is_one_address
                 chains = own.setdefault((network, port.number), {}) if network and alone else shared.setdefault(port.number, {})
                 for match, chain in service_chains(context, service, port, network, named):
                     chains.setdefault(match, chain)
     for (network, number), chains in own.items():
-        yield _listener(str(network.network_address), number, chains, None)
+        yield _listener(network.address, number, chains, None)
     for number in sorted(shared.keys() - SILENT_PORTS):
         chains = shared[number]
         if len(chains) == 1 and Match() in chains:
@@ -91,9 +92,7 @@ def _chain_with_match(match: Match, chain: EnvoyResource) -> EnvoyResource:
     asked: EnvoyResource = {}
     networks = sorted((network for network in match.networks if str(network) != _MATCH_ALL), key=str)
     if networks:
-        asked["prefix_ranges"] = [
-            {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen} for network in networks
-        ]
+        asked["prefix_ranges"] = [{"address_prefix": network.address, "prefix_len": network.length} for network in networks]
     if match.server_names:
         asked["server_names"] = sorted(match.server_names)
     if match.http:

@@ -20,9 +20,10 @@ from egressctl.lab.dataplane.istiod_layout import (
     typed,
 )
 from egressctl.lab.dataplane.objects import Workload
-from egressctl.lab.dataplane.services import MeshService, Network, PortProtocol, Registry, ServicePort
+from egressctl.lab.dataplane.services import MeshService, PortProtocol, Registry, ServicePort
 from egressctl.lab.dataplane.virtual_services import Detour, RouteDestination, VirtualService, tcp_detours, tls_detours
 from egressctl.lab.state import Paths
+from egressctl.model.blocks import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,17 @@ class SidecarContext:
 class Match:
     """What a filter chain asks of a connection; two with the same match are a conflict."""
 
-    networks: frozenset[Network] = frozenset()
+    networks: frozenset[Block] = frozenset()
     server_names: frozenset[str] = frozenset()
     http: bool = False
 
 
 def service_chains(
-    context: SidecarContext, service: MeshService, port: ServicePort, network: Network | None, named: tuple[VirtualService, ...]
+    context: SidecarContext, service: MeshService, port: ServicePort, network: Block | None, named: tuple[VirtualService, ...]
 ) -> Iterator[tuple[Match, EnvoyResource]]:
     """Yield the chains of a TCP or TLS port at one of the service's addresses: its detours, then its own."""
-    alone = network is not None and network.prefixlen == network.max_prefixlen
-    networks: frozenset[Network] = frozenset((network,)) if network is not None and not alone else frozenset()
+    alone = network is not None and network.is_one_address
+    networks: frozenset[Block] = frozenset((network,)) if network is not None and not alone else frozenset()
     envoy_cluster = context.envoy_cluster(RouteDestination(service.host, "", port.number, 0), port.number)
     itself = _chain(cluster_proxy(envoy_cluster, context.outside))
     if port.speaks is PortProtocol.TLS:

@@ -7,7 +7,6 @@ and namespace stay side by side.
 
 from __future__ import annotations
 
-import ipaddress
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,10 +18,9 @@ from egressctl.istio.precedence import Rank, created_seconds
 from egressctl.istio.sidecar_scope import ImportScope
 from egressctl.lab.dataplane.objects import read_object
 from egressctl.lab.dataplane.scope import Scope
+from egressctl.model.blocks import Block, parse_block
 from egressctl.model.entry import Manifest
 from egressctl.model.json_values import as_mapping, as_mappings, as_texts
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Resolution(Enum):
@@ -79,7 +77,7 @@ class MeshService:
 
     host: str
     namespace: str
-    networks: tuple[Network, ...]
+    networks: tuple[Block, ...]
     ports: tuple[ServicePort, ...]
     resolution: Resolution
     rank: Rank
@@ -150,9 +148,9 @@ def _visible_services(services: tuple[MeshService, ...], scope: Scope) -> tuple[
     return tuple(kept)
 
 
-def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace: str) -> tuple[MeshService, tuple[Network, ...]]:
+def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace: str) -> tuple[MeshService, tuple[Block, ...]]:
     """Choose one address of the first entry, by the UIDs: another one after each apply, and the same as long as they live."""
-    choices: list[tuple[MeshService, tuple[Network, ...]]] = []
+    choices: list[tuple[MeshService, tuple[Block, ...]]] = []
     namesakes = [service for service in services if (service.host, service.namespace) == (host, namespace)]
     for service in namesakes:
         if service.rank[1:] == min(each.rank[1:] for each in namesakes):
@@ -188,11 +186,11 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
             yield MeshService(host, own, networks, ports, resolution, rank, about.name, about.uid, attributes)
 
 
-def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Network]:
+def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Iterator[Block]:
     for address in addresses:
-        try:
-            yield ipaddress.ip_network(address, strict=False)
-        except ValueError:
+        if block := parse_block(address):
+            yield block
+        else:
             notes.append(f"{where}: {address!r} is neither an address nor a block, and is left out")
 
 

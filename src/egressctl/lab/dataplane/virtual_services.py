@@ -5,7 +5,6 @@ After istio's `pilot/pkg/networking/core/tls.go` and `route/route.go`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import hosts_overlap
 from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.scope import Scope
-from egressctl.lab.dataplane.services import Network
+from egressctl.model.blocks import Block, parse_blocks
 from egressctl.model.entry import Manifest
 from egressctl.model.json_values import as_mapping, as_mappings, as_texts
 
@@ -38,7 +37,7 @@ class Detour:
 
     of: VirtualService
     destinations: tuple[RouteDestination, ...]
-    networks: tuple[Network, ...] = ()
+    networks: tuple[Block, ...] = ()
     server_names: tuple[str, ...] = ()
 
 
@@ -100,7 +99,7 @@ def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
             destinations = each.destinations(route)
             if not destinations:
                 continue
-            networks: list[Network] = []
+            networks: list[Block] = []
             matches = as_mappings(route.get("match"))
             for match in matches:
                 if match_applies(match, port, workload):
@@ -118,7 +117,7 @@ def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
 
 def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:
     """Yield the tls routes that apply to a service's port, each match once."""
-    seen: set[tuple[tuple[str, ...], tuple[Network, ...]]] = set()
+    seen: set[tuple[tuple[str, ...], tuple[Block, ...]]] = set()
     for each in found:
         for route in as_mappings(each.about.spec.get("tls")):
             destinations = each.destinations(route)
@@ -140,11 +139,5 @@ def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bo
     )
 
 
-def _subnets(match: Mapping[str, Any]) -> tuple[Network, ...]:
-    found = []
-    for subnet in as_texts(match.get("destinationSubnets")):
-        try:
-            found.append(ipaddress.ip_network(subnet, strict=False))
-        except ValueError:
-            continue
-    return tuple(found)
+def _subnets(match: Mapping[str, Any]) -> tuple[Block, ...]:
+    return tuple(parse_blocks(as_texts(match.get("destinationSubnets"))))

@@ -8,12 +8,11 @@ What one team needs is then open to all of them. An entry without `exportTo` is 
 Limit it: `exportTo: ["."]` for its own namespace, or a list of those that need it.
 """
 
-import ipaddress
 from collections.abc import Iterator
 
 from egressctl.istio.export_to import is_public
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
-from egressctl.manifests.formats import network
+from egressctl.model.blocks import BlockSet
 
 BROAD_ADDRESS_COUNT = 65_536
 """So many addresses make an entry a broad one: a /16."""
@@ -23,8 +22,7 @@ def check(case: LintedEntry) -> Iterator[Told]:
     entry = case.entry
     if not is_public(entry):
         return
-    blocks = [block for address in entry.addresses if (block := network(address)) and block.version == 4]
-    count = sum(block.num_addresses for block in ipaddress.collapse_addresses(blocks))
+    count = BlockSet(address for address in entry.addresses if ":" not in address).size
     if count >= BROAD_ADDRESS_COUNT:
         told = f"it opens {count:,} addresses for every namespace" + ("" if entry.export_to else ", since it has no exportTo")
         yield told, 'exportTo: ["."] limits it to its own namespace', ("spec",)

@@ -10,13 +10,13 @@ Take one of them out.
 from collections.abc import Iterator
 
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
-from egressctl.manifests.formats import Network, network
+from egressctl.model.blocks import Block, parse_block
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
-    first: dict[Network, str] = {}
+    first: dict[Block, str] = {}
     for index, address in enumerate(case.entry.addresses):
-        block = network(address)
+        block = parse_block(address)
         if block in first:
             told = f"{address} stands here twice, first as {first[block]}"
             yield told, "keep one of them", ("spec", "addresses", index)

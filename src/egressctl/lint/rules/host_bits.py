@@ -10,12 +10,12 @@ Write the block without them, or `/32` where one address is meant.
 from collections.abc import Iterator
 
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
-from egressctl.manifests.formats import network
+from egressctl.model.blocks import parse_block
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
     for index, address in enumerate(case.entry.addresses):
-        block = network(address)
+        block = parse_block(address)
         if block and block.version == 4 and "/" in address and str(block) != address:
             yield f"{address} has host bits set, which count for nothing", f"write {block}", ("spec", "addresses", index)
 

@@ -10,12 +10,12 @@ Take it out, unless the pods are dual-stack.
 from collections.abc import Iterator
 
 from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
-from egressctl.manifests.formats import network
+from egressctl.model.blocks import parse_block
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
     for index, address in enumerate(case.entry.addresses):
-        if (block := network(address)) and block.version == 6:
+        if (block := parse_block(address)) and block.version == 6:
             told = f"{address} is IPv6: the sidecar of a pod with IPv4 alone does not carry it, and egressctl does not prove it"
             yield told, "leave it out, unless the pods are dual-stack", ("spec", "addresses", index)
             return

@@ -15,8 +15,8 @@ from functools import cache
 from typing import NamedTuple
 
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
-from egressctl.manifests.cidr import Cidr, parse_cidr
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
+from egressctl.model.blocks import Block, parse_block, parse_blocks
 
 LONGEST_PREFIX = 24
 """The prefix length from which on a block is a service's own rather than a piece of a network."""
@@ -65,7 +65,7 @@ class CdnBlock(NamedTuple):
 
 def cdn_block_of(address: str) -> CdnBlock | None:
     """Return a block that an address block lies in, or holds; None where it is too small to be a piece of a network."""
-    block = parse_cidr(address)
+    block = parse_block(address)
     if block is None or block.version != 4 or not 0 < block.length <= LONGEST_PREFIX:
         return None
     around = (_cdn_blocks().get(block.cut(length)) for length in _prefix_lengths() if length <= block.length)
@@ -73,10 +73,8 @@ def cdn_block_of(address: str) -> CdnBlock | None:
 
 
 @cache
-def _cdn_blocks() -> dict[Cidr, CdnBlock]:
-    return {
-        block: CdnBlock(whose, each) for whose, text in _CDN_LISTS.items() for each in text.split() if (block := parse_cidr(each))
-    }
+def _cdn_blocks() -> dict[Block, CdnBlock]:
+    return {block: CdnBlock(whose, str(block)) for whose, text in _CDN_LISTS.items() for block in parse_blocks(text.split())}
 
 
 @cache
@@ -85,7 +83,7 @@ def _prefix_lengths() -> tuple[int, ...]:
 
 
 @cache
-def _blocks_cut_to(length: int) -> dict[Cidr, CdnBlock]:
+def _blocks_cut_to(length: int) -> dict[Block, CdnBlock]:
     """Return the blocks of that length or longer, the first of several, each under the block of that length that holds it."""
     return {block.cut(length): front for block, front in reversed(_cdn_blocks().items()) if block.length >= length}
 
@@ -98,7 +96,7 @@ def check(case: LintedEntry) -> Iterator[Told]:
         if front is None or front.whose in told_of:
             continue
         told_of.add(front.whose)
-        inner, outer = parse_cidr(address), parse_cidr(front.address)
+        inner, outer = parse_block(address), parse_block(front.address)
         how = "is in" if inner and outer and inner.length > outer.length else "holds"
         said = f"is a block of {front.whose}" if address == front.address else f"{how} {front.address} of {front.whose}"
         right = "name the hosts on a port of protocol TLS: its server name then decides, not the address"

@@ -10,12 +10,13 @@ List the addresses that are meant, or use protocol TLS, where the name in the ha
 
 from collections.abc import Iterator
 
+from egressctl.istio.listing import is_every_address
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
-from egressctl.manifests.formats import OPAQUE_PROTOCOLS, network
+from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 
 
 def check(case: LintedEntry) -> Iterator[Told]:
-    every = any(str(network(address)) == "0.0.0.0/0" for address in case.entry.addresses)
+    every = any(map(is_every_address, case.entry.addresses))
     for index, port in enumerate(case.entry.ports if every or not case.entry.addresses else ()):
         if port.protocol.upper() in OPAQUE_PROTOCOLS:
             because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"

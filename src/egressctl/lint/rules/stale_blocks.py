@@ -22,8 +22,8 @@ from collections.abc import Iterator, Sequence
 
 from egressctl.lint.known_targets import PublishedBlock
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
-from egressctl.manifests.cidr import BlockSet, parse_cidr
 from egressctl.manifests.yaml_reader import ValuePath
+from egressctl.model.blocks import BlockSet, parse_block
 
 _SAME_NETWORK_PREFIX = 24
 """A block that moved stays within a network of that prefix length; what is elsewhere is a new one."""
@@ -39,11 +39,9 @@ def check(case: LintedEntry) -> Iterator[Told]:
     at least half of its own.
     """
     entry = case.entry
-    own = [(index, address, block) for index, address in enumerate(entry.addresses) if (block := parse_cidr(address))]
+    own = [(index, address, block) for index, address in enumerate(entry.addresses) if (block := parse_block(address))]
     hosts = {host.lower() for host in entry.hosts}
-    meant = [
-        (sum(each.past_and_present.contains_block(block) for _, _, block in own), each) for each in case.known if each.published
-    ]
+    meant = [(sum(each.past_and_present.holds(address) for _, address, _ in own), each) for each in case.known if each.published]
     meant = [(count, each) for count, each in meant if count and (hosts & each.hosts or 2 <= count >= len(own) / 2)]
     if not meant:
         return
@@ -51,13 +49,13 @@ def check(case: LintedEntry) -> Iterator[Told]:
     blocks = BlockSet(entry.addresses)
     listed = f"the catalogue's {target.name}" + (f" (list of {target.checked})" if target.checked else "")
     show = f"egressctl render {target.name} prints the blocks that are published"
-    missing = [each for each in target.published if (block := parse_cidr(each.address)) and not blocks.contains_block(block)]
+    missing = [each for each in target.published if not blocks.holds(each.address)]
     for each in missing[:_MOST_MISSING_BLOCKS]:
         before = [
             (index, old)
             for index, _, block in own
             for old in target.retired
-            if old.name == each.name and parse_cidr(old.address) == block
+            if old.name == each.name and parse_block(old.address) == block
         ]
         path: ValuePath = ("spec", "addresses", before[0][0]) if before else ("spec", "addresses")
         yield _missing_block_message(each, [old for _, old in before], listed), show, path
@@ -65,8 +63,8 @@ def check(case: LintedEntry) -> Iterator[Told]:
         told = f"it misses {len(missing) - _MOST_MISSING_BLOCKS} more blocks of {listed}"
         yield told, show, ("spec", "addresses")
     for index, address, block in own:
-        old = next((each for each in target.retired if BlockSet([each.address]).contains_block(block)), None)
-        if target.present.contains_block(block) or not (old or hosts <= target.hosts):
+        old = next((each for each in target.retired if (was := parse_block(each.address)) and was.holds(block)), None)
+        if target.present.holds(address) or not (old or hosts <= target.hosts):
             continue
         told = f"{address} is none of the blocks of {listed}"
         if old:
@@ -78,8 +76,8 @@ def _missing_block_message(each: PublishedBlock, before: Sequence[PublishedBlock
     """Say that a block is missing; one that moved within its own network has moved, and one that left it is another."""
     if not before:
         return f"it misses {each} of {listed}"
-    old, new = parse_cidr(before[0].address), parse_cidr(each.address)
-    if old and new and old.cut(min(_SAME_NETWORK_PREFIX, old.length)).overlaps(new.cut(min(_SAME_NETWORK_PREFIX, new.length))):
+    old, new = parse_block(before[0].address), parse_block(each.address)
+    if old and new and old.cut(_SAME_NETWORK_PREFIX).overlaps(new.cut(_SAME_NETWORK_PREFIX)):
         return f"{each.name} of {listed} has moved from {before[0].address} to {each.address}, which it does not list"
     return f"it misses {each} of {listed}: {before[0].address}, which it lists, is the old {each.name}"
 

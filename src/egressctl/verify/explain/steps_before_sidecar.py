@@ -9,8 +9,9 @@ from ipaddress import ip_address
 from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.istio.hosts import covers_host
-from egressctl.manifests.formats import is_auto_allocated, network
+from egressctl.manifests.formats import is_auto_allocated
 from egressctl.mesh.traffic_annotations import DECIDING_ANNOTATIONS, why_excluded
+from egressctl.model.blocks import parse_block
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
@@ -81,8 +82,8 @@ def _name_steps(place: ResolvedProbe) -> Iterator[Step]:
 
 
 def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) -> Step:
-    block = network(place.ip)
-    holders = [each for each in entries or () if block and any(network(address) == block for address in each.allocated)]
+    block = parse_block(place.ip)
+    holders = [each for each in entries or () if block and any(parse_block(address) == block for address in each.allocated)]
     if holders:
         return Step("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
     if block and is_auto_allocated(block):

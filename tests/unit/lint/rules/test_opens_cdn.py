@@ -8,7 +8,7 @@ import pytest
 
 from egressctl.lint.rule import LintedEntry, Place
 from egressctl.lint.rules.opens_cdn import _CDN_LISTS, cdn_block_of, check
-from egressctl.manifests.formats import network
+from egressctl.model.blocks import parse_block
 from egressctl.model.entry import Port, ServiceEntry
 from entries import entry
 
@@ -20,8 +20,8 @@ def found(entry: ServiceEntry) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("text", _CDN_LISTS.values(), ids=_CDN_LISTS)
 def test_the_blocks_of_networks_are_blocks_without_host_bits(text: str) -> None:
     for each in text.split():
-        assert str(network(each)) == each
-        assert network(each).prefixlen <= 24  # type: ignore[union-attr]
+        assert str(parse_block(each)) == each
+        assert parse_block(each).length <= 24  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
