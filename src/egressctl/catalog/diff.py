@@ -15,7 +15,7 @@ from egressctl.manifests.published import PublishedSource
 from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import KIND, SUFFIX, Manifest, ServiceEntry
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import text_at
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress
 
@@ -113,9 +113,8 @@ def manifests_of_target(target: Target, manifests: Iterable[Manifest]) -> list[M
 
 def target_names_of(manifest: Manifest) -> set[str]:
     """Return the targets that a ServiceEntry says it is of, by egressctl's label or its name: NAME-ext, NAME-ext-52-64-10."""
-    label = as_mapping(as_mapping(manifest.get("metadata")).get("labels")).get(LABEL_TARGET)
     by_name = _OWN_NAME.fullmatch(read_entry(manifest).name)
-    return {name for name in (label, by_name and by_name["target"]) if isinstance(name, str) and name}
+    return {name for name in (text_at(manifest, "metadata", "labels", LABEL_TARGET), by_name and by_name["target"]) if name}
 
 
 def targets_in_namespaces(

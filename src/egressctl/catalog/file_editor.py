@@ -16,7 +16,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.published import PublishedSource, blocks_by_name, read_published, source_as_data
 from egressctl.manifests.yaml_reader import parse_one
-from egressctl.model.json_values import as_mapping, spec_of
+from egressctl.model.json_values import mapping_at
 
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,8 +34,8 @@ def read_sources(text: str, source: str) -> tuple[PublishedSource, ...]:
     """
     document = parse_one(text, source)
     found = ProblemCollector(document.place)
-    spec = document.value.get("spec")
-    if not isinstance(spec, Mapping) or "published" not in spec:
+    spec = mapping_at(document.value, "spec")
+    if "published" not in spec:
         return ()
     sources = read_published(found, spec["published"], ("spec", "published"))
     if found.problems:
@@ -45,7 +45,7 @@ def read_sources(text: str, source: str) -> tuple[PublishedSource, ...]:
 
 def has_own_addresses(text: str, source: str) -> bool:
     """Say whether the file's ServiceEntry has addresses of its own, which what is published does not change."""
-    return "addresses" in as_mapping(spec_of(parse_one(text, source).value).get("serviceEntry"))
+    return "addresses" in mapping_at(parse_one(text, source).value, "spec", "serviceEntry")
 
 
 def replace_sources(text: str, source: str, now: Sequence[PublishedSource]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.yaml_reader import quote_text
+from egressctl.model.json_values import mapping_at
 
 _TOKEN = re.compile(r'(?P<gap>\s+|#[^\n]*|,)|(?P<sign>=>|[{}\[\]])|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s{}\[\],"#=]+)')
 _MAX_DEPTH = 20
@@ -23,8 +24,7 @@ def addresses_of(text: str) -> Iterator[tuple[str, str, str]]:
     Raises InvalidInput for what is no configuration of this kind.
     """
     for resource, options in _parse_config(text).items():
-        centres = options.get("dcmap") if isinstance(options, dict) else None
-        for centre, value in centres.items() if isinstance(centres, dict) else ():
+        for centre, value in mapping_at(options, "dcmap").items():
             held = [value.get(key, []) for key in _ADDRESSES] if isinstance(value, dict) else [value]
             for each in held:
                 for address in each if isinstance(each, list) else [each]:

@@ -20,6 +20,7 @@ from egressctl.manifests.formats import MAX_ITEMS, OPAQUE_PROTOCOLS, PROTOCOLS, 
 from egressctl.manifests.problems import PlaceOfPath, ProblemCollector, nearest_name
 from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
 from egressctl.model.blocks import Block, parse_block
+from egressctl.model.json_values import list_at, text_at
 
 _Told = tuple[ValuePath, str, str]
 """Where a mistake is, what it is, and what would be right."""
@@ -86,8 +87,7 @@ def check_spec(
 
 
 def _items(spec: Mapping[str, Any], name: str, kind: type) -> Iterator[tuple[ValuePath, Any]]:
-    value = spec.get(name)
-    for index, item in enumerate(value if isinstance(value, list) else ()):
+    for index, item in enumerate(list_at(spec, name)):
         if isinstance(item, kind):
             yield (name, index), item
 
@@ -196,7 +196,7 @@ def _whole_port_problems(spec: Mapping[str, Any], lists_every_address: bool) -> 
         return
     because = "with 0.0.0.0/0 among its addresses" if lists_every_address else "without addresses"
     for path, port in _items(spec, "ports", dict):
-        protocol = port.get("protocol") if isinstance(port.get("protocol"), str) else ""
+        protocol = text_at(port, "protocol")
         if protocol.upper() in OPAQUE_PROTOCOLS:
             message = f"a {protocol.upper() or 'TCP'} port {because} opens port {port.get('number', '?')} to every address"
             remedy = "list the addresses, or give --any-address if that is meant"

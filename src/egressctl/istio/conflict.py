@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 
 
 class ObjectReference(NamedTuple):
@@ -20,7 +20,7 @@ class ObjectReference(NamedTuple):
     @classmethod
     def of(cls, manifest: Manifest) -> ObjectReference:
         """Return the reference to an object; what it does not say is empty."""
-        metadata = as_mapping(manifest.get("metadata"))
+        metadata = mapping_at(manifest, "metadata")
         return cls(str(manifest.get("kind")), str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_ho
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
-from egressctl.model.json_values import as_mapping, as_mappings, as_texts, spec_of
+from egressctl.model.json_values import mapping_at, mappings_at, texts_at, value_at
 
 
 def find_conflicts_and_interference(entry: ServiceEntry, around: MeshObjects, namespace: str) -> tuple[EntryConflict, ...]:
@@ -74,11 +74,11 @@ def find_rerouting_virtual_services(
     """Find the VirtualServices that send a host of the entry somewhere else than to one of its hosts."""
     kinds = _route_kinds(entry)
     for each in virtual_services:
-        spec = spec_of(each)
-        gateways = as_texts(spec.get("gateways"))
+        spec = mapping_at(each, "spec")
+        gateways = texts_at(spec, "gateways")
         if not (_is_exported_to_namespace(each, namespace) and (not gateways or "mesh" in gateways)):
             continue
-        host = next((host for host in entry.hosts if any(covers_host(wide, host) for wide in as_texts(spec.get("hosts")))), None)
+        host = next((host for host in entry.hosts if any(covers_host(wide, host) for wide in texts_at(spec, "hosts"))), None)
         if host is None:
             continue
         for kind in ("tcp", "tls", "http"):
@@ -93,13 +93,13 @@ def find_rerouting_virtual_services(
 
 
 def _route_destinations(spec: Mapping[str, Any], kind: str, entry: ServiceEntry) -> Iterator[str]:
-    for route in as_mappings(spec.get(kind)):
-        names = [name for match in as_mappings(route.get("match")) for name in as_texts(match.get("sniHosts"))]
+    for route in mappings_at(spec, kind):
+        names = [name for match in mappings_at(route, "match") for name in texts_at(match, "sniHosts")]
         # A tls route for another server name has no effect on this host's connections.
         if kind == "tls" and not any(hosts_overlap(name, host) for name in names for host in entry.hosts):
             continue
-        for to in as_mappings(route.get("route")):
-            host = as_mapping(to.get("destination")).get("host")
+        for to in mappings_at(route, "route"):
+            host = value_at(to, "destination", "host")
             if isinstance(host, str):
                 yield host
 
@@ -123,17 +123,13 @@ def find_wrapping_destination_rules(
     """
     ports = {port.number for port in entry.ports if port.protocol.upper() not in HTTP_PROTOCOLS | {"UDP"}}
     for each in destination_rules:
-        spec = spec_of(each)
+        spec = mapping_at(each, "spec")
         host = next((host for host in entry.hosts if covers_host(str(spec.get("host") or ""), host)), None)
         if host is None or not ports or not _is_exported_to_namespace(each, namespace):
             continue
-        policy = as_mapping(spec.get("trafficPolicy"))
+        policy = mapping_at(spec, "trafficPolicy")
         for port in sorted(ports):
-            levels = [
-                each
-                for each in as_mappings(policy.get("portLevelSettings"))
-                if as_mapping(each.get("port")).get("number") == port
-            ]
+            levels = [each for each in mappings_at(policy, "portLevelSettings") if value_at(each, "port", "number") == port]
             mode = next(filter(None, map(_tls_mode, levels)), "") or _tls_mode(policy)
             if mode not in ("", "DISABLE"):
                 reason = f"it wraps connections to {host} in TLS ({mode})"
@@ -146,15 +142,15 @@ def hosts_with_tls_origination(destination_rules: Sequence[Manifest]) -> tuple[s
     """Return the hosts, wildcards among them, whose connections some DestinationRule wraps in TLS on some port."""
     found = []
     for each in destination_rules:
-        policy = as_mapping(spec_of(each).get("trafficPolicy"))
-        modes = {_tls_mode(policy), *map(_tls_mode, as_mappings(policy.get("portLevelSettings")))}
+        policy = mapping_at(each, "spec", "trafficPolicy")
+        modes = {_tls_mode(policy), *map(_tls_mode, mappings_at(policy, "portLevelSettings"))}
         if modes - {"", "DISABLE"}:
-            found.append(str(spec_of(each).get("host") or ""))
+            found.append(str(value_at(each, "spec", "host") or ""))
     return tuple(filter(None, found))
 
 
 def _tls_mode(policy: Mapping[str, Any]) -> str:
-    return str(as_mapping(policy.get("tls")).get("mode") or "")
+    return str(value_at(policy, "tls", "mode") or "")
 
 
 def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest]) -> Iterator[EntryConflict]:
@@ -162,10 +158,10 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
     ports = {port.number for port in tcp_ports(entry)}
     blocks = [block for block in parse_blocks(entry.addresses) if block.length]
     for each in services:
-        spec = spec_of(each)
-        tcp = [port.get("port") for port in as_mappings(spec.get("ports")) if port.get("protocol") != "UDP"]
+        spec = mapping_at(each, "spec")
+        tcp = [port.get("port") for port in mappings_at(spec, "ports") if port.get("protocol") != "UDP"]
         common = [number for number in sorted(ports) if number in tcp]
-        texts = [*as_texts(spec.get("clusterIPs")), *as_texts([spec.get("clusterIP")])]
+        texts = [*texts_at(spec, "clusterIPs"), *texts_at([spec.get("clusterIP")])]
         addresses = parse_blocks(text for text in texts if "/" not in text)
         held = next(((ip, block) for ip in addresses for block in blocks if ip.overlaps(block)), None)
         if not (common and held):
@@ -184,8 +180,8 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
 
 
 def _is_exported_to_namespace(manifest: Manifest, namespace: str) -> bool:
-    return sees(namespace, as_texts(spec_of(manifest).get("exportTo")), _namespace_of(manifest))
+    return sees(namespace, texts_at(manifest, "spec", "exportTo"), _namespace_of(manifest))
 
 
 def _namespace_of(manifest: Manifest) -> str:
-    return str(as_mapping(manifest.get("metadata")).get("namespace") or "")
+    return str(value_at(manifest, "metadata", "namespace") or "")

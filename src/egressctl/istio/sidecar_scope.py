@@ -10,7 +10,7 @@ from egressctl.istio.export_to import EVERYWHERE, NOWHERE, OWN
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.precedence import created_seconds
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.json_values import as_mapping, spec_of
+from egressctl.model.json_values import list_at, mapping_at, value_at
 
 ROOT_NAMESPACE = "istio-system"
 """Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
@@ -111,21 +111,20 @@ def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
 
 def _egress_listeners(sidecar: Manifest) -> list[tuple[object, list[object]]]:
     """Return each egress listener's port and hosts; none where one of them is of another shape."""
-    listeners = spec_of(sidecar).get("egress")
     found = []
-    for each in listeners if isinstance(listeners, list) else []:
-        hosts = as_mapping(each).get("hosts")
+    for each in list_at(sidecar, "spec", "egress"):
+        hosts = value_at(each, "hosts")
         if not isinstance(hosts, list):
             return []
-        found.append((as_mapping(as_mapping(each).get("port")).get("number"), hosts))
+        found.append((value_at(each, "port", "number"), hosts))
     return found
 
 
 def _selector(sidecar: Manifest) -> Mapping[str, str] | None:
     """Return the labels that a pod must have, None where none are asked for: a selector without labels selects every pod."""
-    selector = spec_of(sidecar).get("workloadSelector")
-    return None if selector is None else as_mapping(as_mapping(selector).get("labels"))
+    selector = value_at(sidecar, "spec", "workloadSelector")
+    return None if selector is None else mapping_at(selector, "labels")
 
 
 def _metadata_text(manifest: Manifest, key: str) -> str:
-    return str(as_mapping(manifest.get("metadata")).get(key) or "")
+    return str(value_at(manifest, "metadata", key) or "")

@@ -8,7 +8,7 @@ from functools import partial
 from egressctl.errors import Forbidden, NotFound
 from egressctl.kube.rbac import RbacRule, grant_command_for_right
 from egressctl.kube.rest import Api
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import value_at
 from egressctl.model.result import KubernetesInfo
 from egressctl.runtime.concurrency import gather
 
@@ -27,7 +27,7 @@ def user_name(api: Api) -> str:
         answer = api.create(_USER_REVIEWS, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
     except (Forbidden, NotFound):
         return ""
-    return str(as_mapping(as_mapping(answer.get("status")).get("userInfo")).get("username") or "")
+    return str(value_at(answer, "status", "userInfo", "username") or "")
 
 
 def require_rights(api: Api, rules: Iterable[RbacRule], namespaces: Iterable[str]) -> None:
@@ -61,4 +61,4 @@ def _may(api: Api, verb: str, resource: str, namespace: str) -> bool:
         answer = api.create(_REVIEWS, {**review, "spec": {"resourceAttributes": attributes}})
     except (Forbidden, NotFound):
         return True
-    return bool(as_mapping(answer.get("status")).get("allowed"))
+    return bool(value_at(answer, "status", "allowed"))

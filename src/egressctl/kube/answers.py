@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from egressctl.kube.status import ApiRequest, one_line
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _WITHOUT_OBJECTS = ("APIGroup", "APIResourceList")
@@ -56,7 +56,7 @@ def _what_came_instead(value: Mapping[str, Any], what: ApiRequest, uid: str) -> 
         return "" if isinstance(items, list) and all(map(_is_object, items)) else "a list of what are no objects"
     if not what.name:
         return ""
-    told = as_mapping(value.get("metadata"))
+    told = mapping_at(value, "metadata")
     same = (told.get("name"), told.get("namespace") or "") == (what.name, what.namespace)
     if same and _is_object(value) and uid in ("", told["uid"]):
         return ""
@@ -65,7 +65,7 @@ def _what_came_instead(value: Mapping[str, Any], what: ApiRequest, uid: str) -> 
 
 
 def _is_object(value: object) -> bool:
-    told = as_mapping(as_mapping(value).get("metadata"))
+    told = mapping_at(value, "metadata")
     return all(isinstance(told.get(key), str) and told[key] for key in ("name", "uid"))
 
 

@@ -31,7 +31,7 @@ from egressctl.kube.kubeconfig import (
 from egressctl.kube.official import load_official
 from egressctl.kube.rest import Api
 from egressctl.kube.status import one_line
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at, text_at
 
 __all__ = ["ConnectOptions", "connect"]
 
@@ -152,7 +152,7 @@ def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user
     try:
         official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
     except Exception as error:  # auth-providers raise whatever their libraries do
-        provider = one_line(str(as_mapping(user["auth-provider"]).get("name", "")), 40)
+        provider = one_line(str(mapping_at(user["auth-provider"]).get("name", "")), 40)
         hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
         raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
 
@@ -191,8 +191,7 @@ def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) 
         raise NoConfiguration(f"{named} failed: {_hide_secrets(str(error))}", hint=hint) from None
     except Exception as error:  # a plugin may print anything at all
         raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
-    given = {key: as_mapping(status).get(key) for key in ("token", "clientCertificateData", "clientKeyData")}
-    token, certificate, key = (value if isinstance(value, str) else "" for value in given.values())
+    token, certificate, key = (text_at(status, name) for name in ("token", "clientCertificateData", "clientKeyData"))
     if not token and not (certificate and key):
         raise NoConfiguration(f"{named} gave neither a token nor a certificate with its key", hint=hint)
     fields = {"token": token.strip()} if token else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -14,7 +14,7 @@ from egressctl.errors import EgressctlError, ExecFailed, Unreachable
 from egressctl.kube.connection import ApiConnection, network_failure
 from egressctl.kube.rest import Api, resource_path
 from egressctl.kube.status import ApiRequest, error_for_answer, one_line, parse_status
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at, mappings_at
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
@@ -90,16 +90,15 @@ def run_in_container(
 def read_exit_status(status: bytes) -> tuple[int | None, str]:
     """Read the status of a command's end: its exit code, None where it could not be started, and what was said."""
     try:
-        told: Mapping[str, Any] = as_mapping(json.loads(status))
+        told = mapping_at(json.loads(status))
     except (ValueError, RecursionError):
         return None, "the command's status cannot be read"
     if told.get("status") == "Success":
         return 0, ""
     message = one_line(str(told.get("message") or told.get("reason") or "the command failed"))
-    causes = as_mapping(told.get("details")).get("causes")
-    for cause in causes if isinstance(causes, list) else []:
-        code = str(as_mapping(cause).get("message", ""))
-        if as_mapping(cause).get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
+    for cause in mappings_at(told, "details", "causes"):
+        code = str(cause.get("message", ""))
+        if cause.get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
             return int(code), message
     # Stand-ins for a kubelet give the code in words alone.
     words = _EXIT_STATUS.search(message) if told.get("reason") == "InternalError" else None

@@ -16,7 +16,7 @@ import yaml
 
 from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube.status import one_line
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 from egressctl.runtime.sentence import first_names
 
 NO_CLUSTER_HINT = (
@@ -168,7 +168,7 @@ def _find_entry(merged: Mapping[str, Any], kind: str, name: str) -> Mapping[str,
             f"the kubeconfig has no {kind} {one_line(name, 80)!r}; {_existing_names(merged[kind])}",
             hint=f"choose one with --{kind} NAME",
         )
-    return as_mapping(merged[kind][name])
+    return mapping_at(merged[kind][name])
 
 
 def _server_url(url: str, origin: str) -> str:

@@ -28,7 +28,7 @@ from egressctl.kube.status import (
     parse_status,
 )
 from egressctl.model.entry import GROUP
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import value_at
 
 MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
@@ -159,7 +159,7 @@ class Api:
     def _pages(self, path: str, query: dict[str, str]) -> dict[str, Any]:
         first = page = self.get(path, query)
         items = builtins.list(first.get("items") or ())
-        while token := as_mapping(page.get("metadata")).get("continue"):
+        while token := value_at(page, "metadata", "continue"):
             page = self.get(path, {**query, "continue": str(token)})
             items += page.get("items") or ()
         return {**first, "items": items}
@@ -221,7 +221,7 @@ class Api:
         except NotFound:
             hint = ISTIO_HINT if group == GROUP else ""
             raise NotFound(f"the API server does not serve {group}", hint=hint) from None
-        return tuple(sorted((str(as_mapping(version).get("version")) for version in served), key=version_priority))
+        return tuple(sorted((str(value_at(version, "version")) for version in served), key=version_priority))
 
     def _object(self, answer: _Answer, method: str, path: str, uid: str = "") -> dict[str, Any]:
         """Return the object of an answer. Raises ApiFailure where it is none that an API server gives to such a request."""
@@ -268,7 +268,7 @@ class Api:
             if status == 401 and not renewed and self.renew(connection):
                 renewed = True
                 continue
-            if status < 300 or (status == 404 and gone and as_mapping(parse_status(content).get("details")).get("name")):
+            if status < 300 or (status == 404 and gone and value_at(parse_status(content), "details", "name")):
                 return _Answer(status, content, headers, again, warnings)
             retried = status in (RETRIED if method != "POST" else {429}) and not is_input_mistake(status, content)
             if not retried or attempt >= STATUS_RETRIES:

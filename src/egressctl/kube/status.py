@@ -22,7 +22,7 @@ from egressctl.errors import (
 )
 from egressctl.kube.rbac import grant_command_for_right
 from egressctl.model.entry import GROUP
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at, mappings_at
 
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
 
@@ -98,7 +98,7 @@ def one_line(text: str, limit: int = 400) -> str:
 def parse_status(body: bytes) -> Mapping[str, Any]:
     """Read a Status; empty where the body is none."""
     try:
-        value = as_mapping(json.loads(body))
+        value = mapping_at(json.loads(body))
     except (ValueError, RecursionError):
         return {}
     return value if value.get("kind") == "Status" else {}
@@ -182,7 +182,7 @@ def _forbidden_error(status: Mapping[str, Any], message: str, what: ApiRequest) 
 
 
 def _not_found_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> NotFound:
-    details = as_mapping(status.get("details"))
+    details = mapping_at(status, "details")
     name, kind = str(details.get("name") or ""), str(details.get("kind") or "")
     if kind == "namespaces" and name and what.resource != "namespaces":
         return NotFound(f'there is no namespace "{one_line(name, 120)}"', name=name, hint="kubectl get namespaces")
@@ -197,7 +197,7 @@ def _not_found_error(status: Mapping[str, Any], message: str, what: ApiRequest) 
 
 
 def _conflict_error(status: Mapping[str, Any], message: str, what: ApiRequest) -> Conflict:
-    causes = _causes(status)
+    causes = mappings_at(status, "details", "causes")
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if not conflicts:
         return Conflict(f"{_subject(what)} was changed or made by somebody else: {message}")
@@ -214,7 +214,7 @@ def _refused_error(status: Mapping[str, Any], message: str, what: ApiRequest) ->
             one_line(str(cause.get("message"))),
             field="" if cause.get("field") in (None, "<nil>") else one_line(str(cause["field"]), 120),
         )
-        for cause in _causes(status)
+        for cause in mappings_at(status, "details", "causes")
         if "some validation rules were not checked" not in str(cause.get("message"))
     ]
     raw = str(status.get("message") or "")
@@ -235,8 +235,3 @@ def _api_failure(code: int, message: str, what: ApiRequest) -> ApiFailure:
     about = f" when asked {what.wish}" if what.resource else ""
     hint = "try again later" if code in (429, 500, 502, 503, 504) else ""
     return ApiFailure(f"the API server answered {code}{about}: {message}", status=code, hint=hint)
-
-
-def _causes(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    causes = as_mapping(status.get("details")).get("causes")
-    return [as_mapping(cause) for cause in causes] if isinstance(causes, list) else []

@@ -17,7 +17,7 @@ from egressctl.manifests.service_entry import OFFLINE_VERSION, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.mesh.client import Mesh
 from egressctl.model.entry import GROUP
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 from egressctl.runtime.concurrency import gather
 
 _FIELD_MANAGER = "egressctl-lint"
@@ -60,5 +60,5 @@ def _manifest_to_try(document: Document, namespace: str) -> dict[str, Any] | Non
         if target is None or problems:
             return None
         return render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
-    metadata = as_mapping(value.get("metadata"))
+    metadata = mapping_at(value, "metadata")
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}

@@ -22,7 +22,7 @@ from egressctl.manifests.egress_target import TARGET_KIND
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
-from egressctl.model.json_values import as_mapping, as_texts, spec_of
+from egressctl.model.json_values import mapping_at, texts_at, value_at
 
 _MOST_PER_RULE = 3
 """So many findings of one rule about other objects are told of an entry."""
@@ -113,7 +113,7 @@ def _change_findings(
 
 
 def _with_namespace(value: Mapping[str, Any], namespace: str) -> Manifest:
-    metadata = as_mapping(value.get("metadata"))
+    metadata = mapping_at(value, "metadata")
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}
 
 
@@ -158,8 +158,8 @@ class _OtherObjects:
     def __init__(self, others: Mapping[str, Sequence[Manifest]]) -> None:
         self.sidecars = others.get("Sidecar", ())
         self.originating = interference.hosts_with_tls_origination(others.get("DestinationRule", ()))
-        self._routes = ManifestsByHost(others.get("VirtualService", ()), lambda each: as_texts(spec_of(each).get("hosts")))
-        self._rules = ManifestsByHost(others.get("DestinationRule", ()), lambda each: as_texts([spec_of(each).get("host")]))
+        self._routes = ManifestsByHost(others.get("VirtualService", ()), lambda each: texts_at(each, "spec", "hosts"))
+        self._rules = ManifestsByHost(others.get("DestinationRule", ()), lambda each: texts_at([value_at(each, "spec", "host")]))
         self._exact = ManifestsByHost(self.sidecars, lambda each: [host.partition("/")[2] for host in egress_hosts(each)])
 
     def interference_with(self, entry: ServiceEntry) -> Iterator[EntryConflict]:

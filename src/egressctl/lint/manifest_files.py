@@ -14,7 +14,7 @@ from egressctl.lint.rules import invalid_yaml, unreadable_file, unrendered_templ
 from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, parse_yaml
 from egressctl.model.entry import GROUP, KIND
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 
 STDIN = "stdin"
 """What standard input is called in findings."""
@@ -173,6 +173,6 @@ def place_of(document: Document, path: ValuePath) -> InputPlace:
 
 def finding_at(rule: str, message: str, document: Document, path: ValuePath, namespace: str) -> Finding:
     """Return a finding about a document as a whole; `namespace` is that of one that does not say its own."""
-    metadata, place = as_mapping(document.value.get("metadata")), place_of(document, path)
+    metadata, place = mapping_at(document.value, "metadata"), place_of(document, path)
     where = f"{metadata.get('namespace') or namespace}/{metadata.get('name') or '?'}"
     return Finding(rule, message, where, file=place.source, line=place.line)

@@ -16,7 +16,7 @@ from egressctl.lint import rules
 from egressctl.lint.known_targets import KnownTarget
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.json_values import spec_of
+from egressctl.model.json_values import mapping_at
 
 ORIGIN_EGRESSCTL, ORIGIN_ISTIO = "egressctl", "istio"
 """Whose rule it is: ours, or one that a real API server with Istio has itself."""
@@ -58,7 +58,7 @@ class LintedEntry(NamedTuple):
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        return spec_of(self.manifest or {})
+        return mapping_at(self.manifest, "spec")
 
     @property
     def show(self) -> str:

@@ -17,7 +17,7 @@ from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.lint.rule import Finding, finding_of_conflict
 from egressctl.lint.rules import returns_traffic, takes_traffic
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
-from egressctl.model.json_values import spec_of
+from egressctl.model.json_values import texts_at, value_at
 
 _MOST_COMPARED = 200
 """With so many others an entry is compared for each way to compete."""
@@ -219,6 +219,6 @@ def _conflicts_by_text(found: Iterable[EntryConflict]) -> dict[_ConflictText, En
     return {_ConflictText(each.rule, each.about, each.reason, each.outcome): each for each in found}
 
 
-def _hosts_in_spec(manifest: Manifest, field: str) -> list[str]:
-    value = spec_of(manifest).get(field)
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
+def _hosts_in_spec(manifest: Manifest, field: str) -> tuple[str, ...]:
+    value = value_at(manifest, "spec", field)
+    return texts_at(value if isinstance(value, list) else [value])

@@ -24,7 +24,7 @@ from egressctl.manifests.service_entry import (
 )
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, quote_text
 from egressctl.model.entry import API_VERSIONS, KIND, SUFFIX
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import list_at, mapping_at, text_at
 from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
@@ -191,16 +191,16 @@ def _read_metadata(
     for field in ("labels", "annotations"):
         found.check_texts(metadata, path, field)
     labels, annotations = (
-        {k: v for k, v in as_mapping(m).items() if isinstance(v, str)}
-        for m in (metadata.get("labels"), metadata.get("annotations"))
+        {key: value for key, value in mapping_at(metadata, field).items() if isinstance(value, str)}
+        for field in ("labels", "annotations")
     )
-    return name if isinstance(name, str) else "", namespace if is_label(namespace) else None, labels, annotations
+    return text_at(metadata, "name"), namespace if is_label(namespace) else None, labels, annotations
 
 
 def check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
     """Report a name that leaves no room for those of the target's several entries."""
-    addresses = as_mapping(spec).get("addresses")
-    if isinstance(addresses, list) and len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
+    addresses = list_at(spec, "addresses")
+    if len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
         told = f"{quote_text(name)} is too long for a target of {len(addresses)} addresses, "
         told += "whose several entries are called after it"
         found.problems.append(Problem(told, at.field, f"at most {LONGEST_NAME_TO_SPLIT} characters", at.source, at.line))
@@ -257,9 +257,8 @@ def _with_published_addresses(found: ProblemCollector, spec: Mapping[str, Any]) 
 def _probes_of_document(document: Document, found: ProblemCollector, own: bool, allow_internal: bool) -> tuple[Probe, ...] | None:
     """Read the probes of the spec or of the annotation; None where neither is there."""
     at: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
-    spec, metadata = document.value.get("spec"), document.value.get("metadata")
-    annotated = as_mapping(as_mapping(metadata).get("annotations"))
-    if own and isinstance(spec, dict) and "probes" in spec:
+    spec, annotated = mapping_at(document.value, "spec"), mapping_at(document.value, "metadata", "annotations")
+    if own and "probes" in spec:
         if ANNOTATION_PROBES in annotated:
             found.add(at, "the probes stand here and under spec.probes", "keep those under spec.probes")
         return read_probes(found, spec["probes"], ("spec", "probes"), allow_internal=allow_internal)

@@ -24,7 +24,7 @@ from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
-from egressctl.model.json_values import as_mapping, as_text, as_texts
+from egressctl.model.json_values import mapping_at, mappings_at, text_at, texts_at
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
 
 PLURAL = "serviceentries"
@@ -47,26 +47,26 @@ ANNOTATION_PARTS = "egressctl.dev/parts"
 
 def read_entry(manifest: Manifest) -> ServiceEntry:
     """Read what a ServiceEntry says, with Istio's defaults; pass over what cannot be read, and never raise."""
-    metadata, spec = as_mapping(manifest.get("metadata")), as_mapping(manifest.get("spec"))
-    labels = as_mapping(metadata.get("labels"))
+    metadata, spec = mapping_at(manifest, "metadata"), mapping_at(manifest, "spec")
+    labels = mapping_at(metadata, "labels")
     owned = labels.get(LABEL_MANAGED_BY) == MANAGER
     return ServiceEntry(
-        name=as_text(metadata.get("name")),
-        namespace=as_text(metadata.get("namespace")),
-        hosts=as_texts(spec.get("hosts")),
-        addresses=as_texts(spec.get("addresses")),
+        name=text_at(metadata, "name"),
+        namespace=text_at(metadata, "namespace"),
+        hosts=texts_at(spec, "hosts"),
+        addresses=texts_at(spec, "addresses"),
         ports=_read_ports(spec.get("ports")),
-        resolution=as_text(spec.get("resolution")) or RESOLUTIONS[0],
-        location=as_text(spec.get("location")) or LOCATIONS[0],
-        export_to=as_texts(spec.get("exportTo")),
-        uid=as_text(metadata.get("uid")),
-        created=as_text(metadata.get("creationTimestamp")),
-        run_id=as_text(labels.get(LABEL_RUN_ID)) if owned else "",
+        resolution=text_at(spec, "resolution") or RESOLUTIONS[0],
+        location=text_at(spec, "location") or LOCATIONS[0],
+        export_to=texts_at(spec, "exportTo"),
+        uid=text_at(metadata, "uid"),
+        created=text_at(metadata, "creationTimestamp"),
+        run_id=text_at(labels, LABEL_RUN_ID) if owned else "",
         owned=owned,
-        revision=as_text(labels.get(LABEL_REVISION)),
+        revision=text_at(labels, LABEL_REVISION),
         allocated=_allocated_addresses(manifest),
-        part_of=_target_of_name(as_text(labels.get(LABEL_TARGET)), as_text(metadata.get("name"))),
-        labels=frozenset((name, as_text(value)) for name, value in labels.items()),
+        part_of=_target_of_name(text_at(labels, LABEL_TARGET), text_at(metadata, "name")),
+        labels=frozenset((name, text_at(value)) for name, value in labels.items()),
     )
 
 
@@ -77,8 +77,7 @@ def _target_of_name(target: str, name: str) -> str:
 
 
 def _allocated_addresses(manifest: Manifest) -> tuple[str, ...]:
-    addresses = as_mapping(manifest.get("status")).get("addresses")
-    return as_texts([as_mapping(each).get("value") for each in addresses] if isinstance(addresses, list) else ())
+    return texts_at([each.get("value") for each in mappings_at(manifest, "status", "addresses")])
 
 
 def render_entry(
@@ -127,11 +126,11 @@ def probes_of(manifest: Manifest, *, allow_internal: bool = False) -> tuple[Prob
 
     Raises InvalidInput where the annotation cannot be read, or asks for what is ruled out.
     """
-    metadata = as_mapping(manifest.get("metadata"))
-    annotations = as_mapping(metadata.get("annotations"))
+    metadata = mapping_at(manifest, "metadata")
+    annotations = mapping_at(metadata, "annotations")
     if ANNOTATION_PROBES not in annotations:
         return None
-    name = "/".join(part for part in (as_text(metadata.get("namespace")), as_text(metadata.get("name"))) if part)
+    name = "/".join(part for part in (text_at(metadata, "namespace"), text_at(metadata, "name")) if part)
     root: ValuePath = ("metadata", "annotations", ANNOTATION_PROBES)
     found = ProblemCollector(lambda path: InputPlace(field_name(root + path), f"{KIND} {name}".strip()))
     probes = read_probes_annotation(found, annotations[ANNOTATION_PROBES], allow_internal=allow_internal)
@@ -213,15 +212,14 @@ def exact_name(word: str) -> str | None:
 
 def other_field_managers(manifest: Manifest, field_manager: str) -> tuple[str, ...]:
     """Name the field managers other than ours that own a field under `spec`, sorted."""
-    managed = as_mapping(manifest.get("metadata")).get("managedFields")
-    entries = [as_mapping(entry) for entry in managed] if isinstance(managed, list) else []
-    owners = {as_text(entry.get("manager")) for entry in entries if "f:spec" in as_mapping(entry.get("fieldsV1"))}
+    entries = mappings_at(manifest, "metadata", "managedFields")
+    owners = {text_at(entry, "manager") for entry in entries if "f:spec" in mapping_at(entry, "fieldsV1")}
     return tuple(sorted(owners - {field_manager}))
 
 
 def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
     """Return an object without the API server's bookkeeping of who owns which field, as kubectl shows it."""
-    metadata = {key: value for key, value in as_mapping(manifest.get("metadata")).items() if key != "managedFields"}
+    metadata = {key: value for key, value in mapping_at(manifest, "metadata").items() if key != "managedFields"}
     return {**manifest, "metadata": metadata}
 
 
@@ -268,9 +266,8 @@ def _copy(value: Any) -> Any:
 
 
 def _read_ports(value: object) -> tuple[Port, ...]:
-    items = [as_mapping(item) for item in value] if isinstance(value, list | tuple) else []
     return tuple(
-        Port(number, as_text(item.get("protocol")), as_text(item.get("name")))
-        for item in items
+        Port(number, text_at(item, "protocol"), text_at(item, "name"))
+        for item in mappings_at(value)
         if isinstance(number := item.get("number"), int) and not isinstance(number, bool)
     )

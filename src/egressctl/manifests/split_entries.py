@@ -8,6 +8,7 @@ from dataclasses import replace
 from egressctl.manifests.service_entry import ANNOTATION_PARTS, read_entry
 from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.json_values import text_at
 
 
 def group_by_target(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
@@ -54,5 +55,5 @@ def _longest_prefix(entry: ServiceEntry, ip: str) -> int:
 
 def names_of_split_entries(manifest: Manifest) -> tuple[str, ...]:
     """Return the names of all entries of a target, as the first of them says; none where it is not the first, or the only one."""
-    said = (manifest["metadata"].get("annotations") or {}).get(ANNOTATION_PARTS)
-    return tuple(name for name in said.split(",") if name) if isinstance(said, str) else ()
+    said = text_at(manifest, "metadata", "annotations", ANNOTATION_PARTS)
+    return tuple(name for name in said.split(",") if name)

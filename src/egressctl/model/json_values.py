@@ -1,4 +1,4 @@
-"""Read JSON of which nothing is promised: what is of another type than expected is read as empty, never an error."""
+"""Read JSON that may be anything: what is not there, or is of another shape than asked for, is empty. Pure."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def as_mapping(value: object) -> Mapping[str, Any]:
-    """Return an object of JSON, empty where the value is none."""
-    return value if isinstance(value, Mapping) else {}
+def value_at(value: object, *path: str) -> Any:
+    """Return what stands at a path of names within objects; None where one of them is not there or no object."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
-def as_list(value: object) -> Sequence[Any]:
-    """Return a list of JSON, empty where the value is none."""
-    return value if isinstance(value, list | tuple) else ()
+def mapping_at(value: object, *path: str) -> Mapping[str, Any]:
+    """Return the object at a path."""
+    found = value_at(value, *path)
+    return found if isinstance(found, dict) else {}
 
 
-def as_mappings(value: object) -> tuple[Mapping[str, Any], ...]:
-    """Return the objects of a list of JSON."""
-    return tuple(item for item in as_list(value) if isinstance(item, Mapping))
+def list_at(value: object, *path: str) -> Sequence[Any]:
+    """Return the list at a path."""
+    found = value_at(value, *path)
+    return found if isinstance(found, list | tuple) else ()
 
 
-def as_text(value: object) -> str:
-    """Return a text of JSON, empty where the value is none."""
-    return value if isinstance(value, str) else ""
+def text_at(value: object, *path: str) -> str:
+    """Return the text at a path."""
+    found = value_at(value, *path)
+    return found if isinstance(found, str) else ""
 
 
-def as_texts(value: object) -> tuple[str, ...]:
-    """Return the texts of a list of JSON."""
-    return tuple(item for item in as_list(value) if isinstance(item, str))
+def mappings_at(value: object, *path: str) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects in the list at a path."""
+    return tuple(each for each in list_at(value, *path) if isinstance(each, dict))
 
 
-def spec_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the spec of an object of Kubernetes."""
-    return as_mapping(manifest.get("spec"))
+def texts_at(value: object, *path: str) -> tuple[str, ...]:
+    """Return the texts in the list at a path."""
+    return tuple(each for each in list_at(value, *path) if isinstance(each, str))

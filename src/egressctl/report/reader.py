@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, kind_of, quote_text
+from egressctl.model.json_values import text_at
 from egressctl.model.probe import Verdict
 from egressctl.report.data_text import API_VERSION
 
@@ -120,11 +121,11 @@ def parse_report(data: bytes, source: str) -> RecordedReport:
     failure = _optional_mapping(found, value, (), "error")
     recorded = RecordedReport(
         source,
-        _text_or_empty(value.get("command")),
-        _text_or_empty(value.get("startedAt")),
-        _text_or_empty(kubernetes.get("context")),
-        _text_or_empty(kubernetes.get("version")),
-        _text_or_empty(failure.get("message")),
+        text_at(value, "command"),
+        text_at(value, "startedAt"),
+        text_at(kubernetes, "context"),
+        text_at(kubernetes, "version"),
+        text_at(failure, "message"),
         _probes(found, value),
     )
     if found.problems:
@@ -142,7 +143,7 @@ def _probes(found: ProblemCollector, report: Mapping[str, Any]) -> dict[ProbeKey
         namespace = _require_field(found, target, at, "namespace", str, "text")
         _require_field(found, target, at, "probes", list, "a list of probes")
         closure = _optional_mapping(found, target, at, "closure")
-        looks = [(_text_or_empty(target.get("step")), found.listed(target, at, "probes", dict, "probes"))]
+        looks = [(text_at(target, "step"), found.listed(target, at, "probes", dict, "probes"))]
         looks.append(("closure", found.listed(closure, (*at, "closure"), "probes", dict, "probes")))
         for step, listed in looks:
             for path, probe in listed:
@@ -172,12 +173,12 @@ def _read_probe(found: ProblemCollector, probe: Mapping[str, Any], path: ValuePa
     return RecordedProbe(
         Verdict(verdict) if verdict in list(Verdict) else Verdict.INCONCLUSIVE,
         held is True,
-        _text_or_empty(cause.get("code")),
+        text_at(cause, "code"),
         carrier if isinstance(carrier, str) else None,
-        _text_or_empty(evidence.get("capture")),
-        _text_or_empty(evidence.get("listener")),
-        _text_or_empty(evidence.get("filterChain")),
-        _text_or_empty(evidence.get("policy")),
+        text_at(evidence, "capture"),
+        text_at(evidence, "listener"),
+        text_at(evidence, "filterChain"),
+        text_at(evidence, "policy"),
         bool(evidence),
     )
 
@@ -208,10 +209,6 @@ def _is_deeper(value: object, depth: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return depth == 0 or any(_is_deeper(each, depth - 1) for each in inner)
-
-
-def _text_or_empty(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _refusal(source: str, message: str, remedy: str) -> InvalidInput:

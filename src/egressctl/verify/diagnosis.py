@@ -19,7 +19,7 @@ from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROT
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Ownership
-from egressctl.model.json_values import as_texts, spec_of
+from egressctl.model.json_values import texts_at
 from egressctl.verify.causes import Case, explain_cause
 
 
@@ -61,7 +61,7 @@ def virtual_service_behind(case: Case) -> str:
     known = _find_by_name(case.around.virtual_services, walk.virtual_service) if case.around else None
     if known is None:
         return walk.virtual_service
-    hosts = as_texts(spec_of(known).get("hosts"))
+    hosts = texts_at(known, "spec", "hosts")
     meant = any(hosts_overlap(pattern, host) for pattern in hosts for host in entry.hosts)
     return walk.virtual_service if meant else ""
 

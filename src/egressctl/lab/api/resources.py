@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from egressctl.istio.admission.crd import SERVICE_ENTRY
 from egressctl.istio.admission.schema import OPEN, STRING, STRING_MAP, Schema, kind_schema, object_schema
 from egressctl.lab.api.status import Object, not_served_error
+from egressctl.model.json_values import value_at
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -41,9 +41,7 @@ class Resource:
 
 def field_text(obj: Object, path: str) -> str:
     """Return what stands at a path such as `spec.hosts`: a list as JSON, nothing where there is no such field."""
-    value: Any = obj
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
+    value = value_at(obj, *path.split("."))
     if isinstance(value, list):
         return json.dumps(value, separators=(",", ":"))
     return "" if value is None else str(value)

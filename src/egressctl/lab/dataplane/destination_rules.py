@@ -16,7 +16,7 @@ from egressctl.lab.dataplane.names import ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.services import MeshService
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping, as_mappings, as_texts
+from egressctl.model.json_values import mapping_at, mappings_at, texts_at, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class MergedDestinationRule:
         policies = [self.policy, *([subset.policy] if subset else [])]
         said: Mapping[str, Any] = {}
         for policy in policies:
-            said = as_mapping(policy.get("tls")) or said
-            for own in as_mappings(policy.get("portLevelSettings")):
-                if as_mapping(own.get("port")).get("number") == port:
-                    said = as_mapping(own.get("tls"))
+            said = mapping_at(policy, "tls") or said
+            for own in mappings_at(policy, "portLevelSettings"):
+                if value_at(own, "port", "number") == port:
+                    said = mapping_at(own, "tls")
         if said.get("mode") != "SIMPLE":
             return None
-        return Tls(str(said.get("sni") or ""), as_texts(said.get("subjectAltNames")), said.get("insecureSkipVerify") is not True)
+        return Tls(str(said.get("sni") or ""), texts_at(said, "subjectAltNames"), said.get("insecureSkipVerify") is not True)
 
 
 def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workload) -> MergedDestinationRule | None:
@@ -65,7 +65,7 @@ def rule_of(service: MeshService, manifests: Iterable[Manifest], workload: Workl
     shown = [
         about
         for about in sorted(map(read_object, manifests), key=lambda each: each.order)
-        if sees(workload.namespace, as_texts(about.spec.get("exportTo")), about.namespace) and _selects(about, workload)
+        if sees(workload.namespace, texts_at(about.spec, "exportTo"), about.namespace) and _selects(about, workload)
     ]
     for namespace in dict.fromkeys((workload.namespace, service.namespace, ROOT_NAMESPACE)):
         rules = [
@@ -82,9 +82,9 @@ def destination_rule_notes(manifests: Iterable[Manifest]) -> tuple[str, ...]:
     """Say what the lab leaves out of DestinationRules, a sentence each."""
     notes = []
     for about in map(read_object, manifests):
-        policies = [as_mapping(about.spec.get("trafficPolicy"))]
-        policies += [as_mapping(subset.get("trafficPolicy")) for subset in as_mappings(about.spec.get("subsets"))]
-        modes = {as_mapping(policy.get("tls")).get("mode") for policy in policies} - {None, "DISABLE", "SIMPLE"}
+        policies = [mapping_at(about.spec, "trafficPolicy")]
+        policies += [mapping_at(subset, "trafficPolicy") for subset in mappings_at(about.spec, "subsets")]
+        modes = {value_at(policy, "tls", "mode") for policy in policies} - {None, "DISABLE", "SIMPLE"}
         for mode in sorted(map(str, modes)):
             notes.append(f"DestinationRule {about.namespace}/{about.name}: the lab does not know TLS of mode {mode}")
     return tuple(notes)
@@ -95,18 +95,17 @@ def _full_host(rule: IstioObject) -> str:
 
 
 def _selects(rule: IstioObject, workload: Workload) -> bool:
-    selector = as_mapping(rule.spec.get("workloadSelector"))
-    return as_mapping(selector.get("matchLabels")).items() <= workload.labels.items()
+    return mapping_at(rule.spec, "workloadSelector", "matchLabels").items() <= workload.labels.items()
 
 
 def _merge_rules(rules: list[IstioObject]) -> MergedDestinationRule:
     first = rules[0]
-    policy = next((found for rule in rules if (found := as_mapping(rule.spec.get("trafficPolicy")))), {})
+    policy = next((found for rule in rules if (found := mapping_at(rule.spec, "trafficPolicy"))), {})
     subsets: dict[str, Subset] = {}
     for rule in rules:
-        for subset in as_mappings(rule.spec.get("subsets")):
+        for subset in mappings_at(rule.spec, "subsets"):
             name = str(subset.get("name") or "")
-            own = Subset(name, as_mapping(subset.get("labels")), as_mapping(subset.get("trafficPolicy")))
+            own = Subset(name, mapping_at(subset, "labels"), mapping_at(subset, "trafficPolicy"))
             subsets.setdefault(name, own)
     config = f"/apis/networking.istio.io/v1/namespaces/{first.namespace}/destination-rule/{first.name}"
     return MergedDestinationRule(config, policy, tuple(subsets.values()))

@@ -12,7 +12,7 @@ from egressctl.lab.dataplane.filter_chains import SidecarContext
 from egressctl.lab.dataplane.istiod_layout import EnvoyResource, extension, filter_metadata, typed
 from egressctl.lab.dataplane.services import MeshService, PortProtocol
 from egressctl.lab.dataplane.virtual_services import RouteDestination, VirtualService, match_applies, virtual_services_of_host
-from egressctl.model.json_values import as_mapping, as_mappings
+from egressctl.model.json_values import mapping_at, mappings_at, value_at
 
 _RETRIES = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _KNOWN_MATCHES = {"uri", "port", "gateways", "sourceLabels", "sourceNamespace", "name"}
@@ -51,7 +51,7 @@ def virtual_service_notes(virtual_services: Iterable[VirtualService]) -> tuple[s
     """Say what the lab leaves out of VirtualServices, a sentence each."""
     notes = []
     for each in virtual_services:
-        odd = {name for route in as_mappings(each.about.spec.get("http")) for name in _unknown_fields(route)}
+        odd = {name for route in mappings_at(each.about.spec, "http") for name in _unknown_fields(route)}
         if odd:
             listed = ", ".join(sorted(odd))
             about = each.about
@@ -61,7 +61,7 @@ def virtual_service_notes(virtual_services: Iterable[VirtualService]) -> tuple[s
 
 def _unknown_fields(route: Mapping[str, Any]) -> set[str]:
     odd = set(route) - _KNOWN_FIELDS
-    return odd | {f"match.{name}" for match in as_mappings(route.get("match")) for name in set(match) - _KNOWN_MATCHES}
+    return odd | {f"match.{name}" for match in mappings_at(route, "match") for name in set(match) - _KNOWN_MATCHES}
 
 
 def _virtual_host(context: SidecarContext, service: MeshService, port: int, named: tuple[VirtualService, ...]) -> EnvoyResource:
@@ -91,13 +91,13 @@ def _with_unique_domains(virtual_hosts: Iterable[EnvoyResource]) -> Iterator[Env
 
 def _detour_routes(context: SidecarContext, detours: VirtualService, host: str, port: int) -> Iterator[EnvoyResource]:
     """Yield a VirtualService's routes; what the lab does not know of a match never matches."""
-    for route in as_mappings(detours.about.spec.get("http")):
-        for match in as_mappings(route.get("match")) or ({},):
+    for route in mappings_at(detours.about.spec, "http"):
+        for match in mappings_at(route, "match") or ({},):
             if not match_applies(match, port, context.workload) or set(match) - _KNOWN_MATCHES:
                 continue
-            path, name = _path_match(as_mapping(match.get("uri"))), str(route.get("name") or "")
+            path, name = _path_match(mapping_at(match, "uri")), str(route.get("name") or "")
             metadata = filter_metadata(config=detours.config)
-            if direct := as_mapping(route.get("directResponse")):
+            if direct := mapping_at(route, "directResponse"):
                 yield {"match": path, "direct_response": {"status": direct.get("status")}, "name": name, "metadata": metadata}
             elif destinations := detours.destinations(route):
                 action = context.clusters(destinations, port)
@@ -105,7 +105,7 @@ def _detour_routes(context: SidecarContext, detours: VirtualService, host: str, 
 
 
 def _abort(route: Mapping[str, Any]) -> EnvoyResource:
-    status = as_mapping(as_mapping(route.get("fault")).get("abort")).get("httpStatus")
+    status = value_at(route, "fault", "abort", "httpStatus")
     if not isinstance(status, int):
         return {}
     abort = {"http_status": status, "percentage": {"numerator": 1000000, "denominator": "MILLION"}}

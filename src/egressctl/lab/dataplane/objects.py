@@ -8,7 +8,7 @@ from typing import Any
 
 from egressctl.lab.dataplane.names import NAMESPACE, POD_LABELS
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping
+from egressctl.model.json_values import mapping_at
 
 PLURALS = ("serviceentries", "sidecars", "virtualservices", "destinationrules")
 """The kinds that the lab knows."""
@@ -51,6 +51,6 @@ class IstioObject:
 
 def read_object(manifest: Manifest) -> IstioObject:
     """Read what every object has."""
-    metadata = as_mapping(manifest.get("metadata"))
+    metadata = mapping_at(manifest, "metadata")
     name, namespace, created, uid = (str(metadata.get(key) or "") for key in ("name", "namespace", "creationTimestamp", "uid"))
-    return IstioObject(name, namespace, created, uid, as_mapping(manifest.get("spec")))
+    return IstioObject(name, namespace, created, uid, mapping_at(manifest, "spec"))

@@ -11,7 +11,7 @@ from egressctl.istio.sidecar_scope import Imports, ImportScope, most, read_impor
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY, ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import Workload, read_object
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping, as_mappings, as_texts
+from egressctl.model.json_values import mappings_at, texts_at, value_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ def scope(sidecars: Iterable[Manifest], workload: Workload, policy: str) -> Scop
     applies = read_object(found)
     own = applies.spec.get("outboundTrafficPolicy")
     if own is not None:
-        said = as_mapping(own).get("mode") or REGISTRY_ONLY
+        said = value_at(own, "mode") or REGISTRY_ONLY
         policy = said if said in POLICIES else policy
-    egress = as_mappings(applies.spec.get("egress"))
+    egress = mappings_at(applies.spec, "egress")
     imports = []
     notes = []
     for listener in egress:
@@ -54,5 +54,5 @@ def scope(sidecars: Iterable[Manifest], workload: Workload, policy: str) -> Scop
                 f"Sidecar {applies.namespace}/{applies.name}: the lab does not know egress listeners of a port of their own"
             )
             continue
-        imports.append(read_imports(as_texts(listener.get("hosts")), workload.namespace))
+        imports.append(read_imports(texts_at(listener, "hosts"), workload.namespace))
     return Scope(tuple(imports) if egress else EVERYTHING, policy, tuple(notes))

@@ -20,7 +20,7 @@ from egressctl.lab.dataplane.objects import read_object
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.model.blocks import Block, parse_block
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping, as_mappings, as_texts
+from egressctl.model.json_values import mapping_at, mappings_at, texts_at
 
 
 class Resolution(Enum):
@@ -162,7 +162,7 @@ def _choose_one_address(services: tuple[MeshService, ...], host: str, namespace:
 def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Iterator[MeshService]:
     about = read_object(entry)
     spec, own = about.spec, about.namespace
-    export_to = as_texts(spec.get("exportTo"))
+    export_to = texts_at(spec, "exportTo")
     if not sees(namespace, export_to, own):
         return
     public, created = EVERYWHERE in namespaces_that_see(export_to, own), created_seconds(about.created)
@@ -172,15 +172,15 @@ def _services_of_entry(entry: Manifest, namespace: str, notes: list[str]) -> Ite
         notes.append(f"{where}: the lab does not know resolution {said}, and gives it no listener")
         return
     resolution = Resolution(said)
-    networks = tuple(dict.fromkeys(_networks(as_texts(spec.get("addresses")), where, notes)))
-    if not networks and as_texts(spec.get("addresses")):
+    networks = tuple(dict.fromkeys(_networks(texts_at(spec, "addresses"), where, notes)))
+    if not networks and texts_at(spec, "addresses"):
         return
     if spec.get("workloadSelector"):
         notes.append(f"{where}: the lab does not know workloadSelector, and gives it no endpoints")
-    labels = as_mapping(as_mapping(entry.get("metadata")).get("labels"))
+    labels = mapping_at(entry, "metadata", "labels")
     attributes = (said, frozenset(labels.items()), frozenset(export_to))
-    for host in dict.fromkeys(as_texts(spec.get("hosts"))):
-        notes_of_ports = notes if host == as_texts(spec.get("hosts"))[0] else []
+    for host in dict.fromkeys(texts_at(spec, "hosts")):
+        notes_of_ports = notes if host == texts_at(spec, "hosts")[0] else []
         if ports := tuple(_ports(spec, host, resolution, where, notes_of_ports)):
             rank = Rank(public, created, host, own)
             yield MeshService(host, own, networks, ports, resolution, rank, about.name, about.uid, attributes)
@@ -195,10 +195,10 @@ def _networks(addresses: tuple[str, ...], where: str, notes: list[str]) -> Itera
 
 
 def _ports(spec: Mapping[str, Any], host: str, resolution: Resolution, where: str, notes: list[str]) -> Iterator[ServicePort]:
-    endpoints = [item for item in as_mappings(spec.get("endpoints")) if item.get("address")]
+    endpoints = [item for item in mappings_at(spec, "endpoints") if item.get("address")]
     if not endpoints and resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
         endpoints = [{"address": host}]
-    for port in as_mappings(spec.get("ports")):
+    for port in mappings_at(spec, "ports"):
         number = port.get("number")
         if not isinstance(number, int):
             continue
@@ -209,9 +209,7 @@ def _ports(spec: Mapping[str, Any], host: str, resolution: Resolution, where: st
             continue
         name, behind = str(port.get("name", "")), port.get("targetPort") or number
         found = tuple(
-            ServiceEndpoint(
-                str(item["address"]), int(as_mapping(item.get("ports")).get(name, behind)), as_mapping(item.get("labels"))
-            )
+            ServiceEndpoint(str(item["address"]), int(mapping_at(item, "ports").get(name, behind)), mapping_at(item, "labels"))
             for item in endpoints
         )
         yield ServicePort(number, _PROTOCOLS[protocol], protocol in _HTTP2, found)

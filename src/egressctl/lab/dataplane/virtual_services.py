@@ -15,7 +15,7 @@ from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.scope import Scope
 from egressctl.model.blocks import Block, parse_blocks
 from egressctl.model.entry import Manifest
-from egressctl.model.json_values import as_mapping, as_mappings, as_texts
+from egressctl.model.json_values import mapping_at, mappings_at, texts_at, value_at
 
 MESH = "mesh"
 """The gateway that stands for all sidecars."""
@@ -60,19 +60,19 @@ class VirtualService:
 
     def destination(self, route: Mapping[str, Any]) -> RouteDestination:
         """Read one `route` of a tcp, tls or http route; a host without a dot is one of its own namespace."""
-        said = as_mapping(route.get("destination"))
-        host, port = self.about.full_name(said.get("host")), as_mapping(said.get("port")).get("number")
+        said = mapping_at(route, "destination")
+        host, port = self.about.full_name(said.get("host")), value_at(said, "port", "number")
         weight, number = route.get("weight"), port if isinstance(port, int) else None
         return RouteDestination(host, str(said.get("subset") or ""), number, weight if isinstance(weight, int) else 0)
 
     def destinations(self, route: Mapping[str, Any]) -> tuple[RouteDestination, ...]:
         """Read all of them."""
-        return tuple(self.destination(each) for each in as_mappings(route.get("route")))
+        return tuple(self.destination(each) for each in mappings_at(route, "route"))
 
     def hosts_behind(self) -> Iterator[str]:
         """Yield every host that any of its routes leads to."""
         for kind in ("http", "tls", "tcp"):
-            for route in as_mappings(self.about.spec.get(kind)):
+            for route in mappings_at(self.about.spec, kind):
                 yield from (destination.host for destination in self.destinations(route))
 
 
@@ -80,8 +80,8 @@ def virtual_services_that_apply(manifests: Iterable[Manifest], workload: Workloa
     """Return those that are shown to the workload's sidecar, the older first."""
     found = []
     for about in sorted(map(read_object, manifests), key=lambda each: each.order):
-        hosts, gateways = as_texts(about.spec.get("hosts")), as_texts(about.spec.get("gateways"))
-        shown = sees(workload.namespace, as_texts(about.spec.get("exportTo")), about.namespace)
+        hosts, gateways = texts_at(about.spec, "hosts"), texts_at(about.spec, "gateways")
+        shown = sees(workload.namespace, texts_at(about.spec, "exportTo"), about.namespace)
         if shown and (not gateways or MESH in gateways) and scope.shows_routes(hosts, about.namespace):
             found.append(VirtualService(about, hosts))
     return tuple(found)
@@ -95,12 +95,12 @@ def virtual_services_of_host(virtual_services: Iterable[VirtualService], host: s
 def tcp_detours(found: Iterable[VirtualService], port: int, workload: Workload) -> Iterator[Detour]:
     """Yield the tcp routes that apply to a service's port; one without `networks` is the last."""
     for each in found:
-        for route in as_mappings(each.about.spec.get("tcp")):
+        for route in mappings_at(each.about.spec, "tcp"):
             destinations = each.destinations(route)
             if not destinations:
                 continue
             networks: list[Block] = []
-            matches = as_mappings(route.get("match"))
+            matches = mappings_at(route, "match")
             for match in matches:
                 if match_applies(match, port, workload):
                     subnets = _subnets(match)
@@ -119,10 +119,10 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
     """Yield the tls routes that apply to a service's port, each match once."""
     seen: set[tuple[tuple[str, ...], tuple[Block, ...]]] = set()
     for each in found:
-        for route in as_mappings(each.about.spec.get("tls")):
+        for route in mappings_at(each.about.spec, "tls"):
             destinations = each.destinations(route)
-            for match in as_mappings(route.get("match")):
-                key = as_texts(match.get("sniHosts")), _subnets(match)
+            for match in mappings_at(route, "match"):
+                key = texts_at(match, "sniHosts"), _subnets(match)
                 if destinations and key not in seen and match_applies(match, port, workload):
                     seen.add(key)
                     yield Detour(each, destinations, key[1], key[0])
@@ -130,14 +130,14 @@ def tls_detours(found: Iterable[VirtualService], port: int, workload: Workload) 
 
 def match_applies(match: Mapping[str, Any], port: int, workload: Workload) -> bool:
     """Return whether the part of a match that does not depend on the connection holds."""
-    gateways = as_texts(match.get("gateways"))
+    gateways = texts_at(match, "gateways")
     return (
         match.get("port") in (None, 0, port)
         and (not gateways or MESH in gateways)
-        and as_mapping(match.get("sourceLabels")).items() <= workload.labels.items()
+        and mapping_at(match, "sourceLabels").items() <= workload.labels.items()
         and match.get("sourceNamespace") in (None, "", workload.namespace)
     )
 
 
 def _subnets(match: Mapping[str, Any]) -> tuple[Block, ...]:
-    return tuple(parse_blocks(as_texts(match.get("destinationSubnets"))))
+    return tuple(parse_blocks(texts_at(match, "destinationSubnets")))

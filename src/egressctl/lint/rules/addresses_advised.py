@@ -14,18 +14,18 @@ from collections.abc import Iterator
 from egressctl.istio.admission import webhook
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.manifests.yaml_reader import Document
-from egressctl.model.json_values import as_list, as_mapping
+from egressctl.model.json_values import list_at, mapping_at, value_at
 
 
 def check_document(document: Document) -> Iterator[Finding]:
     """Yield IST0134 of an entry without addresses of its own or of Istio's: one for each TCP port or port of no protocol."""
-    spec, metadata = as_mapping(document.value.get("spec")), as_mapping(document.value.get("metadata"))
-    if as_list(spec.get("addresses")) or as_list(as_mapping(document.value.get("status")).get("addresses")):
+    spec, metadata = mapping_at(document.value, "spec"), mapping_at(document.value, "metadata")
+    if list_at(spec, "addresses") or list_at(document.value, "status", "addresses"):
         return
-    allocated = webhook.has_auto_allocated_address(spec, as_mapping(metadata.get("labels")))
+    allocated = webhook.has_auto_allocated_address(spec, mapping_at(metadata, "labels"))
     warned = () if allocated else webhook.PROTOCOLS_THAT_NEED_ADDRESSES
-    for index, port in enumerate(as_list(spec.get("ports"))):
-        protocol = str(as_mapping(port).get("protocol") or "")
+    for index, port in enumerate(list_at(spec, "ports")):
+        protocol = str(value_at(port, "protocol") or "")
         if protocol.upper() in webhook.PROTOCOLS_THAT_NEED_ADDRESSES and protocol not in warned:
             message = "a TCP port without addresses: its listener takes the port of every address (IST0134 of istioctl analyze)"
             place = document.place(("spec", "ports", index))

@@ -20,7 +20,7 @@ from egressctl.istio.conflict import ObjectReference
 from egressctl.istio.export_to import EVERYWHERE, NOWHERE, namespaces_that_see
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.manifests.yaml_reader import Document
-from egressctl.model.json_values import as_list, as_mapping
+from egressctl.model.json_values import list_at, mapping_at, texts_at, value_at
 
 
 class _PortInDocument(NamedTuple):
@@ -57,15 +57,15 @@ def check_documents(documents: Sequence[Document], namespace: str = "") -> list[
 
 
 def _ports(document: Document, namespace: str) -> Iterator[tuple[tuple[str, str, object], _PortInDocument]]:
-    metadata, spec = as_mapping(document.value.get("metadata")), as_mapping(document.value.get("spec"))
+    metadata, spec = mapping_at(document.value, "metadata"), mapping_at(document.value, "spec")
     own = str(metadata.get("namespace") or namespace)
     entry = ObjectReference("ServiceEntry", own, str(metadata.get("name", "")))
-    exports = [each for each in as_list(spec.get("exportTo")) if isinstance(each, str)]
+    exports = texts_at(spec, "exportTo")
     # istioctl compares those that nobody sees with each other as well.
     for scope in namespaces_that_see(exports, own) or {NOWHERE}:
-        for host in dict.fromkeys(each for each in as_list(spec.get("hosts")) if isinstance(each, str)):
-            for index, port in enumerate(as_list(spec.get("ports"))):
-                number, protocol = as_mapping(port).get("number"), as_mapping(port).get("protocol")
+        for host in dict.fromkeys(texts_at(spec, "hosts")):
+            for index, port in enumerate(list_at(spec, "ports")):
+                number, protocol = value_at(port, "number"), value_at(port, "protocol")
                 if isinstance(number, int):
                     yield (scope, host, number), _PortInDocument(document, entry, index, str(protocol or "").upper())
 

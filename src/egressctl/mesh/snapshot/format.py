@@ -28,7 +28,7 @@ from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import PLURAL, manifest_to_yaml
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.model.entry import Manifest, MeshObjects
-from egressctl.model.json_values import as_list, as_mapping, as_text
+from egressctl.model.json_values import list_at, mapping_at, text_at, texts_at, value_at
 from egressctl.model.result import KubernetesInfo
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Snapshot"
@@ -123,20 +123,20 @@ def snapshot_files(
 
 def without_secrets(plural: str, item: Manifest) -> dict[str, Any]:
     """Return an object with those fields only that say what it does, and nothing that may be a secret."""
-    metadata = as_mapping(item.get("metadata"))
+    metadata = mapping_at(item, "metadata")
     kept: dict[str, Any] = {key: metadata[key] for key in ("name", "namespace", "creationTimestamp") if metadata.get(key)}
-    if plural != SERVICES and (labels := as_mapping(metadata.get("labels"))):
+    if plural != SERVICES and (labels := mapping_at(metadata, "labels")):
         kept["labels"] = _sort_keys(labels)
     annotations = {
         key: value
-        for key, value in sorted(as_mapping(metadata.get("annotations")).items())
+        for key, value in sorted(mapping_at(metadata, "annotations").items())
         if (key == SERVICE_EXPORT_TO if plural == SERVICES else str(key).startswith(_OWN_ANNOTATION))
     }
     if annotations:
         kept["annotations"] = annotations
     found = {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": kept}
-    found["spec"] = _sort_keys(_keep_fields(as_mapping(item.get("spec")), _SPECS[plural]))
-    if plural == PLURAL and (addresses := as_mapping(item.get("status")).get("addresses")):
+    found["spec"] = _sort_keys(_keep_fields(mapping_at(item, "spec"), _SPECS[plural]))
+    if plural == PLURAL and (addresses := value_at(item, "status", "addresses")):
         found["status"] = {"addresses": _sort_keys(addresses)}
     return found
 
@@ -176,27 +176,27 @@ def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
     for path, text in sorted(objects.items()):
         for document in parse_yaml(text, f"{folder}/{path}").documents:
             items[_FOLDERS[path.split("/")[1]]].append(document.value)
-    was_read = as_mapping(index.get("read"))
+    was_read = mapping_at(index, "read")
     listed = {
         plural: ObjectsOfKind(tuple(items[plural]), *_parse_where_read(was_read.get(plural)))
         for plural in _SAVED
         if plural in was_read
     }
-    names = [each for each in as_list(index.get("namespaces")) if isinstance(each, str)]
+    names = texts_at(index, "namespaces")
     if NAMESPACES in was_read:
         listed[NAMESPACES] = ObjectsOfKind(
             tuple({"metadata": {"name": name}} for name in names), *_parse_where_read(was_read[NAMESPACES])
         )
-    kubernetes, mesh = as_mapping(index.get("kubernetes")), as_mapping(index.get("mesh"))
+    kubernetes, mesh = mapping_at(index, "kubernetes"), mapping_at(index, "mesh")
     scopes = mesh.get("defaultServiceExportTo")
     settings = MeshSettings(
-        as_text(mesh.get("rootNamespace")) or None,
+        text_at(mesh, "rootNamespace") or None,
         tuple(map(str, scopes)) if isinstance(scopes, list) else None,
-        as_text(mesh.get("outboundTrafficPolicy")) or None,
+        text_at(mesh, "outboundTrafficPolicy") or None,
     )
     return Snapshot(
-        as_text(index.get("takenAt")),
-        KubernetesInfo(as_text(kubernetes.get("context")), "", as_text(kubernetes.get("version"))),
+        text_at(index, "takenAt"),
+        KubernetesInfo(text_at(kubernetes, "context"), "", text_at(kubernetes, "version")),
         settings,
         assemble_mesh_objects(listed, settings.root or "istio-system", settings.default_export_to),
     )
@@ -234,8 +234,8 @@ def _parse_where_read(value: object) -> tuple[frozenset[str] | None, str]:
     """Read back what `_where_read` writes; what is not understood was read nowhere."""
     if value == "everywhere":
         return None, ""
-    told = as_mapping(value)
-    return frozenset(map(str, as_list(told.get("namespaces")))), as_text(told.get("why")) or "the snapshot does not say why"
+    told = mapping_at(value)
+    return frozenset(map(str, list_at(told, "namespaces"))), text_at(told, "why") or "the snapshot does not say why"
 
 
 def _keep_fields(value: Any, shape: Shape) -> Any:
