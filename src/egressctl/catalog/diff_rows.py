@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from egressctl.catalog.list_changes import pair_moved_blocks
 from egressctl.manifests.published import PublishedRange, PublishedSource
-from egressctl.model.blocks import BlockSet, Share
+from egressctl.model.blocks import BlockSet, Share, parse_block
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Target
 
@@ -117,14 +117,10 @@ def _blocks_outside_reference(
     names = {each.block: each.name for each in named}
     blocks = [*(each.block for each in listed), *entry]
     return [
-        PublishedRange(names.get(_with_prefix_length(block), ""), block)
+        PublishedRange(names.get(str(parse_block(block)), ""), block)
         for block in dict.fromkeys(blocks)
         if not reference.holds(block)
     ]
-
-
-def _with_prefix_length(text: str) -> str:
-    return text if "/" in text else f"{text}/32"
 
 
 class _SideAddresses(NamedTuple):

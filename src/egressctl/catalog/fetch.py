@@ -11,7 +11,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -121,9 +121,9 @@ def _request_once(
     client: httpx.Client, url: str, known: Validators, limits: FetchLimits, deadline: float
 ) -> FetchedList | _RetryAfter | None:
     """Ask once, along redirects; return the list, None where it is unchanged, or how long to wait before asking again."""
-    here = url
+    here, asked = url, {"If-None-Match": known.etag, "If-Modified-Since": known.modified}
     for _ in range(MAX_REDIRECTS + 1):
-        with client.stream("GET", here, headers=_headers(known)) as response:
+        with client.stream("GET", here, headers={name: value for name, value in asked.items() if value}) as response:
             if response.status_code in _REDIRECTS:
                 here = _redirect_target(url, response)
                 continue
@@ -132,13 +132,9 @@ def _request_once(
             if response.status_code in _BUSY and "Retry-After" in response.headers:
                 return _RetryAfter(_parse_retry_after(response.headers["Retry-After"]))
             _check_response(url, response)
-            return FetchedList(_read_body(url, response, limits, deadline), _validators(response.headers))
+            validators = Validators(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+            return FetchedList(_read_body(url, response, limits, deadline), validators)
     raise _fetch_failed(url, f"leads on more than {MAX_REDIRECTS} times")
-
-
-def _headers(known: Validators) -> dict[str, str]:
-    asked = {"If-None-Match": known.etag, "If-Modified-Since": known.modified}
-    return {name: value for name, value in asked.items() if value}
 
 
 def _redirect_target(url: str, response: httpx.Response) -> str:
@@ -212,10 +208,6 @@ def _unpack(url: str, pieces: Iterable[bytes], limits: FetchLimits) -> bytes:
 
 def _too_large_error(url: str, limits: FetchLimits) -> FetchFailed:
     return _fetch_failed(url, f"is larger than {limits.size / (1 << 20):g} MiB, which no list of addresses is")
-
-
-def _validators(headers: Mapping[str, str]) -> Validators:
-    return Validators(headers.get("ETag", ""), headers.get("Last-Modified", ""))
 
 
 def _parse_retry_after(text: str) -> float:

@@ -16,10 +16,10 @@ from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, ImportScope, egress_hosts, import_scope, sidecars_of_namespace
+from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecars_of_namespace
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.blocks import parse_blocks
-from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.json_values import mapping_at, mappings_at, texts_at, value_at
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from egressctl.manifests.service_entry import PLURAL, read_entry
-from egressctl.model.entry import GROUP, Manifest, MeshObjects
+from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest, MeshObjects
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
@@ -40,7 +40,7 @@ class MeshSettings(NamedTuple):
 
 def parse_mesh_config(config: Mapping[str, Any]) -> MeshSettings:
     """Read a MeshConfig, with Istio's defaults."""
-    root = config.get("rootNamespace") or "istio-system"
+    root = config.get("rootNamespace") or ROOT_NAMESPACE
     scopes = config.get("defaultServiceExportTo") or ["*"]
     policy = config.get("outboundTrafficPolicy") or {}
     mode = (policy.get("mode") or "ALLOW_ANY") if isinstance(policy, Mapping) else None

@@ -12,9 +12,6 @@ from egressctl.istio.precedence import created_seconds
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.json_values import list_at, mapping_at, value_at
 
-ROOT_NAMESPACE = "istio-system"
-"""Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
-
 
 class ImportScope(StrEnum):
     """How much of a host's entries a Sidecar resource lets a pod have, from none on."""

@@ -7,7 +7,6 @@ current-context win, ignores `as:`, and swallows what credential plugins say.
 from __future__ import annotations
 
 import binascii
-import ipaddress
 import os
 import re
 import shutil
@@ -31,6 +30,7 @@ from egressctl.kube.kubeconfig import (
 from egressctl.kube.official import load_official
 from egressctl.kube.rest import Api
 from egressctl.kube.status import one_line
+from egressctl.model.blocks import parse_address
 from egressctl.model.json_values import mapping_at, text_at
 
 __all__ = ["ConnectOptions", "connect"]
@@ -158,10 +158,8 @@ def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = parse_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _with_checked_token(configuration: Any, whose: str) -> Any:

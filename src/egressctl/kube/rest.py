@@ -169,7 +169,7 @@ class Api:
 
         Raises Refused for what the API server would not take.
         """
-        query = {"fieldValidation": "Strict", "fieldManager": field_manager, "dryRun": "All"}
+        query = _write_query(field_manager, dry_run=True)
         method, path = "POST", collection
         try:
             answer = self._ask(method, path, query, body)
@@ -183,19 +183,13 @@ class Api:
         self, path: str, body: Mapping[str, Any], *, field_manager: str, force: bool = False, dry_run: bool = False
     ) -> tuple[int, dict[str, Any]]:
         """Apply an object on the server's side; return 201 or 200, and the object as it is now."""
-        query = (
-            {"fieldManager": field_manager, "fieldValidation": "Strict"}
-            | ({"force": "true"} if force else {})
-            | _dry_run_query(dry_run)
-        )
+        query = _write_query(field_manager, force=force, dry_run=dry_run)
         answer = self._ask("PATCH", path, query, body, "application/apply-patch+yaml")
         return answer.status, self._object(answer, "PATCH", path)
 
     def create(self, path: str, body: Mapping[str, Any], *, field_manager: str = "", dry_run: bool = False) -> dict[str, Any]:
         """Create an object in a collection. Never sent twice, unless the API server said it was too busy to take it."""
-        query = (
-            {"fieldValidation": "Strict"} | ({"fieldManager": field_manager} if field_manager else {}) | _dry_run_query(dry_run)
-        )
+        query = _write_query(field_manager, dry_run=dry_run)
         return self._object(self._ask("POST", path, query, body), "POST", path)
 
     def delete(self, path: str, *, uid: str, dry_run: bool = False, propagation: str = "Background") -> bool:
@@ -340,8 +334,9 @@ def _seconds_left(ends: float | None) -> float:
     return float("inf") if ends is None else max(0.0, ends - time.monotonic())
 
 
-def _dry_run_query(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
+def _write_query(field_manager: str, *, force: bool = False, dry_run: bool) -> dict[str, str]:
+    query = {"fieldManager": field_manager, "fieldValidation": "Strict", "force": "true" * force, "dryRun": "All" * dry_run}
+    return {name: value for name, value in query.items() if value}
 
 
 def version_priority(version: str) -> tuple[int, int, int, str]:

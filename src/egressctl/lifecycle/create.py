@@ -29,7 +29,7 @@ from egressctl.mesh.sample_pod import start_sample
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import find_source
 from egressctl.mesh.wait_for_sidecar import await_sidecar
-from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import RESOURCE, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
 from egressctl.model.result import PartResult, TargetResult
@@ -110,9 +110,7 @@ def create(
         back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
         for plan in plans:
             done.created.append(created := _apply(mesh, plan, options, undo, interrupts, back))
-            progress.result(
-                f"serviceentry.networking.istio.io/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[options.dry_run]}"
-            )
+            progress.result(f"{RESOURCE}/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[options.dry_run]}")
         done.sidecar = Sidecar(mesh.api, source) if source is not None else None
         if done.sidecar is not None and options.dry_run == "none" and options.wait:
             try:

@@ -17,7 +17,7 @@ from egressctl.mesh.propagation import remains_of_entry
 from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
-from egressctl.model.entry import Manifest, ServiceEntry
+from egressctl.model.entry import RESOURCE, Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress, SilentProgress
@@ -51,7 +51,7 @@ def delete_by_dry_run(mesh: Mesh, manifests: Sequence[Manifest], mode: str, prog
 
 
 def _deletion_line(manifest: Manifest) -> str:
-    return f"serviceentry.networking.istio.io/{manifest['metadata']['name']} deleted"
+    return f"{RESOURCE}/{manifest['metadata']['name']} deleted"
 
 
 def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:

@@ -10,7 +10,7 @@ from egressctl.catalog.targets import read_target_document
 from egressctl.istio import interference
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE, egress_hosts
+from egressctl.istio.sidecar_scope import egress_hosts
 from egressctl.lint.api_server import istio_findings
 from egressctl.lint.entry import entry_findings
 from egressctl.lint.ignore_comments import IgnoreComments
@@ -21,7 +21,7 @@ from egressctl.lint.rules import crowded_port, duplicate_object, invalid_input
 from egressctl.manifests.egress_target import TARGET_KIND
 from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
-from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import KIND, ROOT_NAMESPACE, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.json_values import mapping_at, texts_at, value_at
 
 _MOST_PER_RULE = 3

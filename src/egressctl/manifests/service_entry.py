@@ -64,7 +64,7 @@ def read_entry(manifest: Manifest) -> ServiceEntry:
         run_id=text_at(labels, LABEL_RUN_ID) if owned else "",
         owned=owned,
         revision=text_at(labels, LABEL_REVISION),
-        allocated=_allocated_addresses(manifest),
+        allocated=texts_at([each.get("value") for each in mappings_at(manifest, "status", "addresses")]),
         part_of=_target_of_name(text_at(labels, LABEL_TARGET), text_at(metadata, "name")),
         labels=frozenset((name, text_at(value)) for name, value in labels.items()),
     )
@@ -74,10 +74,6 @@ def _target_of_name(target: str, name: str) -> str:
     """Return the target's name where the entry's is one that an entry of it has, else ""."""
     base = target + SUFFIX
     return target if target and (name == base or name.startswith(f"{base}-")) else ""
-
-
-def _allocated_addresses(manifest: Manifest) -> tuple[str, ...]:
-    return texts_at([each.get("value") for each in mappings_at(manifest, "status", "addresses")])
 
 
 def render_entry(

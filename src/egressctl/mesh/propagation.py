@@ -7,7 +7,6 @@ address, so it is their union that is compared; and chains come and go after the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
 from egressctl.envoy.config import (
     PASSTHROUGH_CHAIN,
@@ -138,10 +137,7 @@ def refusal_of_block(config: ProxyConfig, block: str, port: Port) -> tuple[str, 
     shared = not own or port.protocol.upper() in HTTP_PROTOCOLS
     for name, said in config.errors.items():
         address, _, number = name.rpartition("_")
-        try:
-            refused = str(ip_address(address.strip("[]")))
-        except ValueError:
-            continue
-        if number == str(port.number) and (refused == own or (shared and refused in _WILDCARDS)):
+        refused = single_address(address.strip("[]"))
+        if refused and number == str(port.number) and (refused == own or (shared and refused in _WILDCARDS)):
             return name, said
     return None

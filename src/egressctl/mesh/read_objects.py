@@ -18,12 +18,11 @@ from egressctl.istio.mesh_objects import (
     assemble_mesh_objects,
     parse_mesh_config,
 )
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
 from egressctl.kube.rest import resource_path
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.mesh.client import Mesh
-from egressctl.model.entry import Manifest, MeshObjects
+from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects
 from egressctl.runtime.concurrency import gather, start_call
 
 MESH_CONFIG = "istio"

@@ -11,8 +11,12 @@ Manifest = Mapping[str, Any]
 
 GROUP = "networking.istio.io"
 KIND = "ServiceEntry"
+RESOURCE = f"{KIND.lower()}.{GROUP}"
+"""What stands before a ServiceEntry's name in kubectl's output."""
 API_VERSIONS = tuple(f"{GROUP}/{version}" for version in ("v1", "v1beta1", "v1alpha3"))
 """Those that Istio serves ServiceEntries in, the newest first."""
+ROOT_NAMESPACE = "istio-system"
+"""Where Istio keeps what holds for the whole mesh (MeshConfig.rootNamespace), unless an installation says otherwise."""
 SUFFIX = "-ext"
 """What a target's name gets on the Kubernetes cluster: `wikipedia-ext`; of several entries each gets more after it."""
 
@@ -86,7 +90,7 @@ class MeshObjects:
     """The labels of each namespace."""
     unread: tuple[str, ...] = ()
     """One sentence for each kind that was not read everywhere."""
-    root: str = "istio-system"
+    root: str = ROOT_NAMESPACE
     """The mesh's root namespace (MeshConfig.rootNamespace)."""
     default_export_to: tuple[str, ...] | None = None
     """Where the mesh exports an entry that does not say (MeshConfig.defaultServiceExportTo); None where it was not read."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from egressctl.model.blocks import parse_address
 
 
 class Verdict(StrEnum):
@@ -148,8 +149,4 @@ def _speech_over_tls(origin: str) -> Speech:
 
 def _server_name(host: str) -> str:
     """Return the host as a TLS handshake names it: an address is not named, nor is the root's dot (RFC 6066, section 3)."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return host.lower().removesuffix(".")
-    return ""
+    return "" if parse_address(host) else host.lower().removesuffix(".")

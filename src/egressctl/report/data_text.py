@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from egressctl.model.entry import RESOURCE
 from egressctl.runtime.sanitize import neutralise
 
 API_VERSION = "egressctl.dev/v1alpha1"
@@ -45,7 +46,7 @@ def data_text(data: Any, form: str) -> str:
 
 def entry_names_text(names: Iterable[str]) -> str:
     """Return the names of ServiceEntries as `-o name` has them, a line each, in kubectl's words."""
-    return "".join(f"serviceentry.networking.istio.io/{neutralise(name)}\n" for name in names)
+    return "".join(f"{RESOURCE}/{neutralise(name)}\n" for name in names)
 
 
 def one_or_list(manifests: Sequence[Any]) -> Any:

@@ -52,8 +52,6 @@ class RecordedProbe(NamedTuple):
     listener: str = ""
     filter_chain: str = ""
     policy: str = ""
-    evidence: bool = False
-    """Whether there is any evidence of its way."""
 
 
 class RecordedReport(NamedTuple):
@@ -179,7 +177,6 @@ def _read_probe(found: ProblemCollector, probe: Mapping[str, Any], path: ValuePa
         text_at(evidence, "listener"),
         text_at(evidence, "filterChain"),
         text_at(evidence, "policy"),
-        bool(evidence),
     )
 
 

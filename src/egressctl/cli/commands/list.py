@@ -9,6 +9,7 @@ import typer
 
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.session import Session
+from egressctl.model.age import age_text
 from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.lines import table_text
 
@@ -71,13 +72,5 @@ def _table(items: list[ListedEntry]) -> str:
     for each in items:
         entry = each.entry
         ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
-        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, short_age(each.age)))
+        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age_text(each.age)))
     return table_text(rows)
-
-
-def short_age(seconds: float) -> str:
-    """Write an age as kubectl does: 45s, 12m, 5h, 9d."""
-    for limit, unit, size in ((120, "s", 1), (7200, "m", 60), (172800, "h", 3600)):
-        if seconds < limit:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds // 86400)}d"

@@ -10,16 +10,15 @@ import typer
 
 from egressctl.cli.options import TargetFlags, TargetNames, spread_flags
 from egressctl.errors import InvalidInput
+from egressctl.model.entry import API_VERSIONS
 from egressctl.report.data_text import one_or_list
-
-VERSIONS = ("networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3")
 
 
 @spread_flags
 def command(
     names: TargetNames = None,
     namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the entry.")] = "",
-    api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="Version to write.")] = VERSIONS[0],
+    version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="Version to write.")] = API_VERSIONS[0],
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
     *,
     target: TargetFlags,
@@ -39,13 +38,13 @@ def command(
     from egressctl.manifests.egress_target import split_large_targets
     from egressctl.manifests.service_entry import manifest_to_yaml, render_entry
 
-    if api_version not in VERSIONS:
-        raise InvalidInput(f"--api-version {api_version}: no such version", hint="one of " + ", ".join(VERSIONS))
+    if version not in API_VERSIONS:
+        raise InvalidInput(f"--api-version {version}: no such version", hint="one of " + ", ".join(API_VERSIONS))
     if output not in ("yaml", "json"):
         raise InvalidInput(f"--output {output}: render prints yaml or json")
     manifests = [
         render_entry(
-            each, namespace=namespace or None, api_version=api_version, run_id=None, export_to=export_namespaces(target) or None
+            each, namespace=namespace or None, api_version=version, run_id=None, export_to=export_namespaces(target) or None
         )
         for each in split_large_targets(requested_targets(names or [], target))
     ]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from egressctl.lab.api.request import Call
 from egressctl.lab.api.resources import field_text
 from egressctl.lab.api.status import Object, bad_request_error
+from egressctl.model.age import age_text
 
 
 def with_type(call: Call, obj: Object) -> Object:
@@ -17,15 +18,6 @@ def with_type(call: Call, obj: Object) -> Object:
     if obj.get("kind") == "Status":
         return obj
     return {"apiVersion": call.api_version, "kind": call.resource.kind, **obj}
-
-
-def age_text(created: str, now: datetime) -> str:
-    """Return how long ago a time was, as kubectl writes it: `5s`, `3m`, `4h`, `2d`."""
-    seconds = max(0, int((now - datetime.fromisoformat(created)).total_seconds()))
-    for limit, length, unit in ((120, 1, "s"), (7200, 60, "m"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // length}{unit}"
-    return f"{seconds // 86400}d"
 
 
 def object_table(call: Call, objects: Sequence[Object], metadata: Object) -> Object:
@@ -40,7 +32,8 @@ def object_table(call: Call, objects: Sequence[Object], metadata: Object) -> Obj
     for obj in objects:
         partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
         cells = [shown(obj) if callable(shown) else field_text(obj, shown) for shown in columns.values()]
-        row: Object = {"cells": [obj["metadata"]["name"], *cells, age_text(obj["metadata"]["creationTimestamp"], now)]}
+        age = max(0, (now - datetime.fromisoformat(obj["metadata"]["creationTimestamp"])).total_seconds())
+        row: Object = {"cells": [obj["metadata"]["name"], *cells, age_text(age)]}
         if include != "None":
             row["object"] = with_type(call, obj) if include == "Object" else partial
         rows.append(row)

@@ -12,10 +12,9 @@ from typing import Any
 
 from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import covers_host
-from egressctl.lab.dataplane.names import ROOT_NAMESPACE
 from egressctl.lab.dataplane.objects import IstioObject, Workload, read_object
 from egressctl.lab.dataplane.services import MeshService
-from egressctl.model.entry import Manifest
+from egressctl.model.entry import ROOT_NAMESPACE, Manifest
 from egressctl.model.json_values import mapping_at, mappings_at, texts_at, value_at
 
 

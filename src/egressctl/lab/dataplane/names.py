@@ -11,5 +11,3 @@ POLICIES = {REGISTRY_ONLY: "BlackHoleCluster", ALLOW_ANY: "PassthroughCluster"}
 """Outbound traffic policy -> the Envoy cluster that gets what no ServiceEntry names."""
 
 POD_LABELS = {"app": POD}
-ROOT_NAMESPACE = "istio-system"
-"""Istio's root namespace: a Sidecar resource there is the default of every namespace."""

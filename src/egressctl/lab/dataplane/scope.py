@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from egressctl.istio.export_to import EVERYWHERE
 from egressctl.istio.hosts import hosts_overlap
 from egressctl.istio.sidecar_scope import Imports, ImportScope, most, read_imports, sidecar_for_pod
-from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY, ROOT_NAMESPACE
+from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.objects import Workload, read_object
-from egressctl.model.entry import Manifest
+from egressctl.model.entry import ROOT_NAMESPACE, Manifest
 from egressctl.model.json_values import mappings_at, texts_at, value_at
 
 

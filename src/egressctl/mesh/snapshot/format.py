@@ -27,7 +27,7 @@ from egressctl.istio.mesh_objects import (
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import PLURAL, manifest_to_yaml
 from egressctl.manifests.yaml_reader import parse_yaml
-from egressctl.model.entry import Manifest, MeshObjects
+from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects
 from egressctl.model.json_values import list_at, mapping_at, text_at, texts_at, value_at
 from egressctl.model.result import KubernetesInfo
 
@@ -198,7 +198,7 @@ def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
         text_at(index, "takenAt"),
         KubernetesInfo(text_at(kubernetes, "context"), "", text_at(kubernetes, "version")),
         settings,
-        assemble_mesh_objects(listed, settings.root or "istio-system", settings.default_export_to),
+        assemble_mesh_objects(listed, settings.root or ROOT_NAMESPACE, settings.default_export_to),
     )
 
 

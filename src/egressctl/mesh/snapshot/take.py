@@ -7,7 +7,6 @@ from functools import partial
 from typing import NamedTuple
 
 from egressctl.istio.mesh_objects import ObjectsOfKind, unread_sentence
-from egressctl.istio.sidecar_scope import ROOT_NAMESPACE
 from egressctl.kube.access import kubernetes_info
 from egressctl.kube.rbac import grant_command
 from egressctl.manifests.service_entry import PLURAL
@@ -15,6 +14,7 @@ from egressctl.mesh.client import Mesh
 from egressctl.mesh.read_objects import list_every_kind, read_mesh_settings
 from egressctl.mesh.snapshot.folder import check_folder, store_snapshot
 from egressctl.mesh.snapshot.format import changed_paths, snapshot_files
+from egressctl.model.entry import ROOT_NAMESPACE
 from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.signals import Interrupts
