@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import dataclass
 
 from egressctl.errors import InvalidInput
+from egressctl.model.blocks import Block, parse_block
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
     """IPv4 blocks and ports that the redirect leaves out."""
 
-    networks: tuple[ipaddress.IPv4Network, ...] = ()
+    networks: tuple[Block, ...] = ()
     ports: tuple[int, ...] = ()
 
     def __str__(self) -> str:
@@ -41,11 +41,11 @@ def _items(text: str) -> list[str]:
     return [item for part in text.split(",") if (item := part.strip())]
 
 
-def _network(text: str) -> ipaddress.IPv4Network:
-    try:
-        return ipaddress.IPv4Network(text, strict=False)
-    except ValueError:
-        raise InvalidInput(f"{text!r} is no IPv4 block to exclude: write one like 208.80.154.224/27") from None
+def _network(text: str) -> Block:
+    block = parse_block(text)
+    if block is None or block.version != 4:
+        raise InvalidInput(f"{text!r} is no IPv4 block to exclude: write one like 208.80.154.224/27")
+    return block
 
 
 def _port(text: str) -> int:

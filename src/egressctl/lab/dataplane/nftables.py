@@ -6,10 +6,10 @@ Formats: linux/netfilter/nf_tables.h. Numbers inside are in network byte order.
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Network
 
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested_attribute, send_messages
+from egressctl.model.blocks import Block
 
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -30,7 +30,7 @@ def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
     """
     hook = nested_attribute(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
     names = attribute(1, TABLE)
-    rules = [_accept_rule(*_destination_match(network)) for network in excluded.networks]
+    rules = [_accept_rule(*_destination_match(block)) for block in excluded.networks]
     rules += [
         _accept_rule(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports
     ]
@@ -80,16 +80,16 @@ def _accept_rule(*conditions: bytes) -> bytes:
     )
 
 
-def _destination_match(network: IPv4Network) -> tuple[bytes, ...]:
+def _destination_match(block: Block) -> tuple[bytes, ...]:
     mask = _expression(
         "bitwise",
         attribute(1, _number(_REGISTER)),
         attribute(2, _number(_REGISTER)),
         attribute(3, _number(4)),
-        nested_attribute(4, attribute(1, network.netmask.packed)),
+        nested_attribute(4, attribute(1, (block.network ^ block.last ^ 0xFFFFFFFF).to_bytes(4))),
         nested_attribute(5, attribute(1, bytes(4))),
     )
-    return _payload(_NETWORK_HEADER, 16, 4), mask, _compare(_EQUAL, network.network_address.packed)
+    return _payload(_NETWORK_HEADER, 16, 4), mask, _compare(_EQUAL, block.network.to_bytes(4))
 
 
 def _tcp_match() -> tuple[bytes, bytes]:

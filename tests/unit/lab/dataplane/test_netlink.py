@@ -81,6 +81,7 @@ def test_what_is_excluded_is_accepted_before_the_redirect() -> None:
     ]
     compared = [dict(attributes(values[0x8000 | 3])) for rule in rules[:2] for name, values in rule[-2:-1] if name == "cmp"]
     assert compared == [{1: bytes([203, 0, 113, 0])}, {1: (8443).to_bytes(2, "big")}]
+    assert dict(attributes(rules[0][3][1][0x8000 | 4])) == {1: bytes([255, 255, 255, 0])}
     for rule in rules[:2]:
         # Into the verdict register, the verdict to accept.
         immediate = rule[-1][1]
