@@ -17,11 +17,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
 import egressctl
 
@@ -46,10 +48,20 @@ class Forks:
         self._socket.close()
         self._process.wait()
 
-    def start(self, argv: Sequence[str], environment: Mapping[str, str], folder: Path, streams: Sequence[int]) -> int:
-        """Start a command line with its standard streams, and return its pid."""
-        message = json.dumps({"argv": list(argv), "environment": dict(environment), "folder": str(folder)})
-        socket.send_fds(self._socket, [message.encode()], list(streams))
+    def start(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        streams: Sequence[int],
+        reports: Path | None = None,
+    ) -> int:
+        """Start a command line with its standard streams, and return its pid.
+
+        Where there is a folder of `reports`, its report is kept there too, as JSON, whatever output was asked for.
+        """
+        message = {"argv": list(argv), "environment": dict(environment), "folder": str(folder), "reports": str(reports or "")}
+        socket.send_fds(self._socket, [json.dumps(message).encode()], list(streams))
         return self._answer(None)
 
     def wait(self, timeout: float) -> int:
@@ -76,10 +88,13 @@ sys.exit(code)
 
 
 class Program:
-    """A program at `path` that is egressctl: each call of it, from whatever shell, is one of the forks."""
+    """A program at `path` that is egressctl: each call of it, from whatever shell, is one of the forks.
 
-    def __init__(self, forks: Forks, path: Path) -> None:
-        self._forks = forks
+    Their reports are kept in the folder `reports`.
+    """
+
+    def __init__(self, forks: Forks, path: Path, reports: Path) -> None:
+        self._forks, self._reports = forks, reports
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         address = str(path.with_suffix(".sock"))
         self._socket.bind(address)
@@ -106,7 +121,7 @@ class Program:
         folder, *argv = parts[: int(count)]
         environment = dict(each.split("=", 1) for each in parts[int(count) :])
         try:
-            self._forks.start(argv, environment, Path(folder), streams)
+            self._forks.start(argv, environment, Path(folder), streams, self._reports)
         finally:
             for stream in streams:
                 os.close(stream)
@@ -139,6 +154,19 @@ def _writer(number: int, *, at_once: bool, errors: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=at_once)
 
 
+def _keep_reports(folder: Path) -> None:
+    """Have each report written into the folder before it is delivered."""
+    session, written = (importlib.import_module(f"egressctl.{name}") for name in ("cli.report_session", "report.json_report"))
+    deliver = session.ReportSession._deliver
+
+    def keep(self: Any, code: int, failure: Any, instead: object = None) -> Any:
+        document = written.report_document(self._report(code, failure))
+        (folder / f"{time.time_ns()}.json").write_text(json.dumps(document, indent=2) + "\n")
+        return deliver(self, code, failure, instead)
+
+    patch.object(session.ReportSession, "_deliver", keep).start()
+
+
 def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Be what the interpreter is after its start, run the command line, and end as it does. Never returns."""
     code = 1
@@ -150,6 +178,8 @@ def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
         sys.argv = ["egressctl", *asked["argv"]]
+        if asked["reports"]:
+            _keep_reports(Path(asked["reports"]))
         at_once = "PYTHONUNBUFFERED" in os.environ
         sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8")  # noqa: SIM115 - as the interpreter has it
         sys.stdout = _writer(1, at_once=at_once, errors="strict")

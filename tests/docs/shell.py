@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -44,10 +45,11 @@ _CHANGING = (
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of one command."""
+    """What came of one command; `reports` are those of egressctl in it, as JSON, whatever of them it printed."""
 
     output: str
     code: int
+    reports: str = ""
 
 
 def same(expected: str, actual: str) -> bool:
@@ -68,10 +70,10 @@ class Reader:
 
     def __init__(self, folder: Path, lab_home: Path, forks: Forks) -> None:
         self.work, self.lab_home = folder / "work", lab_home
-        home, programs = folder / "home", folder / "bin"
-        for each in (self.work, home, programs):
+        home, programs, self._reports = folder / "home", folder / "bin", folder / "reports"
+        for each in (self.work, home, programs, self._reports):
             each.mkdir()
-        self.program = Program(forks, programs / "egressctl")
+        self.program = Program(forks, programs / "egressctl", self._reports)
         (programs / "kubectl-egressctl").symlink_to("egressctl")
         self.environment = {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
@@ -89,7 +91,9 @@ class Reader:
 
     def type(self, lines: Sequence[str]) -> list[Ran]:
         """Run the lines in one shell, one after the other, whatever becomes of each."""
-        script = "".join(f"{{\n{line}\n}} </dev/null\ncode=$?; printf '\\n\\036%d\\036' $code; (exit $code)\n" for line in lines)
+        kept = f"{shlex.quote(str(self._reports))}/*"
+        after = f"printf '\\n\\036%d\\036' $code; cat {kept} 2>/dev/null; rm -f {kept}; printf '\\036'"
+        script = "".join(f"{{\n{line}\n}} </dev/null\ncode=$?; {after}; (exit $code)\n" for line in lines)
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-c", script],
             cwd=self.work,
@@ -101,7 +105,8 @@ class Reader:
             check=False,
         )
         parts = done.stdout.decode().split(_END)
-        return [Ran(self._told(out), int(code)) for out, code in zip(parts[::2], parts[1::2], strict=False)]
+        each = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
+        return [Ran(self._told(output), int(code), reports) for output, code, reports in each]
 
     def _told(self, output: str) -> str:
         """Return an output as a page may show it: with the reader's paths, not the test's."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -63,7 +64,8 @@ def test_the_commands_of_a_page_do_what_it_says(page: Page, tmp_path: Path, fork
             assert same(command.output, result.output), _difference(command, result)
         if result.code:
             following = typed[index + 1].line if index + 1 < len(typed) else ""
-            assert following == "echo $?", f"`{command.line}` ended with {result.code}, and the page does not say so"
+            said = f"`{command.line}` ended with {result.code}, and the page does not say so"
+            assert following == "echo $?", f"{said}{_kept(result)}"
     if changes:
         page.rewrite(changes)
     if cut < len(typed):
@@ -72,7 +74,18 @@ def test_the_commands_of_a_page_do_what_it_says(page: Page, tmp_path: Path, fork
 
 
 def _difference(command: Command, result: Ran) -> str:
-    return f"`{command.line}` should print\n{command.output}\nand printed (exit {result.code})\n{result.output}"
+    return f"`{command.line}` should print\n{command.output}\nand printed (exit {result.code})\n{result.output}{_kept(result)}"
+
+
+def _kept(result: Ran) -> str:
+    return f"\nIts report:\n{result.reports}" if result.reports else ""
+
+
+def test_the_report_of_a_command_is_kept_beside_what_it_prints(tmp_path: Path, forking: Forks) -> None:
+    with a_reader(tmp_path, forking) as reader:
+        quiet, without = reader.type(["egressctl verify wikipedia -o name --kubeconfig nowhere", "true"])
+    assert json.loads(quiet.reports)["exitCode"] == quiet.code != 0
+    assert not without.reports
 
 
 @pytest.mark.parametrize(
