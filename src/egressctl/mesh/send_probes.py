@@ -132,25 +132,38 @@ def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], li
 def open_companions(api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits) -> list[Capture]:
     """Open a bare connection to each address, after a refusal, and say whether the sidecar took it.
 
-    What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs.
+    What could not be asked is UNKNOWN. Addresses beyond five are asked in further execs. Where one was refused and its row is
+    gone, another is opened: on a busy machine an ACK may come after the FIN that followed it, and what answers it resets the
+    row in TIME_WAIT (RFC 1337).
     """
+    others = replace(limits, local_ports=limits.local_ports and limits.local_ports[curl.CONNECTIONS_PER_EXEC :])
     found: list[Capture] = []
     for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
         part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]
-        try:
-            sent = open_bare_connections(api, source, part, limits)
-        except CouldNotAsk:
-            found += [Capture.UNKNOWN] * len(part)
-            continue
-        waiting = [
-            address
-            for address, each in zip(part, sent, strict=True)
-            if each.outcome and each.outcome.curl_exit == _TIMED_OUT and each.capture is Capture.UNKNOWN
-        ]
-        held = gather([partial(watch_bare_connection, api, source, address, limits) for address in waiting], at_most=5)
-        seen = {address: each.capture for address, each in zip(waiting, held, strict=True)}
-        found += [seen.get(address, each.capture) for address, each in zip(part, sent, strict=True)]
+        seen, gone = _open_companions_once(api, source, part, limits)
+        if gone:
+            seen |= _open_companions_once(api, source, gone, others)[0]
+        found += [seen[address] for address in part]
     return found
+
+
+def _open_companions_once(
+    api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
+) -> tuple[dict[tuple[str, int], Capture], list[tuple[str, int]]]:
+    """Return what companions of one exec show, and the addresses of those that were made, ended, and left no row."""
+    try:
+        sent = dict(zip(addresses, open_bare_connections(api, source, addresses, limits), strict=True))
+    except CouldNotAsk:
+        return dict.fromkeys(addresses, Capture.UNKNOWN), []
+    exits = {
+        address: each.outcome.curl_exit
+        for address, each in sent.items()
+        if each.outcome and each.outcome.local_port and each.capture is Capture.UNKNOWN
+    }
+    waiting = [address for address, code in exits.items() if code == _TIMED_OUT]
+    held = gather([partial(watch_bare_connection, api, source, address, limits) for address in waiting], at_most=5)
+    seen = {**sent, **dict(zip(waiting, held, strict=True))}
+    return {address: each.capture for address, each in seen.items()}, [each for each in exits if each not in waiting]
 
 
 def _probes_sent(source: Source, answer: curl.ExecOutput, ran: ExecResult) -> list[ProbeSent]:

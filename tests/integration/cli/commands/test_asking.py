@@ -141,6 +141,38 @@ class TestTheAnswer:
         assert "was lost on the way from pod default/sleep" in ran.probes[0]["cause"]["message"]
 
 
+WITHOUT_ROW = f"""\
+case "$*" in *telnet:*) ;; *) exec {CURL} "$@" ;; esac
+echo $(echo "$*") >> "$0.companions"
+[ $(wc -l < "$0.companions") -gt {{times}} ] && exec {CURL} "$@"
+{CURL} "$@" | grep -v ' 0100007F:3A99 '
+"""
+"""A curl whose first bare connections leave no row: neither their own, nor the sidecar's end at 127.0.0.1:15001."""
+
+
+class TestACompanion:
+    @pytest.mark.parametrize(
+        ("times", "code", "verdict", "cause"),
+        [
+            (1, 0, "blocked", "port-not-listed"),
+            (3, 0, "blocked", "port-not-listed"),
+            (99, 3, "inconclusive", "evidence-lost"),
+        ],
+    )
+    def test_whose_row_is_gone_is_opened_again(
+        self, cli: Cli, odd: Odd, tmp_path: Path, times: int, code: int, verdict: str, cause: str
+    ) -> None:
+        way = instead(tmp_path / "bin", "curl", WITHOUT_ROW.format(times=times), sidecar=False)
+        ran = cli.at(odd(way))("verify", "wikipedia", "--probe", NOT_THERE, "--expect", "blocked", "-o", "json")
+        assert (ran.code, ran.judged) == (code, [(verdict, cause)])
+        opened = (tmp_path / "bin" / "curl.companions").read_text().splitlines()
+        assert len(opened) == min(times + 1, 4)
+        # A local port that the kernel translates to another once, it translates so again.
+        ports = [re.search(r"--local-port (\d+)", each) for each in opened]
+        assert ports[:2] == [None, None]
+        assert len({found and found[1] for found in ports[2:]}) == len(ports[2:])
+
+
 class TestTheSidecar:
     @pytest.mark.parametrize(
         "before",
