@@ -139,22 +139,36 @@ class EnvoyCluster:
     tls: bool = False
     destination_rule: str = ""
     subset: str = ""
+    updated: str = ""
+    """Which version of it is in force, and since when by Envoy's clock."""
+    endpoints: tuple[str, ...] = ()
+    """The addresses and host names that it connects to, as the configuration holds them; empty where others tell it (EDS)."""
 
 
 class ListenerVersion(NamedTuple):
-    """Which version of a listener is in force, and what Envoy refused of its last update.
-
-    Another `updated` means that Envoy has changed it since, to whatever.
-    """
+    """Which version of a listener is in force. Another `updated` means that Envoy has changed it since, to whatever."""
 
     name: str
     version: str
     updated: str
-    refused: str
 
 
 Versions = frozenset[ListenerVersion]
-"""Of all dynamic listeners. Two that are equal mean that no listener was changed, added or removed in between."""
+"""Of all dynamic listeners. What came and went between two of them does not show in them (see changes.py)."""
+
+
+class Changes(NamedTuple):
+    """How often listeners were added, modified and removed, and updates refused, since Envoy started; and how many warm up now.
+
+    `envoy_clusters` counts the changes of these. Two that are equal mean that nothing was changed in between.
+    """
+
+    added: int
+    modified: int
+    removed: int
+    refused: int
+    warming: int
+    envoy_clusters: int
 
 
 @dataclass(frozen=True)
@@ -204,10 +218,15 @@ def parse_outbound_name(envoy_cluster: str) -> OutboundName | None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read of a sidecar; None is what was not, or could not be."""
+    """What was read of a sidecar; None is what was not, or could not be. `changes` are no later than `config`.
+
+    `doubt` says, of a second reading, why what was in force since the first is not certain; empty where it is.
+    """
 
     config: ProxyConfig | None = None
     counts: ClusterCounts | None = None
+    changes: Changes | None = None
+    doubt: str = ""
 
 
 NOTHING_READ = Reading()

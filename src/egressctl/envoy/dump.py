@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from egressctl.envoy.admin import as_list, as_object, as_text, extension_type, istio_object_name, read_istio_metadata, read_json
-from egressctl.envoy.config import EnvoyCluster, Listener, ListenerVersion, OriginService, ProxyConfig, Versions
+from egressctl.envoy.config import EnvoyCluster, Listener, ListenerVersion, OriginService, ProxyConfig
 from egressctl.envoy.http import read_routes
 from egressctl.envoy.listeners import read_listener
 from egressctl.envoy.routes import RouteConfig
@@ -40,7 +40,7 @@ def parse_config(text: str) -> ProxyConfig:
             _note_error(errors, element)
             versions += _listener_version(element)
         elif kind == "Cluster":
-            found = _envoy_cluster(as_object(element.get("cluster"), "cluster"))
+            found = _envoy_cluster(element)
             envoy_clusters = envoy_clusters or {}
             envoy_clusters[found.name] = found
         elif kind == "Routes":
@@ -63,27 +63,16 @@ def parse_routes(text: str) -> Mapping[str, RouteConfig]:
 
 
 def _route_config(element: Mapping[str, Any]) -> RouteConfig:
-    version = " ".join(as_text(element.get(key), key) for key in ("version_info", "last_updated"))
-    return read_routes(as_object(element.get("route_config"), "route_config"), version)
+    return read_routes(as_object(element.get("route_config"), "route_config"), _version(element))
 
 
-def parse_versions(text: str) -> Versions:
-    """Read the answer to `GET config_dump?resource=dynamic_listeners` whose mask leaves the listeners themselves out.
-
-    Raises ProxyUnreadable where there is no listener in it.
-    """
-    found = frozenset(
-        version for kind, element in _elements(text) if kind == "DynamicListener" for version in _listener_version(element)
-    )
-    if not found:
-        raise ProxyUnreadable("the sidecar's config_dump holds no listeners")
-    return found
+def _version(element: Mapping[str, Any]) -> str:
+    return " ".join(as_text(element.get(key), key) for key in ("version_info", "last_updated"))
 
 
 def parse_envoy_clusters(text: str) -> Mapping[str, EnvoyCluster]:
     """Read the answer to `GET config_dump?resource=dynamic_active_clusters`, by name. Raises ProxyUnreadable."""
-    elements = (element for kind, element in _elements(text) if kind == "Cluster")
-    found = (_envoy_cluster(as_object(element.get("cluster"), "cluster")) for element in elements)
+    found = (_envoy_cluster(element) for kind, element in _elements(text) if kind == "Cluster")
     return {each.name: each for each in found}
 
 
@@ -121,14 +110,9 @@ def _elements(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _listener_version(element: Mapping[str, Any]) -> Iterator[ListenerVersion]:
     """Give the version of a dynamic listener, none for one that is still warming up."""
     state = as_object(element.get("active_state"), "active_state")
-    error = as_object(element.get("error_state"), "error_state")
-    if state or error:
-        yield ListenerVersion(
-            as_text(element.get("name"), "name"),
-            as_text(state.get("version_info"), "version_info"),
-            as_text(state.get("last_updated"), "last_updated"),
-            as_text(error.get("details"), "details"),
-        )
+    if state:
+        version, updated = (as_text(state.get(key), key) for key in ("version_info", "last_updated"))
+        yield ListenerVersion(as_text(element.get("name"), "name"), version, updated)
 
 
 def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
@@ -141,7 +125,8 @@ def _note_error(errors: dict[str, str], element: Mapping[str, Any]) -> None:
         errors.setdefault(name, as_text(error.get("details"), "details"))
 
 
-def _envoy_cluster(raw: Mapping[str, Any]) -> EnvoyCluster:
+def _envoy_cluster(element: Mapping[str, Any]) -> EnvoyCluster:
+    raw = as_object(element.get("cluster"), "cluster")
     name = as_text(raw.get("name"), "an Envoy cluster's name")
     what = f"Envoy cluster {name}"
     noted = read_istio_metadata(raw, what)
@@ -156,7 +141,16 @@ def _envoy_cluster(raw: Mapping[str, Any]) -> EnvoyCluster:
         tls=_wraps_in_tls(raw, what),
         destination_rule=istio_object_name(raw, "destination-rule", what),
         subset=as_text(noted.get("subset"), what),
+        updated=_version(element),
+        endpoints=tuple(_endpoint_addresses(as_object(raw.get("load_assignment"), what), what)),
     )
+
+
+def _endpoint_addresses(assignment: Mapping[str, Any], what: str) -> Iterator[str]:
+    for locality in as_list(assignment.get("endpoints"), what):
+        for each in as_list(as_object(locality, what).get("lb_endpoints"), what):
+            address = as_object(as_object(as_object(each, what).get("endpoint"), what).get("address"), what)
+            yield as_text(as_object(address.get("socket_address"), what).get("address"), what)
 
 
 def _wraps_in_tls(raw: Mapping[str, Any], what: str) -> bool:

@@ -1,7 +1,8 @@
 """A pod's sidecar: what it has in force and what it has counted, before and after probes, or until something holds.
 
-Among thousands of filter chains a dump of its listeners takes Envoy half a second, their versions a few milliseconds. So
-before and after the probes only the versions are read, and the one dump, taken meanwhile, is held against both.
+Among thousands of filter chains a dump of its listeners takes Envoy half a second, the counts of their changes next to nothing.
+So before and after the probes only these are read, and the one dump, taken meanwhile, holds for all that time where they are
+the same.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from functools import cache
 from typing import TypeVar
 from urllib.parse import quote
 
-from egressctl.envoy.config import NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, Versions
+from egressctl.envoy.changes import CHANGED, FILTER, explains_listeners, parse_changes
+from egressctl.envoy.config import NOTHING_READ, Changes, EnvoyCluster, ProxyConfig, Reading
 from egressctl.envoy.counts import ClusterCounts, parse_clusters
-from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes, parse_versions
+from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.envoy.routes import RouteConfig
 from egressctl.envoy.walk import final_envoy_clusters, route_names, walk_config
@@ -35,6 +37,7 @@ T = TypeVar("T")
 _LISTENERS = "config_dump?resource=dynamic_listeners"
 _ROUTES = "config_dump?resource=dynamic_route_configs"
 _ENVOY_CLUSTERS = "config_dump?resource=dynamic_active_clusters"
+_CHANGES = f"stats?format=json&filter={quote(FILTER, safe='')}"
 _LONGEST_PATTERN = 2000
 _LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
 _TRIES = 3
@@ -42,13 +45,13 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class FirstReading:
-    """The look before the probes: which versions of its listeners the sidecar had, and what it had counted.
+    """The look before the probes: how often the sidecar had changed its configuration, and what it had counted.
 
     `routes` are the versions of its route configurations, by name: none where no probe speaks HTTP in plain text. `config` and
     `envoy_clusters` may still be on their way, and be of a later moment.
     """
 
-    versions: Versions | None
+    changes: Changes | None
     counts: ClusterCounts | None
     routes: Mapping[str, str] | None
     config: Callable[[], ProxyConfig | None]
@@ -72,10 +75,9 @@ class Sidecar:
         # Not what was refused: where Envoy does not know a type in it, it writes no JSON at all, whichever names are asked for.
         return parse_config(self._ask(f"{_LISTENERS}&mask=name,active_state,error_state.details"))
 
-    def versions(self) -> Versions:
-        """Read which version of each listener is in force."""
-        fields = "name,active_state.version_info,active_state.last_updated,error_state.details"
-        return parse_versions(self._ask(f"{_LISTENERS}&mask={fields}"))
+    def changes(self) -> Changes:
+        """Read how often it has changed its listeners and its Envoy clusters."""
+        return parse_changes(self._ask(_CHANGES))
 
     def route_versions(self) -> Mapping[str, str]:
         """Read by name which version of each route configuration is in force."""
@@ -126,11 +128,12 @@ class Sidecar:
         """
         known, self.known = self.known, NOTHING_READ
         routes = _begin(lambda: self._route_versions_for(known.config, speeches))
-        versions = _begin(lambda: known.config.versions if known.config else self.versions())
+        changes = _begin(lambda: known.changes or self.changes())
         counts = _begin(lambda: known.counts or self.counts())
+        seen, counted = changes(), counts()
+        # Not before the changes are there: a change before them would not be noticed. Nor beside each other: Envoy answers one
+        # question after the other, and the listeners take it longest.
         envoy_clusters = cache(_begin(lambda: self.envoy_clusters(likely) if likely else {}))
-        seen, counted = versions(), counts()
-        # Not before they are there: Envoy answers one question after the other, and this one takes it longest.
         config = cache(_begin(lambda: known.config or self.config()))
         return FirstReading(seen, counted, routes(), config, envoy_clusters)
 
@@ -150,23 +153,30 @@ class Sidecar:
         Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the
         look before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
         """
-        versions, counts = _begin(self.versions), _begin(self.counts)
+        changes, counts = _begin(self.changes), _begin(self.counts)
 
         def wait() -> tuple[Reading, Reading]:
-            dumps = [before.config()]
-            now = versions()
-            if dumps[0] is None or dumps[0].versions != now:
-                dumps.append(_none_if_unreadable(self.config))
-            first = next((dump for dump in dumps if dump and dump.versions == before.versions), None)
-            last = dumps[-1]
+            first, now = before.config(), changes()
+            last, doubt = first, ""
+            if first is None or now is None or now != before.changes:
+                last, now = _none_if_unreadable(self.config), _none_if_unreadable(self.changes)
+                first, last, doubt = _around_probes(first, last, before.changes, now)
             if names := _routes_needed([dump for dump in (first, last) if dump], places):
                 routes = _none_if_unreadable(lambda: self.routes(names))
                 first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
                 last = last and replace(last, routes=routes)
             last = last and self._with_envoy_clusters(last, before.envoy_clusters(), places)
-            return Reading(first, before.counts), Reading(last, counts())
+            if last and (now is None or before.changes is None or now.envoy_clusters != before.changes.envoy_clusters):
+                doubt = doubt or self._doubt_about_clusters(last, before.envoy_clusters() or {})
+            return Reading(first, before.counts), Reading(last, counts(), now, doubt)
 
         return wait
+
+    def _doubt_about_clusters(self, config: ProxyConfig, found: Mapping[str, EnvoyCluster]) -> str:
+        """Say why it is not certain that these Envoy clusters were the same all the time, "" where it is."""
+        names = set(config.envoy_clusters or {})
+        now = _none_if_unreadable(lambda: self.envoy_clusters(names)) if names else {}
+        return "" if now is not None and all(now.get(name) == found.get(name) for name in names) else CHANGED
 
     def _with_envoy_clusters(
         self, config: ProxyConfig, found: Mapping[str, EnvoyCluster] | None, places: Collection[ProbeDestination]
@@ -181,14 +191,14 @@ class Sidecar:
     def read_for(self, places: Collection[ProbeDestination]) -> Reading:
         """Read what connections to these places meet, all of one moment. Raises CouldNotAsk's kinds."""
         for _ in range(_TRIES):
-            counts = _begin(self.counts)
+            before, counts = self.changes(), _begin(self.counts)
             config = self.config()
             if names := _routes_needed([config], places):
                 config = replace(config, routes=self.routes(names))
             led = _envoy_clusters_led_to(config, places)
             config = replace(config, envoy_clusters=self.envoy_clusters(led) if led else {})
-            if config.versions == self.versions():
-                return Reading(config, counts())
+            if before == self.changes():
+                return Reading(config, counts(), before)
         raise ProxyUnreadable(f"the configuration of the sidecar of {self.source.pod} changes while it is read")
 
     # Waiting
@@ -204,26 +214,29 @@ class Sidecar:
     ) -> None:
         """Read the listeners until they are as they should be, and know that reading then.
 
-        After the first time they are read only where their versions say that one has changed. The routes of the HTTP ports of
+        After the first time they are read only where one was changed since. The routes of the HTTP ports of
         `entries`, which change without them, are read each time. The counts are in it only where
         the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
         the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
         Raises TimedOut, ProxyUnreadable, Forbidden.
         """
         last: ProxyConfig | None = None
+        seen: Changes | None = None
         ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
 
         def once() -> Reading | None:
-            nonlocal last
+            nonlocal last, seen
             asked = _begin(lambda: self.routes_of_ports(ports) if ports else None)
-            same = last is not None and _none_if_unreadable(self.versions) == last.versions
             counted = None if last else _begin(self.counts)
+            now = _none_if_unreadable(self.changes)
+            # What is warming up comes into force without a further change.
+            same = last is not None and now is not None and now == seen and not now.warming
             routes = asked()
             if last is not None and same and routes == last.routes:
                 unchanged(last)
                 return None
-            last = replace(last if last is not None and same else self.config(), routes=routes)
-            return Reading(last, counted() if counted else None) if holds(last) else None
+            last, seen = replace(last if last is not None and same else self.config(), routes=routes), now
+            return Reading(last, counted() if counted else None, now) if holds(last) else None
 
         self.known = NOTHING_READ
         self.known = poll(once, timeout, told, hint)
@@ -262,6 +275,22 @@ def _routes_if_unchanged(
         return None
     same = all(now[name].version == before.get(name) if name in now else name not in before for name in names)
     return now if same else None
+
+
+def _around_probes(
+    first: ProxyConfig | None, last: ProxyConfig | None, before: Changes | None, now: Changes | None
+) -> tuple[ProxyConfig | None, ProxyConfig | None, str]:
+    """Return the listeners before and after the probes, and why it is not certain what was in force between, "" where it is.
+
+    `first` was read after `before`, and `last` before `now`.
+    """
+    if before is None or now is None:
+        return first or last, last or first, "how often the sidecar changed its configuration could not be read"
+    if now == before:
+        return last or first, last or first, ""
+    if first and last and explains_listeners(first.versions, last.versions, before, now):
+        return first, last, ""
+    return first, last, CHANGED
 
 
 def _none_if_unreadable(ask: Callable[[], T]) -> T | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
+from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
 from egressctl.envoy.counts import counts_between
 from egressctl.envoy.walk import outbound_policy, walk_config
@@ -184,12 +185,17 @@ def common_walk(before: Reading, after: Reading, place: ProbeDestination) -> Wal
     first, last = (walk_config(config, *place) for config in (before.config, after.config))
     # Whether an Envoy cluster exists is read once, after.
     if not last.unknown and replace(first, absent=last.absent, direct_status=last.direct_status) != last:
-        changed = "the sidecar's configuration changed while the probe was under way"
-        return replace(last, envoy_cluster=None, choices=(), unknown=changed)
+        return _unknown_way(last, CHANGED)
+    if after.doubt and not last.unknown:
+        return _unknown_way(last, after.doubt)
     if not last.choices or last.unknown or before.counts is None or after.counts is None:
         return last
     used = [name for name in last.choices if counts_between(before.counts, after.counts, name, place.ip, place.port).requests]
     return replace(last, envoy_cluster=used[0]) if len(used) == 1 else last
+
+
+def _unknown_way(walk: Walk, why: str) -> Walk:
+    return replace(walk, envoy_cluster=None, choices=(), unknown=why)
 
 
 def looks_refused_without_row(sent: ProbeSent) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from egressctl.envoy.config import ProxyConfig
-from egressctl.envoy.dump import parse_config, parse_versions
+from egressctl.envoy.dump import parse_config
 from egressctl.envoy.walk import walk_config
 from egressctl.lab import control
 from egressctl.model.evidence import Walk
@@ -232,7 +232,7 @@ def a_round(lab: Lab, mesh: list[dict[str, Any]], connections: list[Connection],
     while True:
         start, dump = log.stat().st_size, configuration(lab)
         by_key = sent(lab, connections, next(ports))
-        if parse_versions(configuration(lab)) == parse_versions(dump):
+        if parse_config(configuration(lab)).versions == parse_config(dump).versions:
             return Round(mesh, parse_config(dump), by_key, log, start)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli import entry
+from egressctl.envoy.changes import explains_listeners
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.kube.config import ConnectOptions, connect
 from egressctl.manifests.service_entry import read_entry
@@ -36,20 +37,32 @@ def first(lab: Lab, sidecar: Sidecar) -> Iterator[None]:
 
 
 def listens(sidecar: Sidecar) -> bool:
-    return any(each.name == "0.0.0.0_8443" for each in sidecar.versions())
+    return sidecar.config().listener("0.0.0.0_8443") is not None
 
 
 @pytest.mark.usefixtures("first")
-def test_the_versions_change_exactly_when_a_listener_does(lab: Lab, sidecar: Sidecar) -> None:
-    before = sidecar.versions()
-    assert before == sidecar.config().versions == sidecar.versions()
+def test_each_change_of_a_listener_is_counted_also_of_what_is_gone_again(lab: Lab, sidecar: Sidecar) -> None:
+    before, first = sidecar.changes(), sidecar.config().versions
+    assert sidecar.changes() == before
     lab.create(SECOND)
-    assert eventually(lambda: sidecar.versions() != before), "a filter chain came"
-    between = sidecar.config().versions
+    assert eventually(lambda: sidecar.changes().modified == before.modified + 1), "a filter chain came"
+    between, changed = sidecar.changes(), sidecar.config().versions
+    assert explains_listeners(first, changed, before, between)
     lab.delete(SECOND)
-    assert eventually(lambda: sidecar.versions() != between), "and went"
-    assert sidecar.versions() != before, "which does not make it the version of before"
-    assert sidecar.versions() == sidecar.config().versions
+    assert eventually(lambda: sidecar.changes().modified == between.modified + 1), "and went"
+    assert not explains_listeners(first, sidecar.config().versions, before, sidecar.changes()), "it was changed twice"
+
+
+def test_a_listener_that_came_and_went_shows_in_the_counts_alone(lab: Lab, sidecar: Sidecar) -> None:
+    before, first = sidecar.changes(), sidecar.config().versions
+    lab.create(FIRST)
+    assert eventually(lambda: listens(sidecar))
+    lab.delete(FIRST)
+    assert eventually(lambda: not listens(sidecar))
+    after, last = sidecar.changes(), sidecar.config().versions
+    assert last == first
+    assert (after.added, after.removed) == (before.added + 1, before.removed + 1)
+    assert not explains_listeners(first, last, before, after)
 
 
 def test_what_envoy_refused_is_read_by_listener_and_the_others_are_in_force(lab: Lab, sidecar: Sidecar) -> None:
@@ -62,7 +75,7 @@ def test_what_envoy_refused_is_read_by_listener_and_the_others_are_in_force(lab:
         assert set(sidecar.config().errors) == {"0.0.0.0_15001"}
         assert listener_refusal(config, read_entry(manifest)) == config.errors["0.0.0.0_15001"]
         assert missing_blocks(config, read_entry(manifest)) == ("192.0.2.0/24:15001",)
-        assert config.versions == sidecar.versions()
+        assert sidecar.changes().refused
     finally:
         lab.delete(manifest)
         assert eventually(lambda: not sidecar.config().errors and not listens(sidecar))

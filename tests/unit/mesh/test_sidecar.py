@@ -1,4 +1,4 @@
-"""One dump between two looks at the versions: when it is the configuration that was in force, and when it is not."""
+"""One dump between two looks at the changes: when it is the configuration that was in force, and when it is not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, ListenerVersion, ProxyConfig, Reading, Versions
+from egressctl.envoy.changes import CHANGED
+from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, Changes, ListenerVersion, ProxyConfig, Reading, Versions
 from egressctl.envoy.dump import parse_config
 from egressctl.envoy.routes import RouteConfig
 from egressctl.envoy.walk import walk_config
@@ -26,7 +27,12 @@ SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
 
 def of(moment: int) -> Versions:
-    return frozenset({ListenerVersion("0.0.0.0_443", str(moment), f"2026-11-24T15:36:{moment:02}Z", "")})
+    return frozenset({ListenerVersion("0.0.0.0_443", str(moment), f"2026-11-24T15:36:{moment:02}Z")})
+
+
+def changed(moment: int) -> Changes:
+    """What Envoy had counted at that moment: one listener changes from each to the next."""
+    return Changes(added=1, modified=moment, removed=0, refused=0, warming=0, envoy_clusters=2)
 
 
 WHOLE = parse_config(recordings.load("seed").config_dump or "")
@@ -42,14 +48,14 @@ class Sidecar(mesh_sidecar.Sidecar):
 
     def __init__(
         self,
-        versions: Sequence[int | None] = (),
+        changes: Sequence[int | None] = (),
         dumps: Sequence[int | None] = (),
         envoy_clusters: Sequence[bool] = (True, True),
         routes: Sequence[int | None] = (),
         whole: ProxyConfig = WHOLE,
     ) -> None:
         super().__init__(cast("Api", None), SOURCE)
-        self.at, self.dumps, self.clusters, self.routing = iter(versions), iter(dumps), iter(envoy_clusters), iter(routes)
+        self.at, self.dumps, self.clusters, self.routing = iter(changes), iter(dumps), iter(envoy_clusters), iter(routes)
         self.whole = whole
         self.named: list[set[str]] = []
 
@@ -60,8 +66,8 @@ class Sidecar(mesh_sidecar.Sidecar):
             raise ProxyUnreadable("it did not answer")
         return answer
 
-    def versions(self) -> Versions:
-        return of(self._next(self.at))
+    def changes(self) -> Changes:
+        return changed(self._next(self.at))
 
     def config(self) -> ProxyConfig:
         return at(self._next(self.dumps), self.whole)
@@ -105,53 +111,66 @@ def moments(readings: tuple[Reading, Reading]) -> list[Versions | None]:
 
 def test_what_is_known_serves_one_look_only() -> None:
     """Whoever looks once more looks at another moment."""
-    sidecar = Sidecar(versions=[1], dumps=[])
-    both(sidecar, Reading(at(1)))
+    sidecar = Sidecar(changes=[1], dumps=[])
+    both(sidecar, Reading(at(1), changes=changed(1)))
     assert sidecar.known is NOTHING_READ
 
 
 def test_where_nothing_changed_one_dump_is_the_configuration_of_before_and_after() -> None:
-    sidecar = Sidecar(versions=[1, 1], dumps=[1, 9])
-    assert moments(both(sidecar)) == [of(1), of(1)]
+    sidecar = Sidecar(changes=[1, 1], dumps=[1, 9])
+    readings = both(sidecar)
+    assert (moments(readings), readings[1].doubt) == ([of(1), of(1)], "")
     assert sidecar.unasked == ([], [9])
 
 
 def test_a_known_configuration_is_not_read_again() -> None:
-    sidecar = Sidecar(versions=[1, 9], dumps=[9])
-    assert moments(both(sidecar, Reading(at(1)))) == [of(1), of(1)]
+    sidecar = Sidecar(changes=[1, 9], dumps=[9])
+    assert moments(both(sidecar, Reading(at(1), changes=changed(1)))) == [of(1), of(1)]
     assert sidecar.unasked == ([9], [9])
 
 
-def test_a_change_after_the_dump_is_read() -> None:
-    assert moments(both(Sidecar(versions=[1, 2], dumps=[1, 2]))) == [of(1), of(2)]
-
-
-def test_a_change_between_the_first_look_and_the_dump_leaves_the_configuration_of_before_unknown() -> None:
-    """It may have been in force when the probes were sent, or come after them."""
-    assert moments(both(Sidecar(versions=[1, 2], dumps=[2, 2]))) == [None, of(2)]
-
-
-def test_a_dump_that_is_older_than_the_first_look_is_not_taken_for_it() -> None:
-    assert moments(both(Sidecar(versions=[2, 2], dumps=[1, 2]))) == [of(2), of(2)]
+def test_a_change_after_the_dump_is_read_and_is_all_that_happened() -> None:
+    readings = both(Sidecar(changes=[1, 2, 2], dumps=[1, 2]))
+    assert (moments(readings), readings[1].doubt) == ([of(1), of(2)], "")
 
 
 @pytest.mark.parametrize(
-    ("sidecar", "found"),
+    "sidecar",
     [
-        (Sidecar(versions=[None, 1], dumps=[1, 1]), [None, of(1)]),
-        (Sidecar(versions=[1, None], dumps=[1, 1]), [of(1), of(1)]),
-        (Sidecar(versions=[1, 1], dumps=[None, 1]), [of(1), of(1)]),
-        (Sidecar(versions=[1, 1], dumps=[None, None]), [None, None]),
-        (Sidecar(versions=[1, 2], dumps=[1, None]), [of(1), None]),
+        Sidecar(changes=[1, 2, 2], dumps=[2, 2]),
+        Sidecar(changes=[1, 3, 3], dumps=[1, 1]),
+        Sidecar(changes=[1, 3, 3], dumps=[1, 3]),
+        Sidecar(changes=[1, 2, 3], dumps=[1, 2]),
     ],
-    ids=["no versions before", "no versions after", "no dump at first", "no dump at all", "no dump after a change"],
+    ids=["before the dump", "there and back", "twice", "once more after the last dump"],
 )
-def test_what_could_not_be_read_is_read_again_or_unknown(sidecar: Sidecar, found: list[Versions | None]) -> None:
-    assert moments(both(sidecar)) == found
+def test_a_change_that_the_difference_of_two_dumps_does_not_show_leaves_a_doubt(sidecar: Sidecar) -> None:
+    """The probes may have met what was in force between."""
+    assert both(sidecar)[1].doubt == CHANGED
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "found", "certain"),
+    [
+        (Sidecar(changes=[None, 1, 1], dumps=[1, 1]), [of(1), of(1)], False),
+        (Sidecar(changes=[1, None, None], dumps=[1, 1]), [of(1), of(1)], False),
+        (Sidecar(changes=[1, None, 1], dumps=[1, 1]), [of(1), of(1)], True),
+        (Sidecar(changes=[1, 1, 1], dumps=[None, 1]), [of(1), of(1)], True),
+        (Sidecar(changes=[1, 1, 1], dumps=[None, None]), [None, None], True),
+        (Sidecar(changes=[1, 2, 2], dumps=[1, None]), [of(1), None], False),
+    ],
+    ids=["no changes before", "no changes after", "changes late", "no dump at first", "no dump at all", "no dump after a change"],
+)
+def test_what_could_not_be_read_is_read_again_or_leaves_a_doubt(
+    sidecar: Sidecar, found: list[Versions | None], *, certain: bool
+) -> None:
+    readings = both(sidecar)
+    assert moments(readings) == found
+    assert (readings[1].doubt == "") is certain
 
 
 def test_the_likely_envoy_clusters_are_asked_for_at_once_and_no_others() -> None:
-    sidecar = Sidecar(versions=[1, 1], dumps=[1])
+    sidecar = Sidecar(changes=[1, 1], dumps=[1])
     _, after = both(sidecar)
     assert after.config is not None
     assert after.config.envoy_clusters is not None
@@ -160,7 +179,7 @@ def test_the_likely_envoy_clusters_are_asked_for_at_once_and_no_others() -> None
 
 
 def test_an_envoy_cluster_that_the_way_leads_to_is_asked_for_as_well() -> None:
-    sidecar = Sidecar(versions=[1, 1], dumps=[1])
+    sidecar = Sidecar(changes=[1, 1], dumps=[1])
     _, after = both(sidecar, likely=(BLACKHOLE,))
     assert after.config is not None
     assert after.config.envoy_clusters is not None
@@ -171,7 +190,7 @@ def test_an_envoy_cluster_that_the_way_leads_to_is_asked_for_as_well() -> None:
 @pytest.mark.parametrize(("answers", "likely"), [((False,), (OURS,)), ((True, False), (BLACKHOLE,))])
 def test_without_its_envoy_clusters_the_configuration_is_unknown(answers: Sequence[bool], likely: Collection[str]) -> None:
     """Else one that the sidecar lacks, and so resets the connection, would be taken for one that it has."""
-    _, after = both(Sidecar(versions=[1, 1], dumps=[1], envoy_clusters=answers), likely=likely)
+    _, after = both(Sidecar(changes=[1, 1], dumps=[1], envoy_clusters=answers), likely=likely)
     assert after.config is None
 
 
@@ -191,7 +210,7 @@ def asked(sidecar: Sidecar, known: Reading = NOTHING_READ, place: ProbeDestinati
 
 
 def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
-    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1], whole=HTTP)
+    sidecar = Sidecar(changes=[1, 1], dumps=[1], routes=[1, 1], whole=HTTP)
     ways = asked(sidecar)
     assert [way and (way.envoy_cluster, way.unknown) for way in ways] == [(HTTP_CLUSTER, ""), (HTTP_CLUSTER, "")]
     assert sidecar.named == [{"80"}, {HTTP_CLUSTER}], "and the Envoy cluster behind them is asked for as well"
@@ -199,22 +218,22 @@ def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
 
 @pytest.mark.parametrize("routes", [[1, 2], [None, 1]], ids=["changed", "unread before"])
 def test_routes_that_changed_under_way_are_unknown_of_before(routes: list[int | None]) -> None:
-    first, last = asked(Sidecar(versions=[1, 1], dumps=[1], routes=routes, whole=HTTP))
+    first, last = asked(Sidecar(changes=[1, 1], dumps=[1], routes=routes, whole=HTTP))
     assert first
     assert last
     assert ("was not read" in first.unknown, last.envoy_cluster) == (True, HTTP_CLUSTER)
 
 
 def test_routes_that_cannot_be_read_are_unknown() -> None:
-    for way in asked(Sidecar(versions=[1, 1], dumps=[1], routes=[1, None], whole=HTTP)):
+    for way in asked(Sidecar(changes=[1, 1], dumps=[1], routes=[1, None], whole=HTTP)):
         assert way
         assert "was not read" in way.unknown
 
 
 def test_routes_that_are_known_are_not_read_before() -> None:
     known = {name: each._replace(version="1") for name, each in (HTTP.routes or {}).items()}
-    sidecar = Sidecar(versions=[1], dumps=[], routes=[1], whole=HTTP)
-    ways = asked(sidecar, Reading(replace(at(1, HTTP), routes=known)))
+    sidecar = Sidecar(changes=[1], dumps=[], routes=[1], whole=HTTP)
+    ways = asked(sidecar, Reading(replace(at(1, HTTP), routes=known), changes=changed(1)))
     assert [way and way.envoy_cluster for way in ways] == [HTTP_CLUSTER, HTTP_CLUSTER]
 
 
@@ -223,13 +242,13 @@ def test_routes_that_are_known_are_not_read_before() -> None:
     [
         (("208.80.154.224", 80, Probe("p", "https://www.wikipedia.org:80/").speech), NOTHING_READ),
         (PLACE, NOTHING_READ),
-        (HTTP_PLACE, Reading(at(1))),
+        (HTTP_PLACE, Reading(at(1), changes=changed(1))),
     ],
     ids=["TLS", "nothing said", "no listener has routes"],
 )
 def test_routes_are_not_asked_for_where_no_way_can_need_them(place: ProbeDestination, known: Reading) -> None:
     whole = WHOLE if known is not NOTHING_READ else HTTP
-    asked(Sidecar(versions=[1, 1], dumps=[1], routes=[], whole=whole), known, place)
+    asked(Sidecar(changes=[1, 1], dumps=[1], routes=[], whole=whole), known, place)
 
 
 # Waiting
@@ -244,14 +263,14 @@ def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
 
 
 def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
-    sidecar = Sidecar(versions=[1, 1, 2], dumps=[1, 2])
+    sidecar = Sidecar(changes=[1, 1, 2], dumps=[1, 2])
     assert moments((wait_for(2, sidecar), NOTHING_READ)) == [of(2), None]
     assert sidecar.unasked == ([], [])
 
 
 def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None:
     """They change without a listener."""
-    sidecar = Sidecar(versions=[1, 1], dumps=[1], routes=[1, 1, 2], whole=HTTP)
+    sidecar = Sidecar(changes=[1, 1, 1], dumps=[1], routes=[1, 1, 2], whole=HTTP)
     entry = read_entry(next(each for each in recordings.load("http-80").manifests if each["kind"] == "ServiceEntry"))
     looks: list[ProxyConfig] = []
 
@@ -264,10 +283,18 @@ def test_while_waiting_for_an_http_entry_its_routes_are_read_each_time() -> None
     assert len(looks) == 2, "and nothing is judged again where neither has changed"
 
 
-def test_while_waiting_versions_that_cannot_be_read_are_no_reason_to_stop() -> None:
-    assert moments((wait_for(2, Sidecar(versions=[None], dumps=[1, 2])), NOTHING_READ)) == [of(2), None]
+def test_while_waiting_changes_that_cannot_be_read_are_no_reason_to_stop() -> None:
+    assert moments((wait_for(2, Sidecar(changes=[None, None], dumps=[1, 2])), NOTHING_READ)) == [of(2), None]
+
+
+def test_what_warms_up_comes_into_force_without_a_further_change() -> None:
+    class Warming(Sidecar):
+        def changes(self) -> Changes:
+            return changed(1)._replace(warming=1)
+
+    assert moments((wait_for(2, Warming(dumps=[1, 2])), NOTHING_READ)) == [of(2), None]
 
 
 def test_the_wait_ends() -> None:
     with pytest.raises(TimedOut, match="it never came"):
-        wait_for(2, Sidecar(dumps=[1]), timeout=0)
+        wait_for(2, Sidecar(changes=[1], dumps=[1]), timeout=0)

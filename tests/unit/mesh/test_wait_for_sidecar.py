@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 import recordings
-from egressctl.envoy.config import ListenerVersion, ProxyConfig, Versions
+from egressctl.envoy.config import Changes, ListenerVersion, ProxyConfig
 from egressctl.envoy.dump import parse_config
 from egressctl.errors import Forbidden, TimedOut
 from egressctl.kube.rest import Api
@@ -28,7 +28,7 @@ FOREVER = 3600.0
 
 
 def at(config: ProxyConfig, moment: int) -> ProxyConfig:
-    return replace(config, versions=frozenset({ListenerVersion("0.0.0.0_443", str(moment), str(moment), "")}))
+    return replace(config, versions=frozenset({ListenerVersion("0.0.0.0_443", str(moment), str(moment))}))
 
 
 def config_of(case: str, **changes: Any) -> ProxyConfig:
@@ -54,9 +54,9 @@ class Sidecar(mesh_sidecar.Sidecar):
     def config(self) -> ProxyConfig:
         return self._now()
 
-    def versions(self) -> Versions:
+    def changes(self) -> Changes:
         self.looks += 1
-        return self._now().versions
+        return Changes(0, self.configs.index(self._now()), 0, 0, 0, 0)
 
     def counts(self) -> dict[str, Any]:
         return {}
