@@ -103,6 +103,15 @@ def counts_between(before: ClusterCounts, after: ClusterCounts, envoy_cluster: s
     return _difference(earlier.get(place, Counts()), new.hosts.get(place, Counts()))
 
 
+def hosts_used(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str) -> tuple[str, ...]:
+    """Return the addresses of those hosts of an Envoy cluster whose counts moved between two readings, else of all its hosts."""
+    old, new = before.get(envoy_cluster), after.get(envoy_cluster)
+    earlier, hosts = old.hosts if old else {}, new.hosts if new else {}
+    differences = {at: _difference(earlier.get(at, Counts()), counts) for at, counts in hosts.items()}
+    moved = [at for at, counts in differences.items() if counts.opened or counts.requests]
+    return tuple(dict.fromkeys(ip for ip, _ in moved or hosts))
+
+
 def _difference(before: Counts, after: Counts) -> Counts:
     if after.opened < before.opened or after.connect_failed < before.connect_failed:
         return after  # The host was dropped and made anew in between.

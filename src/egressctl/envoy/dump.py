@@ -150,7 +150,8 @@ def _endpoint_addresses(assignment: Mapping[str, Any], what: str) -> Iterator[st
     for locality in as_list(assignment.get("endpoints"), what):
         for each in as_list(as_object(locality, what).get("lb_endpoints"), what):
             address = as_object(as_object(as_object(each, what).get("endpoint"), what).get("address"), what)
-            yield as_text(as_object(address.get("socket_address"), what).get("address"), what)
+            if named := as_text(as_object(address.get("socket_address"), what).get("address"), what):
+                yield named
 
 
 def _wraps_in_tls(raw: Mapping[str, Any], what: str) -> bool:

@@ -50,6 +50,7 @@ def read_entry(manifest: Manifest) -> ServiceEntry:
     metadata, spec = mapping_at(manifest, "metadata"), mapping_at(manifest, "spec")
     labels = mapping_at(metadata, "labels")
     owned = labels.get(LABEL_MANAGED_BY) == MANAGER
+    endpoints = mappings_at(spec, "endpoints")
     return ServiceEntry(
         name=text_at(metadata, "name"),
         namespace=text_at(metadata, "namespace"),
@@ -67,6 +68,8 @@ def read_entry(manifest: Manifest) -> ServiceEntry:
         allocated=texts_at([each.get("value") for each in mappings_at(manifest, "status", "addresses")]),
         part_of=_target_of_name(text_at(labels, LABEL_TARGET), text_at(metadata, "name")),
         labels=frozenset((name, text_at(value)) for name, value in labels.items()),
+        endpoints=tuple(text_at(each, "address") for each in endpoints),
+        has_moving_endpoints="workloadSelector" in spec or any("network" in each for each in endpoints),
     )
 
 

@@ -19,7 +19,7 @@ from egressctl.envoy.config import (
 from egressctl.errors import ProxyUnreadable
 from egressctl.istio.listing import UNBLOCKED, listed_blocks, single_address, tcp_ports
 from egressctl.manifests.formats import HTTP_PROTOCOLS, OPAQUE_PROTOCOLS, TLS_PROTOCOLS
-from egressctl.model.blocks import parse_block
+from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.entry import Port, ServiceEntry
 
 _WILDCARDS = {"0.0.0.0", "::"}  # noqa: S104 - what Envoy listens on, not this program
@@ -38,6 +38,20 @@ def missing_blocks(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
         absent = (each for each in listed_blocks(entry) if each not in there or refusal_of_block(config, each, port))
         lacking += [f"{block}:{port.number}" for block in absent]
     return tuple(lacking)
+
+
+def blocks_nobody_holds(config: ProxyConfig, entry: ServiceEntry, number: int) -> Iterator[str]:
+    """Name the blocks that the entry lists by address on a port of it, and that no filter chain or listener has, whoever's.
+
+    Not those of HTTP, which shares the port's listener.
+    """
+    if all(port.protocol.upper() in HTTP_PROTOCOLS for port in tcp_ports(entry) if port.number == number):
+        return
+    tables = [each.table.values() for ip in _WILDCARDS for each in config.by_address.get((ip, number), ())]
+    for block in parse_blocks(entry.addresses):
+        own = block.is_one_address and (block.address, number) in config.by_address
+        if block.length and not own and not any(block in blocks for table in tables for blocks in table):
+            yield str(block)
 
 
 def listener_refusal(config: ProxyConfig, entry: ServiceEntry) -> str:

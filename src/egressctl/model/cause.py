@@ -85,7 +85,8 @@ class CauseCode(StrEnum):
     )
     HOST_NOT_LISTED = (
         "host-not-listed",
-        "The entry's port is TLS or HTTP, where a sidecar chooses by host, and the probe's host is none of the entry's.",
+        "The probe's host is none of the entry's, and the entry's port is TLS or HTTP, where a sidecar chooses by host; or the "
+        "entry takes the connection by its address or port, and Envoy sends it to the entry's own host.",
         Wording(
             "{name} names the host {hosts} on port {port}, where TLS and HTTP are led by host, and the probe asks for {host}; "
             "{ip_or_it} leads to {leads_to}",
@@ -114,7 +115,7 @@ class CauseCode(StrEnum):
     NOT_PROPAGATED = (
         "not-propagated",
         "The entry is on the Kubernetes cluster and should reach this sidecar, and the sidecar's configuration has nothing of "
-        "it.",
+        "it, or not as it stands.",
         Wording(
             "{namespace}/{name} lists {address}, and the sidecar leads it to {leads_to}: a Sidecar resource hides the entry, or "
             "the control plane has not pushed it",

@@ -55,6 +55,10 @@ class ServiceEntry:
     part_of: str = ""
     """The target that its label and its name (`NAME-ext`, `NAME-ext-...`) say it is an entry of; empty for none."""
     labels: frozenset[tuple[str, str]] = frozenset()
+    endpoints: tuple[str, ...] = ()
+    """The addresses or host names of its endpoints; empty where it writes none."""
+    has_moving_endpoints: bool = False
+    """Whether a sidecar may have other endpoints than it writes: workloads that a selector takes, another network's gateway."""
 
     @property
     def family(self) -> tuple[str, str, bool, bool]:

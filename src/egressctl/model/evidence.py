@@ -148,6 +148,10 @@ class Owner:
     ownership: Ownership
     reason: str
     rival: ServiceEntry | None = None
+    outdated: bool = False
+    """It is UNKNOWN because the sidecar does not have the entry as it stands."""
+    elsewhere: bool = False
+    """It is OTHERS because the rival's Envoy cluster connects to its own host, whatever was asked for."""
 
 
 class Counts(NamedTuple):
@@ -205,3 +209,5 @@ class Evidence:
     """What the access log says of this connection; None where it was not read, or does not have it."""
     sources: tuple[CountSource, ...] = ()
     """What showed that the Envoy cluster carried it, where `counted` holds."""
+    upstream: tuple[str, ...] = ()
+    """The addresses among which Envoy chose by itself where to connect to; empty where it connects to the address asked for."""

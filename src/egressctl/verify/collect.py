@@ -29,9 +29,10 @@ from egressctl.verify.evidence import (
     cases_of,
     config_refuses,
     connections_to_look_up,
-    lacks_only_count,
     leads_to_no_host,
+    likely_envoy_clusters,
     looks_refused_without_row,
+    may_be_in_log,
     needs_mesh_objects,
 )
 from egressctl.verify.verdict import judge
@@ -68,21 +69,22 @@ def prove(
     if any(map(needs_mesh_objects, results, questions)) and (around := _mesh_objects_or_none(mesh, sidecar.source.namespace)):
         facts = replace(facts, around=around)
         results = list(map(judge, cases_of(facts)))
-    lacking = [index for index, result in enumerate(results) if last_resort and lacks_only_count(result)]
+    lacking = [index for index, result in enumerate(results) if last_resort and may_be_in_log(result, facts.after)]
     if logged := _search_access_log(sidecar, facts, lacking, began):
         results = list(map(judge, cases_of(replace(facts, logged=logged))))
     config = facts.after.config
     # The routes are those of these hosts, and a companion may have been counted since.
     sidecar.known = replace(
-        facts.after, config=config and replace(config, routes=None), counts=None if facts.companions else facts.after.counts
+        facts.after,
+        config=None if facts.after.doubt else config and replace(config, routes=None),
+        counts=None if facts.companions else facts.after.counts,
+        doubt="",
     )
     return results
 
 
 def _look_before(sidecar: Sidecar, questions: Sequence[Question]) -> FirstReading:
-    entries = [(question.entry, question.probe.port) for question in questions if question.entry]
-    likely = {f"outbound|{port}||{host}" for entry, port in entries for host in entry.hosts}
-    return sidecar.look_before(likely, {question.probe.speech for question in questions})
+    return sidecar.look_before(likely_envoy_clusters(questions), {question.probe.speech for question in questions})
 
 
 def _begin_listing_entries(mesh: Mesh, questions: Sequence[Question]) -> Callable[[], tuple[ServiceEntry, ...] | None]:

@@ -18,7 +18,7 @@ from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scop
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
-from egressctl.model.evidence import Ownership
+from egressctl.model.evidence import Owner, Ownership
 from egressctl.model.json_values import texts_at
 from egressctl.verify.causes import Case, explain_cause
 
@@ -26,6 +26,8 @@ from egressctl.verify.causes import Case, explain_cause
 def why_not_ours(case: Case) -> Cause:
     """Name why a captured connection was let out, or refused, elsewhere than by the target's Envoy cluster."""
     walk, owner = case.evidence.walk, case.evidence.owner
+    if owner is not None and owner.elsewhere:
+        return _elsewhere_cause(case, owner)
     if not case.entry_name and case.leads_to == PASSTHROUGH:
         return explain_cause(CauseCode.PASSTHROUGH, case)
     if not case.entry_name and walk and walk.virtual_service and (walk.absent or walk.direct_status):
@@ -64,6 +66,13 @@ def virtual_service_behind(case: Case) -> str:
     hosts = texts_at(known, "spec", "hosts")
     meant = any(hosts_overlap(pattern, host) for pattern in hosts for host in entry.hosts)
     return walk.virtual_service if meant else ""
+
+
+def _elsewhere_cause(case: Case, owner: Owner) -> Cause:
+    asked = case.probe.connect_ip or case.probe.host
+    code = CauseCode.HOST_NOT_LISTED if case.entry_name else CauseCode.RIVAL_ENTRY
+    where = f"-n {owner.rival.namespace} {owner.rival.name}" if owner.rival else "-A"
+    return explain_cause(code, case, f"{owner.reason}; the probe asks for {asked}", f"kubectl get serviceentry {where} -o yaml")
 
 
 def _port_cause(case: Case, entry: ServiceEntry) -> Cause | None:

@@ -1,20 +1,21 @@
 """Join what curl reported with what was read of the sidecar before and after: the case that each probe makes. Pure.
 
-Nothing is asked here: where a verdict may depend on more than was read, `needs_mesh_objects` and `lacks_only_count` say so.
+Nothing is asked here: where a verdict may depend on more than was read, `needs_mesh_objects` and `may_be_in_log` say so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
-from egressctl.envoy.counts import counts_between
+from egressctl.envoy.counts import counts_between, hosts_used
 from egressctl.envoy.walk import outbound_policy, walk_config
+from egressctl.istio.listing import tcp_ports
 from egressctl.mesh.curl import looks_reset
 from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import CauseCode
@@ -36,6 +37,7 @@ from egressctl.model.probe import Probe, ProbeDestination, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case
+from egressctl.verify.own_way import WayTaken, owner_of_way
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -82,7 +84,13 @@ class RunFacts:
         """The way of each probe; None where there was no connection, or no configuration to follow."""
         # Many probes of one place go one way: it is followed once.
         walk_to = cache(partial(common_walk, self.before, self.after))
-        return [walk_to(place) for place in self.places]
+        walks = [walk_to(place) for place in self.places]
+        for index, logged in self.logged.items() if self.after.doubt else ():
+            # What the log has of this very connection is certain, whatever else changed.
+            certain = common_walk(self.before, replace(self.after, doubt=""), self.places[index])
+            if certain and logged.shows_use_of(certain.envoy_cluster):
+                walks[index] = certain
+        return walks
 
     @cached_property
     def counts_moved(self) -> Callable[[tuple[str, str, int]], Counts]:
@@ -110,8 +118,15 @@ _NEED_MESH_OBJECTS = (Verdict.BLOCKED, Verdict.BYPASSED, Verdict.FAILED)
 """The verdicts whose cause may lie in another object of the mesh."""
 
 
+def likely_envoy_clusters(questions: Sequence[Question]) -> set[str]:
+    """Name the Envoy clusters that a sidecar has where it has the ServiceEntries in question."""
+    entries = {id(each.entry): each.entry for each in questions if each.entry}.values()
+    return {f"outbound|{port.number}||{host}" for entry in entries for port in tcp_ports(entry) for host in entry.hosts}
+
+
 def cases_of(facts: RunFacts) -> list[Case]:
     """Return what is known of each probe's way, to be judged: one that could not be sent has nothing but the failure."""
+    likely = likely_envoy_clusters(facts.questions)
     facts = _with_listing_entries(facts)
     owners: dict[tuple[object, ...], Owner | None] = {}
     cases = []
@@ -119,9 +134,10 @@ def cases_of(facts: RunFacts) -> list[Case]:
         if sent.outcome is None or sent.failure:
             cases.append(unsent_case(question, facts.source, sent.failure or CauseCode.EVIDENCE_LOST, sent.detail))
             continue
-        asked = (id(question.entry), question.entry_name, question.probe.port, question.probe.expect.via, led)
+        probe, ip = question.probe, sent.outcome.remote_ip
+        asked = (id(question.entry), question.entry_name, probe.host, probe.connect_ip, probe.port, probe.expect.via, ip, led)
         if asked not in owners:
-            owners[asked] = _owner(question, led, facts)
+            owners[asked] = _owner(question, ip, led, facts, likely)
         evidence = _evidence(index, owners[asked], facts)
         around = facts.around if question.entry is not None else None
         cases.append(Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around))
@@ -215,11 +231,12 @@ def config_refuses(config: ProxyConfig | None, sent: ProbeSent, place: ProbeDest
     return not led.unknown and not led.choices and led.envoy_cluster in (None, BLACKHOLE)
 
 
-def lacks_only_count(result: ProbeResult) -> bool:
-    """Say whether nothing but `counted` keeps a probe from being open: then the access log may tell."""
+def may_be_in_log(result: ProbeResult, after: Reading) -> bool:
+    """Say whether the access log may prove what the counts, or a sidecar that changed meanwhile, do not."""
     if result.verdict is not Verdict.UNPROVEN or result.evidence is None:
         return False
-    return result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
+    changed = bool(after.doubt) and result.evidence.capture is Capture.CAPTURED
+    return changed or result.evidence.methods == (Method.CAPTURED, Method.STATIC, Method.OWNED)
 
 
 def connections_to_look_up(facts: RunFacts, indices: Sequence[int]) -> dict[int, tuple[access_log.ProbeConnection, int]]:
@@ -261,6 +278,12 @@ def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int 
     return max(known) if known else None
 
 
+def _upstream(of: EnvoyCluster | None, before: Reading, after: Reading) -> tuple[str, ...]:
+    """Name the addresses among which Envoy connected to one, where it chose the address by itself."""
+    own = of is not None and of.type != "ORIGINAL_DST" and before.counts is not None and after.counts is not None
+    return hosts_used(before.counts or {}, after.counts or {}, of.name) if own and of else ()
+
+
 def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
     question, sent, walk = facts.questions[index], facts.sent[index], facts.walks[index]
     before, after = facts.before, facts.after
@@ -275,6 +298,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         policy=facts.policy,
         refused=listener_refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
+        upstream=_upstream(leads_to, before, after),
         endpoints=_endpoints(leads_to, before, after),
     )
     counted_at = _counting_key(sent, walk)
@@ -294,7 +318,7 @@ def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | 
     return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
 
 
-def _owner(question: Question, walk: Walk | None, facts: RunFacts) -> Owner | None:
+def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, likely: Collection[str]) -> Owner | None:
     """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
 
     The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
@@ -307,12 +331,15 @@ def _owner(question: Question, walk: Walk | None, facts: RunFacts) -> Owner | No
         return ownership.owner_of_expected_host(walk, question.probe.expect.via)
     if entry is None and question.entry_name:
         return None
-    whose = partial(_owner_among, port=question.probe.port, walk=walk, config=config, pod_namespace=facts.source.namespace)
+    upstream = _upstream(_envoy_cluster(walk, facts.after), facts.before, facts.after)
+    way = WayTaken(question.probe, ip, walk, config, facts.source, upstream, likely, facts.around)
+    whose = partial(_owner_among, way)
     if entry is None:
         to, entries = parse_outbound_name(walk.envoy_cluster or ""), facts.around.entries if facts.around else ()
-        claims = (whose(each, entries) for each in entries if to and to.host in each.hosts)
-        owned = (claim for claim in claims if claim and claim.ownership is Ownership.OWNED)
-        return next(owned, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"))
+        claims = [claim for each in entries if to and to.host in each.hosts and (claim := whose(each, entries))]
+        owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
+        partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
+        return next(owned, next(partly, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")))
     found = whose(entry, facts.near)
     if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
         found = whose(found.rival, facts.near)  # another entry of the target: the target's all the same
@@ -322,15 +349,7 @@ def _owner(question: Question, walk: Walk | None, facts: RunFacts) -> Owner | No
     return (facts.around and whose(entry, facts.around.entries)) or found or unlisted
 
 
-def _owner_among(
-    entry: ServiceEntry,
-    entries: Sequence[ServiceEntry] | None,
-    *,
-    port: int,
-    walk: Walk,
-    config: ProxyConfig,
-    pod_namespace: str,
-) -> Owner | None:
+def _owner_among(way: WayTaken, entry: ServiceEntry, entries: Sequence[ServiceEntry] | None) -> Owner | None:
     """Ask whose Envoy cluster it is, among these entries; None where the entry is not among them.
 
     Then its namespace was not listed, and another of that namespace may share its Envoy cluster.
@@ -338,4 +357,4 @@ def _owner_among(
     others = [other for other in entries or () if (other.namespace, other.name) != (entry.namespace, entry.name)]
     if len(others) == len(entries or ()):
         return None
-    return ownership.find_owner(walk, config, entry, others, port, pod_namespace=pod_namespace)
+    return owner_of_way(way, entry, others)

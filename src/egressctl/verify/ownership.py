@@ -66,7 +66,7 @@ def _owner_among_namesakes(
     walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: OutboundName, pod_namespace: str
 ) -> Owner:
     """Decide between the entries of the Envoy cluster's host and namespace, of which `entry` is one."""
-    what = _describe_match(walk, to)
+    what = describe_match(walk, to)
     holders = _matching_entries((entry, *neighbours), entry.namespace, to, walk)
     holder = _entry_served_first(holders, pod_namespace, to.host)
     if entry not in holders:
@@ -92,7 +92,7 @@ def _namespace_of_cluster(config: ProxyConfig, envoy_cluster: str, host: str) ->
     return namespaces.pop() or None if len(namespaces) == 1 else None
 
 
-def _describe_match(walk: Walk, to: OutboundName) -> str:
+def describe_match(walk: Walk, to: OutboundName) -> str:
     """Put into words what the filter chain, or the route, asks of a connection."""
     if walk.http_route:
         return f"the host {to.host} on port {to.port}"
@@ -161,7 +161,7 @@ def _owner_without_own_chain(
     A VirtualService adds one for a part of a block (`destinationSubnets`); a sidecar may still have one that the entry asked
     for before it was changed.
     """
-    what = _describe_match(walk, to)
+    what = describe_match(walk, to)
     if holder is not None:
         return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
     if not lists_port(entry, to.port):

@@ -92,7 +92,8 @@ def _judge_answer(case: Case) -> tuple[Verdict, Cause | None]:
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
         said = f"the answer came through {case.leads_to}, and whose that is could not be told: {reason}"
-        return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
+        code = CauseCode.NOT_PROPAGATED if owner and owner.outdated else CauseCode.EVIDENCE_LOST
+        return Verdict.UNPROVEN, explain_cause(code, case, said)
     if not evidence.sources:
         told = "did not move" if evidence.counted is False else "could not be read"
         said = f"the answer came, and the connection counts of {case.leads_to} {told}"

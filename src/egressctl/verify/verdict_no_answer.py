@@ -114,6 +114,10 @@ def _doubt_about_refusal(case: Case) -> str:
 
 def _shaped_by_mesh(case: Case, cause: Cause) -> Cause | None:
     """Name what of the mesh spoilt a connection that was let out: TLS in TLS, another host's route, a declared protocol."""
+    owner = case.evidence.owner
+    if owner is not None and owner.elsewhere:
+        told = why_not_ours(case)
+        return replace(told, message=f"{told.message}; then {cause.message}")
     if wraps_tls_in_tls(case) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
         return explain_cause(CauseCode.REROUTED, case)
     if virtual_service_behind(case) and leads_to_other_host(case):

@@ -127,7 +127,8 @@ def _lost_evidence(result: ProbeResult) -> bool:
         return False
     if result.probe.bare and result.evidence is not None and Method.CAPTURED in result.evidence.methods:
         return False  # What it lacks, no bare connection has.
-    return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE)
+    owner = result.evidence.owner if result.evidence else None
+    return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE) or bool(owner and owner.outdated)
 
 
 def _result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> TargetResult:

@@ -10,7 +10,17 @@ from ipaddress import ip_network
 import pytest
 
 from egressctl.envoy.access_log import ProbeConnection
-from egressctl.envoy.config import BLACKHOLE, CATCH_ALL, EnvoyCluster, FilterChain, Listener, OriginService, ProxyConfig, Reading
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    CATCH_ALL,
+    NOTHING_READ,
+    EnvoyCluster,
+    FilterChain,
+    Listener,
+    OriginService,
+    ProxyConfig,
+    Reading,
+)
 from egressctl.envoy.counts import HostCounts
 from egressctl.envoy.routes import HttpConnectionManager, Route, RouteConfig, TextMatch, VirtualHost
 from egressctl.model.blocks import Block
@@ -27,9 +37,9 @@ from egressctl.verify.evidence import (
     config_refuses,
     connections_to_look_up,
     destination_of_probe,
-    lacks_only_count,
     leads_to_no_host,
     looks_refused_without_row,
+    may_be_in_log,
     needs_mesh_objects,
     unsent_case,
 )
@@ -207,7 +217,7 @@ def uncounted(**changes: object) -> ProbeResult:
 
 
 def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
-    assert lacks_only_count(uncounted())
+    assert may_be_in_log(uncounted(), NOTHING_READ)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +238,7 @@ def test_the_access_log_is_asked_where_nothing_lacks_but_the_counts() -> None:
     ids=["capture not known", "not captured", "refused", "lost", "changed", "not read", "owner not known", "counted"],
 )
 def test_the_access_log_is_not_asked_otherwise(changes: Mapping[str, object]) -> None:
-    assert not lacks_only_count(uncounted(**changes))
+    assert not may_be_in_log(uncounted(**changes), NOTHING_READ)
 
 
 def test_what_the_log_shows_of_a_connection_makes_its_probe_open() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, parse_outbound_name
+from egressctl.envoy.counts import hosts_used
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
 from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import Cause, CauseCode
@@ -15,6 +16,7 @@ from egressctl.verify import ownership
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
+from egressctl.verify.own_way import WayTaken, owner_of_way
 
 
 def owner_of_path(
@@ -28,7 +30,7 @@ def owner_of_path(
     if seen.entries is None:
         return None, Owner(Ownership.UNKNOWN, "the ServiceEntries could not be listed")
     each_way = [replace(walk, envoy_cluster=name, choices=()) for name in names]
-    found = [_owning_entry(place, way, config, seen.entries, seen.source.namespace) for way in each_way]
+    found = [_owning_entry(place, way, config, seen, seen.entries) for way in each_way]
     carriers = {str(entry): entry for entry, _ in found if entry is not None}
     carrier = next(iter(carriers.values())) if len(carriers) == 1 and all(entry for entry, _ in found) else None
     owners = [owner for _, owner in found if owner is not None]
@@ -40,11 +42,16 @@ def owner_of_path(
 
 
 def _owning_entry(
-    place: ResolvedProbe, walk: Walk, config: ProxyConfig, entries: Sequence[ServiceEntry], pod_namespace: str
+    place: ResolvedProbe, walk: Walk, config: ProxyConfig, seen: ExplainFacts, entries: Sequence[ServiceEntry]
 ) -> tuple[ServiceEntry | None, Owner | None]:
+    known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
+    chosen = known is not None and known.type != "ORIGINAL_DST" and seen.counts is not None
+    upstream = hosts_used(seen.counts or {}, seen.counts or {}, known.name) if known and chosen else ()
+    way = WayTaken(place.probe, place.ip, walk, config, seen.source, upstream, around=seen.around)
+
     def ask(entry: ServiceEntry) -> Owner:
         others = [each for each in entries if (each.namespace, each.name) != (entry.namespace, entry.name)]
-        return ownership.find_owner(walk, config, entry, others, place.probe.port, pod_namespace=pod_namespace)
+        return owner_of_way(way, entry, others)
 
     wanted = ask(place.entry) if place.entry else None
     if place.entry and wanted and wanted.ownership is Ownership.OWNED:

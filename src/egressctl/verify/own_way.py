@@ -1,0 +1,129 @@
+"""Say whether an entry's own Envoy cluster proves anything for it: it may be of an older version, or connect somewhere else.
+
+A control plane that stands still leaves what an entry said before it was changed, or what another of its host said that is
+gone. And where Envoy chooses the address itself (DNS, STATIC), all that a filter chain takes goes to the entry's host, whatever
+was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from egressctl.envoy.config import EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
+from egressctl.istio.export_to import is_exported_to_namespace
+from egressctl.istio.hosts import covers_host, hosts_overlap
+from egressctl.istio.listing import lists_address, lists_block, tcp_ports
+from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
+from egressctl.mesh.propagation import blocks_nobody_holds
+from egressctl.model.blocks import parse_address
+from egressctl.model.entry import MeshObjects, ServiceEntry
+from egressctl.model.evidence import Owner, Ownership, Source, Walk
+from egressctl.model.json_values import texts_at
+from egressctl.model.probe import Probe
+from egressctl.verify.ownership import describe_match, find_owner
+
+_ORIGINAL = "ORIGINAL_DST"
+_TYPES = {
+    "NONE": (_ORIGINAL,),
+    "STATIC": ("EDS", "STATIC"),
+    "DNS": ("STRICT_DNS", "LOGICAL_DNS"),
+    "DNS_ROUND_ROBIN": ("LOGICAL_DNS", "STRICT_DNS"),
+}
+"""Which types of Envoy cluster istiod makes of a resolution; a DestinationRule may make another (`loadBalancer`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayTaken:
+    """A probe's way through the sidecar, and what is known of where it ended.
+
+    `ip` is the address that was asked for. `upstream` are the addresses among which Envoy connected to one; none where it
+    connects to the one asked for, or where that is not known. `asked` are the Envoy clusters that were asked for by name: one
+    that `config` does not have is not there. `around` is None where it was not read.
+    """
+
+    probe: Probe
+    ip: str
+    walk: Walk
+    config: ProxyConfig
+    source: Source
+    upstream: Sequence[str] = ()
+    asked: Collection[str] = ()
+    around: MeshObjects | None = None
+
+
+def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEntry]) -> Owner:
+    """Say whether what carried the probe proves anything of `entry`: its own Envoy cluster, in force, to the host asked for.
+
+    `others` as in `ownership.find_owner`.
+    """
+    found = find_owner(way.walk, way.config, entry, others, way.probe.port, pod_namespace=way.source.namespace)
+    to = parse_outbound_name(way.walk.envoy_cluster or "")
+    known = (way.config.envoy_clusters or {}).get(way.walk.envoy_cluster or "")
+    if found.ownership is not Ownership.OWNED or to is None or known is None:
+        return found
+    namesakes = [each for each in others if each.namespace == entry.namespace and to.host in each.hosts]
+    if lacking := _what_is_not_in_force(way, entry, to, known, namesakes):
+        reason = f"the sidecar does not have {entry} as it stands: {lacking}"
+        return Owner(Ownership.UNKNOWN, reason, outdated=True)
+    if known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to):
+        whom = f" ({' or '.join(way.upstream[:3])})" if way.upstream else ""
+        reason = f"{entry} sends what goes to {describe_match(way.walk, to)} to {to.host}{whom}, whatever was asked for"
+        return Owner(Ownership.OTHERS, reason, entry, elsewhere=True)
+    return found
+
+
+def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundName) -> bool:
+    """Say whether a connection whose address Envoy chose by itself went to the host, or the address, that was asked for."""
+    if {*way.upstream} == {way.ip}:
+        return True
+    host = way.probe.host.lower().removesuffix(".")
+    # An address that the entry itself lists is another name of its endpoints.
+    if (entry.addresses or entry.allocated) and not lists_block(entry, "") and lists_address(entry, way.ip):
+        return True
+    if way.probe.connect_ip or parse_address(host) is not None:
+        return False
+    # Endpoints of the entry's own are the same for each of its hosts.
+    same_for_all = entry.endpoints or entry.has_moving_endpoints or entry.resolution == "STATIC"
+    return any(covers_host(each, host) for each in (entry.hosts if same_for_all else (to.host,)))
+
+
+def _what_is_not_in_force(
+    way: WayTaken, entry: ServiceEntry, to: OutboundName, known: EnvoyCluster, namesakes: Sequence[ServiceEntry]
+) -> str:
+    """Say in half a sentence what the sidecar would have if it had the entry as it stands, "" where it lacks nothing."""
+    if entry.export_to and not is_exported_to_namespace(entry, way.source.namespace):
+        return f"its exportTo leaves out namespace {way.source.namespace}"
+    types = _TYPES.get(entry.resolution, ())
+    if types and known.type and known.type not in types and not known.destination_rule:
+        return f"{known.name} is {known.type}, and its resolution is {entry.resolution}"
+    if stray := _endpoint_of_another(way, (entry, *namesakes), to, known):
+        return f"{known.name} leads to {stray}, which is none of its endpoints"
+    if _is_shaped_by_others(way, entry):
+        return ""
+    names = [f"outbound|{port.number}||{host}" for port in tcp_ports(entry) for host in entry.hosts]
+    absent = [name for name in names if name in way.asked and name not in (way.config.envoy_clusters or {})]
+    if absent:
+        return f"{absent[0]} is not there"
+    lacking = next(blocks_nobody_holds(way.config, entry, to.port), "")
+    return f"no filter chain holds {lacking} on port {to.port}" if lacking else ""
+
+
+def _endpoint_of_another(way: WayTaken, entries: Sequence[ServiceEntry], to: OutboundName, known: EnvoyCluster) -> str:
+    """Name an endpoint of the Envoy cluster that is none of the entries', which share it; "" where there is none."""
+    if any(each.has_moving_endpoints for each in entries) or known.type == _ORIGINAL:
+        return ""
+    own = {one.lower() for each in entries for one in each.endpoints or ((to.host,) if each.resolution != "STATIC" else ())}
+    seen = known.endpoints or (way.upstream if entries[0].resolution == "STATIC" else ())
+    return next((each for each in seen if each.lower() not in own), "")
+
+
+def _is_shaped_by_others(way: WayTaken, entry: ServiceEntry) -> bool:
+    """Say whether a Sidecar resource or a VirtualService may be why a sidecar has but a part of the entry."""
+    if way.around is None:
+        return False
+    sidecar = sidecar_for_pod(way.around.sidecars, way.source.namespace, way.source.labels, way.around.root)
+    if sidecar is not None and import_scope(sidecar, entry, way.probe.port, way.source.namespace) is not ImportScope.WHOLE:
+        return True
+    routed = (pattern for each in way.around.virtual_services for pattern in texts_at(each, "spec", "hosts"))
+    return any(hosts_overlap(pattern, host) for pattern in routed for host in entry.hosts)
