@@ -32,6 +32,12 @@ def takes_whole_port(entry: ServiceEntry, number: int) -> bool:
     return is_opaque_on(entry, number) and lists_block(entry, "")
 
 
+def host_of_whole_port(entry: ServiceEntry, number: int) -> str:
+    """Return the host to which the entry sends every connection on a port, to whatever address; "" where it does not."""
+    # Only resolution NONE connects to the address that was asked for. All chains of a TCP port lead to the first host.
+    return min(entry.hosts, default="") if entry.resolution != "NONE" and takes_whole_port(entry, number) else ""
+
+
 def listed_blocks(entry: ServiceEntry) -> list[str]:
     """Return the entry's blocks without host bits, each once; what is no address is kept as it is."""
     return list(dict.fromkeys(str(parse_block(address) or address) for address in entry.addresses)) or [ANY_ADDRESS]

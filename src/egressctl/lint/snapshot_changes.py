@@ -14,6 +14,7 @@ from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReferenc
 from egressctl.istio.conflict_index import ConflictIndex, ManifestsByHost
 from egressctl.istio.conflicts import find_conflicts
 from egressctl.istio.export_to import is_exported_to_namespace
+from egressctl.istio.listing import host_of_whole_port, tcp_ports
 from egressctl.lint.rule import Finding, finding_of_conflict
 from egressctl.lint.rules import returns_traffic, takes_traffic
 from egressctl.model.entry import KIND, Manifest, MeshObjects, ServiceEntry
@@ -90,6 +91,10 @@ def _changes_by_entries(
     ours = {ObjectReference(KIND, each.namespace, each.name) for each in wanted}
     for entry in wanted:
         me, old = ObjectReference(KIND, entry.namespace, entry.name), there.get((entry.namespace, entry.name))
+        for port in tcp_ports(entry):
+            host = host_of_whole_port(entry, port.number)
+            if host and not (old and host_of_whole_port(old, port.number) == host):
+                yield me, takes_traffic.finding_of_whole_port(entry, port.number, host)
         before = _conflicts_by_text(before_all.around(old) if old else ())
         now = _conflicts_by_text(after_all.around(entry))
         # What files do to each other is told without any snapshot.

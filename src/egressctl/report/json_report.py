@@ -121,5 +121,6 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
         "capture": str(evidence.capture),
         "companion": evidence.companion,
         "owner": evidence.owner.reason if evidence.owner else None,
+        "connectedTo": list(evidence.upstream),
         "policy": evidence.policy or None,
     }

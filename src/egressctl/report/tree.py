@@ -109,11 +109,21 @@ def _steps(result: ProbeResult) -> Iterator[_Step]:
         if refused and outcome.http_status == 0:
             yield ("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
             return
-    yield ("address", f"{outcome.remote_ip}:{outcome.remote_port}" if outcome.remote_ip else "none", bool(outcome.remote_ip))
+    yield ("address", _address_text(evidence, outcome), bool(outcome.remote_ip))
     if result.probe.bare:
         yield ("answer", _bare_connection_text(outcome), None)
         return
     yield ("answer", _answer_text(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
+
+
+def _address_text(evidence: Evidence, outcome: CurlOutcome) -> str:
+    """Say where the connection ended: at the address that was asked for, or at the one that Envoy chose by itself."""
+    if not outcome.remote_ip:
+        return "none"
+    asked = f"{outcome.remote_ip}:{outcome.remote_port}"
+    if not evidence.upstream or evidence.upstream == (outcome.remote_ip,):
+        return asked
+    return f"{' or '.join(evidence.upstream[:3])}, which Envoy chose; {asked} was asked for"
 
 
 def _is_owned(evidence: Evidence) -> bool:

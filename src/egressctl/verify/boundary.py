@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
-from egressctl.istio.listing import lists_address, takes_whole_port
+from egressctl.istio.listing import host_of_whole_port, lists_address, takes_whole_port
 from egressctl.manifests.formats import TLS_PROTOCOLS
 from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
@@ -72,7 +72,14 @@ def verify_boundary(
         entry = read_entry(each.manifest) if each.manifest else None
         several = f"a ServiceEntry of {each.name}" if each.others else ""
         probes = [_judge_boundary(probe, one, entry, several) for probe, one in zip(beside.probes, ones, strict=True)]
-        if any(probe.held and probe.verdict is not Verdict.BLOCKED for probe in probes):
+        diverted = {probe.probe.port for probe in probes if probe.held and _was_diverted(probe)}
+        for number in sorted(diverted):
+            host = host_of_whole_port(entry, number) if entry else ""
+            progress.warn(
+                f"{result.name}: every connection of the pods on port {number}, to whatever address, is sent to "
+                f"{host or 'the host of the entry'}: list the addresses that are meant, or declare TLS or HTTP"
+            )
+        if any(probe.held and probe.verdict is not Verdict.BLOCKED and not _was_diverted(probe) for probe in probes):
             progress.warn(
                 f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
                 "nothing around it is closed"
@@ -167,6 +174,12 @@ def _first_free(candidate: int, ranges: Sequence[tuple[int, int]]) -> int:
     return candidate
 
 
+def _was_diverted(result: ProbeResult) -> bool:
+    """Say whether Envoy sent it to an entry's own host: then it did not get where it was to be refused."""
+    owner = result.evidence.owner if result.evidence else None
+    return owner is not None and owner.elsewhere and result.verdict in (Verdict.BYPASSED, Verdict.FAILED)
+
+
 def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEntry | None, several: str = "") -> ProbeResult:
     """Hold the result against what is to be, and say what it means for the entry; `several` names those of its target."""
     if result.cause and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED):
@@ -181,6 +194,8 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     if let_out and result.cause and evidence and evidence.policy == "ALLOW_ANY":
         told = f"{what} is not what {whose} lists, and the outbound traffic policy ALLOW_ANY let it out"
         return replace(result, held=True, cause=Cause(CauseCode.PASSTHROUGH, told, result.cause.hint))
+    if _was_diverted(result):
+        return replace(result, held=True)
     if result.verdict not in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED) or carried is None:
         return result
     told = f"{what} is not what {whose} lists, and {carried} let it out"

@@ -108,6 +108,7 @@ def test_the_document_key_by_key() -> None:
                             "capture": "captured",
                             "companion": False,
                             "owner": "default/wikipedia-ext lists it",
+                            "connectedTo": [],
                             "policy": "REGISTRY_ONLY",
                         },
                         "extracted": {"articles": "7,012,345"},
@@ -139,7 +140,7 @@ def test_a_way_that_is_not_known_is_null() -> None:
     found = report_document(replace(REPORT, targets=(replace(TARGET, probes=(probe,)),)))["targets"][0]["probes"][0]["evidence"]
     assert found == {
         "envoyCluster": None, "methods": [], "sources": [], "listener": None, "filterChain": None, "capture": "unknown",
-        "companion": False, "owner": None, "policy": None,
+        "companion": False, "owner": None, "connectedTo": [], "policy": None,
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
-"""A TCP port without addresses, or with `0.0.0.0/0`, opens the port to every address.
+"""A TCP port without addresses, or with `0.0.0.0/0`, takes every connection on the port.
 
 On a TCP port nothing but the address tells a connection for this host from any other. So the entry takes them all, in
-REGISTRY_ONLY as well.
+REGISTRY_ONLY as well. With resolution NONE each goes to the address that was asked for: the port is open to every address. With
+DNS or STATIC each goes to the entry's own host, whatever was asked for: other hosts on the port cannot be reached any more.
 
     addresses:
 
@@ -10,7 +11,7 @@ List the addresses that are meant, or use protocol TLS, where the name in the ha
 
 from collections.abc import Iterator
 
-from egressctl.istio.listing import is_every_address
+from egressctl.istio.listing import host_of_whole_port, is_every_address
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 
@@ -20,8 +21,11 @@ def check(case: LintedEntry) -> Iterator[Told]:
     for index, port in enumerate(case.entry.ports if every or not case.entry.addresses else ()):
         if port.protocol.upper() in OPAQUE_PROTOCOLS:
             because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"
-            told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: it is open to every address"
-            yield told, "list the addresses that are meant", ("spec", "ports", index)
+            host = host_of_whole_port(case.entry, port.number)
+            then = f"every connection on it, to whatever address, is sent to {host}" if host else "it is open to every address"
+            told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: {then}"
+            step = "list the addresses that are meant" + (", or declare TLS or HTTP" if host else "")
+            yield told, step, ("spec", "ports", index)
 
 
 RULE = Rule("opens-whole-port", Severity.WARNING, __doc__, check)

@@ -2,8 +2,8 @@
 
 It is told where files are held against a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files gets a
 block, a host or a server name that an entry of the snapshot has now, or a Sidecar or a VirtualService of the files takes it
-away from one. The entry that loses it says nothing of that, and its requests may still be answered. What is the same before
-the change and after it is not told.
+away from one. The entry that loses it says nothing of that, and its requests may still be answered. Nor does an entry that sends
+all of a TCP port to its own host, whatever was asked for. What is the same before the change and after it is not told.
 
 In the snapshot:
 
@@ -27,11 +27,18 @@ say so in the file: `# egressctl: ignore=takes-traffic`.
 
 from egressctl.istio.conflict import EntryConflict
 from egressctl.lint.rule import Finding, Rule, Severity, finding_of_conflict
+from egressctl.model.entry import ServiceEntry
 
 
 def finding(clash: EntryConflict, where: str) -> Finding:
     """Return what begins with the change as a finding about the entry `where`."""
     return finding_of_conflict(clash, where)._replace(rule=RULE.id)
+
+
+def finding_of_whole_port(entry: ServiceEntry, number: int, host: str) -> Finding:
+    """Return that an entry begins to send every connection on a port to its own host."""
+    told = f"every connection on port {number} that no other entry takes, to whatever address, is now sent to {host}"
+    return Finding(RULE.id, told, str(entry), "list the addresses that are meant, or declare TLS or HTTP")
 
 
 RULE = Rule("takes-traffic", Severity.ERROR, __doc__)
