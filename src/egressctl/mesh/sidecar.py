@@ -37,7 +37,7 @@ T = TypeVar("T")
 _LISTENERS = "config_dump?resource=dynamic_listeners"
 _ROUTES = "config_dump?resource=dynamic_route_configs"
 _ENVOY_CLUSTERS = "config_dump?resource=dynamic_active_clusters"
-_CHANGES = f"stats?format=json&filter={quote(FILTER, safe='')}"
+_CHANGES = f"stats?format=json&filter={FILTER}"
 _LONGEST_PATTERN = 2000
 _LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
 _TRIES = 3
