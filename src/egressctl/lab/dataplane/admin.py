@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
+
+from egressctl.errors import LabFailed
+
+START_SECONDS, POLL_SECONDS = 10.0, 0.001
 
 
 class Admin:
@@ -33,6 +39,14 @@ class Admin:
             return (await self.get("ready")).strip() == "LIVE"
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def until_live(self) -> None:
+        """Return once it `is_live`. Raises LabFailed after ten seconds."""
+        deadline = time.monotonic() + START_SECONDS
+        while not await self.is_live():
+            if time.monotonic() > deadline:
+                raise LabFailed("Envoy did not come up within 10 seconds")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def aclose(self) -> None:
         await self._session.close()

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from egressctl.lab.dataplane.destination_rules import MergedDestinationRule, Subset, Tls
 from egressctl.lab.dataplane.istiod_layout import (
-    WILDCARD,
     EnvoyResource,
     envoy_cluster_name,
     extension,
     filter_metadata,
+    outside_source,
     socket_address,
     typed,
 )
@@ -104,6 +104,4 @@ def _base_cluster(name: str, kind: str) -> EnvoyResource:
 
 
 def _upstream_settings(outside: Paths) -> EnvoyResource:
-    """Bind upstream connections in the internet's network namespace, where every address is local."""
-    source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": str(outside.internet_namespace)}
-    return {"circuit_breakers": {"thresholds": [_UNLIMITED]}, "upstream_bind_config": {"source_address": source}}
+    return {"circuit_breakers": {"thresholds": [_UNLIMITED]}, "upstream_bind_config": outside_source(outside)}

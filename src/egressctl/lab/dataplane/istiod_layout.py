@@ -31,6 +31,12 @@ def socket_address(address: str, port: int) -> EnvoyResource:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
+def outside_source(outside: Paths) -> EnvoyResource:
+    """Return where upstream connections come from: the internet's network namespace, where every address is local."""
+    source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": str(outside.internet_namespace)}
+    return {"source_address": source}
+
+
 def filter_metadata(**about: Any) -> EnvoyResource:
     """Return the metadata that istiod gives what it makes of an object."""
     return {"filter_metadata": {"istio": about}}

@@ -72,11 +72,7 @@ class ConfigFiles:
 
         Raises LabFailed after ten seconds.
         """
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not await self._admin.is_live():
-            if time.monotonic() > deadline:
-                raise LabFailed("Envoy did not come up within 10 seconds")
-            await asyncio.sleep(POLL_SECONDS)
+        await self._admin.until_live()
         for manager in self._files:
             await self._wait_for_version(manager, 0)
         await self._wait_for_routes()

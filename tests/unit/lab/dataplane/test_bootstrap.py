@@ -11,7 +11,8 @@ from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.istiod_layout import ACCESS_LOG_FORMAT
 from egressctl.lab.state import Paths
 
-OURS = bootstrap(Paths(Path("/labs"), "lab"))
+PATHS = Paths(Path("/labs"), "lab")
+OURS = bootstrap(PATHS)
 
 
 def theirs() -> dict[str, Any]:
@@ -37,3 +38,28 @@ def test_the_sidecar_says_the_same_of_itself() -> None:
 
 def test_the_access_log_is_in_istios_format() -> None:
     assert json.dumps(ACCESS_LOG_FORMAT) in (recordings.load("seed").config_dump or "")
+
+
+class TestFedByAnIstiod:
+    FED = bootstrap(PATHS, Path("/run/istiod"))
+
+    def test_everything_comes_by_one_stream_as_with_istio(self) -> None:
+        assert self.FED["dynamic_resources"] == theirs()["dynamic_resources"]
+
+    def test_the_stream_leads_to_the_socket(self) -> None:
+        [ours, real] = [
+            next(each for each in made["static_resources"]["clusters"] if each["name"] == "xds-grpc")
+            for made in (self.FED, theirs())
+        ]
+        assert '"pipe": {"path": "/run/istiod"}' in json.dumps(ours)
+        options = "typed_extension_protocol_options"
+        assert ours[options] == real[options]
+
+    def test_what_istiod_sends_is_reached_in_the_internets_namespace(self) -> None:
+        source = self.FED["cluster_manager"]["upstream_bind_config"]["source_address"]
+        assert source["network_namespace_filepath"] == str(PATHS.internet_namespace)
+
+    def test_istiod_is_told_what_a_real_sidecar_tells_it(self) -> None:
+        ours, real = self.FED["node"]["metadata"], theirs()["node"]["metadata"]
+        for name in ("CLUSTER_ID", "ENVOY_STATUS_PORT", "ENVOY_PROMETHEUS_PORT", "LABELS"):
+            assert ours[name] == real[name]
