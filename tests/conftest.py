@@ -20,14 +20,16 @@ import pytest
 from cli import Cli, Odd, odd_pods, put_right
 from cluster import binaries
 from cluster.cluster import RealCluster
+from cluster.istiod import Istiod
 from differences import DIFFERENCES, Endpoint
 from egressctl.lab import control
+from egressctl.lab.state import locate
 from examples import EVERYTHING, load_profile
 from faults import FaultProxy
 from forked import Forks
 from labs import Lab, close_connections
 
-NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver"}
+NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver", "istiod": "a real istiod"}
 
 
 CLUSTER = Path(binaries.__file__).parent
@@ -49,6 +51,7 @@ def pytest_collection_finish() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     load_profile()
     config.addinivalue_line("markers", "kubernetes: runs against a real control plane; given to tests by where they are")
+    config.addinivalue_line("markers", "mesh: runs against a real istiod")
     config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
 
 
@@ -56,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ran: Counter[str] = Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, ()):
-            if found := re.search(r"\[(lab|kubernetes)\b", report.nodeid):
+            if found := re.search(r"\[(lab|kubernetes|istiod)\b", report.nodeid):
                 ran[found[1]] += 1
             elif "tests/cluster/" in report.nodeid:
                 ran["kubernetes"] += 1
@@ -84,6 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if CLUSTER in item.path.parents or _endpoint(item) == "kubernetes":
             item.add_marker("kubernetes")
+        if _endpoint(item) == "istiod":
+            item.add_marker("mesh")
     if not ASKED:
         items[:] = [item for item in items if not item.get_closest_marker("kubernetes")]
     if not EVERYTHING and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -161,6 +166,17 @@ def lab_of_lab(lab_home: Path) -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def lab_of_kubernetes(lab_home: Path, real: RealCluster) -> Iterator[Lab]:
     with real.data_plane(f"real-{WORKER}") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lab_of_istiod(lab_home: Path, tmp_path_factory: pytest.TempPathFactory, programs: binaries.Binaries) -> Iterator[Lab]:
+    name = f"mesh-{WORKER}"
+    with (
+        RealCluster(tmp_path_factory.mktemp("mesh"), programs) as real,
+        Istiod(real, locate(name).access_log) as istiod,
+        real.data_plane(name, istiod) as running,
+    ):
         yield running
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Endpoint = Literal["lab", "kubernetes"]
+Endpoint = Literal["lab", "kubernetes", "istiod"]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from egressctl.lab import control
 from egressctl.lab.control import LabInfo
+from egressctl.lab.dataplane.names import ALLOW_ANY, POLICIES
 from egressctl.lab.state import locate
 
 PATIENCE_SECONDS = 60.0
@@ -39,11 +40,25 @@ class Logged:
     client_port: str
 
 
+class ControlPlane(Protocol):
+    """A control plane that feeds a lab's sidecar in place of the lab's own feeder."""
+
+    def set_policy(self, policy: str) -> None:
+        """Change the outbound traffic policy; the sidecar has it a little later."""
+
+    def stall(self) -> None:
+        """Feed nothing until `resume`."""
+
+    def resume(self) -> None:
+        """Feed again, what was held back as well."""
+
+
 @dataclass(frozen=True)
 class Lab:
     """A running lab, as a test sees it."""
 
     info: LabInfo
+    fed_by: ControlPlane | None = None
 
     @property
     def name(self) -> str:
@@ -52,6 +67,27 @@ class Lab:
     @property
     def kubeconfig(self) -> Path:
         return self.info.kubeconfig
+
+    def set_policy(self, policy: str) -> None:
+        """Change the outbound traffic policy; return once the sidecar has it."""
+        if self.fed_by:
+            self.fed_by.set_policy(policy)
+            assert eventually(lambda: self._lets_out() is (policy == ALLOW_ANY)), policy
+        else:
+            control.set_policy(self.name, policy)
+
+    def _lets_out(self) -> bool:
+        # Not the one that drains, which the dump shows for a while.
+        listeners = self.admin("config_dump?resource=dynamic_listeners&name_regex=^virtualOutbound$").get("configs", [])
+        return any(POLICIES[ALLOW_ANY] in json.dumps(each.get("active_state")) for each in listeners)
+
+    def stall(self) -> None:
+        """Stall the control plane: the sidecar keeps what it has, whatever changes, until `resume`."""
+        self.fed_by.stall() if self.fed_by else control.stall(self.name)
+
+    def resume(self) -> None:
+        """End a stall."""
+        self.fed_by.resume() if self.fed_by else control.resume(self.name)
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the pod."""

@@ -21,6 +21,7 @@ PROGRAMS = {
     "etcd": ("go.etcd.io/etcd/server/v3", ""),
     "kwok": ("sigs.k8s.io/kwok/cmd/kwok", ""),
 }
+DISCOVERY = "istio.io/istio/pilot/cmd/pilot-discovery"
 DEFINITIONS = "customresourcedefinitions.gen.yaml"
 _ISTIO = "istio.io/api"
 REQUIRED = "EGRESSCTL_TEST_CLUSTER"
@@ -35,6 +36,7 @@ class Binaries:
     etcd: Path
     kwok: Path
     istiod: Path
+    discovery: Path
     definitions: Path
 
 
@@ -49,7 +51,14 @@ def find() -> Binaries | str:
     """Return the programs, or the sentence that says what is missing."""
     assets, built = os.environ.get("KUBEBUILDER_ASSETS"), cache()
     theirs = Path(assets) if assets else built
-    found = Binaries(theirs / "kube-apiserver", theirs / "etcd", built / "kwok", cache(ISTIOD) / "istiod", built / DEFINITIONS)
+    found = Binaries(
+        theirs / "kube-apiserver",
+        theirs / "etcd",
+        built / "kwok",
+        cache(ISTIOD) / "istiod",
+        cache(ISTIOD) / "pilot-discovery",
+        built / DEFINITIONS,
+    )
     missing = [path.name for path in vars(found).values() if not path.exists()]
     if missing:
         return f"no real control plane: {', '.join(missing)} not built (make test-cluster builds them; takes Go and 10 minutes)"
@@ -65,6 +74,7 @@ def build() -> Binaries:
         if not (assets and (Path(assets) / program).exists()):
             _build(folder / program, package, HERE / program, flags)
     _build(cache(ISTIOD) / "istiod", ".", ISTIOD)
+    _build(cache(ISTIOD) / "pilot-discovery", DISCOVERY, ISTIOD)
     if not (folder / DEFINITIONS).exists():
         _go(["go", "mod", "download", _ISTIO], HERE / "istio-api")
         module = _go(["go", "list", "-m", "-f", "{{.Dir}}", _ISTIO], HERE / "istio-api").strip()

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import yaml
 
@@ -35,7 +35,7 @@ from egressctl.lab.api.pods import NODE, PROXY
 from egressctl.lab.certificates import Authority
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate, write_private
-from labs import Lab
+from labs import ControlPlane, Lab
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -45,6 +45,12 @@ PROGRAMS = ("curl", "pilot-agent", "cat", "echo", "env", "false", "getent", "pri
 """What a command in the pod may be; any other is not found, as in a small image."""
 NO_SIDECAR = "plain"
 """A pod of this name has no sidecar: KWOK chooses by name."""
+
+
+class Istiod(ControlPlane, Protocol):
+    """An istiod, and the unix socket that leads to it."""
+
+    socket: Path
 
 
 @dataclass
@@ -225,9 +231,9 @@ class RealCluster:
         assert status in (200, 201, 409), answer
 
     @contextlib.contextmanager
-    def data_plane(self, name: str) -> Iterator[Lab]:
-        """Run a lab on this API server: its sidecar is fed from there, and exec leads into its pod."""
-        info = control.up(name, kubernetes=self.kubeconfig)
+    def data_plane(self, name: str, istiod: Istiod | None = None) -> Iterator[Lab]:
+        """Run a lab on this API server: its sidecar is fed from there, or by the istiod; and exec leads into its pod."""
+        info = control.up(name, kubernetes=self.kubeconfig, istiod=istiod.socket if istiod else None)
         try:
             self._start_kubelet(name, info)
             pods = "/api/v1/namespaces/default/pods"
@@ -237,7 +243,7 @@ class RealCluster:
             self.until(lambda: PROXY in json.dumps(self.api("POST", f"{pods}?dryRun=All", sample)), "the webhooks")
             self.post(pods, sample)
             self.until(lambda: self.api("GET", f"{pods}/sleep")[1]["status"].get("phase") == "Running", "the pod sleep")
-            yield Lab(info)
+            yield Lab(info, istiod)
         finally:
             control.down(name)
 

@@ -13,7 +13,6 @@ from urllib.parse import unquote
 import pytest
 
 from cli import Cli, Ran, Running, entry, interrupted, sidecar_leads_to
-from egressctl.lab import control
 from faults import Call, FaultProxy, Hold, Respond, Signal
 from labs import Lab, eventually
 
@@ -55,7 +54,7 @@ def mesh(lab: Lab) -> Iterator[None]:
         lab.create(each)
     assert eventually(lambda: sidecar_leads_to(lab, "untrusted.example", 8080) and sidecar_leads_to(lab, "*.dead.example", 7777))
     yield
-    control.set_policy(lab.name, "REGISTRY_ONLY")
+    lab.set_policy("REGISTRY_ONLY")
 
 
 def told(ran: Ran) -> dict[str, tuple[str, str | None]]:
@@ -74,7 +73,7 @@ def left_out(ran: Ran) -> dict[str, str]:
 class TestAMesh:
     @pytest.mark.parametrize(("policy", "stale"), [("REGISTRY_ONLY", "blocked"), ("ALLOW_ANY", "bypassed")])
     def test_each_entry_has_its_own_verdict(self, cli: Cli, lab: Lab, mesh: None, policy: str, stale: str) -> None:
-        control.set_policy(lab.name, policy)
+        lab.set_policy(policy)
         ran = cli("verify", "--all", "-A", "-o", "json")
         assert ran.code == 1
         assert told(ran) == {

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from cli import Cli, entry, made
-from egressctl.lab import control
 from labs import Lab, eventually
 
 OUTSIDE = "203.0.113.10"
@@ -16,9 +15,9 @@ OUTSIDE = "203.0.113.10"
 @pytest.fixture
 def allowing(lab: Lab) -> Iterator[None]:
     """The worker's lab under ALLOW_ANY."""
-    control.set_policy(lab.name, "ALLOW_ANY")
+    lab.set_policy("ALLOW_ANY")
     yield
-    control.set_policy(lab.name, "REGISTRY_ONLY")
+    lab.set_policy("REGISTRY_ONLY")
 
 
 def test_an_address_that_the_entry_does_not_list_is_refused(cli: Cli, lab: Lab) -> None:

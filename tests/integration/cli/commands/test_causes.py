@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from cli import Cli, entry, start_object
-from egressctl.lab import control
 from labs import Lab, eventually
 
 PORTAL = "https://www.wikipedia.org"
@@ -182,9 +181,9 @@ def stalled(asking: Asking) -> Iterator[Asking]:
     """The entry is in the sidecar, and nothing comes after it."""
     asking.lab.create(entry())
     asking.comes(PORTAL, OPEN)
-    control.stall(asking.lab.name)
+    asking.lab.stall()
     yield asking
-    control.resume(asking.lab.name)
+    asking.lab.resume()
 
 
 def test_an_entry_that_is_gone_and_that_the_sidecar_still_has(stalled: Asking) -> None:

@@ -14,7 +14,6 @@ import yaml
 
 from cli import PODS, Cli, Odd, entry, instead, made, nothing_is_left, pod, sidecar_leads_to, start_pod, with_environment
 from egressctl.kube.config import ConnectOptions, connect
-from egressctl.lab import control
 from egressctl.lab.api.settings import Container, EnterPlan
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate
@@ -29,9 +28,9 @@ OURS = "outbound|443||wikipedia.org"
 @pytest.fixture
 def allowing(lab: Lab) -> Iterator[None]:
     """The worker's lab under ALLOW_ANY."""
-    control.set_policy(lab.name, "ALLOW_ANY")
+    lab.set_policy("ALLOW_ANY")
     yield
-    control.set_policy(lab.name, "REGISTRY_ONLY")
+    lab.set_policy("REGISTRY_ONLY")
 
 
 def target(url: str, name: str = "wikipedia", **spec: Any) -> str:
