@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -21,16 +22,13 @@ from cli import Cli, Odd, odd_pods, put_right
 from cluster import binaries
 from cluster.cluster import RealCluster
 from cluster.istiod import Istiod
-from differences import DIFFERENCES, Endpoint
+from differences import DIFFERENCES, PLACES, Place
 from egressctl.lab import control
 from egressctl.lab.state import locate
 from examples import EVERYTHING, load_profile
 from faults import FaultProxy
 from forked import Forks
 from labs import Lab, close_connections
-
-NAMES: dict[Endpoint, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver", "istiod": "a real istiod"}
-
 
 CLUSTER = Path(binaries.__file__).parent
 STEPS = {Path(__file__).parent / "integration": 3, Path(__file__).parent / "docs": 2}
@@ -52,30 +50,44 @@ def pytest_configure(config: pytest.Config) -> None:
     load_profile()
     config.addinivalue_line("markers", "kubernetes: runs against a real control plane; given to tests by where they are")
     config.addinivalue_line("markers", "mesh: runs against a real istiod")
-    config.addinivalue_line("markers", "only(KEY): runs against one endpoint only, for the reason in tests/differences.py")
+    config.addinivalue_line(
+        "markers", "only(KEY): runs in those places only that KEY has in tests/differences.py, for the reason there"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    ran: Counter[str] = Counter()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            if found := re.search(r"\[(lab|kubernetes|istiod)\b", report.nodeid):
-                ran[found[1]] += 1
-            elif "tests/cluster/" in report.nodeid:
-                ran["kubernetes"] += 1
+    """Say how many tests ran in each place, and which did not and why."""
+    stats, ran, left_out = terminalreporter.stats, Counter[str](), Counter[str]()
+    for report in (*stats.get("passed", ()), *stats.get("failed", ())):
+        if place := _place_of(report.nodeid):
+            ran[place] += report.when == "call"
+    for report in stats.get("skipped", ()):
+        if place := _place_of(report.nodeid):
+            left_out[f"not with {PLACES[place]}: {report.longrepr[2].removeprefix('Skipped: ')}"] += 1
     if not ASKED:
-        terminalreporter.write_line(f"not collected: the tests against {NAMES['kubernetes']}; `make test-cluster` runs them")
+        terminalreporter.write_line(
+            "not collected: the tests with a real control plane; see `make test-cluster` and `make test-mesh`"
+        )
     elif ran:
-        counts = ", ".join(f"{ran[each]} against {NAMES[each]}" for each in NAMES)
-        terminalreporter.write_line(f"tests of the commands: {counts}")
+        counts = ", ".join(f"{ran[place]} with {name}" for place, name in PLACES.items())
+        terminalreporter.write_line(f"tests with a mesh: {counts}")
+        for reason, count in left_out.items():
+            terminalreporter.write_line(f"{count} {reason}")
+
+
+def _place_of(nodeid: str) -> Place | None:
+    if found := re.search(rf"\[({'|'.join(PLACES)})\b", nodeid):
+        return cast("Place", found[1])
+    return "kubernetes" if "tests/cluster/" in nodeid else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of the commands against both endpoints, but those that a difference keeps to one."""
-    if "lab" in metafunc.fixturenames and metafunc.definition.path.parent.name == "commands":
-        kept = [DIFFERENCES[mark.args[0]].only for mark in metafunc.definition.iter_markers("only")]
-        asked = list(NAMES) if ASKED else ["lab"]
-        metafunc.parametrize("lab", kept or asked, indirect=True, scope="session")
+    """Run the tests of the commands in every place, and those of other modules where their PLACES say."""
+    commands = metafunc.definition.path.parent.name == "commands"
+    places = tuple(PLACES) if commands else getattr(metafunc.module, "PLACES", ())
+    if "lab" in metafunc.fixturenames and places:
+        asked = [place for place in places if ASKED or place == "lab"]
+        metafunc.parametrize("lab", asked, indirect=True, scope="session")
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -85,10 +97,15 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what needs the real control plane, and leave it out where that is not asked for; so with most cases of one test."""
     for item in items:
-        if CLUSTER in item.path.parents or _endpoint(item) == "kubernetes":
+        place = _place(item)
+        if CLUSTER in item.path.parents or place == "kubernetes":
             item.add_marker("kubernetes")
-        if _endpoint(item) == "istiod":
+        elif place == "istiod":
             item.add_marker("mesh")
+        for mark in item.iter_markers("only"):
+            difference = DIFFERENCES[mark.args[0]]
+            if place not in difference.only:
+                item.add_marker(pytest.mark.skip(reason=f"{difference.what} {difference.why}"))
     if not ASKED:
         items[:] = [item for item in items if not item.get_closest_marker("kubernetes")]
     if not EVERYTHING and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
@@ -103,14 +120,14 @@ def some_cases(items: list[pytest.Item]) -> list[pytest.Item]:
     met: Counter[object] = Counter()
     kept = []
     for item in items:
-        test = (item.path, item.nodeid.partition("[")[0], _endpoint(item))
+        test = (item.path, item.nodeid.partition("[")[0], _place(item))
         if met[test] % next((step for folder, step in STEPS.items() if folder in item.path.parents), 1) == 0:
             kept.append(item)
         met[test] += 1
     return kept
 
 
-def _endpoint(item: pytest.Item) -> object:
+def _place(item: pytest.Item) -> object:
     return item.callspec.params.get("lab") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else None
 
 
@@ -174,7 +191,7 @@ def lab_of_istiod(lab_home: Path, tmp_path_factory: pytest.TempPathFactory, prog
     name = f"mesh-{WORKER}"
     with (
         RealCluster(tmp_path_factory.mktemp("mesh"), programs) as real,
-        Istiod(real, locate(name).access_log) as istiod,
+        Istiod(real, locate(name)) as istiod,
         real.data_plane(name, istiod) as running,
     ):
         yield running

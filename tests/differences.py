@@ -1,7 +1,8 @@
-"""Where the lab's Kubernetes endpoint and a real one differ on purpose, and why: the table in the docs is this one.
+"""Where the places that tests run in differ on purpose, and why: the table in the docs is this one.
 
-A test of `tests/integration/cli/commands` runs against both. One that cannot is marked `@pytest.mark.only(KEY)`, and runs against
-the one endpoint that its difference names; no test differs without.
+A test of `tests/integration/cli/commands` runs in all three: against the lab's Kubernetes endpoint, against a real one, and with
+a real istiod in place of the lab's feeder. One that cannot is marked `@pytest.mark.only(KEY)`, and runs where its difference
+says; elsewhere it is skipped, and the reason printed. No test differs without.
 """
 
 from __future__ import annotations
@@ -9,32 +10,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Endpoint = Literal["lab", "kubernetes", "istiod"]
+Place = Literal["lab", "kubernetes", "istiod"]
+PLACES: dict[Place, str] = {"lab": "the lab's endpoint", "kubernetes": "a real kube-apiserver", "istiod": "a real istiod"}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`only` is the endpoint that the tests of this difference run against."""
+    """`only` are the places that the tests of this difference run in."""
 
-    only: Endpoint
+    only: tuple[Place, ...]
     what: str
     why: str
 
 
 DIFFERENCES: dict[str, Difference] = {
     "no-scheduler": Difference(
-        "lab",
+        ("lab",),
         "A pod outside namespace default stays Pending, and its condition says why.",
         "No scheduler runs beside the real API server: nobody writes the condition.",
     ),
     "logs": Difference(
-        "lab",
+        ("lab",),
         "The container istio-proxy has a log: Envoy's access log.",
         "KWOK's nodes have none: a pod there has no process that writes one.",
     ),
     "mistaken-query": Difference(
-        "lab",
+        ("lab",),
         "A selector or a continue token that cannot be read is refused (400) in words of its own.",
         "Kubernetes' words come from the inside of its parsers.",
+    ),
+    "orders": Difference(
+        ("lab", "kubernetes"),
+        "`lab policy`, `lab stall` and `lab resume` are answered by the lab.",
+        "An istiod takes its policy from the mesh's settings, and nobody tells it to stand still.",
     ),
 }

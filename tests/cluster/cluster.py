@@ -48,9 +48,9 @@ NO_SIDECAR = "plain"
 
 
 class Istiod(ControlPlane, Protocol):
-    """An istiod, and the unix socket that leads to it."""
+    """An istiod, and the folder with the unix sockets that lead to it."""
 
-    socket: Path
+    folder: Path
 
 
 @dataclass
@@ -233,7 +233,7 @@ class RealCluster:
     @contextlib.contextmanager
     def data_plane(self, name: str, istiod: Istiod | None = None) -> Iterator[Lab]:
         """Run a lab on this API server: its sidecar is fed from there, or by the istiod; and exec leads into its pod."""
-        info = control.up(name, kubernetes=self.kubeconfig, istiod=istiod.socket if istiod else None)
+        info = control.up(name, kubernetes=self.kubeconfig, istiod=istiod.folder if istiod else None)
         try:
             self._start_kubelet(name, info)
             pods = "/api/v1/namespaces/default/pods"

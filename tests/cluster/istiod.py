@@ -10,9 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import tempfile
-import threading
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -21,16 +19,17 @@ from typing import Self
 import yaml
 
 from cluster.cluster import HOST, RealCluster, free_port
+from egressctl.lab.state import Paths
 
 ROOT = "istio-system"
 MESH = f"/api/v1/namespaces/{ROOT}/configmaps"
 
 
 class Istiod:
-    """A running istiod. `socket` is where Envoy asks it, and `access_log` the file that it has sidecars write."""
+    """A running istiod for the sidecar of a lab. `folder` holds the sockets by which that gets what it is given."""
 
-    def __init__(self, real: RealCluster, access_log: Path) -> None:
-        self._real, self._access_log, self._undo = real, access_log, contextlib.ExitStack()
+    def __init__(self, real: RealCluster, lab: Paths) -> None:
+        self._real, self._lab, self._undo = real, lab, contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
@@ -68,10 +67,11 @@ class Istiod:
                 "PILOT_ENABLE_ALPN_FILTER": "false",
             },
         )
-        folder = Path(tempfile.mkdtemp(prefix="xds"))
-        self._undo.callback(shutil.rmtree, folder)
-        self.socket = folder / "istiod"
-        self._forward(ports["grpc"])
+        self.folder = Path(tempfile.mkdtemp(prefix="istiod"))
+        self._undo.callback(shutil.rmtree, self.folder)
+        self._real.start(
+            "agent", self._real.binaries.istiod, "agent", self.folder, f"{HOST}:{ports['grpc']}", self._lab.authority
+        )
         self._real.until(lambda: self._is_ready(ports["http"]), "istiod's start")
 
     def _is_ready(self, port: int) -> bool:
@@ -82,7 +82,7 @@ class Istiod:
             return False
 
     def _mesh(self, policy: str) -> dict[str, object]:
-        settings = {"accessLogFile": str(self._access_log), "outboundTrafficPolicy": {"mode": policy}}
+        settings = {"accessLogFile": str(self._lab.access_log), "outboundTrafficPolicy": {"mode": policy}}
         return {"metadata": {"name": "istio"}, "data": {"mesh": yaml.safe_dump(settings)}}
 
     def set_policy(self, policy: str) -> None:
@@ -96,29 +96,3 @@ class Istiod:
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
-
-    def _forward(self, port: int) -> None:
-        """Lead the socket to a port of 127.0.0.1: istiod listens on TCP only, and a pod has a network of its own."""
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(self.socket))
-        listener.listen()
-        self._undo.callback(listener.close)
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    near, _ = listener.accept()
-                    far = socket.create_connection((HOST, port))
-                    for pair in ((near, far), (far, near)):
-                        threading.Thread(target=_copy, args=pair, daemon=True).start()
-
-        threading.Thread(target=accept, name="to istiod", daemon=True).start()
-
-
-def _copy(one: socket.socket, other: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while piece := one.recv(65536):
-            other.sendall(piece)
-    for each in (one, other):
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)

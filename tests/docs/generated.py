@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-from differences import DIFFERENCES
+from differences import DIFFERENCES, PLACES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import errors
@@ -243,10 +243,11 @@ def exec_version() -> str:
 
 
 def differences() -> str:
-    """Return the table of what the tests of the commands hold to one of the two endpoints."""
-    rows = ["| only on | what | why |", "| --- | --- | --- |"]
-    names = {"lab": "the lab's endpoint", "kubernetes": "a real API server"}
-    return "\n".join(rows + [f"| {names[each.only]} | {each.what} | {each.why} |" for each in DIFFERENCES.values()]) + "\n"
+    """Return the table of what the tests of the commands hold to some of their places."""
+    rows = ["| only with | what | why |", "| --- | --- | --- |"]
+    for each in DIFFERENCES.values():
+        rows.append(f"| {', '.join(PLACES[place] for place in each.only)} | {each.what} | {each.why} |")
+    return "\n".join(rows) + "\n"
 
 
 def exec_table() -> str:

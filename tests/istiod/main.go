@@ -2,6 +2,7 @@
 // /validate, as the API server calls it, and the analyzers of `istioctl analyze` at /analyze, as JSON list in, JSON list out.
 //
 // Arguments: ADDRESS CERTIFICATE KEY. Without arguments: generate sidecars' configuration, JSON in, JSON out (generate.go).
+// With agent FOLDER ADDRESS AUTHORITIES: be between an Envoy and an istiod (agent.go).
 package main
 
 import (
@@ -94,6 +95,9 @@ func main() {
 			log.Fatal(err)
 		}
 		return
+	}
+	if os.Args[1] == "agent" {
+		log.Fatal(agent(os.Args[2], os.Args[3], os.Args[4]))
 	}
 	mux := http.NewServeMux()
 	if _, err := server.New(server.Options{Schemas: collections.Istio, DomainSuffix: domain, Mux: mux}); err != nil {

@@ -2,8 +2,8 @@
 
 Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK [KUBECONFIG [ISTIOD]]`, where
 LOCK is the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none
-is served; with ISTIOD, a unix socket, it is fed by the istiod behind that. One line of JSON on standard output says `ready`
-or `failed`. When it ends, however it ends, the lab is over.
+is served; with ISTIOD, a folder, it is fed by the istiod behind a unix socket in that. One line of JSON on standard output
+says `ready` or `failed`. When it ends, however it ends, the lab is over.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from egressctl.lab import control
 from egressctl.lab.dataplane.exclusions import Exclusions, parse_exclusions
 from labs import Lab, eventually, now
 
+PLACES = ("lab", "istiod")
 ISTIO = "/apis/networking.istio.io/v1/namespaces"
 PLURALS = {
     "ServiceEntry": "serviceentries",
@@ -159,13 +160,13 @@ def test_an_http_entry_opens_for_its_own_host_and_any_other_gets_502(lab: Lab, a
 
 
 def test_another_host_passes_an_http_port_under_allow_any(lab: Lab, apply: Apply) -> None:
-    control.set_policy(lab.name, "ALLOW_ANY")
+    lab.set_policy("ALLOW_ANY")
     try:
         apply(entry("http-ext", hosts=["outside.example"], addresses=[], ports=port(80, "HTTP")))
         reached(lambda: probe(lab, "http://outside.example/"), ("200", "outbound|80||outside.example"))
         assert probe(lab, "http://www.wikipedia.org/").carried == ("301", "PassthroughCluster")
     finally:
-        control.set_policy(lab.name, "REGISTRY_ONLY")
+        lab.set_policy("REGISTRY_ONLY")
 
 
 def test_tls_on_a_port_declared_http_falls_to_the_default_chain(lab: Lab, apply: Apply) -> None:
@@ -382,16 +383,24 @@ def test_what_cannot_be_excluded_is_refused(networks: str, ports: str) -> None:
 
 
 def test_a_stalled_control_plane_tells_the_sidecar_nothing(lab: Lab, apply: Apply) -> None:
-    control.stall(lab.name)
+    lab.stall()
     try:
         apply(entry())
         assert lab.is_blocked()
         assert not [name for name in envoy_clusters(lab) if "wikipedia" in name]
-        with pytest.raises(LabFailed, match="control plane is stalled"):
-            control.set_policy(lab.name, "ALLOW_ANY")
     finally:
-        control.resume(lab.name)
-    assert lab.is_open()
+        lab.resume()
+    assert eventually(lab.is_open)
+
+
+@pytest.mark.only("orders")
+def test_a_stalled_control_plane_takes_no_policy(lab: Lab) -> None:
+    lab.stall()
+    try:
+        with pytest.raises(LabFailed, match="control plane is stalled"):
+            lab.set_policy("ALLOW_ANY")
+    finally:
+        lab.resume()
 
 
 def envoy_clusters(lab: Lab) -> set[str]:
@@ -399,7 +408,7 @@ def envoy_clusters(lab: Lab) -> set[str]:
 
 
 def test_a_resume_without_a_stall_is_no_error(lab: Lab) -> None:
-    control.resume(lab.name)
+    lab.resume()
     assert lab.is_blocked()
 
 

@@ -16,6 +16,7 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import ANY_SOURCE, find_source
 from labs import Lab, eventually
 
+PLACES = ("lab", "istiod")
 PORT = {"number": 8443, "name": "tcp-other", "protocol": "TCP"}
 FIRST = entry("first-ext", hosts=["a-b.other.example", "*.other.example"], addresses=["192.0.2.0/24"], ports=[PORT])
 SECOND = entry("second-ext", hosts=["second.example"], addresses=["198.51.100.0/24"], ports=[PORT])

@@ -27,6 +27,7 @@ from egressctl.verify.verify import ProbeOptions, verify
 from examples import EVERYTHING
 from labs import Lab
 
+PLACES = ("lab", "istiod")
 TIMES = int(os.environ.get("EGRESSCTL_TEST_NOISE") or ("25" if EVERYTHING else "5"))
 """Verifications in a row, of each of the four kinds."""
 NOISE = Path(__file__).with_name("noise.py")
@@ -54,9 +55,9 @@ def noise(lab: Lab, *places: str) -> Iterator[None]:
 def noisy(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     """A lab under a policy, with an entry in it and with noise elsewhere."""
     policy: str = request.param
-    control.set_policy(lab.name, policy)
+    lab.set_policy(policy)
     yield policy
-    control.set_policy(lab.name, "REGISTRY_ONLY")
+    lab.set_policy("REGISTRY_ONLY")
     put_right(lab)
 
 

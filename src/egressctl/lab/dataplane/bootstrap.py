@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from egressctl.lab.dataplane.istiod_layout import EnvoyResource, extension, outside_source, socket_address, tcp_proxy, typed
@@ -39,7 +40,8 @@ _FOR_ISTIOD: EnvoyResource = {
 def bootstrap(paths: Paths, istiod: Path | None = None) -> EnvoyResource:
     """Return the bootstrap of the pod's Envoy. Its admin interface listens on 127.0.0.1 inside the pod, as it does with Istio.
 
-    `istiod` is a unix socket: what Envoy is given comes from the istiod behind it, in place of the lab's files.
+    `istiod` is a folder with two unix sockets, as pilot-agent has them: what Envoy is given comes from the istiod behind XDS, in
+    place of the lab's files, and what authorities it trusts from SDS.
     """
     connections = "resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     monitor = extension(
@@ -62,7 +64,7 @@ def bootstrap(paths: Paths, istiod: Path | None = None) -> EnvoyResource:
         "overload_manager": {"resource_monitors": [monitor]},
         **(_fed_by_istiod(paths) if istiod else {"dynamic_resources": _files(paths)}),
         "static_resources": {
-            "clusters": [_admin_cluster(), *([_istiod_cluster(istiod)] if istiod else [])],
+            "clusters": [_admin_cluster(), *(_agent_clusters(istiod) if istiod else ())],
             "listeners": [_admin_listener(paths.admin_socket)],
         },
     }
@@ -92,14 +94,19 @@ def _fed_by_istiod(paths: Paths) -> EnvoyResource:
     }
 
 
-def _istiod_cluster(socket: Path) -> EnvoyResource:
+def _agent_clusters(folder: Path) -> Iterator[EnvoyResource]:
+    yield _grpc_cluster(_ISTIOD, folder / "XDS")
+    yield _grpc_cluster("sds-grpc", folder / "SDS")
+
+
+def _grpc_cluster(name: str, socket: Path) -> EnvoyResource:
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
     http2 = typed("extensions.upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": {}})
     return {
-        "name": _ISTIOD,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": _ISTIOD, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
     }
 

@@ -42,7 +42,7 @@ USERS = {"lab": "lab", "real": "admin"}
 def plain(text: str) -> str:
     """The output without what differs from machine to machine."""
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
-    return re.sub(r"(?<=Kubernetes )v\S+|(?<=Envoy )[\d.]+|(?<=curl )\d[\d.]+", "VERSION", text)
+    return re.sub(r"(?<=Kubernetes )v\S+|(?<=Envoy )[\d.]+(?:, Istio [\d.]+)?|(?<=curl )\d[\d.]+", "VERSION", text)
 
 
 def test_all_is_well(cli: Cli, lab: Lab) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import recordings
 from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.istiod_layout import ACCESS_LOG_FORMAT
@@ -46,12 +48,12 @@ class TestFedByAnIstiod:
     def test_everything_comes_by_one_stream_as_with_istio(self) -> None:
         assert self.FED["dynamic_resources"] == theirs()["dynamic_resources"]
 
-    def test_the_stream_leads_to_the_socket(self) -> None:
+    @pytest.mark.parametrize(("name", "socket"), [("xds-grpc", "XDS"), ("sds-grpc", "SDS")])
+    def test_the_streams_lead_to_the_sockets(self, name: str, socket: str) -> None:
         [ours, real] = [
-            next(each for each in made["static_resources"]["clusters"] if each["name"] == "xds-grpc")
-            for made in (self.FED, theirs())
+            next(each for each in made["static_resources"]["clusters"] if each["name"] == name) for made in (self.FED, theirs())
         ]
-        assert '"pipe": {"path": "/run/istiod"}' in json.dumps(ours)
+        assert f'"pipe": {{"path": "/run/istiod/{socket}"}}' in json.dumps(ours)
         options = "typed_extension_protocol_options"
         assert ours[options] == real[options]
 
