@@ -1,4 +1,4 @@
-# `make test-cluster` needs Go besides.  `make demo` and `make test` need Python 3.11 or later with venv, make, curl, util-linux, and a Python package index.
+# `make test-cluster` and `make test-mesh` need Go besides.  `make demo` and `make test` need Python 3.11 or later with venv, make, curl, util-linux, and a Python package index.
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 	$$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 VENV ?= .venv
@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 # Each process of a lab would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-cluster lint format docs bench clean requirements
+.PHONY: help demo test test-cluster test-mesh lint format docs bench clean requirements
 
 help:
 	@echo "make demo   show the whole task on a local lab with a real Envoy"
 	@echo "make test   run the default tests"
 	@echo "make test-cluster  run those that need a real kube-apiserver, which Go builds once in 10 minutes"
+	@echo "make test-mesh  run those that need a real istiod, which Go builds as well"
 	@echo "make lint   ruff and mypy, over src, tests and bench"
 	@echo "make docs   build the documentation's site into build/site"
 	@echo "make bench  compare speeds, on a lab of its own"
@@ -26,6 +27,10 @@ test: $(VENV)/.installed-dev
 test-cluster: $(VENV)/.installed-dev
 	@$(BIN)/python tests/cluster/binaries.py
 	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 4 --dist worksteal -m kubernetes
+
+test-mesh: $(VENV)/.installed-dev
+	@$(BIN)/python tests/cluster/binaries.py
+	@EGRESSCTL_TEST_CLUSTER=required $(BIN)/pytest -n 4 --dist worksteal -m mesh
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests bench tools
