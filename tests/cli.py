@@ -307,12 +307,13 @@ def put_right(lab: Lab) -> None:
     if lab.api("GET", f"{PODS}/sleep")[0] == 404:
         start_pod(lab, pod("sleep"))
     if entries["items"]:
-        assert eventually(lambda: not _leads_out(lab.admin_text("clusters")))
+        assert eventually(lambda: not has_entries(lab))
 
 
-def _leads_out(clusters: str) -> bool:
-    """Say whether any of these Envoy clusters is a ServiceEntry's: istiod makes some of Kubernetes Services as well."""
-    return any(line.startswith("outbound|") and ".svc.cluster.local::" not in line for line in clusters.splitlines())
+def has_entries(lab: Lab) -> bool:
+    """Say whether the sidecar has an Envoy cluster of any ServiceEntry: istiod makes some of Kubernetes Services as well."""
+    lines = lab.admin_text("clusters").splitlines()
+    return any(line.startswith("outbound|") and ".svc.cluster.local::" not in line for line in lines)
 
 
 # Pods that are not as they should be: the lab's own, entered in another way

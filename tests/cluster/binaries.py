@@ -61,7 +61,7 @@ def find() -> Binaries | str:
     )
     missing = [path.name for path in vars(found).values() if not path.exists()]
     if missing:
-        return f"no real control plane: {', '.join(missing)} not built (make test-cluster and make test-mesh build them; takes Go and 10 minutes)"
+        return f"no real control plane: {', '.join(missing)} not built (make test-mesh builds them; takes Go and 10 minutes)"
     return found
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import secrets
 import shlex
 import shutil
@@ -48,9 +49,10 @@ NO_SIDECAR = "plain"
 
 
 class Istiod(ControlPlane, Protocol):
-    """An istiod, and the folder with the unix sockets that lead to it."""
+    """An istiod, the folder with the unix sockets that lead to it, and the log of the sidecar's container."""
 
     folder: Path
+    container_log: Path
 
 
 @dataclass
@@ -235,7 +237,7 @@ class RealCluster:
         """Run a lab on this API server: its sidecar is fed from there, or by the istiod; and exec leads into its pod."""
         info = control.up(name, kubernetes=self.kubeconfig, istiod=istiod.folder if istiod else None)
         try:
-            self._start_kubelet(name, info)
+            self._start_kubelet(name, info, istiod.container_log if istiod else None)
             pods = "/api/v1/namespaces/default/pods"
             container = {"name": "sleep", "image": "curlimages/curl", "command": ["/bin/sleep", "infinity"]}
             spec = {"containers": [container], "serviceAccountName": "sleep", "terminationGracePeriodSeconds": 0}
@@ -247,12 +249,14 @@ class RealCluster:
         finally:
             control.down(name)
 
-    def _start_kubelet(self, name: str, info: control.LabInfo) -> None:
+    def _start_kubelet(self, name: str, info: control.LabInfo, log: Path | None) -> None:
         programs, config, port = self.folder / "bin", self.folder / "kwok.yaml", free_port()
         programs.mkdir(exist_ok=True)
         _write_wrapper(programs, name, info)
         stages = (Path(__file__).parent / "stages.yaml").read_text()
         local = [_exec("no-sidecar", {"matchNames": [NO_SIDECAR]}, bare=None), _exec("pod", {}, sidecar=[PROXY], pod=None)]
+        logs = [{"containers": [PROXY], "logsFile": str(log)}, {"logsFile": os.devnull}]
+        local += [_rule("ClusterLogs", "pod", {"selector": {}, "logs": logs})] if log else []
         config.write_text(stages + "---\n" + yaml.safe_dump_all(local))
         self.start(
             "kwok",
@@ -271,8 +275,12 @@ def _exec(name: str, selector: Mapping[str, Any], **places: list[str] | None) ->
         {"local": {"envs": [{"name": "PLACE", "value": place}]}} | ({"containers": containers} if containers else {})
         for place, containers in places.items()
     ]
-    spec = {"selector": selector, "execs": targets}
-    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterExec", "metadata": {"name": name}, "spec": spec}
+    return _rule("ClusterExec", name, {"selector": selector, "execs": targets})
+
+
+def _rule(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object by which KWOK answers as a kubelet does."""
+    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 def _write_wrapper(programs: Path, name: str, info: control.LabInfo) -> None:

@@ -1,6 +1,6 @@
 """A real istiod beside the tests' kube-apiserver: `pilot-discovery`, an ordinary program, and a unix socket that leads to it.
 
-with RealCluster(folder, binaries) as real, Istiod(real, access_log) as istiod:
+with RealCluster(folder, binaries) as real, Istiod(real, locate("lab-name")) as istiod:
     with real.data_plane("lab-name", istiod) as lab:     # a lab whose sidecar is fed by it
 """
 
@@ -19,6 +19,7 @@ from typing import Self
 import yaml
 
 from cluster.cluster import HOST, RealCluster, free_port
+from egressctl.lab.dataplane.istiod_layout import ACCESS_LOG_FORMAT
 from egressctl.lab.state import Paths
 
 ROOT = "istio-system"
@@ -26,10 +27,14 @@ MESH = f"/api/v1/namespaces/{ROOT}/configmaps"
 
 
 class Istiod:
-    """A running istiod for the sidecar of a lab. `folder` holds the sockets by which that gets what it is given."""
+    """A running istiod for the sidecar of a lab. `folder` holds the sockets by which that gets what it is given.
+
+    The sidecar writes its access log twice: as the lab's does, and to `container_log` as a container's, for the kubelet.
+    """
 
     def __init__(self, real: RealCluster, lab: Paths) -> None:
         self._real, self._lab, self._undo = real, lab, contextlib.ExitStack()
+        self.container_log = lab.logs / "container.log"
 
     def __enter__(self) -> Self:
         try:
@@ -82,7 +87,15 @@ class Istiod:
             return False
 
     def _mesh(self, policy: str) -> dict[str, object]:
-        settings = {"accessLogFile": str(self._lab.access_log), "outboundTrafficPolicy": {"mode": policy}}
+        logs = {
+            "lab": {"path": str(self._lab.access_log)},
+            "kubelet": {"path": str(self.container_log), "logFormat": {"text": f"%START_TIME% stdout F {ACCESS_LOG_FORMAT}"}},
+        }
+        settings = {
+            "extensionProviders": [{"name": name, "envoyFileAccessLog": each} for name, each in logs.items()],
+            "defaultProviders": {"accessLogging": list(logs)},
+            "outboundTrafficPolicy": {"mode": policy},
+        }
         return {"metadata": {"name": "istio"}, "data": {"mesh": yaml.safe_dump(settings)}}
 
     def set_policy(self, policy: str) -> None:

@@ -251,7 +251,6 @@ def said(*lines: str) -> Respond:
     return Respond(200, headers={"Content-Type": "text/plain"}, body="".join(lines).encode())
 
 
-@pytest.mark.only("logs")
 class TestTheAccessLog:
     @pytest.fixture
     def at(self, cli: Cli, odd: Odd, tmp_path: Path) -> Cli:
@@ -298,6 +297,7 @@ class TestTheAccessLog:
         message = ran.probes[0]["cause"]["message"]
         assert f"leads 208.80.154.224:443 to {OURS}, and its access log says PassthroughCluster" in message
 
+    @pytest.mark.only("logs")
     def test_is_the_log_of_the_sidecars_container(self, cli: Cli, lab: Lab) -> None:
         def log(container: str) -> str:
             query = {"container": container, "tailLines": "1"}
