@@ -69,7 +69,10 @@ def a_longer_block(lab: Lab, chance: random.Random) -> None:
 
 
 def a_route(lab: Lab, chance: random.Random) -> None:
-    spec = {"hosts": ["wikipedia.org"], "tcp": [{"route": [{"destination": {"host": "detour.example", "port": {"number": 443}}}]}]}
+    spec = {
+        "hosts": ["wikipedia.org"],
+        "tcp": [{"route": [{"destination": {"host": "detour.example", "port": {"number": 443}}}]}],
+    }
     start_object(lab, "VirtualService", "rival", spec)
     pause(chance)
     lab.api("DELETE", "/apis/networking.istio.io/v1/namespaces/default/virtualservices/rival")

@@ -56,7 +56,10 @@ def _owning_entry(
     wanted = ask(place.entry) if place.entry else None
     if place.entry and wanted and wanted.ownership is Ownership.OWNED:
         return place.entry, wanted
-    to = parse_outbound_name(walk.envoy_cluster or "")
+    to, partly = (
+        parse_outbound_name(walk.envoy_cluster or ""),
+        Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"),
+    )
     for entry in entries:
         if to and to.host in entry.hosts and entry is not place.entry:
             found = ask(entry)
@@ -66,7 +69,8 @@ def _owning_entry(
                 if wanted is None and place.entry_name:
                     wanted = Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
                 return entry, wanted or found
-    return None, wanted or Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
+            partly = found if found.elsewhere or found.outdated else partly
+    return None, wanted or partly
 
 
 def why_not_reached(
@@ -91,7 +95,7 @@ def why_not_reached(
     nowhere = not walk.choices and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent)
     ours = owner is not None and owner.ownership is Ownership.OWNED
     if not place.entry_name:
-        return why_not_ours(at) if nowhere else None
+        return why_not_ours(at) if nowhere or (owner is not None and owner.elsewhere) else None
     if ours and evidence.endpoints == 0:
         return explain_cause(CauseCode.NO_ENDPOINTS, at)
     if ours and wraps_tls_in_tls(at):

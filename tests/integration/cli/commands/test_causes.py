@@ -202,3 +202,33 @@ def test_a_block_that_has_not_come(stalled: Asking) -> None:
     stalled.lab.create(entry(addresses=["208.80.154.224/27", "203.0.113.0/24"]))
     message = stalled.comes("https://outside.example", ("blocked", "not-propagated"))
     assert "the control plane has not pushed it" in message
+
+
+def test_a_new_entry_whose_other_block_has_not_come_does_not_own_what_the_old_one_had(stalled: Asking) -> None:
+    stalled.lab.delete(entry())
+    stalled.lab.create(entry(addresses=["208.80.154.224/27", "203.0.113.0/24"]))
+    message = stalled.comes(PORTAL, ("unproven", "not-propagated"))
+    assert "the sidecar does not have default/wikipedia-ext as it stands: no filter chain holds 203.0.113.0/24" in message
+    stalled.lab.resume()
+    stalled.comes(PORTAL, OPEN)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"resolution": "STATIC", "endpoints": [{"address": "203.0.113.10"}]}, "its resolution is STATIC"),
+        ({"ports": [*port(443, "TCP"), {"number": 8443, "name": "tcp-8443", "protocol": "TCP"}]}, "outbound|8443||wikipedia.org is not there"),
+        ({"exportTo": ["elsewhere"]}, "its exportTo leaves out namespace default"),
+    ],
+    ids=["resolution", "port", "exportTo"],
+)
+def test_what_was_changed_since_does_not_own_what_is_in_force(stalled: Asking, spec: dict[str, Any], said: str) -> None:
+    stalled.lab.delete(entry())
+    stalled.lab.create(entry(**spec))
+    assert said in stalled.comes(PORTAL, ("unproven", "not-propagated"))
+
+
+def test_a_new_entry_that_says_what_the_old_one_said_owns_it(stalled: Asking) -> None:
+    stalled.lab.delete(entry())
+    stalled.lab.create(entry())
+    stalled.comes(PORTAL, OPEN)
