@@ -27,13 +27,14 @@ CHANGED = "the sidecar's configuration changed while the probe was under way"
 
 def parse_changes(text: str) -> Changes:
     """Read the answer to `GET stats?format=json` of those names. Raises ProxyUnreadable where one of them is not in it."""
-    found: dict[str, int] = {}
+    wanted, found = (*_STATS.values(), *_CLUSTER_STATS), dict[str, int]()
     for item in as_list(read_json(text, "stats").get("stats"), "stats"):
         stat = as_object(item, "stats[]")
         name = stat.get("name")
-        if isinstance(name, str):
+        # Others may be text: istiod's version of what it gave.
+        if name in wanted:
             found[name] = as_number(stat.get("value"), f"the value of {name}")
-    missing = [name for name in (*_STATS.values(), *_CLUSTER_STATS) if name not in found]
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise ProxyUnreadable(f"the sidecar's stats do not hold {missing[0]}")
     of_clusters = sum(found[name] for name in _CLUSTER_STATS)

@@ -37,6 +37,12 @@ def test_what_is_read_is_asked_for() -> None:
     assert not re.search(FILTER, "server.uptime")
 
 
+def test_what_else_is_in_the_answer_is_passed_over() -> None:
+    """As an Envoy that istiod feeds gives it: versions are texts, and a histogram has no name."""
+    others = [{"name": "listener_manager.lds.version_text", "value": "2026-11-30T10:19:51Z/1"}, {"histograms": {}}]
+    assert parse_changes(json.dumps({"stats": [*others, *json.loads(answer(NAMES))["stats"]]})) == STILL
+
+
 @pytest.mark.parametrize("missing", NAMES)
 def test_an_envoy_that_hides_one_of_them_is_unreadable(missing: str) -> None:
     """Then what came and went is not known, which is another thing than that nothing did."""

@@ -217,7 +217,10 @@ def test_a_new_entry_whose_other_block_has_not_come_does_not_own_what_the_old_on
     ("spec", "said"),
     [
         ({"resolution": "STATIC", "endpoints": [{"address": "203.0.113.10"}]}, "its resolution is STATIC"),
-        ({"ports": [*port(443, "TCP"), {"number": 8443, "name": "tcp-8443", "protocol": "TCP"}]}, "outbound|8443||wikipedia.org is not there"),
+        (
+            {"ports": [*port(443, "TCP"), {**port(8443, "TCP")[0], "name": "another"}]},
+            "outbound|8443||wikipedia.org is not there",
+        ),
         ({"exportTo": ["elsewhere"]}, "its exportTo leaves out namespace default"),
     ],
     ids=["resolution", "port", "exportTo"],
