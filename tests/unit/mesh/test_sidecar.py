@@ -10,7 +10,16 @@ import pytest
 
 import recordings
 from egressctl.envoy.changes import CHANGED
-from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, Changes, ListenerVersion, ProxyConfig, Reading, Versions
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    NOTHING_READ,
+    PASSTHROUGH,
+    Changes,
+    ListenerVersion,
+    ProxyConfig,
+    Reading,
+    Versions,
+)
 from egressctl.envoy.dump import parse_config
 from egressctl.envoy.routes import RouteConfig
 from egressctl.envoy.walk import walk_config
@@ -22,6 +31,7 @@ from egressctl.model.evidence import Source, Walk
 from egressctl.model.probe import SILENT, Probe, ProbeDestination
 
 OURS = "outbound|443||wikipedia.org"
+ISTIOS = {BLACKHOLE, PASSTHROUGH}
 PLACE = ProbeDestination("208.80.154.224", 443, SILENT)
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
@@ -169,22 +179,22 @@ def test_what_could_not_be_read_is_read_again_or_leaves_a_doubt(
     assert (readings[1].doubt == "") is certain
 
 
-def test_the_likely_envoy_clusters_are_asked_for_at_once_and_no_others() -> None:
+def test_the_likely_envoy_clusters_and_istios_own_are_asked_for_at_once_and_no_others() -> None:
     sidecar = Sidecar(changes=[1, 1], dumps=[1])
     _, after = both(sidecar)
     assert after.config is not None
     assert after.config.envoy_clusters is not None
-    assert set(after.config.envoy_clusters) == {OURS}
-    assert sidecar.named == [{OURS}]
+    assert set(after.config.envoy_clusters) == {OURS} | ISTIOS
+    assert sidecar.named == [{OURS} | ISTIOS]
 
 
 def test_an_envoy_cluster_that_the_way_leads_to_is_asked_for_as_well() -> None:
     sidecar = Sidecar(changes=[1, 1], dumps=[1])
-    _, after = both(sidecar, likely=(BLACKHOLE,))
+    _, after = both(sidecar, likely=())
     assert after.config is not None
     assert after.config.envoy_clusters is not None
-    assert set(after.config.envoy_clusters) == {BLACKHOLE, OURS}
-    assert sidecar.named == [{BLACKHOLE}, {OURS}]
+    assert set(after.config.envoy_clusters) == {OURS} | ISTIOS
+    assert sidecar.named == [ISTIOS, {OURS}]
 
 
 @pytest.mark.parametrize(("answers", "likely"), [((False,), (OURS,)), ((True, False), (BLACKHOLE,))])
@@ -213,7 +223,8 @@ def test_routes_that_did_not_change_are_those_of_before_and_after() -> None:
     sidecar = Sidecar(changes=[1, 1], dumps=[1], routes=[1, 1], whole=HTTP)
     ways = asked(sidecar)
     assert [way and (way.envoy_cluster, way.unknown) for way in ways] == [(HTTP_CLUSTER, ""), (HTTP_CLUSTER, "")]
-    assert sidecar.named == [{"80"}, {HTTP_CLUSTER}], "and the Envoy cluster behind them is asked for as well"
+    named = [each for each in sidecar.named if each != ISTIOS]
+    assert named == [{"80"}, {HTTP_CLUSTER}], "and the Envoy cluster behind them is asked for as well"
 
 
 @pytest.mark.parametrize("routes", [[1, 2], [None, 1]], ids=["changed", "unread before"])
