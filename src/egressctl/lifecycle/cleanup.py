@@ -209,12 +209,11 @@ def _judge_closed(result: ProbeResult) -> ProbeResult:
 
 def _remove_source_pod(mesh: Mesh, namespace: str, options: CleanupOptions, progress: Progress) -> None:
     """Let the sample's pod go once the last of our entries in its namespace has gone."""
+    selector = f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={options.run_id}" if options.run_id else MANAGED_SELECTOR
+    looking = start_call(partial(sample_objects, mesh.api, namespace, selector))
     if mesh.entries(namespace, MANAGED_SELECTOR):
         return
-    objects = sample_objects(
-        mesh.api, namespace, f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={options.run_id}" if options.run_id else MANAGED_SELECTOR
-    )
-    if objects:
+    if objects := looking():
         progress.step(f"deleting the source pod in namespace {namespace}")
         delete_source(mesh, objects, options.timeout if options.wait else None)
         for plural, each in objects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from egressctl.errors import Conflict
@@ -9,6 +10,7 @@ from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, MANAGER
 from egressctl.mesh.client import MANAGED_SELECTOR
 from egressctl.model.entry import Manifest
+from egressctl.runtime.concurrency import gather
 
 NAME = "sleep"
 IMAGE = "curlimages/curl"
@@ -47,11 +49,10 @@ def start_sample(api: Api, namespace: str, run_id: str) -> None:
 
 def sample_objects(api: Api, namespace: str, selector: str = MANAGED_SELECTOR) -> list[tuple[str, Manifest]]:
     """List the sample's objects that egressctl made in a namespace, in the order in which they go."""
-    return [
-        (plural, item)
-        for plural in ("pods", "serviceaccounts")
-        for item in api.list(resource_path("v1", namespace, plural), label_selector=selector)["items"]
-    ]
+    plurals = ("pods", "serviceaccounts")
+    calls = [partial(api.list, resource_path("v1", namespace, plural), label_selector=selector) for plural in plurals]
+    found = gather(calls, at_most=len(calls))
+    return [(plural, item) for plural, answer in zip(plurals, found, strict=True) for item in answer["items"]]
 
 
 def delete_sample_object(api: Api, plural: str, manifest: Manifest) -> bool:
