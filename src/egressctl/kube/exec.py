@@ -8,13 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 from egressctl.errors import EgressctlError, ExecFailed, Unreachable
 from egressctl.kube.connection import ApiConnection, network_failure
 from egressctl.kube.rest import Api, resource_path
 from egressctl.kube.status import ApiRequest, error_for_answer, one_line, parse_status
 from egressctl.model.json_values import mapping_at, mappings_at
+from egressctl.runtime.query import encode_query
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
@@ -107,7 +108,7 @@ def read_exit_status(status: bytes) -> tuple[int | None, str]:
 
 def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float) -> Any:
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
-    path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{urlencode(query)}"
+    path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{encode_query(query)}"
     what = ApiRequest("create", "", "pods/exec", namespace, pod)
     connection = api.connection()
     try:

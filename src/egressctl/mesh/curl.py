@@ -12,11 +12,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
+from functools import cache
 
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import CurlOutcome
 from egressctl.model.probe import Probe
+from egressctl.runtime.query import encode_query
 
 CONNECTIONS_PER_EXEC = 5
 """How many idle connections curl keeps by default (CURLOPT_MAXCONNECTS): the sixth closes the first."""
@@ -27,7 +28,7 @@ PLACES_PER_EXEC = 2 * CONNECTIONS_PER_EXEC
 EXECS_AT_ONCE = 16
 """Execs under way at the same time: enough to hide their latency, few enough for any API server."""
 
-_LONGEST_QUERY = 6400
+_LONGEST_QUERY = 6600
 """Characters of one exec's probes in the request line, of which some proxies take no more than 8 KiB in all."""
 _NEXT_PART = 800
 """Characters of the options and the table that come once more with a second part."""
@@ -397,8 +398,9 @@ def split_into_execs(probes: Iterable[tuple[int, Probe]], *, alone: bool = False
     dealt: list[list[tuple[int, Probe]]] = []
     last: tuple[str, ...] = ()
     places, length = set[tuple[str, int]](), 0
+    length_of_options = cache(_query_length)
     for options, place, index, probe in ordered:
-        query = len(urlencode([("command", word) for word in (*options, probe.url)])) + 1
+        query = length_of_options(options) + _query_length((probe.url,))
         if place not in places and len(places) == CONNECTIONS_PER_EXEC:
             query += _NEXT_PART
         # Bodies that are kept are few to an exec: each may be long.
@@ -411,6 +413,11 @@ def split_into_execs(probes: Iterable[tuple[int, Probe]], *, alone: bool = False
         places.add(place)
         length += query
     return dealt
+
+
+def _query_length(words: Sequence[str]) -> int:
+    """Return how many characters words of a command line take in the address of an exec."""
+    return len(encode_query(("command", word) for word in words)) + 1
 
 
 def _one_connection_each(numbered: Iterable[tuple[int, Probe]]) -> list[list[tuple[int, Probe]]]:
