@@ -42,6 +42,11 @@ class ExecResult:
     truncated: bool = False
 
 
+def import_websocket() -> None:
+    """Import what the first exec would have to wait for."""
+    import websocket  # noqa: F401  # imported late: 12 ms
+
+
 def run_in_container(
     api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], *, timeout: float, limit: int = 8 << 20
 ) -> ExecResult:

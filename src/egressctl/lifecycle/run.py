@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from egressctl.errors import CleanupIncomplete, CouldNotAsk
-from egressctl.kube.access import require_rights
-from egressctl.kube.rbac import UNDO
+from egressctl.lifecycle.ahead import namespaces_of
 from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
 from egressctl.lifecycle.create import create
 from egressctl.lifecycle.delete import remove_run
@@ -32,6 +31,7 @@ def run(
     probe_options: ProbeOptions,
     cleanup_options: CleanupOptions,
     *,
+    may_undo: Callable[[], None],
     keep: bool,
     progress: Progress,
     interrupts: Interrupts,
@@ -40,11 +40,12 @@ def run(
 
     Return what came of each target, and why closure could not be proved, where it could not be asked. Refuses what would take
     others' traffic or is there already (Conflict), and to make what it may not remove (Forbidden). Raises CleanupIncomplete
-    where something is left. `keep` leaves the entries where they are, once they are proved or not.
+    where something is left. `may_undo` waits for the answer of `ask_ahead`. `keep` leaves the entries where they are, once
+    they are proved or not.
     """
-    namespaces = dict.fromkeys(target.namespace or create_options.namespace for target in targets)
+    namespaces = namespaces_of(targets, create_options.namespace)
     # Who may not take back must not make.
-    require_rights(mesh.api, UNDO, namespaces)
+    may_undo()
     with Undo(interrupts) as undo:
         for namespace in namespaces:
             undo.register(

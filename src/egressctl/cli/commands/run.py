@@ -61,6 +61,9 @@ def command(
 
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
+        from egressctl.lifecycle.ahead import ask_ahead  # imported late: 33 ms
+
+        may_undo = ask_ahead(session.mesh, targets, session.namespace)
         from egressctl.lifecycle.cleanup import CleanupOptions  # imported late: 58 ms
         from egressctl.lifecycle.run import run
         from egressctl.mesh.curl import TransferLimits
@@ -74,6 +77,7 @@ def command(
             replace(creation, export_to=creation.export_to or OWN_NAMESPACE),
             ProbeOptions(limits, retries, expected),
             CleanupOptions(session.namespace, wait=wait.wait, timeout=wait.timeout, limits=limits),
+            may_undo=may_undo,
             keep=keep,
             progress=session.progress,
             interrupts=session.interrupts,
