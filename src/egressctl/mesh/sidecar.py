@@ -215,31 +215,34 @@ class Sidecar:
     ) -> None:
         """Read the listeners until they are as they should be, and know that reading then.
 
-        After the first time they are read only where one was changed since. The routes of the HTTP ports of
-        `entries`, which change without them, are read each time. The counts are in it only where
-        the first look was enough: asked beside it they cost no time, asked at every look they would. `told` and `hint` are
-        the TimedOut's. `unchanged` is given the last reading each time that nothing has changed since, and may raise.
+        They are read only where one was changed since the last time, or since what is known. The routes of the HTTP ports of
+        `entries`, which change without them, are read each time. The counts are asked for beside the listeners: there they cost
+        no time, and are those of before the probes that follow. `told` and `hint` are the TimedOut's. `unchanged` is given the
+        last reading each time that nothing has changed since, and may raise.
         Raises TimedOut, ProxyUnreadable, Forbidden.
         """
-        last: ProxyConfig | None = None
-        seen: Changes | None = None
+        known, self.known = self.known, NOTHING_READ
+        # Its Envoy clusters are those that a look before wanted.
+        last = known.config and replace(known.config, envoy_clusters=None)
+        seen = known.changes
+        judged = False
         ports = {port.number for entry in entries for port in entry.ports if port.protocol.upper() in HTTP_PROTOCOLS}
 
         def once() -> Reading | None:
-            nonlocal last, seen
+            nonlocal last, seen, judged
             asked = _begin(lambda: self.routes_of_ports(ports) if ports else None)
             counted = None if last else _begin(self.counts)
             now = _none_if_unreadable(self.changes)
             # What is warming up comes into force without a further change.
             same = last is not None and now is not None and now == seen and not now.warming
             routes = asked()
-            if last is not None and same and routes == last.routes:
+            if last is not None and judged and same and routes == last.routes:
                 unchanged(last)
                 return None
-            last, seen = replace(last if last is not None and same else self.config(), routes=routes), now
-            return Reading(last, counted() if counted else None, now) if holds(last) else None
+            counted = counted or _begin(self.counts)
+            last, seen, judged = replace(last if last is not None and same else self.config(), routes=routes), now, True
+            return Reading(last, counted(), now) if holds(last) else None
 
-        self.known = NOTHING_READ
         self.known = poll(once, timeout, told, hint)
 
 

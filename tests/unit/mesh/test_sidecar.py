@@ -265,7 +265,9 @@ def test_routes_are_not_asked_for_where_no_way_can_need_them(place: ProbeDestina
 # Waiting
 
 
-def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
+def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60, known: Reading = NOTHING_READ) -> Reading:
+    sidecar.known = known
+
     def holds(config: ProxyConfig) -> bool:
         return config.versions == of(moment)
 
@@ -276,6 +278,25 @@ def wait_for(moment: int, sidecar: Sidecar, timeout: float = 60) -> Reading:
 def test_while_waiting_the_listeners_are_read_only_where_one_changed() -> None:
     sidecar = Sidecar(changes=[1, 1, 2], dumps=[1, 2])
     assert moments((wait_for(2, sidecar), NOTHING_READ)) == [of(2), None]
+    assert sidecar.unasked == ([], [])
+
+
+def test_a_wait_begins_with_what_is_known() -> None:
+    sidecar = Sidecar(changes=[1, 2], dumps=[2])
+    assert moments((wait_for(2, sidecar, known=Reading(at(1), changes=changed(1))), NOTHING_READ)) == [of(2), None]
+    assert sidecar.unasked == ([], []), "no dump before the first change"
+
+
+def test_a_wait_ends_at_once_where_what_is_known_is_as_it_should_be() -> None:
+    """An entry's going may change nothing: others of the same host account for all of it."""
+    sidecar = Sidecar(changes=[1], dumps=[])
+    found = wait_for(1, sidecar, timeout=0, known=Reading(at(1), changes=changed(1)))
+    assert (moments((found, NOTHING_READ)), found.changes, found.counts) == ([of(1), None], changed(1), {})
+
+
+def test_what_was_known_before_a_change_ends_no_wait() -> None:
+    sidecar = Sidecar(changes=[2, 3], dumps=[2, 1])
+    assert moments((wait_for(1, sidecar, known=Reading(at(1), changes=changed(1))), NOTHING_READ)) == [of(1), None]
     assert sidecar.unasked == ([], [])
 
 
