@@ -39,7 +39,7 @@ RIGHTS: dict[str, tuple[RbacRule, ...]] = {
     "cleanup": (RbacRule(ENTRIES, ("get", "list", "delete")), RbacRule(ACCOUNTS, ("list",)), *_ASK),
     "run": (
         RbacRule(ENTRIES, ("get", "list", "create", "patch", "delete")),
-        RbacRule(PODS, ("get", "list")),
+        RbacRule(PODS, ("list",)),
         RbacRule(ACCOUNTS, ("list",)),
         RbacRule(EXEC, ("get", "create")),
     ),

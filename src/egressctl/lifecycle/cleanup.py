@@ -112,12 +112,13 @@ def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
 
 
 def clean_up(
-    mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress
+    mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress, sidecar: Sidecar | None = None
 ) -> tuple[list[TargetResult], CouldNotAsk | None]:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
-    Return the proof by target, and why closure could not be proved, where it could not be asked at all. Raises Forbidden where
-    one could not be removed or seen gone, CleanupIncomplete where one is left.
+    `sidecar` is that of the pod which the probes of its namespace are sent from, where it was found already. Return the proof by
+    target, and why closure could not be proved, where it could not be asked at all. Raises Forbidden where one could not be
+    removed or seen gone, CleanupIncomplete where one is left.
     """
     for each in manifests:
         refuse_taken_over(each, hint=f"if it may go: {kubectl_delete(each)}")
@@ -145,7 +146,9 @@ def clean_up(
         closed: list[TargetResult] | None = None
         if proving:
             try:
-                closed = _prove_closed(mesh, namespace, mine, options, progress, counts.get(namespace))
+                if sidecar is None or sidecar.source.namespace != namespace:
+                    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
+                closed = _prove_closed(mesh, sidecar, mine, options, progress, counts.get(namespace))
             except CouldNotAsk as failure:
                 unasked = failure
         results += _results_without_proof(mine) if closed is None else closed
@@ -162,7 +165,7 @@ def _results_without_proof(manifests: Sequence[Manifest]) -> list[TargetResult]:
 
 def _prove_closed(
     mesh: Mesh,
-    namespace: str,
+    sidecar: Sidecar,
     manifests: Sequence[Manifest],
     options: CleanupOptions,
     progress: Progress,
@@ -173,7 +176,6 @@ def _prove_closed(
     Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
     with a warning that nothing is closed.
     """
-    sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
     await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], options.timeout, progress, counts)
     wanted = [_closure_target(mesh, each) for each in verify_targets_from_manifests(manifests)]
     results = verify(mesh, sidecar, wanted, ProbeOptions(options.limits, expect=Verdict.BLOCKED), progress)

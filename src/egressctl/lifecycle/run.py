@@ -14,7 +14,7 @@ from egressctl.lifecycle.delete import remove_run
 from egressctl.lifecycle.plan import CreateOptions
 from egressctl.manifests.service_entry import LABEL_RUN_ID
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
-from egressctl.mesh.sidecar import find_sidecar
+from egressctl.mesh.sidecar import Sidecar, find_sidecar
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.runtime.progress import Progress
@@ -56,17 +56,15 @@ def run(
             )
         creation = create(mesh, targets, replace(create_options, lone=True), progress, interrupts)
         manifests = [each.manifest for each in creation.created]
-        choice = create_options.choice
-        if creation.sidecar is not None:  # the very pod whose sidecar was waited for
-            choice = replace(choice, pod=creation.sidecar.source.pod, container=creation.sidecar.source.container)
-        sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, choice)
+        # The very pod whose sidecar was waited for.
+        sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, create_options.choice)
         opened = verify(mesh, sidecar, verify_targets_from_manifests(manifests), probe_options, progress)
         if keep:
             undo.keep()
             return opened, None
-        removal = replace(cleanup_options, choice=choice, run_id=create_options.run_id)
+        removal = replace(cleanup_options, choice=create_options.choice, run_id=create_options.run_id)
         try:
-            closed, unasked = clean_up(mesh, manifests, removal, progress)
+            closed, unasked = clean_up(mesh, manifests, removal, progress, sidecar if isinstance(sidecar, Sidecar) else None)
         except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of
             again = f"removed at the second try only, and not proved closed; at the first: {left}"
             return opened, CouldNotAsk(again, hint="nothing is left; run it again to have its closure proved")
