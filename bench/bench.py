@@ -33,9 +33,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured (default {ROUNDS})")
     parser.add_argument(
         "--only",
-        default="lrfabcde",
+        default="lrfabcdem",
         metavar="LETTERS",
-        help="l lab, r run, f files, e; on a real API server: " + ", ".join(real.PARTS),
+        help="l lab, r run, f files, e; on a real API server: " + ", ".join([*real.PARTS, real.MESH]),
     )
     flags = parser.parse_args()
     if flags.rounds < 10:
