@@ -76,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _place_of(nodeid: str) -> Place | None:
-    if found := re.search(rf"\[({'|'.join(PLACES)})\b", nodeid):
+    if found := re.search(rf"[\[-]({'|'.join(PLACES)})[-\]]", nodeid):
         return cast("Place", found[1])
     return "kubernetes" if "tests/cluster/" in nodeid else None
 

@@ -40,17 +40,20 @@ def missing_blocks(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     return tuple(lacking)
 
 
-def blocks_nobody_holds(config: ProxyConfig, entry: ServiceEntry, number: int) -> Iterator[str]:
+def blocks_nobody_holds(config: ProxyConfig, entry: ServiceEntry, number: int, version: int) -> Iterator[str]:
     """Name the blocks that the entry lists by address on a port of it, and that no filter chain or listener has, whoever's.
 
-    Not those of HTTP, which shares the port's listener.
+    Only those of an IP version, for a pod may have but one. None where HTTP has the port's listener, which it shares, or keeps
+    from TCP.
     """
-    if all(port.protocol.upper() in HTTP_PROTOCOLS for port in tcp_ports(entry) if port.number == number):
+    shared = [each for ip in _WILDCARDS for each in config.by_address.get((ip, number), ())]
+    if any(chain.http for listener in shared for chain in listener.chains):
         return
-    tables = [each.table.values() for ip in _WILDCARDS for each in config.by_address.get((ip, number), ())]
+    tables = [listener.table.values() for listener in shared]
     for block in parse_blocks(entry.addresses):
         own = block.is_one_address and (block.address, number) in config.by_address
-        if block.length and not own and not any(block in blocks for table in tables for blocks in table):
+        held = not block.length or own or any(block in blocks for table in tables for blocks in table)
+        if block.version == version and not held:
             yield str(block)
 
 

@@ -105,7 +105,8 @@ def _what_is_not_in_force(
     absent = [name for name in names if name in way.asked and name not in (way.config.envoy_clusters or {})]
     if absent:
         return f"{absent[0]} is not there"
-    lacking = next(blocks_nobody_holds(way.config, entry, to.port), "")
+    address = parse_address(way.ip)
+    lacking = next(blocks_nobody_holds(way.config, entry, to.port, address.version), "") if address else ""
     return f"no filter chain holds {lacking} on port {to.port}" if lacking else ""
 
 
@@ -113,9 +114,13 @@ def _endpoint_of_another(way: WayTaken, entries: Sequence[ServiceEntry], to: Out
     """Name an endpoint of the Envoy cluster that is none of the entries', which share it; "" where there is none."""
     if any(each.has_moving_endpoints for each in entries) or known.type == _ORIGINAL:
         return ""
-    own = {one.lower() for each in entries for one in each.endpoints or ((to.host,) if each.resolution != "STATIC" else ())}
+    own = {_one_form(one) for each in entries for one in each.endpoints or ((to.host,) if each.resolution != "STATIC" else ())}
     seen = known.endpoints or (way.upstream if entries[0].resolution == "STATIC" else ())
-    return next((each for each in seen if each.lower() not in own), "")
+    return next((each for each in seen if _one_form(each) not in own), "")
+
+
+def _one_form(endpoint: str) -> str:
+    return str(parse_address(endpoint) or endpoint.lower())
 
 
 def _is_shaped_by_others(way: WayTaken, entry: ServiceEntry) -> bool:
