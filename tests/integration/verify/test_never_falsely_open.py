@@ -38,7 +38,7 @@ from integration.verify.test_noise import noise
 from labs import Lab, Logged, eventually, now
 
 PLACES = ("lab", "istiod")
-VERDICTS: dict[str, int] = {"lab": 300, "istiod": 50} if EVERYTHING else dict.fromkeys(PLACES, 40)
+VERDICTS: dict[str, int] = {"lab": 300, "istiod": 50} if EVERYTHING else dict.fromkeys(PLACES, 20)
 """How many are asked for in a place, by all tests of it together."""
 AT_ONCE = 4
 URL, ADDRESS = "https://www.wikipedia.org", "208.80.154.224"
