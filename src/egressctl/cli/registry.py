@@ -18,6 +18,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "explain", "Tell the way of a URL station by station, without sending anything."),
     ("lint", "lint", "Say what may keep a ServiceEntry from carrying, before it is applied."),
     ("rule", "rule", "Say what a rule of lint means, and how to fix what it finds."),
+    ("cause", "cause", "Say what the cause of a verdict means, and what to type next."),
     ("diff", "diff", "Show what create would change, with kubectl's exit codes."),
     ("snapshot", "snapshot", "Save what stands around ServiceEntries to a folder, for a gate."),
     ("compare", "compare", "Compare two reports by what carried each probe."),
