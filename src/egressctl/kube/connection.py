@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +87,15 @@ def _tls_context(configuration: Any) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # urllib3 sets them for each connection anew, and OpenSSL frees what another thread's connection is just made of: one in very
+    # many then begins with garbage, which the server refuses.
+    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols = _leave_protocols  # type: ignore[method-assign]
     return context
+
+
+def _leave_protocols(alpn_protocols: Iterable[str]) -> None:
+    del alpn_protocols
 
 
 def error_chain(error: BaseException) -> list[BaseException]:

@@ -10,7 +10,7 @@ import pytest
 from urllib3.exceptions import ProtocolError
 
 from egressctl.errors import Unreachable
-from egressctl.kube.connection import BrokenConnection, network_failure
+from egressctl.kube.connection import BrokenConnection, _tls_context, network_failure
 
 CONNECTION = cast("Any", SimpleNamespace(way="api.example:6443", own_authority=True))
 
@@ -35,3 +35,13 @@ def test_what_speaks_no_tls_is_no_broken_connection() -> None:
     assert isinstance(failure, Unreachable)
     assert not isinstance(failure, BrokenConnection)
     assert str(failure).startswith("no TLS with the API server api.example:6443")
+
+
+def test_the_protocols_that_a_handshake_offers_are_set_once_for_all_threads() -> None:
+    """OpenSSL copies them without a lock while another thread's connection would set them anew."""
+    tls = _tls_context(SimpleNamespace(ssl_ca_cert=None, cert_file=None, verify_ssl=True))
+    tls.set_alpn_protocols(["h2"])
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    assert b"\x08http/1.1" in outgoing.read()
