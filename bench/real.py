@@ -33,7 +33,7 @@ from egressctl.lab.state import locate  # noqa: E402
 from labs import Lab  # noqa: E402
 
 MESH = "m the task with a real istiod"
-OURS, LISTENERS = "outbound|443||wikipedia.org", "config_dump?resource=dynamic_listeners"
+OURS, LISTENERS = "outbound|443||wikipedia.org", "config_dump?resource=dynamic_listeners&mask=name,active_state"
 MANY, OTHERS, BLOCKS, TARGETS = 100, 1000, 5, 200
 URL = "https://www.wikipedia.org"
 OTHER = r"other-\d+\.example"
