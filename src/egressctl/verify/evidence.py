@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
-from egressctl.envoy.counts import counts_between, hosts_used
+from egressctl.envoy.counts import counts_between
 from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.istio.listing import tcp_ports
 from egressctl.mesh.curl import looks_reset
@@ -37,7 +37,7 @@ from egressctl.model.probe import Probe, ProbeDestination, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case
-from egressctl.verify.own_way import WayTaken, owner_of_way
+from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -278,12 +278,6 @@ def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int 
     return max(known) if known else None
 
 
-def _upstream(of: EnvoyCluster | None, before: Reading, after: Reading) -> tuple[str, ...]:
-    """Name the addresses among which Envoy connected to one, where it chose the address by itself."""
-    own = of is not None and of.type != "ORIGINAL_DST" and before.counts is not None and after.counts is not None
-    return hosts_used(before.counts or {}, after.counts or {}, of.name) if own and of else ()
-
-
 def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
     question, sent, walk = facts.questions[index], facts.sent[index], facts.walks[index]
     before, after = facts.before, facts.after
@@ -298,7 +292,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         policy=facts.policy,
         refused=listener_refusal(after.config, question.entry) if after.config and question.entry else "",
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
-        upstream=_upstream(leads_to, before, after),
+        upstream=upstream_of(leads_to, before.counts, after.counts),
         endpoints=_endpoints(leads_to, before, after),
     )
     counted_at = _counting_key(sent, walk)
@@ -331,7 +325,7 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
         return ownership.owner_of_expected_host(walk, question.probe.expect.via)
     if entry is None and question.entry_name:
         return None
-    upstream = _upstream(_envoy_cluster(walk, facts.after), facts.before, facts.after)
+    upstream = upstream_of(_envoy_cluster(walk, facts.after), facts.before.counts, facts.after.counts)
     way = WayTaken(question.probe, ip, walk, config, facts.source, upstream, likely, facts.around)
     whose = partial(_owner_among, way)
     if entry is None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from egressctl.envoy.config import EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
+from egressctl.envoy.counts import ClusterCounts, hosts_used
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, lists_block, tcp_ports
@@ -50,6 +51,13 @@ class WayTaken:
     upstream: Sequence[str] = ()
     asked: Collection[str] = ()
     around: MeshObjects | None = None
+
+
+def upstream_of(of: EnvoyCluster | None, before: ClusterCounts | None, after: ClusterCounts | None) -> tuple[str, ...]:
+    """Name the addresses among which Envoy connected to one, where it chose the address by itself and was counted."""
+    if of is None or of.type == _ORIGINAL or before is None or after is None:
+        return ()
+    return hosts_used(before, after, of.name)
 
 
 def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEntry]) -> Owner:

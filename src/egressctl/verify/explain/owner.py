@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, parse_outbound_name
-from egressctl.envoy.counts import hosts_used
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
 from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import Cause, CauseCode
@@ -16,7 +15,7 @@ from egressctl.verify import ownership
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
-from egressctl.verify.own_way import WayTaken, owner_of_way
+from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
 
 
 def owner_of_path(
@@ -45,8 +44,7 @@ def _owning_entry(
     place: ResolvedProbe, walk: Walk, config: ProxyConfig, seen: ExplainFacts, entries: Sequence[ServiceEntry]
 ) -> tuple[ServiceEntry | None, Owner | None]:
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
-    chosen = known is not None and known.type != "ORIGINAL_DST" and seen.counts is not None
-    upstream = hosts_used(seen.counts or {}, seen.counts or {}, known.name) if known and chosen else ()
+    upstream = upstream_of(known, seen.counts, seen.counts)
     way = WayTaken(place.probe, place.ip, walk, config, seen.source, upstream, around=seen.around)
 
     def ask(entry: ServiceEntry) -> Owner:
