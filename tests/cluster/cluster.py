@@ -55,18 +55,13 @@ class Istiod(ControlPlane, Protocol):
     container_log: Path
 
 
-@dataclass
-class RealCluster:
-    """A running control plane; `istio` says whether Istio's CRDs are there."""
+class Startable:
+    """What `_start` starts for the time of a `with` block; `_undo` ends it, also where it came half the way."""
 
-    folder: Path
-    binaries: Binaries
-    istio: bool = True
-    api_flags: Sequence[str] = ()
-    port: int = 0
-    judge: int = 0
-    kubeconfig: Path = Path()
-    _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _undo: contextlib.ExitStack
+
+    def _start(self) -> None:
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         try:
@@ -78,6 +73,20 @@ class RealCluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._undo.close()
+
+
+@dataclass
+class RealCluster(Startable):
+    """A running control plane; `istio` says whether Istio's CRDs are there."""
+
+    folder: Path
+    binaries: Binaries
+    istio: bool = True
+    api_flags: Sequence[str] = ()
+    port: int = 0
+    judge: int = 0
+    kubeconfig: Path = Path()
+    _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -13,12 +13,10 @@ import signal
 import tempfile
 import urllib.request
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import yaml
 
-from cluster.cluster import HOST, RealCluster, free_port
+from cluster.cluster import HOST, RealCluster, Startable, free_port
 from egressctl.lab.dataplane.istiod_layout import ACCESS_LOG_FORMAT
 from egressctl.lab.state import Paths
 
@@ -26,7 +24,7 @@ ROOT = "istio-system"
 MESH = f"/api/v1/namespaces/{ROOT}/configmaps"
 
 
-class Istiod:
+class Istiod(Startable):
     """A running istiod for the sidecar of a lab. `folder` holds the sockets by which that gets what it is given.
 
     The sidecar writes its access log twice: as the lab's does, and to `container_log` as a container's, for the kubelet.
@@ -35,17 +33,6 @@ class Istiod:
     def __init__(self, real: RealCluster, lab: Paths) -> None:
         self._real, self._lab, self._undo = real, lab, contextlib.ExitStack()
         self.container_log = lab.logs / "container.log"
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._undo.close()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._undo.close()
 
     def _start(self) -> None:
         self._real.post(MESH, self._mesh("REGISTRY_ONLY"))
