@@ -16,6 +16,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.yaml_reader import parse_one
+from egressctl.model.json_values import texts_at
 from egressctl.model.probe import Target
 from egressctl.runtime.sentence import first_names
 
@@ -98,6 +99,21 @@ def _read_target(name: str, folders: Sequence[str]) -> Target:
         place = parse_one(whole, file.source).place(("metadata", "name"))
         raise InvalidInput(problems=[Problem(f"is not {expected}, as the file is", place.field, "", place.source, place.line)])
     return found[0]
+
+
+def targets_with_host(host: str, folders: Sequence[str] = ()) -> list[str]:
+    """Return the names of the targets that list a host, or ask it by a probe. What cannot be read, and families, are left out."""
+    found = []
+    for file in catalog_files(folders):
+        try:
+            if host not in file_text(file) or find_family(file.name, folders) is not None:
+                continue
+            target = get_target(file.name, folders)
+        except InvalidInput:
+            continue
+        if host in {*texts_at(target.spec, "hosts"), *(probe.host for probe in target.probes)}:
+            found.append(file.name)
+    return found
 
 
 def manifest_text(name: str, folders: Sequence[str] = ()) -> str:

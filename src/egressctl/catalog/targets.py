@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from egressctl.catalog.validation import MOST_ADDRESSES, check_spec
 from egressctl.errors import InvalidInput, Problem
@@ -13,9 +15,10 @@ from egressctl.manifests.formats import LOCATIONS, MAX_ITEMS, RESOLUTIONS
 from egressctl.manifests.probes import probe_name, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import derived_probes, read_entry
+from egressctl.manifests.typed_host import TypedHost, is_address, words_to_create
 from egressctl.manifests.yaml_reader import Document, InputPlace, ValuePath, parse_yaml, quote_text
 from egressctl.model.entry import SUFFIX
-from egressctl.model.probe import Probe, Target
+from egressctl.model.probe import Expectation, Probe, Target
 
 _PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 
@@ -107,6 +110,47 @@ def target_from_flags(
     if found.problems or problems:
         raise InvalidInput(problems=[*found.problems, *problems])
     return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read_entry({"spec": spec})))
+
+
+def target_from_host(
+    typed: TypedHost,
+    *,
+    export_to: Sequence[str] = (),
+    probes: Sequence[str] = (),
+    any_address: bool = False,
+    allow_internal: bool = False,
+) -> Target:
+    """Make a target of a host that was typed: resolution DNS, or NONE for a wildcard, which DNS refuses.
+
+    Raises InvalidInput with the line to type where the port does not say what is safe there, and for an address, which is no
+    host.
+    """
+    if is_address(typed):
+        raise InvalidInput(
+            f"{typed.host} is an address, and a ServiceEntry has a host as well",
+            hint=f"egressctl create {words_to_create(typed.probe_url)}",
+        )
+    if not typed.known_protocol:
+        shown = f"{typed.host}:{typed.known_port}"
+        raise InvalidInput(
+            f"port {typed.known_port} of {typed.host} may carry TLS, HTTP or something else, and the sidecar must know which",
+            hint=f"egressctl create {shown}/TLS, {shown}/HTTP, or {shown}/TCP for anything else, such as a database",
+        )
+    if not allow_internal and (fault := url_fault(f"https://{typed.host.removeprefix('*.')}")):
+        raise InvalidInput(problems=[Problem(fault[0], "TARGET", fault[1])])
+    made = target_from_flags(
+        typed.target_name,
+        hosts=[typed.host],
+        ports=[f"{typed.known_port}/{typed.known_protocol}"],
+        resolution="NONE" if typed.host.startswith("*") else "DNS",
+        export_to=export_to,
+        probes=probes,
+        any_address=any_address,
+        allow_internal=allow_internal,
+    )
+    if probes or not urlsplit(typed.url).path.strip("/") or made.probes == ():
+        return made
+    return replace(made, probes=(Probe(made.probes[0].name, typed.url, Expectation(status=None)),))
 
 
 def _split_at_commas(texts: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a target may say: what Istio takes (`istio/admission`), told in words of ours, and what harm makes us refuse beyond it.
 
-Ours: no host bits, no block twice, no IPv6 yet, no port that the sidecar itself uses, and no TCP port without addresses, which
-opens the port to every address. Everything is told at once.
+Ours: no host bits, no block twice, no IPv6 yet, no port that the sidecar itself uses, and with resolution NONE no TCP port
+without addresses, which opens the port to every address. Everything is told at once.
 """
 
 from __future__ import annotations
@@ -193,6 +193,8 @@ def _block_problems(addresses: Mapping[ValuePath, str]) -> Iterator[_Told]:
 
 def _whole_port_problems(spec: Mapping[str, Any], lists_every_address: bool) -> Iterator[_Told]:
     if spec.get("addresses", []) != [] and not lists_every_address:
+        return
+    if text_at(spec, "resolution") not in ("", "NONE"):  # every connection goes to the entry's own host: no address is opened
         return
     because = "with 0.0.0.0/0 among its addresses" if lists_every_address else "without addresses"
     for path, port in _items(spec, "ports", dict):

@@ -156,7 +156,8 @@ class TargetFlags:
     resolution: Annotated[str, typer.Option("--resolution", metavar="NAME", help="[default: NONE]")] = ""
     location: Annotated[str, typer.Option("--location", metavar="NAME", help="[default: MESH_EXTERNAL]")] = ""
     export_to: Annotated[
-        list[str], typer.Option("--export-to", metavar="NAMESPACE", help="Namespaces that see the entry; . is its own.")
+        list[str],
+        typer.Option("--export-to", metavar="NAMESPACE", help="Namespaces that see the entry: . is its own, * all. [default: .]"),
     ] = dataclasses.field(default_factory=list)
     probe: Annotated[list[str], typer.Option("--probe", metavar="URL", help="URL to prove it with, repeatable.")] = (
         dataclasses.field(default_factory=list)
@@ -207,6 +208,7 @@ class ApplyFlags:
 
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = ""
     force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create what opens or takes more than its name says.")] = False
     with_source: Annotated[bool, typer.Option("--with-source", help="Start Istio's sleep pod where there is no source pod.")] = (
         False
     )

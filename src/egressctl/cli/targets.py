@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from egressctl.catalog import lookup
@@ -14,10 +15,14 @@ from egressctl.model.probe import Target
 if TYPE_CHECKING:
     from egressctl.cli.session import Session
     from egressctl.lifecycle.plan import CreateOptions
+    from egressctl.manifests.typed_host import TypedHost
 
 
 def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
-    """Return the targets that are meant. Raises InvalidInput with all problems of all files, or of the flags."""
+    """Return the targets that are meant: those of the catalogue, of hosts that are typed, of files, or of flags.
+
+    Raises InvalidInput with all problems of all files, or of the flags.
+    """
     made_of = [flag for flag, value in (("--host", flags.host), ("--address", flags.address), ("--port", flags.port)) if value]
     if flags.filename:
         if made_of or names:
@@ -28,10 +33,13 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
         from egressctl.catalog.targets import target_from_flags  # imported late: 5 ms
 
-        chosen = {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
+        name, hosts, chosen = names[0], flags.host, _chosen(flags)
+        if typed := None if hosts else _typed_host(names[0]):
+            name, hosts = typed.target_name, [typed.host]
+            chosen = {"resolution": "NONE" if flags.address or typed.host.startswith("*") else "DNS", **chosen}
         target = target_from_flags(
-            names[0],
-            hosts=flags.host,
+            name,
+            hosts=hosts,
             addresses=flags.address,
             ports=flags.port,
             export_to=flags.export_to,
@@ -45,8 +53,61 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
         raise InvalidInput(
             "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
         )
+    return [target for name in names for target in _targets_of_word(name, flags)]
+
+
+def _chosen(flags: TargetFlags) -> dict[str, str]:
+    return {key: value for key, value in (("resolution", flags.resolution), ("location", flags.location)) if value}
+
+
+def _targets_of_word(word: str, flags: TargetFlags) -> list[Target]:
+    """Return what a word means: a target of the catalogue, else a host, else a file. Raises InvalidInput."""
     folders = catalog_folders(flags.catalog)
-    return [lookup.get_target(name, folders) for name in names]
+    if lookup.has_name(word, folders):
+        return [lookup.get_target(word, folders)]
+    from egressctl.manifests.typed_host import is_file_word  # imported late: 1 ms
+
+    if typed := _typed_host(word):
+        from egressctl.catalog.targets import target_from_host  # imported late: 5 ms
+
+        given = {"--resolution": flags.resolution, "--location": flags.location}
+        if flag := next((flag for flag, value in given.items() if value), ""):
+            raise InvalidInput(
+                f"{flag} goes with the flags that make a target",
+                hint=f"egressctl create {typed.target_name} --host {typed.host} --port {typed.known_port}/PROTOCOL "
+                f"{flag} {given[flag]}",
+            )
+        return [
+            target_from_host(
+                typed,
+                export_to=flags.export_to,
+                probes=flags.probe,
+                any_address=flags.any_address,
+                allow_internal=flags.allow_internal,
+            )
+        ]
+    if is_file_word(word):
+        return _targets_from_files(replace(flags, filename=[word]))
+    return [lookup.get_target(word, folders)]
+
+
+def _typed_host(word: str) -> TypedHost | None:
+    from egressctl.manifests.typed_host import read_typed_host  # imported late: 1 ms
+
+    return read_typed_host(word)
+
+
+def known_in_catalog(names: Sequence[str], flags: TargetFlags) -> list[str]:
+    """Say of each host that was typed in which targets the catalogue has it, in a sentence with the line to type."""
+    told = []
+    folders = catalog_folders(flags.catalog)
+    for word in () if flags.filename else names:
+        if not lookup.has_name(word, folders) and (typed := _typed_host(word)):
+            told += [
+                f"the catalogue has {typed.host} in its target {name}: egressctl create {name}"
+                for name in lookup.targets_with_host(typed.host, folders)
+            ]
+    return told
 
 
 def _targets_from_files(flags: TargetFlags) -> list[Target]:
@@ -92,4 +153,5 @@ def create_options(
         wait=wait.wait,
         timeout=wait.timeout,
         with_source=apply.with_source,
+        accept_dangers=apply.yes,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.interference import find_conflicts_and_interference
 from egressctl.istio.mesh_objects import NAMESPACES
+from egressctl.lifecycle.dangers import refuse_dangers
 from egressctl.lifecycle.delete import DRY_RUN_SUFFIXES, delete_by_dry_run, delete_entries, remove_run
 from egressctl.lifecycle.plan import (
     CreateOptions,
@@ -106,6 +107,7 @@ def create(
         source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts)
         done.outdated = _outdated_entries(mesh, targets, plans, around, options, progress)
         _warn_before_apply(plans, around, options, progress)
+        refuse_dangers(mesh, plans, around, source, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
         for plan in plans:
@@ -213,7 +215,7 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
     for entry in entries:
         if not options.lone:
             _warn_of_conflicts(entry, around, options.namespace, progress)
-        if not entry.export_to:
+        if not entry.export_to and not options.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
             )

@@ -7,12 +7,23 @@ from dataclasses import dataclass
 
 from egressctl.errors import Conflict
 from egressctl.istio.conflicts import conflicting_entries
+from egressctl.istio.export_to import PUBLIC
 from egressctl.manifests.egress_target import split_large_targets
-from egressctl.manifests.service_entry import ANNOTATION_FIELD_MANAGER, MANAGER, other_field_managers, read_entry, render_entry
+from egressctl.manifests.service_entry import (
+    ANNOTATION_FIELD_MANAGER,
+    MANAGER,
+    export_of_target,
+    other_field_managers,
+    read_entry,
+    render_entry,
+)
 from egressctl.mesh.client import Mesh, look_up_entries
+from egressctl.mesh.read_objects import read_default_export_to
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
+
+EVERYONE = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ class CreateOptions:
     timeout: float = 60.0
     with_source: bool = False
     lone: bool = False
+    accept_dangers: bool = False
+    """Whether what `dangers` tells is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +65,18 @@ def plan_entries(mesh: Mesh, targets: Sequence[Target], version: str, options: C
     entries = split_large_targets(targets)
     places = [(target.namespace or options.namespace, target.entry_name) for target in entries]
     live = look_up_entries(mesh, places)
-    return [
-        _plan_entry(target, place[0], each, version, options) for target, place, each in zip(entries, places, live, strict=True)
-    ]
+    standing = {target.name: read_entry(each).export_to for target, each in zip(entries, live, strict=True) if each is not None}
+    everyone = options.export_to == EVERYONE and read_default_export_to(mesh) not in (None, PUBLIC)  # else it need not say
+    found = []
+    for target, (namespace, _), each in zip(entries, places, live, strict=True):
+        export_to = EVERYONE if everyone else export_of_target(target, options.export_to, standing.get(target.name))
+        found.append(_plan_entry(target, namespace, each, version, options, export_to))
+    return found
 
 
-def _plan_entry(target: Target, namespace: str, live: Manifest | None, version: str, options: CreateOptions) -> EntryPlan:
+def _plan_entry(
+    target: Target, namespace: str, live: Manifest | None, version: str, options: CreateOptions, export_to: tuple[str, ...]
+) -> EntryPlan:
     metadata = (live or {}).get("metadata") or {}
     remembered = (metadata.get("annotations") or {}).get(ANNOTATION_FIELD_MANAGER)
     manifest = render_entry(
@@ -66,7 +85,7 @@ def _plan_entry(target: Target, namespace: str, live: Manifest | None, version: 
         api_version=version,
         # A second create keeps the run id that the object has: it is still the same thing.
         run_id=(read_entry(live).run_id if live else "") or options.run_id,
-        export_to=options.export_to or None,
+        export_to=export_to,
         **({"field_manager": options.field_manager or str(remembered)} if options.field_manager or remembered else {}),
     )
     return EntryPlan(target, namespace, live, manifest)

@@ -13,7 +13,7 @@ from egressctl.lint.manifest_files import Manifests
 from egressctl.lint.rule import Finding
 from egressctl.lint.rules import refused_by_server, warned_by_server
 from egressctl.manifests.egress_target import TARGET_KIND
-from egressctl.manifests.service_entry import OFFLINE_VERSION, render_entry
+from egressctl.manifests.service_entry import OFFLINE_VERSION, export_of_target, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.mesh.client import Mesh
 from egressctl.model.entry import GROUP
@@ -59,6 +59,8 @@ def _manifest_to_try(document: Document, namespace: str) -> dict[str, Any] | Non
         target, problems = read_target_document(document)
         if target is None or problems:
             return None
-        return render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
+        return render_entry(
+            target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None, export_to=export_of_target(target)
+        )
     metadata = mapping_at(value, "metadata")
     return {**value, "metadata": {**metadata, "namespace": metadata.get("namespace") or namespace}}

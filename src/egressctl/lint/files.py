@@ -19,7 +19,7 @@ from egressctl.lint.manifest_files import ManifestFile, Manifests, place_of
 from egressctl.lint.rule import Finding, LintedEntry, LintResult, Place, finding_of_problem
 from egressctl.lint.rules import crowded_port, duplicate_object, invalid_input
 from egressctl.manifests.egress_target import TARGET_KIND
-from egressctl.manifests.service_entry import OFFLINE_VERSION, read_entry, render_entry
+from egressctl.manifests.service_entry import OFFLINE_VERSION, export_of_target, read_entry, render_entry
 from egressctl.manifests.yaml_reader import Document
 from egressctl.model.entry import KIND, ROOT_NAMESPACE, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.json_values import mapping_at, texts_at, value_at
@@ -129,7 +129,9 @@ def _entry_from_target(
     target, problems = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
     if target is None or problems:
         return None, [finding_of_problem(invalid_input.RULE.id, each) for each in problems]
-    manifest = render_entry(target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None)
+    manifest = render_entry(
+        target, namespace=namespace, api_version=OFFLINE_VERSION, run_id=None, export_to=export_of_target(target)
+    )
     return EntryInFile(read_entry(manifest), manifest, document), []
 
 

@@ -15,7 +15,7 @@ from egressctl.lint.known_targets import KnownTarget, known_targets_for
 from egressctl.lint.rule import Finding, LintedEntry, LintResult, Place
 from egressctl.lint.rules import crowded_port
 from egressctl.manifests.egress_target import split_large_targets
-from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, read_entry, render_entry
+from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, export_of_target, read_entry, render_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
@@ -102,7 +102,9 @@ def lint_offline(entries: Sequence[ServiceEntry], folders: Sequence[str] = ()) -
 def entries_that_create_makes(targets: Sequence[Target], namespace: str, export_to: Sequence[str] = ()) -> list[ServiceEntry]:
     """Return the entries that `create` would make of targets, marked as its own: those of one target do not compete."""
     made = (
-        render_entry(each, namespace=namespace, api_version=OFFLINE_VERSION, run_id="", export_to=export_to or None)
+        render_entry(
+            each, namespace=namespace, api_version=OFFLINE_VERSION, run_id="", export_to=export_of_target(each, export_to)
+        )
         for each in split_large_targets(targets)
     )
     return [read_entry(each) for each in made]

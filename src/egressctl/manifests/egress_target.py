@@ -24,7 +24,7 @@ from egressctl.manifests.service_entry import (
 )
 from egressctl.manifests.yaml_reader import MAX_BYTES, Document, InputPlace, ValuePath, kind_of, quote_text
 from egressctl.model.entry import API_VERSIONS, KIND, SUFFIX
-from egressctl.model.json_values import list_at, mapping_at, text_at
+from egressctl.model.json_values import list_at, mapping_at, mappings_at, text_at
 from egressctl.model.probe import Origin, Probe, Target
 
 API_VERSION = "egressctl.dev/v1alpha1"
@@ -139,6 +139,7 @@ def read_target(document: Document, *, allow_internal: bool = False) -> ReadTarg
         labels=kept_labels,
         annotations=kept,
         origin=_origin(document, own, probes or ()),
+        listed_on=_oldest_list(document.value) if own else "",
     )
     return ReadTarget(target, found.problems, spec, path, own, blocks_unread)
 
@@ -239,6 +240,14 @@ def _read_spec(value: Mapping[str, Any], found: ProblemCollector, own: bool) -> 
             "the spec of a ServiceEntry in Istio's words: hosts, addresses, ports",
         )
     return _with_published_addresses(found, spec) if "published" in spec else spec.get("serviceEntry")
+
+
+def _oldest_list(document: Mapping[str, Any]) -> str:
+    """Return the day of the oldest list whose blocks are the target's addresses; empty where it lists its own."""
+    if list_at(document, "spec", "serviceEntry", "addresses"):
+        return ""
+    days = [text_at(source, "checked") for source in mappings_at(document, "spec", "published") if source.get("ranges")]
+    return min((day for day in days if day), default="")
 
 
 def _with_published_addresses(found: ProblemCollector, spec: Mapping[str, Any]) -> Any:

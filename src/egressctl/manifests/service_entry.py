@@ -79,6 +79,17 @@ def _target_of_name(target: str, name: str) -> str:
     return target if target and (name == base or name.startswith(f"{base}-")) else ""
 
 
+def export_of_target(target: Target, asked: Sequence[str] = (), standing: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return what an entry of a target is exported to: what is asked for, else what the target says, else as it stands.
+
+    `standing` is the exportTo of the entry that is there, None where none is: a new one is exported to its own namespace.
+    Empty is an entry that does not say, which the mesh exports everywhere unless its default is another; `*` asks for that.
+    """
+    if asked:
+        return () if list(asked) == ["*"] else tuple(asked)
+    return texts_at(target.spec, "exportTo") or ((".",) if standing is None else tuple(standing))
+
+
 def render_entry(
     target: Target,
     *,
@@ -91,7 +102,8 @@ def render_entry(
     """Write a target as the manifest of a ServiceEntry that shares nothing with the target.
 
     The target's own namespace goes before `namespace`. Without `run_id` there is no mark of
-    ownership (what Git owns, egressctl does not). `export_to` takes the place of the target's.
+    ownership (what Git owns, egressctl does not). `export_to` takes the place of the target's, and is left out where it is
+    empty.
     Probes are left out where they are those that would be derived from the entry anyway.
     """
     metadata: dict[str, Any] = {"name": target.entry_name}
@@ -108,7 +120,8 @@ def render_entry(
     spec.setdefault("location", LOCATIONS[0])
     spec.setdefault("resolution", RESOLUTIONS[0])
     if export_to is not None:
-        spec["exportTo"] = list(export_to)
+        spec.pop("exportTo", None)
+        spec |= {"exportTo": list(export_to)} if export_to else {}
     if target.probes != derived_probes(read_entry({"spec": spec})):
         annotations[ANNOTATION_PROBES] = probes_text(target.probes)
     metadata |= {name: marks for name, marks in (("labels", labels), ("annotations", annotations)) if marks}

@@ -43,7 +43,7 @@ class CauseCode(StrEnum):
         "only a URL.",
         Wording(
             "the outbound traffic policy is REGISTRY_ONLY and no ServiceEntry names {address}",
-            "egressctl create NAME --host {host} --address {ip_or_any} --port {port}",
+            "egressctl create {to_create} -n {pod_namespace}",
         ),
     )
     PASSTHROUGH = (
@@ -51,7 +51,7 @@ class CauseCode(StrEnum):
         "The outbound traffic policy is ALLOW_ANY, and PassthroughCluster carried the request; no target was named, only a URL.",
         Wording(
             "the outbound traffic policy ALLOW_ANY let {address} out through {leads_to}; no ServiceEntry carried it",
-            "name the target to prove: egressctl verify NAME",
+            "egressctl create {to_create} -n {pod_namespace}",
         ),
     )
     ENTRY_MISSING = (

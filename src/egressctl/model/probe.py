@@ -134,6 +134,8 @@ class Target:
     annotations: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = field(default=None, compare=False)
     """Where it stands, of what stands in a file."""
+    listed_on: str = ""
+    """The day of the oldest list that its addresses are from, as YYYY-MM-DD; empty where they are from none."""
 
 
 def worst_verdict(verdicts: tuple[Verdict, ...]) -> Verdict:

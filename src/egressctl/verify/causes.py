@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
+from egressctl.manifests.typed_host import words_to_create
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Source
@@ -67,9 +68,9 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "address": case.address,
         "host": probe.host,
         "url": probe.url,
+        "to_create": words_to_create(probe.url),
         "port": probe.port,
         "ip": outcome.remote_ip,
-        "ip_or_any": outcome.remote_ip or "ADDRESS",
         "ip_or_it": outcome.remote_ip or "it",
         "led_to_port": outcome.remote_port,
         "proxied": outcome.proxied,

@@ -3,35 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from egressctl.catalog import lookup
+from egressctl.catalog.targets import load_targets
 from egressctl.errors import InvalidInput
-from egressctl.manifests.service_entry import exact_name
+from egressctl.manifests.egress_target import probe_from_url, read_target_file
+from egressctl.manifests.probes import probe_name
+from egressctl.manifests.service_entry import exact_name, read_entry
+from egressctl.manifests.typed_host import TypedHost, is_file_word, read_typed_host
+from egressctl.manifests.yaml_reader import quote_text
 from egressctl.mesh.client import Mesh, look_up_entries
-from egressctl.model.probe import Probe
+from egressctl.model.probe import Expectation, Probe
 from egressctl.verify.select import (
     VerifyTarget,
     entries_by_name,
     verify_target_for,
     verify_target_from_urls,
+    verify_targets_for,
     verify_targets_from_manifests,
 )
 
 
 def verify_targets_by_name(
-    mesh: Mesh, namespace: str, names: Sequence[str], asked: tuple[Probe, ...], folders: Sequence[str]
+    mesh: Mesh,
+    namespace: str,
+    names: Sequence[str],
+    asked: tuple[Probe, ...],
+    folders: Sequence[str],
+    *,
+    allow_internal: bool = False,
 ) -> list[VerifyTarget]:
     """Return what these names ask to be verified, by the probes that are asked where there are any.
 
-    A name is a ServiceEntry of the namespace where it is one, else a target of the catalogue. Raises InvalidInput for one that
-    is neither, and has nothing asked.
+    A name is a ServiceEntry of the namespace where it is one, else a target of the catalogue, else a host or a URL, else a file.
+    Several URLs are asked as one. Raises InvalidInput for a name that is none of these, and has nothing asked.
     """
-    return [target for name in names for target in _targets_of_name(mesh, namespace, name, asked, folders)]
+    found: list[VerifyTarget] = []
+    urls: list[Probe] = []
+    for name in names:
+        if "://" in name:
+            urls.append(probe_of_host(name, allow_internal=allow_internal, taken=[each.name for each in urls]))
+        else:
+            found += _targets_of_name(mesh, namespace, name, asked, folders, allow_internal)
+    return [*found, verify_target_from_urls((*urls, *asked), namespace)] if urls else found
+
+
+def probe_of_host(word: str, *, allow_internal: bool = False, taken: Sequence[str] = ()) -> Probe:
+    """Return the probe that a URL or a host asks for: a URL expects 200, a host alone any answer. Raises InvalidInput."""
+    typed = read_typed_host(word)
+    if typed is None or typed.host.startswith("*"):
+        raise InvalidInput(f"{quote_text(word)} names no host that can be asked", hint="a host of it, such as www.wikipedia.org")
+    url = typed.probe_url
+    probe = probe_from_url(url, allow_internal=allow_internal)
+    expect = probe.expect if typed.url and not probe.bare else Expectation(status=None)
+    return replace(probe, name=probe_name(url, taken), expect=expect)
 
 
 def _targets_of_name(
-    mesh: Mesh, namespace: str, name: str, asked: tuple[Probe, ...], folders: Sequence[str]
+    mesh: Mesh, namespace: str, name: str, asked: tuple[Probe, ...], folders: Sequence[str], allow_internal: bool
 ) -> list[VerifyTarget]:
     exact, called = exact_name(name), lookup.kubernetes_name(name)
     if exact:
@@ -42,6 +73,13 @@ def _targets_of_name(
         return verify_targets_from_manifests(there, asked, bare=True)
     if not exact and lookup.has_name(name, folders):
         return [verify_target_for(lookup.get_target(name, folders), namespace, None, asked)]
+    typed = None if exact else read_typed_host(name)
+    if typed is not None:
+        return _targets_of_host(mesh, namespace, name, typed, asked, allow_internal)
+    if not exact and is_file_word(name):
+        return verify_targets_for(
+            mesh, load_targets(read_target_file(name), name, allow_internal=allow_internal), namespace, asked
+        )
     if asked:
         return [verify_target_from_urls(asked, namespace, exact or f"{called}-ext", exact or name)]
     if exact:
@@ -55,3 +93,14 @@ def _targets_of_name(
         + (f": did you mean {' or '.join(near)}?" if near else ""),
         hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {name} --probe URL",
     )
+
+
+def _targets_of_host(
+    mesh: Mesh, namespace: str, word: str, typed: TypedHost, asked: tuple[Probe, ...], allow_internal: bool
+) -> list[VerifyTarget]:
+    """Return the target that `create` made of the host, where it is there, else a wish to ask the host, whatever carries it."""
+    made = [each for each in entries_by_name(mesh, namespace, typed.target_name) if typed.host in read_entry(each).hosts]
+    if made:
+        return verify_targets_from_manifests(made, asked, bare=True)
+    probes = asked or (probe_of_host(word, allow_internal=allow_internal),)
+    return [verify_target_from_urls(probes, namespace, name=typed.host)]

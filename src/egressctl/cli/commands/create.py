@@ -40,7 +40,9 @@ def command(
     \b
     Examples:
       egressctl create wikipedia
-      egressctl create wikipedia --export-to . -n shop
+      egressctl create api.example.com -n shop
+      egressctl create db.example.com:5432/TCP
+      egressctl create wikipedia --export-to '*'
       egressctl create mirror --host mirror.example --address 192.0.2.0/24 --port 443
       egressctl create -f targets.yaml --dry-run=server
       egressctl create wikipedia --with-source
@@ -48,10 +50,12 @@ def command(
     session = ReportSession("create", connection, output)
 
     def work() -> Any:
-        from egressctl.cli.targets import create_options, requested_targets  # imported late: 19 ms
+        from egressctl.cli.targets import create_options, known_in_catalog, requested_targets  # imported late: 19 ms
 
         targets = requested_targets(names or [], target)
         session.remember_origins(targets)
+        for told in known_in_catalog(names or [], target):
+            session.progress.step(told)
         from egressctl.lifecycle.create import create  # imported late: 45 ms
 
         options = create_options(session, target, apply, wait, source)

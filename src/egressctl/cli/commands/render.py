@@ -30,13 +30,14 @@ def command(
     \b
     Examples:
       egressctl render wikipedia > wikipedia.yaml
-      egressctl render wikipedia -n shop --export-to .
+      egressctl render wikipedia -n shop --export-to '*'
+      egressctl render api.example.com
       egressctl render wikipedia --api-version networking.istio.io/v1alpha3
       egressctl render -f targets.yaml -o json
     """
     from egressctl.cli.targets import export_namespaces, requested_targets  # imported late: 28 ms
     from egressctl.manifests.egress_target import split_large_targets
-    from egressctl.manifests.service_entry import manifest_to_yaml, render_entry
+    from egressctl.manifests.service_entry import export_of_target, manifest_to_yaml, render_entry
 
     if version not in API_VERSIONS:
         raise InvalidInput(f"--api-version {version}: no such version", hint="one of " + ", ".join(API_VERSIONS))
@@ -44,7 +45,11 @@ def command(
         raise InvalidInput(f"--output {output}: render prints yaml or json")
     manifests = [
         render_entry(
-            each, namespace=namespace or None, api_version=version, run_id=None, export_to=export_namespaces(target) or None
+            each,
+            namespace=namespace or None,
+            api_version=version,
+            run_id=None,
+            export_to=export_of_target(each, export_namespaces(target)),
         )
         for each in split_large_targets(requested_targets(names or [], target))
     ]

@@ -97,7 +97,7 @@ def command(
       egressctl verify --all -n shop
       egressctl verify --all -A -o table -o json=report.json
       egressctl verify wikipedia --expect blocked
-      egressctl verify --probe https://www.wikipedia.org
+      egressctl verify https://www.wikipedia.org
       egressctl verify -f targets.yaml -o json
       egressctl verify wikipedia --around
     """
@@ -167,7 +167,9 @@ def _select_targets(session: ReportSession, names: list[str], flags: VerifyFlags
         session.remember_origins(targets)
         return select.verify_targets_for(mesh, targets, namespace, asked)
     if names:
-        return verify_targets_by_name(mesh, namespace, names, asked, catalog_folders(flags.folders))
+        return verify_targets_by_name(
+            mesh, namespace, names, asked, catalog_folders(flags.folders), allow_internal=flags.allow_internal
+        )
     return [select.verify_target_from_urls(asked, namespace)] if asked else select.verify_targets_on_server(mesh, namespace)
 
 

@@ -10,15 +10,15 @@ from functools import partial
 from egressctl.catalog import lookup
 from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
-from egressctl.manifests.egress_target import probe_from_url
 from egressctl.manifests.service_entry import KIND_NAMES, read_entry
 from egressctl.manifests.split_entries import entry_that_lists
+from egressctl.manifests.typed_host import read_typed_host
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.dns import ResolvedHost, addresses_without_lookup, resolve_in_pod
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
-from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
+from egressctl.model.entry import SUFFIX, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import ProbeDestination
 from egressctl.runtime.concurrency import gather
@@ -27,6 +27,7 @@ from egressctl.verify.evidence import Question
 from egressctl.verify.explain.steps import ExplainedPath, explain_path, needs_mesh_objects, path_without_address
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
 from egressctl.verify.select import verify_target_for, verify_targets_from_manifests
+from egressctl.verify.targets_by_name import probe_of_host
 
 _NAMES_AT_ONCE = 8
 
@@ -79,7 +80,7 @@ def questions(words: Sequence[str], known: ReadableEntries, namespace: str, fold
     for word in words:
         if "://" in word:
             # Nothing is sent, so that there is no harm in names and addresses of the Kubernetes cluster's own.
-            found.append(Question(probe_from_url(word, allow_internal=True)))
+            found.append(Question(probe_of_host(word, allow_internal=True)))
         else:
             found += _questions_of_target(word, known, namespace, folders)
     return found
@@ -90,6 +91,8 @@ def _questions_of_target(word: str, known: ReadableEntries, namespace: str, fold
     exact = bool(slash) and kind in KIND_NAMES
     called = lookup.kubernetes_name(word)
     candidates = [name] if exact else [f"{called}-ext", called]
+    if not exact and (typed := read_typed_host(word)):
+        candidates.append(typed.target_name + SUFFIX)
     near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
     of_target = [each for each in near.values() if not exact and read_entry(each).part_of == called]
     manifest = next((near[each] for each in candidates if each in near), None)
@@ -98,6 +101,8 @@ def _questions_of_target(word: str, known: ReadableEntries, namespace: str, fold
         manifest = wanted.manifest
     elif not exact and lookup.has_name(word, folders):
         wanted = verify_target_for(lookup.get_target(word, folders), namespace, None)
+    elif not exact and read_typed_host(word) is not None:
+        return [Question(probe_of_host(word, allow_internal=True))]
     else:
         raise _unknown_word_error(word, candidates, known, namespace, folders)
     if not wanted.probes:

@@ -1,0 +1,120 @@
+"""What a new entry would open, or take, beyond what its maker may know: told, and refused unless it is said to be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.counts import ClusterCounts
+from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.listing import host_of_whole_port, tcp_ports
+from egressctl.lifecycle.plan import CreateOptions, EntryPlan
+from egressctl.lint.rule import LintedEntry, Place
+from egressctl.lint.rules import opens_cdn
+from egressctl.manifests.formats import OPAQUE_PROTOCOLS
+from egressctl.manifests.service_entry import read_entry
+from egressctl.mesh.client import Mesh
+from egressctl.mesh.sidecar import Sidecar
+from egressctl.model.blocks import parse_blocks
+from egressctl.model.entry import MeshObjects, ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.probe import Target
+from egressctl.runtime.progress import Progress
+from egressctl.runtime.sentence import first_names
+
+MOST_ADDRESSES_OPENED = 1_000_000
+"""More is a provider's whole network, and whoever rents a machine there is open as well."""
+OLDEST_LIST = timedelta(days=2 * 365)
+"""Blocks of an older list have other owners by now."""
+_IF_MEANT = "if that is meant, the same command with --yes"
+
+
+def refuse_dangers(
+    mesh: Mesh, plans: Sequence[EntryPlan], around: MeshObjects, source: Source | None, options: CreateOptions, progress: Progress
+) -> None:
+    """Warn of what entries open or take beyond what they name; raise InvalidInput or Conflict where that is to be said first.
+
+    With `options.accept_dangers`, in a dry run, and for an entry that is there already, it warns alone.
+    """
+    if not options.lone:  # a test opens its entry to its own namespace, for seconds
+        _tell([each for target in _new_targets(plans) for each in dangers_of_target(target)], InvalidInput, options, progress)
+    new = [read_entry(plan.manifest) for plan in plans if plan.live is None]
+    taken = [(entry, port.number) for entry in new for port in entry.ports if host_of_whole_port(entry, port.number)]
+    if not taken:
+        return
+    for entry, port in taken:
+        told = f"every connection of the pods to port {port}, to whatever address, goes to {host_of_whole_port(entry, port)}"
+        progress.warn(f"{entry}: {told}, logins included")
+    passing = _passing_hosts(mesh, source)
+    losers = [told for entry, port in taken for told in _losers(entry, port, around, passing, options.namespace)]
+    _tell(losers, Conflict, options, progress)
+
+
+def _tell(dangers: Sequence[str], kind: type[InvalidInput] | type[Conflict], options: CreateOptions, progress: Progress) -> None:
+    if dangers and not options.accept_dangers and options.dry_run == "none":
+        raise kind("; ".join(dangers), hint=_IF_MEANT)
+    for each in dangers:
+        progress.warn(each)
+
+
+def _new_targets(plans: Sequence[EntryPlan]) -> list[Target]:
+    """Return the targets of which nothing is there yet, whole: the entries of a large one have its addresses between them."""
+    known = {plan.target.name for plan in plans if plan.live is not None}
+    found: dict[str, Target] = {}
+    for plan in plans:
+        if plan.target.name in known:
+            continue
+        had = found.get(plan.target.name)
+        found[plan.target.name] = plan.target if had is None else _joined(had, plan.target)
+    return list(found.values())
+
+
+def _joined(first: Target, second: Target) -> Target:
+    addresses = [*(first.spec.get("addresses") or ()), *(second.spec.get("addresses") or ())]
+    return replace(first, spec={**first.spec, "addresses": addresses})
+
+
+def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str]:
+    """Say what a target opens that its name does not: a sentence each."""
+    entry = read_entry({"metadata": {"name": target.entry_name}, "spec": target.spec})
+    if not any(port.protocol.upper() in OPAQUE_PROTOCOLS for port in entry.ports):
+        return
+    opened = sum(2 ** (32 - block.length) for block in parse_blocks(entry.addresses) if block.version == 4)
+    if opened > MOST_ADDRESSES_OPENED:
+        yield f"{target.name} opens {opened:,} addresses, whoever has them"
+    day = date.fromisoformat(target.listed_on) if target.listed_on else None
+    if day and (today or datetime.now(UTC).date()) - day > OLDEST_LIST:
+        yield f"{target.name} opens a list of addresses of {day}, which others may have by now"
+    for told, _, _ in opens_cdn.check(LintedEntry(entry, Place.TARGET)):
+        yield f"{target.name}: {told}"
+
+
+def _passing_hosts(mesh: Mesh, source: Source | None) -> Mapping[tuple[str, int], object]:
+    """Return the addresses and ports that connections of the source pod have gone to through PassthroughCluster."""
+    if source is None or source.proxy is None:
+        return {}
+    try:
+        counts: ClusterCounts = Sidecar(mesh.api, source).counts()
+    except CouldNotAsk:
+        return {}
+    return counts[PASSTHROUGH].hosts if PASSTHROUGH in counts else {}
+
+
+def _losers(
+    entry: ServiceEntry, port: int, around: MeshObjects, passing: Mapping[tuple[str, int], object], namespace: str
+) -> Iterator[str]:
+    default = around.default_export_to or PUBLIC
+    others = [
+        each
+        for each in around.entries
+        if (each.namespace, each.name) != (entry.namespace, entry.name)
+        and any(known.number == port for known in tcp_ports(each))
+        and is_exported_to_namespace(each, namespace, default)
+    ]
+    if others:
+        yield f"{entry} would take port {port}, which ServiceEntry {first_names(list(map(str, others)), 3)} has"
+    if seen := sorted(ip for ip, number in passing if number == port):
+        yield f"{entry} would take port {port}, on which PassthroughCluster has carried connections to {first_names(seen, 3)}"
