@@ -11,10 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.catalog.targets import load_targets, target_from_flags
+from egressctl.catalog.targets import load_targets, target_from_flags, target_from_host
 from egressctl.errors import InvalidInput
 from egressctl.manifests import service_entry as se
 from egressctl.manifests.egress_target import split_large_targets
+from egressctl.manifests.typed_host import read_typed_host
 from egressctl.model.probe import Expectation, Probe, Target
 from examples import examples
 
@@ -432,3 +433,59 @@ class TestFromFlags:
         manifest = se.render_entry(wanted, namespace=None, api_version=se.OFFLINE_VERSION, run_id=None)
         found = only(se.manifest_to_yaml(manifest))
         assert (found.spec, found.probes, found.entry_name) == (wanted.spec, wanted.probes, wanted.entry_name)
+
+
+class TestFromHost:
+    def made(self, word: str, **options: Any) -> Target:
+        typed = read_typed_host(word)
+        assert typed is not None
+        return target_from_host(typed, **options)
+
+    @pytest.mark.parametrize(
+        ("word", "name", "port", "protocol"),
+        [
+            ("api.example.com", "api-example-com", 443, "TLS"),
+            ("http://api.example.com", "api-example-com-80", 80, "HTTP"),
+            ("api.example.com:8443/TLS", "api-example-com-8443", 8443, "TLS"),
+            ("tcp://db.example.com:5432", "db-example-com-5432", 5432, "TCP"),
+        ],
+    )
+    def test_a_host_makes_a_target_by_name(self, word: str, name: str, port: int, protocol: str) -> None:
+        made = self.made(word)
+        [only_port] = made.spec["ports"]
+        assert (made.name, made.spec["resolution"]) == (name, "DNS")
+        assert (only_port["number"], only_port["protocol"]) == (port, protocol)
+        assert "addresses" not in made.spec
+
+    def test_a_wildcard_is_resolved_by_nobody(self) -> None:
+        made = self.made("*.example.com")
+        assert (made.spec["hosts"], made.spec["resolution"]) == (["*.example.com"], "NONE")
+
+    def test_a_wildcard_on_a_tcp_port_would_open_it_to_every_address(self) -> None:
+        with pytest.raises(InvalidInput, match="opens port 5432 to every address"):
+            self.made("*.example.com:5432/TCP")
+        assert self.made("*.example.com:5432/TCP", any_address=True).spec["resolution"] == "NONE"
+
+    @pytest.mark.parametrize(
+        ("word", "line"),
+        [
+            (
+                "db.example.com:5432",
+                "egressctl create db.example.com:5432/TLS, db.example.com:5432/HTTP, or db.example.com:5432/TCP",
+            ),
+            ("192.0.2.7", "egressctl create host-192-0-2-7 --host host-192-0-2-7.example --address 192.0.2.7 --port 443/TCP"),
+        ],
+    )
+    def test_where_it_cannot_be_known_the_line_to_type_is_told(self, word: str, line: str) -> None:
+        with pytest.raises(InvalidInput) as refused:
+            self.made(word)
+        assert refused.value.hint.startswith(line)
+
+    def test_a_host_of_the_kubernetes_cluster_is_no_egress(self) -> None:
+        with pytest.raises(InvalidInput, match="leads to the pod itself, its node or the Kubernetes cluster"):
+            self.made("reviews.shop.svc.cluster.local")
+
+    def test_the_path_of_a_url_is_what_proves_it(self) -> None:
+        [probe] = self.made("https://api.example.com/health").probes
+        assert (probe.url, probe.expect.status) == ("https://api.example.com/health", None)
+        assert [each.url for each in self.made("https://api.example.com/").probes] == ["https://api.example.com"]

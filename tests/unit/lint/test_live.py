@@ -92,8 +92,8 @@ def test_a_target_is_looked_at_as_create_would_make_it() -> None:
     spec = {"hosts": ["wikipedia.org"], "addresses": [], "ports": [{"number": 443, "name": "a", "protocol": "TCP"}]}
     target = Target("wikipedia", "wikipedia-ext", None, spec, ())
     (entry,) = entries_that_create_makes([target], "shop")
-    assert str(entry) == "shop/wikipedia-ext"
-    assert [each.rule for each in lint_offline([entry]).findings] == ["exported-everywhere", "opens-whole-port"]
+    assert (str(entry), entry.export_to) == ("shop/wikipedia-ext", (".",))
+    assert [each.rule for each in lint_offline([entry]).findings] == ["opens-whole-port"]
     (limited,) = entries_that_create_makes([target], "shop", (".",))
     assert limited.export_to == (".",)
 

@@ -399,3 +399,29 @@ class TestNormalise:
     )
     def test_what_go_does_not_read_is_no_address(self, address: str) -> None:
         assert parse_block(address) is None
+
+
+class TestExport:
+    def target(self, **spec: Any) -> Target:
+        return Target("far", "far-ext", None, spec, ())
+
+    def test_a_new_entry_is_for_its_own_namespace(self) -> None:
+        assert se.export_of_target(self.target()) == (".",)
+
+    def test_what_the_target_says_holds(self) -> None:
+        assert se.export_of_target(self.target(exportTo=["shop"]), standing=("*",)) == ("shop",)
+
+    @pytest.mark.parametrize("standing", [(), (".",), ("shop", "web")])
+    def test_an_entry_that_stands_keeps_what_it_has(self, standing: tuple[str, ...]) -> None:
+        assert se.export_of_target(self.target(), standing=standing) == standing
+
+    def test_what_is_asked_for_comes_first_and_everyone_need_not_be_said(self) -> None:
+        told = self.target(exportTo=["shop"])
+        assert se.export_of_target(told, ["web"], ("*",)) == ("web",)
+        assert se.export_of_target(told, ["*"], ("web",)) == ()
+
+    def test_for_everyone_it_is_the_manifest_of_the_document(self) -> None:
+        [document] = parse_yaml(DOCUMENT, "d").documents
+        target = Target("wikipedia", "wikipedia-ext", None, document.value["spec"], ())
+        made = se.render_entry(target, namespace=None, api_version="v", run_id=None, export_to=se.export_of_target(target, ["*"]))
+        assert made["spec"] == {**document.value["spec"], "location": "MESH_EXTERNAL"}

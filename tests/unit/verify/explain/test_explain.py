@@ -52,7 +52,7 @@ def test_a_target_of_the_catalogue_need_not_be_there() -> None:
     ("word", "said", "hint"),
     [
         ("far", "no ServiceEntry far-ext or far in namespace default", "https://far"),
-        ("www.wikipedia.org", "www.wikipedia.org is no URL", "https://www.wikipedia.org"),
+        ("*.wikipedia.org", "names no host that can be asked", "www.wikipedia.org"),
         ("wikipedi", "did you mean wikipedia?", "https://"),
         ("se/wikipedia", "no ServiceEntry wikipedia in namespace default", "https://"),
         ("ftp://x.example", "", ""),
