@@ -12,8 +12,6 @@ from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.listing import host_of_whole_port, tcp_ports
 from egressctl.lifecycle.plan import CreateOptions, EntryPlan
-from egressctl.lint.rule import LintedEntry, Place
-from egressctl.lint.rules import opens_cdn
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
@@ -88,8 +86,6 @@ def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str
     day = date.fromisoformat(target.listed_on) if target.listed_on else None
     if day and (today or datetime.now(UTC).date()) - day > OLDEST_LIST:
         yield f"{target.name} opens a list of addresses of {day}, which others may have by now"
-    for told, _, _ in opens_cdn.check(LintedEntry(entry, Place.TARGET)):
-        yield f"{target.name}: {told}"
 
 
 def _passing_hosts(mesh: Mesh, source: Source | None) -> Mapping[tuple[str, int], object]:

@@ -97,7 +97,7 @@ class TestWithinTheMesh:
         ran = cli("verify", "--probe", OUTSIDE, "-o", "json")
         assert (ran.code, ran.judged) == (1, [("blocked", "blackhole")])
         assert ran.probes[0]["evidence"]["companion"] is True
-        assert ran.probes[0]["cause"]["hint"] == "egressctl create NAME --host outside.example --address 203.0.113.10 --port 443"
+        assert ran.probes[0]["cause"]["hint"] == "egressctl create outside.example -n default"
 
     def test_plain_http_is_blocked_too(self, cli: Cli) -> None:
         ran = cli("verify", "--probe", "http://outside.example", "-o", "json")
