@@ -98,8 +98,8 @@ def test_what_is_shown_of_a_family_names_its_targets(alone: Cli) -> None:
 @pytest.mark.parametrize("name", ["wikipedia", "aws/dynamodb/eu-west-1", "okta"])
 def test_the_file_that_is_shown_is_one_that_render_takes(alone: Cli, name: str) -> None:
     shown = alone("catalog", "show", name, "-o", "yaml")
-    rendered = alone("render", name)
-    assert alone("render", "-f", "-", stdin=shown.stdout).stdout == rendered.stdout
+    rendered = alone("render", name, "--export-to", "*")
+    assert alone("render", "-f", "-", "--export-to", "*", stdin=shown.stdout).stdout == rendered.stdout
     document = json.loads(alone("catalog", "show", name, "-o", "json").stdout)
     assert document["spec"]["serviceEntry"] == yaml.safe_load(rendered.stdout)["spec"]
     assert document["spec"]["published"] == yaml.safe_load(shown.stdout)["spec"]["published"] or "checked" in shown.stdout

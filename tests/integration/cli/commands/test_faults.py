@@ -198,7 +198,7 @@ class TestLasting:
         # The older of two entries that claim one block keeps it.
         lab.create(entry("rival", hosts=["aaa.example"]))
         assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
-        ran = cli("create", "wikipedia", "--timeout", "300ms")
+        ran = cli("create", "wikipedia", "--export-to", "*", "--timeout", "300ms")
         assert (ran.code, ran.stdout) == (3, CREATED)
         lacks = "the ServiceEntry is applied, and after 0.3s the sidecar of pod sleep lacks 208.80.154.224/27:443"
         assert ran.error.startswith(f"{lacks}: ServiceEntry default/rival holds it")
@@ -212,7 +212,7 @@ class TestLasting:
         made_at = lab.api("GET", f"{ENTRIES}/rival")[1]["metadata"]["creationTimestamp"]
         # Of two entries of one second the host decides, and the sentence says so.
         assert eventually(lambda: datetime.now(UTC).replace(microsecond=0) > datetime.fromisoformat(made_at))
-        ran = cli("create", "wikipedia", "--timeout", "1h")
+        ran = cli("create", "wikipedia", "--export-to", "*", "--timeout", "1h")
         assert (ran.code, ran.stdout) == (3, CREATED)
         assert ran.error == (
             "the ServiceEntry is applied, and waiting is of no use: the sidecar of pod sleep lacks 208.80.154.224/27:443: "

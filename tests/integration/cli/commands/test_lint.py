@@ -149,6 +149,8 @@ def test_without_a_kubernetes_cluster_only_the_input_is_looked_at(cli: Cli) -> N
     nowhere = cli.at(None)
     assert nowhere("lint", "wikipedia").code == 3
     ran = nowhere("lint", "wikipedia", "--offline", "-o", "json")
+    assert (ran.code, rules(ran)) == (0, [])
+    ran = nowhere("lint", "wikipedia", "--export-to", "*", "--offline", "-o", "json")
     assert (ran.code, rules(ran)) == (0, [("exported-everywhere", "")])
 
 
