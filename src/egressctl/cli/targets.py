@@ -53,7 +53,7 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
         raise InvalidInput(
             "no target is named", hint="such as wikipedia, or another of egressctl catalog list; -f FILE; or NAME --host ..."
         )
-    return [target for name in names for target in _targets_of_word(name, flags)]
+    return [target for name in dict.fromkeys(names) for target in _targets_of_word(name, flags)]
 
 
 def _chosen(flags: TargetFlags) -> dict[str, str]:

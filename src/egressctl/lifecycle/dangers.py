@@ -40,6 +40,7 @@ def refuse_dangers(
     if not options.lone:  # a test opens its entry to its own namespace, for seconds
         _tell([each for target in _new_targets(plans) for each in dangers_of_target(target)], InvalidInput, options, progress)
     new = [read_entry(plan.manifest) for plan in plans if plan.live is None]
+    _refuse_second_of_host(new, around, options)
     taken = [(entry, port.number) for entry in new for port in entry.ports if host_of_whole_port(entry, port.number)]
     if not taken:
         return
@@ -49,6 +50,22 @@ def refuse_dangers(
     passing = _passing_hosts(mesh, source)
     losers = [told for entry, port in taken for told in _losers(entry, port, around, passing, options.namespace)]
     _tell(losers, Conflict, options, progress)
+
+
+def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, options: CreateOptions) -> None:
+    """Raise Conflict for a second entry of ours for one host: istiod gives the host's Envoy clusters to one of them alone."""
+    for entry in new if options.dry_run == "none" and not options.accept_dangers else ():
+        for other in around.entries:
+            host = next((host for host in entry.hosts if host in other.hosts), "")
+            if not host or not other.owned or other.namespace != entry.namespace or other.is_same_target_as(entry):
+                continue
+            ports = {f"{port.number}/{port.protocol or 'TCP'}": None for port in (*other.ports, *entry.ports)}
+            words = " ".join(f"--port {port}" for port in ports)
+            raise Conflict(
+                f"serviceentry {other} has the host {host} already, and a sidecar connects to a host by one entry only",
+                hint=f"one for all its ports: egressctl create {other.part_of or other.name} -n {other.namespace} --host {host} "
+                f"{words} --resolution {other.resolution}; or, if that is meant, the same command with --yes",
+            )
 
 
 def _tell(dangers: Sequence[str], kind: type[InvalidInput] | type[Conflict], options: CreateOptions, progress: Progress) -> None:

@@ -15,8 +15,21 @@ from egressctl.model.probe import BARE_SCHEME
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
 """No host ends like this, and a file that is named without a folder has to."""
 
-_PROTOCOLS = {"https": "TLS", "http": "HTTP", "tcp": "TCP"}
-"""What a scheme says of the port."""
+_SCHEMES = {
+    "https": ("TLS", 443),
+    "wss": ("TLS", 443),
+    "http": ("HTTP", 80),
+    "ws": ("HTTP", 80),
+    "tcp": ("TCP", 0),
+    "postgres": ("TCP", 5432),
+    "postgresql": ("TCP", 5432),
+    "mysql": ("TCP", 3306),
+    "redis": ("TCP", 6379),
+    "mongodb": ("TCP", 27017),
+    "amqp": ("TCP", 5672),
+    "kafka": ("TCP", 9092),
+}
+"""What a scheme says of the protocol, and of the port where none is said: an address as an application's settings have it."""
 _PORTS = {"TLS": 443, "HTTP": 80}
 SAFE_PROTOCOLS = {443: "TLS", 80: "HTTP"}
 """What is safe to say of a port that says nothing itself: there the name decides, not the address."""
@@ -74,26 +87,14 @@ def read_typed_host(word: str) -> TypedHost | None:
     A host has a dot, or a scheme before it. Raises InvalidInput for a scheme, port or protocol that there is not.
     """
     scheme, mark, rest = word.partition("://")
-    if mark and scheme.lower() not in _PROTOCOLS:
-        raise InvalidInput(
-            f"{quote_text(word)}: {quote_text(scheme)} is no scheme that can be asked",
-            hint="https://, http:// or tcp://HOST:PORT",
-        )
-    found = _WORD.fullmatch(rest if mark else word)
-    if not mark and (found is None or (word.endswith(FILE_SUFFIXES) and not found["port"])):
+    if mark:
+        return _read_url(scheme.lower(), rest)
+    found = _WORD.fullmatch(word)
+    if found is None or (word.endswith(FILE_SUFFIXES) and not found["port"]):
         return None
-    url = f"{scheme.lower()}://{rest}" if mark else ""
-    if found is None:
-        # Whatever is wrong with it, what reads URLs says it.
-        return TypedHost("", 0, _PROTOCOLS[scheme.lower()], url)
     host, port, path = found["host"].lower(), int(found["port"] or 0), found["rest"] or ""
     if found["port"] and not 0 < port < 65536:
         raise InvalidInput(f"{quote_text(word)}: {found['port']} is no port number", hint="1 to 65535")
-    if mark:
-        protocol = _PROTOCOLS[scheme.lower()]
-        if protocol == "TCP" and not port:
-            raise InvalidInput(f"{quote_text(word)} names no port", hint=f"such as {BARE_SCHEME}{host}:5432")
-        return TypedHost(host, port, protocol, f"{BARE_SCHEME}{host}:{port}" if protocol == "TCP" else url)
     if path[1:].upper() in PROTOCOLS - {""}:
         return TypedHost(host, port, path[1:].upper())
     if found["port"] and re.fullmatch(r"/[A-Za-z][A-Za-z0-9]*", path) and port not in SAFE_PROTOCOLS:
@@ -103,6 +104,29 @@ def read_typed_host(word: str) -> TypedHost | None:
         return TypedHost(host, port)
     secure = SAFE_PROTOCOLS.get(port or 443, "TLS") == "TLS"
     return TypedHost(host, port, "TLS" if secure else "HTTP", f"{'https' if secure else 'http'}://{found[0]}")
+
+
+def _read_url(scheme: str, rest: str) -> TypedHost:
+    # What stands before an @ may be a password, and is never shown.
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    shown = f"{scheme}://{authority.rpartition('@')[2]}"
+    if scheme not in _SCHEMES:
+        raise InvalidInput(f"{quote_text(shown)}: there is no such scheme to ask", hint="https://, http:// or tcp://HOST:PORT")
+    protocol, usual = _SCHEMES[scheme]
+    web = {"TLS": "https", "HTTP": "http"}.get(protocol)
+    if web:
+        found = _WORD.fullmatch(rest)
+        # Whatever else is wrong with it, what reads URLs says it.
+        port = int(found["port"] or 0) if found else 0
+        return TypedHost(found["host"].lower() if found else "", port, protocol, f"{web}://{rest}")
+    found = _WORD.fullmatch(authority.rpartition("@")[2].split(",")[0])
+    if found is None:
+        raise InvalidInput(f"{quote_text(shown)} names no host", hint=f"such as {BARE_SCHEME}db.example.com:5432")
+    host, port = found["host"].lower(), int(found["port"] or usual)
+    if not 0 < port < 65536:
+        said = f"{port} is no port number" if port else "it names no port"
+        raise InvalidInput(f"{quote_text(shown)}: {said}", hint=f"such as {BARE_SCHEME}{host}:5432")
+    return TypedHost(host, port, protocol, f"{BARE_SCHEME}{host}:{port}")
 
 
 def is_address(host: TypedHost) -> bool:

@@ -66,7 +66,10 @@ def test_a_file_has_a_slash_or_ends_like_one() -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("ftp://x.example", '"ftp" is no scheme'),
+        ("ftp://x.example", '"ftp://x.example": there is no such scheme'),
+        ("tcp://x.example:0", "names no port"),
+        ("tcp://x.example:70000", "70000 is no port number"),
+        ("mysql://", "names no host"),
         ("x.example:0", "0 is no port number"),
         ("x.example:70000", "70000 is no port number"),
         ("x.example:8080/QUIC", 'no protocol "QUIC"'),
@@ -117,6 +120,27 @@ _LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True)
 def test_every_host_gives_a_name_that_an_entry_can_have(labels: list[str], port: int) -> None:
     host = TypedHost(".".join(labels), port)
     assert is_label(f"{host.target_name}-ext")
+
+
+@pytest.mark.parametrize(
+    ("word", "url"),
+    [
+        ("postgres://shop:s3cret@db.example.com/orders?sslmode=require", "tcp://db.example.com:5432"),
+        ("mongodb://a.example.com:27018,b.example.com/x", "tcp://a.example.com:27018"),
+        ("redis://cache.example.com:6380", "tcp://cache.example.com:6380"),
+        ("wss://push.example.com/feed", "https://push.example.com/feed"),
+    ],
+)
+def test_an_address_is_taken_as_an_application_has_it(word: str, url: str) -> None:
+    typed = read_typed_host(word)
+    assert typed is not None
+    assert typed.probe_url == url
+
+
+def test_a_password_is_never_told() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_typed_host("ftp://user:s3cret@files.example.com/x")
+    assert "s3cret" not in f"{refused.value} {refused.value.hint}"
 
 
 def test_long_hosts_do_not_share_a_name() -> None:
