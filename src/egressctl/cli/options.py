@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
@@ -57,7 +58,13 @@ TargetNames = Annotated[list[str] | None, typer.Argument(metavar="TARGET", show_
 
 DryRun = Annotated[
     str,
-    typer.Option("--dry-run", parser=parse_dry_run, metavar="none|client|server", help="Only say what would be done."),
+    typer.Option(
+        "--dry-run",
+        parser=parse_dry_run,
+        metavar="none|client|server",
+        help="Only say what would be done.",
+        rich_help_panel="Apply",
+    ),
 ]
 
 Expect = Annotated[
@@ -91,6 +98,8 @@ def catalog_folders(flag: list[str] | None) -> list[str]:
 class ConnectionFlags:
     """Who to talk to, in kubectl's words."""
 
+    HEADING = "Connection"
+
     kubeconfig: Annotated[str, typer.Option("--kubeconfig", metavar="FILE", help="Kubeconfig to use.")] = ""
     context: Annotated[str, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")] = ""
     cluster: Annotated[str, typer.Option("--cluster", metavar="NAME", help="Cluster entry of the kubeconfig.")] = ""
@@ -121,6 +130,8 @@ class ConnectionFlags:
 class SourceFlags:
     """Which pod sends the probes."""
 
+    HEADING = "Source pod"
+
     pod: Annotated[str, typer.Option("--pod", metavar="NAME", help="Source pod: NAME, pod/NAME or deploy/NAME.")] = ""
     selector: Annotated[
         str, typer.Option("--selector", "-l", metavar="LABELS", help="Labels of the source pod. [default: app in (sleep,curl)]")
@@ -139,6 +150,8 @@ class SourceFlags:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetFlags:
     """A target from a file or from flags."""
+
+    HEADING = "Target"
 
     filename: Annotated[
         list[str], typer.Option("--filename", "-f", metavar="FILE", help="EgressTarget or ServiceEntry manifests; - is stdin.")
@@ -174,6 +187,8 @@ class TargetFlags:
 class ProbeFlags:
     """How the probes are sent and judged."""
 
+    HEADING = "Probes"
+
     probe_timeout: Annotated[
         float,
         typer.Option(
@@ -193,6 +208,8 @@ class ProbeFlags:
 class WaitFlags:
     """Whether and how long to wait."""
 
+    HEADING = "Wait"
+
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the sidecar has followed.")] = True
     timeout: Annotated[
         float,
@@ -206,6 +223,8 @@ class WaitFlags:
 class ApplyFlags:
     """How an entry is applied."""
 
+    HEADING = "Apply"
+
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = ""
     force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Create what opens or takes more than its name says.")] = False
@@ -217,6 +236,8 @@ class ApplyFlags:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputFlags:
     """What is printed, and what is written to files besides."""
+
+    HEADING = "Output"
 
     output: Annotated[
         list[str],
@@ -272,7 +293,8 @@ def spread_flags(function: Callable[..., int]) -> Callable[..., int]:
             parameters.append(parameter.replace(annotation=hints[parameter.name]))
     for group in groups.values():
         fields = get_type_hints(group, include_extras=True)
-        parameters += [_parameter(each, fields[each.name]) for each in dataclasses.fields(group)]
+        heading = getattr(group, "HEADING", "")
+        parameters += [_parameter(each, fields[each.name], heading) for each in dataclasses.fields(group)]
 
     @functools.wraps(function)
     def spread(*args: Any, **flags: Any) -> int:
@@ -287,6 +309,11 @@ def spread_flags(function: Callable[..., int]) -> Callable[..., int]:
     return spread
 
 
-def _parameter(each: dataclasses.Field[Any], annotation: Any) -> inspect.Parameter:
+def _parameter(each: dataclasses.Field[Any], annotation: Any, heading: str) -> inspect.Parameter:
+    """Return a field as a parameter; its flag stands in the help under the heading of its group."""
     default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
-    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    flag = copy.copy(annotation.__metadata__[0])
+    flag.rich_help_panel = flag.rich_help_panel or heading or None
+    return inspect.Parameter(
+        each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation.__origin__, flag]
+    )

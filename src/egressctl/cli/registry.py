@@ -38,6 +38,8 @@ def build_app(name: str, module: str, text: str) -> Typer:
     """Build an application of the one command that is asked for."""
     import typer  # imported late: 32 ms
 
+    from egressctl.cli.help_text import GroupedCommand
+
     app = typer.Typer(
         add_completion=False,
         rich_markup_mode=None,
@@ -49,7 +51,7 @@ def build_app(name: str, module: str, text: str) -> Typer:
     if hasattr(found, "register"):  # a group of commands
         found.register(app, name, text)
     else:
-        app.command(name, short_help=text)(found.command)
+        app.command(name, short_help=text, cls=GroupedCommand)(found.command)
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from egressctl.cli.help_text import GroupedCommand
+
 _HELP = """Look at the catalogue of targets, what is built in and the files in folders of your own, and keep it up to date.
 
 \b
@@ -27,5 +29,5 @@ def register(app: typer.Typer, name: str, short: str) -> None:
         ("diff", catalog_diff, "Show catalogue, entry, published list and DNS side by side."),
         ("refresh", catalog_refresh, "Bring targets up to what is published now."),
     ):
-        group.command(word, short_help=text)(module.command)
+        group.command(word, short_help=text, cls=GroupedCommand)(module.command)
     app.add_typer(group, name=name)

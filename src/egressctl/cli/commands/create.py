@@ -26,7 +26,10 @@ from egressctl.report.data_text import one_or_list
 def command(
     names: TargetNames = None,
     dry_run: DryRun = "none",
-    api_version: Annotated[str, typer.Option("--api-version", metavar="GROUP/VERSION", help="[default: newest served]")] = "",
+    api_version: Annotated[
+        str,
+        typer.Option("--api-version", metavar="GROUP/VERSION", help="[default: newest served]", rich_help_panel="Apply"),
+    ] = "",
     *,
     target: TargetFlags,
     apply: ApplyFlags,

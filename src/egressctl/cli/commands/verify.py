@@ -39,6 +39,8 @@ MOST_AT_ONCE = 100
 class VerifyFlags:
     """What is verified, and what is expected of it."""
 
+    HEADING = "Probes"
+
     filename: Annotated[
         list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Targets with their probes; - is stdin.")
     ] = None
