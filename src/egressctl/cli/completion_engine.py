@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from egressctl.cli.completion_values import ARGUMENTS, FILE_ARGUMENTS, FILE_VALUES, FLAGS, Candidate, TypedLine
-from egressctl.cli.kubectl_flags import ALIASES, VALUES_BEFORE_COMMAND
+from egressctl.cli.kubectl_flags import ALIASES, command_index
 from egressctl.cli.registry import COMMANDS, build_app
 from egressctl.runtime.sanitize import neutralise
 
@@ -45,21 +45,16 @@ def split_line(line: str) -> list[str]:
 def complete(words: Sequence[str]) -> Completions:
     """Return what may stand in place of the last of the words, which are those after the program's name."""
     *before, unfinished = list(words) or [""]
-    place = _command_index(before)
+    place = command_index(before)
     if place is None:
         return _completions_matching(unfinished, _global_flags() if unfinished.startswith("-") else _commands())
+    if before[place] == "help":
+        return _completions_matching(unfinished, _commands())
     name = ALIASES.get(before[place], before[place])
     known = next((each for each in COMMANDS if each[0] == name), None)
     if known is None:
         return Completions(())
     return _complete_command(known, [*before[:place], *before[place + 1 :]], unfinished)
-
-
-def _command_index(words: Sequence[str]) -> int | None:
-    index = 0
-    while index < len(words) and words[index].startswith("-"):
-        index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
-    return index if index < len(words) else None
 
 
 def _commands() -> list[Candidate]:

@@ -63,11 +63,6 @@ def print_failure(failure: EgressctlError) -> None:
         say(f"hint: {neutralise(failure.hint)}")
 
 
-def discard_stdout() -> None:
-    """Let go of a pipe whose reader went away: Python would complain again when it closes stdout."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 class TerminalProgress:
     """Show what is being done: one live line at a terminal, plain lines elsewhere, nothing when quiet."""
 
@@ -137,15 +132,12 @@ class TerminalProgress:
             self._unwritable = error
 
     def print(self, content: Content) -> None:
-        """Print the whole result, or the rest of it; a reader who went away changes no exit code, a full disk is an OSError."""
+        """Print the whole result, or the rest of it. A full disk is an OSError."""
         self.stop()
-        try:
-            if self._unwritable is not None:
-                raise self._unwritable
-            print_content(content)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            discard_stdout()
+        if self._unwritable is not None:
+            raise self._unwritable
+        print_content(content)
+        sys.stdout.flush()
 
     def warn(self, text: str) -> None:
         if text in self.warnings:

@@ -12,11 +12,11 @@ VALUES_BEFORE_COMMAND = frozenset({
     "--request-timeout", "-n", "--namespace", "-o", "--output", "-l", "--selector", "--verbosity",
 })  # fmt: skip
 """Flags that take the word after them and may stand before the command."""
-_BOOLEANS = frozenset({
+SWITCHES = frozenset({
     "--wait", "--verify", "--lab", "--all", "--all-namespaces", "--keep", "--quiet", "--yes", "--force-conflicts",
-    "--any-address", "--allow-internal", "--allow-unproven", "--with-source",
+    "--any-address", "--allow-internal", "--allow-unproven", "--with-source", "--ignore-not-found",
 })  # fmt: skip
-_SWITCHES_ONLY_ON = _BOOLEANS - {"--wait", "--verify"}
+_ONLY_ON = SWITCHES - {"--wait", "--verify"}
 
 
 def normalise_arguments(argv: Sequence[str]) -> list[str]:
@@ -25,15 +25,28 @@ def normalise_arguments(argv: Sequence[str]) -> list[str]:
     `--wait=false` becomes `--no-wait`, a bare `--dry-run` `--dry-run client`, `-v`, `-v 6` and `-v=6` become
     `--verbosity N` (N is taken only if it is digits), `-n=NAME` becomes `-n NAME`, options before the
     command move behind it, and `apply` is another name of `create`.
-    `--debug`, which is main's own, comes first. A `--cluster` of lint that no name follows becomes `--every-entry`,
-    and a `--server` that no URL follows `--ask-server`.
+    `--debug`, which is main's own, comes first.
     """
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
     own = _normalise_flags(words[:end])
     debug = ["--debug"] if "--debug" in own else []
     found = _move_command_first([word for word in own if word != "--debug"])
-    return [*debug, *(_lint_flags(found) if found[:1] == ["lint"] else found), *words[end:]]
+    return [*debug, *found, *words[end:]]
+
+
+def name_as_typed(text: str, argv: Sequence[str]) -> str:
+    """Return a message with each flag in the form in which it was typed: `-v` where it speaks of `--verbosity`."""
+    for word in argv:
+        if (read := _normalise_flags([word])[:1]) and read != [word]:
+            text = re.sub(rf"{re.escape(read[0])}(?![\w-])", lambda _, word=word: word, text)  # type: ignore[misc]
+    return text
+
+
+def goes_with_a_command(word: str) -> bool:
+    """Say whether an option is one that many commands have, and that may stand before theirs."""
+    name = word.partition("=")[0]
+    return name in VALUES_BEFORE_COMMAND | SWITCHES | {"-q", "-A", "--debug"} or bool(re.fullmatch(r"-v\d*|--v", name))
 
 
 def _normalise_flags(words: Sequence[str]) -> list[str]:
@@ -47,10 +60,10 @@ def _normalise_flags(words: Sequence[str]) -> list[str]:
             if not digits and rest and rest[0].isdigit():
                 digits = rest.pop(0)
             found += ["--verbosity", digits or "1"]
-        elif name in _BOOLEANS and equals and value.lower() in ("true", "1"):
+        elif name in SWITCHES and equals and value.lower() in ("true", "1"):
             found.append(name)
-        elif name in _BOOLEANS and equals and value.lower() in ("false", "0"):
-            found += [] if name in _SWITCHES_ONLY_ON else [f"--no-{name[2:]}"]
+        elif name in SWITCHES and equals and value.lower() in ("false", "0"):
+            found += [] if name in _ONLY_ON else [f"--no-{name[2:]}"]
         elif word == "--dry-run" and not (rest and rest[0] in ("none", "client", "server")):
             found += ["--dry-run", "client"]
         elif equals and re.fullmatch(r"-[a-zA-Z]", name):
@@ -60,29 +73,18 @@ def _normalise_flags(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _lint_flags(words: list[str]) -> list[str]:
-    """Take forms of lint's own for what they mean there: with a value, `--cluster NAME` and `--server URL` are kubeconfig's.
-
-    `--cluster`, last or before a flag, is all that is on the Kubernetes cluster; `--server` that no URL follows asks it.
-    """
-    following = [*words[1:], "-"]
-    found = []
-    for word, after in zip(words, following, strict=True):
-        if word == "--cluster" and after.startswith("-"):
-            found.append("--every-entry")
-        elif word == "--server" and not after.startswith(("https://", "http://")):
-            found.append("--ask-server")
-        else:
-            found.append(word)
-    return found
+def command_index(words: Sequence[str]) -> int | None:
+    """Return where the command stands: behind options of any number. None where there is none."""
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
+    return index if index < len(words) else None
 
 
 def _move_command_first(words: list[str]) -> list[str]:
     """Move options that stand before the command behind it, as kubectl takes them."""
-    index = 0
-    while index < len(words) and words[index].startswith("-"):
-        index += 2 if words[index] in VALUES_BEFORE_COMMAND else 1
-    if index >= len(words):
+    index = command_index(words)
+    if index is None:
         return words
     command = ALIASES.get(words[index], words[index])
     return [command, *_options_after_subcommand(command, words[:index], words[index + 1 :])]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from egressctl import __version__
-from egressctl.cli.kubectl_flags import normalise_arguments
+from egressctl.cli.kubectl_flags import goes_with_a_command, name_as_typed, normalise_arguments
 from egressctl.cli.registry import COMMANDS, build_app
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
@@ -34,44 +36,71 @@ Examples:
 Exit codes: 0 as expected, 1 not as expected, 2 wrong usage, 3 could not ask, 4 no proof, 5 something is left behind.
 """
 
+_EXPLAINED = ("lint", "lab", "catalog")
+"""Commands that have forms which lead on to others."""
+
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+class _OutlivingItsReader(io.FileIO):
+    """Standard output or error: a command ends as it would have, although whoever read it, or the terminal, has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream.fileno(), "w", closefd=False)
+        self._gone = (errno.EPIPE, errno.EIO) if self.isatty() else (errno.EPIPE,)
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in self._gone:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(data)
+
+
+def _outliving_its_reader(stream: TextIO) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):  # closed before the start
+        return stream
+    raw, at_once = _OutlivingItsReader(stream), stream.write_through
+    return io.TextIOWrapper(
+        raw if at_once else io.BufferedWriter(raw),  # as the interpreter has it with -u
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=at_once,
+    )
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     # A process of one command line ends before cycles would matter; looking for them is a tenth of its start.
     gc.disable()
+    sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except (OSError, AttributeError):
-        sys.exit(code)  # which says what went wrong
+    except AttributeError:  # closed before the start
+        pass
+    except OSError as error:
+        code = code or _say_unwritten(error)
     # Taking every module apart would be another tenth.
     os._exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if "--version" in argv[:1]:
-        print(f"egressctl {__version__}")
-        return 0
     if argv[:1] == ["__complete"]:
         return _complete(argv[1:])
     words = normalise_arguments(argv)
     debug = words[:1] == ["--debug"]
     words = words[1:] if debug else words
     try:
-        return _dispatch(words)
-    except BrokenPipeError:
-        from egressctl.cli.console import discard_stdout  # imported late: 10 ms
-
-        discard_stdout()
-        return 0
+        return _dispatch(words, argv)
     except Exception as bug:
         if isinstance(bug, OSError) and bug.errno in _DISK_ERRORS:
-            print(f"error: the output could not be written: {bug.strerror}", file=sys.stderr)
-            return 3
+            return _say_unwritten(bug)
         if debug:
             raise
         from egressctl.runtime.sanitize import neutralise  # imported late: 2 ms
@@ -81,8 +110,14 @@ def run(argv: Sequence[str]) -> int:
         return 70
 
 
+def _say_unwritten(error: OSError) -> int:
+    with contextlib.suppress(OSError):
+        print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
+    return 3
+
+
 def _complete(words: Sequence[str]) -> int:
-    from egressctl.cli.completion_engine import complete, split_line  # imported late: 4 ms
+    from egressctl.cli.completion_engine import complete, split_line  # imported late: 6 ms
 
     print(complete(split_line(words[1]) if words[:1] == ["--line"] and len(words) == 2 else words))
     return 0
@@ -94,29 +129,79 @@ def complete_for_kubectl() -> None:
     main()
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], argv: Sequence[str]) -> int:
+    if "--version" in words[:1]:
+        print(f"egressctl {__version__}")
+        return 0
+    if not words:
+        from egressctl.cli.ways_to_begin import ways_to_begin  # imported late: 2 ms
+
+        print(ways_to_begin(), end="")
+        return 0
+    if words[0] == "help":
+        names = [word for word in words[1:] if not word.startswith("-")]
+        return _dispatch([*names, "--help"], names)
     # The list of commands is printed without typer, whose import is most of the time that this takes.
-    if not words or words[0] in ("-h", "--help"):
+    if words[0] in ("-h", "--help"):
         print(_HELP.format(commands="\n".join(f"  {name:<10} {text}" for name, _, text in COMMANDS)), end="")
         return 0
     command = next((each for each in COMMANDS if each[0] == words[0]), None)
     if command is None:
-        return _refuse_unknown_command(words[0])
-    return _run_command(command, words)
+        return _refuse(*_unknown_command(words[0], argv))
+    if command[0] in _EXPLAINED:
+        from egressctl.cli.first_words import line_for_target, meant_instead, old_form  # imported late: 4 ms
+
+        if meant := meant_instead(argv):
+            return _refuse(f"there is no command {meant[0]!r}", meant[1])
+        if old := old_form(words):
+            return _refuse(*old)
+        if words[0] == "catalog" and _is_target("".join(words[1:2])):
+            return _refuse(f"there is no command 'catalog {words[1]}'", line_for_target("catalog show", words[1:]))
+    return _run_command(command, words, argv)
 
 
-def _refuse_unknown_command(word: str) -> int:
-    import difflib  # imported late: 2 ms
+def _refuse(error: str, hint: str) -> int:
+    from egressctl.runtime.sanitize import neutralise  # imported late: 2 ms
 
-    near = difflib.get_close_matches(word, [name for name, _, _ in COMMANDS])
-    kind = "option" if word.startswith("-") else "command"
-    print(f"error: there is no {kind} {word!r}" + (f": did you mean {' or '.join(near)}?" if near else ""), file=sys.stderr)
-    print("hint: egressctl --help", file=sys.stderr)
+    print(f"error: {neutralise(error)}", file=sys.stderr)
+    print(f"hint: {neutralise(hint)}", file=sys.stderr)
     return 2
 
 
-def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
-    import typer  # imported late: 33 ms
+def _unknown_command(word: str, argv: Sequence[str]) -> tuple[str, str]:
+    """Return what is wrong with the first word, and what to type."""
+    import difflib  # imported late: 5 ms
+
+    from egressctl.cli.first_words import WORDS, line_for_target, meant_instead
+
+    if word.startswith("-"):
+        typed = argv[0]
+        if goes_with_a_command(typed):
+            version = "egressctl --version; or " if typed == "-v" else ""
+            return (
+                f"there is no command, only {typed}",
+                f"{version}{line_for_target('verify', argv)}, or another of egressctl --help",
+            )
+        near = difflib.get_close_matches(typed, ["--help", "--version"]) or ["--version"] * (typed in ("-V", "-version"))
+        return f"there is no option {typed!r}" + (f": did you mean {near[0]}?" if near else ""), "egressctl --help"
+    if meant := meant_instead(argv):
+        return f"there is no command {meant[0]!r}", meant[1]
+    if any(sign in word for sign in ".:/") or _is_target(word):
+        hint = f"{line_for_target('create', argv)} opens it, {line_for_target('verify', argv)} asks for it"
+        return f"there is no command {word!r}", hint
+    known = {name: name for name, _, _ in COMMANDS} | {each: meant.command for each, meant in WORDS.items()}
+    near = list(dict.fromkeys(known[each] for each in difflib.get_close_matches(word, known)))
+    return f"there is no command {word!r}" + (f": did you mean {' or '.join(near)}?" if near else ""), "egressctl --help"
+
+
+def _is_target(word: str) -> bool:
+    from egressctl.catalog.lookup import has_name  # imported late: 44 ms
+
+    return has_name(word)
+
+
+def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence[str]) -> int:
+    import typer  # imported late: 31 ms
 
     from egressctl.errors import EgressctlError, Interrupted
 
@@ -126,7 +211,7 @@ def _run_command(command: tuple[str, str, str], words: list[str]) -> int:
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
-        print(f"error: {wrong.format_message()}", file=sys.stderr)
+        print(f"error: {name_as_typed(wrong.format_message(), argv)}", file=sys.stderr)
         print(f"hint: egressctl {command[0]} --help", file=sys.stderr)
         return 2
     except EgressctlError as failure:

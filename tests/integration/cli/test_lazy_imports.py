@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +31,15 @@ def imported_by(*argv: str) -> set[str]:
     return set(found["modules"])
 
 
-@pytest.mark.parametrize("argv", [("--version",), ("--help",), ("-h",), ()])
+@pytest.mark.parametrize("argv", [("--version",), ("--help",), ("-h",), ("help",)])
 def test_help_and_version_import_nothing_heavy(argv: tuple[str, ...]) -> None:
     assert not imported_by(*argv) & (HEAVY | {"yaml"})
+
+
+def test_the_ways_to_begin_without_a_kubeconfig_need_no_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert not imported_by() & {"kubernetes", "httpx", "aiohttp", "rich"}
 
 
 def test_the_version_does_not_even_import_typer() -> None:

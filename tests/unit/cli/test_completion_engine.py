@@ -146,3 +146,7 @@ def test_every_argument_with_names_to_offer_is_taken() -> None:
     arguments = {name: [p for p in each.params if p.param_type_name == "argument"] for name, each in _all_commands().items()}
     called = {p.metavar.strip("[]") for found in arguments.values() for p in found}
     assert {*ARGUMENTS, *FILE_ARGUMENTS} <= called | {name for name, found in arguments.items() if found}
+
+
+def test_commands_are_offered_after_help() -> None:
+    assert "create" in {each.value for each in complete(["help", "cr"]).candidates}

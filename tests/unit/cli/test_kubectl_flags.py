@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.cli.kubectl_flags import ALIASES, normalise_arguments
+from egressctl.cli.kubectl_flags import ALIASES, name_as_typed, normalise_arguments
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ from egressctl.cli.kubectl_flags import ALIASES, normalise_arguments
         ("cleanup --verify=false", "cleanup --no-verify"),
         ("cleanup --all=true --yes=false", "cleanup --all"),
         ("verify --lab=false", "verify"),
+        ("cleanup x --ignore-not-found=true", "cleanup x --ignore-not-found"),
         ("create --wait=maybe", "create --wait=maybe"),
         ("create --timeout=0", "create --timeout=0"),
         # dry runs
@@ -41,12 +42,8 @@ from egressctl.cli.kubectl_flags import ALIASES, normalise_arguments
         ("create --dry-run none", "create --dry-run none"),
         ("create --dry-run=none", "create --dry-run=none"),
         ("create --dry-run=server", "create --dry-run=server"),
-        # lint's own form of kubeconfig's flag
-        ("lint --cluster", "lint --every-entry"),
-        ("lint --cluster -A", "lint --every-entry -A"),
-        ("lint -n shop --cluster --select same-block", "lint -n shop --every-entry --select same-block"),
+        # a name or a URL is its value, whatever the command
         ("lint --cluster prod", "lint --cluster prod"),
-        ("lint --cluster=prod wikipedia", "lint --cluster=prod wikipedia"),
         ("--cluster prod lint", "lint --cluster prod"),
         ("verify --cluster", "verify --cluster"),
         # how much to say
@@ -122,6 +119,21 @@ def test_no_word_that_is_no_flag_is_lost_or_made_up(words: list[str]) -> None:
 
     kept = [word for word in words if word != "--" and "=" not in word]
     assert plain(normalise_arguments(kept)) == plain(kept)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message", "shown"),
+    [
+        ("version -v", "No such option: --verbosity", "No such option: -v"),
+        ("version -v=6", "No such option: --verbosity", "No such option: -v=6"),
+        ("list --wait=false", "No such option: --no-wait", "No such option: --wait=false"),
+        ("list --verbosity=x", "Invalid value for '--verbosity'", "Invalid value for '--verbosity'"),
+        ("list --foo", "No such option: --foo", "No such option: --foo"),
+        ("version -v --verbosity-of", "No such option: --verbosity-of", "No such option: --verbosity-of"),
+    ],
+)
+def test_a_message_names_a_flag_as_it_was_typed(typed: str, message: str, shown: str) -> None:
+    assert name_as_typed(message, shlex.split(typed)) == shown
 
 
 def test_what_is_given_is_not_changed() -> None:
