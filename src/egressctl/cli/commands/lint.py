@@ -29,12 +29,16 @@ class LintFlags:
 
     select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None
     ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="The entries of every namespace.")] = False
-    every_entry: Annotated[bool, typer.Option("--every-entry", hidden=True)] = False
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False
+    all_of_them: Annotated[
+        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, whoever made it; -A of every namespace.")
+    ] = False
     against: Annotated[
         str, typer.Option("--against", metavar="FOLDER", help="Hold FILES against a snapshot: whose traffic would they take?")
     ] = ""
-    ask_server: Annotated[bool, typer.Option("--ask-server", hidden=True)] = False
+    ask_server: Annotated[
+        bool, typer.Option("--ask-server", help="Ask the API server by dry run what it refuses of FILES, and what it warns of.")
+    ] = False
     offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False
 
 
@@ -51,11 +55,11 @@ def command(
 
     FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
     TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
-    entry that egressctl made in the namespace; with --cluster, followed by no name, every entry, whoever made it. It changes
-    nothing and sends nothing. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
+    entry that egressctl made in the namespace; with --all every entry, whoever made it. It changes nothing and sends nothing.
+    -o also takes sarif, and github for annotations. Exit code 1: an error was found.
 
     With --against FOLDER, a snapshot, FILES are held against what stands on a Kubernetes cluster: whose traffic they would take.
-    With --server, followed by no URL, a real API server says by dry run what it refuses of FILES, and what it warns of.
+    With --ask-server the API server says by dry run what it refuses of FILES, and what it warns of.
 
     \b
     Examples:
@@ -64,11 +68,11 @@ def command(
       egressctl lint manifests/ -o table -o sarif=lint.sarif
       helm template chart | egressctl lint -
       egressctl lint manifests/ --against snapshot
-      egressctl lint manifests/ --server
+      egressctl lint manifests/ --ask-server
       egressctl lint wikipedia
       egressctl lint -f targets.yaml --offline
       egressctl lint serviceentry/wikipedia-ext -n shop
-      egressctl lint --cluster -A -o json
+      egressctl lint --all -A -o json
     """
     from egressctl.lint.rule import LintResult, finding_of_problem, parse_rule_names, select_findings  # imported late: 24 ms
     from egressctl.lint.rules import invalid_input
@@ -131,11 +135,11 @@ def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
     if asked.paths:
         return _lint_files
     if asked.flags.against or asked.flags.ask_server:
-        flag = "--against FOLDER" if asked.flags.against else "--server, followed by no URL,"
+        flag = "--against FOLDER" if asked.flags.against else "--ask-server"
         raise InvalidInput(f"{flag} is about FILES, and none is named", hint="egressctl lint manifests/ --against snapshot")
     by_name = asked.names or asked.makes_targets
-    if (asked.flags.all_namespaces or asked.flags.every_entry) and (by_name or asked.flags.offline):
-        flag = "-A" if asked.flags.all_namespaces else "--cluster without a name"
+    if (asked.flags.all_namespaces or asked.flags.all_of_them) and (by_name or asked.flags.offline):
+        flag = "-A" if asked.flags.all_namespaces else "--all"
         raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
     return _lint_offline if asked.flags.offline else _lint_by_name if by_name else _lint_all
 
@@ -157,10 +161,10 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
     from egressctl.lint.known_targets import known_targets_for
     from egressctl.lint.manifest_files import read_manifest_files
 
-    paths, on_server = asked.paths, asked.flags.all_namespaces or asked.flags.every_entry
+    paths, on_server = asked.paths, asked.flags.all_namespaces or asked.flags.all_of_them
     others = [name for name in asked.names if name not in paths]
     if others or on_server or asked.makes_targets:
-        beside = others[0] if others else "-A and --cluster" if on_server else "--filename, --host, --address and --port"
+        beside = others[0] if others else "-A and --all" if on_server else "--filename, --host, --address and --port"
         raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
     base = _read_snapshot(session, asked.flags.against) if asked.flags.against else None
     read = read_manifest_files(paths)
@@ -231,7 +235,7 @@ def _lint_all(session: Session, asked: _Asked) -> LintResult:
 
     namespace, everywhere = session.namespace, asked.flags.all_namespaces
     session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
-    linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.flags.every_entry, folders=asked.folders)
+    linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.flags.all_of_them, folders=asked.folders)
     session.warn()
     return linted
 

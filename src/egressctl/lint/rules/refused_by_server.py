@@ -1,6 +1,6 @@
 """The API server that was asked by dry run refuses the manifest.
 
-`egressctl lint FILES --server` asks a real API server about each manifest: the schema and the rules of Istio's
+`egressctl lint FILES --ask-server` asks a real API server about each manifest: the schema and the rules of Istio's
 CustomResourceDefinitions, and every webhook that is there, Istio's own and your policies. The message is the API server's.
 Its answer takes the place of what egressctl knows of Istio's rules.
 

@@ -1,6 +1,6 @@
 """The API server that was asked by dry run warns of the manifest.
 
-`egressctl lint FILES --server` asks a real API server about each manifest. What it answers in `Warning:` headers, which
+`egressctl lint FILES --ask-server` asks a real API server about each manifest. What it answers in `Warning:` headers, which
 kubectl shows once and scrolls away, is a finding here.
 
     addresses:

@@ -71,7 +71,7 @@ def test_what_is_no_snapshot_is_refused(cli: Cli) -> None:
         ran = cli.at(None)("lint", file, "--against", folder)
         assert (ran.code, ran.stdout) == (2, "")
         assert len(ran.told("error")) == 1
-    for words in (("--against", "saved"), ("wikipedia", "--server")):
+    for words in (("--against", "saved"), ("wikipedia", "--ask-server")):
         assert "is about FILES" in cli.at(None)("lint", *words).error
 
 
@@ -81,7 +81,7 @@ def test_an_api_server_refuses_by_dry_run_what_is_wrong_and_names_its_place(cli:
     unknown = {**entry("unknown"), "spec": {**entry()["spec"], "hostz": ["a.example"]}}
     wrong = entry("wrong", resolution="DNS")
     file = write(cli, "a.yaml", good, there, unknown, wrong)
-    ran = cli("lint", file, "--server", "--select", "refused-by-server,warned-by-server", "-o", "json")
+    ran = cli("lint", file, "--ask-server", "--select", "refused-by-server,warned-by-server", "-o", "json")
     assert ran.code == 1, ran
     assert {(each["where"], each["rule"], each["origin"]) for each in ran.report["findings"]} == {
         ("default/unknown", "refused-by-server", "istio"),
@@ -103,15 +103,15 @@ def test_what_an_api_server_warns_of_is_a_finding_of_each_manifest(cli: Cli, pro
 
     proxy.rules = warn
     file = write(cli, "a.yaml", LONGER, entry("other"))
-    ran = cli.at(proxy.kubeconfig)("lint", file, "--server", "--select", "warned-by-server", "-o", "json")
+    ran = cli.at(proxy.kubeconfig)("lint", file, "--ask-server", "--select", "warned-by-server", "-o", "json")
     told = [(each["where"], each["message"], each["severity"]) for each in ran.report["findings"]]
     assert (ran.code, told) == (0, [(f"default/{name}", "mind this", "warning") for name in ("mirror", "other")])
 
 
 def test_where_it_cannot_be_asked_nothing_is_passed(cli: Cli, proxy: FaultProxy) -> None:
     proxy.rules = lambda call: Respond(403, "Forbidden") if call.method == "POST" else None
-    ran = cli.at(proxy.kubeconfig)("lint", write(cli, "a.yaml", LONGER), "--server")
+    ran = cli.at(proxy.kubeconfig)("lint", write(cli, "a.yaml", LONGER), "--ask-server")
     assert (ran.code, ran.stdout) == (3, "")
     odd = write(cli, "b.yaml", {**LONGER, "apiVersion": "networking.istio.io/v7"})
-    ran = cli("lint", odd, "--server", "--select", "refused-by-server", "-o", "json")
+    ran = cli("lint", odd, "--ask-server", "--select", "refused-by-server", "-o", "json")
     assert (ran.code, found(ran)) == (1, [("refused-by-server", 1, "default/mirror")])

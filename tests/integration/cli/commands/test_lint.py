@@ -83,10 +83,10 @@ def test_without_a_name_what_egressctl_made_is_linted(cli: Cli, lab: Lab) -> Non
 
 
 def test_every_entry_of_the_kubernetes_cluster_is_linted_whoever_made_it(cli: Cli, lab: Lab) -> None:
-    none = cli("lint", "--cluster")
+    none = cli("lint", "--all")
     assert (none.code, none.error) == (3, "there is no ServiceEntry in namespace default")
     lab.create(entry("theirs", hosts=["aaa.example"], addresses=["104.16.0.0/24"], exportTo=["."]))
-    for argv in (("--cluster",), ("--cluster", "-A")):
+    for argv in (("--all",), ("--all", "-A")):
         ran = cli("lint", "-o", "json", *argv)
         assert (ran.code, rules(ran)) == (0, [("opens-cdn", "")])
 
@@ -126,7 +126,7 @@ def test_a_gate_that_looked_at_nothing_says_so(cli: Cli) -> None:
     [
         (("nowhere.yaml",), "nowhere.yaml: is no file and no folder (check the path)"),
         (("targets.yaml", "wikipedia"), "targets.yaml is a file, and is linted without wikipedia"),
-        (("targets.yaml", "-A"), "targets.yaml is a file, and is linted without -A and --cluster"),
+        (("targets.yaml", "-A"), "targets.yaml is a file, and is linted without -A and --all"),
         (("targets.yaml", "-f", "targets.yaml"), "targets.yaml is a file, and is linted without --filename"),
         (("targets.yaml", "--select", "same-blok"), '--select: lint has no rule "same-blok"'),
         (("targets.yaml", "-o", "xml"), "--output xml: no such format"),
