@@ -252,7 +252,7 @@ def _apply(
         return CreatedEntry(plan.target, plan.manifest, "configured" if plan.live else "created")
     if plan.live is None and options.dry_run == "none":
         undo.register(
-            f"serviceentry {plan.namespace}/{plan.target.entry_name}",
+            f"ServiceEntry {plan.namespace}/{plan.target.entry_name}",
             kubectl_delete(plan.manifest),
             partial(back, plan.namespace),
         )
@@ -271,7 +271,7 @@ def _apply(
             if others:
                 mesh.withdraw(plan.manifest, manager=manager)
                 raise Conflict(
-                    f"serviceentry {plan.namespace}/{plan.target.entry_name} was made by {', '.join(others)} at the same moment",
+                    f"ServiceEntry {plan.namespace}/{plan.target.entry_name} was made by {', '.join(others)} at the same moment",
                     hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
                 )
         except _REFUSALS:

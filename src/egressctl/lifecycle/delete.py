@@ -221,8 +221,7 @@ def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifes
     left = [(each, why) for each, why in zip(manifests, outcomes, strict=True) if why is not None]
     if left:
         names = [
-            f"{str(each.get('kind', 'serviceentry')).lower()} {each['metadata']['namespace']}/{each['metadata']['name']}"
-            for each, _ in left
+            f"{each.get('kind', 'ServiceEntry')} {each['metadata']['namespace']}/{each['metadata']['name']}" for each, _ in left
         ]
         perhaps = "perhaps " if any(isinstance(why, _UNKNOWN) for why in outcomes) else ""
         raise CleanupIncomplete(

@@ -93,7 +93,7 @@ def _plan_entry(
 
 def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], options: CreateOptions) -> None:
     """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
-    name = f"serviceentry {plan.namespace}/{plan.target.entry_name}"
+    name = f"ServiceEntry {plan.namespace}/{plan.target.entry_name}"
     if plan.live is not None:
         live = read_entry(plan.live)
         if not live.owned:
@@ -111,7 +111,7 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
     mine = read_entry(plan.manifest)
     if options.lone and (there := next((each for each in neighbours if each.is_same_target_as(mine)), None)):
         raise Conflict(
-            f"serviceentry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
+            f"ServiceEntry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
             "run removes only what it made itself",
             hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
         )
@@ -127,7 +127,7 @@ def refuse_taken_over(live: Manifest, manager: str = "", *, hint: str = "") -> N
     metadata = live["metadata"]
     if managers := other_field_managers(live, manager or field_manager_of(live)):
         raise Conflict(
-            f"serviceentry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
+            f"ServiceEntry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
             "who owns a field of its spec",
             hint=hint
             or f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "

@@ -67,7 +67,7 @@ class TestADeletion:
         ran = cli.at(proxy.kubeconfig)("cleanup", *FOREVER)
         assert ran.code == 5
         told = not_the_api(proxy, DELETE, came)
-        assert ran.error.startswith(f"perhaps left on the Kubernetes cluster: serviceentry default/wikipedia-ext ({told}")
+        assert ran.error.startswith(f"perhaps left on the Kubernetes cluster: ServiceEntry default/wikipedia-ext ({told}")
         assert ran.error.endswith("; whether it was done is not known)")
         assert ran.hint == "remove it with: kubectl delete serviceentry -n default wikipedia-ext"
         assert DELETED not in ran.stdout
@@ -122,7 +122,7 @@ class TestADeletion:
         ran = cli.at(proxy.kubeconfig)("cleanup", *FOREVER)
         assert (ran.code, DELETED in ran.stdout) == (5, False)
         assert ran.error == (
-            "left on the Kubernetes cluster: serviceentry default/wikipedia-ext "
+            "left on the Kubernetes cluster: ServiceEntry default/wikipedia-ext "
             "(its deletion was accepted and has not begun: it is there as before, without a deletionTimestamp)"
         )
         assert owned(lab) == OURS

@@ -88,7 +88,7 @@ def test_what_create_would_refuse_is_refused_with_a_code_that_says_no_difference
     lab.create(entry())
     ran = cli("diff", "wikipedia")
     assert (ran.code, ran.stdout) == (2, "")
-    assert ran.error == "serviceentry default/wikipedia-ext is there already, and egressctl did not make it"
+    assert ran.error == "ServiceEntry default/wikipedia-ext is there already, and egressctl did not make it"
 
 
 def test_what_another_manager_took_over_is_refused_and_shown_where_it_is_forced(cli: Cli, lab: Lab) -> None:

@@ -186,7 +186,7 @@ class TestOwnership:
         lab.create(entry())
         before = lab.api("GET", f"{ENTRIES}/wikipedia-ext")[1]
         created, cleaned = cli("create", "wikipedia"), cli("cleanup", "wikipedia")
-        what = "serviceentry default/wikipedia-ext"
+        what = "ServiceEntry default/wikipedia-ext"
         refused(created, 1, f"{what} is there already, and egressctl did not make it", "egressctl verify wikipedia")
         refused(cleaned, 1, f"{what} is not egressctl's to remove: it did not make it", "whoever made it")
         assert cli("run", "wikipedia").code == 1
@@ -196,7 +196,7 @@ class TestOwnership:
         applied = made(lab)
         take_over(lab, applied, "flux")
         before = lab.api("GET", f"{ENTRIES}/wikipedia-ext")[1]
-        told = "serviceentry default/wikipedia-ext has been taken over by flux, who owns a field of its spec"
+        told = "ServiceEntry default/wikipedia-ext has been taken over by flux, who owns a field of its spec"
         refused(cli("create", "wikipedia"), 1, told, "--force-conflicts")
         refused(cli("cleanup"), 1, told, "kubectl delete serviceentry -n default wikipedia-ext")
         assert lab.api("GET", f"{ENTRIES}/wikipedia-ext")[1] == before
@@ -216,7 +216,7 @@ class TestOwnership:
         first, second = (target(name) for name in ("first", "second"))
         ran = cli("create", "-f", cli.file(f"{first}---\n{second}"))
         assert (ran.code, ran.stdout) == (1, "")
-        assert ran.error == "serviceentry default/second-ext is there already, and egressctl did not make it"
+        assert ran.error == "ServiceEntry default/second-ext is there already, and egressctl did not make it"
         assert owned(lab) == []
 
 

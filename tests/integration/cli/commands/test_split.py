@@ -178,7 +178,7 @@ class TestRun:
         made(cli, MANY[-200:])
         ran = cli("run", "-f", file(cli, MANY))
         assert ran.code == 1
-        assert ran.error.startswith("serviceentry default/many-ext is there already, made ")
+        assert ran.error.startswith("ServiceEntry default/many-ext is there already, made ")
         assert owned(lab) == ["serviceentry/many-ext"]
 
     @pytest.mark.parametrize(("command", "signum"), [("run", signal.SIGTERM), ("create", signal.SIGINT)])
@@ -204,7 +204,7 @@ class TestCleanup:
         )
         ran = cli.at(proxy.kubeconfig)("cleanup", "many")
         assert ran.code == 5
-        assert all(f"serviceentry default/{name}" in ran.error for name in PARTS[1:])
+        assert all(f"ServiceEntry default/{name}" in ran.error for name in PARTS[1:])
         assert ran.hint == "remove it with: " + " && ".join(
             f"kubectl delete serviceentry -n default {name}" for name in sorted(PARTS[1:])
         )
@@ -224,7 +224,7 @@ def test_what_may_not_be_removed_of_before_is_named(cli: Cli, lab: Lab, proxy: F
     proxy.rules = lambda call: Respond(403, "Forbidden") if call.method == "DELETE" else None
     ran = cli.at(proxy.kubeconfig)("create", "-f", file(cli, MANY))
     assert ran.code == 5
-    assert "serviceentry default/many-ext" in ran.error
+    assert "ServiceEntry default/many-ext" in ran.error
     assert sorted(json.loads(cli("verify", "many", "-o", "json").stdout)["targets"][0]["serviceEntries"]) == sorted(
         [*PARTS, "many-ext"]
     )
