@@ -136,7 +136,9 @@ class Cli:
                 pid = self.forks.start(argv, self.env, self.home, streams)
                 return Running(argv, pid, self.forks.wait, stdout, stderr)
             command = [sys.executable, "-m", "egressctl", *argv]
-            process = subprocess.Popen(command, env=self.env, cwd=self.home, stdin=file, stdout=stdout, stderr=stderr)
+            process = subprocess.Popen(
+                command, env=self.env, cwd=self.home, stdin=file, stdout=stdout, stderr=stderr, preexec_fn=hears_signals
+            )
             return Running(argv, process.pid, process.wait, stdout, stderr)
 
     def fresh(self) -> Cli:
@@ -161,6 +163,11 @@ class Cli:
         source = str(Path(egressctl.__file__).parent.parent)
         home = {"HOME": str(self.home), "EGRESSCTL_LAB_HOME": os.environ.get("EGRESSCTL_LAB_HOME", "")}
         return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "PYTHONPATH": source, **home, **kubeconfig, **self.environment}
+
+
+def hears_signals() -> None:
+    """Hear a hang-up in a process that is being started, although these tests may run under `nohup`."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def interrupted(
@@ -370,4 +377,5 @@ def with_environment(**variables: str) -> Way:
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-EXITS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""Those that are tried everywhere; the others go the same way."""
+EXITS = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGQUIT: 131, signal.SIGTERM: 143}

@@ -185,6 +185,7 @@ def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
         sys.stdout = _writer(1, at_once=at_once, errors="strict")
         sys.stderr = _writer(2, at_once=True, errors="backslashreplace")
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         importlib.import_module("egressctl.cli.main").main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

@@ -4,6 +4,7 @@ EgressctlError
 ├── InvalidInput          2   flags, files and targets that cannot be used; carries every problem found
 │   └── Refused           2   the API server's validation or admission refused the object
 ├── Conflict              1   the object is somebody else's, or somebody else changed it
+├── NoSuchTarget          1   a name means nothing that egressctl made, and no target that it knows
 ├── CouldNotAsk           3   the question could not be put to the Kubernetes cluster, or not to the end
 │   ├── NoConfiguration       no kubeconfig, no such context, a broken kubeconfig
 │   ├── Unreachable           no connection to the API server, or it broke
@@ -20,7 +21,7 @@ EgressctlError
 ├── CleanupIncomplete     5   something owned is left on the Kubernetes cluster
 └── LabFailed             3   the local lab could not do what was asked
 
-Interrupted (BaseException) 130, 143: a signal; never caught as an ordinary failure.
+Interrupted (BaseException) 129, 130, 131, 143: a signal; never caught as an ordinary failure.
 """
 
 from __future__ import annotations
@@ -76,6 +77,12 @@ class Refused(InvalidInput):
 
 class Conflict(EgressctlError):
     """The object is not ours to change: made or taken over by somebody else."""
+
+    exit_code = 1
+
+
+class NoSuchTarget(EgressctlError):
+    """A name means neither an object that egressctl made nor a target that it knows."""
 
     exit_code = 1
 
@@ -172,7 +179,10 @@ class LabFailed(EgressctlError):
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop; `exit_code` is 130 for SIGINT and 143 for SIGTERM, `hint` what is to be said of where it struck."""
+    """A signal asked to stop; `hint` is what is to be said of where it struck.
+
+    `exit_code` is the shell's: 129 for SIGHUP, 130 for SIGINT, 131 for SIGQUIT, 143 for SIGTERM.
+    """
 
     hint = ""
 

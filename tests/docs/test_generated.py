@@ -77,7 +77,7 @@ def _rows(page: Page, first: str) -> list[tuple[str, ...]]:
 
 
 def _exit_codes() -> set[int]:
-    own = {0, 70} | {128 + number for number in (signal.SIGINT, signal.SIGTERM)}
+    own = {0, 70} | {128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)}
     classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.EgressctlError)]
     return own | {each.exit_code for each in classes} | {exit_codes.exit_code_of_probe(each, False) for each in RESULTS.values()}
 

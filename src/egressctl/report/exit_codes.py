@@ -8,7 +8,7 @@ from egressctl.model.probe import Verdict
 from egressctl.model.result import PartResult, ProbeResult, TargetResult
 
 PRECEDENCE = (5, 3, 1, 4)
-"""Several at once: the first of these that is present wins (2, 70, 130 and 143 end a command by themselves)."""
+"""Several at once: the first of these that is present wins (2, 70 and those of signals end a command by themselves)."""
 
 
 def exit_code_of_results(targets: Iterable[TargetResult], *, allow_unproven: bool = False, also: Iterable[int] = ()) -> int:

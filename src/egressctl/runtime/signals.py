@@ -1,4 +1,4 @@
-"""Turn SIGINT and SIGTERM into an exception that strikes only where nothing is lost by it.
+"""Turn SIGINT, SIGTERM, SIGHUP and SIGQUIT into an exception that strikes only where nothing is lost by it.
 
 A mutating call to the API server is deferred over: the signal waits until its answer is in, which is
 bounded by the request timeout. The first signal never stops the undoing of what was done; a second one
@@ -15,13 +15,14 @@ from typing import Any
 
 from egressctl.errors import Interrupted
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Interrupts:
-    """Install the two handlers for the time of a `with` block; to be used in the main thread.
+    """Install the handlers for the time of a `with` block; to be used in the main thread.
 
-    Without the block (as a library), nothing is installed and the context managers do nothing.
+    Without the block (as a library), nothing is installed and the context managers do nothing. A SIGHUP that is ignored
+    already, as `nohup` has it, stays so.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         for signum in _SIGNALS:
-            self._previous[signum] = signal.signal(signum, self._handle)
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                self._previous[signum] = signal.signal(signum, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -5,13 +5,22 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from egressctl.errors import Interrupted
 from egressctl.runtime.signals import Interrupts
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_at_a_terminal() -> Iterator[None]:
+    """Undo `nohup` for the time of a test."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
@@ -37,6 +46,14 @@ def test_the_handlers_of_before_are_put_back_after_a_failure_too() -> None:
     with pytest.raises(RuntimeError), Interrupts():
         raise RuntimeError
     assert [signal.getsignal(signum) for signum, _ in SIGNALS] == before
+
+
+def test_a_hang_up_that_is_ignored_as_nohup_has_it_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with Interrupts():
+        signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_without_the_block_nothing_is_installed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import EXITS, SIGNALS, Cli, Ran, interrupted, made, nothing_is_left, owned, without_sleep
+from cli import EXITS, SIGNALS, Cli, Ran, hears_signals, interrupted, made, nothing_is_left, owned, without_sleep
 from faults import Action, Call, FaultProxy, Reset, Signal, Stall
 from forked import Forks
 from labs import Lab
@@ -21,6 +22,7 @@ PARTS = 9
 """The calls of a run are dealt out to so many tests: several workers share them, and by default some of them are enough."""
 
 signals = pytest.mark.parametrize("signum", SIGNALS, ids=lambda signum: signum.name)
+all_signals = pytest.mark.parametrize("signum", EXITS, ids=lambda signum: signum.name)
 times = pytest.mark.parametrize("when", ["before", "after"])
 
 
@@ -76,7 +78,7 @@ class TestRun:
             assert ended_well(ran, signum) if reached else ran.code == 0, (index, ran)
             assert nothing_is_left(lab), index
 
-    @signals
+    @all_signals
     @pytest.mark.parametrize("call", [is_apply, is_deletion], ids=["apply", "delete"])
     def test_before_a_change_is_answered_nothing_is_left(
         self, cli: Cli, lab: Lab, proxy: FaultProxy, signum: signal.Signals, call: Callable[[Call], bool]
@@ -145,14 +147,14 @@ class TestRun:
         pid.set_result(running.pid)
         ran = running.end()
         assert ran.code == 5
-        assert ran.error == "not cleaned up: serviceentry default/wikipedia-ext (interrupted)"
+        assert ran.error == "not cleaned up: ServiceEntry default/wikipedia-ext (interrupted)"
         assert ran.hint == "remove it with: kubectl delete serviceentry -n default wikipedia-ext"
         assert is_deletion(proxy.calls[-1]), "nothing more is asked"
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
 
 class TestCreate:
-    @signals
+    @all_signals
     @pytest.mark.parametrize("call", [is_apply, is_proxy_question], ids=["applying", "waiting"])
     @times
     def test_nothing_is_left_of_a_create(
@@ -181,7 +183,7 @@ class TestCreate:
         assert lab.is_open()
 
 
-@signals
+@all_signals
 def test_an_interrupted_verify_ends_at_once(cli: Cli, lab: Lab, proxy: FaultProxy, signum: signal.Signals) -> None:
     made(lab)
 
@@ -194,7 +196,7 @@ def test_an_interrupted_verify_ends_at_once(cli: Cli, lab: Lab, proxy: FaultProx
     assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
 
-@signals
+@all_signals
 def test_an_interrupted_cleanup_does_not_hang(cli: Cli, lab: Lab, proxy: FaultProxy, signum: signal.Signals) -> None:
     made(lab)
     ran = interrupted(cli, proxy, "cleanup", signum=signum, when=is_deletion, action=at(signum, "after"))
@@ -202,10 +204,27 @@ def test_an_interrupted_cleanup_does_not_hang(cli: Cli, lab: Lab, proxy: FaultPr
     assert nothing_is_left(lab)
 
 
-@signals
+def test_a_terminal_that_is_closed_leaves_nothing(cli: Cli, lab: Lab) -> None:
+    leader, follower = pty.openpty()
+    command = ["setsid", "--ctty", "--wait", sys.executable, "-m", "egressctl", "run", "wikipedia"]
+    with subprocess.Popen(
+        command, env=cli.env, stdin=follower, stdout=follower, stderr=follower, preexec_fn=hears_signals
+    ) as process:
+        os.close(follower)
+        shown = b""
+        while b"wikipedia-ext created" not in shown:
+            shown += os.read(leader, 65536)
+        os.close(leader)
+    assert process.returncode == EXITS[signal.SIGHUP]
+    assert nothing_is_left(lab)
+
+
+@all_signals
 def test_an_interrupted_demo_leaves_no_lab(tmp_path: Path, lab_home: Path, signum: signal.Signals) -> None:
     command = [sys.executable, "-m", "egressctl", "demo"]
-    with subprocess.Popen(command, env=Cli(None, tmp_path).env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    env = Cli(None, tmp_path).env
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command, env=env, stdout=null, stderr=pipe, preexec_fn=hears_signals) as process:
         assert process.stderr
         for line in process.stderr:
             if line.startswith(b"the lab is up"):
