@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _HINT_AFTER_SIGNAL = {
     "create": "what was being made is gone again",
     "run": "what was being made is gone again",
-    "cleanup": "see what is left: egressctl list",
+    "cleanup": "see what is left: egressctl list{where}",
 }
 
 
@@ -82,7 +82,8 @@ class ReportSession(Session):
                 code, shown = self._deliver(self._exit_code(failure), failure, instead)
             except Interrupted as stop:
                 self.progress.stop()
-                hint = stop.hint or _HINT_AFTER_SIGNAL.get(self.command, "")
+                where = f" -n {self.connection.namespace}" if self.connection.namespace else ""
+                hint = stop.hint or _HINT_AFTER_SIGNAL.get(self.command, "").format(where=where)
                 failure = EgressctlError(f"{self.command} was interrupted", hint=hint)
                 code, shown = self._deliver(stop.exit_code, failure)
             except Exception as bug:

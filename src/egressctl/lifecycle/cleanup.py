@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from egressctl.catalog.lookup import kubernetes_name
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
+from egressctl.errors import CouldNotAsk
 from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import REMOVE
 from egressctl.lifecycle.delete import (
@@ -21,7 +20,6 @@ from egressctl.lifecycle.delete import (
 )
 from egressctl.lifecycle.plan import refuse_taken_over
 from egressctl.manifests.service_entry import LABEL_RUN_ID, LABEL_TARGET, read_entry
-from egressctl.manifests.split_entries import group_by_target
 from egressctl.mesh import curl
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.sample_pod import sample_objects
@@ -39,16 +37,12 @@ from egressctl.verify.verify import ProbeOptions, verify
 
 @dataclass(frozen=True, slots=True)
 class CleanupOptions:
-    """How to clean up. `names` are targets, as the catalogue has them too, or ServiceEntries; none means our only one there.
+    """How to clean up. `timeout` is seconds.
 
-    `everything` takes all of ours, in `namespace`, or in all namespaces where that is None. `timeout` is seconds.
     Without `wait` nothing is proved either: the sidecar may not have followed yet. With a `run_id`, the sample's pod
     goes only if that run made it.
     """
 
-    namespace: str | None
-    names: tuple[str, ...] = ()
-    everything: bool = False
     choice: SourceChoice = ANY_SOURCE
     verify: bool = True
     wait: bool = True
@@ -56,59 +50,6 @@ class CleanupOptions:
     dry_run: str = "none"
     run_id: str = ""
     limits: curl.TransferLimits = curl.DEFAULT_LIMITS
-
-
-def choose_entries(mesh: Mesh, options: CleanupOptions, progress: Progress) -> list[Manifest]:
-    """Return the ServiceEntries to remove, and tell what is not there.
-
-    Raises InvalidInput where no name is given and several are there, Conflict for one that is not ours.
-    """
-    ours = mesh.entries(options.namespace, MANAGED_SELECTOR)
-    if options.names:
-        return _choose_by_name(mesh, ours, options, progress)
-    if not options.everything and len(targets := target_names(ours)) > 1:
-        raise InvalidInput(
-            f"egressctl made {len(ours)} ServiceEntries in namespace {options.namespace}: {', '.join(targets)}",
-            hint="name the one to remove, or remove them all: egressctl cleanup --all",
-        )
-    if not ours:
-        progress.result(
-            f"egressctl made nothing in {'any namespace' if options.namespace is None else f'namespace {options.namespace}'}"
-        )
-    return ours
-
-
-def target_names(manifests: Sequence[Manifest]) -> list[str]:
-    """Name the targets of ServiceEntries: each by its entry, or, where it has several, by its own name and how many."""
-    if len(manifests) < 2:
-        return [str(each["metadata"]["name"]) for each in manifests]
-    return [
-        str(first["metadata"]["name"]) if not others else f"{read_entry(first).part_of} ({1 + len(others)} entries)"
-        for first, *others in group_by_target(manifests)
-    ]
-
-
-def _choose_by_name(mesh: Mesh, ours: Sequence[Manifest], options: CleanupOptions, progress: Progress) -> list[Manifest]:
-    chosen: list[Manifest] = []
-    for name in map(kubernetes_name, options.names):
-        found = [each for each in ours if name in target_and_entry_name(each)]
-        if not found and options.namespace is not None:
-            for candidate in (f"{name}-ext", name):
-                if mesh.entry(options.namespace, candidate) is not None:
-                    raise Conflict(
-                        f"serviceentry {options.namespace}/{candidate} is not egressctl's to remove: it did not make it",
-                        hint=f"whoever made it removes it: kubectl get serviceentry -n {options.namespace} {candidate} -o yaml",
-                    )
-        chosen += [each for each in found if each not in chosen]
-        if not found:
-            progress.result(f"target {name}: nothing of it is there")
-    return chosen
-
-
-def target_and_entry_name(manifest: Manifest) -> tuple[str, str]:
-    """Return the two names that a person may use: the target's and the ServiceEntry's."""
-    metadata = manifest["metadata"]
-    return str((metadata.get("labels") or {}).get(LABEL_TARGET, "")), str(metadata["name"])
 
 
 def clean_up(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import ServiceEntry
 
 
@@ -20,9 +21,14 @@ class ListedEntry:
 
 
 def inventory(mesh: Mesh, namespace: str | None, now: datetime) -> list[ListedEntry]:
-    """Return the ServiceEntries that egressctl made in a namespace, or in all (None), by namespace and name."""
-    found = []
-    for manifest in mesh.entries(namespace, MANAGED_SELECTOR):
+    """Return the ServiceEntries that egressctl made in a namespace, or in all (None), by namespace and name.
+
+    Raises NotFound where there is no such namespace, and what listing raises.
+    """
+    found, manifests = [], mesh.entries(namespace, MANAGED_SELECTOR)
+    if not manifests and namespace is not None:
+        require_namespace(mesh.api, namespace)
+    for manifest in manifests:
         entry = read_entry(manifest)
         target = str((manifest["metadata"].get("labels") or {}).get(LABEL_TARGET) or entry.name)
         found.append(ListedEntry(target, entry, _age_in_seconds(entry.created, now)))

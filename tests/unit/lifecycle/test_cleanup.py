@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl.lifecycle.cleanup import _judge_closed, target_and_entry_name
+from egressctl.lifecycle.cleanup import _judge_closed
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Evidence, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
@@ -60,9 +60,3 @@ def test_without_evidence_nothing_is_closed(evidence: Evidence | None) -> None:
 def test_only_whether_it_held_changes() -> None:
     before = looked(Verdict.BYPASSED)
     assert _judge_closed(before) == replace(before, held=True)
-
-
-def test_a_person_may_name_the_target_or_the_entry() -> None:
-    entry = {"metadata": {"name": "wikipedia-ext", "labels": {"egressctl.dev/target": "wikipedia"}}}
-    assert target_and_entry_name(entry) == ("wikipedia", "wikipedia-ext")
-    assert target_and_entry_name({"metadata": {"name": "wikipedia-ext"}}) == ("", "wikipedia-ext")

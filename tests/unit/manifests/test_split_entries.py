@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.istio.conflicts import conflicting_entries, find_conflicts
-from egressctl.lifecycle.cleanup import target_names
+from egressctl.lifecycle.choose import target_names
 from egressctl.manifests.service_entry import read_entry, render_entry
 from egressctl.manifests.split import split_target
 from egressctl.manifests.split_entries import entry_that_lists, group_by_target, join_by_target, names_of_split_entries

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from egressctl.cli.options import (
+    CatalogFolders,
     ConnectionFlags,
     DryRun,
     OutputFlags,
@@ -15,6 +16,7 @@ from egressctl.cli.options import (
     SourceFlags,
     TargetNames,
     WaitFlags,
+    catalog_folders,
     spread_flags,
 )
 from egressctl.cli.report_session import ReportSession, say_how_to_repeat
@@ -29,6 +31,13 @@ def command(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove that the egress is closed.")] = True,
     dry_run: DryRun = "none",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several are removed.")] = False,
+    filename: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Remove the targets of a file; - is stdin.")
+    ] = None,
+    folders: CatalogFolders = None,
+    ignore_not_found: Annotated[
+        bool, typer.Option("--ignore-not-found", help="Let a name that means nothing be a success.")
+    ] = False,
     *,
     probing: ProbeFlags,
     wait: WaitFlags,
@@ -38,27 +47,42 @@ def command(
 ) -> int:
     """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
 
-    Without a name, the only target of the namespace is removed; where there are several, name one or say --all.
+    Without a name, the only target of the namespace is removed; where there are several, name one or say --all. A TARGET is
+    whatever `egressctl list` and `egressctl verify` print: a target, an entry, serviceentry/NAMESPACE/NAME; a host or a URL
+    that was created; or a file.
 
     \b
     Examples:
       egressctl cleanup
       egressctl cleanup wikipedia
+      egressctl cleanup serviceentry/shop/wikipedia-ext
+      egressctl cleanup -f targets.yaml
       egressctl cleanup --all -n shop
       egressctl cleanup --all -A --yes
     """
-    if all_namespaces and (names or not all_of_them):
-        raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
+    _refuse_contradictions(names or filename, all_of_them=all_of_them, all_namespaces=all_namespaces)
+    if all_namespaces and dry_run == "none" and not yes and not sys.stdin.isatty():
+        raise InvalidInput(
+            "--all -A removes what egressctl made in every namespace, and nobody is there to be asked; nothing was removed",
+            hint="egressctl cleanup --all -A --yes",
+        )
     session = ReportSession("cleanup", connection, output, allow_unproven=probing.allow_unproven)
 
     def work() -> None:
-        from egressctl.lifecycle.cleanup import CleanupOptions, choose_entries, clean_up, target_names  # imported late: 54 ms
+        from egressctl.lifecycle.choose import RemovalChoice, choose_entries, target_names  # imported late: 65 ms
+        from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
         from egressctl.mesh.curl import TransferLimits
 
-        options = CleanupOptions(
+        choice = RemovalChoice(
             namespace=None if all_namespaces else session.namespace,
-            names=tuple(names or ()),
+            words=tuple(names or ()),
+            files=tuple(filename or ()),
             everything=all_of_them,
+            ignore_not_found=ignore_not_found,
+            folders=tuple(catalog_folders(folders)),
+            namespace_flag=f" -n {connection.namespace}" if connection.namespace else "",
+        )
+        options = CleanupOptions(
             choice=source.choice,
             verify=verify and dry_run == "none",
             wait=wait.wait,
@@ -66,7 +90,7 @@ def command(
             dry_run=dry_run,
             limits=TransferLimits(total=probing.probe_timeout),
         )
-        manifests = choose_entries(session.mesh, options, session.progress)
+        manifests = choose_entries(session.mesh, choice, session.progress)
         if dry_run == "none" and not yes:
             _confirm(session, len(manifests), target_names(manifests))
         session.targets, unasked = clean_up(session.mesh, manifests, options, session.progress)
@@ -75,6 +99,16 @@ def command(
             raise unasked
 
     return session.run(work)
+
+
+def _refuse_contradictions(named: list[str] | None, *, all_of_them: bool, all_namespaces: bool) -> None:
+    if all_namespaces and (named or not all_of_them):
+        raise InvalidInput("--all-namespaces goes with --all", hint="egressctl cleanup --all -A")
+    if all_of_them and named:
+        raise InvalidInput(
+            f"--all and {named[0]} do not go together: --all removes every target of the namespace",
+            hint=f"egressctl cleanup {named[0]}",
+        )
 
 
 def _confirm(session: ReportSession, count: int, targets: list[str]) -> None:

@@ -66,5 +66,5 @@ def _run_steps(session: ReportSession) -> None:
     wanted = [verify_target_from_manifest(each) for each in manifests]
     opened = verify(mesh, created.sidecar or sidecar, wanted, ProbeOptions(), progress)
     session.targets += [replace(each, step="with the entry", action="created") for each in opened]
-    removed, _ = clean_up(mesh, manifests, CleanupOptions(namespace), progress)
+    removed, _ = clean_up(mesh, manifests, CleanupOptions(), progress)
     session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed]

@@ -12,6 +12,7 @@ from egressctl.cli.session import Session
 from egressctl.model.age import age_text
 from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.lines import table_text
+from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
     from egressctl.lifecycle.list import ListedEntry
@@ -25,6 +26,8 @@ def command(
     output: OutputFlags,
 ) -> int:
     """List the ServiceEntries that egressctl made, with their age and the run that made them.
+
+    verify and cleanup take each of these names: the target, NAMESPACE/NAME of its entry, and what -o name prints.
 
     \b
     Examples:
@@ -40,12 +43,14 @@ def command(
     session.warn()
     if not items and output.shown == "table":
         session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
-    return session.end(lambda form, _: _text(items, form))
+    return session.end(lambda form, _: _text(items, form, everywhere=all_namespaces))
 
 
-def _text(items: list[ListedEntry], form: str) -> str:
+def _text(items: list[ListedEntry], form: str, *, everywhere: bool) -> str:
     if form in ("json", "yaml"):
         return data_text(document("TargetList", items=[_document(each) for each in items]), form)
+    if form == "name" and everywhere:  # kubectl's names have no namespace, which verify and cleanup need then
+        return "".join(f"serviceentry/{neutralise(f'{each.entry.namespace}/{each.entry.name}')}\n" for each in items)
     if form == "name":
         return entry_names_text(each.entry.name for each in items)
     return _table(items) if items else ""
@@ -68,9 +73,10 @@ def _document(item: ListedEntry) -> dict[str, Any]:
 
 
 def _table(items: list[ListedEntry]) -> str:
-    rows = [("NAMESPACE", "NAME", "TARGET", "HOSTS", "PORTS", "RUN ID", "AGE")]
+    rows = [("TARGET", "SERVICEENTRY", "HOSTS", "PORTS", "RUN ID", "AGE")]
     for each in items:
         entry = each.entry
         ports = ",".join(f"{port.number}/{port.protocol}" for port in entry.ports)
-        rows.append((entry.namespace, entry.name, each.target, ",".join(entry.hosts), ports, entry.run_id, age_text(each.age)))
+        place, hosts = f"{entry.namespace}/{entry.name}", ",".join(entry.hosts)
+        rows.append((each.target, place, hosts, ports, entry.run_id, age_text(each.age)))
     return table_text(rows)

@@ -76,7 +76,7 @@ def command(
             targets,
             replace(creation, export_to=creation.export_to or OWN_NAMESPACE),
             ProbeOptions(limits, retries, expected),
-            CleanupOptions(session.namespace, wait=wait.wait, timeout=wait.timeout, limits=limits),
+            CleanupOptions(wait=wait.wait, timeout=wait.timeout, limits=limits),
             may_undo=may_undo,
             keep=keep,
             progress=session.progress,

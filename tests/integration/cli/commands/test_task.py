@@ -163,8 +163,8 @@ def test_list_shows_what_was_made_with_age_and_run_id(cli: Cli, lab: Lab) -> Non
     made(lab, run_id="0badcafe")
     lab.create(entry("theirs", hosts=["theirs.example"]))
     head, row = cli("list").stdout.splitlines()
-    assert head.split() == ["NAMESPACE", "NAME", "TARGET", "HOSTS", "PORTS", "RUN", "ID", "AGE"]
-    assert row.split()[:-1] == ["default", "wikipedia-ext", "wikipedia", "wikipedia.org", "443/TCP", "0badcafe"]
+    assert head.split() == ["TARGET", "SERVICEENTRY", "HOSTS", "PORTS", "RUN", "ID", "AGE"]
+    assert row.split()[:-1] == ["wikipedia", "default/wikipedia-ext", "wikipedia.org", "443/TCP", "0badcafe"]
     assert re.fullmatch(r"\d+[smhd]", row.split()[-1])
     [item] = cli("list", "-A", "-o", "json").report["items"]
     assert (item["name"], item["serviceEntry"], item["runId"]) == ("wikipedia", "wikipedia-ext", "0badcafe")
