@@ -62,7 +62,7 @@ def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, opt
             ports = {f"{port.number}/{port.protocol or 'TCP'}": None for port in (*other.ports, *entry.ports)}
             words = " ".join(f"--port {port}" for port in ports)
             raise Conflict(
-                f"serviceentry {other} has the host {host} already, and a sidecar connects to a host by one entry only",
+                f"ServiceEntry {other} has the host {host} already, and a sidecar connects to a host by one entry only",
                 hint=f"one for all its ports: egressctl create {other.part_of or other.name} -n {other.namespace} --host {host} "
                 f"{words} --resolution {other.resolution}; or, if that is meant, the same command with --yes",
             )

@@ -120,7 +120,7 @@ def test_a_second_entry_of_one_host_is_refused_with_the_line_that_makes_one_of_b
     assert cli("create", "www.wikipedia.org").code == 0
     ran = cli("create", "www.wikipedia.org:80")
     assert ran.code == 1
-    assert ran.error.startswith("serviceentry default/www-wikipedia-org-ext has the host www.wikipedia.org already")
+    assert ran.error.startswith("ServiceEntry default/www-wikipedia-org-ext has the host www.wikipedia.org already")
     line = ran.hint.partition("egressctl ")[2].partition(";")[0].split()
     assert cli(*line).code == 0
     assert cli("verify", "www-wikipedia-org", "-o", "json").judged == [("open", None)] * 2
