@@ -53,14 +53,15 @@ def refuse_dangers(
 
 
 def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, options: CreateOptions) -> None:
-    """Raise Conflict for a second entry of ours for one host: istiod gives the host's Envoy clusters to one of them alone."""
+    """Raise Conflict for a second entry of ours for one host, with another port: istiod gives the sidecar those of the first."""
     for entry in new if options.dry_run == "none" and not options.accept_dangers else ():
         for other in around.entries:
             host = next((host for host in entry.hosts if host in other.hosts), "")
-            if not host or not other.owned or other.namespace != entry.namespace or other.is_same_target_as(entry):
+            known = {port.number for port in other.ports}
+            more = [port for port in entry.ports if port.number not in known]
+            if not (host and more and other.owned) or other.namespace != entry.namespace or other.is_same_target_as(entry):
                 continue
-            ports = {f"{port.number}/{port.protocol or 'TCP'}": None for port in (*other.ports, *entry.ports)}
-            words = " ".join(f"--port {port}" for port in ports)
+            words = " ".join(f"--port {port.number}/{port.protocol or 'TCP'}" for port in (*other.ports, *more))
             raise Conflict(
                 f"ServiceEntry {other} has the host {host} already, and a sidecar connects to a host by one entry only",
                 hint=f"one for all its ports: egressctl create {other.part_of or other.name} -n {other.namespace} --host {host} "
