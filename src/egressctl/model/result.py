@@ -46,6 +46,8 @@ class NotProbed(NamedTuple):
     reason: str
     hint: str = ""
     meant: bool = True
+    named: bool = False
+    """It was named on the command line: nothing proved is no pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class TargetResult:
     closure: tuple[ProbeResult, ...] = ()
     parts: tuple[PartResult, ...] = ()
     not_probed: NotProbed | None = None
+    unasked: tuple[str, ...] = ()
+    """Hosts (host:port) of its entry that no probe asked."""
 
     @property
     def parts_not_in_force(self) -> tuple[PartResult, ...]:
