@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from egressctl.errors import EgressctlError, InvalidInput
-from egressctl.report.lines import Content, Line, plain_text
+from egressctl.report.lines import HANG, Content, Line, hang_for, plain_text, wrap_lines
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
@@ -35,17 +35,31 @@ def text_for_stream(stream: TextIO, text: str) -> str:
     return text
 
 
-def print_content(content: Content) -> None:
-    """Print text, or a picture, coloured where that is wanted, on stdout."""
-    if not isinstance(content, str) and wants_colour(sys.stdout):
-        from rich.console import Console  # imported late: 20 ms
-        from rich.text import Text
+def width_of(stream: TextIO) -> int | None:
+    """Return how wide lines may be: what COLUMNS says, else a terminal's width; None where nothing limits them."""
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or None) if stream.isatty() else None
+    except (OSError, ValueError):
+        return None
 
-        console = Console(force_terminal=True, soft_wrap=True, highlight=False)
-        for line in content:
-            console.print(Text.assemble(*((text_for_stream(sys.stdout, text), style) for style, text in line)))
+
+def print_content(content: Content) -> None:
+    """Print text, or a picture, on stdout: its lines as wide as the terminal is, coloured where that is wanted."""
+    if isinstance(content, str):
+        print(text_for_stream(sys.stdout, content), end="")
         return
-    print(text_for_stream(sys.stdout, plain_text(content)), end="")
+    lines = wrap_lines(content, width_of(sys.stdout))
+    if not wants_colour(sys.stdout):
+        print(text_for_stream(sys.stdout, plain_text(lines)), end="")
+        return
+    from rich.console import Console  # imported late: 20 ms
+    from rich.text import Text
+
+    console = Console(force_terminal=True, soft_wrap=True, highlight=False)
+    for line in lines:
+        console.print(Text.assemble(*((text_for_stream(sys.stdout, text), style) for style, text in line)))
 
 
 def say(text: str) -> None:
@@ -54,13 +68,19 @@ def say(text: str) -> None:
         print(text_for_stream(sys.stderr, text), file=sys.stderr, flush=True)
 
 
+def say_with_label(label: str, text: str) -> None:
+    """Print text on stderr behind a label, wrapped at a terminal; a command line stays one that can be copied."""
+    line = (("", f"{label}: "), hang_for(text) if label == "hint" else HANG, ("", neutralise(text)))
+    say(plain_text(wrap_lines([line], width_of(sys.stderr))).removesuffix("\n"))
+
+
 def print_failure(failure: EgressctlError) -> None:
     """Print what went wrong, and the hint, on stderr: one sentence a problem."""
     problems = failure.problems if isinstance(failure, InvalidInput) else ()
     for text in [str(each) for each in problems] or [str(failure)]:
-        say(f"error: {neutralise(text)}")
+        say_with_label("error", text)
     if failure.hint:
-        say(f"hint: {neutralise(failure.hint)}")
+        say_with_label("hint", failure.hint)
 
 
 class TerminalProgress:
@@ -76,6 +96,7 @@ class TerminalProgress:
         self.warnings: list[str] = []
         self.results: list[str] = []
         """The lines of results, whether they were shown or not."""
+        self.holds = False
         self._unwritable: OSError | None = None
 
     def step(self, text: str) -> None:
@@ -117,6 +138,15 @@ class TerminalProgress:
             self.stop()
             say(neutralise(text))
 
+    def hold_results(self) -> None:
+        """Hold the lines of results back: a verdict may stand for them."""
+        self.holds, self._results = self._results, False
+
+    @property
+    def held(self) -> list[str]:
+        """The lines of results that were held back."""
+        return self.results if self.holds else []
+
     def result(self, text: str) -> None:
         self.results.append(neutralise(text))
         if self._results:
@@ -144,7 +174,7 @@ class TerminalProgress:
             return
         self.warnings.append(text)
         self.stop()
-        say(f"warning: {neutralise(text)}")
+        say_with_label("warning", text)
 
     def stop(self) -> None:
         """Take the live line away, before something else is printed."""

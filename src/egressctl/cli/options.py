@@ -249,11 +249,17 @@ class OutputFlags:
         ),
     ] = dataclasses.field(default_factory=lambda: ["table"])
     verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show the commands that repeat each probe by hand.")] = 0
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line a target: no progress, no probes, no hints.")] = False
+    show_path: Annotated[bool, typer.Option("--show-path", help="Draw the path of every probe, as -v does too.")] = False
 
     FORMATS = ("table", "json", "yaml", "name")
     REPORTS = (*FORMATS, "junit", "tap")
     """Those of a command that ends with a Report."""
+
+    @property
+    def shows_paths(self) -> bool:
+        """Whether the path of every probe is drawn, and not only of what was not as expected."""
+        return self.show_path or self.verbosity > 0
 
     @property
     def shown(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,12 +16,15 @@ from egressctl.cli.console import print_failure, say
 from egressctl.cli.options import OutputFlags
 from egressctl.cli.session import Session
 from egressctl.errors import EgressctlError, Interrupted, InvalidInput
+from egressctl.model.entry import RESOURCE
 from egressctl.model.probe import Origin, Target
 from egressctl.model.result import Failure, KubernetesInfo, Report, TargetResult
 from egressctl.report.data_text import data_text
 from egressctl.report.exit_codes import exit_code_of_results, passes_unproven
-from egressctl.report.lines import Content
+from egressctl.report.lines import Content, Line
 from egressctl.report.report_text import report_lines, report_text
+from egressctl.report.target_lines import is_drawn
+from egressctl.runtime.sanitize import neutralise
 from egressctl.runtime.signals import Interrupts
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ _HINT_AFTER_SIGNAL = {
     "cleanup": "see what is left: egressctl list{where}",
 }
 
+_VERDICT_ALONE = ("run", "cleanup", "demo")
+"""Commands whose verdict, with --quiet, stands for what they did to the entries."""
+
 
 @dataclass
 class ReportSession(Session):
@@ -43,9 +49,13 @@ class ReportSession(Session):
     targets: list[TargetResult] = field(default_factory=list)
     planned: int | None = None
     """How many entries have a row of a table, printed as it is known; None where every probe is drawn at the end."""
+    told: int = 0
+    """So many of the targets have been drawn already, while the command went on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.output.quiet and self.command in _VERDICT_ALONE:
+            self.progress.hold_results()
         self._started, self._clock = datetime.now(UTC), time.monotonic()
         self._kubernetes: KubernetesInfo | None = None
         self._origins: dict[tuple[str | None, str], Origin] = {}
@@ -112,17 +122,31 @@ class ReportSession(Session):
             code = self.publish(content, code)
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 problems = failure.problems if isinstance(failure, InvalidInput) else ()
-                github.report_to_github(self._report(code, failure), self._origins, problems)
+                github.report_to_github(self.report(code, failure), self._origins, problems)
             if self.output.shown != "table":
                 return code, content(self.output.shown, code)
-            return code, list(report_lines(self._report(code, failure), whole=self.output.verbosity > 0))
+            return code, [*self._held_results(), *self.draw(self.report(code, failure), told=self.told)]
+
+    def draw(self, report: Report, *, told: int = 0) -> Iterator[Line]:
+        """Draw a report's targets as the flags of the output ask for it, without the `told` first."""
+        return report_lines(report, show_paths=self.output.shows_paths, quiet=self.output.quiet, told=told)
+
+    def _held_results(self) -> Iterator[Line]:
+        """Draw the results that were held back for the verdict, where there is none that says it all."""
+        if not self.targets:
+            yield from ((("", text),) for text in self.progress.held)
+        for target in self.targets if self.progress.holds else ():
+            if target.action and not is_drawn(target):
+                yield from ((("", f"{RESOURCE}/{neutralise(name)} {target.action}"),) for name in target.service_entries)
 
     def _content(self, failure: EgressctlError | None, instead: object, form: str, code: int) -> str:
         if instead is not None and form in ("json", "yaml"):
             return data_text(instead, form)
-        return report_text(self._report(code, failure), form, self.progress.results, whole=self.output.verbosity > 0)
+        paths, quiet = self.output.shows_paths, self.output.quiet
+        return report_text(self.report(code, failure), form, self.progress.results, show_paths=paths, quiet=quiet)
 
-    def _report(self, code: int, failure: EgressctlError | None) -> Report:
+    def report(self, code: int = 0, failure: EgressctlError | None = None) -> Report:
+        """Return what was found so far."""
         return Report(
             command=self.command,
             run_id=self.run_id,

@@ -42,8 +42,10 @@ class Session:
         if self.connection.lab:
             from egressctl.lab import control  # imported late: 10 ms
 
-            self.progress.step("starting the local lab, if it does not run yet")
-            kubeconfig = str(control.up(os.environ.get("EGRESSCTL_LAB_NAME", "default")).kubeconfig)
+            name = os.environ.get("EGRESSCTL_LAB_NAME", "default")
+            if control.status(name) is None:
+                self.progress.step("starting the local lab")
+            kubeconfig = str(control.up(name).kubeconfig)
         return connect_mesh(self.connection, kubeconfig, f"egressctl/{__version__} (run {self.run_id})")
 
     @property

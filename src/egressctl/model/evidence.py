@@ -152,6 +152,8 @@ class Owner:
     """It is UNKNOWN because the sidecar does not have the entry as it stands."""
     elsewhere: bool = False
     """It is OTHERS because the rival's Envoy cluster connects to its own host, whatever was asked for."""
+    entry: ServiceEntry | None = field(default=None, compare=False)
+    """The entry that it is, where it is OWNED by one."""
 
 
 class Counts(NamedTuple):

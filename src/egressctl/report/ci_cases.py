@@ -9,11 +9,11 @@ from typing import NamedTuple
 from egressctl.model.probe import Verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report import exit_codes
-from egressctl.report.tree import draw_probe
+from egressctl.report.lines import plain_text
+from egressctl.report.sentences import target_summary
+from egressctl.report.target_lines import AFTER_CLEANUP, draw_verdict
+from egressctl.report.tree import draw_cause, draw_probe_path
 from egressctl.runtime.sanitize import neutralise
-
-AFTER_CLEANUP = "after cleanup, "
-"""What the names of cases begin with whose probes were sent after the entry was removed."""
 
 
 class CaseStatus(StrEnum):
@@ -38,7 +38,7 @@ class CiCase(NamedTuple):
     hint: str = ""
     result: ProbeResult | None = None
     details: tuple[str, ...] = ()
-    """The way that the probe took, line by line; empty where there is none."""
+    """The verdict, its cause, and the path that the probe took, line by line; empty where there is none."""
 
     @property
     def seconds(self) -> float:
@@ -55,6 +55,8 @@ class CiSuite(NamedTuple):
     """The target's namespace; the program's name for the command itself."""
     target: TargetResult | None
     cases: tuple[CiCase, ...]
+    summary: str = ""
+    """What became of the target in one sentence, its name before it; empty for the command itself."""
 
     def count(self, fate: CaseStatus) -> int:
         """Return how many cases ended so."""
@@ -63,10 +65,7 @@ class CiSuite(NamedTuple):
 
 def suites(report: Report) -> tuple[CiSuite, ...]:
     """Return a suite for each target, and one of the command itself where it failed, or where there is nothing else."""
-    found = [
-        CiSuite(_suite_name(target), target.namespace, target, tuple(_cases_of_target(target, report.allow_unproven)))
-        for target in report.targets
-    ]
+    found = [_suite_of_target(target, report.allow_unproven) for target in report.targets]
     if report.error is not None:
         message, hint = neutralise(report.error.message), neutralise(report.error.hint)
         found.append(
@@ -79,6 +78,12 @@ def suites(report: Report) -> tuple[CiSuite, ...]:
 
 def _command_suite(report: Report, case: CiCase) -> CiSuite:
     return CiSuite(f"egressctl {report.command}", "egressctl", None, (case,))
+
+
+def _suite_of_target(target: TargetResult, allow_unproven: bool) -> CiSuite:
+    name = _suite_name(target)
+    summary = neutralise(f"{name}: {target_summary(target)}")
+    return CiSuite(name, target.namespace, target, tuple(_cases_of_target(target, allow_unproven)), summary)
 
 
 def _suite_name(target: TargetResult) -> str:
@@ -95,7 +100,8 @@ def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[CiC
     if target.probes or target.closure or (target.parts and not target.action):
         return
     if (why := target.not_probed) is not None:
-        fate = CaseStatus.SKIPPED if why.meant else CaseStatus.ERROR
+        code = exit_codes.exit_code_of_results([target], allow_unproven=allow_unproven)
+        fate = {0: CaseStatus.SKIPPED, 3: CaseStatus.ERROR}.get(code, CaseStatus.FAILED)
         yield CiCase("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
     elif target.action:
         for entry in target.service_entries:
@@ -125,7 +131,8 @@ def case_of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> 
     cause = result.cause
     kind = str(cause.code) if cause else str(result.verdict)
     message = neutralise(cause.message) if cause else _mismatch_message(result)
-    details = ("".join(text for _, text in line).removeprefix("  ").rstrip() for line in draw_probe(result, when))
+    causes = draw_cause("  ", cause, hint=True) if cause else ()
+    details = plain_text([draw_verdict(result, when), *causes, *draw_probe_path(result)]).removeprefix("  ").splitlines()
     return CiCase(name, fate, kind, message, neutralise(cause.hint) if cause else "", result, tuple(details))
 
 

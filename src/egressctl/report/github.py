@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from egressctl.errors import Problem
 from egressctl.lint.rule import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, envoy_cluster_of, suites
+from egressctl.report.sentences import report_summary
 from egressctl.runtime.sanitize import neutralise
 
 FilePosition = tuple[str, int | None]
@@ -24,6 +25,10 @@ _MORE = "\n{count} more are in the report.\n"
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 .,/:;=()'+%?-]")
 _LEVELS = {CaseStatus.FAILED: "error", CaseStatus.ERROR: "error", CaseStatus.SKIPPED: "warning"}
 _SIGNS = {CaseStatus.PASSED: "✅", CaseStatus.FAILED: "❌", CaseStatus.ERROR: "❗", CaseStatus.SKIPPED: "⚠️"}
+
+_WORST_FIRST = (CaseStatus.ERROR, CaseStatus.FAILED, CaseStatus.SKIPPED)
+_SENTENCES = 5
+"""Of so many targets the sentence stands above the table, which has them all."""
 
 
 def workflow_command(level: str, message: str, title: str = "", place: FilePosition | None = None) -> str:
@@ -78,7 +83,8 @@ def step_summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
     """Return the report as Markdown of at most `limit` bytes; rows that do not fit are counted, not cut."""
     found = suites(report)
     cases = [(suite, case) for suite in found for case in suite.cases if suite.target is not None]
-    head = f"### egressctl {report.command}: {_status_counts(found)}\n\n"
+    counts = f"egressctl {report.command}: {_status_counts(found)}\n\n"
+    head = _lead(report, found) + counts if cases else f"### {counts}"
     if report.error is not None:
         next_step = f"<br>next: <code>{_escape_markdown(report.error.hint)}</code>" if report.error.hint else ""
         head += f"{_SIGNS[CaseStatus.ERROR]} {_escape_markdown(report.error.message)}{next_step}\n\n"
@@ -98,6 +104,22 @@ def step_summary(report: Report, limit: int = LONGEST_SUMMARY) -> str:
         rows.append(row)
     more = _MORE.format(count=len(cases) - len(rows)) if len(rows) < len(cases) else ""
     return head + "".join(rows) + more + tail
+
+
+def _lead(report: Report, found: Sequence[CiSuite]) -> str:
+    """Return the sentence that says it all as a heading, and a few targets' own, those not as expected first."""
+    head = f"### {_sign_of(case for suite in found for case in suite.cases)} {_escape_markdown(report_summary(report))}\n\n"
+    several = sorted(found, key=lambda suite: _sign_of(suite.cases) == _SIGNS[CaseStatus.PASSED])
+    if len(report.targets) < 2:
+        return head
+    told = [f"- {_sign_of(suite.cases)} {_escape_markdown(suite.summary)}\n" for suite in several if suite.summary]
+    return head + "".join(told[:_SENTENCES]) + "\n"
+
+
+def _sign_of(cases: Iterable[CiCase]) -> str:
+    """Return the sign of the worst."""
+    fates = {case.fate for case in cases}
+    return next((_SIGNS[fate] for fate in _WORST_FIRST if fate in fates), _SIGNS[CaseStatus.PASSED])
 
 
 def _status_counts(found: Iterable[CiSuite]) -> str:

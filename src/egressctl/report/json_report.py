@@ -9,6 +9,7 @@ from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Expectation, worst_verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.data_text import document
+from egressctl.report.sentences import report_summary, target_summary
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def report_document(report: Report) -> dict[str, Any]:
         startedAt=report.started_at,
         duration=round(report.duration, 3),
         verdict=str(worst_verdict(tuple(target.verdict for target in report.targets if target.probes or target.closure))),
+        summary=report_summary(report),
         exitCode=report.exit_code,
         kubernetes=None
         if kubernetes is None
@@ -42,11 +44,13 @@ def _target(target: TargetResult) -> dict[str, Any]:
     if target.action:
         found["action"] = target.action
     found["verdict"] = str(target.verdict)
+    found["summary"] = target_summary(target)
     if target.parts:
         found["parts"] = [_part(part) for part in target.parts]
     if target.not_probed is not None:
         why = target.not_probed
-        found["notProbed"] = {"reason": why.reason, "hint": why.hint, "meant": why.meant}
+        found["notProbed"] = {"reason": why.reason, "hint": why.hint, "meant": why.meant, "named": why.named}
+    found["unasked"] = list(target.unasked)
     found["probes"] = [_probe(probe) for probe in target.probes]
     if target.closure:
         found["closure"] = {

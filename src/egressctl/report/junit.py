@@ -45,13 +45,14 @@ def _suite(root: ElementTree.Element, report: Report, suite: CiSuite, index: int
         ElementTree.SubElement(properties, "property", name=name, value=neutralise(value))
     for case in suite.cases:
         _case(element, suite, case)
-    ElementTree.SubElement(element, "system-out")
+    ElementTree.SubElement(element, "system-out").text = suite.summary or None
     told = ElementTree.SubElement(element, "system-err")
     told.text = "\n".join(f"warning: {neutralise(each)}" for each in report.warnings) if index == 0 else None
 
 
 def _properties(report: Report, suite: CiSuite) -> list[tuple[str, str]]:
-    found = [("command", report.command), ("runId", report.run_id), ("exitCode", str(report.exit_code))]
+    found = [("summary", suite.summary)] if suite.summary else []
+    found += [("command", report.command), ("runId", report.run_id), ("exitCode", str(report.exit_code))]
     if report.kubernetes is not None:
         found += [("context", report.kubernetes.context), ("kubernetesVersion", report.kubernetes.version)]
     if suite.target is not None:
@@ -71,7 +72,8 @@ def _case(parent: ElementTree.Element, suite: CiSuite, case: CiCase) -> None:
     if case.fate is CaseStatus.PASSED:
         return
     child = ElementTree.SubElement(element, _CHILDREN[case.fate], type=case.kind, message=case.message)
-    child.text = "\n".join(case.details or [case.message, *([f"next   {case.hint}"] if case.hint else [])])
+    details = case.details or (case.message, *([f"next   {case.hint}"] if case.hint else []))
+    child.text = "\n".join((suite.summary, "", *details) if suite.summary else details)
 
 
 def _seconds(seconds: float) -> str:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from egressctl.model.probe import Verdict, worst_verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report.lines import Line
-from egressctl.report.tree import STYLES
+from egressctl.report.sentences import target_mark
+from egressctl.report.tree import MARKS
 from egressctl.runtime.sanitize import neutralise
 
 _NOT_PROBED = "not probed"
@@ -47,7 +48,7 @@ def target_line(target: TargetResult, widths: ColumnWidths) -> Line:
     start = _cells(widths, target.namespace, name, f"{len(target.probes) - len(missed)}/{len(target.probes)}")
     verdict = _verdict_of(target)
     codes = dict.fromkeys(str(probe.cause.code) for probe in missed if probe.cause)
-    style = STYLES[verdict] if missed else "green"
+    style = MARKS[target_mark(target, target.probes, allow_unproven=False)][0]
     return ("", start), (style, f"{verdict:<{_VERDICTS}}"), ("", f"  {', '.join(codes)}")
 
 
@@ -65,7 +66,7 @@ def _verdict_of(target: TargetResult) -> Verdict:
 def total_line(targets: Sequence[TargetResult], planned: int) -> Line:
     """Sum up: how many entries there are, and of which verdict; and how many of `planned` were not come to."""
     counted = Counter(_verdict_of(each) for each in targets if each.not_probed is None)
-    parts = [(STYLES[each], f"{counted[each]} {each}") for each in Verdict if counted[each]]
+    parts = [(_style(targets, each), f"{counted[each]} {each}") for each in Verdict if counted[each]]
     if left_out := sum(each.not_probed is not None for each in targets):
         parts.append(("", f"{left_out} {_NOT_PROBED}"))
     if planned > len(targets):
@@ -78,3 +79,13 @@ def total_line(targets: Sequence[TargetResult], planned: int) -> Line:
     unasked = sum(each.not_probed is not None and not each.not_probed.meant for each in targets)
     told = [f"{count} {what}" for count, what in ((missed, "not as expected"), (unasked, "could not be asked")) if count]
     return (*line, ("", f"; {', '.join(told)}" if told else ""))
+
+
+def _style(targets: Sequence[TargetResult], verdict: Verdict) -> str:
+    """Return the colour of how many had a verdict: it says whether all of them were as expected."""
+    marks = [
+        target_mark(each, each.probes, allow_unproven=False)
+        for each in targets
+        if each.not_probed is None and _verdict_of(each) is verdict
+    ]
+    return MARKS[False if False in marks else None if None in marks else True][0]

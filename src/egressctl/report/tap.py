@@ -21,7 +21,11 @@ def tap(report: Report) -> str:
     lines = ["TAP version 13"]
     if found or report.error is None:
         lines.append(f"1..{len(found)}")
+    told = None
     for number, (suite, case) in enumerate(found, 1):
+        if suite is not told and suite.summary:
+            lines.append(f"# {_plain_ascii(suite.summary)}")
+        told = suite
         lines += _point(number, suite, case)
     if report.error is not None:
         lines.append(f"Bail out! {_plain_ascii(report.error.message)}")

@@ -8,21 +8,12 @@ from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.cause import Cause
 from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method
 from egressctl.model.probe import Verdict
-from egressctl.model.result import ProbeResult, TargetResult
-from egressctl.report.lines import Line
+from egressctl.model.result import ProbeResult
+from egressctl.report.lines import HANG, Line, hang_for
 from egressctl.runtime.sanitize import neutralise
-from egressctl.runtime.sentence import first_names
 
-STYLES = {
-    Verdict.OPEN: "green",
-    Verdict.UNPROVEN: "yellow",
-    Verdict.BYPASSED: "red",
-    Verdict.FAILED: "red",
-    Verdict.BLOCKED: "red",
-    Verdict.INCONCLUSIVE: "yellow",
-}
-"""So many of a target's entries are named; a target of thousands of addresses has dozens."""
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
+"""By whether something is as expected, None where that is not known."""
 
 _TIMED_OUT = 28
 """curl's exit of a transfer that stayed open until its time was up."""
@@ -32,62 +23,27 @@ _Step = tuple[str, str, bool | None]
 
 def draw_step(edge: str, name: str, text: str, reached: bool | None) -> Line:
     """Draw one step of a way, with a mark for whether it was reached: None where that is not known."""
-    return (("", f"{edge} "), MARKS[reached], ("", f" {name:<13} {neutralise(text)}"))
+    return (("", f"{edge} "), MARKS[reached], ("", f" {name:<13} "), HANG, ("", neutralise(text)))
 
 
-def draw_target(target: TargetResult) -> Iterator[Line]:
-    """Draw every probe of a target, those of its closure last."""
-    entries = first_names(target.service_entries, 3) or "no ServiceEntry"
-    step = f"{target.step}: " if target.step else ""
-    yield (("bold", neutralise(f"{step}{target.name}")), ("", neutralise(f"  {entries} in namespace {target.namespace}")))
-    for probe in target.probes:
-        yield from draw_probe(probe)
-    yield from _draw_entries(target)
-    for probe in target.closure:
-        yield from draw_probe(probe, "after cleanup, ")
-
-
-def _count_with_noun(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
-
-
-def _draw_entries(target: TargetResult) -> Iterator[Line]:
-    """Say of several entries whether the sidecar has what they list: of one that it does not, why."""
-    seen = [part for part in target.parts if part.in_force]
-    if seen:
-        addresses = sum(part.addresses for part in seen)
-        told = (
-            f"in force in the sidecar: {_count_with_noun(len(seen), 'ServiceEntry', 'ServiceEntries')}, with "
-            + _count_with_noun(addresses, "address", "addresses")
-        )
-        yield (("", "  "), MARKS[True], ("", f" {told}"))
-    for part in target.parts_not_in_force:
-        yield (("", "  "), MARKS[part.in_force], ("", f" {part.name}"))
-        if part.cause is not None:
-            yield from draw_cause("    ", part.cause, hint=True)
-
-
-def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
-    """Draw one probe: what it showed, the steps of its way, and the cause where it is not open."""
-    held = "" if result.held else f", expected {result.probe.expect.verdict}"
-    style = "green" if result.held else STYLES[result.verdict]
-    yield (
-        ("", f"  {neutralise(f'{when}{result.probe.name}')}  {neutralise(result.probe.url)}  "),
-        (f"bold {style}", str(result.verdict)),
-        ("", held),
-    )
+def draw_probe_path(result: ProbeResult) -> Iterator[Line]:
+    """Draw the path that a probe took, step by step; nothing where it was not sent."""
     steps = list(_steps(result))
     for number, step in enumerate(steps, 1):
-        yield draw_step("    ╰─" if number == len(steps) else "    ├─", *step)
-    if result.cause is not None:
-        yield from draw_cause("    ", result.cause, hint=not result.held)
+        yield draw_step("  ╰─" if number == len(steps) else "  ├─", *step)
 
 
 def draw_cause(indent: str, cause: Cause, *, hint: bool) -> Iterator[Line]:
     """Draw a cause, and with `hint` the next command to type."""
-    yield (("", f"{indent}cause  "), ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
-    if cause.hint and hint:
-        yield (("", f"{indent}next   {neutralise(cause.hint)}"),)
+    yield (("", f"{indent}cause  "), HANG, ("bold", str(cause.code)), ("", f": {neutralise(cause.message)}"))
+    if hint:
+        yield from draw_hint(indent, cause.hint)
+
+
+def draw_hint(indent: str, hint: str) -> Iterator[Line]:
+    """Draw the next command to type; nothing where there is none."""
+    if hint:
+        yield (("", f"{indent}next   "), hang_for(hint), ("", neutralise(hint)))
 
 
 def _steps(result: ProbeResult) -> Iterator[_Step]:

@@ -83,7 +83,7 @@ def _owner_among_namesakes(
         like = next((other for other in neighbours if lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
         if like is not None:
             return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well")
-    return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}")
+    return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}", entry=entry)
 
 
 def _namespace_of_cluster(config: ProxyConfig, envoy_cluster: str, host: str) -> str | None:
@@ -174,7 +174,8 @@ def _owner_without_own_chain(
         theirs = parse_blocks(each for other in neighbours if lists_port(other, to.port) for each in other.addresses)
         like = any(map(block.overlaps, theirs))
         if walk.virtual_service and inside and not like:
-            return Owner(Ownership.OWNED, f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host")
+            reason = f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host"
+            return Owner(Ownership.OWNED, reason, entry=entry)
     return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
 
 

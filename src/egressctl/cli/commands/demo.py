@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.report_session import ReportSession
+from egressctl.model.result import TargetResult
+from egressctl.report.lines import HANG, Line
 
 TARGET = "wikipedia"
+STEPS = {
+    "before": "1. Nothing is created yet: the mesh blocks the egress",
+    "with the entry": f"2. egressctl create {TARGET}: the egress is open, and the ServiceEntry opened it",
+    "after": "3. egressctl cleanup: the ServiceEntry is gone, and the egress is closed again",
+}
+"""What is told above each of the three looks, by the name that it has in a report."""
+NEXT = (
+    ("egressctl lab up", "a lab that stays, and how to use it"),
+    ("egressctl doctor", "is my own mesh ready for this?"),
+    (f"egressctl run {TARGET}", "the same three steps there, in one command"),
+)
 
 
 @spread_flags
@@ -36,6 +50,7 @@ def command(*, output: OutputFlags) -> int:
             session.connection = replace(session.connection, kubeconfig=str(lab.kubeconfig), namespace="default")
             session.progress.done(f"the lab is up: outbound traffic policy {lab.policy}")
             _run_steps(session)
+            _tell(session, "What to type next", NEXT)
         finally:
             with session.interrupts.undoing():
                 # Whatever was made is gone with the lab; the report still names its Kubernetes cluster.
@@ -59,12 +74,34 @@ def _run_steps(session: ReportSession) -> None:
     mesh, progress, namespace, target = session.mesh, session.progress, session.namespace, lookup.get_target(TARGET)
     absent = verify_target_for(target, namespace, None)
     sidecar = find_sidecar(mesh.api, namespace, ANY_SOURCE)
+    _tell(session, STEPS["before"])
     before = verify(mesh, sidecar, [absent], ProbeOptions(expect=Verdict.BLOCKED), progress)
-    session.targets += [replace(each, step="before") for each in before]
+    _show(session, [replace(each, step="before") for each in before])
+    _tell(session, STEPS["with the entry"])
     created = create(mesh, [target], CreateOptions(namespace, session.run_id), progress, session.interrupts)
     manifests = [each.manifest for each in created.created]
     wanted = [verify_target_from_manifest(each) for each in manifests]
     opened = verify(mesh, created.sidecar or sidecar, wanted, ProbeOptions(), progress)
-    session.targets += [replace(each, step="with the entry", action="created") for each in opened]
+    _show(session, [replace(each, step="with the entry", action="created") for each in opened])
+    _tell(session, STEPS["after"])
     removed, _ = clean_up(mesh, manifests, CleanupOptions(), progress)
-    session.targets += [replace(each, step="after", probes=each.closure, closure=()) for each in removed]
+    _show(session, [replace(each, step="after", probes=each.closure, closure=()) for each in removed])
+
+
+def _show(session: ReportSession, results: list[TargetResult]) -> None:
+    """Draw the targets of a step at once, below its caption."""
+    session.targets += results
+    if session.output.shown == "table" and not session.output.quiet:
+        captioned = [replace(each, step="") for each in results]
+        session.progress.lines(session.draw(replace(session.report(), targets=tuple(captioned))))
+        session.told = len(session.targets)
+
+
+def _tell(session: ReportSession, caption: str, commands: Sequence[tuple[str, str]] = ()) -> None:
+    """Print a caption, and commands with what each is for."""
+    if session.output.shown != "table" or session.output.quiet:
+        return
+    width = max((len(command) for command, _ in commands), default=0)
+    lines: list[Line] = [(), (("bold", ""), HANG, ("bold", caption))]
+    lines += [(("", f"  {command:<{width}}   "), HANG, ("", purpose)) for command, purpose in commands]
+    session.progress.lines(lines)
