@@ -12,7 +12,7 @@ from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
 from egressctl.model.result import ProbeResult
-from egressctl.report.tree import draw_probe
+from egressctl.report.target_lines import draw_probe
 from egressctl.verify.causes import Case
 from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.verdict import judge

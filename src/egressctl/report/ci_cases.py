@@ -11,8 +11,7 @@ from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report import exit_codes
 from egressctl.report.lines import plain_text
 from egressctl.report.sentences import target_summary
-from egressctl.report.target_lines import AFTER_CLEANUP, draw_verdict
-from egressctl.report.tree import draw_cause, draw_probe_path
+from egressctl.report.target_lines import AFTER_CLEANUP, draw_probe
 from egressctl.runtime.sanitize import neutralise
 
 
@@ -131,8 +130,7 @@ def case_of_probe(result: ProbeResult, allow_unproven: bool, when: str = "") -> 
     cause = result.cause
     kind = str(cause.code) if cause else str(result.verdict)
     message = neutralise(cause.message) if cause else _mismatch_message(result)
-    causes = draw_cause("  ", cause, hint=True) if cause else ()
-    details = plain_text([draw_verdict(result, when), *causes, *draw_probe_path(result)]).removeprefix("  ").splitlines()
+    details = [line.removeprefix("  ") for line in plain_text(draw_probe(result, when)).splitlines()]
     return CiCase(name, fate, kind, message, neutralise(cause.hint) if cause else "", result, tuple(details))
 
 

@@ -9,7 +9,7 @@ from egressctl.errors import Problem
 from egressctl.lint.rule import Finding
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.ci_cases import CaseStatus, CiCase, CiSuite, envoy_cluster_of, suites
-from egressctl.report.sentences import report_summary
+from egressctl.report.summary import report_summary
 from egressctl.runtime.sanitize import neutralise
 
 FilePosition = tuple[str, int | None]

@@ -9,7 +9,8 @@ from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Expectation, worst_verdict
 from egressctl.model.result import PartResult, ProbeResult, Report, TargetResult
 from egressctl.report.data_text import document
-from egressctl.report.sentences import report_summary, target_summary
+from egressctl.report.sentences import target_summary
+from egressctl.report.summary import report_summary
 
 
 def report_document(report: Report) -> dict[str, Any]:

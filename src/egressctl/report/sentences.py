@@ -1,4 +1,4 @@
-"""What became of a target, and of a whole report, in one sentence: how many of what, who sent them, and why not. Pure."""
+"""What became of a target in one sentence: how many of what, who sent them, and why not. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict
-from egressctl.model.result import ProbeResult, Report, TargetResult
+from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report import exit_codes
 from egressctl.runtime.sentence import first_names
 
@@ -57,30 +57,6 @@ def probe_mark(result: ProbeResult) -> bool | None:
     if result.held:
         return True
     return None if result.verdict in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) else False
-
-
-def report_summary(report: Report) -> str:
-    """Say in one sentence what became of everything: of one target that one's sentence."""
-    if report.error is not None and not report.targets:
-        return report.error.message
-    if report.planned is None and len(report.targets) == 1:
-        target = report.targets[0]
-        return f"{target.name}: {target_summary(target)}"
-    if not report.targets:
-        return "nothing was there to be done"
-    if report.planned is not None:
-        from egressctl.report.summary import total_line  # imported late: 1 ms
-
-        return "".join(text for _, text in total_line(report.targets, report.planned))
-    looks = "steps" if all(target.step for target in report.targets) else "targets"
-    missed = [
-        target
-        for target in report.targets
-        if target_mark(target, target.probes, report.allow_unproven) is not True or not all(map(probe_mark, target.closure))
-    ]
-    told = f"{len(report.targets) - len(missed)} of {len(report.targets)} {looks} as expected"
-    names = [f"{target.step}: {target.name}" if target.step else target.name for target in missed]
-    return f"{told}; not {first_names(names, _MOST_NAMES)}" if missed else told
 
 
 def _counted(probes: Sequence[ProbeResult]) -> str:
@@ -134,10 +110,11 @@ def _how(group: Sequence[ProbeResult]) -> str:
         policies = {probe.evidence.policy for probe in group if probe.evidence}
         by_policy = said.startswith(PASSTHROUGH) and len(policies) == 1 and all(policies)
         return f": {said}" + (f", as the outbound traffic policy {policies.pop()} lets them" if by_policy else "")
-    if not (said and cause.code in _NAMES_SENDER):
-        reasons = list(dict.fromkeys(_first_part(probe.cause.message) for probe in group if probe.cause))
-        said += (", because " if said else "") + ("(the first) " if len(reasons) > 1 else "") + reasons[0]
-    return f": {said} ({cause.code})"
+    if said and cause.code in _NAMES_SENDER:
+        return f": {said} ({cause.code})"
+    reasons = list(dict.fromkeys(_first_part(probe.cause.message) for probe in group if probe.cause))
+    which = ", the first" if len(reasons) > 1 else ""
+    return (f": {said}{which or ','} because" if said else f"{which}:") + f" {reasons[0]} ({cause.code})"
 
 
 def _first_part(message: str) -> str:

@@ -1,4 +1,4 @@
-"""Many ServiceEntries as a table, a row each as soon as it is known, and one line that sums them up."""
+"""Many ServiceEntries as a table, a row each as soon as it is known; and one line that sums up these, or any report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from egressctl.model.probe import Verdict, worst_verdict
-from egressctl.model.result import ProbeResult, TargetResult
+from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.lines import Line
-from egressctl.report.sentences import target_mark
+from egressctl.report.sentences import probe_mark, target_mark, target_summary
 from egressctl.report.tree import MARKS
 from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sentence import first_names
 
 _NOT_PROBED = "not probed"
 _VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))
+_MOST_NAMES = 3
 _HEAD = ("NAMESPACE", "NAME", "HELD", "VERDICT", "CAUSE")
 
 
@@ -89,3 +91,25 @@ def _style(targets: Sequence[TargetResult], verdict: Verdict) -> str:
         if each.not_probed is None and _verdict_of(each) is verdict
     ]
     return MARKS[False if False in marks else None if None in marks else True][0]
+
+
+def report_summary(report: Report) -> str:
+    """Say in one sentence what became of everything: of one target that one's sentence."""
+    if report.error is not None and not report.targets:
+        return report.error.message
+    if report.planned is None and len(report.targets) == 1:
+        target = report.targets[0]
+        return f"{target.name}: {target_summary(target)}"
+    if not report.targets:
+        return "nothing was there to be done"
+    if report.planned is not None:
+        return "".join(text for _, text in total_line(report.targets, report.planned))
+    looks = "steps" if all(target.step for target in report.targets) else "targets"
+    missed = [
+        target
+        for target in report.targets
+        if target_mark(target, target.probes, report.allow_unproven) is not True or not all(map(probe_mark, target.closure))
+    ]
+    told = f"{len(report.targets) - len(missed)} of {len(report.targets)} {looks} as expected"
+    names = [f"{target.step}: {target.name}" if target.step else target.name for target in missed]
+    return f"{told}; not {first_names(names, _MOST_NAMES)}" if missed else told

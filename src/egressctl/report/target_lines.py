@@ -51,9 +51,12 @@ def draw_headline(mark: bool | None, name: str, sentence: str) -> Line:
     )
 
 
-def draw_verdict(result: ProbeResult, when: str = "") -> Line:
-    """Draw a probe by itself in one line: its name, its URL and its verdict."""
-    return _draw_row(result, f"{when}{neutralise(result.probe.name)}", neutralise(result.probe.url), named=True)
+def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
+    """Draw a probe by itself: its verdict, the cause of one that is not `open`, what to type, and its path."""
+    yield _draw_row(result, f"{when}{neutralise(result.probe.name)}", neutralise(result.probe.url), named=True)
+    if result.cause is not None:
+        yield from draw_cause("    ", result.cause, hint=not result.held)
+    yield from draw_probe_path(result, "    ")
 
 
 def _draw_target(target: TargetResult, allow_unproven: bool, *, show_paths: bool, quiet: bool) -> Iterator[Line]:

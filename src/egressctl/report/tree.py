@@ -26,11 +26,11 @@ def draw_step(edge: str, name: str, text: str, reached: bool | None) -> Line:
     return (("", f"{edge} "), MARKS[reached], ("", f" {name:<13} "), HANG, ("", neutralise(text)))
 
 
-def draw_probe_path(result: ProbeResult) -> Iterator[Line]:
+def draw_probe_path(result: ProbeResult, indent: str = "  ") -> Iterator[Line]:
     """Draw the path that a probe took, step by step; nothing where it was not sent."""
     steps = list(_steps(result))
     for number, step in enumerate(steps, 1):
-        yield draw_step("  ╰─" if number == len(steps) else "  ├─", *step)
+        yield draw_step(indent + ("╰─" if number == len(steps) else "├─"), *step)
 
 
 def draw_cause(indent: str, cause: Cause, *, hint: bool) -> Iterator[Line]:

@@ -41,8 +41,11 @@ def test_a_failure_says_why_and_what_to_type_and_shows_the_way() -> None:
     [suite] = suites(of(BLOCKED))
     [case] = suite.cases
     assert (case.message, case.hint, case.seconds) == ("it is not there", "egressctl create wikipedia", 0)
-    assert case.details[0] == "portal  https://www.wikipedia.org  blocked, expected open"
-    assert case.details[-1] == "  next   egressctl create wikipedia"
+    assert case.details[:3] == (
+        "✘ portal  https://www.wikipedia.org   blocked, expected open",
+        "  cause  entry-missing: it is not there",
+        "  next   egressctl create wikipedia",
+    )
     assert any("BlackHoleCluster" in line for line in case.details)
 
 

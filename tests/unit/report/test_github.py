@@ -112,7 +112,9 @@ MARKS = re.compile(r"[\\`*_{}\[\]<>#!|~@&\"]")
 class TestSummary:
     def test_a_report_as_it_stands(self) -> None:
         assert step_summary(replace(of(OPEN, BLOCKED), exit_code=1, warnings=("mind *the* gap",))) == (
-            "### egressctl verify: 1 passed, 1 failed\n"
+            "### ❌ wikipedia: 1 of 2 open (proved); 1 blocked: it is not there (entry-missing)\n"
+            "\n"
+            "egressctl verify: 1 passed, 1 failed\n"
             "\n"
             "| | target | probe | verdict | Envoy cluster | cause and next step |\n"
             "|---|---|---|---|---|---|\n"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
 from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict, worst_verdict
 from egressctl.model.result import Failure, KubernetesInfo, NotProbed, PartResult, ProbeResult, Report, TargetResult
@@ -30,10 +31,11 @@ OUTCOME = CurlOutcome(
     0, "", 200, "208.80.154.224", 443, "10.244.0.5", 40000,
     seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02}, extracted={"articles": "7,012,345"},
 )  # fmt: skip
+ENTRY = ServiceEntry("wikipedia-ext", "default", ("wikipedia.org",), (), (), "NONE", "MESH_EXTERNAL", ())
 EVIDENCE = Evidence(
     Capture.CAPTURED,
     walk=Walk("0.0.0.0_443", "", "outbound|443||wikipedia.org", "208.80.154.224/27"),
-    owner=Owner(Ownership.OWNED, "default/wikipedia-ext lists it"),
+    owner=Owner(Ownership.OWNED, "default/wikipedia-ext lists it", entry=ENTRY),
     counted=True,
     policy="REGISTRY_ONLY",
     methods=tuple(Method),
@@ -74,6 +76,7 @@ def test_the_document_key_by_key() -> None:
         "startedAt": "2026-11-23T04:00:00Z",
         "duration": 0.412,
         "verdict": "open",
+        "summary": "wikipedia: 1 of 1 open: ServiceEntry default/wikipedia-ext sent it (proved)",
         "exitCode": 0,
         "kubernetes": {"context": "kind-kind", "server": "https://127.0.0.1:6443", "version": "v1.37.2"},
         "targets": [
@@ -82,6 +85,8 @@ def test_the_document_key_by_key() -> None:
                 "namespace": "default",
                 "serviceEntries": ["wikipedia-ext"],
                 "verdict": "open",
+                "summary": "1 of 1 open: ServiceEntry default/wikipedia-ext sent it (proved)",
+                "unasked": [],
                 "probes": [
                     {
                         "name": "portal",
@@ -153,7 +158,18 @@ def test_a_way_is_named_in_the_expectation_where_one_is_expected() -> None:
 def test_a_step_an_action_and_a_closure_stand_where_there_is_one() -> None:
     target = replace(TARGET, step="before", action="deleted", closure=(BLOCKED, replace(BLOCKED, held=False)))
     found = report_document(replace(REPORT, targets=(target,)))["targets"][0]
-    assert list(found) == ["name", "namespace", "serviceEntries", "step", "action", "verdict", "probes", "closure"]
+    assert list(found) == [
+        "name",
+        "namespace",
+        "serviceEntries",
+        "step",
+        "action",
+        "verdict",
+        "summary",
+        "unasked",
+        "probes",
+        "closure",
+    ]
     assert (found["step"], found["action"], found["verdict"]) == ("before", "deleted", "open")
     assert (found["closure"]["verdict"], found["closure"]["held"], len(found["closure"]["probes"])) == ("blocked", False, 2)
 
@@ -177,7 +193,7 @@ def test_entries_of_several_stand_with_what_was_seen_or_done() -> None:
         {"serviceEntry": "many-ext-8-8", "addresses": 7, "inForce": None, "cause": None},
         {"serviceEntry": "many-ext-9-8", "addresses": 7, "action": "created"},
     ]
-    assert list(found["targets"][0])[3:] == ["verdict", "parts", "probes"]
+    assert list(found["targets"][0])[3:] == ["verdict", "summary", "parts", "unasked", "probes"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +222,8 @@ def test_a_closure_holds_where_all_of_it_does() -> None:
 def test_what_was_not_probed_says_why_and_makes_the_report_no_worse() -> None:
     left_out = replace(TARGET, probes=(), not_probed=NotProbed("its annotation says none", "annotate it", meant=False))
     found = report_document(replace(REPORT, targets=(TARGET, left_out)))
-    assert found["targets"][1]["notProbed"] == {"reason": "its annotation says none", "hint": "annotate it", "meant": False}
+    why = {"reason": "its annotation says none", "hint": "annotate it", "meant": False, "named": False}
+    assert found["targets"][1]["notProbed"] == why
     assert (found["verdict"], found["targets"][1]["probes"], "notProbed" in found["targets"][0]) == ("open", [], False)
 
 
@@ -246,7 +263,9 @@ def test_the_order_of_the_worst() -> None:
 
 def documents() -> list[dict[str, Any]]:
     closed = replace(TARGET, step="after", action="created", closure=(BLOCKED,))
-    left_out = replace(TARGET, probes=(), not_probed=NotProbed("its annotation says none"))
+    left_out = replace(
+        TARGET, probes=(), not_probed=NotProbed("its annotation says none", named=True), unasked=("a.example:443",)
+    )
     bare = replace(UNASKED, probe=Probe("pg", "tcp://203.0.113.20:5432", Expectation(status=None)))
     via = replace(OPEN, probe=replace(PORTAL, expect=Expectation(status=None, via="gateway")))
     return [

@@ -28,12 +28,17 @@ def schema_of(name: str) -> xmlschema.XMLSchema:
 def test_a_report_as_it_stands() -> None:
     report = replace(of(OPEN, BLOCKED, closure=(CLOSED,)), exit_code=1, warnings=("mind the gap",))
     found = junit(report).replace("&#9500;", "|").replace("&#9472;", "-").replace("&#9584;", "`")
+    summary = (
+        "wikipedia: 1 of 2 open (proved); 1 blocked: it is not there (entry-missing); "
+        "then closed: 1 of 1 blocked (proved): the sidecar sent it to BlackHoleCluster"
+    )
     assert found == (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         "<testsuites>\n"
         '  <testsuite name="wikipedia" package="default" id="0" tests="3" failures="1" errors="0" skipped="0" time="0.021" '
         'timestamp="2026-11-23T04:00:00" hostname="localhost">\n'
         "    <properties>\n"
+        f'      <property name="summary" value="{summary}" />\n'
         '      <property name="command" value="verify" />\n'
         '      <property name="runId" value="r1" />\n'
         '      <property name="exitCode" value="1" />\n'
@@ -46,18 +51,20 @@ def test_a_report_as_it_stands() -> None:
         '    <testcase name="portal" classname="egressctl.default.wikipedia" time="0.021" />\n'
         '    <testcase name="portal" classname="egressctl.default.wikipedia" time="0.000">\n'
         '      <failure type="entry-missing" message="it is not there">'
-        "portal  https://www.wikipedia.org  blocked, expected open\n"
+        f"{summary}\n"
+        "\n"
+        "&#10008; portal  https://www.wikipedia.org   blocked, expected open\n"
+        "  cause  entry-missing: it is not there\n"
+        "  next   egressctl create wikipedia\n"
         "  |- &#10004; pod           default/sleep, container sleep\n"
         "  |- &#10004; sidecar       captured: a second connection to the same address went through istio-proxy\n"
         "  |- &#10004; listener      0.0.0.0_443\n"
         "  |- &#10004; filter chain  208.80.154.224/27\n"
         "  |- &#10008; Envoy cluster BlackHoleCluster\n"
-        "  `- &#10008; answer        none, curl exit 35 after 0.00 s: reset\n"
-        "  cause  entry-missing: it is not there\n"
-        "  next   egressctl create wikipedia</failure>\n"
+        "  `- &#10008; answer        none, curl exit 35 after 0.00 s: reset</failure>\n"
         "    </testcase>\n"
         '    <testcase name="after cleanup, portal" classname="egressctl.default.wikipedia" time="0.000" />\n'
-        "    <system-out />\n"
+        f"    <system-out>{summary}</system-out>\n"
         "    <system-err>warning: mind the gap</system-err>\n"
         "  </testsuite>\n"
         "</testsuites>\n"

@@ -10,6 +10,7 @@ import yaml
 
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import Failure, NotProbed, ProbeResult, TargetResult
+from egressctl.report.lines import plain_text
 from egressctl.report.report_text import report_lines, report_text
 from reports import REPORT
 
@@ -32,22 +33,28 @@ ROWS = replace(
 )
 
 
-def drawn(*, whole: bool) -> list[str]:
+def drawn(*, show_paths: bool = False, quiet: bool = False) -> list[str]:
     """Name the targets that are drawn below the rows of a table."""
-    lines = ["".join(text for _, text in line) for line in report_lines(ROWS, whole=whole)]
+    lines = ["".join(text for _, text in line) for line in report_lines(ROWS, show_paths=show_paths, quiet=quiet)]
     assert lines.pop().startswith("3 ServiceEntries: ")
-    return [line.split()[0] for line in lines if not line.startswith(" ")]
+    return [line.split()[1] for line in lines if line and not line.startswith(" ")]
 
 
-def test_below_rows_a_way_is_drawn_where_something_did_not_hold_or_all_are_wanted() -> None:
-    assert drawn(whole=False) == ["missed"]
-    assert drawn(whole=True) == ["held", "missed"]
+def test_below_rows_stands_what_is_not_as_expected_or_all_where_that_is_wanted() -> None:
+    assert drawn() == ["missed"]
+    assert drawn(show_paths=True) == ["held", "missed"]
+    assert drawn(quiet=True) == []
+
+
+def test_what_was_drawn_while_the_command_went_on_is_not_drawn_again() -> None:
+    report = replace(REPORT, targets=(target("first", Verdict.OPEN), target("second", Verdict.OPEN)))
+    assert plain_text(report_lines(report, quiet=True, told=1)) == "✔ second  1 of 1 open (proved)\n"
 
 
 def test_without_rows_every_probe_is_drawn_and_what_was_only_done_is_not() -> None:
     done = replace(target("made"), action="created")
     text = report_text(replace(REPORT, targets=(target("held", Verdict.OPEN), done)), "table")
-    assert text.startswith("held  held-ext in namespace default\n")
+    assert text.startswith("✔ held  1 of 1 open (proved)\n")
     assert "made" not in text
 
 

@@ -11,7 +11,8 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import NotProbed, ProbeResult, TargetResult
 from egressctl.report.lines import Line
-from egressctl.report.summary import column_widths, heading_line, target_line, total_line
+from egressctl.report.summary import column_widths, heading_line, report_summary, target_line, total_line
+from reports import REPORT, STOPPED
 
 PROBE = Probe("x", "https://a.example")
 
@@ -70,6 +71,41 @@ def test_the_sum() -> None:
 
 def test_after_an_interruption_the_sum_says_what_was_not_come_to() -> None:
     assert text(total_line([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not come to"
+
+
+def test_the_colours_of_a_row_and_of_the_sum_say_whether_it_is_as_expected() -> None:
+    widths = column_widths([("default", "api")], everywhere=False)
+    still_open = target("api", result(Verdict.OPEN, held=False))
+    closed = target("api", result(Verdict.BLOCKED, CauseCode.BLACKHOLE, held=True))
+    assert [target_line(each, widths)[1][0] for each in (OPEN, still_open, closed)] == ["green", "red", "green"]
+    assert ("red", "1 open") in total_line([still_open], 1)
+    assert ("green", "1 blocked") in total_line([closed], 1)
+    assert ("red", "2 open") in total_line([OPEN, still_open], 2)
+    assert ("yellow", "1 unproven") in total_line([target("x", result(Verdict.UNPROVEN, CauseCode.AMBIENT))], 1)
+
+
+class TestReportSummary:
+    def test_of_one_target_it_is_that_ones_sentence(self) -> None:
+        assert report_summary(replace(REPORT, targets=(OPEN,))) == "wiki: 2 of 2 open (proved)"
+
+    def test_of_several_it_counts_and_names_those_that_are_not_as_expected(self) -> None:
+        assert report_summary(replace(REPORT, targets=(OPEN, OPEN))) == "2 of 2 targets as expected"
+        assert report_summary(replace(REPORT, targets=(OPEN, BLOCKED))) == "1 of 2 targets as expected; not api"
+
+    def test_a_closure_that_is_not_as_expected_counts(self) -> None:
+        leaks = replace(OPEN, closure=(result(Verdict.OPEN, held=False),))
+        assert report_summary(replace(REPORT, targets=(OPEN, leaks))) == "1 of 2 targets as expected; not wiki"
+
+    def test_of_several_looks_at_one_target_it_counts_the_steps(self) -> None:
+        steps = (replace(OPEN, step="before"), replace(BLOCKED, step="after"))
+        assert report_summary(replace(REPORT, targets=steps)) == "1 of 2 steps as expected; not after: api"
+
+    def test_of_a_table_it_is_the_sum(self) -> None:
+        assert report_summary(replace(REPORT, targets=(OPEN,), planned=1)) == "1 ServiceEntry: 1 open"
+
+    def test_of_what_could_not_be_done_it_is_why(self) -> None:
+        assert report_summary(STOPPED) == "no connection"
+        assert report_summary(replace(REPORT, targets=())) == "nothing was there to be done"
 
 
 @given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), min_size=1), st.text())

@@ -19,6 +19,7 @@ def test_a_report_as_it_stands() -> None:
     assert tap(of(OPEN, BLOCKED)) == (
         "TAP version 13\n"
         "1..2\n"
+        "# wikipedia: 1 of 2 open (proved); 1 blocked: it is not there (entry-missing)\n"
         "ok 1 - wikipedia: portal\n"
         "not ok 2 - wikipedia: portal\n"
         "  ---\n"
@@ -45,7 +46,7 @@ def test_where_nothing_could_be_asked_it_bails_out() -> None:
 
 def test_what_was_found_before_is_told_first() -> None:
     assert tap(replace(STOPPED, targets=(TARGET,))) == (
-        "TAP version 13\n1..1\nok 1 - wikipedia: portal\nBail out! no connection\n"
+        "TAP version 13\n1..1\n# wikipedia: 1 of 1 open (proved)\nok 1 - wikipedia: portal\nBail out! no connection\n"
     )
 
 
@@ -57,7 +58,7 @@ class Point(NamedTuple):
 
 
 def read(text: str) -> tuple[list[Point], bool]:
-    """Read TAP 13 strictly: nothing but version, plan, points with their diagnostics, and a bail-out at the end."""
+    """Read TAP 13 strictly: nothing but version, plan, comments, points with their diagnostics, and a bail-out at the end."""
     lines = text.split("\n")
     assert lines.pop() == ""
     assert lines.pop(0) == "TAP version 13"
@@ -66,6 +67,8 @@ def read(text: str) -> tuple[list[Point], bool]:
     plan = int(lines.pop(0).removeprefix("1..")) if lines else 0
     points: list[Point] = []
     while lines:
+        if lines[0].startswith("# "):
+            lines.pop(0)
         found = re.fullmatch(r"(not )?ok (\d+) - ((?:[^\\#]|\\.)*?)( # SKIP (?:[^\\#]|\\.)*)?", lines.pop(0))
         assert found
         assert int(found[2]) == len(points) + 1

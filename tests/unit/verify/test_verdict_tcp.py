@@ -14,7 +14,7 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Method, Owner, Ownership, Source, Walk
 from egressctl.model.probe import SILENT, Expectation, Probe, Verdict
-from egressctl.report.tree import draw_probe
+from egressctl.report.target_lines import draw_probe
 from egressctl.verify.causes import Case
 from egressctl.verify.verdict import judge
 

@@ -13,15 +13,15 @@ from egressctl.report.lines import HANG, Line
 
 TARGET = "wikipedia"
 STEPS = {
-    "before": "1. Nothing is created yet: the mesh blocks the egress",
-    "with the entry": f"2. egressctl create {TARGET}: the egress is open, and the ServiceEntry opened it",
-    "after": "3. egressctl cleanup: the ServiceEntry is gone, and the egress is closed again",
+    "before": "1. Without a ServiceEntry the egress must be blocked",
+    "with the entry": f"2. egressctl create {TARGET}: the egress must be open, and through the ServiceEntry",
+    "after": "3. egressctl cleanup: the egress must be closed again",
 }
 """What is told above each of the three looks, by the name that it has in a report."""
 NEXT = (
-    ("egressctl lab up", "a lab that stays, and how to use it"),
-    ("egressctl doctor", "is my own mesh ready for this?"),
-    (f"egressctl run {TARGET}", "the same three steps there, in one command"),
+    ("egressctl lab up", "a lab that stays, to try it yourself"),
+    ("egressctl doctor", "is your own mesh ready for it?"),
+    (f"egressctl run {TARGET}", "the same three steps on your own mesh, in one command"),
 )
 
 
