@@ -166,7 +166,9 @@ def _parts(target: TargetResult) -> str:
         shown = "in force" if any(part.in_force is False for part in missing) else "seen in force"
         names = first_names([part.name for part in missing], _MOST_NAMES)
         return f"; {len(missing)} of {len(seen)} ServiceEntries {are} not {shown} in the sidecar: {names}"
-    return f"; all {len(seen)} ServiceEntries are in force in the sidecar"
+    entries = "its ServiceEntry is" if len(seen) == 1 else f"all {len(seen)} ServiceEntries are"
+    addresses = sum(part.addresses for part in seen)
+    return f"; {entries} in force in the sidecar, with {addresses} {'address' if addresses == 1 else 'addresses'}"
 
 
 def _unasked(target: TargetResult) -> str:

@@ -53,7 +53,7 @@ def draw_headline(mark: bool | None, name: str, sentence: str) -> Line:
 
 def draw_probe(result: ProbeResult, when: str = "") -> Iterator[Line]:
     """Draw a probe by itself: its verdict, the cause of one that is not `open`, what to type, and its path."""
-    yield _draw_row(result, f"{when}{neutralise(result.probe.name)}", neutralise(result.probe.url), named=True)
+    yield _draw_row(result, f"{when}{neutralise(result.probe.name)}", _where(result), named=True)
     if result.cause is not None:
         yield from draw_cause("    ", result.cause, hint=not result.held)
     yield from draw_probe_path(result, "    ")
@@ -76,7 +76,7 @@ def _draw_target(target: TargetResult, allow_unproven: bool, *, show_paths: bool
 
 def _draw_probes(probes: Sequence[ProbeResult], *, with_causes: bool) -> Iterator[Line]:
     """Draw a line for each probe; the cause of several that are not as expected for the same reason is told once, below them."""
-    names, urls = [neutralise(probe.probe.name) for probe in probes], [neutralise(probe.probe.url) for probe in probes]
+    names, urls = [neutralise(probe.probe.name) for probe in probes], [_where(probe) for probe in probes]
     name_width = max(map(text_width, names), default=0)
     url_width = max((width for width in map(text_width, urls) if width <= _LONGEST_PADDED), default=0)
     named = {probe.probe.expect.verdict for probe in probes} != {Verdict.OPEN}
@@ -93,6 +93,12 @@ def _draw_probes(probes: Sequence[ProbeResult], *, with_causes: bool) -> Iterato
     if source is not None and source.chosen_of > 1:
         told = f"from pod {source.namespace}/{source.pod}, container {source.container}, newest of {source.chosen_of} ready"
         yield (("", "  "), HANG, ("", neutralise(told)))
+
+
+def _where(result: ProbeResult) -> str:
+    """Return what was asked: the URL, and the address where it was not left to its host's name."""
+    probe = result.probe
+    return neutralise(f"{probe.url} at {probe.connect_ip}" if probe.connect_ip else probe.url)
 
 
 def _draw_row(result: ProbeResult, name: str, url: str, *, named: bool) -> Line:
@@ -118,23 +124,11 @@ def _answer_cells(verdict: Verdict, outcome: CurlOutcome) -> str:
 
 
 def _draw_entries(target: TargetResult) -> Iterator[Line]:
-    """Say of several entries whether the sidecar has what they list: of one that it does not, why."""
-    seen = [part for part in target.parts if part.in_force]
-    if seen:
-        addresses = sum(part.addresses for part in seen)
-        told = (
-            f"in force in the sidecar: {_count_with_noun(len(seen), 'ServiceEntry', 'ServiceEntries')}, with "
-            + _count_with_noun(addresses, "address", "addresses")
-        )
-        yield (("", "  "), MARKS[True], ("", " "), HANG, ("", told))
+    """Draw those of several entries of which the sidecar has not all that they list, and why."""
     for part in target.parts_not_in_force:
         yield (("", "  "), MARKS[part.in_force], ("", " "), HANG, ("", neutralise(part.name)))
         if part.cause is not None:
             yield from draw_cause("    ", part.cause, hint=True)
-
-
-def _count_with_noun(count: int, one: str, several: str) -> str:
-    return f"{count} {one if count == 1 else several}"
 
 
 def _draw_paths(target: TargetResult, *, show_paths: bool) -> Iterator[Line]:
@@ -144,6 +138,6 @@ def _draw_paths(target: TargetResult, *, show_paths: bool) -> Iterator[Line]:
             path = list(draw_probe_path(probe)) if show_paths or not probe.held else []
             if path:
                 yield ()
-                named = f"path of {step}{target.name}, {when}{probe.probe.name}: "
-                yield (("bold", neutralise(named)), HANG, ("", neutralise(probe.probe.url)))
+                named = f"{step}{target.name}, {when}{probe.probe.name}:"
+                yield (("bold", "path of "), HANG, ("bold", neutralise(named)), ("", f" {neutralise(probe.probe.url)}"))
                 yield from path

@@ -216,7 +216,9 @@ def test_no_entry_is_named_that_the_evidence_does_not_name() -> None:
 def test_of_several_entries_it_says_how_many_the_sidecar_has() -> None:
     names = ("many-ext-0-1", "many-ext-128-1")
     target = TargetResult("many", "default", names, (OPEN,), parts=tuple(PartResult(name, 9, in_force=True) for name in names))
-    assert target_summary(target).endswith("sent it (proved); all 2 ServiceEntries are in force in the sidecar")
+    assert target_summary(target).endswith(
+        "sent it (proved); all 2 ServiceEntries are in force in the sidecar, with 18 addresses"
+    )
     lacking = replace(target, parts=(target.parts[0], PartResult(names[1], 9, in_force=False)))
     assert target_summary(lacking).endswith("; 1 of 2 ServiceEntries is not in force in the sidecar: many-ext-128-1")
     unread = replace(target, parts=tuple(PartResult(name, 9) for name in names))

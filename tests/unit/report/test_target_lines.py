@@ -174,6 +174,11 @@ def test_hosts_that_no_probe_asked_are_named_where_all_is_shown() -> None:
     assert "  not asked: a.example:443, b.example:80\n" in drawn(target, show_paths=True)
 
 
+def test_an_address_that_was_not_left_to_the_name_is_told() -> None:
+    elsewhere = replace(CLOSED, probe=replace(CLOSED.probe, connect_ip="208.80.155.0"))
+    assert "  ✔ portal  https://www.wikipedia.org at 208.80.155.0   blocked\n" in drawn(replace(TARGET, probes=(elsewhere,)))
+
+
 def test_one_of_several_pods_is_named() -> None:
     several = replace(OPEN, source=replace(SOURCE, chosen_of=3))
     assert drawn(replace(TARGET, probes=(several,))).endswith("\n  from pod default/sleep, container sleep, newest of 3 ready\n")
@@ -196,7 +201,6 @@ def test_of_several_entries_what_is_not_in_force_is_told() -> None:
     assert drawn(TargetResult("many", "web", names, (), parts=parts)) == written(
         """
         ✘ many  no probe was sent; 2 of 5 ServiceEntries are not in force in the sidecar: many-ext-3-8, many-ext-4-8
-          ✔ in force in the sidecar: 3 ServiceEntries, with 600 addresses
           ✘ many-ext-3-8
             cause  entry-missing: ServiceEntry wikipedia-ext is not there; it leads nowhere
             next   egressctl create wikipedia

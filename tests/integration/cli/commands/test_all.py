@@ -104,8 +104,9 @@ class TestAMesh:
             ["inner", "-", "not"],
             ["quiet", "-", "not"],
         ]
-        drawn = [row.split()[0] for row in rows[7:] if row and not row.startswith(" ")]
-        assert drawn == ["stale", "dead", "postgres", "7"]
+        drawn = [row.split()[:2] for row in rows[7:] if row and not row.startswith(" ")]
+        assert drawn[:3] == [["✘", "stale"], ["✘", "dead"], ["?", "postgres"]], "before the first path"
+        assert drawn[3:-1] == [["path", "of"]] * 3
         assert rows[-1] == "7 ServiceEntries: 2 open, 1 unproven, 1 failed, 1 blocked, 2 not probed; 3 not as expected"
         assert "0 of 5 done, asking from pod default/sleep\n5 of 5 done\n" in ran.stderr
 

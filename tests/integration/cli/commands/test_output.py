@@ -10,29 +10,26 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from cli import CREATED, Cli, Odd, entry, instead, made, owned
 from egressctl import __version__
+from egressctl.lab.internet import ARTICLES
 from faults import FaultProxy, Respond
 from labs import Lab
 
 ESC = "\x1b"
+VERDICTS = ("blocked", "open", "closed")
 
 
 class TestStreams:
     def test_progress_goes_to_stderr_in_plain_lines(self, cli: Cli) -> None:
         ran = cli("verify", "wikipedia", "--expect", "blocked")
         assert ran.stderr == "sending 2 probes from pod default/sleep, container sleep\n"
-        assert ran.stdout.startswith("wikipedia  wikipedia-ext in namespace default\n")
-
-    def test_quiet_leaves_only_the_result(self, cli: Cli, lab: Lab) -> None:
-        made(lab)
-        ran = cli("verify", "-q")
-        assert (ran.code, ran.stderr) == (0, "")
-        assert "HTTP 200" in ran.stdout
+        assert ran.stdout.startswith("✔ wikipedia  2 of 2 blocked (proved): ")
 
     def test_quiet_still_tells_errors(self, cli: Cli) -> None:
         assert cli("verify", "-q").error == "egressctl made no ServiceEntry in namespace default"
@@ -72,10 +69,91 @@ class TestColours:
         assert (ESC in shown) is coloured
 
     def test_signs_that_cannot_be_shown_become_ascii(self, cli: Cli) -> None:
-        ran = cli.fresh().having(PYTHONIOENCODING="ascii")("verify", "wikipedia", "--expect", "blocked")
+        ran = cli.fresh().having(PYTHONIOENCODING="ascii")("verify", "wikipedia", "--expect", "blocked", "--show-path")
         assert ran.code == 0
         assert ran.stdout.isascii()
-        assert "    |- + pod           default/sleep" in ran.stdout
+        assert ran.stdout.startswith("+ wikipedia  2 of 2 blocked")
+        assert "  |- + pod           default/sleep" in ran.stdout
+
+
+OPENED = "✔ wikipedia  2 of 2 open: ServiceEntry default/wikipedia-ext sent them (proved)\n"
+CLOSED = "✔ wikipedia  closed: 2 of 2 blocked (proved): the sidecar sent them to BlackHoleCluster\n"
+
+
+class TestVerdictFirst:
+    def test_a_line_a_target_then_one_a_probe_and_no_path(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        lines = cli("verify").stdout.splitlines(keepends=True)
+        assert lines[0] == OPENED
+        assert [re.sub(r"\d\.\d\d s", "N s", line) for line in lines[1:]] == [
+            "  ✔ portal    https://www.wikipedia.org                 200  N s\n",
+            f"  ✔ articles  https://en.wikipedia.org/wiki/Main_Page   200  N s  articles {ARTICLES}\n",
+        ]
+
+    def test_a_bare_url_names_the_entry_that_sent_it(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        ran = cli("verify", "--probe", "https://www.wikipedia.org")
+        assert "1 of 1 open: ServiceEntry default/wikipedia-ext sent it (proved)\n" in ran.stdout.splitlines(keepends=True)[0]
+        assert "no ServiceEntry" not in ran.stdout
+
+    def test_verdict_cause_and_next_command_stand_before_the_path(self, cli: Cli) -> None:
+        lines = [line.split()[0] if line else "" for line in cli("verify", "wikipedia").stdout.splitlines()]
+        assert lines[:7] == ["✘", "✘", "✘", "cause", "next", "", "path"]
+
+    def test_an_unexpected_open_is_red(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        ran = cli.having(FORCE_COLOR="1", TERM="xterm-256color")("verify", "--expect", "blocked")
+        first = ran.stdout.splitlines()[0]
+        assert ran.code == 1
+        assert "0 of 2 blocked; 2 open: ServiceEntry default/wikipedia-ext sent them (proved)" in first
+        assert (f"{ESC}[1;31m✘" in first, f"{ESC}[32m" in first) == (True, False)
+
+    @pytest.mark.parametrize(("argv", "told"), [(("verify",), OPENED), (("cleanup",), CLOSED)])
+    def test_quiet_leaves_the_first_line(self, cli: Cli, lab: Lab, argv: tuple[str, ...], told: str) -> None:
+        made(lab)
+        ran = cli(*argv, "-q")
+        assert (ran.code, ran.stdout, ran.stderr) == (0, told, "")
+
+    def test_quiet_run_says_both(self, cli: Cli) -> None:
+        assert cli("run", "wikipedia", "-q").stdout == OPENED + CLOSED
+
+    def test_quiet_says_what_was_done_where_nothing_was_proved(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        ran = cli("cleanup", "--no-verify", "-q")
+        assert (ran.code, ran.stdout) == (0, "serviceentry.networking.istio.io/wikipedia-ext deleted\n")
+
+    @pytest.mark.parametrize("width", [60, 100, 160])
+    def test_lines_are_as_wide_as_columns_says(self, cli: Cli, width: int) -> None:
+        ran = cli.having(COLUMNS=str(width))("verify", "wikipedia")
+        assert ran.code == 1
+        for line in ran.stdout.splitlines():
+            assert len(line) <= width or line.strip().count(" ") <= 2, line
+        whole = cli("verify", "wikipedia").stdout.partition("\n\n")[0]
+        assert ran.stdout.partition("\n\n")[0].replace("\\", "").split() == whole.split()
+
+    def test_json_has_the_same_sentence(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        report = cli("verify", "-o", "json").report
+        assert f"✔ wikipedia  {report['targets'][0]['summary']}\n" == OPENED
+        assert report["summary"] == f"wikipedia: {report['targets'][0]['summary']}"
+
+    def test_of_a_table_of_all_the_rows_come_first_then_what_is_not_as_expected(self, cli: Cli, lab: Lab) -> None:
+        made(lab)
+        lines = cli("verify", "--all", "--expect", "blocked").stdout.splitlines()
+        assert [line.split()[0] for line in lines[:3]] == ["NAME", "wikipedia-ext", "✘"]
+        assert lines[-1] == "1 ServiceEntry: 1 open; 1 not as expected"
+        assert cli("verify", "--all", "-q", "--expect", "blocked").stdout.splitlines() == [*lines[:2], lines[-1]]
+
+
+def test_the_demo_is_a_story_of_three_steps_and_says_what_to_type_next(tmp_path: Path, lab_home: Path) -> None:
+    lines = Cli(None, tmp_path)("demo").stdout.splitlines()
+    captions = [line for line in lines if re.match(r"\d\. ", line)]
+    assert [line[:2] for line in captions] == ["1.", "2.", "3."]
+    told = [next(line for line in lines[lines.index(caption) :] if line.startswith("✔ ")) for caption in captions]
+    assert [next(word for word in re.findall(r"\w+", line) if word in VERDICTS) for line in told] == ["blocked", "open", "closed"]
+    after = lines[lines.index("What to type next") + 1 :]
+    assert [line.split()[:2] for line in after] == [["egressctl", "lab"], ["egressctl", "doctor"], ["egressctl", "run"]]
+    assert len(Cli(None, tmp_path)("demo", "-q").stdout.splitlines()) == 3
 
 
 def test_a_bar_at_a_terminal_leaves_the_rows_alone(cli: Cli, lab: Lab) -> None:

@@ -49,7 +49,9 @@ class TestSeveralAtOnce:
     def test_each_goes_to_its_file_and_one_to_stdout(self, cli: Cli, lab: Lab) -> None:
         ran = cli("run", "wikipedia", *outputs(cli, "junit", "json", "yaml", "tap", "name", "table"))
         assert ran.code == 0
-        assert ran.stdout.startswith(CREATED + DELETED + "wikipedia  wikipedia-ext in namespace default\n")
+        assert ran.stdout.startswith(
+            CREATED + DELETED + "✔ wikipedia  2 of 2 open: ServiceEntry default/wikipedia-ext sent them (proved)\n"
+        )
         assert (cli.home / "table").read_text() == ran.stdout
         assert (cli.home / "name").read_text() == "serviceentry.networking.istio.io/wikipedia-ext\n"
         report = json.loads((cli.home / "json").read_text())
@@ -74,7 +76,7 @@ class TestSeveralAtOnce:
         assert ran.code == 3
         assert ran.told("error") == ["the output could not be written to /dev/full: no space left on device"]
         assert json.loads((cli.home / "json").read_text())["exitCode"] == 3
-        assert "portal  https://www.wikipedia.org  blocked\n" in ran.stdout
+        assert ran.stdout.startswith("✔ wikipedia  2 of 2 blocked (proved): ")
 
     def test_a_full_disk_hides_no_verdict(self, cli: Cli) -> None:
         ran = cli("verify", "wikipedia", "-o", "junit=/dev/full", *outputs(cli, "json"))
@@ -84,7 +86,11 @@ class TestSeveralAtOnce:
         ran = cli("create", "wikipedia", "--dry-run=client", *outputs(cli, "yaml", "tap"))
         assert ran.code == 0
         assert yaml.safe_load((cli.home / "yaml").read_text())["kind"] == "ServiceEntry"
-        assert (cli.home / "tap").read_text() == "TAP version 13\n1..1\nok 1 - wikipedia: serviceentry/wikipedia-ext\n"
+        assert (cli.home / "tap").read_text() == (
+            "TAP version 13\n1..1\n"
+            "# wikipedia: ServiceEntry default/wikipedia-ext created\n"
+            "ok 1 - wikipedia: serviceentry/wikipedia-ext\n"
+        )
 
 
 class TestWhateverBecomesOfIt:
@@ -162,7 +168,10 @@ class TestGitHub:
             "error file=targets.yaml,line=13,title=wikipedia%3A articles",
         ]
         summary = (actions.home / "summary.md").read_text()
-        assert summary.startswith("of an earlier command\n### egressctl verify: 2 failed\n")
+        assert summary.startswith(
+            "of an earlier command\n### ❌ wikipedia: 0 of 2 open; 2 blocked: ServiceEntry wikipedia-ext is not in "
+        )
+        assert "\n\negressctl verify: 2 failed\n\n" in summary
         assert summary.count("| ❌ | default/wikipedia | ") == 2
 
     def test_an_entry_that_a_run_made_is_found_in_its_file_again(self, actions: Cli) -> None:
@@ -180,7 +189,7 @@ class TestGitHub:
     def test_all_is_well(self, actions: Cli) -> None:
         ran = actions("verify", "wikipedia", "--expect", "blocked")
         assert (ran.code, told(ran)) == (0, [])
-        assert (actions.home / "summary.md").read_text().startswith("### egressctl verify: 2 passed\n")
+        assert (actions.home / "summary.md").read_text().startswith("### ✅ wikipedia: 2 of 2 blocked (proved): ")
 
     def test_a_summary_that_cannot_be_written_changes_nothing(self, actions: Cli) -> None:
         ran = actions.having(GITHUB_STEP_SUMMARY="/dev/full")("verify", "wikipedia", "--expect", "blocked")

@@ -76,9 +76,9 @@ def test_it_is_created_changed_proved_and_cleaned_up_as_one(cli: Cli, lab: Lab) 
     assert in_force(shown) == dict.fromkeys(PARTS, (True, None))
     assert [each["addresses"] for each in target["parts"]] == [200, 201, 200]
 
-    without_a_name = cli("verify", "--around")
+    without_a_name = cli("verify", "--around", "--show-path")
     assert without_a_name.code == 0
-    assert "  \u2714 in force in the sidecar: 3 ServiceEntries, with 601 addresses\n" in without_a_name.stdout
+    assert "; all 3 ServiceEntries are in force in the sidecar, with 601 addresses\n" in without_a_name.stdout
     assert "208.80.155.0:443 is not what a ServiceEntry of many lists, and the mesh refused it" in without_a_name.stdout
     assert "leads to default/many-ext-128-1" in cli("explain", "many").stdout
     linted = {each["rule"] for each in cli("lint", "-f", file(cli, MANY), "-o", "json").report["findings"]}

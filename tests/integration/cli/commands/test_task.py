@@ -22,7 +22,7 @@ FOUR = ["captured", "static", "owned", "counted"]
 BLOCKS = ["91.198.174.192/27", "103.102.166.224/27", "198.35.26.96/27", "208.80.153.224/27", "208.80.154.224/27"]
 """The five of the document."""
 STATIONS = ["pod", "sidecar", "listener", "filter chain", "Envoy cluster", "address", "answer"]
-PICTURED = re.compile(r"^    [├╰]─ ([✔✘?]) (.{13}) (.*)$", re.MULTILINE)
+PICTURED = re.compile(r"^  [├╰]─ ([✔✘?]) (.{13}) (.*)$", re.MULTILINE)
 
 ENTRY = {
     "hosts": ["wikipedia.org"],
@@ -90,7 +90,7 @@ def test_create_makes_keeps_and_changes_an_entry(fresh: Cli, lab: Lab) -> None:
 class TestVerify:
     def test_draws_every_station_of_every_probe_with_the_evidence(self, cli: Cli, lab: Lab) -> None:
         made(lab)
-        ran = cli("verify")
+        ran = cli("verify", "--show-path")
         assert ran.code == 0
         drawn = stations(ran)
         assert [name for name, _, _ in drawn] == STATIONS * 2
@@ -136,8 +136,12 @@ class TestVerify:
         ran = cli("verify", "wikipedia")
         assert ran.code == 1
         assert ran.stdout.count("blocked, expected open\n") == 2
-        assert ran.stdout.count("cause  entry-missing: ServiceEntry wikipedia-ext is not in namespace default") == 2
-        assert ran.stdout.count("next   egressctl create wikipedia -n default\n") == 2
+        told = [line.strip() for line in ran.stdout.partition("\n\n")[0].splitlines()[3:]]
+        assert told == [
+            "cause  entry-missing: ServiceEntry wikipedia-ext is not in namespace default; "
+            "208.80.154.224:443 leads to BlackHoleCluster",
+            "next   egressctl create wikipedia -n default",
+        ]
         assert [mark for name, mark, _ in stations(ran) if name in ("Envoy cluster", "answer")] == ["✘"] * 4
 
     def test_an_expected_block_holds(self, cli: Cli) -> None:
@@ -179,10 +183,9 @@ def test_an_empty_list_is_no_error(cli: Cli) -> None:
 def test_cleanup_deletes_proves_it_closed_and_leaves_nothing(fresh: Cli, lab: Lab) -> None:
     made(lab)
     lab.create(entry("theirs", hosts=["theirs.example"], addresses=["192.0.2.0/24"]))
-    ran = fresh("cleanup")
+    ran = fresh("cleanup", "--show-path")
     assert ran.code == 0
-    assert ran.stdout.startswith(DELETED)
-    assert ran.stdout.count("  after cleanup, ") == 2
+    assert ran.stdout.startswith(DELETED + "✔ wikipedia  closed: 2 of 2 blocked (proved): ")
     assert [text for name, _, text in stations(ran) if name == "Envoy cluster"] == ["BlackHoleCluster"] * 2
     assert nothing_is_left(lab)
     assert live(lab, "theirs")

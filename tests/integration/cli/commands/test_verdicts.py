@@ -222,7 +222,7 @@ class TestTheSourcePod:
         start_pod(lab, pod("sleep-newer"))
         ran = cli("verify", "wikipedia", "--expect", "blocked")
         assert ran.code == 0
-        assert ran.stdout.count("pod           default/sleep-newer, container sleep, newest of 2 ready\n") == 2
+        assert ran.stdout.endswith("  from pod default/sleep-newer, container sleep, newest of 2 ready\n")
 
     @pytest.mark.parametrize("flags", [("--pod", "sleep"), ("--pod", "pod/sleep"), ("-l", "app=sleep", "-c", "sleep")])
     def test_it_may_be_named(self, cli: Cli, flags: tuple[str, ...]) -> None:
@@ -267,7 +267,7 @@ class TestTheAccessLog:
         ran = at("verify", "wikipedia", "-o", "json")
         assert (ran.code, ran.judged) == (0, [("open", None)] * 2)
         assert [probe["evidence"]["sources"] for probe in ran.probes] == [["access-log"]] * 2
-        assert "in the access log" in at("verify", "wikipedia").stdout
+        assert "in the access log" in at("verify", "wikipedia", "--show-path").stdout
 
     def test_is_not_read_where_the_counts_show_it(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
         made(lab)
