@@ -160,7 +160,7 @@ def _keep_reports(folder: Path) -> None:
     deliver = session.ReportSession._deliver
 
     def keep(self: Any, code: int, failure: Any, instead: object = None) -> Any:
-        document = written.report_document(self._report(code, failure))
+        document = written.report_document(self.report(code, failure))
         (folder / f"{time.time_ns()}.json").write_text(json.dumps(document, indent=2) + "\n")
         return deliver(self, code, failure, instead)
 

@@ -79,7 +79,6 @@ class Reader:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            "COLUMNS": "100",
             "EGRESSCTL_LAB_HOME": str(lab_home),
             "PYTHONUNBUFFERED": "1",  # what is printed on stdout and stderr comes in the order in which it was printed
             "PYTHONPATH": str(Path(egressctl.__file__).parents[1]),

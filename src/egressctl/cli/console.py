@@ -69,9 +69,10 @@ def say(text: str) -> None:
 
 
 def say_with_label(label: str, text: str) -> None:
-    """Print text on stderr behind a label, wrapped at a terminal; a command line stays one that can be copied."""
+    """Print text on stderr behind a label, wrapped at a terminal only; a command line stays one that can be copied."""
     line = (("", f"{label}: "), hang_for(text) if label == "hint" else HANG, ("", neutralise(text)))
-    say(plain_text(wrap_lines([line], width_of(sys.stderr))).removesuffix("\n"))
+    width = width_of(sys.stderr) if sys.stderr.isatty() else None
+    say(plain_text(wrap_lines([line], width)).removesuffix("\n"))
 
 
 def print_failure(failure: EgressctlError) -> None:

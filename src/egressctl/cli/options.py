@@ -248,7 +248,7 @@ class OutputFlags:
             help="table, json, yaml or name; where probes are judged, junit or tap; repeatable, each to a file.",
         ),
     ] = dataclasses.field(default_factory=lambda: ["table"])
-    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show the commands that repeat each probe by hand.")] = 0
+    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show each probe's path, and the command that repeats it.")] = 0
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line a target: no progress, no probes, no hints.")] = False
     show_path: Annotated[bool, typer.Option("--show-path", help="Draw the path of every probe, as -v does too.")] = False
 

@@ -56,6 +56,12 @@ def test_a_completion_that_asks_no_kubernetes_cluster_imports_no_client(words: t
     assert not imported_by(*words) & HEAVY
 
 
+def test_what_goes_into_a_pipe_is_laid_out_without_rich(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(lab.kubeconfig))
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "rich" not in imported_by("verify", "wikipedia", "--expect", "blocked")
+
+
 def test_a_plain_kubeconfig_is_read_without_what_only_logins_need(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them is a tenth of a second at every start."""
     monkeypatch.setenv("KUBECONFIG", str(lab.kubeconfig))
