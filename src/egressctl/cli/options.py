@@ -248,8 +248,8 @@ class OutputFlags:
             help="table, json, yaml or name; where probes are judged, junit or tap; repeatable, each to a file.",
         ),
     ] = dataclasses.field(default_factory=lambda: ["table"])
-    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show each probe's path, and the command that repeats it.")] = 0
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line a target: no progress, no probes, no hints.")] = False
+    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show each probe's path, and how to repeat it by hand.")] = 0
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints; of a target one line.")] = False
     show_path: Annotated[bool, typer.Option("--show-path", help="Draw the path of every probe, as -v does too.")] = False
 
     FORMATS = ("table", "json", "yaml", "name")

@@ -109,9 +109,8 @@ class _SidecarWait:
     def _what_is_missing(self) -> str:
         return f"the sidecar of pod {self.source.pod} lacks {first_names([each for _, each in self.missing], 3)}"
 
-    @staticmethod
-    def _hint_then_verify(delay: Delay) -> str:
-        return f"{delay.hint}; then: egressctl verify"
+    def _hint_then_verify(self, delay: Delay) -> str:
+        return f"{delay.hint}; then: egressctl verify -n {self.source.namespace}"
 
     @cached_property
     def _around(self) -> MeshObjects:

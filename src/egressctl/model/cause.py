@@ -263,14 +263,17 @@ class CauseCode(StrEnum):
     NO_SOURCE_POD = (
         "no-source-pod",
         "There is no ready pod to send the probe from.",
-        Wording("there is no pod to send the probe from", "egressctl create ... --with-source, or name one: --pod NAME"),
+        Wording(
+            "there is no pod to send the probe from",
+            "egressctl create ... -n {pod_namespace} --with-source, or name one: --pod NAME",
+        ),
     )
     NO_CURL = (
         "no-curl",
         "The container has no curl, so no probe could be sent from it.",
         Wording(
             "container {container} of pod {pod_namespace}/{pod} has no curl",
-            "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... --with-source",
+            "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... -n {pod_namespace} --with-source",
         ),
     )
     EXEC_FORBIDDEN = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from egressctl.model.probe import Verdict, worst_verdict
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.lines import Line
-from egressctl.report.sentences import probe_mark, target_mark, target_summary
+from egressctl.report.sentences import probe_mark, target_mark, target_sentences, target_summary
 from egressctl.report.tree import MARKS
 from egressctl.runtime.sanitize import neutralise
 from egressctl.runtime.sentence import first_names
@@ -104,6 +104,10 @@ def report_summary(report: Report) -> str:
         return "nothing was there to be done"
     if report.planned is not None:
         return "".join(text for _, text in total_line(report.targets, report.planned))
+    if not any(map(target_sentences, report.targets)):
+        done = dict.fromkeys(target.action for target in report.targets if target.action)
+        groups = ((action, [target.name for target in report.targets if target.action == action]) for action in done)
+        return "; ".join(f"{first_names(names, _MOST_NAMES)} {action}" for action, names in groups) or "no probe was sent"
     looks = "steps" if all(target.step for target in report.targets) else "targets"
     missed = [
         target

@@ -106,7 +106,7 @@ def test_a_block_that_an_older_entry_holds_is_given_up() -> None:
         "the ServiceEntry is applied, and waiting is of no use: the sidecar of pod sleep lacks 208.80.154.224/27:443: "
         "ServiceEntry default/rival-ext holds it"
     )
-    assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify"
+    assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify -n default"
 
 
 def test_it_is_given_up_only_when_all_the_rest_has_come() -> None:
@@ -149,14 +149,14 @@ def test_nothing_is_given_up_before_a_push_had_its_time(monkeypatch: pytest.Monk
     failure = late(Sidecar([config_of("same-cidr-older-rival")], [rival, entry]), entry, 0.05)
     assert str(failure).startswith("the ServiceEntry is applied, and after 0.05s the sidecar of pod sleep lacks")
     assert "ServiceEntry default/rival-ext holds it" in str(failure)
-    assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify"
+    assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify -n default"
 
 
 def test_a_control_plane_that_stands_still_is_told_at_the_end_of_the_wait() -> None:
     [entry] = entries_of("seed")
     failure = late(Sidecar([config_of("no-entry-registry-only")]), entry, 0.05)
     assert str(failure).endswith("istiod has not pushed it")
-    assert failure.hint == "istioctl proxy-status; then: egressctl verify"
+    assert failure.hint == "istioctl proxy-status; then: egressctl verify -n default"
 
 
 def test_what_could_not_be_looked_at_is_said() -> None:

@@ -100,6 +100,13 @@ class TestReportSummary:
         steps = (replace(OPEN, step="before"), replace(BLOCKED, step="after"))
         assert report_summary(replace(REPORT, targets=steps)) == "1 of 2 steps as expected; not after: api"
 
+    def test_of_what_was_only_done_it_names_what(self) -> None:
+        made = [
+            replace(target(name), probes=(), action=action)
+            for name, action in (("a", "created"), ("b", "created"), ("c", "unchanged"))
+        ]
+        assert report_summary(replace(REPORT, targets=tuple(made))) == "a, b created; c unchanged"
+
     def test_of_a_table_it_is_the_sum(self) -> None:
         assert report_summary(replace(REPORT, targets=(OPEN,), planned=1)) == "1 ServiceEntry: 1 open"
 

@@ -203,7 +203,7 @@ class TestLasting:
         lacks = "the ServiceEntry is applied, and after 0.3s the sidecar of pod sleep lacks 208.80.154.224/27:443"
         assert ran.error.startswith(f"{lacks}: ServiceEntry default/rival holds it")
         assert ran.error.endswith(": the sidecar leads it to outbound|443||aaa.example")
-        assert ran.hint == "kubectl get serviceentry -n default rival -o yaml; then: egressctl verify"
+        assert ran.hint == "kubectl get serviceentry -n default rival -o yaml; then: egressctl verify -n default"
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
     def test_a_wait_that_is_of_no_use_is_not_waited_out(self, cli: Cli, lab: Lab) -> None:
@@ -226,7 +226,7 @@ class TestLasting:
         ran = cli.at(odd(lambda _, plan: plan))("create", *outside, "--timeout", "300ms")
         assert ran.code == 3
         assert ran.error.endswith("lacks 203.0.113.0/24:443: istiod has not pushed it")
-        assert ran.hint == "istioctl proxy-status; then: egressctl verify"
+        assert ran.hint == "istioctl proxy-status; then: egressctl verify -n default"
 
     def test_the_crd_is_missing(self, cli: Cli, proxy: FaultProxy) -> None:
         missing = Respond(404, body=b"404 page not found\n", headers={"Content-Type": "text/plain"})
