@@ -47,7 +47,7 @@ def wrap_lines(lines: Iterable[Line], width: int | None) -> Iterator[Line]:
     """
     for line in lines:
         hang = next((index for index, span in enumerate(line) if span in _HANGS), None)
-        bare = tuple(span for span in line if span not in _HANGS)
+        bare = _without_end_blanks([span for span in line if span not in _HANGS])
         if width is None or hang is None or sum(text_width(text) for _, text in bare) <= width:
             yield bare
         else:
@@ -75,12 +75,22 @@ def _wrap_line(head: Line, body: Line, width: int, *, command: bool) -> Iterator
         if not fits and gap and not start:
             yield (*current, *((("", _CONTINUED),) if command else ()))
             current, column, gap = [("", edge)], text_width(edge), ""
-        if gap:
-            current.append(("", gap))
-        current.append((style, piece))
+        if not start and current[-1][0] == style:
+            current[-1] = (style, current[-1][1] + gap + piece)
+        else:
+            current += [("", gap), (style, piece)] if gap else [(style, piece)]
         column += len(gap) + size
         start, gap = False, ""
     yield tuple(current)
+
+
+def _without_end_blanks(spans: Sequence[Span]) -> Line:
+    kept = list(spans)
+    while kept and not kept[-1][1].rstrip(" "):
+        kept.pop()
+    if kept:
+        kept[-1] = (kept[-1][0], kept[-1][1].rstrip(" "))
+    return tuple(kept)
 
 
 def _pieces(body: Line, *, command: bool) -> Iterator[tuple[str, str, str]]:

@@ -106,6 +106,18 @@ def test_no_word_is_cut_none_is_lost_and_only_a_word_goes_over_the_edge(words: l
         assert text_width(line) <= width or len(line.removeprefix("- ").split()) == 1
 
 
+@pytest.mark.parametrize("width", [None, 10, 200])
+def test_no_line_ends_in_blanks(width: int | None) -> None:
+    [line] = wrap_lines([(("", "  ✔ "), HANG, ("red", "blocked"), ("", ""), ("", "  "))], width)
+    assert line == (("", "  ✔ "), ("red", "blocked"))
+
+
+def test_words_of_one_colour_stay_one_span() -> None:
+    first, second = wrap_lines([(("", "- "), HANG, ("red", "0 of 2 open; 2 blocked"))], 14)
+    assert first == (("", "- "), ("red", "0 of 2 open;"))
+    assert second == (("", "  "), ("red", "2 blocked"))
+
+
 @given(st.integers(20, 200))
 def test_every_width_leaves_the_colours_on_the_same_words(width: int) -> None:
     spans = [span for line in wrap_lines([HEAD], width) for span in line]
