@@ -68,11 +68,9 @@ def _wrap_line(head: Line, body: Line, width: int, *, command: bool) -> Iterator
             gap += piece
             continue
         size = text_width(piece)
-        whole = text_width(field)
-        fits = column + len(gap) + size <= room
-        if len(gap) >= _COLUMN_GAP and column + len(gap) + whole > room and text_width(edge) + whole <= room:
-            fits = False
-        if not fits and gap and not start:
+        # A word may be of several colours, and a column of several words.
+        word = max(size, text_width(field if len(gap) >= _COLUMN_GAP else field.split(" ", 1)[0]))
+        if column + len(gap) + word > room and gap and not start:
             yield (*current, *((("", _CONTINUED),) if command else ()))
             current, column, gap = [("", edge)], text_width(edge), ""
         if not start and current[-1][0] == style:

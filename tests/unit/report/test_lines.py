@@ -106,6 +106,11 @@ def test_no_word_is_cut_none_is_lost_and_only_a_word_goes_over_the_edge(words: l
         assert text_width(line) <= width or len(line.removeprefix("- ").split()) == 1
 
 
+def test_a_word_of_two_colours_is_not_cut_where_they_meet() -> None:
+    line: Line = (("", "- "), HANG, ("", "it is "), ("red", "open"), ("", ", not blocked"))
+    assert plain_text(wrap_lines([line], 12)) == "- it is\n  open, not\n  blocked\n"
+
+
 @pytest.mark.parametrize("width", [None, 10, 200])
 def test_no_line_ends_in_blanks(width: int | None) -> None:
     [line] = wrap_lines([(("", "  ✔ "), HANG, ("red", "blocked"), ("", ""), ("", "  "))], width)
