@@ -25,10 +25,11 @@ from egressctl.lifecycle.plan import (
 from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
 from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.sample_pod import start_sample
 from egressctl.mesh.sidecar import Sidecar
-from egressctl.mesh.source_pod import find_source
+from egressctl.mesh.source_pod import find_source_in_namespace
 from egressctl.mesh.wait_for_sidecar import await_sidecar
 from egressctl.model.entry import RESOURCE, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
@@ -174,6 +175,7 @@ def _prepare_plans(
         refuse_conflict(plan, around.entries, options)
     if isinstance(source, NoSourcePod):
         if not options.with_source:
+            require_namespace(mesh.api, options.namespace)
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
         source = _start_source(mesh, options, progress, undo, interrupts)
     return source, plans, around
@@ -181,9 +183,12 @@ def _prepare_plans(
 
 def _find_source(mesh: Mesh, options: CreateOptions) -> Source | NoSourcePod:
     try:
-        source = find_source(mesh.api, options.namespace, options.choice)
+        source = find_source_in_namespace(mesh.api, options.namespace, options.choice)
     except NoSourcePod as missing:
         return missing
+    except NotFound:
+        require_namespace(mesh.api, options.namespace)
+        raise
     if not source.proxy_ready:
         return NoSourcePod(f"the sidecar of pod {source.namespace}/{source.pod} is not ready: {source.proxy_state}")
     return source
@@ -237,7 +242,11 @@ def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: 
     command = f"kubectl delete pod,serviceaccount -n {options.namespace} -l egressctl.dev/run-id={options.run_id}"
     undo.register(f"pod {options.namespace}/sleep", command, lambda: remove_run(mesh, options.namespace, options.run_id, None))
     with interrupts.deferred():
-        start_sample(mesh.api, options.namespace, options.run_id)
+        try:
+            start_sample(mesh.api, options.namespace, options.run_id)
+        except NotFound:
+            require_namespace(mesh.api, options.namespace)
+            raise
     return poll(
         lambda: found if isinstance(found := _find_source(mesh, options), Source) else None,
         options.timeout,

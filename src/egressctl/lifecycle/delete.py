@@ -16,7 +16,7 @@ from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.propagation import remains_of_entry
 from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
 from egressctl.mesh.sidecar import Sidecar
-from egressctl.mesh.source_pod import SourceChoice, find_source
+from egressctl.mesh.source_pod import SourceChoice, find_source_in_namespace
 from egressctl.model.entry import RESOURCE, Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
@@ -147,7 +147,7 @@ def _hosts_and_ports(entries: Sequence[ServiceEntry]) -> set[tuple[str, int]]:
 def read_cluster_counts(mesh: Mesh, namespace: str, choice: SourceChoice) -> ClusterCounts | None:
     """Read the source pod's sidecar's counts, None where they cannot be had; raises nothing of errors.py."""
     try:
-        source = find_source(mesh.api, namespace, choice)
+        source = find_source_in_namespace(mesh.api, namespace, choice)
         return Sidecar(mesh.api, source).counts() if source.proxy else None
     except EgressctlError:
         return None
@@ -163,7 +163,7 @@ def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | N
     delete_entries(mesh, manifests, _UNDO_TIMEOUT, SilentProgress())
     if choice is not None and manifests:
         try:
-            sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
+            sidecar = Sidecar(mesh.api, find_source_in_namespace(mesh.api, namespace, choice))
             await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], _UNDO_TIMEOUT, SilentProgress())
         except CouldNotAsk:
             pass  # the object is gone, which is what was promised; the sidecar follows

@@ -17,6 +17,7 @@ from egressctl.lint.rules import crowded_port
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.service_entry import KIND_NAMES, OFFLINE_VERSION, export_of_target, read_entry, render_entry
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.probe import Target
@@ -45,6 +46,8 @@ def lint_all(
     """
     found = mesh.entries(None if everywhere else namespace, "" if every_entry else MANAGED_SELECTOR)
     if not found:
+        if not everywhere:
+            require_namespace(mesh.api, namespace)
         where = "in any namespace" if everywhere else f"in namespace {namespace}"
         if every_entry:
             raise NotFound(f"there is no ServiceEntry {where}", hint="kubectl get serviceentries.networking.istio.io -A")
@@ -62,6 +65,8 @@ def _lint_beside_all(
     everywhere: bool = False,
 ) -> LintResult:
     around = read_mesh_objects(mesh, namespace, services=True)
+    if around.namespaces and namespace not in around.namespaces:
+        require_namespace(mesh.api, namespace)
     there = [read_entry(manifest) for manifest in manifests]
     rivals, known = ConflictIndex(around.entries), known_targets_for([*wanted, *there], folders)
     found: list[Finding] = []
@@ -129,6 +134,7 @@ def _manifests_by_name(mesh: Mesh, names: Sequence[str], namespace: str) -> list
         wanted = [last] if slash and kind in KIND_NAMES else [f"{name}-ext", name]
         there = [each for each in look_up_entries(mesh, [(namespace, each) for each in wanted]) if each is not None]
         if not there:
+            require_namespace(mesh.api, namespace)
             raise InvalidInput(
                 f"there is no ServiceEntry {' or '.join(wanted)} in namespace {namespace}, and the catalogue has no {name}",
                 hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
-from egressctl.errors import Forbidden
+from egressctl.errors import Forbidden, NotFound
 from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import LABEL_MANAGED_BY, MANAGER, PLURAL, read_entry
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import GROUP, Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 
@@ -46,8 +47,15 @@ class Mesh:
             return tuple(map(read_entry, self.entries(namespace))), False
 
     def apply(self, manifest: Manifest, *, manager: str, force: bool = False, dry_run: bool = False) -> tuple[int, Manifest]:
-        """Apply a ServiceEntry server-side; return the HTTP status (201 made, 200 was there) and the object."""
-        return self.api.apply(self._path_of(manifest), dict(manifest), field_manager=manager, force=force, dry_run=dry_run)
+        """Apply a ServiceEntry server-side; return the HTTP status (201 made, 200 was there) and the object.
+
+        Raises NotFound where there is no such namespace, and what `Api.apply` raises.
+        """
+        try:
+            return self.api.apply(self._path_of(manifest), dict(manifest), field_manager=manager, force=force, dry_run=dry_run)
+        except NotFound:
+            require_namespace(self.api, manifest["metadata"]["namespace"])
+            raise
 
     def withdraw(self, manifest: Manifest, *, manager: str) -> None:
         """Give up every field of a ServiceEntry that this manager owns: what it alone had set is gone, the rest is as it was."""

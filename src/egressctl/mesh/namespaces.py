@@ -19,7 +19,7 @@ def require_namespace(api: Api, namespace: str) -> None:
         names = [str(each["metadata"]["name"]) for each in api.list(resource_path("v1", None, "namespaces"))["items"]]
     except CouldNotAsk:
         names = []
-    near = get_close_matches(namespace, names)
+    near = get_close_matches(namespace, names, cutoff=0.7)
     guess = f": did you mean {' or '.join(near)}?" if near else ""
     hint = f"kubectl get namespaces shows which there are; kubectl create namespace {namespace} makes it"
     raise NotFound(f"there is no namespace {namespace}{guess}", name=namespace, hint=hint)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from egressctl.errors import InvalidInput, NoSourcePod
+from egressctl.errors import InvalidInput, NoSourcePod, NotFound
 from egressctl.kube.rest import Api, resource_path
 from egressctl.mesh import pod_spec
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
 
@@ -38,7 +39,16 @@ ANY_SOURCE = SourceChoice()
 
 
 def find_source(api: Api, namespace: str, choice: SourceChoice) -> Source:
-    """Find the pod to send probes from. Raises NoSourcePod, NotFound, InvalidInput."""
+    """Find the pod to send probes from. Raises NoSourcePod, NotFound (of the namespace too), InvalidInput."""
+    try:
+        return find_source_in_namespace(api, namespace, choice)
+    except (NoSourcePod, NotFound):
+        require_namespace(api, namespace)
+        raise
+
+
+def find_source_in_namespace(api: Api, namespace: str, choice: SourceChoice) -> Source:
+    """Find the pod to send probes from in a namespace that is known to be there. Raises as `find_source`."""
     kind, _, name = choice.pod.rpartition("/")
     if kind in ("", *POD_KINDS) and name:
         pod = api.find(resource_path("v1", namespace, "pods", name))

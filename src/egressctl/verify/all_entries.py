@@ -15,9 +15,10 @@ from egressctl.istio.export_to import PUBLIC
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_default_export_to
 from egressctl.mesh.sidecar import Sidecar, find_sidecar
-from egressctl.mesh.source_pod import SourceChoice, find_source
+from egressctl.mesh.source_pod import SourceChoice, find_source_in_namespace
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed, TargetResult
@@ -56,6 +57,8 @@ def plan_verification(
     """
     manifests = mesh.entries(None if everywhere else namespace)
     if not manifests:
+        if not everywhere:
+            require_namespace(mesh.api, namespace)
         where = "in any namespace" if everywhere else f"in namespace {namespace}"
         raise NotFound(
             f"there is no ServiceEntry {where}", hint="egressctl create wikipedia" if everywhere else "-A looks in all namespaces"
@@ -114,7 +117,7 @@ def _sidecars_of_namespaces(mesh: Mesh, choice: SourceChoice, namespaces: Sequen
 
 def _sidecar_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Sidecar | None:
     try:
-        return Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
+        return Sidecar(mesh.api, find_source_in_namespace(mesh.api, namespace, choice))
     except (CouldNotAsk, InvalidInput):
         return None
 

@@ -29,6 +29,7 @@ from egressctl.kube.rest import resource_path
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh import curl, old_curl
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.send_probes import NoCurl, curl_version
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
@@ -89,8 +90,11 @@ def examine(connect: Callable[[], Mesh], namespace: str, choice: SourceChoice) -
     yield judge_clock(mesh.api.clock_skew)
     yield _run_check("istio", partial(_check_istio, mesh))
     yield from _check_rights(mesh, namespace, user)
-    yield _run_check("namespace", partial(_check_namespace, mesh, namespace), allowed_to_fail=True)
+    there = _run_check("namespace", partial(_check_namespace, mesh, namespace), allowed_to_fail=True)
+    yield there
     yield _run_check("validation", partial(_check_validation, mesh), allowed_to_fail=True)
+    if there.status is Status.ERROR:
+        return
     try:
         source = find_source(mesh.api, namespace, choice)
     except EgressctlError as failure:
@@ -189,7 +193,8 @@ def _check_namespace(mesh: Mesh, name: str) -> Check:
     try:
         manifest = mesh.api.get(resource_path("v1", None, "namespaces", name))
     except NotFound:
-        return Check("namespace", Status.ERROR, f"there is no namespace {name}", f"kubectl create namespace {name}")
+        require_namespace(mesh.api, name)
+        raise
     return judge_injection(manifest)
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
 
-from egressctl.istio.mesh_objects import ObjectsOfKind, unread_sentence
+from egressctl.istio.mesh_objects import NAMESPACES, ObjectsOfKind, unread_sentence
 from egressctl.kube.access import kubernetes_info
 from egressctl.kube.rbac import grant_command
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.client import Mesh
+from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import list_every_kind, read_mesh_settings
 from egressctl.mesh.snapshot.folder import check_folder, store_snapshot
 from egressctl.mesh.snapshot.format import changed_paths, snapshot_files
@@ -48,6 +49,8 @@ def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, i
     )
     listed = list_every_kind(mesh, namespace, services=True, beside=True)
     entries = listed[PLURAL]
+    if not any(each["metadata"]["name"] == namespace for each in listed[NAMESPACES].items):
+        require_namespace(mesh.api, namespace)
     if entries.reach is not None and namespace not in entries.reach:
         listed[PLURAL] = ObjectsOfKind(tuple(mesh.entries(namespace)), frozenset({namespace}), entries.why)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -74,7 +74,7 @@ class TestConnection:
         assert "secret-token" not in ran.stderr
 
     def test_a_namespace_that_does_not_exist(self, cli: Cli) -> None:
-        refused(cli("create", "wikipedia", "-n", "nowhere", "--no-wait"), 3, 'there is no namespace "nowhere"', "get namespaces")
+        refused(cli("create", "wikipedia", "-n", "nowhere", "--no-wait"), 3, "there is no namespace nowhere", "get namespaces")
 
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
