@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from egressctl.catalog.validation import MOST_ADDRESSES, check_spec
+from egressctl.catalog.validation import MOST_ADDRESSES, check_readable, check_spec
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import check_name_for_split, check_target_name, read_target
 from egressctl.manifests.formats import LOCATIONS, MAX_ITEMS, RESOLUTIONS
-from egressctl.manifests.probes import probe_name, url_fault
+from egressctl.manifests.probes import probe_name, probe_of_url, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import derived_probes, read_entry
 from egressctl.manifests.typed_host import TypedHost, is_address, words_to_create
@@ -23,17 +23,22 @@ from egressctl.model.probe import Expectation, Probe, Target
 _PORT_FLAG = re.compile(r"([0-9]{1,9})(?:/([A-Za-z][A-Za-z0-9_-]*))?(?::(.*))?")
 
 
-def load_targets(text: str, source: str, *, any_address: bool = False, allow_internal: bool = False) -> list[Target]:
+def load_targets(
+    text: str, source: str, *, any_address: bool = False, allow_internal: bool = False, only_read: bool = False
+) -> list[Target]:
     """Read every EgressTarget and every plain ServiceEntry of a YAML text, Lists included.
 
-    `source` names the text in problems. Raises InvalidInput with all problems of all documents.
+    `source` names the text in problems; `only_read` takes what can be read, however little may be said for it. Raises
+    InvalidInput with all problems of all documents.
     """
     parsed = parse_yaml(text, source)
     problems = list(parsed.problems)
     targets: list[Target] = []
     first: dict[tuple[str | None, str], int | None] = {}
     for document in parsed.documents:
-        target, wrong = read_target_document(document, any_address=any_address, allow_internal=allow_internal)
+        target, wrong = read_target_document(
+            document, any_address=any_address, allow_internal=allow_internal, only_read=only_read
+        )
         problems += wrong
         if target:
             targets.append(target)
@@ -49,15 +54,24 @@ def load_targets(text: str, source: str, *, any_address: bool = False, allow_int
 
 
 def read_target_document(
-    document: Document, *, any_address: bool = False, allow_internal: bool = False
+    document: Document, *, any_address: bool = False, allow_internal: bool = False, only_read: bool = False
 ) -> tuple[Target | None, list[Problem]]:
-    """Read one EgressTarget or ServiceEntry, with all its problems; no target where not even its name can be said."""
+    """Read one EgressTarget or ServiceEntry, with all its problems; no target where not even its name can be said.
+
+    With `only_read`, what Istio or we would refuse is no problem as long as it can be read.
+    """
     read = read_target(document, allow_internal=allow_internal)
     if read.spec is None:
         return read.target, read.problems
+
+    def where(path: ValuePath) -> InputPlace:
+        return document.place(read.path + path)
+
+    if only_read:
+        return read.target, [*read.problems, *check_readable(read.spec, where)]
     problems = check_spec(
         read.spec,
-        where=lambda path: document.place(read.path + path),
+        where=where,
         any_address=any_address or read.blocks_unread,
         addresses=MOST_ADDRESSES if read.is_own else MAX_ITEMS,
     )
@@ -106,7 +120,7 @@ def target_from_flags(
         if fault := url_fault(url, allow_internal=allow_internal):
             found.problems.append(Problem(fault[0], "--probe", fault[1]))
         else:
-            asked.append(Probe(probe_name(url, [probe.name for probe in asked]), url))
+            asked.append(probe_of_url(url, probe_name(url, [probe.name for probe in asked])))
     if found.problems or problems:
         raise InvalidInput(problems=[*found.problems, *problems])
     return Target(name, name + SUFFIX, None, spec, tuple(asked) or derived_probes(read_entry({"spec": spec})))

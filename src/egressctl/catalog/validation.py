@@ -86,6 +86,21 @@ def check_spec(
     return found.problems
 
 
+def check_readable(spec: Any, where: PlaceOfPath) -> list[Problem]:
+    """Return what keeps a ServiceEntry's `spec` from being read at all: nothing is said of what it says."""
+    found = ProblemCollector(where)
+    if not found.is_a(dict, spec, (), "the spec of a ServiceEntry"):
+        return found.problems
+    for name in ("hosts", "addresses", "ports", "endpoints"):
+        if name in spec:
+            found.is_a(list, spec[name], (name,), f"a list such as [{_EXAMPLES[name]}]")
+    if not found.problems and not any(_items(spec, "hosts", str)):
+        found.add(("hosts",), "there is no host", f"name at least one, such as {_EXAMPLES['hosts']}")
+    if not found.problems and not any(isinstance(port.get("number"), int) for _, port in _items(spec, "ports", dict)):
+        found.add(("ports",), "there is no port", f"such as {_EXAMPLES['ports']}")
+    return found.problems
+
+
 def _items(spec: Mapping[str, Any], name: str, kind: type) -> Iterator[tuple[ValuePath, Any]]:
     for index, item in enumerate(list_at(spec, name)):
         if isinstance(item, kind):

@@ -175,6 +175,7 @@ FLAGS: Mapping[str, Callable[[TypedLine], Iterable[Candidate]]] = {
     "--cluster": _from_kubeconfig("cluster"),
     "--user": _from_kubeconfig("user"),
     "--namespace": _namespaces,
+    "--entry-namespace": _namespaces,
     "--export-to": _namespaces,
     "--pod": _pods,
     "--container": _containers,

@@ -75,6 +75,15 @@ Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an a
 """A flag of the commands that expect something to be open: an expected denial is never asked for again."""
 
 
+EntryNamespace = Annotated[
+    str,
+    typer.Option(
+        "--entry-namespace",
+        metavar="NAME",
+        help="Namespace of the entry. [default: the source pod's, then those that export it there]",
+    ),
+]
+
 CatalogFolders = Annotated[
     list[str] | None,
     typer.Option("--catalog", metavar="DIR", help="Folder of targets of your own, repeatable. [default: EGRESSCTL_CATALOG]"),
@@ -111,7 +120,7 @@ class ConnectionFlags:
         dataclasses.field(default_factory=list)
     )
     namespace: Annotated[
-        str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the source pod and of the entry.")
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the source pod, and of a new entry.")
     ] = ""
     request_timeout: Annotated[
         float,

@@ -171,6 +171,10 @@ def say_how_to_repeat(session: Session, results: Sequence[TargetResult], limits:
     for result in (result for target in results for result in (*target.probes, *target.closure)):
         if result.source is not None:
             probe, source = result.probe, result.source
-            argv = companion_argv([(probe.host, probe.port)], limits) if probe.bare else probe_argv([probe], limits)
+            argv = (
+                companion_argv([(probe.connect_ip or probe.host, probe.port)], limits)
+                if probe.bare
+                else probe_argv([probe], limits)
+            )
             where = ["kubectl", "exec", "-n", source.namespace, source.pod, "-c", source.container, "--"]
             say(f"repeat {probe.name}: {shlex.join([*where, *argv])}")

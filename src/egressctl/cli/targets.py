@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from egressctl.manifests.typed_host import TypedHost
 
 
-def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
+def requested_targets(names: Sequence[str], flags: TargetFlags, *, only_read: bool = False) -> list[Target]:
     """Return the targets that are meant: those of the catalogue, of hosts that are typed, of files, or of flags.
+
+    `only_read` takes of files whatever can be read.
 
     Raises InvalidInput with all problems of all files, or of the flags.
     """
@@ -27,7 +29,7 @@ def requested_targets(names: Sequence[str], flags: TargetFlags) -> list[Target]:
     if flags.filename:
         if made_of or names:
             raise InvalidInput(f"--filename and {(names or made_of)[0]}: name targets in one way only")
-        return _targets_from_files(flags)
+        return _targets_from_files(flags, only_read=only_read)
     if made_of:
         if len(names) != 1:
             raise InvalidInput(f"{made_of[0]} makes a new target and needs its one name", hint="egressctl create NAME --host ...")
@@ -87,7 +89,7 @@ def _targets_of_word(word: str, flags: TargetFlags) -> list[Target]:
             )
         ]
     if is_file_word(word):
-        return _targets_from_files(replace(flags, filename=[word]))
+        return _targets_from_files(replace(flags, filename=[word]), only_read=False)
     return [lookup.get_target(word, folders)]
 
 
@@ -110,7 +112,7 @@ def known_in_catalog(names: Sequence[str], flags: TargetFlags) -> list[str]:
     return told
 
 
-def _targets_from_files(flags: TargetFlags) -> list[Target]:
+def _targets_from_files(flags: TargetFlags, *, only_read: bool) -> list[Target]:
     from egressctl.catalog.targets import load_targets  # imported late: 5 ms
 
     targets: list[Target] = []
@@ -122,6 +124,7 @@ def _targets_from_files(flags: TargetFlags) -> list[Target]:
                 "standard input" if name == "-" else name,
                 any_address=flags.any_address,
                 allow_internal=flags.allow_internal,
+                only_read=only_read,
             )
         except InvalidInput as refused:
             if len(flags.filename) == 1:

@@ -28,7 +28,7 @@ from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice, find_source
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Verdict
-from egressctl.model.result import ProbeResult, TargetResult
+from egressctl.model.result import NotProbed, ProbeResult, TargetResult
 from egressctl.runtime.concurrency import gather, start_call
 from egressctl.runtime.progress import Progress
 from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
@@ -118,28 +118,40 @@ def _prove_closed(
     with a warning that nothing is closed.
     """
     await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], options.timeout, progress, counts)
-    wanted = [_closure_target(mesh, each) for each in verify_targets_from_manifests(manifests)]
+    targets = verify_targets_from_manifests(manifests)
+    wanted = [_closure_target(mesh, each) for each in targets]
     results = verify(mesh, sidecar, wanted, ProbeOptions(options.limits, expect=Verdict.BLOCKED), progress)
     closed = []
-    for each in results:
+    for each, removed in zip(results, targets, strict=True):
         probes = tuple(map(_judge_closed, each.probes))
         if any(probe.held and probe.verdict is Verdict.BYPASSED for probe in probes):
             progress.warn(f"{each.name}: the outbound traffic policy is ALLOW_ANY, so nothing is closed: everything is let out")
-        if not probes:
-            progress.warn(f"{each.name}: it has no probe, so nothing shows that it is closed")
-        closed.append(replace(each, probes=(), closure=probes, action="deleted"))
+        nothing = _why_not_closed(each.not_probed, left=bool(removed.probes)) if each.not_probed else None
+        if nothing is not None:
+            progress.warn(f"{each.name}: {nothing.reason}")
+        closed.append(replace(each, probes=(), closure=probes, action="deleted", not_probed=nothing))
     return closed
+
+
+def _why_not_closed(why: NotProbed, *, left: bool) -> NotProbed:
+    """Say why nothing shows that a target is closed: it has no probe, or others of its entries are `left`, which may carry."""
+    if left:
+        return why._replace(reason="other ServiceEntries of it are left, so nothing shows that these are closed", hint="")
+    hint = f"{why.hint} --expect blocked" if why.hint else ""
+    return why._replace(reason=f"{why.reason}: nothing shows that it is closed", hint=hint)
 
 
 def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
     """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may carry."""
+    written = next(iter(wanted.entries), None)
     if not wanted.split:
-        return replace(wanted, manifest=None)
+        return replace(wanted, manifest=None, written=written)
     left = wanted.absent and any(
         read_entry(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}")
     )
     probes = () if left else wanted.probes
-    return replace(wanted, entry_name=wanted.name + SUFFIX, manifest=None, probes=probes, others=(), absent=())
+    name = wanted.name + SUFFIX
+    return replace(wanted, entry_name=name, manifest=None, probes=probes, others=(), absent=(), written=written)
 
 
 def _judge_closed(result: ProbeResult) -> ProbeResult:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.formats import MAX_ITEMS, is_label
-from egressctl.manifests.probes import probe_name, read_probes, url_fault
+from egressctl.manifests.probes import probe_name, probe_of_url, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import (
     ANNOTATION_FIELD_MANAGER,
@@ -85,10 +85,10 @@ def read_target_file(path: str) -> str:
 
 
 def probe_from_url(url: str, *, name: str | None = None, allow_internal: bool = False) -> Probe:
-    """Make a probe that expects status 200, named after the host unless `name` says otherwise; raise InvalidInput."""
+    """Make a probe as `probe_of_url` does, named after the host unless `name` says otherwise; raise InvalidInput."""
     if fault := url_fault(url, allow_internal=allow_internal):
         raise InvalidInput(problems=[Problem(fault[0], "--probe", fault[1])])
-    return Probe(name or probe_name(url), url)
+    return probe_of_url(url, name or probe_name(url))
 
 
 def _refusal(source: str, message: str, remedy: str = "") -> InvalidInput:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,8 +56,20 @@ def read_probes(
         elif name in names:
             found.add((*at, "name"), f"two probes have the name {name}", "a name can stand only once")
         names.add(str(name))
-        result.append(Probe(str(name), url, _read_expectation(found, entry, at), _read_extract(found, entry, at)))
+        probe = probe_of_url(url, str(name))
+        expect = _read_expectation(found, entry, at, probe.expect)
+        extract = _read_extract(found, entry, at)
+        if probe.bare and (extract or expect.status is not None):
+            field = "extract" if extract else "expect"
+            found.add((*at, field), "a bare connection has no answer to look at", "leave it out, or ask by http or https")
+        result.append(replace(probe, expect=expect, extract=extract))
     return tuple(result)
+
+
+def probe_of_url(url: str, name: str) -> Probe:
+    """Make a probe that expects status 200, or of tcp://HOST:PORT no more than what a bare connection can show."""
+    probe = Probe(name, url)
+    return replace(probe, expect=Expectation(status=None)) if probe.bare else probe
 
 
 def probe_name(url: str, taken: Iterable[str] = ()) -> str:
@@ -67,8 +80,7 @@ def probe_name(url: str, taken: Iterable[str] = ()) -> str:
     return next(name for n in range(1, len(names) + 2) if (name := base if n == 1 else f"{base}-{n}") not in names)
 
 
-def _read_expectation(found: ProblemCollector, probe: Mapping[str, Any], at: ValuePath) -> Expectation:
-    default = Expectation()
+def _read_expectation(found: ProblemCollector, probe: Mapping[str, Any], at: ValuePath, default: Expectation) -> Expectation:
     if "expect" not in probe:
         return default
     path: ValuePath = (*at, "expect")
@@ -76,7 +88,7 @@ def _read_expectation(found: ProblemCollector, probe: Mapping[str, Any], at: Val
     status = expect.get("status", default.status)
     if status == "any":
         status = None
-    elif isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
+    elif "status" in expect and (isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599):
         found.add((*path, "status"), f"is no HTTP status: {kind_of(status)}", "100 to 599, or any")
     verdict = expect.get("verdict", default.verdict.value)
     askable = [v.value for v in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED, Verdict.BLOCKED)]
@@ -156,7 +168,7 @@ _PROBE_LABEL = re.compile(r"[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?")
 
 
 def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | None:
-    """Say what forbids to probe a URL, and what would be right; None where nothing does.
+    """Say what forbids to probe a URL, tcp://HOST:PORT among them, and what would be right; None where nothing does.
 
     Refused are those of which curl and this program could think differently, and those that lead
     to the pod itself, its node, or the Kubernetes cluster, unless `allow_internal`.
@@ -171,8 +183,8 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
         host, port = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError:
         return f"{quote_text(url)} has a host or port that cannot be read", example
-    if parts.scheme not in ("http", "https"):
-        return f"{quote_text(url)} is neither http nor https", example
+    if parts.scheme not in ("http", "https", "tcp"):
+        return f"{quote_text(url)} is neither http, https nor tcp", example
     if "@" in parts.netloc:
         return "the URL holds a user or a password", "leave them out: command lines stand in audit logs"
     if not host:
@@ -183,6 +195,8 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
         return f"{quote_text(url)} holds a character that no URL has", "write it as %XX"
     if port == 0:
         return "0 is no port number", "1 to 65535"
+    if parts.scheme == "tcp" and (port is None or parts.path or parts.query or parts.fragment):
+        return f"{quote_text(url)} is no bare connection", "a host and a port, and no more: tcp://db.example.com:5432"
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

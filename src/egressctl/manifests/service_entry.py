@@ -19,7 +19,7 @@ from egressctl.manifests.formats import (
     host_fault,
     is_label,
 )
-from egressctl.manifests.probes import read_probes, url_fault
+from egressctl.manifests.probes import probe_name, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.blocks import parse_blocks
@@ -33,6 +33,9 @@ KIND_NAMES = ("serviceentry", "serviceentries", "se")
 _EXACT_NAME = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
 OFFLINE_VERSION = API_VERSIONS[0]
 """The API version to write where no Kubernetes cluster says which ones it serves."""
+
+MOST_DERIVED = 20
+"""So many probes are derived from an entry: hosts beyond them are counted, and not asked."""
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "egressctl"
@@ -164,62 +167,110 @@ def read_probes_annotation(found: ProblemCollector, text: object, *, allow_inter
 
 
 def derived_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
-    """Derive a probe a port, content with any HTTP status: TLS on 443 and TLS ports, plain HTTP on HTTP ports.
+    """Derive the probes of an entry that says none: MOST_DERIVED requests at most, or bare connections where it gives no URL.
 
-    The host is the first that is no wildcard. Other ports get none, since no URL can ask for a
-    bare connection; nor does a host that a probe may not lead to.
+    None leads to where a probe may not lead. Where the host resolves to no address, one of the entry's is asked.
     """
-    host = _first_named_host(entry)
-    schemes = [(port, _scheme(port)) for port in entry.ports if host]
-    return _probes_by_port(
+    return _url_probes(entry) or _bare_probes(entry)
+
+
+def _url_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
+    """Derive probes that are content with any HTTP status: TLS on 443 and TLS ports, plain HTTP on HTTP ports.
+
+    Each host that is no wildcard is asked where the host decides, on TLS and HTTP ports; elsewhere the first.
+    """
+    hosts = _named_hosts(entry)
+    urls = [
         (port, f"{scheme}://{host}" + ("" if port.number == {"https": 443, "http": 80}[scheme] else f":{port.number}"))
-        for port, scheme in schemes
-        if scheme
-    )
+        for port in entry.ports
+        if (scheme := scheme_of(port)) != "tcp"
+        for host in (hosts if decides_by_host(port) else hosts[:1])
+    ]
+    return _probes_of_urls(urls, _address_of_nameless(entry), by_host=len(hosts) > 1 and any(map(decides_by_host, entry.ports)))
 
 
-def _first_named_host(entry: ServiceEntry) -> str | None:
-    return next((host for host in entry.hosts if host_fault(host, wildcard=False) is None), None)
+def decides_by_host(port: Port) -> bool:
+    """Say whether it is the host, by server name or authority, that decides where a connection to this port leads."""
+    return port.protocol.upper() in HTTP_PROTOCOLS | TLS_PROTOCOLS
 
 
-def _probes_by_port(urls: Iterable[tuple[Port, str]]) -> tuple[Probe, ...]:
-    """Make a probe of each URL that one may lead to, called as its port where that name can be had."""
+def _named_hosts(entry: ServiceEntry) -> list[str]:
+    return [host for host in dict.fromkeys(entry.hosts) if host_fault(host, wildcard=False) is None]
+
+
+def _address_of_nameless(entry: ServiceEntry) -> str:
+    """Return the address to ask where the entry's hosts resolve to none: what an application would be given for them.
+
+    That is an address that the entry lists, a single one before the first of a block; else, where Envoy knows them itself, one
+    of its endpoints. Empty where there is none that a probe may lead to.
+    """
+    listed = [block for block in parse_blocks(entry.addresses) if block.length]
+    # Most pods have no IPv6.
+    listed.sort(key=lambda block: (block.version, not block.is_one_address))
+    endpoints = [] if entry.addresses or entry.resolution != "STATIC" else parse_blocks(entry.endpoints)
+    for block in [*listed, *endpoints]:
+        first = block.address if block.is_one_address else block._replace(network=block.network + 1).address
+        if url_fault(f"{BARE_SCHEME}{_in_url(first)}:443") is None:
+            return first
+    return ""
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _probes_of_urls(urls: Iterable[tuple[Port, str]], else_ip: str, *, by_host: bool = False) -> tuple[Probe, ...]:
+    """Make a probe of each URL that one may lead to, called as its port where that name can be had, or as its host."""
     found: dict[str, Probe] = {}
+    asked = set[str]()
     for port, url in urls:
-        name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
-        if url_fault(url.replace(BARE_SCHEME, "http://", 1)) is None:
-            found[name] = Probe(name, url, Expectation(status=None))
+        if len(found) == MOST_DERIVED or url in asked or url_fault(url) is not None:
+            continue
+        asked.add(url)
+        if by_host:
+            name = probe_name(url, found)
+        else:
+            name = port.name if is_label(port.name) and port.name not in found else f"port-{port.number}"
+        found[name] = Probe(name, url, Expectation(status=None), else_ip=else_ip)
     return tuple(found.values())
 
 
-def _scheme(port: Port) -> str:
+def scheme_of(port: Port) -> str:
+    """Return the scheme of a URL that asks at a port: https, http, or tcp where no more is known than that it connects."""
     protocol = port.protocol.upper()
     if protocol in HTTP_PROTOCOLS:
         return "http"
     if protocol in TLS_PROTOCOLS or (port.number == 443 and protocol != "UDP"):
         return "https"
-    return "http" if port.number == 80 and protocol in ("", "TCP") else ""
+    return "http" if port.number == 80 and protocol in ("", "TCP") else "tcp"
 
 
-def bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
-    """Derive a bare connection to each port of which no more is known than that it is TCP, for entries that give no URL.
+def _bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
+    """Derive a bare connection to each port of which no more is known than that it is TCP.
 
     It leads to the first host that is no wildcard, else to the entry's address where that is a single one: in a block any
     address may be nobody's.
     """
-    host = _first_named_host(entry)
+    hosts = _named_hosts(entry)
     single = [block for block in parse_blocks(entry.addresses) if block.is_one_address]
-    if host is None and len(single) == len(entry.addresses) == 1:
-        address = single[0].address
-        host = f"[{address}]" if ":" in address else address
-    opaque = [port for port in entry.ports if host and port.protocol.upper() in OPAQUE_PROTOCOLS]
-    return _probes_by_port((port, f"{BARE_SCHEME}{host}:{port.number}") for port in opaque)
+    if not hosts and len(single) == len(entry.addresses) == 1:
+        hosts = [_in_url(single[0].address)]
+    opaque = [port for port in entry.ports if hosts and port.protocol.upper() in OPAQUE_PROTOCOLS]
+    return _probes_of_urls([(port, f"{BARE_SCHEME}{hosts[0]}:{port.number}") for port in opaque], _address_of_nameless(entry))
 
 
 def exact_name(word: str) -> str | None:
     """Return the name in `serviceentry/NAME`, with or without the kind's group, as kubectl takes and prints it; else None."""
     found = _EXACT_NAME.fullmatch(word)
     return found["name"] if found else None
+
+
+def exact_place(word: str) -> tuple[str, str] | None:
+    """Return namespace and name in `serviceentry/NAMESPACE/NAME`; an empty namespace in `serviceentry/NAME`; else None."""
+    kind, _, rest = word.partition("/")
+    namespace, _, name = rest.rpartition("/")
+    exact = exact_name(f"{kind}/{name}")
+    return (namespace, exact) if exact and "/" not in namespace else None
 
 
 def other_field_managers(manifest: Manifest, field_manager: str) -> tuple[str, ...]:

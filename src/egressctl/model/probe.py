@@ -63,7 +63,7 @@ SILENT = Speech(tls=False)
 
 
 BARE_SCHEME = "tcp://"
-"""The scheme of a probe that only connects: it is derived from an entry, and never asked for by a person."""
+"""The scheme of a probe that only connects, and says nothing over it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Probe:
     extract: Mapping[str, str] = field(default_factory=dict)
     connect_ip: str = ""
     """The address to connect to in place of those that the URL's host resolves to; empty for those."""
+    else_ip: str = field(default="", compare=False)
+    """The address to connect to where the URL's host resolves to none; empty where that is the end of it."""
 
     @property
     def host(self) -> str:
@@ -89,14 +91,14 @@ class Probe:
     @property
     def bare(self) -> bool:
         """Whether it opens a connection and sends nothing over it."""
-        return self.url.startswith(BARE_SCHEME)
+        return self.url[: len(BARE_SCHEME)].lower() == BARE_SCHEME
 
     @property
     def speech(self) -> Speech:
         """What curl sends: over TLS only the handshake can be seen on the way."""
         if self.bare:
             return SILENT
-        if self.url.startswith("https://"):
+        if self.url[: len("https://")].lower() == "https://":
             return _speech_over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
         parts = urlsplit(self.url)
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -40,7 +40,8 @@ class PartResult(NamedTuple):
 class NotProbed(NamedTuple):
     """Why nothing was sent for a ServiceEntry, in half a sentence, and the next command to type.
 
-    `meant` is False where it ought to have been asked and could not be.
+    `meant` is False where it ought to have been asked and could not be. `named` is True where somebody asked for this very
+    target: that nothing was sent is no pass then.
     """
 
     reason: str
@@ -55,7 +56,7 @@ class TargetResult:
     """A target's probes. `step` is set where a report holds several looks at one target.
 
     `closure` holds the probes that were sent after the entry was removed (`run`, `cleanup`). `parts` is empty for a target of
-    one ServiceEntry. `not_probed` says why there are no probes where every entry was to be verified.
+    one ServiceEntry. `not_probed` says why there are no probes.
     """
 
     name: str

@@ -96,12 +96,13 @@ def _cases_of_target(target: TargetResult, allow_unproven: bool) -> Iterator[CiC
         yield case_of_probe(probe, allow_unproven, AFTER_CLEANUP)
     for part in target.parts if not target.action else ():
         yield _case_of_entry(part, allow_unproven)
-    if target.probes or target.closure or (target.parts and not target.action):
+    if target.probes or target.closure:
         return
     if (why := target.not_probed) is not None:
-        code = exit_codes.exit_code_of_results([target], allow_unproven=allow_unproven)
-        fate = {0: CaseStatus.SKIPPED, 3: CaseStatus.ERROR}.get(code, CaseStatus.FAILED)
+        fate = {0: CaseStatus.SKIPPED, 3: CaseStatus.ERROR}.get(exit_codes.exit_code_of_not_probed(why), CaseStatus.FAILED)
         yield CiCase("probes", fate, "not-probed", neutralise(f"nothing was asked: {why.reason}"), neutralise(why.hint))
+    elif target.parts and not target.action:
+        return
     elif target.action:
         for entry in target.service_entries:
             yield CiCase(neutralise(f"serviceentry/{entry}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from egressctl.model.probe import Verdict
-from egressctl.model.result import PartResult, ProbeResult, TargetResult
+from egressctl.model.result import NotProbed, PartResult, ProbeResult, TargetResult
 
 PRECEDENCE = (5, 3, 1, 4)
 """Several at once: the first of these that is present wins (2, 70 and those of signals end a command by themselves)."""
@@ -17,9 +17,16 @@ def exit_code_of_results(targets: Iterable[TargetResult], *, allow_unproven: boo
     for target in targets:
         codes |= {exit_code_of_probe(probe, allow_unproven) for probe in (*target.probes, *target.closure)}
         codes |= {exit_code_of_entry(part, allow_unproven) for part in target.parts_not_in_force}
-        if target.not_probed is not None and not target.not_probed.meant:
-            codes.add(3)
+        if target.not_probed is not None:
+            codes.add(exit_code_of_not_probed(target.not_probed))
     return next((code for code in PRECEDENCE if code in codes), max(codes, default=0))
+
+
+def exit_code_of_not_probed(why: NotProbed) -> int:
+    """Return the exit code that a target asks for of which nothing was sent: it is no pass where that very target was named."""
+    if not why.meant:
+        return 3
+    return 4 if why.named else 0
 
 
 def exit_code_of_entry(part: PartResult, allow_unproven: bool) -> int:

@@ -20,8 +20,9 @@ class Case:
     """Everything that a judgement is made of: what was asked, from where, and what came of it.
 
     `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
-    `entry_name` is the name it has or should have, empty where no target was named (a bare URL). `around` is what else is
-    on the Kubernetes cluster, None where that was not looked at.
+    `entry_name` is the name it has or should have, empty where no target was named (a bare URL), and `entry_namespace` where it
+    was looked for, empty for the source pod's. `around` is what else is on the Kubernetes cluster, None where that was not
+    looked at.
     """
 
     probe: Probe
@@ -34,6 +35,12 @@ class Case:
     failure: CauseCode | None = None
     """Why it could not be sent, or its answer was lost: then there is neither outcome nor evidence; `detail` says more."""
     detail: str = ""
+    entry_namespace: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """Where the target's entry is, or should be."""
+        return self.entry.namespace if self.entry else self.entry_namespace or self.source.namespace
 
     @property
     def address(self) -> str:
@@ -85,7 +92,7 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "perhaps": f" (perhaps: {'; '.join(source.hints)})" if source.hints else "",
         "name": case.entry_name,
         "target": case.entry_name.removesuffix("-ext"),
-        "namespace": entry.namespace if entry else source.namespace,
+        "namespace": case.namespace,
         "leads_to": leads_to,
         "refused": f": {case.evidence.refused}" if case.evidence.refused else "",
         **_fields_of_entry(entry),
@@ -114,7 +121,6 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
     """Return the fields that name another object: a conflicting entry, a VirtualService, a DestinationRule."""
     walk, owner = case.evidence.walk, case.evidence.owner
     rival = owner.rival if owner else None
-    namespace = case.entry.namespace if case.entry else case.source.namespace
     route, rule = walk.virtual_service if walk else "", case.evidence.destination_rule
     routed_to = leads_to
     if walk and walk.absent:
@@ -127,7 +133,7 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
         "rival": rival or "",
         "rival_namespace": rival.namespace if rival else "",
         "rival_name": rival.name if rival else "",
-        "not_ours": f", not {namespace}/{case.entry_name}" if case.entry_name else "",
+        "not_ours": f", not {case.namespace}/{case.entry_name}" if case.entry_name else "",
         "owner_reason": owner.reason if owner else "no ServiceEntry that may be read claims it",
         "virtual_service": route,
         "route_namespace": route.partition("/")[0],

@@ -47,12 +47,14 @@ if TYPE_CHECKING:
 class Question:
     """One probe and the ServiceEntry that should carry it, as it is on the Kubernetes cluster (None: not there).
 
-    `entry_name` is empty for a bare URL, which any one ServiceEntry may carry.
+    `entry_name` is empty for a bare URL, which any one ServiceEntry may carry. `namespace` is the entry's, empty for the source
+    pod's.
     """
 
     probe: Probe
     entry_name: str = ""
     entry: ServiceEntry | None = None
+    namespace: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,8 @@ def cases_of(facts: RunFacts) -> list[Case]:
             owners[asked] = _owner(question, ip, led, facts, likely)
         evidence = _evidence(index, owners[asked], facts)
         around = facts.around if question.entry is not None else None
-        cases.append(Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around))
+        case = Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around)
+        cases.append(replace(case, entry_namespace=question.namespace) if question.namespace else case)
     return cases
 
 

@@ -89,7 +89,9 @@ def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundNam
     # An address that the entry itself lists is another name of its endpoints.
     if (entry.addresses or entry.allocated) and not lists_block(entry, "") and lists_address(entry, way.ip):
         return True
-    if way.probe.connect_ip or parse_address(host) is not None:
+    # To connect to one of the entry's endpoints is to let Envoy choose among them.
+    to_endpoint = not entry.addresses and _one_form(way.ip) in map(_one_form, entry.endpoints)
+    if parse_address(host) is not None or (way.probe.connect_ip and not to_endpoint):
         return False
     # Endpoints of the entry's own are the same for each of its hosts.
     same_for_all = entry.endpoints or entry.has_moving_endpoints or entry.resolution == "STATIC"

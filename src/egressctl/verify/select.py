@@ -9,12 +9,14 @@ from functools import partial
 from egressctl.errors import Forbidden, NotFound
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import LABEL_TARGET, bare_probes, derived_probes, probes_of, read_entry
+from egressctl.manifests.service_entry import LABEL_TARGET, derived_probes, probes_of, read_entry
 from egressctl.manifests.split_entries import group_by_target, names_of_split_entries
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
-from egressctl.model.entry import SUFFIX, Manifest
+from egressctl.mesh.namespaces import require_namespace
+from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Probe, Target
 from egressctl.runtime.concurrency import start_call
+from egressctl.verify.entries_elsewhere import EntriesElsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class VerifyTarget:
 
     `entry_name` is empty for a bare URL; `manifest` is the ServiceEntry as it is on the Kubernetes cluster. Of a target of
     several entries it is the first, `others` are the rest, and `absent` are the names of those that are not there. `names` are
-    those of all entries, where there are or were several.
+    those of all entries, where there are or were several. `written` is the entry as a file or the catalogue writes it, or as it
+    was before it was removed.
     """
 
     name: str
@@ -34,11 +37,18 @@ class VerifyTarget:
     others: tuple[Manifest, ...] = ()
     absent: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    written: ServiceEntry | None = None
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
         """All of the target's entries that are there."""
         return (self.manifest, *self.others) if self.manifest else ()
+
+    @property
+    def entries(self) -> tuple[ServiceEntry, ...]:
+        """What its entries say: those that are there, else the one that is written."""
+        there = tuple(map(read_entry, self.manifests))
+        return there or ((self.written,) if self.written else ())
 
     @property
     def split(self) -> bool:
@@ -53,23 +63,23 @@ class VerifyTarget:
 
 def verify_targets_on_server(mesh: Mesh, namespace: str) -> list[VerifyTarget]:
     """Return every target that egressctl made in a namespace. Raises NotFound where there is none."""
-    found = verify_targets_from_manifests(mesh.entries(namespace, MANAGED_SELECTOR), bare=True)
+    found = verify_targets_from_manifests(mesh.entries(namespace, MANAGED_SELECTOR))
     if not found:
+        require_namespace(mesh.api, namespace)
         raise NotFound(f"egressctl made no ServiceEntry in namespace {namespace}", hint="egressctl create wikipedia")
     return found
 
 
-def verify_target_from_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (), *, bare: bool = False) -> VerifyTarget:
+def verify_target_from_manifest(manifest: Manifest, asked: tuple[Probe, ...] = ()) -> VerifyTarget:
     """Return what a ServiceEntry on the Kubernetes cluster asks to be verified: its annotation's probes, else derived ones.
 
-    With `bare`, an entry that gives no URL is asked by bare connections. Raises InvalidInput for probes that cannot be read.
+    Raises InvalidInput for probes that cannot be read.
     """
     metadata = manifest["metadata"]
     name = str((metadata.get("labels") or {}).get(LABEL_TARGET) or metadata["name"])
     probes = asked or probes_of(manifest)
     if probes is None:
-        entry = read_entry(manifest)
-        probes = derived_probes(entry) or (bare_probes(entry) if bare else ())
+        probes = derived_probes(read_entry(manifest))
     return VerifyTarget(
         name=name,
         namespace=str(metadata.get("namespace", "default")),
@@ -79,17 +89,15 @@ def verify_target_from_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (
     )
 
 
-def verify_targets_from_manifests(
-    manifests: Sequence[Manifest], asked: tuple[Probe, ...] = (), *, bare: bool = False
-) -> list[VerifyTarget]:
+def verify_targets_from_manifests(manifests: Sequence[Manifest], asked: tuple[Probe, ...] = ()) -> list[VerifyTarget]:
     """Return what ServiceEntries ask to be verified, those of one target as one: its first entry has its probes."""
     if len(manifests) == 1 and not read_entry(manifests[0]).is_part:
-        return [verify_target_from_manifest(manifests[0], asked, bare=bare)]
+        return [verify_target_from_manifest(manifests[0], asked)]
     groups = group_by_target(manifests)
     return [
         _verify_target_of_several(each, asked)
         if len(each) > 1 or read_entry(each[0]).is_part
-        else verify_target_from_manifest(each[0], asked, bare=bare)
+        else verify_target_from_manifest(each[0], asked)
         for each in groups
     ]
 
@@ -114,13 +122,21 @@ def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe,
 
 def verify_target_for(target: Target, namespace: str, manifest: Manifest | None, asked: tuple[Probe, ...] = ()) -> VerifyTarget:
     """Return the wish to verify a target of the catalogue or of a file against what is on the Kubernetes cluster."""
-    return VerifyTarget(target.name, target.namespace or namespace, target.entry_name, manifest, asked or target.probes)
+    where, written = target.namespace or namespace, read_entry({"spec": target.spec})
+    return VerifyTarget(target.name, where, target.entry_name, manifest, asked or target.probes, written=written)
 
 
 def verify_targets_for(
-    mesh: Mesh, targets: Sequence[Target], namespace: str, asked: tuple[Probe, ...] = ()
+    mesh: Mesh,
+    targets: Sequence[Target],
+    namespace: str,
+    asked: tuple[Probe, ...] = (),
+    elsewhere: EntriesElsewhere | None = None,
 ) -> list[VerifyTarget]:
-    """Return the wish to verify targets against what is on the Kubernetes cluster, which is looked up."""
+    """Return the wish to verify targets against what is on the Kubernetes cluster, which is looked up.
+
+    A target that names no namespace is looked for in `namespace`, and then `elsewhere`.
+    """
     parts = [[each.entry_name for each in split_large_targets([target])] for target in targets]
     # A target of several entries may still have the one that it was before.
     sought = [list(dict.fromkeys((*names, target.entry_name))) for names, target in zip(parts, targets, strict=True)]
@@ -129,7 +145,10 @@ def verify_targets_for(
     found = []
     for target, names, each in zip(targets, parts, sought, strict=True):
         there = [manifest for manifest in (next(live) for _ in each) if manifest is not None]
-        wanted = verify_target_for(target, namespace, there[0] if there else None, asked)
+        if not there and not target.namespace and elsewhere is not None:
+            there = elsewhere.find(target.name, names)
+        place = str(there[0]["metadata"]["namespace"]) if there else namespace
+        wanted = verify_target_for(target, place, there[0] if there else None, asked)
         if there and len(names) > 1:
             present = tuple(str(manifest["metadata"]["name"]) for manifest in there)
             absent = tuple(name for name in names if name not in present)

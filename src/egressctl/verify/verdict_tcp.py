@@ -102,11 +102,8 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
 
 
 def _unproven_verdict(case: Case, said: str) -> tuple[Verdict, Cause]:
-    namespace = case.entry.namespace if case.entry else case.source.namespace
-    step = (
-        f"""give it a probe that asks: kubectl annotate serviceentry -n {namespace} {case.entry_name} egressctl.dev/probes="""
-        """'[{"name":"NAME","url":"URL"}]', or none"""
-        if case.entry_name
-        else ""
-    )
+    command = f"kubectl annotate serviceentry -n {case.namespace} {case.entry_name} egressctl.dev/probes="
+    host = f"[{case.probe.host}]" if ":" in case.probe.host else case.probe.host
+    asking = f"send a request, whose answer shows it: egressctl verify --probe https://{host}:{case.probe.port}"
+    step = f"""give it a probe that asks: {command}'[{{"name":"NAME","url":"URL"}}]', or none""" if case.entry_name else asking
     return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said, step)

@@ -18,8 +18,10 @@ from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sentence import first_names
 from egressctl.verify.collect import prove
 from egressctl.verify.evidence import Question, unsent_case
+from egressctl.verify.probes_for_entry import hosts_not_asked, why_no_probe
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.verdict import judge
 
@@ -56,16 +58,18 @@ def verify(
     """Send every target's probes from the sidecar's pod, and judge them; `announce` says so first.
 
     Without a source pod every probe is inconclusive, with the reason; nothing else that could not be asked raises either.
+    A target without a probe says why it has none.
     """
     if isinstance(sidecar, NoSourcePod):
         return [_result_without_source(target, sidecar) for target in wanted]
     questions = [question for target in wanted for question in _questions(target, options)]
     pod, plural = sidecar.source, "probe" if len(questions) == 1 else "probes"
-    if announce:
+    if announce and questions:
         progress.step(f"sending {len(questions)} {plural} from pod {pod.namespace}/{pod.pod}, container {pod.container}")
-    results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once)
+    results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once) if questions else []
     for _ in range(_ASK_AGAIN):
         _ask_some_again(mesh, sidecar, questions, options, results, [_lost_evidence(result) for result in results])
+    _ask_nameless_by_address(mesh, sidecar, questions, options, results, progress)
     for attempt in range(options.retries):
         # An expected denial that did not hold is never asked for again: that would hide an open door.
         missed = [not result.held and result.probe.expect.verdict is Verdict.OPEN for result in results]
@@ -75,10 +79,7 @@ def verify(
         time.sleep(_RETRY_PAUSE)
         _ask_some_again(mesh, sidecar, questions, options, results, missed)
     judged = iter(results)
-    targets = [
-        TargetResult(target.name, target.namespace, target.entry_names, tuple(next(judged) for _ in target.probes))
-        for target in wanted
-    ]
+    targets = [_result_of_target(target, tuple(next(judged) for _ in target.probes), pod.namespace) for target in wanted]
     if not any(target.split for target in wanted) or options.expect not in (None, Verdict.OPEN):
         return targets
     # Few targets have several entries.
@@ -93,7 +94,7 @@ def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:
     probes = wanted.probes
     if options.expect is not None:
         probes = tuple(replace(probe, expect=replace(probe.expect, verdict=options.expect)) for probe in probes)
-    return [Question(probe, wanted.entry_name, entry) for probe in probes]
+    return [Question(probe, wanted.entry_name, entry, wanted.namespace) for probe in probes]
 
 
 def _ask_some_again(
@@ -114,6 +115,33 @@ def _ask_some_again(
     asked = prove(mesh, sidecar, again, limits, alone=True, last_resort=True, at_once=options.at_once)
     for index, result in zip(places, asked, strict=True):
         results[index] = result
+
+
+def _ask_nameless_by_address(
+    mesh: Mesh,
+    sidecar: Sidecar,
+    questions: list[Question],
+    options: ProbeOptions,
+    results: list[ProbeResult],
+    progress: Progress,
+) -> None:
+    """Ask at an address of the entry what could not be asked because the URL's host is a name that resolves to none.
+
+    That is told, whatever comes of it: an application in that pod has to know the address by another way.
+    """
+    nameless = [bool(result.probe.else_ip) and _failed_for_its_name(result) for result in results]
+    hosts: dict[str, dict[str, None]] = {}
+    for index in (index for index, chosen in enumerate(nameless) if chosen):
+        probe = questions[index].probe
+        questions[index] = replace(questions[index], probe=replace(probe, connect_ip=probe.else_ip))
+        hosts.setdefault(probe.else_ip, {})[probe.host] = None
+    _ask_some_again(mesh, sidecar, questions, options, results, nameless)
+    for ip, names in hosts.items():
+        progress.warn(f"the pod cannot resolve {first_names(list(names), 3)}: asked at {ip}, which the ServiceEntry has")
+
+
+def _failed_for_its_name(result: ProbeResult) -> bool:
+    return not result.held and result.cause is not None and result.cause.code is CauseCode.NAME_RESOLUTION
 
 
 def random_below(below: int) -> int:
@@ -139,4 +167,16 @@ def _result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> Target
         result = judge(unsent_case(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing)))
         cause = replace(result.cause, hint=missing.hint or result.cause.hint) if result.cause else None
         probes.append(replace(result, source=None, cause=cause))
-    return TargetResult(wanted.name, wanted.namespace, wanted.entry_names, tuple(probes))
+    return _result_of_target(wanted, tuple(probes), wanted.namespace)
+
+
+def _result_of_target(wanted: VerifyTarget, probes: tuple[ProbeResult, ...], pod_namespace: str) -> TargetResult:
+    """Return what came of a target, with the hosts that were not asked; or why it has no probe."""
+    return TargetResult(
+        wanted.name,
+        wanted.namespace,
+        wanted.entry_names,
+        probes,
+        not_probed=None if probes else why_no_probe(wanted, pod_namespace),
+        unasked=hosts_not_asked(wanted.entries, wanted.probes) if probes else (),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from egressctl.manifests import service_entry as se
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.typed_host import read_typed_host
 from egressctl.model.probe import Expectation, Probe, Target
+from egressctl.verify.select import verify_target_for
+from entries import JSON
 from examples import examples
 
 TARGET = """\
@@ -281,7 +284,7 @@ class TestSeveralDocuments:
         )
         assert [problem.split(" (")[0] for problem in problems(text)] == [
             "f.yaml:8: spec.serviceEntry.addresses[0]: 208.80.154.230/27 has host bits set",
-            'f.yaml:11: spec.probes[0].url: "ftp://www.wikipedia.org" is neither http nor https',
+            'f.yaml:11: spec.probes[0].url: "ftp://www.wikipedia.org" is neither http, https nor tcp',
             "f.yaml:19: spec.hosts: there is no host",
             "f.yaml:20: spec.hosts: the key stands here twice, first on line 19",
             "f.yaml:22: spec.ports[0].number: the sidecar uses port 15001 itself, for its outbound listener",
@@ -489,3 +492,59 @@ class TestFromHost:
         [probe] = self.made("https://api.example.com/health").probes
         assert (probe.url, probe.expect.status) == ("https://api.example.com/health", None)
         assert [each.url for each in self.made("https://api.example.com/").probes] == ["https://api.example.com"]
+
+
+READABLE = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.example]
+  addresses: [192.0.2.0/24]
+  ports: [{number: 5432, name: pg, protocol: TCP}]
+  resolution: NONE
+"""
+
+
+class TestOnlyRead:
+    """What `verify` takes of files: whatever can be read."""
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("addresses: [192.0.2.0/24]", "addresses: []"),
+            ("addresses: [192.0.2.0/24]", 'addresses: ["2001:db8::/32"]'),
+            ("addresses: [192.0.2.0/24]", "addresses: [192.0.2.1/24, nonsense]"),
+            ("resolution: NONE", "resolution: SOMETIMES"),
+            ("protocol: TCP", "protocol: CARRIER-PIGEON"),
+        ],
+    )
+    def test_what_lint_or_istio_would_refuse_is_taken(self, old: str, new: str) -> None:
+        text = edited(READABLE, (old, new))
+        assert problems(text)
+        assert [target.name for target in load_targets(text, "f.yaml", only_read=True)] == ["db"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("hosts: [db.example]", "hosts: []", "there is no host"),
+            ("hosts: [db.example]", "hosts: db.example", "spec.hosts: is"),
+            ("ports: [{number: 5432, name: pg, protocol: TCP}]", "ports: []", "there is no port"),
+            ("addresses: [192.0.2.0/24]", "addresses: 5", "spec.addresses: is the number 5"),
+            ("kind: ServiceEntry", "kind: Service", "no kind of a target"),
+        ],
+    )
+    def test_what_cannot_be_read_is_not(self, old: str, new: str, told: str) -> None:
+        with pytest.raises(InvalidInput) as refused:
+            load_targets(edited(READABLE, (old, new)), "f.yaml", only_read=True)
+        assert told in str(refused.value)
+
+    @examples(100)
+    @given(JSON)
+    def test_whatever_stands_in_the_spec_it_is_a_target_or_invalid_input(self, value: object) -> None:
+        for name in ("hosts", "addresses", "ports", "endpoints", "resolution", "exportTo"):
+            manifest = yaml.safe_load(READABLE)
+            manifest["spec"][name] = value
+            with suppress(InvalidInput):
+                [target] = load_targets(json.dumps(manifest), "f.yaml", only_read=True)
+                verify_target_for(target, "default", None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.manifests.probes import pattern_fault, probe_name, read_probes, url_fault
+from egressctl.manifests.probes import pattern_fault, probe_name, probe_of_url, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.model.probe import Expectation, Probe, Verdict
 from entries import JSON
@@ -61,11 +61,11 @@ class TestUrls:
     @pytest.mark.parametrize(
         ("url", "what"),
         [
-            ("", "neither http nor https"),
-            ("www.wikipedia.org", "neither http nor https"),
-            ("ftp://a.example", "neither http nor https"),
-            ("file:///etc/passwd", "neither http nor https"),
-            ("telnet://a.example:443", "neither http nor https"),
+            ("", "neither http, https nor tcp"),
+            ("www.wikipedia.org", "neither http, https nor tcp"),
+            ("ftp://a.example", "neither http, https nor tcp"),
+            ("file:///etc/passwd", "neither http, https nor tcp"),
+            ("telnet://a.example:443", "neither http, https nor tcp"),
             ("https://", "names no host"),
             ("https:///path", "names no host"),
             ("https:/a.example", "names no host"),
@@ -106,6 +106,39 @@ class TestUrls:
             probe = Probe("p", url)
             assert probe.host
             assert 1 <= probe.port <= 65535
+
+
+class TestBareConnections:
+    @pytest.mark.parametrize("url", ["tcp://db.example.com:5432", "TCP://db.example.com:443", "tcp://192.0.2.1:80"])
+    def test_one_is_asked_for_by_its_own_scheme(self, url: str) -> None:
+        assert url_fault(url) is None
+        probe = probe_of_url(url, "db")
+        assert (probe.bare, probe.expect.status) == (True, None)
+
+    @pytest.mark.parametrize(
+        "url", ["tcp://db.example.com", "tcp://db.example.com:5432/", "tcp://db.example.com:5432?q", "tcp://db.example.com:1#f"]
+    )
+    def test_it_has_a_host_and_a_port_and_no_more(self, url: str) -> None:
+        fault = url_fault(url)
+        assert fault is not None
+        assert "tcp://db.example.com:5432" in fault[1]
+
+    @pytest.mark.parametrize(("url", "part"), [("tcp://sleep:80", "--allow-internal"), ("tcp://a@b.example:1", "leave them out")])
+    def test_it_may_not_lead_where_no_url_may(self, url: str, part: str) -> None:
+        fault = url_fault(url)
+        assert fault is not None
+        assert part in fault[1]
+
+    def test_in_a_file_it_expects_no_status(self) -> None:
+        found = ProblemCollector()
+        [probe] = read_probes(found, [{"url": "tcp://db.example.com:5432", "expect": {"verdict": "blocked"}}])
+        assert (probe.expect.verdict, probe.expect.status, found.problems) == (Verdict.BLOCKED, None, [])
+
+    @pytest.mark.parametrize("more", [{"expect": {"status": 200}}, {"extract": {"x": "(a)"}}])
+    def test_what_only_an_answer_has_is_refused(self, more: dict[str, Any]) -> None:
+        found = ProblemCollector()
+        read_probes(found, [{"url": "tcp://db.example.com:5432", **more}])
+        assert [problem.message for problem in found.problems] == ["a bare connection has no answer to look at"]
 
 
 class TestProbes:
@@ -153,7 +186,7 @@ class TestProbes:
             ({"url": "absent"}, "url: the probe has no url (such as url: https://www.wikipedia.org)"),
             ({"url": 3}, "url: is the number 3 (expected a URL)"),
             ({"url": None}, "url: is empty (expected a URL; leave the field out if there is none)"),
-            ({"url": "ftp://a"}, 'url: "ftp://a" is neither http nor https (such as https://www.wikipedia.org)'),
+            ({"url": "ftp://a"}, 'url: "ftp://a" is neither http, https nor tcp (such as https://www.wikipedia.org)'),
             ({"name": "A b"}, 'name: is no name: the text "A b" (small letters, digits and inner hyphens, at most 63)'),
             ({"expect": {"status": 99}}, "expect.status: is no HTTP status: the number 99 (100 to 599, or any)"),
             ({"expect": {"status": 600}}, "expect.status: is no HTTP status: the number 600 (100 to 599, or any)"),

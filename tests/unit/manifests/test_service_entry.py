@@ -273,9 +273,14 @@ class TestDerivedProbes:
         ports = [{"number": number, "name": "p", "protocol": protocol}]
         assert se.derived_probes(entry(ports=ports)) == (Probe("p", url, Expectation(status=None)),)
 
-    @pytest.mark.parametrize(("number", "protocol"), [(5432, "TCP"), (27017, "MONGO"), (443, "UDP"), (80, "UDP"), (9000, "")])
-    def test_a_port_of_which_no_url_speaks_gets_none(self, number: int, protocol: str) -> None:
-        assert se.derived_probes(entry(ports=[{"number": number, "name": "p", "protocol": protocol}])) == ()
+    @pytest.mark.parametrize(("number", "protocol"), [(5432, "TCP"), (27017, "MONGO"), (9000, "")])
+    def test_a_port_of_which_no_url_speaks_is_asked_by_a_bare_connection(self, number: int, protocol: str) -> None:
+        ports = [{"number": number, "name": "p", "protocol": protocol}]
+        assert se.derived_probes(entry(ports=ports)) == (Probe("p", f"tcp://a.example:{number}", Expectation(status=None)),)
+
+    @pytest.mark.parametrize("number", [443, 80, 53])
+    def test_udp_gets_none(self, number: int) -> None:
+        assert se.derived_probes(entry(ports=[{"number": number, "name": "p", "protocol": "UDP"}])) == ()
 
     def test_every_port_gets_its_own(self) -> None:
         ports = [{"number": 443, "name": "a"}, {"number": 5432, "name": "b"}, {"number": 80, "name": "c", "protocol": "HTTP"}]
@@ -285,8 +290,54 @@ class TestDerivedProbes:
         ports = [{"number": 443, "name": "a"}, {"number": 8443, "name": "a", "protocol": "TLS"}, {"number": 80, "name": "A_b"}]
         assert [p.name for p in se.derived_probes(entry(ports=ports))] == ["a", "port-8443", "port-80"]
 
-    def test_the_host_is_the_first_that_is_no_wildcard(self) -> None:
-        assert [p.host for p in se.derived_probes(entry(hosts=["*.b.example", "c.example", "d.example"]))] == ["c.example"]
+    def test_where_the_address_decides_the_first_host_that_is_no_wildcard_is_asked(self) -> None:
+        ports = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
+        found = se.derived_probes(entry(hosts=["*.b.example", "c.example", "d.example"], ports=ports))
+        assert [probe.host for probe in found] == ["c.example"]
+
+    @pytest.mark.parametrize("protocol", ["TLS", "HTTPS", "HTTP", "HTTP2", "GRPC"])
+    def test_where_the_host_decides_each_that_is_no_wildcard_is_asked_once(self, protocol: str) -> None:
+        ports = [{"number": 8443, "name": "p", "protocol": protocol}]
+        found = se.derived_probes(entry(hosts=["*.b.example", "c.example", "d.example", "c.example"], ports=ports))
+        assert [(probe.name, probe.host) for probe in found] == [("c-example", "c.example"), ("d-example", "d.example")]
+
+    def test_each_host_is_asked_on_each_of_its_ports_under_a_name_of_its_own(self) -> None:
+        ports = [{"number": 443, "name": "tls", "protocol": "TLS"}, {"number": 80, "name": "http", "protocol": "HTTP"}]
+        found = se.derived_probes(entry(hosts=["a.example", "b.example"], ports=ports))
+        assert [(probe.name, probe.url) for probe in found] == [
+            ("a-example", "https://a.example"),
+            ("b-example", "https://b.example"),
+            ("a-example-2", "http://a.example"),
+            ("b-example-2", "http://b.example"),
+        ]
+
+    def test_there_are_no_more_than_the_limit(self) -> None:
+        hosts = [f"h{number}.example" for number in range(50)]
+        found = se.derived_probes(entry(hosts=hosts, ports=[{"number": 443, "name": "tls", "protocol": "TLS"}]))
+        assert [probe.host for probe in found] == hosts[: se.MOST_DERIVED]
+        assert se.MOST_DERIVED == 20
+
+    @pytest.mark.parametrize(
+        ("spec", "address"),
+        [
+            ({"resolution": "NONE", "addresses": ["192.0.2.0/24", "192.0.2.7/32"]}, "192.0.2.7"),
+            ({"resolution": "NONE", "addresses": ["192.0.2.0/24"]}, "192.0.2.1"),
+            ({"resolution": "NONE", "addresses": ["2001:db8::/64", "198.51.100.0/24"]}, "198.51.100.1"),
+            ({"resolution": "NONE", "addresses": ["2001:db8::1"]}, "2001:db8::1"),
+            ({"resolution": "NONE", "addresses": ["0.0.0.0/0"]}, ""),
+            ({"resolution": "NONE"}, ""),
+            ({"resolution": "STATIC", "addresses": ["192.0.2.7"], "endpoints": [{"address": "198.51.100.1"}]}, "192.0.2.7"),
+            ({"resolution": "STATIC", "endpoints": [{"address": "198.51.100.1"}, {"address": "198.51.100.2"}]}, "198.51.100.1"),
+            ({"resolution": "STATIC", "endpoints": [{"address": "unix:///run/x"}, {"address": "198.51.100.2"}]}, "198.51.100.2"),
+            ({"resolution": "DNS", "endpoints": [{"address": "real.example"}]}, ""),
+            ({"resolution": "NONE", "addresses": ["169.254.169.254", "127.0.0.1"]}, ""),
+            ({"resolution": "STATIC", "endpoints": [{"address": "127.0.0.1"}]}, ""),
+        ],
+    )
+    def test_where_the_host_resolves_to_none_an_address_of_the_entry_is_asked(self, spec: dict[str, Any], address: str) -> None:
+        for protocol, number in (("TLS", 443), ("TCP", 5432)):
+            ports = [{"number": number, "name": "p", "protocol": protocol}]
+            assert [probe.else_ip for probe in se.derived_probes(entry(ports=ports, **spec))] == [address]
 
     @pytest.mark.parametrize(
         "host", ["*.example.org", "db.prod.svc.cluster.local", "localhost", "a b", "-o/etc/passwd", "a@b.example"]
@@ -311,16 +362,18 @@ class TestBareProbes:
         ],
     )
     def test_it_leads_to_a_host_or_to_the_one_address(self, spec: dict[str, Any], urls: list[str]) -> None:
-        assert [probe.url for probe in se.bare_probes(entry(ports=self.PORTS, **spec))] == urls
+        assert [probe.url for probe in se.derived_probes(entry(ports=self.PORTS, **spec))] == urls
 
     @pytest.mark.parametrize("protocol", ["UDP", "TLS", "HTTPS", "HTTP", "GRPC"])
     def test_only_a_port_of_which_no_more_is_known_gets_one(self, protocol: str) -> None:
-        assert se.bare_probes(entry(ports=[{"number": 5432, "name": "pg", "protocol": protocol}])) == ()
-        assert se.bare_probes(entry(ports=[{"number": 27017, "name": "m", "protocol": "mongo"}]))
+        assert not any(
+            probe.bare for probe in se.derived_probes(entry(ports=[{"number": 5432, "name": "p", "protocol": protocol}]))
+        )
+        assert all(probe.bare for probe in se.derived_probes(entry(ports=[{"number": 27017, "name": "m", "protocol": "mongo"}])))
 
     def test_names_are_unique(self) -> None:
         ports = [{"number": number, "name": name, "protocol": "TCP"} for number, name in ((1, "a"), (2, "a"), (3, "A_b"))]
-        assert [probe.name for probe in se.bare_probes(entry(ports=ports))] == ["a", "port-2", "port-3"]
+        assert [probe.name for probe in se.derived_probes(entry(ports=ports))] == ["a", "port-2", "port-3"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from egressctl.model.probe import Verdict
-from egressctl.model.result import ProbeResult, Report, TargetResult
+from egressctl.model.result import NotProbed, ProbeResult, Report, TargetResult
 from egressctl.report import exit_codes
 from egressctl.report.ci_cases import CaseStatus, suites
 from reports import BLOCKED, CLOSED, OPEN, REPORT, REPORTS, STILL_OPEN, STOPPED, TARGET, UNASKED, UNPROVEN, of, some
@@ -107,3 +107,10 @@ def test_what_was_not_shown_to_hold_never_passes(report: Report) -> None:
             if case.result is not None:
                 assert (case.fate is CaseStatus.PASSED) == case.result.held
                 assert case.fate is not CaseStatus.SKIPPED or case.result.verdict is Verdict.UNPROVEN
+
+
+@pytest.mark.parametrize(("named", "fate"), [(True, CaseStatus.FAILED), (False, CaseStatus.SKIPPED)])
+def test_what_was_not_probed_fails_where_it_was_named(named: bool, fate: CaseStatus) -> None:
+    target = TargetResult("wild", "default", ("wild",), (), not_probed=NotProbed("its ports are UDP", named=named))
+    [suite] = suites(only(target))
+    assert [(case.fate, case.kind) for case in suite.cases] == [(fate, "not-probed")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -113,3 +114,9 @@ def test_what_is_not_probed_on_purpose_counts_for_nothing_and_what_could_not_be_
     assert exit_code_of_results([a_target(HELD), meant]) == 0
     assert exit_code_of_results([a_target(HELD), meant, not_meant]) == 3
     assert exit_code_of_results([a_target(BY_CODE[1]), not_meant]) == 3
+
+
+def test_a_named_target_of_which_nothing_was_sent_is_no_pass_whatever_is_allowed() -> None:
+    named = replace(a_target(), not_probed=NotProbed("its ports are UDP", named=True))
+    assert exit_code_of_results([named]) == exit_code_of_results([named], allow_unproven=True) == 4
+    assert exit_code_of_results([named, a_target(BY_CODE[1])]) == 1

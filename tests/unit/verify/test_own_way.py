@@ -179,3 +179,26 @@ def test_endpoints_that_a_namesake_adds_are_its_own_as_well() -> None:
     beside = replace(entry, name="beside", addresses=("203.0.113.0/24",), endpoints=("203.0.113.9",))
     found = ask(entry, beside, config=config, prefix="198.51.100.0/24", upstream=("192.0.2.1", "203.0.113.9"))
     assert found.ownership is Ownership.OWNED
+
+
+TWO_ENDPOINTS = replace(WHOLE_PORT, addresses=(), resolution="STATIC", endpoints=(IP, "198.51.100.8"))
+
+
+def test_to_connect_to_one_of_its_endpoints_is_to_let_envoy_choose_among_them() -> None:
+    config = config_of(type="STATIC")
+    found = ask(TWO_ENDPOINTS, config=config, connect_ip=IP, upstream=("198.51.100.8",))
+    assert found.ownership is Ownership.OWNED
+
+
+@pytest.mark.parametrize(
+    ("entry", "url", "ip"),
+    [
+        (TWO_ENDPOINTS, f"https://{IP}", IP),
+        (TWO_ENDPOINTS, "https://other.example", IP),
+        (TWO_ENDPOINTS, f"https://{HOST}", "203.0.113.1"),
+    ],
+    ids=["an address", "another host", "an address that is none of its endpoints"],
+)
+def test_but_not_for_whatever_is_asked_for(entry: ServiceEntry, url: str, ip: str) -> None:
+    found = ask(entry, config=config_of(type="STATIC"), url=url, connect_ip=ip, ip=ip, upstream=("198.51.100.8",))
+    assert found.ownership is Ownership.OTHERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,10 @@ from egressctl.kube.rest import Api
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.evidence import Source
+from egressctl.model.probe import Probe
 from egressctl.model.result import NotProbed
-from egressctl.verify.probes_for_entry import first_pod_that_sees, probes_for
+from egressctl.verify.probes_for_entry import first_pod_that_sees, hosts_not_asked, probes_for, why_no_probe
+from egressctl.verify.select import VerifyTarget
 
 ANNOTATION = "egressctl.dev/probes"
 
@@ -43,6 +45,7 @@ def left_out(manifest: dict[str, Any]) -> NotProbed:
     return found
 
 
+WEB = [{"number": 8080, "name": "web", "protocol": "HTTP"}]
 POSTGRES = [{"number": 5432, "name": "pg", "protocol": "TCP"}]
 
 
@@ -123,3 +126,58 @@ class TestFromWhere:
         assert first_pod_that_sees(read_entry(entry(exportTo=["~"])), [sidecar("default")], ["*"]) == NotProbed(
             "its exportTo is ~: no namespace sees it"
         )
+
+
+class TestHostsNotAsked:
+    TLS: ClassVar[list[dict[str, Any]]] = [{"number": 443, "name": "tls", "protocol": "TLS"}]
+
+    @pytest.mark.parametrize(
+        ("spec", "asked", "unasked"),
+        [
+            ({"hosts": ["a.example", "b.example"]}, ["https://a.example"], ("b.example",)),
+            ({"hosts": ["a.example", "b.example"]}, ["https://a.example", "https://B.example./x"], ()),
+            ({"hosts": ["*.a.example"]}, ["https://www.a.example"], ()),
+            ({"hosts": ["*.a.example"]}, ["https://a.example"], ("*.a.example",)),
+            ({"hosts": ["a.example"]}, ["http://a.example:443"], ()),
+            ({"hosts": ["a.example"]}, ["https://a.example:8443"], ("a.example",)),
+            ({"hosts": ["a.example"], "ports": [*TLS, *WEB]}, ["https://a.example"], ("a.example:8080",)),
+            ({"hosts": ["a.example", "b.example"], "ports": POSTGRES}, ["tcp://a.example:5432"], ()),
+        ],
+    )  # fmt: skip
+    def test_each_is_named_that_no_probe_asks_where_the_host_decides(
+        self, spec: dict[str, Any], asked: list[str], unasked: tuple[str, ...]
+    ) -> None:
+        probes = [Probe(f"p{number}", url) for number, url in enumerate(asked)]
+        assert hosts_not_asked([read_entry(entry(**spec))], probes) == unasked
+
+
+class TestNamedWithoutProbe:
+    """A target that somebody named, and that has nothing to be asked by."""
+
+    def why(self, manifest: dict[str, Any] | None, *, name: str = "theirs", pod_namespace: str = "default") -> NotProbed:
+        return why_no_probe(VerifyTarget(name, "default", "theirs-ext", manifest, ()), pod_namespace)
+
+    @pytest.mark.parametrize(
+        ("spec", "step"),
+        [
+            ({"hosts": ["*.a.example"]}, "egressctl verify theirs -n default --probe https://HOST.a.example/"),
+            ({"hosts": ["*.a.example"], "ports": WEB}, "egressctl verify theirs -n default --probe http://HOST.a.example:8080"),
+            ({"hosts": ["*.a.example"], "ports": POSTGRES}, "egressctl verify theirs -n default --probe tcp://HOST.a.example:5432"),
+            ({"hosts": ["db"]}, "egressctl verify theirs -n default --probe https://db/ --allow-internal"),
+            ({"hosts": ["a.example"], "ports": [{"number": 53, "protocol": "UDP"}]}, ""),
+        ],
+    )  # fmt: skip
+    def test_it_says_which_probe_would_do(self, spec: dict[str, Any], step: str) -> None:
+        assert self.why(entry(**spec))[1:] == (step, True, True)
+
+    def test_the_step_finds_the_entry_again_from_the_pods_namespace(self) -> None:
+        found = self.why(entry(hosts=["*.a.example"]), pod_namespace="shop").hint
+        assert found == "egressctl verify serviceentry/default/theirs-ext -n shop --probe https://HOST.a.example/"
+
+    def test_one_that_asks_not_to_be_probed_may_be_asked_all_the_same(self) -> None:
+        found = self.why(entry(probes="none"))
+        assert "none" in found.reason
+        assert found.hint.endswith("--probe https://a.example/")
+
+    def test_one_that_is_not_there_says_so_much(self) -> None:
+        assert self.why(None).hint == "egressctl verify theirs -n default --probe https://HOST/"

@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from egressctl.cli.console import print_failure
-from egressctl.cli.options import CatalogFolders, ConnectionFlags, OutputFlags, SourceFlags, catalog_folders, spread_flags
+from egressctl.cli.options import (
+    CatalogFolders,
+    ConnectionFlags,
+    EntryNamespace,
+    OutputFlags,
+    SourceFlags,
+    catalog_folders,
+    spread_flags,
+)
 from egressctl.cli.session import Session
 from egressctl.errors import CouldNotAsk, InvalidInput
 
@@ -22,6 +30,7 @@ def command(
         typer.Option("--address", metavar="IP", help="Address to take for every host, repeatable: nothing is resolved."),
     ] = None,
     folders: CatalogFolders = None,
+    entry_namespace: EntryNamespace = "",
     *,
     source: SourceFlags,
     connection: ConnectionFlags,
@@ -41,8 +50,10 @@ def command(
       egressctl explain https://www.wikipedia.org --address 208.80.154.224
       egressctl explain wikipedia
       egressctl explain serviceentry/wikipedia-ext -o json
+      egressctl explain serviceentry/NAMESPACE/NAME -n shop
     """
     from egressctl.report.explanation import explanation_content  # imported late: 75 ms
+    from egressctl.verify.entries_elsewhere import EntriesElsewhere
     from egressctl.verify.explain import explain
 
     addresses = [_parse_address(text) for text in address or ()]
@@ -53,7 +64,8 @@ def command(
     session = Session("explain", connection, output)
     namespace = session.namespace
     known = explain.list_readable_entries(session.mesh, namespace)
-    asked = explain.questions(words, known, namespace, catalog_folders(folders))
+    elsewhere = EntriesElsewhere(session.mesh, namespace, "explain", None if known.unread else known.manifests)
+    asked = explain.questions(words, known, entry_namespace or namespace, catalog_folders(folders), elsewhere)
     found = explain.explain(session.mesh, namespace, source.choice, asked, addresses, known, session.progress)
     content = partial(explanation_content, found.source, found.paths, found.not_looked_at)
     code = session.end(content, 0 if found.whole else 3, found.not_looked_at)

@@ -10,6 +10,7 @@ import typer
 from egressctl.cli.options import (
     CatalogFolders,
     ConnectionFlags,
+    EntryNamespace,
     Expect,
     OutputFlags,
     ProbeFlags,
@@ -45,6 +46,7 @@ class VerifyFlags:
         list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Targets with their probes; - is stdin.")
     ] = None
     folders: CatalogFolders = None
+    entry_namespace: EntryNamespace = ""
     probe: Annotated[
         list[str] | None, typer.Option("--probe", metavar="URL", help="URL to send instead of the target's probes.")
     ] = None
@@ -89,13 +91,14 @@ def command(
     """Send a target's probes from the source pod and prove which Envoy cluster carried them.
 
     Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
-    it, each by the probes of its annotation, else by derived ones.
+    it, each by the probes of its annotation, else by derived ones: every host of its TLS and HTTP ports, 20 probes at most. -n is
+    the source pod's namespace; an entry that another namespace exports to it is found.
 
     \b
     Examples:
       egressctl verify
       egressctl verify wikipedia
-      egressctl verify serviceentry/NAME
+      egressctl verify serviceentry/NAMESPACE/NAME -n shop
       egressctl verify --all -n shop
       egressctl verify --all -A -o table -o json=report.json
       egressctl verify wikipedia --expect blocked
@@ -128,11 +131,17 @@ def command(
 def _refuse_contradictions(names: list[str] | None, flags: VerifyFlags) -> None:
     if flags.all_namespaces and not flags.all_of_them:
         raise InvalidInput("--all-namespaces goes with --all", hint="egressctl verify --all -A")
+    if flags.entry_namespace and flags.probe and not (names or flags.filename):
+        raise InvalidInput(
+            "--entry-namespace goes with a target: a URL names no ServiceEntry",
+            hint=f"egressctl verify NAME --entry-namespace {flags.entry_namespace} --probe {flags.probe[0]}",
+        )
     beside = {
         "a target": names,
         "--filename": flags.filename,
         "--probe": flags.probe,
         "--around": flags.around or flags.around_address,
+        "--entry-namespace": flags.entry_namespace,
     }
     if flags.all_of_them and (given := next((name for name, value in beside.items() if value), None)):
         raise InvalidInput(f"--all and {given} do not go together: --all asks every ServiceEntry by its own probes")
@@ -161,18 +170,25 @@ def _verify_targets(
 def _select_targets(session: ReportSession, names: list[str], flags: VerifyFlags, asked: tuple[Probe, ...]) -> list[VerifyTarget]:
     from egressctl.cli.targets import requested_targets  # imported late: 34 ms
     from egressctl.verify import select
+    from egressctl.verify.entries_elsewhere import EntriesElsewhere
     from egressctl.verify.targets_by_name import verify_targets_by_name
 
-    mesh, namespace = session.mesh, session.namespace
+    mesh, namespace = session.mesh, flags.entry_namespace or session.namespace
+    elsewhere = None if flags.entry_namespace else EntriesElsewhere(mesh, session.namespace, "verify")
     if flags.filename:
-        targets = requested_targets(names, TargetFlags(filename=flags.filename, allow_internal=flags.allow_internal))
+        of_files = TargetFlags(filename=flags.filename, allow_internal=flags.allow_internal)
+        targets = requested_targets(names, of_files, only_read=True)
         session.remember_origins(targets)
-        return select.verify_targets_for(mesh, targets, namespace, asked)
-    if names:
-        return verify_targets_by_name(
-            mesh, namespace, names, asked, catalog_folders(flags.folders), allow_internal=flags.allow_internal
+        found = select.verify_targets_for(mesh, targets, namespace, asked, elsewhere)
+    elif names:
+        found = verify_targets_by_name(
+            mesh, namespace, names, asked, catalog_folders(flags.folders), elsewhere, allow_internal=flags.allow_internal
         )
-    return [select.verify_target_from_urls(asked, namespace)] if asked else select.verify_targets_on_server(mesh, namespace)
+    else:
+        found = [select.verify_target_from_urls(asked, namespace)] if asked else select.verify_targets_on_server(mesh, namespace)
+    if elsewhere and elsewhere.unread:
+        session.progress.warn(elsewhere.unread)
+    return found
 
 
 def _verify_all(session: ReportSession, flags: VerifyFlags, choice: SourceChoice, options: ProbeOptions) -> None:

@@ -10,7 +10,8 @@ from functools import partial
 from egressctl.catalog import lookup
 from egressctl.envoy.config import NOTHING_READ, Reading
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, ProxyUnreadable
-from egressctl.manifests.service_entry import KIND_NAMES, read_entry
+from egressctl.manifests.formats import is_label
+from egressctl.manifests.service_entry import exact_place, read_entry
 from egressctl.manifests.split_entries import entry_that_lists
 from egressctl.manifests.typed_host import read_typed_host
 from egressctl.mesh.client import Mesh
@@ -20,12 +21,13 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import SUFFIX, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
-from egressctl.model.probe import ProbeDestination
+from egressctl.model.probe import Probe, ProbeDestination
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
+from egressctl.verify.entries_elsewhere import EntriesElsewhere
 from egressctl.verify.evidence import Question
 from egressctl.verify.explain.steps import ExplainedPath, explain_path, needs_mesh_objects, path_without_address
-from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
+from egressctl.verify.explain.steps_before_sidecar import BY_ENTRY, ExplainFacts, ResolvedProbe
 from egressctl.verify.select import verify_target_for, verify_targets_from_manifests
 from egressctl.verify.targets_by_name import probe_of_host
 
@@ -71,10 +73,17 @@ def list_readable_entries(mesh: Mesh, namespace: str) -> ReadableEntries:
     return ReadableEntries(near, f"{what} of namespaces other than {namespace} were not looked at: no right to list them all")
 
 
-def questions(words: Sequence[str], known: ReadableEntries, namespace: str, folders: Sequence[str] = ()) -> list[Question]:
+def questions(
+    words: Sequence[str],
+    known: ReadableEntries,
+    namespace: str,
+    folders: Sequence[str] = (),
+    elsewhere: EntriesElsewhere | None = None,
+) -> list[Question]:
     """Return what is asked for: a URL by itself, or the URLs of a target's probes and the ServiceEntry that should carry them.
 
-    `folders` are those of the catalogue. Raises InvalidInput for what is neither, and for a target without probes.
+    That is one of the namespace, else one of those `elsewhere`. `folders` are those of the catalogue. Raises InvalidInput for
+    what is neither, for a target without probes, and for a name of several namespaces.
     """
     found: list[Question] = []
     for word in words:
@@ -82,33 +91,52 @@ def questions(words: Sequence[str], known: ReadableEntries, namespace: str, fold
             # Nothing is sent, so that there is no harm in names and addresses of the Kubernetes cluster's own.
             found.append(Question(probe_of_host(word, allow_internal=True)))
         else:
-            found += _questions_of_target(word, known, namespace, folders)
+            found += _questions_of_target(word, known, namespace, folders, elsewhere)
     return found
 
 
-def _questions_of_target(word: str, known: ReadableEntries, namespace: str, folders: Sequence[str]) -> list[Question]:
-    kind, slash, name = word.rpartition("/")
-    exact = bool(slash) and kind in KIND_NAMES
+def _questions_of_target(
+    word: str, known: ReadableEntries, namespace: str, folders: Sequence[str], elsewhere: EntriesElsewhere | None
+) -> list[Question]:
+    exact = exact_place(word)
     called = lookup.kubernetes_name(word)
-    candidates = [name] if exact else [f"{called}-ext", called]
+    candidates = [exact[1]] if exact else [f"{called}-ext", called]
     if not exact and (typed := read_typed_host(word)):
         candidates.append(typed.target_name + SUFFIX)
-    near = {each["metadata"]["name"]: each for each in known.manifests or () if _namespace(each) == namespace}
-    of_target = [each for each in near.values() if not exact and read_entry(each).part_of == called]
-    manifest = next((near[each] for each in candidates if each in near), None)
-    if manifest is not None or of_target:
-        [wanted, *_] = verify_targets_from_manifests(of_target or [near[name] for name in candidates if name in near][:1])
-        manifest = wanted.manifest
+    if exact and exact[0]:
+        namespace = exact[0]
+    there = _entries_in_namespace(known, namespace, candidates, "" if exact else called, elsewhere)
+    place, slash, name = word.partition("/")
+    if not there and not exact and slash and is_label(place):
+        there = _entries_in_namespace(known, place, [f"{name}-ext", name], name, elsewhere)
+    if not there and elsewhere and namespace == elsewhere.pod_namespace:
+        there = elsewhere.find(word, candidates, "" if exact else called)
+    if there:
+        [wanted, *_] = verify_targets_from_manifests(there)
     elif not exact and lookup.has_name(word, folders):
         wanted = verify_target_for(lookup.get_target(word, folders), namespace, None)
     elif not exact and read_typed_host(word) is not None:
         return [Question(probe_of_host(word, allow_internal=True))]
     else:
+        if elsewhere:
+            elsewhere.require_namespace(namespace)
         raise _unknown_word_error(word, candidates, known, namespace, folders)
     if not wanted.probes:
         raise InvalidInput(f"{word} has no probe, and so no URL to explain", hint="egressctl explain https://HOST")
-    entry = read_entry(manifest) if manifest is not None else None
-    return [Question(probe, wanted.entry_name, entry) for probe in wanted.probes]
+    entry = read_entry(wanted.manifest) if wanted.manifest is not None else None
+    return [Question(probe, wanted.entry_name, entry, wanted.namespace) for probe in wanted.probes]
+
+
+def _entries_in_namespace(
+    known: ReadableEntries, namespace: str, names: Sequence[str], target: str, elsewhere: EntriesElsewhere | None
+) -> list[Manifest]:
+    """Return the entries of a target, else that of the first of these names, among those of a namespace."""
+    manifests: Sequence[Manifest] = known.manifests or ()
+    if known.unread and elsewhere and namespace != elsewhere.pod_namespace:
+        manifests = elsewhere.in_namespace(namespace)
+    near = {each["metadata"]["name"]: each for each in manifests if _namespace(each) == namespace}
+    of_target = [each for each in near.values() if target and read_entry(each).part_of == target]
+    return of_target or [near[name] for name in names if name in near][:1]
 
 
 def _unknown_word_error(
@@ -173,7 +201,7 @@ def _resolved_probe(question: Question, ip: str, name: ResolvedHost, entries: Se
     if entry is not None and entry.part_of:
         entry = entry_that_lists(entry, entries, ip)
     entry_name = entry.name if entry is not None else question.entry_name
-    return ResolvedProbe(question.probe, ip, name.by, name.note, entry_name, entry)
+    return ResolvedProbe(question.probe, ip, name.by, name.note, entry_name, entry, question.namespace)
 
 
 def _resolve_hosts(mesh: Mesh, source: Source, asked: Sequence[Question], addresses: Sequence[str]) -> list[ResolvedHost]:
@@ -182,13 +210,19 @@ def _resolve_hosts(mesh: Mesh, source: Source, asked: Sequence[Question], addres
     names = [host for host, found in known.items() if found is None]
     answers = gather([partial(resolve_in_pod, mesh.api, source, name) for name in names], at_most=_NAMES_AT_ONCE)
     found = {**known, **dict(zip(names, answers, strict=True))}
-    return [each for question in asked if (each := found[question.probe.host]) is not None]
+    return [_address_of_entry(question.probe, each) for question in asked if (each := found[question.probe.host]) is not None]
+
+
+def _address_of_entry(probe: Probe, name: ResolvedHost) -> ResolvedHost:
+    """Take the address that `verify` would ask at in place of a name that resolves to none."""
+    return ResolvedHost((probe.else_ip,), BY_ENTRY) if probe.else_ip and name.certain and not name.addresses else name
 
 
 def _explain_without_address(question: Question, name: ResolvedHost, source: Source) -> ExplainedPath:
     why = f"{name.missing} ({name.note})" if name.note else name.missing
     entry = question.entry
-    target = str(entry) if entry else f"{source.namespace}/{question.entry_name}" if question.entry_name else ""
+    missing = f"{question.namespace or source.namespace}/{question.entry_name}" if question.entry_name else ""
+    target = str(entry) if entry else missing
     return path_without_address(question.probe, source, name.by, why, certain=name.certain, target=target)
 
 

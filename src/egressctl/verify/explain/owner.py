@@ -105,4 +105,5 @@ def why_not_reached(
 def case_without_request(place: ResolvedProbe, seen: ExplainFacts, evidence: Evidence) -> Case:
     """Return what a cause is made of, for a connection that is not sent: curl has reported nothing but the address."""
     outcome = CurlOutcome(curl_exit=0, remote_ip=place.ip, remote_port=place.probe.port)
-    return Case(place.probe, seen.source, outcome, evidence, place.entry_name, place.entry)
+    case = Case(place.probe, seen.source, outcome, evidence, place.entry_name, place.entry)
+    return replace(case, entry_namespace=place.namespace)

@@ -208,7 +208,7 @@ def _service_entry_step(
 def _target_name(place: ResolvedProbe, source: Source) -> str:
     if not place.entry_name:
         return ""
-    return str(place.entry) if place.entry else f"{source.namespace}/{place.entry_name}"
+    return str(place.entry) if place.entry else f"{place.namespace or source.namespace}/{place.entry_name}"
 
 
 def _what_happens_next(

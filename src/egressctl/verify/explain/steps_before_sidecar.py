@@ -16,6 +16,9 @@ from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
 
+BY_ENTRY = "the ServiceEntry"
+"""Who gives the address of a host that the source pod cannot resolve, as applications then have it written down."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -40,6 +43,8 @@ class ResolvedProbe:
     note: str = ""
     entry_name: str = ""
     entry: ServiceEntry | None = None
+    namespace: str = ""
+    """That of the entry; empty for the source pod's."""
 
     @property
     def address(self) -> str:
@@ -76,6 +81,9 @@ def _name_steps(place: ResolvedProbe) -> Iterator[Step]:
         return
     if place.by == "--address":
         yield Step("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
+        return
+    if place.by == BY_ENTRY:
+        yield Step("name", f"the pod cannot resolve {place.probe.host}; the ServiceEntry gives {place.ip} for it", True)
         return
     note = f" ({place.note}; the pod may resolve it otherwise)" if place.note else ""
     yield Step("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)

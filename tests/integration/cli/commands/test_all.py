@@ -115,7 +115,7 @@ class TestAMesh:
         for name in ("se/wiki", "serviceentry/wiki", "serviceentries.networking.istio.io/wiki"):
             ran = cli("verify", name, "-o", "json")
             assert (ran.code, told(ran)) == (0, {"wiki": ("open", None)})
-        assert told(cli("verify", "wiki", "-o", "json")) == {"wiki-ext": ("failed", "name-resolution")}
+        assert told(cli("verify", "wiki", "-o", "json")) == {"wiki-ext": ("failed", "tls-certificate")}
 
 
 class TestWhatIsNotAsked:
