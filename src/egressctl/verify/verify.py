@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import NOTHING_READ
 from egressctl.errors import NoSourcePod
 from egressctl.manifests.service_entry import read_entry
@@ -154,7 +155,8 @@ def _lost_evidence(result: ProbeResult) -> bool:
     if result.verdict not in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) or result.cause is None:
         return False
     if result.probe.bare and result.evidence is not None and Method.CAPTURED in result.evidence.methods:
-        return False  # What it lacks, no bare connection has.
+        # What it lacks otherwise, no bare connection has.
+        return result.evidence.walk is not None and result.evidence.walk.unknown == CHANGED
     owner = result.evidence.owner if result.evidence else None
     return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE) or bool(owner and owner.outdated)
 
