@@ -128,6 +128,14 @@ class TestSummary:
             "\n"
         )
 
+    def test_of_several_targets_the_sentences_of_those_not_as_expected_come_first(self) -> None:
+        targets = (*[replace(TARGET, name=f"t{index}") for index in range(6)], replace(TARGET, name="api", probes=(BLOCKED,)))
+        lines = step_summary(replace(REPORT, targets=targets)).splitlines()
+        assert lines[0] == "### ❌ 6 of 7 targets as expected; not api"
+        assert lines[2] == "- ❌ api: 0 of 1 open; 1 blocked: it is not there (entry-missing)"
+        assert lines[3:7] == [f"- ✅ t{index}: 1 of 1 open (proved)" for index in range(4)]
+        assert lines[8] == "egressctl verify: 6 passed, 1 failed"
+
     def test_a_command_that_could_not_ask_says_why_and_has_no_table(self) -> None:
         found = step_summary(STOPPED)
         assert found.startswith("### egressctl verify: 1 in error\n\n❗ no connection<br>next: <code>egressctl doctor</code>\n")

@@ -317,6 +317,9 @@ def test_the_lab_by_its_commands(tmp_path: Path, lab_home: Path, forks: Forks | 
     assert asked.code == 35
     assert " BlackHoleCluster " in cli("lab", "logs", "--name", name).stdout
     on_lab = cli.having(EGRESSCTL_LAB_NAME=name)
-    assert on_lab("create", "wikipedia", "--lab").stdout == CREATED
+    made_there = on_lab("create", "wikipedia", "--lab")
+    assert (made_there.stdout, "starting the local lab" in made_there.stderr) == (CREATED, False)
     assert cli("lab", "down", "--name", name).stdout == f"lab {name} is down\n"
     assert cli("lab", "down", "--name", name).stdout == f"lab {name} did not run\n"
+    assert "starting the local lab" in on_lab("list", "--lab").stderr.splitlines()
+    assert cli("lab", "down", "--name", name).code == 0
