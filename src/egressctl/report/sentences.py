@@ -12,8 +12,6 @@ from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report import exit_codes
 from egressctl.runtime.sentence import first_names
 
-_LET_OUT = (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED)
-"""What shows that an egress is not closed."""
 _NAMES_SENDER = (CauseCode.PASSTHROUGH, CauseCode.RIVAL_ENTRY)
 """Causes whose sentences say who sent it, which has been said."""
 _MOST_NAMES = 3
@@ -85,11 +83,17 @@ def _closed(probes: Sequence[ProbeResult]) -> str:
     """Say of an entry that was removed whether the egress is closed: only refusals show it."""
     if all(probe.held and probe.verdict is Verdict.BLOCKED for probe in probes):
         lead = "closed"
-    elif any(probe.verdict in _LET_OUT for probe in probes):
+    elif any(map(_was_let_out, probes)):
         lead = "not closed"
     else:
         lead = "not shown to be closed"
     return f"{lead}: {_counted(probes)}"
+
+
+def _was_let_out(probe: ProbeResult) -> bool:
+    """Say whether a probe shows that an egress is open: one that failed may never have come so far."""
+    captured = probe.evidence is not None and probe.evidence.capture is Capture.CAPTURED
+    return probe.verdict in (Verdict.OPEN, Verdict.BYPASSED) or (probe.verdict is Verdict.FAILED and captured)
 
 
 def _how(group: Sequence[ProbeResult]) -> str:
@@ -109,7 +113,7 @@ def _how(group: Sequence[ProbeResult]) -> str:
     if held and said:
         policies = {probe.evidence.policy for probe in group if probe.evidence}
         by_policy = said.startswith(PASSTHROUGH) and len(policies) == 1 and all(policies)
-        return f": {said}" + (f", as the outbound traffic policy {policies.pop()} lets them" if by_policy else "")
+        return f": {said}" + (f", as the outbound traffic policy {policies.pop()} allows" if by_policy else "")
     if said and cause.code in _NAMES_SENDER:
         return f": {said} ({cause.code})"
     reasons = list(dict.fromkeys(_first_part(probe.cause.message) for probe in group if probe.cause))

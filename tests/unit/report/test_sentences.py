@@ -58,6 +58,8 @@ LET_OUT = result(
     CauseCode.ENTRY_MISSING,
     MISSING.replace("BlackHoleCluster", "PassthroughCluster"),
 )
+NAMELESS = result(Verdict.FAILED, Evidence(), CauseCode.NAME_RESOLUTION, "the pod cannot resolve it")
+REFUSED_BEYOND = result(Verdict.FAILED, owned(entry()), CauseCode.CONNECT_REFUSED, "the address refused it")
 LOST = result(Verdict.INCONCLUSIVE, None, CauseCode.NO_SOURCE_POD, "there is no pod to send the probe from")
 
 
@@ -179,7 +181,15 @@ def test_what_was_to_be_blocked(probes: tuple[ProbeResult, ...], sentence: str) 
         ((STILL_OPEN,), "not closed: 0 of 1 blocked; 1 open: ServiceEntry default/wikipedia-ext sent it (proved)"),
         (
             (replace(LET_OUT, held=True, probe=CLOSED.probe),),
-            "not closed: 1 of 1 bypassed: PassthroughCluster sent it, as the outbound traffic policy ALLOW_ANY lets them",
+            "not closed: 1 of 1 bypassed: PassthroughCluster sent it, as the outbound traffic policy ALLOW_ANY allows",
+        ),
+        (
+            (replace(NAMELESS, probe=CLOSED.probe),),
+            "not shown to be closed: 0 of 1 blocked; 1 failed: the pod cannot resolve it (name-resolution)",
+        ),
+        (
+            (replace(REFUSED_BEYOND, probe=CLOSED.probe),),
+            "not closed: 0 of 1 blocked; 1 failed: the address refused it (connect-refused)",
         ),
         (
             (replace(LOST, probe=CLOSED.probe),),
