@@ -602,7 +602,7 @@ def test_what_could_not_be_sent_is_inconclusive_and_says_why() -> None:
     assert found.cause == Cause(
         CauseCode.NO_CURL,
         "there is no curl",
-        "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... --with-source",
+        "name another with -c CONTAINER or --pod NAME, or start one: egressctl create ... -n default --with-source",
     )
 
 
