@@ -244,7 +244,7 @@ def _entries_of_file(ours: _Ours, namespace: str, path: str, progress: Progress)
     """Return the entries of a file's targets, each where its own namespace says. Raises InvalidInput."""
     # What is to be removed need not be what may be created.
     text = read_target_file(path)
-    targets = load_targets(text, "standard input" if path == "-" else path, any_address=True, allow_internal=True)
+    targets = load_targets(text, "standard input" if path == "-" else path, allow_internal=True, only_read=True)
     chosen: list[Manifest] = []
     for target in targets:
         where = target.namespace or namespace

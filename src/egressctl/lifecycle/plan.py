@@ -104,7 +104,7 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
         if options.lone:
             raise Conflict(
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
-                hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
+                hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or egressctl verify -n {plan.namespace}",
             )
         if not options.force_conflicts:
             refuse_taken_over(plan.live, field_manager_of(plan.manifest))
@@ -113,7 +113,7 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
         raise Conflict(
             f"ServiceEntry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
             "run removes only what it made itself",
-            hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or prove it: egressctl verify",
+            hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or egressctl verify -n {plan.namespace}",
         )
     if options.lone and (found := conflicting_entries(mine, neighbours)):
         raise Conflict(

@@ -66,7 +66,10 @@ def verify_targets_on_server(mesh: Mesh, namespace: str) -> list[VerifyTarget]:
     found = verify_targets_from_manifests(mesh.entries(namespace, MANAGED_SELECTOR))
     if not found:
         require_namespace(mesh.api, namespace)
-        raise NotFound(f"egressctl made no ServiceEntry in namespace {namespace}", hint="egressctl create wikipedia")
+        raise NotFound(
+            f"egressctl made no ServiceEntry in namespace {namespace}",
+            hint=f"egressctl create HOST -n {namespace}, or verify a URL",
+        )
     return found
 
 

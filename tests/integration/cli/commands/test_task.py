@@ -154,7 +154,7 @@ class TestVerify:
         ran = cli("verify")
         assert (ran.code, ran.stdout) == (3, "")
         assert ran.error == "egressctl made no ServiceEntry in namespace default"
-        assert ran.hint == "egressctl create wikipedia"
+        assert ran.hint == "egressctl create HOST -n default, or verify a URL"
 
     def test_takes_an_entry_that_others_made(self, cli: Cli, lab: Lab) -> None:
         lab.create(entry("theirs"))
