@@ -54,7 +54,7 @@ def requested_targets(names: Sequence[str], flags: TargetFlags, *, only_read: bo
     if not names:
         raise InvalidInput(
             "no target is named",
-            hint="a host, such as api.example.com:443; a name of egressctl catalog list, such as wikipedia; or -f FILE",
+            hint="a host, such as api.example.com:443; a name of egressctl catalog list (wikipedia); -f FILE",
         )
     return [target for name in dict.fromkeys(names) for target in _targets_of_word(name, flags)]
 
