@@ -61,7 +61,7 @@ class TestRefusals:
 class TestNamespaces:
     def test_one_that_is_not_there(self, cli: Cli) -> None:
         ran = cli("create", "wikipedia", "-n", "nowhere", "--no-wait")
-        assert (ran.code, ran.error) == (3, 'there is no namespace "nowhere"')
+        assert (ran.code, ran.error) == (3, "there is no namespace nowhere")
 
     def test_one_that_is_going_away_takes_nothing_new(self, cli: Cli, lab: Lab, real: RealCluster) -> None:
         real.post(NAMESPACES, {"metadata": {"name": "going"}})
