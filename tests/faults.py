@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import socket
 import ssl
 import struct
@@ -91,6 +92,11 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class WithoutSelector:
+    """Pass the request on without its label selector: the answer lists more than was asked for."""
+
+
+@dataclass(frozen=True)
 class Signal:
     """Send a signal to a process, and pass the request on as usual.
 
@@ -103,7 +109,7 @@ class Signal:
     when: Literal["before", "after", "later"] = "before"
 
 
-Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | Signal
+Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | WithoutSelector | Signal
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
 
@@ -235,6 +241,8 @@ class FaultProxy:
                 await asyncio.to_thread(action.until.wait)
             if isinstance(action, Signal) and action.when == "before":
                 os.kill(action.pid(), action.signum)
+            if isinstance(action, WithoutSelector):
+                head = re.sub(rb"labelSelector=[^& ]*&?", b"", head, count=1)
             await self._forward(head, action, reader, writer)
             if isinstance(action, Signal) and action.when == "later":
                 os.kill(action.pid(), action.signum)

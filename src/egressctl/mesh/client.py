@@ -11,6 +11,7 @@ from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import LABEL_MANAGED_BY, MANAGER, PLURAL, read_entry
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import GROUP, Manifest, ServiceEntry
+from egressctl.model.json_values import mapping_at
 from egressctl.runtime.concurrency import gather
 
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGER}"
@@ -32,9 +33,9 @@ class Mesh:
         return self.api.find(self._path(namespace, name))
 
     def entries(self, namespace: str | None, selector: str = "") -> list[Manifest]:
-        """List the ServiceEntries of one namespace, or of all (None)."""
-        found = self.api.list(self._path(namespace), label_selector=selector or None)
-        return [{"apiVersion": self.api_version, "kind": "ServiceEntry", **item} for item in found["items"]]
+        """List the ServiceEntries of one namespace, or of all (None), that have the labels `selector` names (`key=value,...`)."""
+        found = self.api.list(self._path(namespace), label_selector=selector or None)["items"]
+        return [{"apiVersion": self.api_version, "kind": "ServiceEntry", **item} for item in found if has_labels(item, selector)]
 
     def readable_entries(self, namespace: str) -> tuple[tuple[ServiceEntry, ...], bool]:
         """Return every ServiceEntry that may be read, and whether those are all of the mesh.
@@ -72,6 +73,13 @@ class Mesh:
 
     def _path_of(self, manifest: Manifest) -> str:
         return self._path(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+
+
+def has_labels(manifest: Manifest, selector: str) -> bool:
+    """Say whether an object has every label of a selector of equalities: what is deleted is not left to the answer alone."""
+    labels = mapping_at(manifest, "metadata", "labels")
+    wanted = (each.partition("=") for each in selector.split(",") if each)
+    return all(labels.get(name) == value for name, _, value in wanted)
 
 
 def kubectl_delete(manifest: Manifest | dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from egressctl.errors import Conflict
 from egressctl.kube.rest import Api, resource_path
 from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, MANAGER
-from egressctl.mesh.client import MANAGED_SELECTOR
+from egressctl.mesh.client import MANAGED_SELECTOR, has_labels
 from egressctl.model.entry import Manifest
 from egressctl.runtime.concurrency import gather
 
@@ -52,7 +52,8 @@ def sample_objects(api: Api, namespace: str, selector: str = MANAGED_SELECTOR) -
     plurals = ("pods", "serviceaccounts")
     calls = [partial(api.list, resource_path("v1", namespace, plural), label_selector=selector) for plural in plurals]
     found = gather(calls, at_most=len(calls))
-    return [(plural, item) for plural, answer in zip(plurals, found, strict=True) for item in answer["items"]]
+    listed = [(plural, item) for plural, answer in zip(plurals, found, strict=True) for item in answer["items"]]
+    return [(plural, item) for plural, item in listed if has_labels(item, selector)]
 
 
 def delete_sample_object(api: Api, plural: str, manifest: Manifest) -> bool:

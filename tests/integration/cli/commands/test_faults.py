@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 
 import pytest
 import yaml
 
-from cli import CREATED, DELETED, ENTRIES, Cli, Odd, entry, made, nothing_is_left, owned, sidecar_has, sidecar_leads_to
-from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Stall, faults
+from cli import CREATED, DELETED, ENTRIES, PODS, Cli, Odd, entry, made, nothing_is_left, owned, sidecar_has, sidecar_leads_to
+from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Signal, Stall, WithoutSelector, faults
 from labs import Lab, eventually
 
 Rule = Callable[[Call], Action | None]
@@ -262,6 +264,34 @@ def test_closure_that_cannot_be_asked_is_no_success(cli: Cli, lab: Lab, proxy: F
     assert ran.stdout.startswith(DELETED)
     assert owned(lab) == []
     assert eventually(lambda: not sidecar_has(lab))
+
+
+class TestListThatIsNotTheOneAskedFor:
+    """A proxy that drops the label selector: what is not ours is held against our labels here, before it is deleted."""
+
+    def test_cleanup_takes_ours_alone(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+        made(lab)
+        lab.create(entry("theirs", hosts=["theirs.example"], addresses=["192.0.2.0/24"]))
+        proxy.rules = lambda call: WithoutSelector() if "labelSelector" in call.query else None
+        ran = cli.at(proxy.kubeconfig)("cleanup", "--all")
+        assert (ran.code, ran.stdout.startswith(DELETED)) == (0, True), ran
+        assert lab.api("GET", f"{ENTRIES}/theirs")[0] == 200
+        assert lab.api("GET", f"{PODS}/sleep")[0] == 200
+
+    def test_a_run_that_is_ended_takes_back_its_own_alone(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+        lab.create(entry("theirs", hosts=["theirs.example"], addresses=["192.0.2.0/24"]))
+
+        pid: Future[int] = Future()
+        ending = faults(Signal(lambda: pid.result(10), signal.SIGTERM), path="/exec")
+        # That of the source pod is left: else no pod could be told from another.
+        lying = WithoutSelector()
+        proxy.rules = lambda call: ending(call) or (lying if "managed-by" in call.query else None)
+        running = cli.at(proxy.kubeconfig).start("run", "wikipedia")
+        pid.set_result(running.pid)
+        assert running.end().code == 143
+        assert lab.api("GET", f"{ENTRIES}/theirs")[0] == 200
+        assert lab.api("GET", f"{PODS}/sleep")[0] == 200
+        assert nothing_is_left(lab)
 
 
 @pytest.mark.parametrize("command", ["create", "run"])
