@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 
 from cli import Cli, entry
+from faults import FaultProxy, Respond
 from labs import Lab, eventually
 
 URL = "https://www.wikipedia.org"
@@ -124,3 +127,11 @@ def test_a_second_entry_of_one_host_is_refused_with_the_line_that_makes_one_of_b
     line = ran.hint.partition("egressctl ")[2].partition(";")[0].split()
     assert cli(*line).code == 0
     assert cli("verify", "www-wikipedia-org", "-o", "json").judged == [("open", None)] * 2
+
+
+def test_everyone_is_said_where_the_mesh_would_not_do_so_by_itself(cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+    mesh = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"mesh": "defaultServiceExportTo: ['.']"}}
+    body = json.dumps({**mesh, "metadata": {"name": "istio", "namespace": "istio-system", "uid": "u"}}).encode()
+    proxy.rules = lambda call: Respond(200, body=body) if call.path.endswith("/configmaps/istio") else None
+    assert cli.at(proxy.kubeconfig)("create", "wikipedia", "--export-to", "*").code == 0
+    assert spec_of(lab, "wikipedia-ext")["exportTo"] == ["*"]
