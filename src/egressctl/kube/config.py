@@ -142,7 +142,14 @@ def _set_credentials(configuration: Any, cluster: Mapping[str, Any], user: Mappi
 
 def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
     """Let the official client ask an auth-provider (OpenID Connect), and set all the rest as well."""
-    official = load_official("kubernetes.config.kube_config")
+    provider = one_line(str(mapping_at(user["auth-provider"]).get("name", "")), 40)
+    try:
+        official = load_official("kubernetes.config.kube_config")
+    except ModuleNotFoundError as error:  # the single file leaves out what only this needs
+        raise NoConfiguration(
+            f"the auth-provider {provider!r} needs the Python package {error.name}, which is not here",
+            hint="log in with a credential plugin (`exec`) instead, or install egressctl as a Python package",
+        ) from None
     one = {
         "current-context": "it",
         "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
@@ -152,7 +159,6 @@ def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user
     try:
         official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
     except Exception as error:  # auth-providers raise whatever their libraries do
-        provider = one_line(str(mapping_at(user["auth-provider"]).get("name", "")), 40)
         hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
         raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
 
@@ -174,7 +180,7 @@ def _with_checked_token(configuration: Any, whose: str) -> Any:
 
 def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
     """Run the credential plugin and return what it gave as fields of a user."""
-    official = load_official("kubernetes.config.kube_config")
+    exec_provider = load_official("kubernetes.config.exec_provider")
     plugin = user["exec"]
     name = one_line(Path(str(plugin.get("command"))).name, 80)
     named = f"the credential plugin {name} of user {one_line(user['name'], 80)!r}"
@@ -182,10 +188,8 @@ def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) 
     if shutil.which(str(plugin.get("command"))) is None:
         raise NoConfiguration(f"{named} is not installed, or not executable", hint=hint)
     try:
-        status = official.ExecProvider(
-            official.ConfigNode("exec", plugin), None, official.ConfigNode("cluster", dict(cluster))
-        ).run()
-    except official.ConfigException as error:
+        status = exec_provider.ExecProvider(_PluginFields(plugin), None, _PluginFields(cluster)).run()
+    except exec_provider.ConfigException as error:
         raise NoConfiguration(f"{named} failed: {_hide_secrets(str(error))}", hint=hint) from None
     except Exception as error:  # a plugin may print anything at all
         raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
@@ -199,13 +203,26 @@ def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) 
     return fields
 
 
+class _PluginFields(dict[str, Any]):
+    """Fields of a kubeconfig as the official client's ExecProvider asks for them.
+
+    Its own class for that stands beside all that OpenID Connect needs: 0.2 s at every start.
+    """
+
+    safe_get = dict.get
+
+    @property
+    def value(self) -> dict[str, Any]:
+        return self
+
+
 def _hide_secrets(text: str) -> str:
     """Cut out what could be a secret: long runs of letters and digits."""
     return re.sub(r"(?=[A-Za-z_=+.-]*\d)[A-Za-z0-9_=+.-]{20,}", "***", one_line(text.removeprefix("exec: "), 300))
 
 
 def _connect_in_cluster(options: ConnectOptions) -> Api:
-    official = load_official("kubernetes.config")
+    official = load_official("kubernetes.config.incluster_config")
     headers = impersonation({}, options)
 
     def load() -> ApiConnection:

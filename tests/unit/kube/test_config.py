@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +194,35 @@ def test_a_missing_file_is_refused_where_it_was_asked_for_by_name(tmp_path: Path
 
 def test_the_options_do_not_show_the_token() -> None:
     assert "hunter2" not in repr(ConnectOptions(token="hunter2"))
+
+
+def token_of_openid_connect(expires: int) -> str:
+    parts = ({"alg": "none"}, {"exp": expires})
+    return ".".join([*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts), "signature"])
+
+
+def with_auth_provider(tmp_path: Path) -> ConnectOptions:
+    token = token_of_openid_connect(4_000_000_000)
+    provider = {"name": "oidc", "config": {"id-token": token, "idp-issuer-url": "https://issuer.example", "client-id": "x"}}
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(kubeconfig("a", **{"auth-provider": provider})))
+    return ConnectOptions(kubeconfig=str(file))
+
+
+def test_a_token_of_openid_connect_is_taken_from_its_auth_provider(tmp_path: Path) -> None:
+    assert config.connect(with_auth_provider(tmp_path)).context == "a"
+
+
+def test_an_auth_provider_whose_packages_are_left_out_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is in the single file, which can hold no compiled modules."""
+    official = config.load_official
+
+    def without_compiled_modules(module: str) -> Any:
+        if module == "kubernetes.config.kube_config":
+            raise ModuleNotFoundError("No module named 'pydantic_core'", name="pydantic_core")
+        return official(module)
+
+    monkeypatch.setattr(config, "load_official", without_compiled_modules)
+    with pytest.raises(NoConfiguration, match="auth-provider 'oidc' needs the Python package pydantic_core") as failure:
+        config.connect(with_auth_provider(tmp_path))
+    assert "credential plugin" in failure.value.hint
