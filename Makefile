@@ -48,10 +48,10 @@ docs: $(VENV)/.installed-docs
 bench: $(VENV)/.installed
 	@$(BIN)/python bench/bench.py
 
-$(VENV)/.installed: pyproject.toml requirements.txt tools/preflight.sh
+$(VENV)/.installed: pyproject.toml requirements-lab.txt tools/preflight.sh
 	@sh tools/preflight.sh "$(PYTHON)"
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-lab.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -66,7 +66,8 @@ $(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
 # Pins everything anew, with hashes and without any index's address; the documentation's packages as they are for the tests.
 requirements:
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra lab --extra build -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra build -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra lab --extra build -o requirements-lab.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --extra lab --extra build --extra dev -o requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header --constraint requirements-dev.txt --extra build --extra docs -o requirements-docs.txt pyproject.toml
 

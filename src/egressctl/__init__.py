@@ -1,3 +1,16 @@
 """Open an egress from an Istio mesh, prove which Envoy cluster carried it, and close it again."""
 
-__version__ = "0.1.0"
+from typing import Any
+
+
+def _read_version() -> str:
+    """Return the version that the build wrote beside this file, also where both are in a zip file."""
+    loader: Any = __spec__.loader
+    try:
+        version: bytes = loader.get_data(f"{__path__[0]}/version.txt")
+    except OSError:  # a folder that nothing was built or installed from
+        return "0.0.0"
+    return version.decode().strip()
+
+
+__version__ = _read_version()

@@ -25,7 +25,7 @@ def sarif(findings: Sequence[Finding], folder: str) -> dict[str, Any]:
     """Return the log of one run; the files of findings become relative to `folder`, the absolute path of where it ran."""
     rules = sorted({each.rule for each in findings})
     run = {
-        "tool": {"driver": {"name": "egressctl", "semanticVersion": __version__, "rules": [_rule(name) for name in rules]}},
+        "tool": {"driver": {"name": "egressctl", "version": __version__, "rules": [_rule(name) for name in rules]}},
         "columnKind": "unicodeCodePoints",
         "results": [_result(each, rules.index(each.rule), folder) for each in findings],
     }
