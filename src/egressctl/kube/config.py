@@ -7,11 +7,12 @@ current-context win, ignores `as:`, and swallows what credential plugins say.
 from __future__ import annotations
 
 import binascii
+import contextlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from egressctl.model.json_values import mapping_at, text_at
 
 __all__ = ["ConnectOptions", "connect"]
 
+MEMORY = Path("/dev/shm")  # noqa: S108
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -55,8 +57,7 @@ def connect(options: ConnectOptions) -> Api:
     headers = impersonation(user, options)
 
     def load() -> ApiConnection:
-        # The official client writes certificates and keys to files; they are gone as soon as they are read.
-        with tempfile.TemporaryDirectory(prefix="egressctl-") as folder:
+        with _folder_for_keys() as folder:
             return ApiConnection(_configuration(cluster, user, folder), headers)
 
     warnings = []
@@ -65,6 +66,24 @@ def connect(options: ConnectOptions) -> Api:
             f"the certificate of {urlsplit(cluster['server']).netloc} is not checked: insecure-skip-tls-verify is set"
         )
     return _api(load, options, context, bool({"exec", "tokenFile", "auth-provider"} & user.keys()), warnings)
+
+
+@contextlib.contextmanager
+def _folder_for_keys() -> Iterator[str]:
+    """Make a folder for certificates and keys, which Python's TLS reads from files only; it is gone as soon as they are read.
+
+    In memory where there is such a place: there no disk keeps them, and pods have it whose root is read-only.
+    """
+    memory = str(MEMORY) if os.access(MEMORY, os.W_OK | os.X_OK) else None
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="egressctl-", dir=memory)
+    except OSError as error:
+        raise NoConfiguration(
+            f"there is no folder to put the certificates of the kubeconfig into: {(error.strerror or 'failed').lower()}",
+            hint="set TMPDIR to a folder that can be written to; in a pod, mount an emptyDir at /tmp",
+        ) from None
+    with folder as path:
+        yield path
 
 
 def _api(

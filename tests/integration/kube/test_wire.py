@@ -692,7 +692,7 @@ def test_keys_of_a_kubeconfig_are_not_left_in_files(server: Server, tmp_path: Pa
     }
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr("egressctl.kube.config.MEMORY", temporary)
     server.plan = [answer(200), answer(200)]
     for _ in range(2):
         with opened(kubeconfig(tmp_path, server, encoded)) as api:

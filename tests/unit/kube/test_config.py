@@ -11,6 +11,7 @@ import pytest
 
 from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube import config
+from egressctl.kube import official as official_modules
 from egressctl.kube.kubeconfig import ConnectOptions, impersonation, merge_kubeconfigs, read_kubeconfig, resolve_context
 
 
@@ -215,7 +216,7 @@ def test_a_token_of_openid_connect_is_taken_from_its_auth_provider(tmp_path: Pat
 
 def test_an_auth_provider_whose_packages_are_left_out_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So it is in the single file, which can hold no compiled modules."""
-    official = config.load_official
+    official = official_modules.load_official
 
     def without_compiled_modules(module: str) -> Any:
         if module == "kubernetes.config.kube_config":
@@ -226,3 +227,30 @@ def test_an_auth_provider_whose_packages_are_left_out_is_told_as_that(tmp_path: 
     with pytest.raises(NoConfiguration, match="auth-provider 'oidc' needs the Python package pydantic_core") as failure:
         config.connect(with_auth_provider(tmp_path))
     assert "credential plugin" in failure.value.hint
+
+
+def with_certificate_of_its_server(tmp_path: Path) -> ConnectOptions:
+    file = tmp_path / "kubeconfig"
+    content = kubeconfig("a", token="t")
+    content["clusters"][0]["cluster"]["certificate-authority-data"] = "bm8gUEVN"
+    file.write_text(json.dumps(content))
+    return ConnectOptions(kubeconfig=str(file))
+
+
+def test_keys_are_put_into_memory_and_gone_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a pod whose root is read-only, with no /tmp, reaches its API server."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(config, "MEMORY", memory)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    with pytest.raises(NoConfiguration, match="PEM"):
+        config.connect(with_certificate_of_its_server(tmp_path))
+    assert not list(memory.iterdir())
+
+
+def test_without_a_folder_for_keys_it_says_which_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "MEMORY", tmp_path / "not there")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nor there"))
+    with pytest.raises(NoConfiguration, match="no folder to put the certificates") as failure:
+        config.connect(with_certificate_of_its_server(tmp_path))
+    assert "TMPDIR" in failure.value.hint
