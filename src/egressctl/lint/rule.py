@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -125,8 +125,8 @@ class _Rules(Mapping[str, Rule]):
 
 @cache
 def _rule_names() -> Mapping[str, None]:
-    files = sorted({name.partition(".")[0] for folder in rules.__path__ for name in os.listdir(folder)})
-    return {name.replace("_", "-"): None for name in files if not name.startswith("_")}
+    files = sorted(module.name for module in pkgutil.iter_modules(rules.__path__))  # a zip file's as well
+    return {name.replace("_", "-"): None for name in files}
 
 
 RULES: Mapping[str, Rule] = _Rules()
