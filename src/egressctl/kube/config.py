@@ -77,9 +77,9 @@ def _folder_for_keys() -> Iterator[str]:
     memory = str(MEMORY) if os.access(MEMORY, os.W_OK | os.X_OK) else None
     try:
         folder = tempfile.TemporaryDirectory(prefix="egressctl-", dir=memory)
-    except OSError as error:
+    except OSError:
         raise NoConfiguration(
-            f"there is no folder to put the certificates of the kubeconfig into: {(error.strerror or 'failed').lower()}",
+            "there is no folder for certificates that could be written to, neither in memory nor on a disk",
             hint="set TMPDIR to a folder that can be written to; in a pod, mount an emptyDir at /tmp",
         ) from None
     with folder as path:

@@ -251,6 +251,6 @@ def test_keys_are_put_into_memory_and_gone_again(tmp_path: Path, monkeypatch: py
 def test_without_a_folder_for_keys_it_says_which_to_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "MEMORY", tmp_path / "not there")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nor there"))
-    with pytest.raises(NoConfiguration, match="no folder to put the certificates") as failure:
+    with pytest.raises(NoConfiguration, match="no folder for certificates") as failure:
         config.connect(with_certificate_of_its_server(tmp_path))
     assert "TMPDIR" in failure.value.hint
