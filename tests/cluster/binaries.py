@@ -72,9 +72,9 @@ def build() -> Binaries:
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     for program, (package, flags) in PROGRAMS.items():
         if not (assets and (Path(assets) / program).exists()):
-            _build(folder / program, package, HERE / program, flags)
-    _build(cache(ISTIOD) / "istiod", ".", ISTIOD)
-    _build(cache(ISTIOD) / "pilot-discovery", DISCOVERY, ISTIOD)
+            build_program(folder / program, package, HERE / program, flags)
+    build_program(cache(ISTIOD) / "istiod", ".", ISTIOD)
+    build_program(cache(ISTIOD) / "pilot-discovery", DISCOVERY, ISTIOD)
     if not (folder / DEFINITIONS).exists():
         _go(["go", "mod", "download", _ISTIO], HERE / "istio-api")
         module = _go(["go", "list", "-m", "-f", "{{.Dir}}", _ISTIO], HERE / "istio-api").strip()
@@ -85,7 +85,8 @@ def build() -> Binaries:
     return found
 
 
-def _build(program: Path, package: str, module: Path, flags: str = "") -> None:
+def build_program(program: Path, package: str, module: Path, flags: str = "") -> None:
+    """Build one program of the Go module in a folder, where it is missing."""
     if program.exists():
         return
     print(f"building {program.name}, once on this machine", flush=True)
