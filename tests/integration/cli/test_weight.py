@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import release
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -125,7 +126,9 @@ def test_nothing_but_the_official_client_is_heavier_than_5_mb() -> None:
 
 def test_of_what_only_the_official_client_asks_for_two_are_heavier_and_known() -> None:
     """Neither is loaded; a third is to be looked at before it is let in."""
-    assert too_heavy(installed_with("kubernetes") - ours() - {"kubernetes"}).keys() <= {"aiohttp", "pydantic-core"}
+    only_for_client = installed_with("kubernetes") - ours() - {"kubernetes"}
+    assert too_heavy(only_for_client).keys() <= {"aiohttp", "pydantic-core"}
+    assert only_for_client == release.ONLY_FOR_LOGINS, "the single file leaves these out"
 
 
 def test_egressctl_itself_is_light() -> None:
