@@ -167,8 +167,10 @@ def fill(folder: Path) -> None:
         kept = module in OF_CLIENT or (module.startswith(("utils/", "config/")) and not module.endswith("_test"))
         if path.is_file() and not kept:
             path.unlink()
-    for path in [*folder.rglob("*.so"), *folder.rglob("*.pyi"), *folder.rglob("direct_url.json")]:
-        path.unlink()
+    # Of how it was installed nothing stays: it would name the folder of this build.
+    for pattern in ("*.so", "*.pyi", "*.dist-info/direct_url.json", "*.dist-info/RECORD", "*.dist-info/REQUESTED"):
+        for path in list(folder.rglob(pattern)):
+            path.unlink()
     start = Path(__file__).with_name("single_file.py").read_text(encoding="utf-8")
     content = hashlib.sha256(b"".join(b"%s\0%s\0" % (name.encode(), path.read_bytes()) for name, path in members(folder)))
     (folder / "__main__.py").write_text(start.replace('DIGEST = ""', f'DIGEST = "{content.hexdigest()[:32]}"'), encoding="utf-8")
