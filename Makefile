@@ -52,6 +52,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format src tests bench tools
 
 docs: $(VENV)/.installed-docs
+	@$(BIN)/python tools/proof_picture.py docs/pictures/proof.svg
 	@$(BIN)/python tools/pictures.py build/pictures
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

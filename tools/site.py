@@ -1,11 +1,14 @@
-"""What the site has besides the pages: the terminal's pictures, where a page asks for them, and each folder's pages in the menu.
+"""What the site has besides the pages: the terminal's pictures, each folder's pages in the menu, words that the search must find.
 
 A hook of MkDocs (mkdocs.yml). `<!-- picture: NAME -->` in a page becomes build/pictures/NAME.svg, which tools/pictures.py makes.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +17,41 @@ from mkdocs.structure.files import File, Files
 
 PICTURES = Path(__file__).parents[1] / "build" / "pictures"
 FOLDERS = {"How to": "how-to", "Causes": "causes", "Rules of lint": "rules"}
-"""Parts of the menu that list a whole folder: what mkdocs.yml names first, and the others by name."""
+"""Parts of the menu that list a whole folder: what mkdocs.yml names, then the others by name."""
+OTHERS = "Others"
+
+FOUND_FIRST = {
+    "postgres": "jobs/database",
+    "database": "jobs/database",
+    "egress gateway": "jobs/egress-gateway",
+    "distroless": "jobs/no-curl",
+    "REGISTRY_ONLY": "jobs/cannot-reach",
+}
+"""Everyday words, and the page that the site's search must show first."""
 
 _PICTURE = re.compile(r"^<!-- picture: ([a-z-]+) -->$", re.MULTILINE)
 _shown: set[str] = set()
 
 
 def on_config(config: Any) -> Any:
-    """Put the pages of the folders into the menu, after those that it names."""
+    """Put the pages of the folders into the menu, after those that it names: below a group where the part has groups."""
+    named = set(_paths(config.nav))
     for part in config.nav:
         for title, folder in FOLDERS.items():
             if isinstance(part, dict) and title in part:
-                named = [path for each in part[title] for path in (each.values() if isinstance(each, dict) else [each])]
                 pages = sorted(f"{folder}/{path.name}" for path in (Path(config.docs_dir) / folder).glob("*.md"))
-                part[title] += [path for path in pages if path not in named]
+                left = [path for path in pages if path not in named]
+                has_groups = any(isinstance(each, dict) and isinstance(*each.values(), list) for each in part[title])
+                part[title] += [{OTHERS: left}] if has_groups and left else left
     return config
+
+
+def _paths(menu: Any) -> Iterator[str]:
+    if isinstance(menu, str):
+        yield menu
+    else:
+        for each in menu.values() if isinstance(menu, dict) else menu:
+            yield from _paths(each)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -56,6 +79,29 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_build(config: Any) -> None:
-    """Raise PluginError for a picture that no page shows."""
+    """Raise PluginError for a picture that no page shows, and for a word that the search finds elsewhere first."""
     if left := sorted({path.stem for path in PICTURES.glob("*.svg")} - _shown):
         raise PluginError(f"no page of {config.site_name} shows the picture {left[0]}")
+    index = json.loads((Path(config.site_dir) / "search" / "search_index.json").read_text(encoding="utf-8"))
+    for words, page in FOUND_FIRST.items():
+        if (first := found_first(index["docs"], words)) != f"{page}.html":
+            raise PluginError(f"who searches for {words} finds {first} first, not {page}.html: give that page the tag")
+
+
+def found_first(documents: list[dict[str, Any]], words: str) -> str:
+    """Return the page that Material's search shows first, by its weights: a word in a tag, then in a title, then in the text.
+
+    `documents` are those of search_index.json. Where several pages are equal, it is none: an empty text.
+    """
+    scores: Counter[str] = Counter()
+    for document in documents:
+        page = document["location"].partition("#")[0]
+        for word in words.lower().split():
+            for field, weight in (("tags", 1e6), ("title", 1e3), ("text", 1.0)):
+                held = document.get(field, "")
+                text = " ".join(held) if isinstance(held, list) else re.sub(r"<[^>]*>", " ", held)
+                in_it = re.findall(r"\w+", text.lower())
+                # As lunr does: the same word counts for more in a short text, and not twice as much for being there twice.
+                scores[page] += weight * in_it.count(word) / (in_it.count(word) + 0.01 * len(in_it) + 1)
+    (first, most), *others = scores.most_common(2)
+    return first if not others or most > others[0][1] else ""

@@ -64,10 +64,10 @@ def commands() -> str:
 
 def how_to() -> str:
     """Return a link to each page of how to do something: in the order of the site's menu, then those that it does not name."""
-    menu = re.findall(r"how-to/([\w-]+)\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    names = {path.stem for path in (ROOT / "docs" / "how-to").glob("*.md")}
+    menu = re.findall(r"how-to/(?!index)([\w-]+)\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    names = {path.stem for path in (ROOT / "docs" / "how-to").glob("*.md")} - {"index"}
     titles = {name: read(ROOT / "docs" / "how-to" / f"{name}.md").title for name in (*menu, *sorted(names - set(menu)))}
-    return "".join(f"- [{title[:1].lower()}{title[1:]}](how-to/{name}.md)\n" for name, title in titles.items())
+    return "".join(f"- [{title[:1].lower()}{title[1:]}]({name}.md)\n" for name, title in titles.items())
 
 
 def exceptions() -> str:

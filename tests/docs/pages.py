@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[2]
 REWRITE = bool(os.environ.get("EGRESSCTL_DOCS_REWRITE"))
 """Whether pages are to be brought up to date rather than held against the product."""
@@ -15,6 +17,7 @@ REWRITE = bool(os.environ.get("EGRESSCTL_DOCS_REWRITE"))
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\S*)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _REMARK = re.compile(r"<!-- test: (?P<text>[^>]*?) -->\n\Z")
 _GENERATED = re.compile(r"^<!-- generated: (?P<name>[^>]*?) -->\n(?P<body>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+_HEAD = re.compile(r"\A---\n(?P<body>.*?)^---\n", re.MULTILINE | re.DOTALL)
 _PAGE_REMARK = re.compile(r"\A<!-- test: (?P<text>lab[^>]*?) -->$", re.MULTILINE)
 
 
@@ -56,7 +59,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Page:
-    """One Markdown file. `setting` is what stands in its first line for the tests: `lab` or `lab ALLOW_ANY`."""
+    """One Markdown file. `setting` is what its first line below the head says for the tests: `lab` or `lab ALLOW_ANY`."""
 
     path: Path
     text: str = field(repr=False)
@@ -71,8 +74,14 @@ class Page:
 
     @property
     def setting(self) -> str:
-        found = _PAGE_REMARK.search(self.text)
+        found = _PAGE_REMARK.search(_HEAD.sub("", self.text))
         return found["text"] if found else ""
+
+    @property
+    def tags(self) -> list[str]:
+        """The words that its head gives the search of the site."""
+        head = _HEAD.match(self.text)
+        return [str(tag) for tag in yaml.safe_load(head["body"])["tags"]] if head else []
 
     @property
     def blocks(self) -> list[Block]:
@@ -94,7 +103,7 @@ class Page:
 
     @property
     def prose_with_code(self) -> str:
-        return re.sub(r"<!--.*?-->", "", _FENCE.sub("", self.text), flags=re.DOTALL)
+        return re.sub(r"<!--.*?-->", "", _FENCE.sub("", _HEAD.sub("", self.text)), flags=re.DOTALL)
 
     @property
     def code(self) -> list[str]:

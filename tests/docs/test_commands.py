@@ -16,7 +16,7 @@ from docs.pages import REWRITE, ROOT, Block, Command, Page, pages
 from docs.shell import Ran, a_reader, same
 from forked import Forks
 
-_CHECKED_ONLY = ("make", "pip", "git")
+_CHECKED_ONLY = ("make", "pip", "pipx", "git")
 """Commands that would call this test suite, or need an index or a forge: what they name is held instead."""
 
 _RUN_ELSEWHERE = ("docs/how-to/install.md",)
@@ -100,7 +100,7 @@ def test_what_is_not_run_names_what_is_there(command: Command) -> None:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert words
         assert set(words) <= set(targets)
-    elif program == "pip":
+    elif program in ("pip", "pipx"):
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert words[0] == "install"
         place = re.fullmatch(r"\.(?:/egressctl)?(?:\[(\w+)\])?", words[1])
