@@ -1,4 +1,4 @@
-"""Draw the README's picture, the way of one request with the four proofs and the same request bypassed: `proof_picture.py FILE`.
+"""Draw the README's picture, the path of one request with the four proofs and the same request bypassed: `proof_picture.py FILE`.
 
 Its colours follow the reader's, light or dark, and it brings a background of its own, since a page may not follow them.
 """

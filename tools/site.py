@@ -98,8 +98,8 @@ def found_first(documents: list[dict[str, Any]], words: str) -> str:
         page = document["location"].partition("#")[0]
         for word in words.lower().split():
             for field, weight in (("tags", 1e6), ("title", 1e3), ("text", 1.0)):
-                held = document.get(field, "")
-                text = " ".join(held) if isinstance(held, list) else re.sub(r"<[^>]*>", " ", held)
+                found = document.get(field, "")
+                text = " ".join(found) if isinstance(found, list) else re.sub(r"<[^>]*>", " ", found)
                 in_it = re.findall(r"\w+", text.lower())
                 # As lunr does: the same word counts for more in a short text, and not twice as much for being there twice.
                 scores[page] += weight * in_it.count(word) / (in_it.count(word) + 0.01 * len(in_it) + 1)
