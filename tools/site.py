@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def on_config(config: Any) -> Any:
             if isinstance(part, dict) and title in part:
                 pages = sorted(f"{folder}/{path.name}" for path in (Path(config.docs_dir) / folder).glob("*.md"))
                 left = [path for path in pages if path not in named]
-                has_groups = any(isinstance(each, dict) and isinstance(*each.values(), list) for each in part[title])
+                has_groups = any(isinstance(each, dict) and isinstance(next(iter(each.values())), list) for each in part[title])
                 part[title] += [{OTHERS: left}] if has_groups and left else left
     return config
 
@@ -93,7 +93,7 @@ def found_first(documents: list[dict[str, Any]], words: str) -> str:
 
     `documents` are those of search_index.json. Where several pages are equal, it is none: an empty text.
     """
-    scores: Counter[str] = Counter()
+    scores: defaultdict[str, float] = defaultdict(float)
     for document in documents:
         page = document["location"].partition("#")[0]
         for word in words.lower().split():
@@ -103,5 +103,6 @@ def found_first(documents: list[dict[str, Any]], words: str) -> str:
                 in_it = re.findall(r"\w+", text.lower())
                 # As lunr does: the same word counts for more in a short text, and not twice as much for being there twice.
                 scores[page] += weight * in_it.count(word) / (in_it.count(word) + 0.01 * len(in_it) + 1)
-    (first, most), *others = scores.most_common(2)
-    return first if not others or most > others[0][1] else ""
+    most = max(scores.values())
+    first = [page for page, score in scores.items() if score == most]
+    return first[0] if len(first) == 1 else ""
