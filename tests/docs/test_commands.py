@@ -52,12 +52,19 @@ def test_the_commands_of_a_page_do_what_it_says(page: Page, tmp_path: Path, fork
         (i for i, each in enumerate(typed) if each.line.startswith("kubectl ") and not shutil.which("kubectl")), len(typed)
     )
     with a_reader(tmp_path, forking) as reader:
+        applied = []
         for block in page.blocks:
             if block.remark.startswith("file "):
-                (reader.work / block.remark.split()[1].rstrip(",")).write_text(block.body)
+                name = block.remark.split()[1].rstrip(",")
+                (reader.work / name).write_text(block.body)
+                applied += [f"kubectl apply -f {name}"] * block.remark.endswith(", applied")
+        if applied and not shutil.which("kubectl"):
+            pytest.skip("kubectl is not installed, and the page's objects cannot be applied")
         if page.setting:
             reader.use_lab(*page.setting.split()[1:])
-        ran = reader.type([command.line for command in typed[:cut]])
+        ran = reader.type([*applied, *(command.line for command in typed[:cut])])
+    assert not any(result.code for result in ran[: len(applied)]), ran
+    del ran[: len(applied)]
     changes = []
     for index, (command, result) in enumerate(zip(typed, ran, strict=False)):
         assert "Traceback" not in result.output, _difference(command, result)
