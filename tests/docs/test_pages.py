@@ -56,7 +56,8 @@ def test_commands_stand_in_console_blocks_where_they_are_run() -> None:
 OF_OTHERS = ("workflow", "gitlab", "pre-commit", "lint ")
 """Remarks of blocks of YAML that are no targets: files of CI servers, and what a page of a rule of lint has as its example.
 
-`file NAME, object` is the file of another object of Istio's than a ServiceEntry; with `, applied` it is there before the page begins.
+`file NAME, object` is the file of another object of Istio's than a ServiceEntry. With `, applied` the page begins after kubectl
+has applied it.
 """
 TARGETS = [
     (page, block)
