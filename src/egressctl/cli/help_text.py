@@ -25,7 +25,7 @@ _HEADINGS = ("Options", "Target", "Source pod", "Apply", "Probes", "Wait", "Conn
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose flags stand under the heading of their group (`rich_help_panel`), or under none."""
+    """A command whose help shows its flags under the heading of their group (`rich_help_panel`), or under none."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, the flags that matter, and each group of the others."""

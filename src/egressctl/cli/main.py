@@ -17,7 +17,7 @@ from egressctl.cli.registry import COMMANDS, build_app
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
 
-  Open an egress from an Istio mesh, prove which Envoy cluster carried it, close it again, and prove it closed.
+  Open an egress from an Istio mesh, prove that its ServiceEntry opened it, close it again, and prove it closed.
 
 Commands:
 {commands}
@@ -37,13 +37,13 @@ Exit codes: 0 as expected, 1 not as expected, 2 wrong usage, 3 could not ask, 4 
 """
 
 _EXPLAINED = ("lint", "lab", "catalog")
-"""Commands that have forms which lead on to others."""
+"""Commands whose old forms, and other tools' words, are answered with the right line."""
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _OutlivingItsReader(io.FileIO):
-    """Standard output or error: a command ends as it would have, although whoever read it, or the terminal, has gone."""
+    """Standard output or error: a command ends as it would have, also when the reader or the terminal has gone."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream.fileno(), "w", closefd=False)
@@ -205,7 +205,7 @@ def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence
 
     from egressctl.errors import EgressctlError, Interrupted
 
-    usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer carries along under a private name
+    usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer keeps under a private name
     try:
         code = build_app(*command)(words, standalone_mode=False, prog_name="egressctl")
     except (typer.Exit, typer.Abort) as stop:

@@ -62,16 +62,16 @@ DryRun = Annotated[
         "--dry-run",
         parser=parse_dry_run,
         metavar="none|client|server",
-        help="Only say what would be done.",
+        help="Only show what would be done.",
         rich_help_panel="Apply",
     ),
 ]
 
 Expect = Annotated[
-    str, typer.Option("--expect", metavar="VERDICT", help="Verdict that every probe should have. [default: the probe's own]")
+    str, typer.Option("--expect", metavar="VERDICT", help="Verdict to expect of every probe. [default: the probe's own]")
 ]
 
-Retries = Annotated[int, typer.Option("--retries", min=0, help="Tries after an answer that was not expected.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="How often to try again after an unexpected answer.")]
 """A flag of the commands that expect something to be open: an expected denial is never asked for again."""
 
 
@@ -80,22 +80,22 @@ EntryNamespace = Annotated[
     typer.Option(
         "--entry-namespace",
         metavar="NAME",
-        help="Namespace of the entry. [default: the source pod's, then those that export it there]",
+        help="Namespace of the entry. [default: the source pod's, then those that export to it]",
     ),
 ]
 
 CatalogFolders = Annotated[
     list[str] | None,
-    typer.Option("--catalog", metavar="DIR", help="Folder of targets of your own, repeatable. [default: EGRESSCTL_CATALOG]"),
+    typer.Option("--catalog", metavar="DIR", help="Folder with your own targets, repeatable. [default: EGRESSCTL_CATALOG]"),
 ]
 """The user's folders of targets, which come before what is built in."""
 
 PublishedLists = Annotated[
     list[str] | None,
-    typer.Option("--published", metavar="FILE", help="A recorded list instead of fetching; one for each list of the target."),
+    typer.Option("--published", metavar="FILE", help="Read a saved list, do not fetch it; one for each list of the target."),
 ]
 NoDns = Annotated[bool, typer.Option("--no-dns", help="Do not resolve the hosts of the probes.")]
-"""Flags of the commands that hold the catalogue against what is published."""
+"""Flags of the commands that compare the catalogue with what is published."""
 
 
 def catalog_folders(flag: list[str] | None) -> list[str]:
@@ -129,10 +129,10 @@ class ConnectionFlags:
             parser=parse_duration,
             metavar="DURATION",
             show_default=False,
-            help="Limit of one request. [default: 30s]",
+            help="Time limit of one request. [default: 30s]",
         ),
     ] = 30.0
-    lab: Annotated[bool, typer.Option("--lab", help="Use the local lab, and start it if need be.")] = False
+    lab: Annotated[bool, typer.Option("--lab", help="Use the local lab; start it if it does not run.")] = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,16 +179,18 @@ class TargetFlags:
     location: Annotated[str, typer.Option("--location", metavar="NAME", help="[default: MESH_EXTERNAL]")] = ""
     export_to: Annotated[
         list[str],
-        typer.Option("--export-to", metavar="NAMESPACE", help="Namespaces that see the entry: . is its own, * all. [default: .]"),
+        typer.Option(
+            "--export-to", metavar="NAMESPACE", help="Namespaces that can use the entry: . is its own, * is all. [default: .]"
+        ),
     ] = dataclasses.field(default_factory=list)
-    probe: Annotated[list[str], typer.Option("--probe", metavar="URL", help="URL to prove it with, repeatable.")] = (
+    probe: Annotated[list[str], typer.Option("--probe", metavar="URL", help="URL to test it with, repeatable.")] = (
         dataclasses.field(default_factory=list)
     )
     any_address: Annotated[
-        bool, typer.Option("--any-address", help="Accept a TCP port without addresses, which catches the whole port.")
+        bool, typer.Option("--any-address", help="Allow a TCP port without addresses, which opens the port to all addresses.")
     ] = False
     allow_internal: Annotated[
-        bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
+        bool, typer.Option("--allow-internal", help="Allow probes to the Kubernetes cluster's own names and addresses.")
     ] = False
 
 
@@ -205,7 +207,7 @@ class ProbeFlags:
             parser=parse_duration,
             metavar="DURATION",
             show_default=False,
-            help="Limit of one probe. [default: 10s]",
+            help="Time limit of one probe. [default: 10s]",
         ),
     ] = 10.0
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass, with a warning, where there is no proof.")] = (
@@ -215,15 +217,19 @@ class ProbeFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WaitFlags:
-    """Whether and how long to wait."""
+    """Whether to wait, and how long."""
 
     HEADING = "Wait"
 
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the sidecar has followed.")] = True
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the sidecar has the change.")] = True
     timeout: Annotated[
         float,
         typer.Option(
-            "--timeout", parser=parse_duration, metavar="DURATION", show_default=False, help="Limit of each wait. [default: 60s]"
+            "--timeout",
+            parser=parse_duration,
+            metavar="DURATION",
+            show_default=False,
+            help="Time limit of each wait. [default: 60s]",
         ),
     ] = 60.0
 
@@ -236,7 +242,7 @@ class ApplyFlags:
 
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = ""
     force_conflicts: Annotated[bool, typer.Option("--force-conflicts", help="Take fields over from other managers.")] = False
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create what opens or takes more than its name says.")] = False
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create it although it opens more than its name says.")] = False
     with_source: Annotated[bool, typer.Option("--with-source", help="Start Istio's sleep pod where there is no source pod.")] = (
         False
     )
@@ -244,7 +250,7 @@ class ApplyFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputFlags:
-    """What is printed, and what is written to files besides."""
+    """What is printed, and what is also written to files."""
 
     HEADING = "Output"
 
@@ -254,12 +260,14 @@ class OutputFlags:
             "--output",
             "-o",
             metavar="FORMAT[=FILE]",
-            help="table, json, yaml or name; where probes are judged, junit or tap; repeatable, each to a file.",
+            help="table, json, yaml or name; for probes also junit or tap; repeatable, each to a file.",
         ),
     ] = dataclasses.field(default_factory=lambda: ["table"])
-    verbosity: Annotated[int, typer.Option("--verbosity", "-v", help="Show each probe's path, and how to repeat it by hand.")] = 0
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no hints; of a target one line.")] = False
-    show_path: Annotated[bool, typer.Option("--show-path", help="Draw the path of every probe, as -v does too.")] = False
+    verbosity: Annotated[
+        int, typer.Option("--verbosity", "-v", help="Show each probe's path, and the commands that repeat it.")
+    ] = 0
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints, one line for each target.")] = False
+    show_path: Annotated[bool, typer.Option("--show-path", help="Draw the path of every probe, as -v does.")] = False
 
     FORMATS = ("table", "json", "yaml", "name")
     REPORTS = (*FORMATS, "junit", "tap")
@@ -325,7 +333,7 @@ def spread_flags(function: Callable[..., int]) -> Callable[..., int]:
 
 
 def _parameter(each: dataclasses.Field[Any], annotation: Any, heading: str) -> inspect.Parameter:
-    """Return a field as a parameter; its flag stands in the help under the heading of its group."""
+    """Return a field as a parameter; the help shows its flag under the heading of its group."""
     default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
     flag = copy.copy(annotation.__metadata__[0])
     flag.rich_help_panel = flag.rich_help_panel or heading or None

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 SECONDS = 2.0
-"""Whoever types a name to see what it does waits no longer."""
+"""A user who types only the name, to see what it does, should not wait longer."""
 
 _ABOUT = "Open an egress from an Istio mesh, prove that its ServiceEntry opened it, and close it again."
 _WIDTH = 38
@@ -36,23 +36,23 @@ _WAYS: dict[Beginning, tuple[tuple[str, str], ...]] = {
         ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
         ("egressctl lab up", "keep such a lab, and try every command in it"),
         ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
-        ("egressctl --kubeconfig FILE doctor", "say what is missing on the way to a proof"),
+        ("egressctl --kubeconfig FILE doctor", "find what is missing for a proof"),
     ),
     Beginning.NO_ANSWER: (
-        ("egressctl doctor", "say what is missing, and what to type"),
+        ("egressctl doctor", "find what is missing, and see what to type"),
         ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
         ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
         ("egressctl render TARGET", "print a ServiceEntry, for Git; egressctl catalog list"),
     ),
     Beginning.NO_MESH: (
-        ("egressctl doctor", "say what is missing, and what to type"),
+        ("egressctl doctor", "find what is missing, and see what to type"),
         ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
         ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
         ("egressctl render TARGET", "print a ServiceEntry, for Git; egressctl catalog list"),
     ),
     Beginning.NO_ENTRIES: (
-        ("egressctl doctor", "say what is missing on the way to a proof"),
-        ("egressctl verify https://HOST", "say whether what your app needs leaves the mesh today"),
+        ("egressctl doctor", "find what is missing for a proof"),
+        ("egressctl verify https://HOST", "see whether your app can reach HOST today, and by which path"),
         ("egressctl create HOST", "open it; egressctl catalog list has targets by name"),
         ("egressctl lint --all -A", "check the ServiceEntries that are there"),
     ),
@@ -60,7 +60,7 @@ _WAYS: dict[Beginning, tuple[tuple[str, str], ...]] = {
         ("egressctl list{all}", "list what egressctl made"),
         ("egressctl verify{where}", "prove that it is open, and that its entry opened it"),
         ("egressctl explain https://HOST", "follow a URL through the sidecar, and send nothing"),
-        ("egressctl cleanup TARGET{where}", "remove it, and prove it closed"),
+        ("egressctl cleanup TARGET{where}", "delete it, and prove that it is closed"),
     ),
 }
 

@@ -60,7 +60,7 @@ def test_a_list_that_does_not_come_leaves_the_others(own: Cli, publisher: Publis
     [
         (["--offline", "wikipedia"], "--offline needs --entry or --published"),
         (["wikipedia", "--no-entry", "-f", "two.yaml"], "--entry and --no-entry: "),
-        (["--published", "x"], "--published needs the one target whose lists are recorded"),
+        (["--published", "x"], "--published needs one target, the one whose lists were saved"),
         (["nonsense"], 'the catalogue has no target "nonsense"'),
         (["wikipedia", "-f", "nowhere.yaml"], "nowhere.yaml: is no file"),
         (["wikipedia", "--offline", "-f", "two.yaml"], "two.yaml: holds no ServiceEntry of wikipedia: there is a, b"),

@@ -114,7 +114,7 @@ def test_an_alarm_stops_a_target_unless_it_is_accepted(now: list[str], probe: st
     assert ran.code == 1
     assert ran.stdout.startswith("outside stopped\n")
     assert f"\n  alarm    {alarm}: " in ran.stdout
-    assert ran.hint == "look at it, then the same for outside with --accept"
+    assert ran.hint == "check the change, then run it again for outside with --accept"
     assert path.read_text() == before
     accepted = folder.cli("catalog", "refresh", "--accept", *DAY)
     assert (accepted.code, accepted.stdout.splitlines()[0]) == (0, "outside refreshed")
@@ -210,8 +210,8 @@ def test_a_built_in_target_is_shown_and_not_written(folder: Folder, tmp_path: Pa
         (["outside", "--published", "nowhere"], "nowhere: --published: cannot be read: no such file or directory"),
         (["outside", "--published", "a", "--published", "b"], "--published: 2 given, and the target has 1 published lists"),
         (["outside", "--dry-run=server"], "--dry-run server: no such mode"),
-        (["outside", "--checked", "yesterday"], "--checked yesterday: is no day"),
-        (["outside", "cloudflare", "--published", "a"], "--published needs the one target whose lists are recorded"),
+        (["outside", "--checked", "yesterday"], "--checked yesterday: is not a date"),
+        (["outside", "cloudflare", "--published", "a"], "--published needs one target, the one whose lists were saved"),
     ],
 )
 def test_wrong_usage_is_one_sentence(argv: list[str], said: str, folder: Folder) -> None:

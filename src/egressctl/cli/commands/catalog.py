@@ -6,7 +6,7 @@ import typer
 
 from egressctl.cli.help_text import GroupedCommand
 
-_HELP = """Look at the catalogue of targets, what is built in and the files in folders of your own, and keep it up to date.
+_HELP = """Show the catalogue of targets, and keep it up to date: what is built in, and the files in your own folders.
 
 \b
 Examples:
@@ -25,9 +25,9 @@ def register(app: typer.Typer, name: str, short: str) -> None:
     group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
     for word, module, text in (
         ("list", catalog_list, "List the targets."),
-        ("show", catalog_show, "Say what a target opens, and where that is from."),
-        ("diff", catalog_diff, "Show catalogue, entry, published list and DNS side by side."),
-        ("refresh", catalog_refresh, "Bring targets up to what is published now."),
+        ("show", catalog_show, "Show what a target opens, and the source of each block."),
+        ("diff", catalog_diff, "Compare catalogue, entry, published list and DNS."),
+        ("refresh", catalog_refresh, "Update targets to what is published now."),
     ):
         group.command(word, short_help=text, cls=GroupedCommand)(module.command)
     app.add_typer(group, name=name)

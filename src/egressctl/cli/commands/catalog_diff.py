@@ -35,7 +35,7 @@ def command(
         typer.Option("--entry", "-f", "--filename", metavar="FILE", help="Take the entry from manifests; - is stdin."),
     ] = None,
     published: PublishedLists = None,
-    no_entry: Annotated[bool, typer.Option("--no-entry", help="Ask no Kubernetes cluster.")] = False,
+    no_entry: Annotated[bool, typer.Option("--no-entry", help="Do not use a Kubernetes cluster.")] = False,
     no_dns: NoDns = False,
     offline: Annotated[bool, typer.Option("--offline", help="Use no network at all: --entry and --published only.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Entries of every namespace.")] = False,
@@ -43,12 +43,12 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Show the catalogue, the entry on the Kubernetes cluster, the published list and DNS side by side.
+    """Compare the catalogue, the entry on the Kubernetes cluster, the published list and DNS, side by side.
 
-    A row is a block: `missing` where it is published and a side does not have it, `moved` where a name has another block now,
-    `extra` where a side has what is not published, `outside` where a probe's host resolves to an address that no side has;
-    `retired` and `same` are no differences. Without a name, the targets of the catalogue are taken that have an entry in the
-    namespace, whoever made it.
+    Each row is a block. `missing`: it is published, and a side does not have it. `moved`: a name has another block now.
+    `extra`: a side has it, and it is not published. `outside`: a probe's host resolves to an address that no side has.
+    `retired` and `same` are no differences. Without a name, the command takes the targets of the catalogue that have an entry
+    in the namespace, also an entry that egressctl did not make.
 
     \b
     Examples:
@@ -58,7 +58,7 @@ def command(
       egressctl catalog diff wikipedia --no-entry --no-dns
       egressctl catalog diff wikipedia --entry wikipedia.yaml --published geo-resources --offline
 
-    Exit codes: 0 no difference, 1 a difference, 3 none was seen and a side could not be asked.
+    Exit codes: 0 no difference, 1 a difference, 3 no difference was seen and a side could not be read.
     """
     from egressctl.catalog.diff import DiffOptions, find_drift  # imported late: 40 ms
     from egressctl.catalog.diff_subjects import DiffRequest, find_targets_with_entries
@@ -91,21 +91,21 @@ def _refuse_contradictions(
     names: list[str] | None, entry: list[str] | None, published: list[str] | None, *, no_entry: bool, offline: bool
 ) -> None:
     if offline and not (entry or published):
-        raise InvalidInput("--offline needs --entry or --published: else there is nothing to hold the catalogue against")
+        raise InvalidInput("--offline needs --entry or --published: without one there is nothing to compare the catalogue with")
     if entry and no_entry:
-        raise InvalidInput("--entry and --no-entry: an entry is held against the catalogue, or none is")
+        raise InvalidInput("--entry and --no-entry: give only one of them")
     if published and len(names or []) != 1:
         raise InvalidInput(
-            "--published needs the one target whose lists are recorded", hint="egressctl catalog diff NAME --published FILE"
+            "--published needs one target, the one whose lists were saved", hint="egressctl catalog diff NAME --published FILE"
         )
 
 
 def _print_conclusion(session: Session, each: Drift) -> None:
-    """Say in one line what came of a target."""
+    """Print the result of a target in one line."""
     from egressctl.report.catalog_diff_formats import target_title  # imported late: 29 ms
 
     if len(each.asked) < 2:
-        say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to hold the catalogue against")
+        say(f"warning: {neutralise(each.subject.target.name)}: there is nothing to compare the catalogue with")
         return
     told = f"{each.different or 'no'} difference{'s' if each.different > 1 else ''}"
     session.progress.done(f"{target_title(each)}: {told} between {', '.join(each.asked[:-1])} and {each.asked[-1]}")

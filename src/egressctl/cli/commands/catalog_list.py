@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(folders: CatalogFolders = None, *, output: OutputFlags) -> int:
     """List the targets of the catalogue: built in, and in the folders of --catalog or EGRESSCTL_CATALOG, which come first.
 
-    A name with capital words is a family of targets: egressctl catalog show NAME says which there are. A file that cannot
-    be read is told, and the others are listed; the exit code is 2 then.
+    A name with words in capitals is a family of targets: egressctl catalog show NAME lists them. If a file cannot be read, the
+    command reports an error, lists the other files, and ends with exit code 2.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def file_data(file: CatalogFile, folders: Sequence[str]) -> dict[str, Any]:
 
 
 def _port_text(port: Mapping[str, Any]) -> str:
-    """Write a port as 443/TCP; a family's is not held against any rule before one of its targets is asked for."""
+    """Write a port as 443/TCP; a family's port is not checked before one of its targets is asked for."""
     return f"{port.get('number')}/{port.get('protocol') or 'TCP'}"
 
 

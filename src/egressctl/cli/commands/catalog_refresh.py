@@ -29,21 +29,21 @@ def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)] = None,
     folders: CatalogFolders = None,
     published: PublishedLists = None,
-    checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The day of the lists. [default: today]")] = "",
-    accept: Annotated[bool, typer.Option("--accept", help="Refresh although the new list alarms.")] = False,
-    dry_run: Annotated[str, typer.Option("--dry-run", metavar="none|client", help="Write nothing, print the change.")] = "none",
+    checked: Annotated[str, typer.Option("--checked", metavar="DATE", help="The date of the lists. [default: today]")] = "",
+    accept: Annotated[bool, typer.Option("--accept", help="Update in spite of alarms.")] = False,
+    dry_run: Annotated[str, typer.Option("--dry-run", metavar="none|client", help="Write nothing; print the change.")] = "none",
     no_dns: NoDns = False,
     *,
     output: OutputFlags,
 ) -> int:
-    """Bring targets up to what their providers publish now.
+    """Update targets to what their providers publish now.
 
-    A file of your own catalogue is rewritten, its `ranges` and its `checked` alone; for a built-in target, and with --dry-run,
-    the change is printed as a unified diff. Without a name, every target that has a published list is refreshed: those of your
-    own catalogue where you have one, else the built-in ones.
+    In a file of your own catalogue only `ranges` and `checked` are rewritten. For a built-in target, and with --dry-run, the
+    change is printed as a unified diff. Without a name, every target with a published list is updated: the targets of your own
+    catalogue if you have one, else the built-in ones.
 
-    A target is left as it is where its new list alarms: a range vanished, the list shrank by more than half, a range is shorter
-    than /8, private or reserved, or a probe's host resolves to an address outside. Look at it, and give --accept.
+    A target is not changed if its new list raises an alarm: a range vanished, the list shrank by more than half, a range is
+    shorter than /8, private or reserved, or a probe's host resolves to an address outside. Check it, then give --accept.
 
     \b
     Examples:
@@ -66,20 +66,20 @@ def command(
     items = files_to_refresh(names or [], catalog_folders(folders))
     if published and len(items) > 1:
         hint = "egressctl catalog refresh NAME --published FILE"
-        raise InvalidInput("--published needs the one target whose lists are recorded", hint=hint)
+        raise InvalidInput("--published needs one target, the one whose lists were saved", hint=hint)
     wishes = RefreshOptions(day, published or (), accept, dry_run != "none", not no_dns)
     found = [each for each in refresh(items, wishes, session.progress) if names or each.state != "unlisted"]
     unresolved = dict.fromkeys(sentence for each in found for sentence in each.unresolved)
     code = session.end(
         partial(refresh_text, found),
         exit_code_of_results((), also=[each.exit_code for each in found]),
-        [f"{sentence}: whether its addresses are published was not looked at" for sentence in unresolved],
+        [f"{sentence}: whether its addresses are published was not checked" for sentence in unresolved],
     )
     for each in found:
         if each.failure:
             print_failure(each.failure)
     if (stopped := [each.name for each in found if each.state == "stopped"]) and not output.quiet:
-        say(f"hint: look at it, then the same for {' '.join(stopped)} with --accept")
+        say(f"hint: check the change, then run it again for {' '.join(stopped)} with --accept")
     return code
 
 
@@ -89,4 +89,4 @@ def _parse_day(text: str) -> str:
             return text
     except ValueError:
         pass
-    raise InvalidInput(f"--checked {text}: is no day", hint="write it as 2026-08-21")
+    raise InvalidInput(f"--checked {text}: is not a date", hint="write it as 2026-08-21")

@@ -33,9 +33,9 @@ def command(
     *,
     output: OutputFlags,
 ) -> int:
-    """Say what a target of the catalogue opens: each block with its name, source and date, and what only calls in.
+    """Show what a target of the catalogue opens: each block with its name, source and date, and the blocks that only call in.
 
-    Of a family of targets, such as aws, say which there are. -o yaml prints the target's file, which -f takes.
+    For a family of targets, such as aws, list the targets in it. -o yaml prints the target's file, which -f accepts.
 
     \b
     Examples:

@@ -20,9 +20,9 @@ from egressctl.report.lines import table_text
 def command(
     code: Annotated[str | None, typer.Argument(metavar="[CODE]", show_default=False)] = None, *, output: OutputFlags
 ) -> int:
-    """Say what the cause of a verdict means, how it is told, and what to type next; without a code, list the causes.
+    """Explain the cause of a verdict: its meaning, its sentence, and what to type next. Without a code, list the causes.
 
-    Nothing is asked of a Kubernetes cluster.
+    It does not use a Kubernetes cluster.
 
     \b
     Examples:

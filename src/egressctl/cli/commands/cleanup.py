@@ -26,17 +26,17 @@ from egressctl.errors import InvalidInput
 @spread_flags
 def command(
     names: TargetNames = None,
-    all_of_them: Annotated[bool, typer.Option("--all", help="Remove every target of the namespace.")] = False,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Delete every target of the namespace.")] = False,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Prove that the egress is closed.")] = True,
     dry_run: DryRun = "none",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several are removed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before several targets are deleted.")] = False,
     filename: Annotated[
-        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Remove the targets of a file; - is stdin.")
+        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Delete the targets of a file; - is stdin.")
     ] = None,
     folders: CatalogFolders = None,
     ignore_not_found: Annotated[
-        bool, typer.Option("--ignore-not-found", help="Let a name that means nothing be a success.")
+        bool, typer.Option("--ignore-not-found", help="Succeed also when a name does not exist.")
     ] = False,
     *,
     probing: ProbeFlags,
@@ -45,11 +45,11 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Remove what egressctl made, wait until the API and the sidecar have let it go, and prove the egress closed.
+    """Delete what egressctl made, wait until it is gone from the API and the sidecar, and prove that the egress is closed.
 
-    Without a name, the only target of the namespace is removed; where there are several, name one or say --all. A TARGET is
-    whatever `egressctl list` and `egressctl verify` print: a target, an entry, serviceentry/NAMESPACE/NAME; a host or a URL
-    that was created; or a file.
+    Without a name, the only target of the namespace is deleted. If there are several, name one or give --all. A TARGET is
+    anything that `egressctl list` and `egressctl verify` print: a target, an entry, serviceentry/NAMESPACE/NAME; or a host or a
+    URL that was created; or a file.
 
     \b
     Examples:

@@ -17,15 +17,15 @@ from egressctl.runtime.sanitize import neutralise
 def command(
     old: Annotated[str, typer.Argument(metavar="OLD", show_default=False)],
     new: Annotated[str, typer.Argument(metavar="NEW", show_default=False)],
-    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass where neither report has a proof.")] = False,
+    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Pass also when neither report has a proof.")] = False,
     *,
     output: OutputFlags,
 ) -> int:
-    """Compare two reports by what carried each probe, not by status: the gate before and after an upgrade of Istio.
+    """Compare two reports by the path of each probe, not by its HTTP status: a check before and after an upgrade of Istio.
 
-    Reports are what verify and run print with -o json; - is stdin. Nothing is asked of a Kubernetes cluster. Exit code 0: every
-    probe is carried as it was, and none got worse; 1: something else carries one, one got worse, or is gone; 2: a file is no
-    report; 3: what carried a probe is not known; 4: no proof in either.
+    A report is what verify and run print with -o json; - is stdin. It does not use a Kubernetes cluster. Exit code 0: every
+    probe takes the path that it took, and none got worse. 1: a probe takes another path, got worse, or is gone. 2: a file is
+    not a report. 3: the path of a probe is not known. 4: neither report has a proof.
 
     \b
     Examples:

@@ -13,9 +13,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def command(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", show_default=False)]) -> int:
-    """Print what a shell must load to complete commands, flags and names: targets, entries, pods, contexts.
+    """Print the script with which your shell completes commands, flags and names: targets, entries, pods, contexts.
 
-    As a plugin of kubectl it completes by itself, with `kubectl_complete-egressctl` on the PATH.
+    As a plugin of kubectl it needs no script, only `kubectl_complete-egressctl` on the PATH.
 
     \b
     Examples:

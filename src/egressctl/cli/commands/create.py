@@ -38,7 +38,7 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Apply a target's ServiceEntry and wait until the source pod's sidecar has every filter chain of it.
+    """Create a target's ServiceEntry, and wait until the source pod's sidecar has all its filter chains.
 
     \b
     Examples:

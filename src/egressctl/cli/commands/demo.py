@@ -27,10 +27,10 @@ NEXT = (
 
 @spread_flags
 def command(*, output: OutputFlags) -> int:
-    """Show the whole task on a local lab with a real Envoy, and take the lab down again.
+    """Show the whole task on a local lab with a real Envoy, and stop the lab again.
 
-    The egress to wikipedia is blocked; its ServiceEntry is created; the egress is open, and proved; the entry is
-    removed; the egress is blocked again. Each is proved from the sidecar. Neither root nor Docker nor internet is needed.
+    The egress to wikipedia is blocked. Its ServiceEntry is created: the egress is open. The entry is deleted: the egress is
+    blocked again. Each step is proved from the sidecar. It needs no root, no Docker and no internet.
 
     \b
     Examples:

@@ -26,17 +26,17 @@ def command(
     names: TargetNames = None,
     field_manager: Annotated[str, typer.Option("--field-manager", metavar="NAME", help="[default: egressctl]")] = "",
     force_conflicts: Annotated[
-        bool, typer.Option("--force-conflicts", help="As if fields were taken over from other managers.")
+        bool, typer.Option("--force-conflicts", help="As if fields of other managers were taken over.")
     ] = False,
     *,
     target: TargetFlags,
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Show what create would change, by server-side dry run: a unified diff of what is there and what would be there.
+    """Show what create would change, as a unified diff, by server-side dry run.
 
-    Takes targets as create does, and changes nothing. The exit codes are kubectl's: 0, there is no difference; 1, there is one;
-    above 1, it could not be told. KUBECTL_EXTERNAL_DIFF names another program, which is given two folders as kubectl gives them.
+    It takes the same targets as create, and changes nothing. The exit codes are kubectl's: 0, no difference; 1, a difference;
+    above 1, an error. KUBECTL_EXTERNAL_DIFF names another program, which gets two folders, as kubectl gives them.
 
     \b
     Examples:

@@ -22,10 +22,10 @@ _WIDTH = len("outbound-policy")
 
 @spread_flags
 def command(*, source: SourceFlags, connection: ConnectionFlags, output: OutputFlags) -> int:
-    """Say what is missing on the way to a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
+    """Find what is missing for a proof: API server, rights, Istio, namespace, source pod, sidecar, curl.
 
-    Nothing is changed. Each line says ok (✔), warning (!) or error (✘), why, and what to type. The exit code is 0 where
-    there is no error, and 3 where there is one: a command would end so.
+    It changes nothing. Each line says ok (✔), warning (!) or error (✘), why, and what to type. The exit code is 0 if there is
+    no error, and 3 if there is one, as the other commands would end.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ def command(
     words: Annotated[list[str] | None, typer.Argument(metavar="URL|TARGET", show_default=False)] = None,
     address: Annotated[
         list[str] | None,
-        typer.Option("--address", metavar="IP", help="Address to take for every host, repeatable: nothing is resolved."),
+        typer.Option("--address", metavar="IP", help="Address to use for every host, repeatable; nothing is resolved."),
     ] = None,
     folders: CatalogFolders = None,
     entry_namespace: EntryNamespace = "",
@@ -36,12 +36,12 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Tell the way of a URL from the source pod, station by station, without sending anything.
+    """Show the path of a URL from the source pod, step by step, without sending a request.
 
-    Name, address, interception, listener, filter chain and those that lost, Envoy cluster, ServiceEntry, and what happens next,
-    as the sidecar has it in force. A TARGET stands for the URLs of its probes, and its entry is held against the way. Names are
-    resolved in the pod, or here where that cannot be; --address does without. Exit code 0: the ways could be explained, wherever
-    they lead; 3: not all of them.
+    The steps: name, address, interception, listener, filter chain and those that did not match, Envoy cluster, ServiceEntry,
+    and what happens next. All is read from the sidecar. A TARGET means the URLs of its probes; its entry is compared with their
+    paths. Names are resolved in the pod, or on this machine if the pod cannot be asked; --address resolves nothing. Exit code 0:
+    every path could be explained, wherever it ends. 3: not every path could be.
 
     \b
     Examples:

@@ -9,7 +9,7 @@ import typer
 from egressctl.errors import LabFailed
 
 _NAME = Annotated[
-    str, typer.Option("--name", metavar="NAME", envvar="EGRESSCTL_LAB_NAME", help="Which lab; several run side by side.")
+    str, typer.Option("--name", metavar="NAME", envvar="EGRESSCTL_LAB_NAME", help="Which lab; several can run at the same time.")
 ]
 _POLICY = Annotated[
     str, typer.Option("--policy", metavar="REGISTRY_ONLY|ALLOW_ANY", help="Outbound traffic policy. [default: REGISTRY_ONLY]")
@@ -17,7 +17,7 @@ _POLICY = Annotated[
 
 _HELP = """Start, inspect and stop the local lab: a pod with a real Envoy, a small internet and a small Kubernetes API.
 
-It needs no root, no Docker and no internet; a Linux that lets an ordinary user make namespaces, util-linux and curl.
+It needs no root, no Docker and no internet. It needs curl, util-linux, and a Linux that lets an ordinary user make namespaces.
 
 \b
 Examples:
@@ -41,17 +41,20 @@ def up(
     name: _NAME = "default",
     policy: _POLICY = "",
     exclude_ip_ranges: Annotated[
-        str, typer.Option("--exclude-ip-ranges", metavar="CIDR,...", help="What goes around the sidecar: IPv4 blocks.")
+        str,
+        typer.Option(
+            "--exclude-ip-ranges", metavar="CIDR,...", help="IPv4 blocks whose traffic does not go through the sidecar."
+        ),
     ] = "",
     exclude_ports: Annotated[
-        str, typer.Option("--exclude-ports", metavar="PORT,...", help="What goes around the sidecar: ports.")
+        str, typer.Option("--exclude-ports", metavar="PORT,...", help="Ports whose traffic does not go through the sidecar.")
     ] = "",
-    merge: Annotated[bool, typer.Option("--merge", help="Put a context egressctl-lab into the kubeconfig of this user.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Add a context egressctl-lab to your kubeconfig.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints.")] = False,
 ) -> int:
-    """Start the lab, or find it running.
+    """Start the lab, if it does not run yet.
 
-    Prints the line that points kubectl and egressctl to it.
+    It prints the line that makes kubectl and egressctl use it.
     """
     from egressctl.cli.console import say  # imported late: 11 ms
     from egressctl.lab import control
@@ -71,9 +74,9 @@ def up(
 
 
 def status(name: _NAME = "default") -> int:
-    """Say whether the lab runs.
+    """Show whether the lab runs.
 
-    Prints its policy and processes; ends with 1 where it does not run.
+    It prints the lab's policy and processes. It ends with 1 if the lab does not run.
     """
     from egressctl.lab import control  # imported late: 10 ms
 
@@ -138,9 +141,9 @@ def policy(
 
 
 def stall(name: _NAME = "default") -> int:
-    """Stall the control plane.
+    """Stop the control plane from sending changes.
 
-    The sidecar keeps what it has, whatever changes, until `resume`.
+    The sidecar keeps its configuration, whatever you change, until `resume`.
     """
     from egressctl.lab import control  # imported late: 10 ms
 
@@ -150,9 +153,9 @@ def stall(name: _NAME = "default") -> int:
 
 
 def resume(name: _NAME = "default") -> int:
-    """End a stall.
+    """Let the control plane send changes again.
 
-    Returns once the sidecar has what was held back.
+    It returns when the sidecar has the changes that had to wait.
     """
     from egressctl.lab import control  # imported late: 10 ms
 
@@ -164,7 +167,7 @@ def resume(name: _NAME = "default") -> int:
 def restart_proxy(name: _NAME = "default") -> int:
     """Stop the sidecar's Envoy and start it again.
 
-    It comes back with its configuration; its counters start from zero.
+    Its configuration is as before; its counters start from zero.
     """
     from egressctl.lab import control  # imported late: 10 ms
 
@@ -174,7 +177,7 @@ def restart_proxy(name: _NAME = "default") -> int:
 
 
 def down(name: _NAME = "default") -> int:
-    """Stop the lab and remove everything of it."""
+    """Stop the lab and delete everything that it made."""
     from egressctl.lab import control  # imported late: 22 ms
     from egressctl.lab.kubeconfig import remove_lab_context
     from egressctl.lab.state import context_name

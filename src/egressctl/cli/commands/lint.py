@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 class LintFlags:
     """Which rules, and against what: other files, a snapshot, a real API server or what is on the Kubernetes cluster."""
 
-    select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Tell of these rules only.")] = None
-    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not tell of these rules.")] = None
+    select: Annotated[list[str] | None, typer.Option("--select", metavar="RULE,...", help="Report these rules only.")] = None
+    ignore: Annotated[list[str] | None, typer.Option("--ignore", metavar="RULE,...", help="Do not report these rules.")] = None
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of every namespace.")] = False
     all_of_them: Annotated[
-        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, whoever made it; -A of every namespace.")
+        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, not only egressctl's; -A: of every namespace.")
     ] = False
     against: Annotated[
-        str, typer.Option("--against", metavar="FOLDER", help="Hold FILES against a snapshot: whose traffic would they take?")
+        str, typer.Option("--against", metavar="FOLDER", help="Compare FILES with a snapshot: whose traffic would they take?")
     ] = ""
     ask_server: Annotated[
-        bool, typer.Option("--ask-server", help="Ask the API server by dry run what it refuses of FILES, and what it warns of.")
+        bool,
+        typer.Option("--ask-server", help="Ask the API server, by dry run, which of FILES it refuses, and for its warnings."),
     ] = False
-    offline: Annotated[bool, typer.Option("--offline", help="Look at the input alone, and ask no Kubernetes cluster.")] = False
+    offline: Annotated[bool, typer.Option("--offline", help="Check the input only; do not use a Kubernetes cluster.")] = False
 
 
 @spread_flags
@@ -51,15 +52,15 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Say what may keep a ServiceEntry from carrying: other entries, Sidecars, routes, Services, and its own spec.
+    """Find what may stop a ServiceEntry from working: its own spec, other entries, Sidecars, routes, Services.
 
-    FILES are manifests of any origin, and folders of them, held against each other without a Kubernetes cluster; - is stdin. A
-    TARGET is one as create takes it, or serviceentry/NAME for an entry that is on the Kubernetes cluster. Without either, every
-    entry that egressctl made in the namespace; with --all every entry, whoever made it. It changes nothing and sends nothing.
-    -o also takes sarif, and github for annotations. Exit code 1: an error was found.
+    FILES are manifests, or folders of manifests, from any source. They are compared with each other, without a Kubernetes
+    cluster; - is stdin. A TARGET is the same as for create, or serviceentry/NAME for an entry on the Kubernetes cluster. Without
+    either, lint checks every entry that egressctl made in the namespace; with --all every entry. It changes nothing and sends no
+    request. -o also takes sarif, and github for annotations. Exit code 1: an error was found.
 
-    With --against FOLDER, a snapshot, FILES are held against what stands on a Kubernetes cluster: whose traffic they would take.
-    With --ask-server the API server says by dry run what it refuses of FILES, and what it warns of.
+    With --against FOLDER, FILES are compared with a snapshot of a Kubernetes cluster: whose traffic would they take?
+    With --ask-server the API server reports, by dry run, which of FILES it refuses, and its warnings.
 
     \b
     Examples:

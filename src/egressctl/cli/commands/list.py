@@ -27,7 +27,7 @@ def command(
 ) -> int:
     """List the ServiceEntries that egressctl made, with their age and the run that made them.
 
-    verify and cleanup take each of these names: the target, NAMESPACE/NAME of its entry, and what -o name prints.
+    verify and cleanup accept each of these names: the target, NAMESPACE/NAME of its entry, and what -o name prints.
 
     \b
     Examples:

@@ -19,22 +19,22 @@ def command(
         str, typer.Option("--namespace", "-n", metavar="NAME", help="Namespace of the rights. [default: the context's]")
     ] = "",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Rights in every namespace.")] = False,
-    user: Annotated[str, typer.Option("--user", metavar="NAME", help="User who is given the rights.")] = "",
-    group: Annotated[str, typer.Option("--group", metavar="NAME", help="Group that is given the rights.")] = "",
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="User who gets the rights.")] = "",
+    group: Annotated[str, typer.Option("--group", metavar="NAME", help="Group that gets the rights.")] = "",
     account: Annotated[
-        str, typer.Option("--serviceaccount", metavar="[NAMESPACE:]NAME", help="ServiceAccount that is given the rights.")
+        str, typer.Option("--serviceaccount", metavar="[NAMESPACE:]NAME", help="ServiceAccount that gets the rights.")
     ] = "",
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the Role and of its binding.")] = "egressctl",
-    with_source: Annotated[bool, typer.Option("--with-source", help="With the rights that --with-source needs.")] = False,
-    pod: Annotated[bool, typer.Option("--pod", help="With the rights that --pod NAME needs.")] = False,
-    causes: Annotated[bool, typer.Option("--causes", help="With the rights to look at what else may be in the way.")] = False,
-    log: Annotated[bool, typer.Option("--log", help="With the right to read the sidecar's access log.")] = False,
+    with_source: Annotated[bool, typer.Option("--with-source", help="Add the rights that --with-source needs.")] = False,
+    pod: Annotated[bool, typer.Option("--pod", help="Add the rights that --pod NAME needs.")] = False,
+    causes: Annotated[bool, typer.Option("--causes", help="Add the rights to read what else may cause a verdict.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Add the right to read the sidecar's access log.")] = False,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="yaml or json.")] = "yaml",
 ) -> int:
-    """Print the least Role and RoleBinding that create, verify, cleanup and run need, or only the commands named.
+    """Print the smallest Role, and its RoleBinding, for create, verify, cleanup and run, or only for the commands you name.
 
-    Nothing is asked of a Kubernetes cluster. Without --user, --group or --serviceaccount the rights go to the ServiceAccount
-    egressctl of the namespace. With -A it is a ClusterRole, for all namespaces.
+    It does not use a Kubernetes cluster. Without --user, --group or --serviceaccount the ServiceAccount egressctl of the
+    namespace gets the rights. With -A it is a ClusterRole, for all namespaces.
 
     \b
     Examples:

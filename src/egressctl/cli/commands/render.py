@@ -23,9 +23,9 @@ def command(
     *,
     target: TargetFlags,
 ) -> int:
-    """Print a target's ServiceEntry as a manifest, with its probes in an annotation and no mark of ownership.
+    """Print a target's ServiceEntry as a manifest, with its probes in an annotation.
 
-    Nothing is asked of a Kubernetes cluster. What Git owns, egressctl does not.
+    It does not use a Kubernetes cluster. The manifest has no label of egressctl: Git owns it.
 
     \b
     Examples:

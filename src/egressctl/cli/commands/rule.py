@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def command(
     name: Annotated[str | None, typer.Argument(metavar="[RULE]", show_default=False)] = None, *, output: OutputFlags
 ) -> int:
-    """Say what a rule of lint means, with an example of what it finds, and how to mend it; without a name, list the rules.
+    """Explain a rule of lint: its meaning, an example of what it finds, and how to fix it. Without a name, list the rules.
 
-    Nothing is asked of a Kubernetes cluster.
+    It does not use a Kubernetes cluster.
 
     \b
     Examples:

@@ -30,7 +30,7 @@ OWN_NAMESPACE = (".",)
 @spread_flags
 def command(
     names: TargetNames = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the entries where they are.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not delete the entries.")] = False,
     expect: Expect = "",
     retries: Retries = 0,
     *,
@@ -42,9 +42,9 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Create a target's ServiceEntry, verify it, and clean it up: the whole task as one step of CI.
+    """Create a target's ServiceEntry, verify it, and delete it: the whole task as one step of CI.
 
-    The entry is exported to its own namespace only, and removed on failure, Ctrl-C and SIGTERM as well.
+    The entry is exported to its own namespace only. It is also deleted on failure, Ctrl-C and SIGTERM.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`egressctl snapshot`: save what stands around the ServiceEntries of a Kubernetes cluster to a folder."""
+"""`egressctl snapshot`: save the ServiceEntries of a Kubernetes cluster, and related objects, to a folder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def command(
 ) -> int:
     """Save the ServiceEntries, Sidecars, VirtualServices, DestinationRules and Services' addresses to a folder, for Git.
 
-    A gate in a pull request then needs no rights in the Kubernetes cluster: egressctl lint FILES --against FOLDER. Of each
-    object only the fields that decide where traffic goes are saved: no secret, no header of a route, no annotation of others.
-    A file changes only where its object does. The folder is to be empty, not there, or one of an earlier snapshot.
+    A check in a pull request then needs no rights on the Kubernetes cluster: egressctl lint FILES --against FOLDER. Only the
+    fields that decide where traffic goes are saved: no secret, no header of a route, no annotation of other tools. A file
+    changes only if its object does. The folder must be empty, new, or an earlier snapshot.
 
     \b
     Examples:

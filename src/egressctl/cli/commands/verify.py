@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from egressctl.verify.verify import ProbeOptions
 
 MOST_AT_ONCE = 100
-"""Probes at the same time that any API server bears."""
+"""How many probes at the same time any API server can serve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +52,18 @@ class VerifyFlags:
     ] = None
     expect: Expect = ""
     allow_internal: Annotated[
-        bool, typer.Option("--allow-internal", help="Accept probes of the Kubernetes cluster's own names and addresses.")
+        bool, typer.Option("--allow-internal", help="Allow probes to the Kubernetes cluster's own names and addresses.")
     ] = False
     around: Annotated[
-        bool, typer.Option("--around", help="Show too that what the entry does not list is refused: an address, a TLS name.")
+        bool,
+        typer.Option("--around", help="Test also what the entry does not list, an address or a TLS name: it must be refused."),
     ] = False
     around_address: Annotated[
-        str, typer.Option("--around-address", metavar="IP", help="Address that --around asks. [default: the next one outside]")
+        str, typer.Option("--around-address", metavar="IP", help="Address that --around tests. [default: the next one outside]")
     ] = ""
     retries: Retries = 0
     all_of_them: Annotated[
-        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, whoever made it, as a table.")
+        bool, typer.Option("--all", help="Every ServiceEntry of the namespace, not only egressctl's, as a table.")
     ] = False
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="With --all: of every namespace.")] = False
     parallel: Annotated[
@@ -73,7 +74,7 @@ class VerifyFlags:
             max=MOST_AT_ONCE,
             metavar="N",
             show_default=False,
-            help="Probes under way at the same time. [default: 16, with --all 10]",
+            help="How many probes to send at the same time. [default: 16, with --all 10]",
         ),
     ] = None
 
@@ -88,11 +89,11 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """Send a target's probes from the source pod and prove which Envoy cluster carried them.
+    """Send test requests (probes) from the source pod, and prove which Envoy cluster sent them on.
 
-    Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry, whoever made
-    it, each by the probes of its annotation, else by derived ones: every host of its TLS and HTTP ports, 20 probes at most. -n is
-    the source pod's namespace; an entry that another namespace exports to it is found.
+    Without a name, every target that egressctl made in the namespace is verified; with --all every ServiceEntry. The probes are
+    those of the entry's annotation. If it has none, every host of its TLS and HTTP ports gets one, 20 at most. -n is the source
+    pod's namespace; entries that another namespace exports to it are found too.
 
     \b
     Examples:
