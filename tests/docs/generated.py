@@ -110,8 +110,8 @@ def rule(name: str) -> str:
         parts += [_wrapped(lead)] * bool(lead)
         parts.append(f"<!-- test: lint {example.file} -->\n{_fenced(example.text, 'yaml').rstrip()}")
     found = tuple(finding for finding in findings_in_example(name) if finding.rule == name)
-    parts += [_fenced(lint_formats.lint_text(LintResult(found), "table", 0, "/")).rstrip(), "## How to mend it"]
-    return "\n\n".join([*parts, *map(_wrapped, page.mend)]) + "\n"
+    parts += [_fenced(lint_formats.lint_text(LintResult(found), "table", 0, "/")).rstrip(), "## How to fix it"]
+    return "\n\n".join([*parts, *map(_wrapped, page.fix)]) + "\n"
 
 
 def _wrapped(paragraph: str) -> str:

@@ -73,7 +73,7 @@ Told = tuple[str, str, ValuePath]
 class Rule(NamedTuple):
     """What a rule looks for. An `id` never changes its meaning. `check` looks for it in one entry, where that is enough.
 
-    `doc`, a rule's docstring, is its page: what it means, why, an example, and how to mend it; `why` begins the second.
+    `doc`, a rule's docstring, is its page: what it means, why, an example, and how to fix it; `why` begins the second.
     `only_in` is the place of the entries that it is about, None for any; `remedy` says what would be right to the API server,
     at a path; `example_files` makes files of the example, where it does not stand for itself.
     """

@@ -1,6 +1,6 @@
-"""Read the page of a rule from its docstring: what it means, why, an example, and how to mend it. Pure.
+"""Read the page of a rule from its docstring: what it means, why, an example, and how to fix it. Pure.
 
-Paragraphs come first, then the example in indented blocks, then how to mend it. A paragraph right before a block that ends
+Paragraphs come first, then the example in indented blocks, then how to fix it. A paragraph right before a block that ends
 with a colon leads to it. A block is a file of the example, `entry.yaml` unless a comment in its first line names another.
 A document of it without a `kind` says in which fields it differs from ENTRY; a field without a value is left out there.
 """
@@ -44,7 +44,7 @@ class RulePage(NamedTuple):
     meaning: str
     why: tuple[str, ...]
     examples: tuple[Example, ...]
-    mend: tuple[str, ...]
+    fix: tuple[str, ...]
 
 
 def page_of_rule(rule: Rule) -> RulePage:

@@ -1,4 +1,4 @@
-"""`egressctl rule`: what a rule of lint means, an example of what it finds, and how to mend it."""
+"""`egressctl rule`: what a rule of lint means, an example of what it finds, and how to fix it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _data(rule: Rule) -> dict[str, Any]:
         meaning=page.meaning,
         why=list(page.why),
         example=[{"file": each.file, "text": each.text} for each in page.examples],
-        fix=list(page.mend),
+        fix=list(page.fix),
     )
 
 
@@ -73,7 +73,7 @@ def _page(rule: Rule) -> str:
     parts = [f"{rule.id} ({rule.severity})", *map(_wrapped, (page.meaning, *page.why)), "An example:"]
     for each in page.examples:
         parts += [_wrapped(each.lead)] * bool(each.lead) + [textwrap.indent(f"# {each.file}\n{each.text}".rstrip(), "  ")]
-    return "\n\n".join([*parts, "How to fix it:", *map(_wrapped, page.mend)]) + "\n"
+    return "\n\n".join([*parts, "How to fix it:", *map(_wrapped, page.fix)]) + "\n"
 
 
 def _wrapped(paragraph: str) -> str:

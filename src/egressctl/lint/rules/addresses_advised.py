@@ -1,12 +1,12 @@
 """A TCP port has no addresses, and Istio allocates one (IST0134 of istioctl analyze).
 
-`istioctl analyze` warns of it as IST0134, ServiceEntryAddressesRequired; the API server does not, since Istio allocates an
-address (240.240.0.0/16) for such an entry, which pods get to know with DNS capture alone.
+`istioctl analyze` warns about it as IST0134, ServiceEntryAddressesRequired. The API server does not warn, because Istio
+allocates an address (240.240.0.0/16) for such an entry. Pods learn this address only with DNS capture.
 
     addresses:
     resolution: DNS
 
-List the addresses of the service; or turn DNS capture on, and ignore the rule.
+List the addresses of the service. Or turn DNS capture on, and ignore the rule.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
 """An entry that every namespace sees opens 65,536 addresses or more.
 
-What one team needs is then open to all of them. An entry without `exportTo` is public.
+What one team needs is then open to all teams. An entry without `exportTo` is public.
 
     addresses: [198.18.0.0/15]
     exportTo: ["*"]
 
-Limit it: `exportTo: ["."]` for its own namespace, or a list of those that need it.
+Limit it: `exportTo: ["."]` for its own namespace, or a list of the namespaces that need it.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""Addresses hold a block, and the resolution is neither NONE nor STATIC.
+"""The addresses contain a block, but the resolution is not NONE or STATIC.
 
     resolution: DNS
 
-With DNS the sidecar looks the address up itself: leave the block out. For a service that is known by its blocks, use
+With DNS the sidecar resolves the address itself: remove the block. If you know the service by its blocks, use
 `resolution: NONE`.
 """
 

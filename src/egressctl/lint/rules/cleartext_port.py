@@ -1,14 +1,14 @@
-"""What is sent on the port can be read on the way, passwords included.
+"""What is sent on the port can be read on the network, passwords included.
 
 The port's protocol is HTTP, or its number is that of a protocol that sends passwords in the clear unless the client asks for
 TLS itself: 21 (FTP), 23 (Telnet), 80 (HTTP), 110 (POP3), 143 (IMAP), 389 (LDAP), 1883 (MQTT), 5672 (AMQP), 6379 (Redis).
-Whether a client does is not known here. Entries within the mesh (MESH_INTERNAL) are left out, and so are those whose hosts a
-DestinationRule among the files wraps in TLS.
+lint cannot know whether a client does. It skips entries inside the mesh (MESH_INTERNAL), and entries to whose hosts a
+DestinationRule among the files adds TLS.
 
     hosts: [ldap.example.com]
     ports: [{number: 389, name: port, protocol: TCP}]
 
-Use the port with TLS (LDAP's is 636), or let the sidecar wrap the connection: a DestinationRule with
+Use the port with TLS (LDAP's is 636), or let the sidecar add TLS: a DestinationRule with
 `trafficPolicy: {tls: {mode: SIMPLE}}`.
 """
 
@@ -43,8 +43,8 @@ def check(case: LintedEntry) -> Iterator[Told]:
         if not said and protocol in OPAQUE_PROTOCOLS and port.number in _CLEARTEXT_PORTS:
             said = f"{_CLEARTEXT_PORTS[port.number]}'s"
         if said:
-            told = f"port {port.number} is {said}: what is sent there can be read on the way, passwords included"
-            right = "a port with TLS, or a DestinationRule that wraps the host's connections in TLS"
+            told = f"port {port.number} is {said}: what is sent there can be read on the network, passwords included"
+            right = "a port with TLS, or a DestinationRule that adds TLS to the host's connections"
             yield told, right, ("spec", "ports", index)
 
 

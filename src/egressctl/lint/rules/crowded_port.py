@@ -1,18 +1,18 @@
-"""So many blocks share the port that every push to the sidecars takes seconds.
+"""The port has so many blocks that every push to the sidecars takes seconds.
 
-Each block on a port is a filter chain of one listener, and a sidecar exchanges the listener as a whole. With 1,000 of them a
-new entry was seen to carry after 1 to 13 seconds, with 5,000 after 14 to 30. Counted are all files together, as a pod sees
-them; plain addresses have listeners of their own and do not count.
+Each block on a port is a filter chain of one listener, and a sidecar replaces the listener as a whole. With 1,000 filter
+chains a new entry worked after 1 to 13 seconds, with 5,000 after 14 to 30. lint counts all files together, as a pod sees them.
+Plain addresses have their own listeners and do not count.
 
-Four entries like this one, each with 256 blocks of its own:
+Four entries like this one, each with 256 other blocks:
 
     # partner-0.yaml
     metadata: {name: partner-0, namespace: shop}
     hosts: [partner-0.example]
     addresses: [10.0.0.0/24]
 
-Limit `exportTo` to the namespaces that need an entry, collapse neighbouring blocks, or name hosts on ports of protocol TLS,
-where one filter chain serves a host.
+Limit `exportTo` to the namespaces that need an entry, join neighbouring blocks, or list hosts on ports of protocol TLS, where a
+host needs one filter chain.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class CrowdedPort(NamedTuple):
         entry = entries[self.biggest]
         told = (
             f"{self.entries} entries make {self.chains:,} filter chains on port {self.port}: "
-            "each push to the sidecars takes seconds, in which a new entry does not carry yet"
+            "each push to the sidecars takes seconds, in which a new entry does not work yet"
         )
         right = "limit exportTo, collapse the blocks, or name hosts on ports of protocol TLS"
         path = ("spec", "ports", [port.number for port in entry.ports].index(self.port))

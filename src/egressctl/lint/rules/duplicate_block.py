@@ -1,10 +1,10 @@
 """The entry lists one block twice.
 
-Istio takes it, and one of the two counts. Often one of them was meant to be another block.
+Istio accepts it, and uses one of the two. Often one of them should have been another block.
 
     addresses: [198.51.100.0/28, 198.51.100.0/28]
 
-Take one of them out.
+Remove one of them.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def check(case: LintedEntry) -> Iterator[Told]:
     for index, address in enumerate(case.entry.addresses):
         block = parse_block(address)
         if block in first:
-            told = f"{address} stands here twice, first as {first[block]}"
+            told = f"{address} is here twice, first as {first[block]}"
             yield told, "keep one of them", ("spec", "addresses", index)
         elif block:
             first[block] = address

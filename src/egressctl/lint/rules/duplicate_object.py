@@ -1,7 +1,7 @@
-"""Two documents are one object of the Kubernetes cluster: the one that is applied last stays.
+"""Two documents are one object of the Kubernetes cluster: the one that is applied last replaces the other.
 
-They have the same kind, namespace and name. The addresses of the other are closed. Layers of one object (a base and its
-overlays) look the same: lint what is rendered of them.
+They have the same kind, namespace and name. The addresses of the replaced one are closed. Layers of one object (a base and its
+overlays) look the same: lint the rendered manifests.
 
     hosts: [db.example.com]
     ---
@@ -22,7 +22,7 @@ def check_documents(documents_of: Mapping[ObjectReference, Sequence[Document]]) 
     for about, documents in documents_of.items():
         for document in documents[1:] if about.name else ():
             place, first = document.place(("metadata", "name")), documents[0].place(("metadata", "name"))
-            told = f"{about} stands at {first.source}:{first.line} as well: the one that is applied last stays"
+            told = f"{about} is also at {first.source}:{first.line}: the one that is applied last replaces the other"
             yield Finding(RULE.id, told, f"{about.namespace}/{about.name}", file=place.source, line=place.line)
 
 

@@ -4,7 +4,7 @@
     - {number: 443, name: tls, protocol: TLS}
     - {number: 443, name: tls-2, protocol: TLS}
 
-Keep one of them. A port has one protocol for all hosts of an entry; what speaks another needs an entry of its own.
+Keep one of them. A port has one protocol for all hosts of an entry. A host with another protocol needs its own entry.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,13 +1,12 @@
-"""Resolution DYNAMIC_DNS has hosts, addresses, endpoints, ports or a location that do not go with it.
+"""Resolution DYNAMIC_DNS does not allow these hosts, addresses, endpoints, ports or this location.
 
     hosts: ["*.wikipedia.org"]
     addresses:
     ports: [{number: 443, name: https, protocol: HTTPS}]
     resolution: DYNAMIC_DNS
 
-The sidecar takes the name from the request: from `Host`, or from the TLS handshake. So the hosts are wildcards, the protocol
-is HTTP, HTTP2, GRPC or TLS, and there are neither `addresses` nor `endpoints`. With a waypoint the location is
-MESH_EXTERNAL.
+The sidecar takes the name from the request: from `Host`, or from the TLS handshake. So the hosts must be wildcards, the protocol
+HTTP, HTTP2, GRPC or TLS, and `addresses` and `endpoints` must be empty. With a waypoint the location must be MESH_EXTERNAL.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,11 +1,11 @@
-"""An endpoint has a network and no address: its traffic goes to the gateway of that network.
+"""An endpoint has a network but no address: its traffic goes to the gateway of that network.
 
 The endpoint is then the gateway of that network.
 
     resolution: STATIC
     endpoints: [{network: east}]
 
-Give the endpoint its `address`, unless the gateway is what you mean.
+Give the endpoint its `address`, unless you want the gateway.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,9 +1,9 @@
-"""Endpoints do not go with the resolution.
+"""The resolution does not allow these endpoints.
 
     endpoints: [{address: 208.80.154.224}]
 
-Without `resolution` it is NONE, and connections go where the application sends them: no endpoints then, not even an empty
-list. Write `resolution: STATIC` for addresses, `DNS` for names; `DNS_ROUND_ROBIN` takes one endpoint.
+Without `resolution` it is NONE: connections go where the application sends them. Then remove the endpoints, also an empty list.
+Write `resolution: STATIC` for addresses, `DNS` for names. `DNS_ROUND_ROBIN` takes one endpoint.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,10 +1,10 @@
 """The entry has no `exportTo` and opens the egress for every namespace.
 
-That is Istio's default, unless the mesh's `defaultServiceExportTo` says otherwise. Often it is not meant.
+That is Istio's default, unless the mesh's `defaultServiceExportTo` says something else. Often nobody wants it.
 
     exportTo:
 
-Write `exportTo: ["."]` for the entry's own namespace, or `["*"]` where everybody is meant.
+Write `exportTo: ["."]` for the entry's own namespace, or `["*"]` for all namespaces.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,6 @@
-"""A Sidecar resource leaves the entry out.
+"""A Sidecar resource hides the entry from pods.
 
-Pods get of the mesh only what its `egress` hosts name. Judged are the Sidecars of the entry's own namespace, and that of the
-mesh.
+Pods get only what the `egress` hosts of the Sidecar name. lint reads the Sidecars of the entry's own namespace, and the mesh's.
 
     hosts: [db.example.com]
 

@@ -1,12 +1,12 @@
-"""A host cannot be resolved, as resolution DNS would have to.
+"""A host cannot be resolved, but resolution DNS must resolve it.
 
     hosts: ["*.wikipedia.org"]
     addresses:
     ports: [{number: 443, name: tls, protocol: TLS}]
     resolution: DNS
 
-The sidecar would have to resolve the name, and a wildcard is none. Name the hosts one by one, list `endpoints` that can be
-resolved, or use `resolution: NONE`. In spite of the message, prefix wildcards are refused here as well.
+The sidecar must resolve the name, and a wildcard is not a name. List the hosts one by one, list `endpoints` that can be
+resolved, or use `resolution: NONE`. The message says that prefix wildcards are allowed, but they are refused too.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,4 +1,4 @@
-"""An entry of addresses is neither an address nor a block.
+"""An item of `addresses` is not an address and not a block.
 
     addresses: [208.80.154.224/33, 91.198.174.192 - 91.198.174.223]
 

@@ -1,8 +1,8 @@
-"""An annotation that makes Istio refuse the entry.
+"""An annotation makes Istio refuse the entry.
 
     metadata: {name: shop-db, namespace: shop, annotations: {istio.io/dry-run: "true"}}
 
-Take the annotation out. `istio.io/dry-run` is for an AuthorizationPolicy; to try an entry without keeping it, use `kubectl
+Remove the annotation. `istio.io/dry-run` is for an AuthorizationPolicy; to try an entry without keeping it, use `kubectl
 apply --dry-run=server`.
 """
 

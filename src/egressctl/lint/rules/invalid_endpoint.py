@@ -3,8 +3,8 @@
     resolution: STATIC
     endpoints: [{address: db1.example.com}]
 
-With STATIC an endpoint is an IP address, or a socket such as `unix:///var/run/db.sock` of an entry with one port; with DNS
-it is a name or an address. It needs an `address`, or a `network` with STATIC. Its labels are those of a pod.
+With STATIC an endpoint is an IP address, or a socket such as `unix:///var/run/db.sock` if the entry has one port. With DNS it
+is a name or an address. It needs an `address`, or a `network` with STATIC. Its labels follow the rules of a pod's labels.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,9 +1,9 @@
-"""ExportTo names what is no namespace, names one twice, or contradicts itself.
+"""`exportTo` names something that is not a namespace, names a namespace twice, or contradicts itself.
 
     exportTo: ["*", shop]
 
-Write `"."` for the entry's own namespace, names of others beside it, or `"*"` alone for all; `"~"` alone is nobody. A name
-stands there once, and the own namespace is the same as `"."`.
+Write `"."` for the entry's own namespace, with or without names of others, or `"*"` alone for all; `"~"` alone is nobody. Write a
+name once. The name of the entry's own namespace is the same as `"."`.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,9 +1,9 @@
-"""A host is no DNS name, and no wildcard that Istio takes.
+"""A host is not a DNS name, and not a wildcard that Istio accepts.
 
     hosts: [https://www.wikipedia.org]
 
-Write the name alone: no scheme, no port, no path, no underscore, no address. A wildcard stands for the first label or begins
-it, and `*` alone names nothing.
+Write only the name: no scheme, no port, no path, no underscore, no address. A wildcard is the first label, or begins it. `*`
+alone is not allowed.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,11 +1,11 @@
-"""The metadata holds what Kubernetes accepts of no object.
+"""The metadata is not valid for any Kubernetes object.
 
-The API server refuses such metadata in every object, whatever its kind.
+The API server refuses such metadata in objects of every kind.
 
     metadata: {name: Shop_DB, namespace: shop}
 
-A name is made of lower-case letters, digits, `-` and `.`; a label's value of letters, digits, `-`, `_` and `.`, at most 63
-of them; values of labels and annotations are text, in quotes where they look like numbers.
+A name has lower-case letters, digits, `-` and `.`. A label's value has letters, digits, `-`, `_` and `.`, at most 63. Values of
+labels and annotations are text: put them in quotes if they look like numbers.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,4 +1,4 @@
-"""A port's name is no DNS label.
+"""A port's name is not a DNS label.
 
     ports: [{number: 443, name: tcp_port, protocol: TCP}]
 

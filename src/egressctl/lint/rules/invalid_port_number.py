@@ -2,8 +2,7 @@
 
     ports: [{number: 0, name: tls, protocol: TLS}]
 
-Write a number from 1 to 65535, for `number`, for `targetPort` and for the ports of endpoints. There is no word for all
-ports.
+Write a number from 1 to 65535 for `number`, for `targetPort` and for the ports of endpoints. No value means all ports.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,13 +1,13 @@
 """The annotation `egressctl.dev/probes` cannot be read.
 
-The entry does what it says; `egressctl verify` cannot prove it, and refuses.
+The entry works, but `egressctl verify` cannot prove it, and refuses it.
 
     metadata:
       name: shop-db
       namespace: shop
       annotations: {egressctl.dev/probes: "https://db.example.com"}
 
-Write a list in JSON: `[{"name": "front", "url": "https://db.example.com"}]`, or `none` where it is not to be probed.
+Write a list in JSON: `[{"name": "front", "url": "https://db.example.com"}]`, or `none` for no probes.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A workloadSelector holds a wildcard or an empty key.
+"""A workloadSelector has a wildcard or an empty key.
 
     resolution: STATIC
     workloadSelector: {labels: {app: "*"}}

@@ -1,8 +1,7 @@
-"""The file is no YAML, or says what readers of YAML understand differently, such as a key twice.
+"""The file is not YAML, or different programs read it differently, for example a key that is there twice.
 
-Of a key that stands twice, a merge key, a tag, a number with a leading zero, kubectl, Go and Python each make something
-else. A file of a folder is judged only as far as it holds documents of Istio's or of egressctl's; other tools may read their
-own as they like.
+kubectl, Go and Python read these differently: a key that is there twice, a merge key, a tag, a number with a leading zero. In a
+folder, lint checks only documents of Istio and of egressctl; other tools may read theirs as they like.
 
     resolution: NONE
     resolution: DNS

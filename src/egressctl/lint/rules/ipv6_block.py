@@ -1,10 +1,10 @@
-"""The entry lists IPv6, which the sidecar of a pod with IPv4 alone never carries.
+"""The entry lists IPv6, which the sidecar of an IPv4-only pod never routes.
 
-It costs a filter chain all the same. egressctl proves no IPv6.
+It costs a filter chain anyway. egressctl cannot prove IPv6.
 
     addresses: [198.51.100.0/28, "2001:db8::/48"]
 
-Take it out, unless the pods are dual-stack.
+Remove it, unless the pods are dual-stack.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from egressctl.model.blocks import parse_block
 def check(case: LintedEntry) -> Iterator[Told]:
     for index, address in enumerate(case.entry.addresses):
         if (block := parse_block(address)) and block.version == 6:
-            told = f"{address} is IPv6: the sidecar of a pod with IPv4 alone does not carry it, and egressctl does not prove it"
+            told = f"{address} is IPv6: the sidecar of an IPv4-only pod does not route it, and egressctl does not prove it"
             yield told, "leave it out, unless the pods are dual-stack", ("spec", "addresses", index)
             return
 

@@ -1,10 +1,10 @@
-"""The metadata holds what Kubernetes takes for now.
+"""The metadata has something that Kubernetes accepts today, but may refuse later.
 
-It does so for every kind.
+This is so for objects of every kind.
 
     metadata: {name: shop-db, namespace: shop, finalizers: [mine]}
 
-Give a finalizer the domain of what removes it, `example.com/mine`, and name an owner once.
+Give a finalizer a domain, that of the program that removes it: `example.com/mine`. Name each owner once.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,10 +1,10 @@
-"""The resolution is STATIC, and nothing says where to.
+"""The resolution is STATIC, but the entry has no endpoints.
 
-The Envoy cluster of such an entry has no hosts: every connection to it is refused. Istio takes it without a word.
+The Envoy cluster of such an entry has no hosts: every connection to it is refused. Istio accepts the entry without a warning.
 
     resolution: STATIC
 
-Add `endpoints`, a `workloadSelector`, or use `NONE`, which goes where the connection was going.
+Add `endpoints` or a `workloadSelector`. Or use `NONE`: then connections go where the application sends them.
 """
 
 from collections.abc import Iterator

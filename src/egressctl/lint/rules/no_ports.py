@@ -1,10 +1,10 @@
-"""The entry has no port, and opens nothing.
+"""The entry has no port, so it opens nothing.
 
-Istio takes it, and makes nothing of it: in REGISTRY_ONLY the host stays blocked.
+Istio accepts the entry and ignores it: in REGISTRY_ONLY the host stays blocked.
 
     ports:
 
-Name the port: `ports: [{number: 5432, name: tcp-db, protocol: TCP}]`.
+Add the port: `ports: [{number: 5432, name: tcp-db, protocol: TCP}]`.
 """
 
 from collections.abc import Iterator

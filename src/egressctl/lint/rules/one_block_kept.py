@@ -1,7 +1,7 @@
-"""A Sidecar resource names the exact host, and keeps only one of several blocks.
+"""A Sidecar resource names the exact host, so pods get only one of the entry's blocks.
 
-As istiod of August 2026 does: where all hosts of the Sidecar's listener are exact, such as `./host` and `namespace/host`, one
-block of an entry is kept, and which one is chance. One `*/host` or one wildcard among them, and all blocks are.
+istiod of August 2026 does this: if all hosts of the Sidecar's listener are exact, such as `./host` and `namespace/host`, pods get
+one block of the entry, chosen by chance. With one `*/host` or one wildcard among the hosts, they get all blocks.
 
     addresses: [198.51.100.0/28, 203.0.113.0/28]
 

@@ -1,8 +1,8 @@
-"""A block of a TCP port is of a content delivery network: every site behind it is open.
+"""A block of a TCP port belongs to a content delivery network: every site behind it is open.
 
-On a TCP port the address alone decides. Blocks of a /24 or more of Cloudflare, Fastly, Amazon CloudFront, Akamai or Google's
-front ends are shared by countless sites, an attacker's among them. Ports of protocol TLS and HTTP are left out: there the
-name decides.
+On a TCP port only the address decides. Countless sites share the blocks (/24 or more) of Cloudflare, Fastly, Amazon CloudFront,
+Akamai or Google's front ends; one of them may be an attacker's. lint skips ports of protocol TLS and HTTP: there the name
+decides.
 
     hosts: [cdn.example.com]
     addresses: [104.16.0.0/13]

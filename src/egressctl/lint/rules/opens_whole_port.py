@@ -1,12 +1,12 @@
 """A TCP port without addresses, or with `0.0.0.0/0`, takes every connection on the port.
 
-On a TCP port nothing but the address tells a connection for this host from any other. So the entry takes them all, in
-REGISTRY_ONLY as well. With resolution NONE each goes to the address that was asked for: the port is open to every address. With
-DNS or STATIC each goes to the entry's own host, whatever was asked for: other hosts on the port cannot be reached any more.
+On a TCP port only the address shows which host a connection is for. Without addresses the entry takes all connections, also in
+REGISTRY_ONLY. With resolution NONE each goes to the address that the client asked for: the port is open to every address. With
+DNS or STATIC each goes to the entry's own host, whatever the client asked for: other hosts on the port cannot be reached.
 
     addresses:
 
-List the addresses that are meant, or use protocol TLS, where the name in the handshake decides.
+List the addresses that you need, or use protocol TLS, where the name in the handshake decides.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ def check(case: LintedEntry) -> Iterator[Told]:
         if port.protocol.upper() in OPAQUE_PROTOCOLS:
             because = "with 0.0.0.0/0 among its addresses" if every else "without addresses"
             host = host_of_whole_port(case.entry, port.number)
-            then = f"every connection on it, to whatever address, is sent to {host}" if host else "it is open to every address"
+            then = f"every connection on it, to any address, is sent to {host}" if host else "it is open to every address"
             told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: {then}"
-            step = "list the addresses that are meant" + (", or declare TLS or HTTP" if host else "")
+            step = "list the addresses that you need" + (", or declare TLS or HTTP" if host else "")
             yield told, step, ("spec", "ports", index)
 
 

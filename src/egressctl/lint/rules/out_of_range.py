@@ -1,9 +1,9 @@
-"""A number is outside of the field's range.
+"""A number is outside the field's range.
 
     resolution: STATIC
     endpoints: [{address: 208.80.154.224, weight: -1}]
 
-Write a weight of 0 or more, or leave it out.
+Write a weight of 0 or more, or remove it.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

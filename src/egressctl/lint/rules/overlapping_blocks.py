@@ -1,7 +1,7 @@
-"""Another entry lists a block on the same port that overlaps.
+"""Another entry lists an overlapping block on the same port.
 
-Both have filter chains, and the longest prefix carries, whatever the entries' age; a plain address goes before every block,
-and its listener asks for no server name. HTTP entries do not compete: they are chosen by the host, whatever the address.
+Both have filter chains, and the longest prefix wins, whatever the age of the entries. A plain address comes before every block,
+and its listener does not look at the server name. HTTP entries do not compete: they are chosen by the host, not by the address.
 
     # a.yaml
     metadata: {name: a, namespace: shop}
@@ -11,7 +11,7 @@ and its listener asks for no server name. HTTP entries do not compete: they are 
     hosts: [other.example.com]
     addresses: [198.51.100.0/24]
 
-Let each address be in one entry only.
+List each address in one entry only.
 """
 
 from egressctl.istio.conflict import ConflictKind

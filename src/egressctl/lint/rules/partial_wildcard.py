@@ -1,10 +1,10 @@
-"""A wildcard that stands for a part of a label.
+"""A wildcard is only a part of a label.
 
-Envoy knows no wildcard within a label of a server name.
+Envoy has no wildcard inside a label of a server name.
 
     hosts: ["*pedia.org"]
 
-Let the wildcard stand for the whole first label, `*.wikipedia.org`, and name what else there is.
+Use the wildcard as the whole first label, `*.wikipedia.org`, and list other hosts by name.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,8 +1,8 @@
-"""One of two entries declares a port HTTP, and the other TCP or TLS.
+"""One of two entries declares a port HTTP, the other TCP or TLS.
 
-What does not speak as the port is declared falls to the listener's default filter chain; within the blocks of a TCP or TLS
-entry that entry has everything. Of one host in one namespace the declaration of the last entry counts: HTTP has no route to
-it where that is TCP or TLS.
+A connection that does not speak the declared protocol goes to the listener's default filter chain. Inside the blocks of a TCP or
+TLS entry, that entry gets every connection. For one host in one namespace the last entry's protocol counts: if it is TCP or TLS,
+HTTP has no route to the host.
 
     # a.yaml
     metadata: {name: a, namespace: shop}
@@ -14,7 +14,7 @@ it where that is TCP or TLS.
     metadata: {name: b, namespace: shop}
     hosts: [other.example.com]
 
-Declare one protocol for a port, or use ports of their own.
+Declare one protocol for a port, or use different ports.
 """
 
 from egressctl.istio.conflict import ConflictKind

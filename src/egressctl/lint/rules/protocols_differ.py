@@ -1,7 +1,7 @@
-"""Entries of one host declare a port with several protocols (IST0177 of istioctl analyze).
+"""Entries of one host declare different protocols for a port (IST0177 of istioctl analyze).
 
-`istioctl analyze` warns of it as IST0177, ConflictingServiceEntryProtocol: where both entries reach a sidecar, only one of
-the two protocols is in force there. The API server looks at one entry at a time and says nothing.
+`istioctl analyze` warns about it as IST0177, ConflictingServiceEntryProtocol: if a sidecar gets both entries, only one of the
+two protocols works there. The API server looks at one entry at a time and does not warn.
 
     ports: [{number: 443, name: tls, protocol: TLS}]
     exportTo: ["*"]

@@ -1,11 +1,11 @@
 """The entry on the Kubernetes cluster says something that egressctl would not accept from a file.
 
-It works, or Istio would have refused it. In files such things have rules of their own, as [host-bits](host-bits.md).
+Istio accepted it. In files these mistakes have their own rules, such as [host-bits](host-bits.md).
 
     metadata: {name: shop-db, namespace: default}
     addresses: [198.51.100.7/28]
 
-Write what the finding says, where the entry comes from.
+Do what the finding says, in the source of the entry.
 """
 
 from collections.abc import Iterator

@@ -1,12 +1,12 @@
-"""The API server that was asked by dry run refuses the manifest.
+"""The API server refuses the manifest in a dry run.
 
 `egressctl lint FILES --ask-server` asks a real API server about each manifest: the schema and the rules of Istio's
-CustomResourceDefinitions, and every webhook that is there, Istio's own and your policies. The message is the API server's.
-Its answer takes the place of what egressctl knows of Istio's rules.
+CustomResourceDefinitions, and every webhook, Istio's and your own policies. The message is the API server's. Its answer replaces
+what egressctl itself knows about Istio's rules.
 
     resolution: DNS
 
-Mend what the message names. Where a webhook of your own refuses it, its owner knows why.
+Fix what the message names. If one of your own webhooks refuses it, ask the webhook's owner.
 """
 
 import re

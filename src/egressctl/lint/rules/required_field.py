@@ -1,9 +1,9 @@
-"""A field that has to be there is missing or empty.
+"""A required field is missing or empty.
 
     ports: [{number: 443, protocol: TLS}]
 
-An entry needs `spec` and at least one of `hosts`; a port needs `number` and `name`. A field whose value is empty is not
-there.
+An entry needs `spec` and at least one host in `hosts`. A port needs `number` and `name`. A field with an empty value counts as
+missing.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

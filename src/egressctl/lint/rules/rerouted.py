@@ -1,6 +1,6 @@
-"""A VirtualService sends the host elsewhere.
+"""A VirtualService sends the host's traffic to another place.
 
-Connections to the entry's host go to another Envoy cluster than the entry's. That is meant where an egress gateway is.
+Connections to the entry's host do not go to the entry's Envoy cluster. With an egress gateway that is correct.
 
     hosts: [db.example.com]
 
@@ -11,8 +11,7 @@ Connections to the entry's host go to another Envoy cluster than the entry's. Th
       hosts: [db.example.com]
       tcp: [{route: [{destination: {host: istio-egressgateway.istio-system.svc.cluster.local}}]}]
 
-Take the route out; or, where it is meant, say so: `expect: {via: HOST}` in the probe, `# egressctl: ignore=rerouted` in the
-file.
+Remove the route. Or, if it is correct, say so: `expect: {via: HOST}` in the probe, `# egressctl: ignore=rerouted` in the file.
 """
 
 from egressctl.istio.conflict import ConflictKind

@@ -1,11 +1,11 @@
-"""The port is one that Istio keeps for itself: the sidecar never gets a listener for it.
+"""Istio uses this port itself: the sidecar never gets a listener for it.
 
-15001 and 15006 collide with Istio's own listeners, and Envoy refuses the entry's. 15021 and 15090 get none, and nobody says
-so. A plain address gets a listener of its own, and is left out.
+15001 and 15006 collide with Istio's own listeners, and Envoy refuses the entry's. 15021 and 15090 get no listener, without a
+warning. A plain address gets its own listener, so lint skips it.
 
     ports: [{number: 15021, name: port, protocol: TCP}]
 
-Use another port: what listens on this one outside cannot be reached through a sidecar by a block.
+Use another port. A server on this port cannot be reached through a sidecar by a block.
 """
 
 from collections.abc import Iterator

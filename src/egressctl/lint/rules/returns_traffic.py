@@ -1,7 +1,7 @@
-"""With the change, an entry of the mesh carries traffic that goes elsewhere now.
+"""The change gives an entry of the mesh traffic that goes to another place today.
 
-It is told where files are held against a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files gives up
-what it took from another, or a Sidecar or a VirtualService of the files stands in the way of one no longer.
+lint reports it when it compares files with a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files releases
+traffic that it took from another entry, or a Sidecar or a VirtualService of the files does not block an entry any more.
 
 In the snapshot, `shop/mirror` takes a part of what `payments/bank` lists:
 
@@ -24,8 +24,7 @@ In the pull request it lists another block:
     addresses: [203.0.113.16/28]
     exportTo: ["*"]
 
-Make sure that the entry that gets the traffic is meant to have it: prove it with `egressctl verify serviceentry/NAME` once
-the change is applied.
+Check that this entry should get the traffic. After you apply the change, prove it with `egressctl verify serviceentry/NAME`.
 """
 
 from egressctl.istio.conflict import EntryConflict

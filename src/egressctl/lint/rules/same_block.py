@@ -1,8 +1,8 @@
 """Another entry lists the same address block on the same port.
 
-Only one of them carries it: the one whose `exportTo` names fewer namespaces, then the older, then the one whose host is first
-by name. The other loses the block without a word. A TLS entry keeps its server names of a block, but not of a plain address.
-How old an entry is, a file does not say.
+Only one of them gets the traffic: the one whose `exportTo` names fewer namespaces, then the older, then the one whose host comes
+first by name. The other loses the block without a warning. A TLS entry keeps its server names in a block, but not for a plain
+address. A file does not say how old an entry is.
 
     # a.yaml
     metadata: {name: a, namespace: shop}
@@ -11,7 +11,7 @@ How old an entry is, a file does not say.
     metadata: {name: b, namespace: shop}
     hosts: [other.example.com]
 
-Take the block out of one of them, or put both into one entry with several hosts.
+Remove the block from one of them, or put both into one entry with several hosts.
 """
 
 from egressctl.istio.conflict import ConflictKind

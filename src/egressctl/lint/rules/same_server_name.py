@@ -1,6 +1,6 @@
-"""Another TLS entry on the port has a wildcard that covers a host, or the other way round.
+"""Another TLS entry on the port has a wildcard that covers a host of this entry, or the other way round.
 
-The more exact name carries. With another resolution or another `location` the two can behave differently for one host.
+The more exact name wins. If the two have different resolutions or locations, they can behave differently for one host.
 
     # a.yaml
     metadata: {name: a, namespace: shop}
@@ -14,7 +14,7 @@ The more exact name carries. With another resolution or another `location` the t
     ports: [{number: 443, name: port, protocol: TLS}]
     addresses:
 
-Take the host out of one of them, or leave it so where that is meant.
+Remove the host from one of them, or leave it if you want it so.
 """
 
 from egressctl.istio.conflict import ConflictKind

@@ -1,10 +1,10 @@
-"""Endpoints and a workloadSelector, and only one may be there.
+"""The entry has endpoints and a workloadSelector, but only one of them is allowed.
 
     resolution: STATIC
     endpoints: [{address: 192.0.2.7}]
     workloadSelector: {labels: {app: db}}
 
-A selector finds the endpoints among pods and WorkloadEntries; a list names them. Keep the one that you mean.
+A selector finds the endpoints among pods and WorkloadEntries; a list names them. Keep the one that you need.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,10 +1,10 @@
-"""A workloadSelector with a resolution that does not use it.
+"""The entry has a workloadSelector, but its resolution does not use it.
 
 With NONE connections go where the application sends them, and nothing is selected.
 
     workloadSelector: {labels: {app: db}}
 
-Use `resolution: STATIC`, or leave the selector out.
+Use `resolution: STATIC`, or remove the selector.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

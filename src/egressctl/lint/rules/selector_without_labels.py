@@ -1,9 +1,9 @@
-"""A workloadSelector without labels selects nothing that is meant.
+"""A workloadSelector has no labels, so it does not select the right pods.
 
     resolution: STATIC
     workloadSelector: {}
 
-Give the selector the labels of the pods that are meant.
+Give the selector the labels of the pods that you want.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

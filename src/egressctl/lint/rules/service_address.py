@@ -1,7 +1,7 @@
-"""The address of a Service is inside a block, on the same port.
+"""The address of a Service is inside a block of the entry, on the same port.
 
-A Service's address has a listener of its own, which goes first. Where the entry names the same plain address, a sidecar gets
-only one of the two. Services are asked of the Kubernetes cluster.
+A Service's address has its own listener, which comes first. If the entry lists the same plain address, a sidecar gets only one
+of the two. lint reads the Services from the Kubernetes cluster.
 
     metadata: {name: shop-db, namespace: default}
     addresses: [10.0.0.0/8]
@@ -14,7 +14,7 @@ only one of the two. Services are asked of the Kubernetes cluster.
       clusterIP: 10.96.0.17
       ports: [{port: 443}]
 
-List smaller blocks, which leave the range of the Kubernetes cluster's own addresses out.
+List smaller blocks, without the Kubernetes cluster's own addresses.
 """
 
 from egressctl.istio.conflict import ConflictKind

@@ -1,12 +1,12 @@
-"""Several hosts share a port of neither HTTP nor TLS, with a resolution other than NONE.
+"""Several hosts share a port that is not HTTP or TLS, and the resolution is not NONE.
 
     hosts: [db.example.com, db2.example.com]
     addresses: [198.51.100.7]
     ports: [{number: 3306, name: mysql, protocol: MYSQL}]
     resolution: DNS
 
-The connection of such a port does not say which host it is for. Write one entry for each host; or say `TLS` or `HTTP` where
-that is what is spoken: a port without protocol counts as neither.
+A connection to such a port does not say which host it is for. Write one entry for each host. Or declare `TLS` or `HTTP`, if the
+client speaks it: a port without a protocol counts as neither.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

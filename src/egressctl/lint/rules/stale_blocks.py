@@ -1,7 +1,7 @@
-"""The entry is for a target of the catalogue, and lists other blocks than are published.
+"""The entry is for a target of the catalogue, but does not list the blocks that are published.
 
-It names a host of the target and lists some of its blocks, or two of its blocks or more that are half of its own. Told are
-the blocks that it misses, those that have moved, and those that are gone.
+lint compares an entry that has a host of the target and some of its blocks, or at least two of its blocks that are half of the
+entry's own. It reports the blocks that are missing, that have moved, and that are gone.
 
 This is Istio's task of 2018:
 
@@ -14,8 +14,8 @@ This is Istio's task of 2018:
     - 208.80.153.224/27
     - 208.80.154.224/27
 
-Add what is missing, and take out what is gone: `egressctl render wikipedia` prints the present list. An entry that opens a
-part of it on purpose says so: `# egressctl: ignore=stale-blocks`.
+Add what is missing, and remove what is gone: `egressctl render wikipedia` prints the present list. If the entry opens only a
+part on purpose, say so: `# egressctl: ignore=stale-blocks`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,9 @@
-"""With the change, other than now carries traffic that an entry of the mesh carries.
+"""The change takes traffic away from an entry of the mesh.
 
-It is told where files are held against a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files gets a
+lint reports it when it compares files with a snapshot (`egressctl lint FILES --against FOLDER`): an entry of the files gets a
 block, a host or a server name that an entry of the snapshot has now, or a Sidecar or a VirtualService of the files takes it
-away from one. The entry that loses it says nothing of that, and its requests may still be answered. Nor does an entry that sends
-all of a TCP port to its own host, whatever was asked for. What is the same before the change and after it is not told.
+away. Nothing warns about it, and requests may still be answered. The same is true if an entry sends a whole TCP port to its own
+host, whatever the client asked for. lint does not report what is the same before and after the change.
 
 In the snapshot:
 
@@ -21,8 +21,8 @@ In the pull request:
     addresses: [198.51.100.16/28]
     exportTo: ["*"]
 
-Limit the entry to its own namespace (`exportTo: ["."]`), or list blocks that no other entry has. Where the change is meant,
-say so in the file: `# egressctl: ignore=takes-traffic`.
+Limit the entry to its own namespace (`exportTo: ["."]`), or list blocks that no other entry has. If you want the change, say so
+in the file: `# egressctl: ignore=takes-traffic`.
 """
 
 from egressctl.istio.conflict import EntryConflict
@@ -37,7 +37,7 @@ def finding(clash: EntryConflict, where: str) -> Finding:
 
 def finding_of_whole_port(entry: ServiceEntry, number: int, host: str) -> Finding:
     """Return that an entry begins to send every connection on a port to its own host."""
-    told = f"every connection on port {number} that no other entry takes, to whatever address, is now sent to {host}"
+    told = f"every connection on port {number} that no other entry takes, to any address, is now sent to {host}"
     return Finding(RULE.id, told, str(entry), "list the addresses that are meant, or declare TLS or HTTP")
 
 

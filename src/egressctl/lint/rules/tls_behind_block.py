@@ -1,4 +1,4 @@
-"""A TLS entry without addresses loses to an entry whose block holds the address.
+"""A TLS entry without addresses loses to an entry whose block contains the address.
 
 Envoy looks at the address first, then at the server name, and does not go back.
 
@@ -12,7 +12,7 @@ Envoy looks at the address first, then at the server name, and does not go back.
     metadata: {name: b, namespace: shop}
     hosts: [other.example.com]
 
-Give the TLS entry the same block as well: then its names go to it. Or make the other one a TLS entry too.
+Give the TLS entry the same block too: then its names go to it. Or make the other one a TLS entry too.
 """
 
 from egressctl.istio.conflict import ConflictKind

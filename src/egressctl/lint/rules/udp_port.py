@@ -1,11 +1,11 @@
-"""A port is UDP, which sidecars do not carry.
+"""A port is UDP, which sidecars do not route.
 
-A sidecar intercepts TCP. Istio takes a UDP port without a word, and the datagrams go around the sidecar, whatever the
-outbound traffic policy.
+A sidecar intercepts only TCP. Istio accepts a UDP port without a warning, and the datagrams do not go through the sidecar,
+whatever the outbound traffic policy.
 
     ports: [{number: 53, name: port, protocol: UDP}]
 
-Take the port out. What UDP may reach is for a NetworkPolicy to say.
+Remove the port. Use a NetworkPolicy to control UDP.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from egressctl.lint.rule import LintedEntry, Place, Rule, Severity, Told
 def check(case: LintedEntry) -> Iterator[Told]:
     for index, port in enumerate(case.entry.ports):
         if port.protocol.upper() == "UDP":
-            told = f"port {port.number} is UDP, which sidecars do not carry: it goes around them, or nowhere"
+            told = f"port {port.number} is UDP, which sidecars do not route: it goes past them, or nowhere"
             yield told, "", ("spec", "ports", index)
 
 

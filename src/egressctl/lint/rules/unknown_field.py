@@ -1,11 +1,11 @@
-"""A field that a ServiceEntry does not have.
+"""A ServiceEntry does not have this field.
 
-The API server refuses the entry when it reads it, as `kubectl apply` asks it to (`fieldValidation=Strict`).
+The API server refuses the entry, because `kubectl apply` asks for strict validation (`fieldValidation=Strict`).
 
     adresses: [203.0.113.0/28]
 
-Correct the name, its case, or its place: `addresses` stands beside `hosts`, `number` within a port. Without strict
-validation the field is dropped without effect, and the entry then says less than you think.
+Correct the name, its case, or its place: `addresses` is next to `hosts`, `number` is inside a port. Without strict validation
+Kubernetes drops the field, and the entry does less than you think.
 """
 
 from egressctl.istio.admission import crd

@@ -1,11 +1,11 @@
-"""A comment asks to ignore no rule, or one that does not exist.
+"""A comment names no rule to ignore, or a rule that does not exist.
 
-Such a comment hides nothing, and whoever wrote it believes that it does.
+Such a comment hides nothing, but its author believes that it does.
 
     # egressctl: ignore=exported-everwhere
     metadata: {name: shop-db, namespace: shop}
 
-Write the rule's name as lint prints it. How such comments are read is in [see what is in the way](../how-to/lint.md).
+Write the rule's name as lint prints it. [This page](../how-to/lint.md) explains such comments.
 """
 
 from egressctl.lint.rule import Rule, Severity

@@ -1,12 +1,11 @@
-"""`exportTo` names a namespace that is not there.
+"""`exportTo` names a namespace that does not exist.
 
-Istio does not check it, and a misspelt name exports to nobody. Which namespaces there are is asked of the Kubernetes
-cluster.
+Istio does not check it, and a wrong name exports to nobody. lint reads the namespaces from the Kubernetes cluster.
 
     metadata: {name: shop-db, namespace: default}
     exportTo: [".", default-2]
 
-Correct the name, or make the namespace.
+Correct the name, or create the namespace.
 """
 
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ def check(case: LintedEntry) -> Iterator[Told]:
     known = None if case.namespaces is None else {OWN, EVERYWHERE, NOWHERE, *case.namespaces}
     for namespace in case.entry.export_to:
         if known is not None and namespace not in known:
-            yield f"exportTo names namespace {namespace}, which is not there", case.show, ()
+            yield f"exportTo names namespace {namespace}, which does not exist", case.show, ()
 
 
 RULE = Rule("unknown-namespace", Severity.WARNING, __doc__, check, Place.CLUSTER)

@@ -1,8 +1,8 @@
-"""A port's protocol is none that Istio knows.
+"""Istio does not know a port's protocol.
 
     ports: [{number: 443, name: quic, protocol: QUIC}]
 
-Write a protocol that Istio knows, in any case. Sidecars carry no UDP, and so no QUIC.
+Write a protocol that Istio knows, in capital or small letters. Sidecars do not route UDP, and so no QUIC.
 """
 
 from egressctl.istio.admission.mistakes import Mistake

@@ -1,4 +1,4 @@
-"""A value that is none of those that the field knows.
+"""The field does not allow this value.
 
     resolution: dns
 

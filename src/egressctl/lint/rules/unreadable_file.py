@@ -1,12 +1,12 @@
-"""The file cannot be read, is no text in UTF-8, or is too large.
+"""The file cannot be read, is not text in UTF-8, or is too large.
 
-Nothing is known of what it holds, so the gate does not open for it. A file of more than 1 MiB is too large.
+lint cannot know what is in it, so the check does not pass. A file of more than 1 MiB is too large.
 
 A file whose text is in Latin-1:
 
     metadata: {name: café, namespace: shop}
 
-Give the right to read it, save it as UTF-8, or split it. A file that is no manifest belongs into another folder.
+Make it readable, save it as UTF-8, or split it. Move a file that is not a manifest to another folder.
 """
 
 from egressctl.lint.rule import Finding, Rule, Severity

@@ -1,12 +1,12 @@
-"""The file is a template, which cannot be read before it is rendered.
+"""The file is a template, which lint cannot read before it is rendered.
 
-Helm's templates cannot be read as YAML, and nothing is known of what they will say.
+Helm's templates are not YAML, and lint cannot know what they will contain.
 
     kind: ServiceEntry
     metadata:
       name: {{ .Release.Name }}-db
 
-Lint what comes of it: `helm template CHART | egressctl lint -`. To leave the templates of a folder out without a word:
+Lint the rendered result: `helm template CHART | egressctl lint -`. To skip the templates of a folder:
 `--ignore unrendered-template`.
 """
 

@@ -1,6 +1,6 @@
-"""The apiVersion is none that Istio serves a ServiceEntry in.
+"""Istio does not serve ServiceEntries in this apiVersion.
 
-The API server knows no such version, and answers 404; kubectl says that it has `no matches for kind`.
+The API server does not know this version, and answers 404; kubectl says that it has `no matches for kind`.
 
     apiVersion: networking.istio.io/v2
 

@@ -1,11 +1,11 @@
-"""The API server that was asked by dry run warns of the manifest.
+"""The API server warns about the manifest in a dry run.
 
-`egressctl lint FILES --ask-server` asks a real API server about each manifest. What it answers in `Warning:` headers, which
-kubectl shows once and scrolls away, is a finding here.
+`egressctl lint FILES --ask-server` asks a real API server about each manifest. Its `Warning:` headers, which kubectl shows only
+once, are findings here.
 
     addresses:
 
-Mend what the message names, or take note of it: the manifest is accepted.
+Fix what the message names, or only note it: the manifest is accepted.
 """
 
 from collections.abc import Iterator, Sequence

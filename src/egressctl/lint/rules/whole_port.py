@@ -1,6 +1,6 @@
 """One of two entries takes every address on a port that both name.
 
-It carries what no block and no server name of another entry takes: what was to be blocked is open through it.
+It gets all traffic that no block and no server name of another entry takes: what should be blocked is open through it.
 
     # a.yaml
     metadata: {name: a, namespace: shop}

@@ -1,7 +1,7 @@
-"""A DestinationRule wraps the host's connections in TLS.
+"""A DestinationRule adds TLS to the host's connections.
 
-On a TCP or TLS port the application speaks TLS already, mostly: it arrives as TLS inside TLS. On an HTTP port it is TLS
-origination, and meant.
+On a TCP or TLS port the application usually speaks TLS already: the server then gets TLS inside TLS. On an HTTP port it is TLS
+origination, which is fine.
 
     hosts: [db.example.com]
 
@@ -12,7 +12,7 @@ origination, and meant.
       host: db.example.com
       trafficPolicy: {tls: {mode: SIMPLE}}
 
-Take the `tls` setting out, or declare the port HTTP and let the application speak HTTP.
+Remove the `tls` setting, or declare the port HTTP and let the application speak HTTP.
 """
 
 from egressctl.istio.conflict import ConflictKind

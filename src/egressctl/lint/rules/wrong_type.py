@@ -1,9 +1,9 @@
-"""A value of another type than the field's.
+"""A value does not have the field's type.
 
     ports: [{number: "443", name: tls, protocol: TLS}]
 
-Write numbers without quotes and without a fraction, text that looks like a number in quotes, and lists in brackets or with a
-dash before each item, also where there is one item only.
+Write numbers without quotes and without a fraction. Put text that looks like a number in quotes. Write lists in brackets, or with
+a dash before each item, also for a single item.
 """
 
 from egressctl.istio.admission.mistakes import Mistake
