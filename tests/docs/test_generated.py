@@ -50,7 +50,7 @@ def test_every_cause_has_a_page_with_an_example_and_the_next_command() -> None:
         assert [name for name, *_ in page.generated] == [f"meaning {code}", f"cause {code}"]
         assert f"cause  {code}: " in page.text
         assert f"next   {cause.hint}" in page.text
-        assert {"## How egressctl knows", "## How to mend it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE)), code
+        assert {"## How egressctl knows", "## How to fix it"} <= set(re.findall(r"^## .*$", page.text, re.MULTILINE)), code
         assert f"`{drawn.verdict}`" in page.text
 
 

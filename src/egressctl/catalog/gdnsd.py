@@ -53,7 +53,7 @@ def _parse_config(text: str) -> dict[str, Any]:
             if kind == "sign":
                 raise _refusal(line, f"{word} stands where a key is expected")
             if word in top:
-                raise _refusal(line, f"the key {quote_text(word)} stands here twice")
+                raise _refusal(line, f"the key {quote_text(word)} is here twice")
             key = word
         elif isinstance(top, dict) and not arrow:
             raise _refusal(line, f"behind the key {quote_text(str(key))} there is no =>")

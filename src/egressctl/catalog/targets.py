@@ -45,7 +45,7 @@ def load_targets(
             place = document.place(("metadata", "name"))
             key = (target.namespace, target.entry_name)
             if key in first:
-                twice = f"the ServiceEntry {target.entry_name} stands here twice, first on line {first[key]}"
+                twice = f"the ServiceEntry {target.entry_name} is here twice, first on line {first[key]}"
                 problems.append(Problem(twice, place.field, "", place.source, place.line))
             first.setdefault(key, place.line)
     if problems:

@@ -196,12 +196,12 @@ def _block_problems(addresses: Mapping[ValuePath, str]) -> Iterator[_Told]:
     for path, address in addresses.items():
         block = parse_block(address)
         if block is None or block.version == 6:
-            remedy = "leave it out: the sidecar of a pod with IPv4 does not carry IPv6"
+            remedy = "leave it out: the sidecar of a pod with IPv4 does not route IPv6"
             yield path, f"{address} is IPv6, which is not supported yet", remedy
         elif "/" in address and str(block) != address:
             yield path, f"{address} has host bits set", f"write {block}"
         elif block in first:
-            yield path, f"{address} stands here twice, first as {first[block]}", "keep one of them"
+            yield path, f"{address} is here twice, first as {first[block]}", "keep one of them"
         if block:
             first.setdefault(block, address)
 

@@ -21,7 +21,7 @@ _STATS = {
 _CLUSTER_STATS = ("cluster_manager.cluster_added", "cluster_manager.cluster_modified", "cluster_manager.cluster_removed")
 FILTER = "er_manager"
 """A pattern of the names of the stats that are read here, and of few others."""
-CHANGED = "the sidecar's configuration changed while the probe was under way"
+CHANGED = "the sidecar's configuration changed during the probe"
 """Why nothing is certain of a way, where that is so."""
 
 
@@ -36,7 +36,7 @@ def parse_changes(text: str) -> Changes:
             found[name] = as_number(stat.get("value"), f"the value of {name}")
     missing = [name for name in wanted if name not in found]
     if missing:
-        raise ProxyUnreadable(f"the sidecar's stats do not hold {missing[0]}")
+        raise ProxyUnreadable(f"the sidecar's stats do not have {missing[0]}")
     of_clusters = sum(found[name] for name in _CLUSTER_STATS)
     return Changes(**{field: found[name] for field, name in _STATS.items()}, envoy_clusters=of_clusters)
 

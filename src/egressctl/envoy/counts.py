@@ -41,7 +41,7 @@ def parse_clusters(text: str) -> ClusterCounts:
     """Read the answer to `GET clusters?format=json`. Raises ProxyUnreadable where it is none, or of another shape."""
     statuses = read_json(text, "clusters?format=json").get("cluster_statuses")
     if statuses is None:
-        raise ProxyUnreadable("the sidecar's list of Envoy clusters holds none")
+        raise ProxyUnreadable("the sidecar's list of Envoy clusters is empty")
     found: dict[str, HostCounts] = {}
     for item in as_list(statuses, "cluster_statuses"):
         status = as_object(item, "cluster_statuses[]")

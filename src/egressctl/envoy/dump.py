@@ -49,7 +49,7 @@ def parse_config(text: str) -> ProxyConfig:
                 config = _route_config(element)
                 routes[config.name] = config
     if listeners is None and envoy_clusters is None:
-        raise ProxyUnreadable("the sidecar's config_dump holds neither listeners nor Envoy clusters")
+        raise ProxyUnreadable("the sidecar's config_dump has neither listeners nor Envoy clusters")
     return ProxyConfig(None if listeners is None else tuple(listeners), envoy_clusters, errors, frozenset(versions), routes)
 
 

@@ -78,7 +78,7 @@ def what_inspectors_see(entrance: Listener, listener: Listener, speech: Speech) 
         return (
             seen,
             InspectedConnection("tls", speech.server_name, without),
-        ), "the way depends on whether the client offers HTTP/2"
+        ), "the path depends on whether the client offers HTTP/2"
     return (seen,), ""
 
 

@@ -199,5 +199,5 @@ def _what_happens_next(config: ProxyConfig, walk: Walk) -> str:
     if walk.envoy_cluster == PASSTHROUGH:
         return "the sidecar lets it out to its own address: the outbound traffic policy is ALLOW_ANY"
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
-    over = " over TLS of its own" if known and known.tls else ""
+    over = " over its own TLS" if known and known.tls else ""
     return f"the sidecar connects through {walk.envoy_cluster}{over}"

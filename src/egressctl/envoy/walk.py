@@ -104,7 +104,7 @@ def _receiving_listener(config: ProxyConfig, ip: str, port: int) -> Walk | tuple
     own = (str(address), port) in config.by_address
     found = config.by_address.get((str(address) if own else wildcard, port), ())
     if len(found) > 1:
-        return Walk("", "", None, unknown=f"several listeners hold the address {ip} and port {port}")
+        return Walk("", "", None, unknown=f"several listeners have the address {ip} and port {port}")
     if not found and port in _BOOTSTRAP_PORTS:
         return Walk("", "", None, unknown=f"port {port} is one of the sidecar's own")
     listener = found[0] if found else entrance

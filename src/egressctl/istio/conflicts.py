@@ -114,7 +114,7 @@ def _conflict_in_one_namespace(
     second = other if first is entry else entry
     lost = _port_numbers(second) - _port_numbers(first) if first else _port_numbers(entry) ^ _port_numbers(other)
     if not lost or precedence.merge_key(entry) == precedence.merge_key(other):
-        outcome = "the two share an Envoy cluster, and each address is carried for both"
+        outcome = "the two share an Envoy cluster, so each address is open for both"
         return conflict_with(ConflictKind.SAME_HOST, other, reason, outcome, path)
     ports = ", ".join(map(str, sorted(lost)))
     if first:

@@ -88,7 +88,10 @@ def find_rerouting_virtual_services(
             if elsewhere and kind in kinds:
                 reason = f"it sends {host} to {', '.join(dict.fromkeys(elsewhere))} (a {kind} route)"
                 yield EntryConflict(
-                    ConflictKind.REROUTED, ObjectReference.of(each), reason, "that Envoy cluster carries, not the entry's"
+                    ConflictKind.REROUTED,
+                    ObjectReference.of(each),
+                    reason,
+                    "the traffic goes there, not to the entry's Envoy cluster",
                 )
 
 
@@ -132,8 +135,8 @@ def find_wrapping_destination_rules(
             levels = [each for each in mappings_at(policy, "portLevelSettings") if value_at(each, "port", "number") == port]
             mode = next(filter(None, map(_tls_mode, levels)), "") or _tls_mode(policy)
             if mode not in ("", "DISABLE"):
-                reason = f"it wraps connections to {host} in TLS ({mode})"
-                outcome = f"what is TLS already on port {port} arrives as TLS inside TLS"
+                reason = f"it adds TLS to connections to {host} ({mode})"
+                outcome = f"connections on port {port} that are TLS already arrive as TLS inside TLS"
                 yield EntryConflict(ConflictKind.WRAPPED_IN_TLS, ObjectReference.of(each), reason, outcome)
                 break
 
@@ -174,7 +177,7 @@ def find_services_inside_blocks(entry: ServiceEntry, services: Sequence[Manifest
             whose = "" if first is None else f": that of {entry if first is mine else ObjectReference.of(each)}, {why}"
             outcome = f"of two listeners for one address and port a sidecar gets one{whose}"
         else:
-            outcome = "its own listener goes first, and what is meant for the entry there goes to the Service"
+            outcome = "its own listener comes first, so the entry's traffic to this address goes to the Service"
         reason = f"it has the address {ip.address} inside {block}, on port {common[0]} as well"
         yield EntryConflict(ConflictKind.SERVICE_ADDRESS, ObjectReference.of(each), reason, outcome)
 

@@ -33,7 +33,7 @@ def takes_whole_port(entry: ServiceEntry, number: int) -> bool:
 
 
 def host_of_whole_port(entry: ServiceEntry, number: int) -> str:
-    """Return the host to which the entry sends every connection on a port, to whatever address; "" where it does not."""
+    """Return the host to which the entry sends every connection on a port, to any address; "" where it does not."""
     # Only resolution NONE connects to the address that was asked for. All chains of a TCP port lead to the first host.
     return min(entry.hosts, default="") if entry.resolution != "NONE" and takes_whole_port(entry, number) else ""
 

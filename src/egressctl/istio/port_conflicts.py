@@ -149,7 +149,7 @@ def _block_conflicts(mine: EntryOnPort, theirs: EntryOnPort, pairs: list[tuple[B
 def _winner_and_reason(entry: ServiceEntry, other: ServiceEntry) -> tuple[ServiceEntry | None, str]:
     """Return which of two entries has what both claim alike, and say so."""
     chosen, why = precedence.first_entry_in_sidecar(entry, other)
-    return chosen, f"{chosen} carries it, {why}" if chosen else f"which of them carries it {why}"
+    return chosen, f"{chosen} gets it, {why}" if chosen else f"which of them gets it {why}"
 
 
 def _and_more(found: Sequence[object]) -> str:
@@ -164,7 +164,7 @@ def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Itera
             ConflictKind.TLS_BEHIND_BLOCK,
             other,
             f"it lists addresses on port {port} as {_declared_protocol(theirs)}",
-            f"where a host of {entry} resolves into them, it carries or refuses the connection",
+            f"if a host of {entry} resolves to one of them, it sends or refuses the connection",
             mine.path,
             other,
         )
@@ -173,7 +173,7 @@ def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Itera
             ConflictKind.TLS_BEHIND_BLOCK,
             other,
             f"it names TLS hosts on port {port} at any address",
-            f"where one of them resolves into the blocks of {entry}, {entry} carries or refuses the connection",
+            f"if one of them resolves to an address in the blocks of {entry}, {entry} sends or refuses the connection",
             mine.path,
             entry,
         )
@@ -206,7 +206,7 @@ def _protocol_conflict(mine: EntryOnPort, theirs: EntryOnPort) -> EntryConflict:
     elif rest.claims:
         winner = rest.entry
         outcome = (
-            f"where a host of {http.entry} resolves into the addresses of {winner}, {winner} carries or refuses the connection"
+            f"if a host of {http.entry} resolves to one of the addresses of {winner}, {winner} sends or refuses the connection"
         )
     return conflict_with(ConflictKind.PROTOCOL_CONFLICT, other, reason, f"{outcome}; declare one protocol", mine.path, winner)
 

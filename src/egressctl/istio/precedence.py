@@ -75,7 +75,7 @@ def first_by_rank(one: Rank, other: Rank, named: str = "host") -> tuple[Rank | N
     if one.created != other.created:
         return first, "the older"
     if math.isinf(one.created):
-        return None, "cannot be told, since neither says its age"
+        return None, "is not known, since neither says its age"
     if one == other:
         return None, "is chance, since both have one host, namespace and second of creation"
     return first, f"the first by {'namespace' if one.name == other.name else named} of two of the same age"

@@ -185,7 +185,7 @@ def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions
         )
     if excluded not in (None, info.excluded):
         raise LabFailed(
-            f"the lab {info.name} runs already, and what goes around a sidecar is settled when its pod starts",
+            f"the lab {info.name} runs already, and which traffic goes past a sidecar is decided when its pod starts",
             hint=f"egressctl lab down{_name_flag(info.name)}",
         )
     return info

@@ -175,7 +175,7 @@ def _entries_of_word(ours: _Ours, namespace: str, word: str, choice: RemovalChoi
     elsewhere = _elsewhere(ours, {*(name.name for name in names), *([typed.target_name] if typed else [])}, names[0].namespace)
     if not known and not choice.ignore_not_found:
         raise _no_such_target(ours, names[0], word, elsewhere, choice)
-    progress.result(f"target {lookup.kubernetes_name(word)}: nothing of it is there")
+    progress.result(f"target {lookup.kubernetes_name(word)}: there is nothing to delete")
     if elsewhere:
         progress.warn(f"{word} is in namespace {elsewhere}: egressctl cleanup {word} -n {elsewhere}")
     return []
@@ -193,8 +193,8 @@ def _refuse_what_others_made(mesh: Mesh, name: _Name, *, guessed: bool = False) 
     if there is not None:
         where, called = there["metadata"]["namespace"], there["metadata"]["name"]
         raise Conflict(
-            f"ServiceEntry {where}/{called} is not egressctl's to remove: it did not make it",
-            hint=f"whoever made it removes it: kubectl get serviceentry -n {where} {called} -o yaml",
+            f"ServiceEntry {where}/{called} was not made by egressctl, which does not delete it",
+            hint=f"see who made it: kubectl get serviceentry -n {where} {called} -o yaml",
         )
 
 
@@ -251,7 +251,7 @@ def _entries_of_file(ours: _Ours, namespace: str, path: str, progress: Progress)
         found = [each for each in ours.of(where) if _is_of_target(each, target)]
         if not found:
             _refuse_what_others_made(ours.mesh, _Name(where, target.entry_name, exact=True))
-            progress.result(f"target {target.name}: nothing of it is there")
+            progress.result(f"target {target.name}: there is nothing to delete")
         chosen += [each for each in found if each not in chosen]
     return chosen
 

@@ -136,7 +136,7 @@ def _prove_closed(
 def _why_not_closed(why: NotProbed, *, left: bool) -> NotProbed:
     """Say why nothing shows that a target is closed: it has no probe, or others of its entries are `left`, which may carry."""
     if left:
-        return why._replace(reason="other ServiceEntries of it are left, so nothing shows that these are closed", hint="")
+        return why._replace(reason="it has other ServiceEntries, so nothing shows that the deleted ones are closed", hint="")
     hint = f"{why.hint} --expect blocked" if why.hint else ""
     return why._replace(reason=f"{why.reason}: nothing shows that it is closed", hint=hint)
 

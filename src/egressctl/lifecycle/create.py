@@ -134,7 +134,7 @@ def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], options: Crea
     try:
         delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
     except Interrupted as stop:
-        stop.hint = "what was made stays, and some of what was there before may too: the same command again removes it"
+        stop.hint = "new entries stay, and some old ones may too: run the same command again to delete them"
         raise
 
 
@@ -211,7 +211,7 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
     A test has refused rivals by now, and names in its proof whatever else it meets.
     """
     if PLURAL in around.reach:
-        progress.warn("no right to list the ServiceEntries of all namespaces: rivals among them are not seen")
+        progress.warn("no right to list the ServiceEntries of all namespaces: conflicting entries among them are not seen")
     if others := [plural for plural in around.reach if plural not in (PLURAL, NAMESPACES)]:
         progress.warn(f"not all {', '.join(others)} could be looked at: egressctl lint says which, and what it needs")
     entries = [read_entry(plan.manifest) for plan in plans]
@@ -234,7 +234,7 @@ def _warn_of_conflicts(entry: ServiceEntry, around: MeshObjects, namespace: str,
         reasons = "; ".join(f"{each.reason}: {each.outcome}" if each.outcome else each.reason for each in clashes)
         progress.warn(f"{entry} and {about}: {reasons}")
     if len(told) > _MOST_NAMED:
-        progress.warn(f"{entry}: {len(told) - _MOST_NAMED} more objects may be in its way; egressctl lint names them")
+        progress.warn(f"{entry}: {len(told) - _MOST_NAMED} more objects may conflict with it; egressctl lint names them")
 
 
 def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:

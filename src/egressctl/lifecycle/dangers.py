@@ -45,7 +45,7 @@ def refuse_dangers(
     if not taken:
         return
     for entry, port in taken:
-        told = f"every connection of the pods to port {port}, to whatever address, goes to {host_of_whole_port(entry, port)}"
+        told = f"every connection of the pods to port {port}, to any address, goes to {host_of_whole_port(entry, port)}"
         progress.warn(f"{entry}: {told}, logins included")
     passing = _passing_hosts(mesh, source)
     losers = [told for entry, port in taken for told in _losers(entry, port, around, passing, options.namespace)]
@@ -100,10 +100,10 @@ def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str
         return
     opened = sum(2 ** (32 - block.length) for block in parse_blocks(entry.addresses) if block.version == 4)
     if opened > MOST_ADDRESSES_OPENED:
-        yield f"{target.name} opens {opened:,} addresses, whoever has them"
+        yield f"{target.name} opens {opened:,} addresses, no matter who owns them"
     day = date.fromisoformat(target.listed_on) if target.listed_on else None
     if day and (today or datetime.now(UTC).date()) - day > OLDEST_LIST:
-        yield f"{target.name} opens a list of addresses of {day}, which others may have by now"
+        yield f"{target.name} opens addresses from a list of {day}; some may belong to others by now"
 
 
 def _passing_hosts(mesh: Mesh, source: Source | None) -> Mapping[tuple[str, int], object]:
@@ -131,4 +131,4 @@ def _losers(
     if others:
         yield f"{entry} would take port {port}, which ServiceEntry {first_names(list(map(str, others)), 3)} has"
     if seen := sorted(ip for ip, number in passing if number == port):
-        yield f"{entry} would take port {port}, on which PassthroughCluster has carried connections to {first_names(seen, 3)}"
+        yield f"{entry} would take port {port}, on which PassthroughCluster has sent connections to {first_names(seen, 3)}"

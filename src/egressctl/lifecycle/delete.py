@@ -109,12 +109,12 @@ def await_sidecar_without(
         absent,
         timeout,
         lambda: (
-            f"the ServiceEntry is deleted, and after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
+            f"the ServiceEntry is deleted, but after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
         ),
         hint="istioctl proxy-status",
         entries=gone,
     )
-    progress.done(f"the sidecar of pod {source.pod} has nothing left of it")
+    progress.done(f"the sidecar of pod {source.pod} does not have it any more")
     if counts and count_open_connections(counts, gone):
         # Without the right to list them, an entry that has the same host stays unseen, and nothing depends on it.
         with suppress(CouldNotAsk):
@@ -200,8 +200,8 @@ def _why_not_gone(metadata: Manifest) -> str:
     """Say what keeps an object that is being deleted."""
     finalizers = [str(each) for each in metadata.get("finalizers") or ()]
     if not finalizers:
-        return "it is being deleted, and no finalizer holds it"
-    return f"{'a finalizer holds' if len(finalizers) == 1 else 'finalizers hold'} it: {', '.join(finalizers)}"
+        return "it is being deleted, and no finalizer blocks it"
+    return f"{'a finalizer blocks' if len(finalizers) == 1 else 'finalizers block'} it: {', '.join(finalizers)}"
 
 
 def _live_entry(mesh: Mesh, manifest: Manifest) -> Manifest | None:

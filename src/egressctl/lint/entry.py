@@ -24,6 +24,6 @@ def entry_findings(
     ]
     found += [finding_of_conflict(clash, where) for clash in (*rivals.conflicts, *interference)]
     if rivals.more and rivals.conflicts:
-        told = f"{rivals.more} more entries compete with it, and are not told here"
+        told = f"{rivals.more} more entries compete with it, and are not shown here"
         found.append(Finding(str(rivals.conflicts[0].rule), told, where, path=rivals.conflicts[-1].path))
     return found

@@ -217,7 +217,7 @@ def _limit_per_rule(found: Iterable[tuple[ObjectReference, Finding]]) -> Iterato
             yield me, finding
     for (me, rule), count in counts.items():
         if count > _MOST_PER_RULE:
-            yield me, Finding(rule, f"{count - _MOST_PER_RULE} more of this kind are not told here", f"{me.namespace}/{me.name}")
+            yield me, Finding(rule, f"{count - _MOST_PER_RULE} more of this kind are not shown here", f"{me.namespace}/{me.name}")
 
 
 def _conflicts_by_text(found: Iterable[EntryConflict]) -> dict[_ConflictText, EntryConflict]:

@@ -269,7 +269,7 @@ def _probes_of_document(document: Document, found: ProblemCollector, own: bool, 
     spec, annotated = mapping_at(document.value, "spec"), mapping_at(document.value, "metadata", "annotations")
     if own and "probes" in spec:
         if ANNOTATION_PROBES in annotated:
-            found.add(at, "the probes stand here and under spec.probes", "keep those under spec.probes")
+            found.add(at, "the probes are here and under spec.probes", "keep those under spec.probes")
         return read_probes(found, spec["probes"], ("spec", "probes"), allow_internal=allow_internal)
     asked = annotated.get(ANNOTATION_PROBES)
     if not isinstance(asked, str):

@@ -186,7 +186,7 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
     if parts.scheme not in ("http", "https", "tcp"):
         return f"{quote_text(url)} is neither http, https nor tcp", example
     if "@" in parts.netloc:
-        return "the URL holds a user or a password", "leave them out: command lines stand in audit logs"
+        return "the URL holds a user or a password", "leave them out: command lines appear in audit logs"
     if not host:
         return f"{quote_text(url)} names no host", example
     if not host.isascii():

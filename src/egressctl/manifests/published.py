@@ -194,7 +194,7 @@ def _check_block(found: ProblemCollector, text: str, path: ValuePath, seen: set[
     elif str(block) != text:
         found.add(path, f"{text} is not written as a block", f"write {block}")
     elif text in seen:
-        found.add(path, f"{text} stands here twice", "keep one of them")
+        found.add(path, f"{text} is here twice", "keep one of them")
     else:
         seen.add(text)
         return True

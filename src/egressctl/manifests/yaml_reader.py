@@ -277,7 +277,7 @@ class _Reader:
         if not isinstance(value, str):
             self.problem(path, line, f"the key is {kind_of(value)}", "keys are text: put it in quotes")
         elif key in top.value:
-            self.problem(path, line, f"the key stands here twice, first on line {self.lines[path]}", "keep one of them")
+            self.problem(path, line, f"the key is here twice, first on line {self.lines[path]}", "keep one of them")
         top.key = key
         self.lines.setdefault(path, line)
 

@@ -153,9 +153,9 @@ def _by_identity(pod: Manifest, container: str) -> Iterator[str]:
     )
     for word, what in (("runAsUser", "user"), ("runAsGroup", "group")):
         if own.get(word, whole.get(word)) == _PROXY_ID:
-            yield f"container {container} runs as {what} {_PROXY_ID}, which is the sidecar's own and is left out"
+            yield f"container {container} runs as {what} {_PROXY_ID}, whose traffic does not go through the sidecar"
     if (pod.get("spec") or {}).get("hostNetwork"):
-        yield "the pod is in the node's network (hostNetwork), where nothing is led to a sidecar"
+        yield "the pod is in the node's network (hostNetwork), where no traffic goes to a sidecar"
 
 
 def _by_proxy_variable(pod: Manifest, container: str) -> Iterator[str]:

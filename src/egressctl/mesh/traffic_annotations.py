@@ -33,7 +33,7 @@ def _rules(annotations: Mapping[str, str], ip: str, port: int) -> Iterator[tuple
     ports, blocks, own, taken = (annotations.get(word) for word in DECIDING_ANNOTATIONS)
     if ports is not None:
         yield f"annotation {ANNOTATION_PREFIX}excludeOutboundPorts leaves out port {port}", str(port) in _split(ports) or None
-    yield f"{ip} is loopback, which is never led to a sidecar", ip_address(ip).is_loopback or None
+    yield f"{ip} is loopback, which never goes to a sidecar", ip_address(ip).is_loopback or None
     if blocks is not None and (held := _block_containing(blocks, ip)):
         yield f"annotation {ANNOTATION_PREFIX}excludeOutboundIPRanges leaves out {held}", True
     if own is not None and str(port) in _split(own):

@@ -34,7 +34,7 @@ _REFUSAL_SECONDS = 10.0
 
 
 def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry], timeout: float, progress: Progress) -> None:
-    """Wait until the sidecar leads every block of these entries to their Envoy clusters.
+    """Wait until the sidecar sends every block of these entries to their Envoy clusters.
 
     Raises TimedOut when the time is over, and before that where waiting is of no use; it says why and what to type.
     """
@@ -48,7 +48,7 @@ def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry],
             expected.append(entry)
         else:
             progress.warn(
-                f"exportTo keeps {entry} from namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
+                f"exportTo of {entry} does not include namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
     if len(expected) > 1:
         expected = join_by_target(expected)
@@ -92,7 +92,7 @@ class _SidecarWait:
         delay = self._why(config, self._around)
         if delay.certain:
             what = f"{self._what_is_missing}: {delay.reason}"
-            raise TimedOut(f"the ServiceEntry is applied, and waiting is of no use: {what}", hint=self._hint_then_verify(delay))
+            raise TimedOut(f"the ServiceEntry is applied, but waiting does not help: {what}", hint=self._hint_then_verify(delay))
 
     def told(self, timeout: float) -> str:
         """Say what the sidecar lacks at the end of the wait, and why as far as that can be known."""
@@ -100,14 +100,14 @@ class _SidecarWait:
         if self.last is not None:
             delay = self._why(self.last, self._read_mesh_objects())
             reason, self.hint = f": {delay.reason}", self._hint_then_verify(delay)
-        return f"the ServiceEntry is applied, and after {timeout:g}s {self._what_is_missing}{reason}"
+        return f"the ServiceEntry is applied, but after {timeout:g}s {self._what_is_missing}{reason}"
 
     def _why(self, config: ProxyConfig, around: MeshObjects) -> Delay:
         return why_blocks_missing(self.source, config, self.missing, around)
 
     @property
     def _what_is_missing(self) -> str:
-        return f"the sidecar of pod {self.source.pod} lacks {first_names([each for _, each in self.missing], 3)}"
+        return f"the sidecar of pod {self.source.pod} does not have {first_names([each for _, each in self.missing], 3)}"
 
     def _hint_then_verify(self, delay: Delay) -> str:
         return f"{delay.hint}; then: egressctl verify -n {self.source.namespace}"
@@ -125,7 +125,7 @@ def mesh_objects_for_pod(mesh: Mesh, source: Source) -> MeshObjects:
     try:
         return read_mesh_objects(mesh, source.namespace, services=False)
     except CouldNotAsk as failure:
-        return MeshObjects(unread=(f"what else is on the Kubernetes cluster was not looked at: {failure}",))
+        return MeshObjects(unread=(f"the other objects on the Kubernetes cluster were not looked at: {failure}",))
 
 
 def why_blocks_missing(

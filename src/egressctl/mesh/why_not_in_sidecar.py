@@ -79,8 +79,8 @@ def why_missing(
     chains = sum(len(listener.chains) for listener in listeners_on_port(config, port))
     if chains >= CROWDED:
         return Delay(
-            f"port {port} has {chains:,} filter chains, and the more there are the longer istiod takes to add to them: "
-            "beside 5,000 half a minute",
+            f"port {port} has {chains:,} filter chains, and the more there are, the longer istiod needs to add one: "
+            "with 5,000 half a minute",
             "wait longer: --timeout 2m",
         )
     return Delay(f"istiod has not pushed it{f' ({unseen})' if unseen else ''}", NOT_PUSHED_HINT)
@@ -135,10 +135,10 @@ def _conflict_delay(
         ):
             continue
         first, why = first_entry_in_sidecar(entry, other, default)
-        why = "" if first is not other else f", being {why}" if why.startswith("the ") else f", {why}"
-        told = f"ServiceEntry {other} holds it{why}: the sidecar leads it to {chain.envoy_cluster}"
+        why = "" if first is not other else f", because it is {why}" if why.startswith("the ") else f", {why}"
+        told = f"ServiceEntry {other} takes it{why}: the sidecar sends it to {chain.envoy_cluster}"
         return Delay(told, _show_command(other), first is other, CauseCode.RIVAL_ENTRY)
-    told = f"another entry holds it: the sidecar leads it to {chain.envoy_cluster}"
+    told = f"another entry takes it: the sidecar sends it to {chain.envoy_cluster}"
     return Delay(told, "kubectl get serviceentries -A", code=CauseCode.RIVAL_ENTRY)
 
 
@@ -157,7 +157,7 @@ def _other_namespace_delay(
         if first is other:
             why = "the pod's own namespace's" if other.namespace == pod_namespace else why
             return Delay(
-                f"ServiceEntry {other} has the same host, and of two namespaces' a sidecar gets one: {why}",
+                f"ServiceEntry {other} has the same host, and a sidecar gets only one namespace's entries: {why}",
                 _show_command(other),
                 certain=entry_that_pods_get(entry, other, pod_namespace, default)[0] is other,
                 code=CauseCode.RIVAL_ENTRY,

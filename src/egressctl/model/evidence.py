@@ -106,7 +106,7 @@ class ProbeSent:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where the sidecar's configuration leads a connection.
+    """Where the sidecar's configuration sends a connection.
 
     `envoy_cluster` is None where the configuration leads nowhere (no chain matches, or the sidecar answers by itself),
     where `choices` says between which chance decides, or where `unknown` says, in half a sentence, what the walk does not

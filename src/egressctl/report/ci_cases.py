@@ -142,6 +142,6 @@ def _mismatch_message(result: ProbeResult) -> str:
 
 
 def envoy_cluster_of(result: ProbeResult) -> str:
-    """Return the Envoy cluster that the sidecar's configuration leads the probe to; empty where that is not known."""
+    """Return the Envoy cluster that the sidecar's configuration sends the probe to; empty where that is not known."""
     walk = result.evidence.walk if result.evidence else None
     return neutralise(walk.envoy_cluster or "") if walk else ""

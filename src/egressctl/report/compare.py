@@ -16,7 +16,7 @@ from egressctl.model.probe import Verdict
 from egressctl.report.exit_codes import PRECEDENCE
 from egressctl.report.reader import ProbeKey, RecordedProbe, RecordedReport
 
-PAST_THE_SIDECAR = "nothing of the mesh: past the sidecar"
+PAST_THE_SIDECAR = "past the sidecar"
 NO_ENVOY_CLUSTER = "no Envoy cluster"
 NOT_KNOWN = "not known"
 

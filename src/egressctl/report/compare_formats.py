@@ -51,7 +51,7 @@ def comparison_lines(
 
 def _describe_report(report: RecordedReport) -> str:
     place = f", Kubernetes {report.version}" if report.version else ""
-    return neutralise(f"{report.source} ({report.command or 'a command'}, {report.started_at or 'at a time not told'}{place})")
+    return neutralise(f"{report.source} ({report.command or 'a command'}, {report.started_at or 'at an unknown time'}{place})")
 
 
 def comparison_document(old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], code: int) -> dict[str, Any]:

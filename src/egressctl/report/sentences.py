@@ -142,7 +142,7 @@ def _sender(group: Sequence[ProbeResult]) -> str:
         if entry is not None:
             entries[str(entry)] = None
         elif probe.verdict is Verdict.OPEN and probe.probe.expect.via:
-            others[f"{probe.probe.expect.via}, as meant,"] = None
+            others[f"{probe.probe.expect.via}, as expected,"] = None
         elif name and probe.verdict is not Verdict.OPEN:
             others[name if name == PASSTHROUGH else f"Envoy cluster {name}"] = None
     nouns = []

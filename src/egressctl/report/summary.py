@@ -72,7 +72,7 @@ def total_line(targets: Sequence[TargetResult], planned: int) -> Line:
     if left_out := sum(each.not_probed is not None for each in targets):
         parts.append(("", f"{left_out} {_NOT_PROBED}"))
     if planned > len(targets):
-        parts.append(("yellow", f"{planned - len(targets)} not come to"))
+        parts.append(("yellow", f"{planned - len(targets)} not reached"))
     missed = sum(not all(probe.held for probe in each.probes) for each in targets)
     noun = "ServiceEntry" if planned == 1 else "ServiceEntries"
     line: list[tuple[str, str]] = [("bold", f"{planned} {noun}"), ("", ": ")]
@@ -101,7 +101,7 @@ def report_summary(report: Report) -> str:
         target = report.targets[0]
         return f"{target.name}: {target_summary(target)}"
     if not report.targets:
-        return "nothing was there to be done"
+        return "there was nothing to do"
     if report.planned is not None:
         return "".join(text for _, text in total_line(report.targets, report.planned))
     if not any(map(target_sentences, report.targets)):

@@ -123,7 +123,7 @@ def _bare_connection_text(outcome: CurlOutcome) -> str:
     """Say what became of a bare connection, over which nothing was asked."""
     seconds = f"{outcome.seconds.get('total', 0):.2f} s"
     if outcome.curl_exit == _TIMED_OUT and outcome.seconds.get("connect", 0) > 0:
-        return f"none asked for: the connection was held open for {seconds}"
+        return f"none asked for: the connection was kept open for {seconds}"
     return f"none asked for: the connection was closed after {seconds}" if outcome.curl_exit == 0 else _answer_text(outcome)
 
 

@@ -76,12 +76,12 @@ def verify_boundary(
         for number in sorted(diverted):
             host = host_of_whole_port(entry, number) if entry else ""
             progress.warn(
-                f"{result.name}: every connection of the pods on port {number}, to whatever address, is sent to "
+                f"{result.name}: every connection of the pods on port {number}, to any address, is sent to "
                 f"{host or 'the host of the entry'}: list the addresses that are meant, or declare TLS or HTTP"
             )
         if any(probe.held and probe.verdict is not Verdict.BLOCKED and not _was_diverted(probe) for probe in probes):
             progress.warn(
-                f"{result.name}: the outbound traffic policy is ALLOW_ANY, so what no entry lists is let out beside it: "
+                f"{result.name}: the outbound traffic policy is ALLOW_ANY, which lets out what no entry lists: "
                 "nothing around it is closed"
             )
         added.append(replace(result, probes=(*result.probes, *probes)))
@@ -104,7 +104,7 @@ def refuse_listed_address(wanted: Sequence[VerifyTarget], address: str) -> None:
     for manifest in (manifest for each in wanted for manifest in each.manifests):
         if (entry := read_entry(manifest)).addresses and lists_address(entry, address):
             raise InvalidInput(
-                f"--around-address {address}: {entry} lists it, and it is to be one that the entry does not list",
+                f"--around-address {address}: {entry} lists it, but it must be one that the entry does not list",
                 hint="leave it out: then egressctl chooses one",
             )
 

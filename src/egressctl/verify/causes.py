@@ -1,4 +1,4 @@
-"""What a judgement is made of, and how its cause is told: the fields of the templates in `model/cause.py`. Pure."""
+"""What a verdict is based on, and the words for its cause: the fields of the templates in `model/cause.py`. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from egressctl.model.probe import Probe
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything that a judgement is made of: what was asked, from where, and what came of it.
+    """Everything that a verdict is based on: what was asked, from where, and the result.
 
-    `entry` is the target's ServiceEntry as it is on the Kubernetes cluster, None where it is not there;
-    `entry_name` is the name it has or should have, empty where no target was named (a bare URL), and `entry_namespace` where it
-    was looked for, empty for the source pod's. `around` is what else is on the Kubernetes cluster, None where that was not
-    looked at.
+    `entry` is the target's ServiceEntry on the Kubernetes cluster, None if it does not exist. `entry_name` is its name, or the
+    name that it should have, empty if no target was named (a bare URL). `entry_namespace` is where it was looked for, empty for
+    the source pod's. `around` is what else is on the Kubernetes cluster, None if that was not read.
     """
 
     probe: Probe
@@ -33,7 +32,7 @@ class Case:
     entry: ServiceEntry | None = None
     around: MeshObjects | None = None
     failure: CauseCode | None = None
-    """Why it could not be sent, or its answer was lost: then there is neither outcome nor evidence; `detail` says more."""
+    """Why it could not be sent, or its answer was lost: then there is no outcome and no evidence; `detail` says more."""
     detail: str = ""
     entry_namespace: str = ""
 
@@ -44,20 +43,20 @@ class Case:
 
     @property
     def address(self) -> str:
-        """The address that curl reports, or the URL's host where it reached none."""
+        """The address that curl reports, or the URL's host if curl reached none."""
         return f"{self.outcome.remote_ip or self.probe.host}:{self.outcome.remote_port or self.probe.port}"
 
     @property
     def leads_to(self) -> str:
-        """The Envoy cluster that the sidecar's configuration leads it to, in words where there is none."""
+        """The Envoy cluster that the sidecar's configuration sends it to, or words that say that there is none."""
         walk = self.evidence.walk
         return walk.envoy_cluster if walk and walk.envoy_cluster else "no Envoy cluster"
 
 
 def explain_cause(code: CauseCode, case: Case, message: str = "", step: str = "") -> Cause:
-    """Put a cause into one sentence with its evidence, and name the next command to type.
+    """Write a cause as one sentence with its evidence, and name the next command to type.
 
-    `message` replaces the sentence and `step` the command, where the caller knows more than the code says.
+    `message` replaces the sentence and `step` the command, if the caller knows more than the code says.
     """
     fields = _fields_of(case)
     wording = next(each for each in code.wordings if not each.when or fields[each.when])
@@ -126,7 +125,7 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
     if walk and walk.absent:
         routed_to = f"{leads_to}, an Envoy cluster that the sidecar does not have"
     elif walk and walk.direct_status:
-        routed_to = f"an answer of the sidecar's own, HTTP {walk.direct_status}"
+        routed_to = f"an answer from the sidecar itself, HTTP {walk.direct_status}"
     elif walk and walk.choices:
         routed_to = f"{leads_to}, one of {', '.join(walk.choices)}"
     return {
@@ -134,7 +133,7 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
         "rival_namespace": rival.namespace if rival else "",
         "rival_name": rival.name if rival else "",
         "not_ours": f", not {case.namespace}/{case.entry_name}" if case.entry_name else "",
-        "owner_reason": owner.reason if owner else "no ServiceEntry that may be read claims it",
+        "owner_reason": owner.reason if owner else "no ServiceEntry that egressctl may read claims it",
         "virtual_service": route,
         "route_namespace": route.partition("/")[0],
         "route_name": route.partition("/")[2],

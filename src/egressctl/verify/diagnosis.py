@@ -136,13 +136,13 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     name = _name(sidecar)
     if left is ImportScope.NOTHING:
         hosts = ", ".join(egress_hosts(sidecar)[:4])
-        said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, which leaves {entry} out; {_where_sidecar_leads(case)}"
+        said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, so it hides {entry}; {_where_sidecar_leads(case)}"
         return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, _show_command("sidecar", name))
     carried = case.evidence.walk.envoy_cluster if case.evidence.walk else None
     if left is ImportScope.ONE_BLOCK and _has_several_blocks(case, entry) and carried in (None, BLACKHOLE, PASSTHROUGH):
         said = (
-            f"Sidecar {name} names the host exactly, and then a pod gets one of its blocks only, "
-            f"not the one around {case.outcome.remote_ip}; {_where_sidecar_leads(case)}"
+            f"Sidecar {name} names the host exactly, so the pod gets only one of its blocks, "
+            f"not the one with {case.outcome.remote_ip}; {_where_sidecar_leads(case)}"
         )
         hint = f"{_show_command('sidecar', name)}; import */{entry.hosts[0]} or ./* instead"
         return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, hint)
@@ -160,7 +160,7 @@ def _conflict_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     other = _entry_used_instead(case, entry)
     if other is None:
         return None
-    said = f"ServiceEntry {other} has the same host, and a sidecar gets only one namespace's: not that of {entry}; "
+    said = f"ServiceEntry {other} has the same host, and a sidecar gets the entries of only one namespace, not of {entry}'s; "
     said += _where_sidecar_leads(case)
     return explain_cause(CauseCode.RIVAL_ENTRY, case, said, _show_command("serviceentry", str(other)))
 
@@ -246,7 +246,7 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
 
 
 def _where_sidecar_leads(case: Case) -> str:
-    return f"the sidecar leads {case.address} to {case.leads_to}"
+    return f"the sidecar sends {case.address} to {case.leads_to}"
 
 
 def _protocol(entry: ServiceEntry, number: int) -> str:

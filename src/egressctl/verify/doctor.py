@@ -267,7 +267,7 @@ def _check_sidecar(mesh: Mesh, source: Source) -> Check:
         what = "none: the pod is in the ambient mesh, where there is no proof"
         return Check("sidecar", Status.WARNING, what, "name a pod with a sidecar: --pod NAME")
     if source.proxy is None:
-        hint = f"kubectl label namespace {source.namespace} istio-injection=enabled, then start the pod anew; or --pod NAME"
+        hint = f"kubectl label namespace {source.namespace} istio-injection=enabled, then start the pod again; or --pod NAME"
         return Check("sidecar", Status.ERROR, f"pod {source.pod} has none: nothing can be proved from there", hint)
     return judge_sidecar(source, Sidecar(mesh.api, source).info())
 

@@ -336,7 +336,7 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
         claims = [claim for each in entries if to and to.host in each.hosts and (claim := whose(each, entries))]
         owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
         partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
-        return next(owned, next(partly, Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")))
+        return next(owned, next(partly, Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")))
     found = whose(entry, facts.near)
     if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
         found = whose(found.rival, facts.near)  # another entry of the target: the target's all the same

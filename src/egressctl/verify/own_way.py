@@ -72,7 +72,7 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
         return found
     namesakes = [each for each in others if each.namespace == entry.namespace and to.host in each.hosts]
     if lacking := _what_is_not_in_force(way, entry, to, known, namesakes):
-        reason = f"the sidecar does not have {entry} as it stands: {lacking}"
+        reason = f"the sidecar's configuration does not match {entry}: {lacking}"
         return Owner(Ownership.UNKNOWN, reason, outdated=True)
     if known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to):
         whom = f" ({' or '.join(way.upstream[:3])})" if way.upstream else ""
@@ -103,12 +103,12 @@ def _what_is_not_in_force(
 ) -> str:
     """Say in half a sentence what the sidecar would have if it had the entry as it stands, "" where it lacks nothing."""
     if entry.export_to and not is_exported_to_namespace(entry, way.source.namespace):
-        return f"its exportTo leaves out namespace {way.source.namespace}"
+        return f"its exportTo does not include namespace {way.source.namespace}"
     types = _TYPES.get(entry.resolution, ())
     if types and known.type and known.type not in types and not known.destination_rule:
         return f"{known.name} is {known.type}, and its resolution is {entry.resolution}"
     if stray := _endpoint_of_another(way, (entry, *namesakes), to, known):
-        return f"{known.name} leads to {stray}, which is none of its endpoints"
+        return f"{known.name} sends to {stray}, which is not one of its endpoints"
     if _is_shaped_by_others(way, entry):
         return ""
     names = [f"outbound|{port.number}||{host}" for port in tcp_ports(entry) for host in entry.hosts]
@@ -117,7 +117,7 @@ def _what_is_not_in_force(
         return f"{absent[0]} is not there"
     address = parse_address(way.ip)
     lacking = next(blocks_nobody_holds(way.config, entry, to.port, address.version), "") if address else ""
-    return f"no filter chain holds {lacking} on port {to.port}" if lacking else ""
+    return f"no filter chain has {lacking} on port {to.port}" if lacking else ""
 
 
 def _endpoint_of_another(way: WayTaken, entries: Sequence[ServiceEntry], to: OutboundName, known: EnvoyCluster) -> str:

@@ -45,7 +45,7 @@ def find_owner(
     if walk.envoy_cluster is None:
         return Owner(Ownership.OTHERS, "no filter chain takes the connection, and the sidecar closes it")
     if walk.envoy_cluster in (PASSTHROUGH, BLACKHOLE) or walk.filter_chain in (CATCH_ALL, PASSTHROUGH_CHAIN):
-        return Owner(Ownership.OTHERS, f"the outbound traffic policy leads it to {walk.envoy_cluster}")
+        return Owner(Ownership.OTHERS, f"the outbound traffic policy sends it to {walk.envoy_cluster}")
     to = parse_outbound_name(walk.envoy_cluster)
     if to is None:
         return Owner(Ownership.UNKNOWN, f"the name of the Envoy cluster {walk.envoy_cluster} is not understood")
@@ -54,7 +54,7 @@ def find_owner(
         return Owner(Ownership.UNKNOWN, f"the Envoy cluster {walk.envoy_cluster} does not say which namespace it is of")
     neighbours = [other for other in others if (other.namespace, other.name) != (entry.namespace, entry.name)]
     if to.port != port:
-        return Owner(Ownership.OTHERS, f"it leads to port {to.port} of {to.host}, another than was asked for")
+        return Owner(Ownership.OTHERS, f"it goes to port {to.port} of {to.host}, not to the port that was asked for")
     if (entry.namespace, True) != (namespace, to.host in entry.hosts):
         rival = _entry_served_first(_matching_entries(neighbours, namespace, to, walk), pod_namespace, to.host)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
@@ -73,16 +73,16 @@ def _owner_among_namesakes(
         return _owner_without_own_chain(walk, entry, neighbours, holder, to)
     if holder is None:
         names = ", ".join(str(each) for each in holders if each != entry)
-        return Owner(Ownership.UNKNOWN, f"{names} has the same host and {what} too, and which of them holds it is not known")
+        return Owner(Ownership.UNKNOWN, f"{names} has the same host and {what} too, and which of them gets it is not known")
     if holder != entry:
-        return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what} before {entry}", holder)
+        return Owner(Ownership.OTHERS, f"{holder} has the same host and comes first for {what}, before {entry}", holder)
     if len(holders) > 1 and to.host != min(entry.hosts) and not (walk.server_name or walk.http_route):
         # All of a TCP port's chains go to the entry's first host: this one may be another entry's that shares another host.
         return Owner(Ownership.UNKNOWN, f"{what} is listed by several entries, and {to.host} is not the first host of {entry}")
     if walk.virtual_service:
         like = next((other for other in neighbours if lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
         if like is not None:
-            return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} leads to it, and {like} lists {what} as well")
+            return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} sends to it, and {like} lists {what} as well")
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}", entry=entry)
 
 
@@ -163,7 +163,7 @@ def _owner_without_own_chain(
     """
     what = describe_match(walk, to)
     if holder is not None:
-        return Owner(Ownership.OTHERS, f"{holder} has the same host and holds {what}", holder)
+        return Owner(Ownership.OTHERS, f"{holder} has the same host and takes {what}", holder)
     if not lists_port(entry, to.port):
         return Owner(Ownership.OTHERS, f"the sidecar has port {to.port} of the host {to.host}, which {entry} does not name")
     block = parse_block(walk.prefix) if walk.prefix else None
@@ -174,9 +174,9 @@ def _owner_without_own_chain(
         theirs = parse_blocks(each for other in neighbours if lists_port(other, to.port) for each in other.addresses)
         like = any(map(block.overlaps, theirs))
         if walk.virtual_service and inside and not like:
-            reason = f"VirtualService {walk.virtual_service} leads {what}, which {entry} lists, to its host"
+            reason = f"VirtualService {walk.virtual_service} sends {what}, which {entry} lists, to its host"
             return Owner(Ownership.OWNED, reason, entry=entry)
-    return Owner(Ownership.UNKNOWN, f"the filter chain holds {what}, which {entry} does not list")
+    return Owner(Ownership.UNKNOWN, f"the filter chain has {what}, which {entry} does not list")
 
 
 def owner_of_expected_host(walk: Walk, via: str) -> Owner:
@@ -189,11 +189,11 @@ def owner_of_expected_host(walk: Walk, via: str) -> Owner:
         return Owner(Ownership.UNKNOWN, walk.unknown)
     ways = walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
     if not ways:
-        return Owner(Ownership.OTHERS, f"the expectation names {via}, and nothing takes the connection")
+        return Owner(Ownership.OTHERS, f"the probe expects {via}, but no filter chain takes the connection")
     places = [parse_outbound_name(way) for way in ways]
     hosts = [to.host if to else way for to, way in zip(places, ways, strict=True)]
     held = [to is not None and to.host.lower() == via.lower().removesuffix(".") for to in places]
     if any(held) and not all(held):
-        return Owner(Ownership.UNKNOWN, f"the expectation names {via}, and chance decides between {' and '.join(hosts)}")
+        return Owner(Ownership.UNKNOWN, f"the probe expects {via}, but chance decides between {' and '.join(hosts)}")
     status = Ownership.OWNED if all(held) else Ownership.OTHERS
-    return Owner(status, f"the expectation names {via}, and {' or '.join(dict.fromkeys(hosts))} carries")
+    return Owner(status, f"the probe expects {via}, and the connection goes to {' or '.join(dict.fromkeys(hosts))}")

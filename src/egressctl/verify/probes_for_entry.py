@@ -41,9 +41,9 @@ def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool 
     if asked is not None:
         return asked or NotProbed(f"its annotation {ANNOTATION_PROBES} says none")
     if entry.location == MESH_INTERNAL:
-        return NotProbed(f"its location is {MESH_INTERNAL}: it leads to a part of the mesh, and is no egress")
+        return NotProbed(f"its location is {MESH_INTERNAL}: it is a part of the mesh, not an egress")
     if (manifest.get("spec") or {}).get("workloadSelector"):
-        return NotProbed("it has a workloadSelector: it leads to pods of the mesh, and is no egress")
+        return NotProbed("it has a workloadSelector: it selects pods of the mesh, and is not an egress")
     step = f"""{annotate}'[{{"name":"NAME","url":"URL"}}]', or none"""
     return derived_probes(entry) or NotProbed(_why_no_probe(entry), step)
 
@@ -105,6 +105,6 @@ def first_pod_that_sees(entry: ServiceEntry, sidecars: Sequence[Sidecar], defaul
     said = f"exportTo is {', '.join(scopes)}" if entry.export_to else f"the mesh exports it to {', '.join(scopes)}"
     where = entry.namespace if "." in scopes else next((each for each in scopes if each not in ("*", ".")), entry.namespace)
     return NotProbed(
-        f"{said}, which leaves out the source pod's namespace {asked}",
+        f"{said}, which does not include the source pod's namespace {asked}",
         f"egressctl verify --all -A, with a source pod in namespace {where}",
     )

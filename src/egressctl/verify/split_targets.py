@@ -71,7 +71,7 @@ def _results_of_target(
 
 
 def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
-    told = f"the sidecar of pod {source.pod} lacks {first_names(missing, 3)} of {entry}"
+    told = f"the sidecar of pod {source.pod} does not have {first_names(missing, 3)} of {entry}"
     if not is_exported_to_namespace(entry, source.namespace):
         show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
         return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)
@@ -82,6 +82,6 @@ def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: lis
 def _entry_missing_cause(name: str, wanted: VerifyTarget) -> Cause:
     again = f"apply it again: egressctl create {wanted.name} -n {wanted.namespace}, or create -f FILE"
     if name == wanted.name + SUFFIX:
-        told = f"the first of the ServiceEntries of {wanted.name}, which names the others, is not in namespace {wanted.namespace}"
+        told = f"the first ServiceEntry of {wanted.name}, which names the others, does not exist in namespace {wanted.namespace}"
         return Cause(CauseCode.ENTRY_MISSING, told, again)
-    return Cause(CauseCode.ENTRY_MISSING, f"ServiceEntry {name} is not in namespace {wanted.namespace}", again)
+    return Cause(CauseCode.ENTRY_MISSING, f"ServiceEntry {name} does not exist in namespace {wanted.namespace}", again)

@@ -91,7 +91,7 @@ def _judge_answer(case: Case) -> tuple[Verdict, Cause | None]:
         return Verdict.BYPASSED, why_not_ours(case)
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        said = f"the answer came through {case.leads_to}, and whose that is could not be told: {reason}"
+        said = f"the answer came through {case.leads_to}, but which entry that belongs to is not known: {reason}"
         code = CauseCode.NOT_PROPAGATED if owner and owner.outdated else CauseCode.EVIDENCE_LOST
         return Verdict.UNPROVEN, explain_cause(code, case, said)
     if not evidence.sources:
@@ -109,20 +109,20 @@ def _doubt_about_path(case: Case) -> str:
             f"the answer came, and the pod's socket table does not show whether the sidecar had the connection to {case.address}"
         )
     if walk.unknown:
-        return f"the answer came, and the way through the sidecar is not understood: {walk.unknown}"
+        return f"the answer came, and the path through the sidecar is not understood: {walk.unknown}"
     if walk.choices and walk.envoy_cluster is None:
         return (
-            "the answer came, and the way through the sidecar is not understood: chance decides between "
-            f"{', '.join(walk.choices)}, and the connection counts do not tell them apart"
+            "the answer came, and the path through the sidecar is not understood: chance decides between "
+            f"{', '.join(walk.choices)}, and the connection counts do not show which"
         )
     if leads_nowhere(case):
         end = describe_dead_end(case)
-        return f"the answer came, and the sidecar's configuration leads {case.address} to {end}: the two do not fit together"
+        return f"the answer came, and the sidecar's configuration sends {case.address} to {end}: the two do not fit together"
     if walk.http_route and status in GATEWAY_STATUS:
         return f"HTTP {status} may be the sidecar's own answer, and then nothing came from {case.address}"
     if _log_disagrees(evidence):
         return (
-            f"the answer came, and the sources disagree: the sidecar's configuration leads {case.address} to "
+            f"the answer came, and the sources disagree: the sidecar's configuration sends {case.address} to "
             f"{walk.envoy_cluster}, and its access log says {evidence.logged}"
         )
     return ""

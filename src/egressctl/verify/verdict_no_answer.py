@@ -51,7 +51,7 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
     if walk is None:
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case)
     if walk.unknown:
-        said = f"the way through the sidecar is not understood: {walk.unknown}"
+        said = f"the path through the sidecar is not understood: {walk.unknown}"
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case, said)
     if leads_nowhere(case) and not walk.choices:
         if doubt := _doubt_about_refusal(case):
@@ -72,13 +72,13 @@ def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
     if not case.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
         said = (
-            f"{case.address} refused the connection itself: no sidecar was in the way, or none is listening yet "
+            f"{case.address} refused the connection itself: no sidecar took it, or none listens yet "
             f"({case.outcome.error or 'no message'})"
         )
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case, said)
     said = (
-        f"no sidecar took the connection to {case.address}, which one that runs always does; "
-        f"it was refused beyond it ({case.outcome.error or 'no message'})"
+        f"no sidecar took the connection to {case.address}, although a running sidecar always does; "
+        f"the address refused it ({case.outcome.error or 'no message'})"
     )
     return Verdict.FAILED, explain_cause(CauseCode.NOT_CAPTURED, case, said)
 
@@ -108,7 +108,7 @@ def _doubt_about_refusal(case: Case) -> str:
             "a second connection left no row in the pod's socket table"
         )
     if case.leads_to == PASSTHROUGH:
-        return f"{case.address} was refused, and the sidecar's configuration leads it to {describe_dead_end(case)}"
+        return f"{case.address} was refused, and the sidecar's configuration sends it to {describe_dead_end(case)}"
     return ""
 
 

@@ -40,7 +40,7 @@ def judge_tcp(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.UNPROVEN, explain_cause(CauseCode.PROXY_UNREADABLE, case)
     if walk.unknown or (walk.choices and walk.envoy_cluster is None):
         how = walk.unknown or f"chance decides between {', '.join(walk.choices)}"
-        return _unproven_verdict(case, f"the way through the sidecar is not understood: {how}")
+        return _unproven_verdict(case, f"the path through the sidecar is not understood: {how}")
     if leads_nowhere(case):
         return _judge_refusal(case)
     if walk.envoy_cluster == PASSTHROUGH:
@@ -74,7 +74,7 @@ def _judge_refusal(case: Case) -> tuple[Verdict, Cause]:
     if case.outcome.curl_exit == _HELD_OPEN:
         return _unproven_verdict(
             case,
-            f"the sidecar's configuration leads {case.address} to {describe_dead_end(case)}, and the connection stayed open: "
+            f"the sidecar's configuration sends {case.address} to {describe_dead_end(case)}, and the connection stayed open: "
             "it may wait for what the client says first",
         )
     if case.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
@@ -89,7 +89,7 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)
     if owner is None or owner.ownership is Ownership.UNKNOWN:
         reason = owner.reason if owner else "no ServiceEntry could be read"
-        return _unproven_verdict(case, f"it leads to {case.leads_to}, and whose that is could not be told: {reason}")
+        return _unproven_verdict(case, f"it leads to {case.leads_to}, but which entry that belongs to is not known: {reason}")
     if owner.ownership is Ownership.OTHERS:
         return Verdict.BYPASSED, why_not_ours(case)
     if counts is not None and counts.connect_failed:
@@ -97,7 +97,7 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
     if counts is not None and counts.pending:
         return Verdict.FAILED, explain_cause(CauseCode.CONNECT_TIMEOUT, case)
     return _unproven_verdict(
-        case, f"a bare connection went to {case.leads_to}, its own, and no answer shows that anything came of it"
+        case, f"a bare connection went to the entry's own {case.leads_to}, but without an answer it proves no more"
     )
 
 

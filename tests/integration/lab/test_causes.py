@@ -366,7 +366,7 @@ def test_what_goes_around_is_settled_at_the_start(around: Lab) -> None:
     found = control.up(around.name)
     assert found.excluded == parse_exclusions("203.0.113.0/24", "8443")
     assert control.status(around.name) == found
-    with pytest.raises(LabFailed, match="settled when its pod starts"):
+    with pytest.raises(LabFailed, match="decided when its pod starts"):
         control.up(around.name, excluded=Exclusions())
 
 

@@ -209,7 +209,7 @@ AWS = source("aws")
         (source("oracle"), b'{"regions": [{"region": [7], "cidrs": []}]}', "regions[0].region: is the number 7 (expected text)"),
         (source("wikimedia"), b"a => { b", "line[1]: it ends too early"),
         (source("wikimedia"), b"a\n=> }", "line[2]: } closes nothing"),
-        (source("wikimedia"), b"a => 1\na => 2", 'line[2]: the key "a" stands here twice'),
+        (source("wikimedia"), b"a => 1\na => 2", 'line[2]: the key "a" is here twice'),
         (source("wikimedia"), b"a => { dcmap => { b => { addrs_v4 => { c => d } } } }", "a.dcmap.b: is no address"),
         (source("wikimedia"), b"a => " + b"{ a => " * 100, "it is nested too deeply"),
         (source("cloud"), b"", '"cloud" is no format that is read'),

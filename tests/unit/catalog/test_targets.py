@@ -125,7 +125,7 @@ class TestEgressTarget:
     def test_probes_cannot_stand_in_the_annotation_as_well(self) -> None:
         text = edited(TARGET, ("  name: wikipedia\n", "  name: wikipedia\n  annotations: {egressctl.dev/probes: none}\n"))
         assert problems(text) == [
-            "f.yaml:5: metadata.annotations[egressctl.dev/probes]: the probes stand here and under spec.probes "
+            "f.yaml:5: metadata.annotations[egressctl.dev/probes]: the probes are here and under spec.probes "
             "(keep those under spec.probes)"
         ]
 
@@ -286,7 +286,7 @@ class TestSeveralDocuments:
             "f.yaml:8: spec.serviceEntry.addresses[0]: 208.80.154.230/27 has host bits set",
             'f.yaml:11: spec.probes[0].url: "ftp://www.wikipedia.org" is neither http, https nor tcp',
             "f.yaml:19: spec.hosts: there is no host",
-            "f.yaml:20: spec.hosts: the key stands here twice, first on line 19",
+            "f.yaml:20: spec.hosts: the key is here twice, first on line 19",
             "f.yaml:22: spec.ports[0].number: the sidecar uses port 15001 itself, for its outbound listener",
             "f.yaml:24: the document is a list",
         ]
@@ -294,7 +294,7 @@ class TestSeveralDocuments:
     def test_one_object_cannot_be_wanted_twice(self) -> None:
         other = edited(ENTRY, ("name: wiki\n", "name: wikipedia-ext\n"), ("  namespace: apps\n", ""))
         assert problems(f"{TARGET}---\n{other}") == [
-            "f.yaml:16: metadata.name: the ServiceEntry wikipedia-ext stands here twice, first on line 4"
+            "f.yaml:16: metadata.name: the ServiceEntry wikipedia-ext is here twice, first on line 4"
         ]
 
     def test_one_name_in_two_namespaces_is_two_objects(self) -> None:

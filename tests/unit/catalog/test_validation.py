@@ -155,7 +155,7 @@ class TestAddresses:
     @pytest.mark.parametrize("twice", [("1.2.3.0/24", "1.2.3.0/24"), ("1.2.3.4", "1.2.3.4/32")])
     def test_a_block_can_stand_only_once(self, twice: tuple[str, str]) -> None:
         assert only(addresses=["9.9.9.9", *twice]) == (
-            f"addresses[2]: {twice[1]} stands here twice, first as {twice[0]} (keep one of them)"
+            f"addresses[2]: {twice[1]} is here twice, first as {twice[0]} (keep one of them)"
         )
 
     def test_a_block_inside_of_another_is_no_mistake(self) -> None:

@@ -163,7 +163,7 @@ def test_an_inspector_that_is_not_understood_matters_only_where_it_makes_a_diffe
 def test_what_depends_on_http_2_is_unknown() -> None:
     """Whether the pod's curl was built with it is not known."""
     config = on_443(chain("h2", application_protocols=["h2"]), chain("h1", application_protocols=["http/1.1"]))
-    assert unsure(config, tls()) == "the way depends on whether the client offers HTTP/2"
+    assert unsure(config, tls()) == "the path depends on whether the client offers HTTP/2"
     both = on_443(chain("both", application_protocols=["h2", "http/1.1"]), chain("none"))
     assert led(both, tls()) == "both"
 

@@ -109,7 +109,7 @@ def test_a_route_is_told_with_those_before_it() -> None:
     ("case", "says"),
     [
         ("seed", "the sidecar connects through outbound|443||wikipedia.org"),
-        ("destinationrule-tls", "the sidecar connects through outbound|443||wikipedia.org over TLS of its own"),
+        ("destinationrule-tls", "the sidecar connects through outbound|443||wikipedia.org over its own TLS"),
         ("outside-registry-only", "the sidecar closes the connection: the outbound traffic policy is REGISTRY_ONLY"),
         ("outside-allow-any", "the sidecar lets it out to its own address: the outbound traffic policy is ALLOW_ANY"),
         ("virtualservice-unknown-host", "the sidecar refuses it, since the Envoy cluster outbound|443||nowhere.example"),

@@ -55,25 +55,25 @@ def compare(mine: ServiceEntry, theirs: ServiceEntry, namespace: str = "default"
 @pytest.mark.parametrize(
     ("mine", "theirs", "outcome"),
     [
-        (ENTRY, other(created=OLDER), "default/other-ext carries it, the older"),
-        (ENTRY, other(created=YOUNGER), "default/wikipedia-ext carries it, the older"),
-        (ENTRY, other(created=OLDER, namespace="other"), "other/other-ext carries it, the older"),
-        (an_entry(created=""), other(), "default/other-ext carries it, the older"),
-        (ENTRY, other(), "default/other-ext carries it, the first by host of two of the same age"),
-        (ENTRY, other(hosts=("z.example",)), "default/wikipedia-ext carries it, the first by host of two of the same age"),
-        (ENTRY, other(hosts=("Z.example",)), "default/other-ext carries it, the first by host of two of the same age"),
+        (ENTRY, other(created=OLDER), "default/other-ext gets it, the older"),
+        (ENTRY, other(created=YOUNGER), "default/wikipedia-ext gets it, the older"),
+        (ENTRY, other(created=OLDER, namespace="other"), "other/other-ext gets it, the older"),
+        (an_entry(created=""), other(), "default/other-ext gets it, the older"),
+        (ENTRY, other(), "default/other-ext gets it, the first by host of two of the same age"),
+        (ENTRY, other(hosts=("z.example",)), "default/wikipedia-ext gets it, the first by host of two of the same age"),
+        (ENTRY, other(hosts=("Z.example",)), "default/other-ext gets it, the first by host of two of the same age"),
         (
             an_entry(created=""),
             other(created=""),
-            "which of them carries it cannot be told, since neither says its age",
+            "which of them gets it is not known, since neither says its age",
         ),
         (
             an_entry(export_to=(".",), created=YOUNGER),
             other(export_to=("*",)),
-            "default/wikipedia-ext carries it, whose exportTo names fewer namespaces",
+            "default/wikipedia-ext gets it, whose exportTo names fewer namespaces",
         ),
-        (ENTRY, other(export_to=(".",), created=YOUNGER), "default/other-ext carries it, whose exportTo names fewer namespaces"),
-        (ENTRY, other(addresses=("208.80.154.230/27",), created=OLDER), "default/other-ext carries it, the older"),
+        (ENTRY, other(export_to=(".",), created=YOUNGER), "default/other-ext gets it, whose exportTo names fewer namespaces"),
+        (ENTRY, other(addresses=("208.80.154.230/27",), created=OLDER), "default/other-ext gets it, the older"),
     ],
 )
 def test_of_two_that_list_one_block(mine: ServiceEntry, theirs: ServiceEntry, outcome: str) -> None:
@@ -164,7 +164,7 @@ def test_of_one_host_in_one_namespace_only_the_ports_of_the_first_have_envoy_clu
 def test_whose_ports_are_closed_is_not_told_where_neither_says_its_age() -> None:
     rival = other(hosts=(HOST,), ports=(Port(80, "TCP", "tcp"),), created="", resolution="STATIC")
     found = compare(an_entry(created=""), rival)
-    assert found.outcome.startswith("which of them comes first cannot be told, since neither says its age: connections to")
+    assert found.outcome.startswith("which of them comes first is not known, since neither says its age: connections to")
     assert found.winner == ""
 
 
@@ -177,12 +177,12 @@ def test_whose_ports_are_closed_is_chance_where_both_are_of_one_second() -> None
 def test_ports_are_merged_where_labels_exports_and_resolution_are_the_same() -> None:
     alike = frozenset({("team", "a")})
     rival = other(hosts=(HOST,), addresses=("192.0.2.0/24",), ports=(Port(80, "TCP", "tcp"),), labels=alike, created=OLDER)
-    assert "each address is carried for both" in compare(an_entry(labels=alike), rival).outcome
+    assert "each address is open for both" in compare(an_entry(labels=alike), rival).outcome
 
 
 def test_what_the_first_has_too_is_shared_whatever_else_differs() -> None:
     rival = other(hosts=(HOST,), addresses=("192.0.2.0/24",), ports=(TCP, Port(80, "TCP", "b")), export_to=(".",))
-    assert "each address is carried for both" in compare(ENTRY, rival).outcome
+    assert "each address is open for both" in compare(ENTRY, rival).outcome
 
 
 def test_entries_of_one_host_of_which_no_pod_gets_both_do_not_meet_on_a_port() -> None:
@@ -205,7 +205,7 @@ def test_an_entry_without_addresses_takes_the_rest_of_the_port() -> None:
     assert found.reason == "it lists addresses on port 443, of which default/wikipedia-ext catches every one"
     assert "what it lists stays its own" in found.outcome
     both = compare(an_entry(addresses=()), other(addresses=(), created=OLDER))
-    assert both.outcome == "so does default/wikipedia-ext; default/other-ext carries it, the older"
+    assert both.outcome == "so does default/wikipedia-ext; default/other-ext gets it, the older"
 
 
 def test_the_blocks_of_an_entry_that_catches_the_whole_port_count_as_well() -> None:
@@ -273,7 +273,7 @@ def test_a_tls_entry_without_addresses_loses_to_a_block() -> None:
         assert found.reason == f"it lists addresses on port 443 as {protocol.protocol}"
         mirrored = compare(other(ports=(protocol,)), nowhere)
         assert mirrored.rule == "tls-behind-block"
-        assert "one of them resolves into the blocks of default/other-ext" in mirrored.outcome
+        assert "one of them resolves to an address in the blocks of default/other-ext" in mirrored.outcome
 
 
 def test_what_a_longer_tls_block_refuses_is_not_handed_on() -> None:
@@ -305,7 +305,7 @@ def test_http_loses_its_hosts_within_the_addresses_of_another_protocol() -> None
     http = an_entry(addresses=(), ports=(HTTP,))
     found = compare(http, other())
     assert (found.rule, found.winner) == ("protocol-conflict", "default/other-ext")
-    assert found.outcome.startswith("where a host of default/wikipedia-ext resolves into the addresses of default/other-ext")
+    assert found.outcome.startswith("if a host of default/wikipedia-ext resolves to one of the addresses of default/other-ext")
 
 
 def test_http_has_no_route_to_a_host_that_a_later_entry_declares_otherwise() -> None:

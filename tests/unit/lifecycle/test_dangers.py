@@ -19,13 +19,13 @@ def dangers(listed_on: str = "", **spec: Any) -> list[str]:
 
 
 def test_a_network_of_a_million_addresses_is_one() -> None:
-    assert dangers(addresses=["10.0.0.0/12"]) == ["far opens 1,048,576 addresses, whoever has them"]
+    assert dangers(addresses=["10.0.0.0/12"]) == ["far opens 1,048,576 addresses, no matter who owns them"]
     assert dangers(addresses=["10.0.0.0/13"]) == []
 
 
 def test_a_list_of_years_ago_is_one() -> None:
     [told] = dangers("2023-02-16")
-    assert told == "far opens a list of addresses of 2023-02-16, which others may have by now"
+    assert told == "far opens addresses from a list of 2023-02-16; some may belong to others by now"
     assert dangers("2025-12-01") == []
 
 

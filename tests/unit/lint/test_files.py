@@ -153,7 +153,7 @@ def test_of_very_many_rivals_three_are_told_of_an_entry_and_the_others_counted()
     result = linted(all="---\n".join(manifest(f"e{n}") for n in range(50)))
     first = [each.message for each in result.findings if each.where == "shop/e0"]
     assert len(first) == 4
-    assert first[-1] == "46 more entries compete with it, and are not told here"
+    assert first[-1] == "46 more entries compete with it, and are not shown here"
 
 
 def test_a_crowd_is_told_once_at_the_entry_with_the_most() -> None:

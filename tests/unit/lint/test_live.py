@@ -61,7 +61,7 @@ def test_everything_in_the_way_is_found_and_named() -> None:
     ]
     assert {each.where for each in found} == {"default/wikipedia-ext"}
     assert found[0].message == (
-        "ServiceEntry default/rival lists the same block 208.80.154.224/27 on port 443: default/rival carries it, the older"
+        "ServiceEntry default/rival lists the same block 208.80.154.224/27 on port 443: default/rival gets it, the older"
     )
     assert found[0].hint == "kubectl get serviceentry.networking.istio.io -n default rival -o yaml"
 
@@ -85,7 +85,7 @@ def test_of_very_many_findings_of_a_rule_ten_are_told_and_how_many_more_there_ar
     many = tuple(replace(RIVAL, name=f"rival-{index}") for index in range(25))
     found = findings_beside(ENTRY, MeshObjects(entries=many), "default")
     assert len(found) == 11
-    assert found[-1].message == "15 more entries compete with it, and are not told here"
+    assert found[-1].message == "15 more entries compete with it, and are not shown here"
 
 
 def test_a_target_is_looked_at_as_create_would_make_it() -> None:

@@ -40,7 +40,7 @@ def test_a_rule_says_what_it_means_why_and_what_to_do(name: str) -> None:
     assert (rule.id, type(rule.id)) == (name, str)
     assert page.meaning.endswith(".")
     assert page.why
-    assert page.mend
+    assert page.fix
     assert bool(rule.remedy) == (name in list(Mistake))
 
 

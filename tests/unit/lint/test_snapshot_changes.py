@@ -171,7 +171,7 @@ def test_of_very_many_ten_are_told_and_how_many_more_there_are() -> None:
     blocks = tuple(f"198.51.{n}.0/28" for n in range(25))
     found = list(changes_by_files([entry(blocks=blocks)], {}, MeshObjects(entries=many)))
     assert len(found) == 11
-    assert found[-1][1].message == "15 more of this kind are not told here"
+    assert found[-1][1].message == "15 more of this kind are not shown here"
 
 
 BLOCKS = st.sets(st.sampled_from(["192.0.2.0/24", "192.0.2.0/25", "192.0.2.16/28", "198.51.100.0/24"]), max_size=3).map(tuple)

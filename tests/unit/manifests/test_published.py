@@ -111,7 +111,7 @@ def test_a_source_without_ranges_gives_no_address() -> None:
             "203.0.113.33/27",
             "16: spec.published[0].ranges.front[1]: 203.0.113.33/27 is not written as a block",
         ),
-        ("203.0.113.32/27", "203.0.113.0/27", "16: spec.published[0].ranges.front[1]: 203.0.113.0/27 stands here twice"),
+        ("203.0.113.32/27", "203.0.113.0/27", "16: spec.published[0].ranges.front[1]: 203.0.113.0/27 is here twice"),
         ("203.0.113.32/27", "2001:db8::/32", '16: spec.published[0].ranges.front[1]: "2001:db8::/32" is no block of IPv4'),
         ("203.0.113.32/27", "outside", '16: spec.published[0].ranges.front[1]: "outside" is no block of IPv4'),
         ("kept: true", "kept: 1", "19: spec.published[0].retired[0].kept: is the number 1"),

@@ -143,9 +143,7 @@ def test_a_list_is_unpacked_into_its_items(kind: str) -> None:
 
 
 def test_a_duplicate_key_names_both_lines() -> None:
-    assert problems("a: 1\nb:\n  c: 1\n  c: 2\n") == [
-        "f.yaml:4: b.c: the key stands here twice, first on line 3 (keep one of them)"
-    ]
+    assert problems("a: 1\nb:\n  c: 1\n  c: 2\n") == ["f.yaml:4: b.c: the key is here twice, first on line 3 (keep one of them)"]
 
 
 def test_keys_that_are_no_text_are_problems() -> None:

@@ -47,11 +47,11 @@ def noted(name: str, value: str) -> dict[str, Any]:
         ),
         (
             a_pod(own={"securityContext": {"runAsUser": 1337}}),
-            "container app runs as user 1337, which is the sidecar's own and is left out",
+            "container app runs as user 1337, whose traffic does not go through the sidecar",
         ),
         (
             a_pod(own={"securityContext": {"runAsGroup": 1337}}),
-            "container app runs as group 1337, which is the sidecar's own and is left out",
+            "container app runs as group 1337, whose traffic does not go through the sidecar",
         ),
         (
             a_pod(own={"env": [{"name": "HTTPS_PROXY", "value": "http://user:secret@proxy:3128"}, {"name": "all_proxy"}]}),
@@ -83,13 +83,13 @@ def test_what_keeps_nothing_out_is_not(pod: dict[str, Any]) -> None:
 def test_the_pods_own_user_holds_unless_the_container_says_another() -> None:
     pod = a_pod(own={"securityContext": {"runAsUser": 1000}})
     pod["spec"]["securityContext"] = {"runAsUser": 1337, "runAsGroup": 1337}
-    assert bypass_hints(pod, "app") == ("container app runs as group 1337, which is the sidecar's own and is left out",)
+    assert bypass_hints(pod, "app") == ("container app runs as group 1337, whose traffic does not go through the sidecar",)
 
 
 def test_a_pod_in_the_nodes_network_is_told() -> None:
     pod = a_pod()
     pod["spec"]["hostNetwork"] = True
-    assert bypass_hints(pod, "app") == ("the pod is in the node's network (hostNetwork), where nothing is led to a sidecar",)
+    assert bypass_hints(pod, "app") == ("the pod is in the node's network (hostNetwork), where no traffic goes to a sidecar",)
 
 
 def test_a_long_value_is_cut() -> None:

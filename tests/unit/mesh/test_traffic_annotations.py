@@ -50,7 +50,7 @@ def test_of_several_the_first_rule_decides(annotations: dict[str, str], word: st
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1"])
 def test_loopback_is_never_led_to_a_sidecar(ip: str) -> None:
-    assert why_excluded({}, ip, 443) == f"{ip} is loopback, which is never led to a sidecar"
+    assert why_excluded({}, ip, 443) == f"{ip} is loopback, which never goes to a sidecar"
     assert "loopback" in why_excluded({OWN: "443"}, ip, 443)
 
 

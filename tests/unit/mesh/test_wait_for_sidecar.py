@@ -103,8 +103,8 @@ def test_a_block_that_an_older_entry_holds_is_given_up() -> None:
     rival, entry = entries_of("same-cidr-older-rival")
     failure = late(Sidecar([config_of("same-cidr-older-rival")], [rival, entry]), entry)
     assert str(failure).startswith(
-        "the ServiceEntry is applied, and waiting is of no use: the sidecar of pod sleep lacks 208.80.154.224/27:443: "
-        "ServiceEntry default/rival-ext holds it"
+        "the ServiceEntry is applied, but waiting does not help: the sidecar of pod sleep does not have 208.80.154.224/27:443: "
+        "ServiceEntry default/rival-ext takes it"
     )
     assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify -n default"
 
@@ -118,7 +118,7 @@ def test_it_is_given_up_only_when_all_the_rest_has_come() -> None:
     held = [chain for chain in listener.filter_chains if "other.example" in chain.envoy_cluster]
     early = replace(config, listeners=(replace(listener, filter_chains=tuple(held)),))
     failure = late(Sidecar([early, config], [rival, entry]), entry)
-    assert "lacks 208.80.154.224/27:443: " in str(failure)
+    assert "does not have 208.80.154.224/27:443: " in str(failure)
 
 
 def test_what_envoy_refused_before_the_apply_is_not_held_against_the_entry() -> None:
@@ -132,7 +132,7 @@ def test_what_envoy_refused_since_is_given_up(monkeypatch: pytest.MonkeyPatch) -
     [entry] = entries_of("seed")
     before = config_of("no-entry-registry-only")
     failure = late(Sidecar([before, replace(before, errors={"0.0.0.0_443": WORDS})]), entry, 2.0)
-    assert "waiting is of no use: the sidecar of pod sleep lacks 91.198.174.192/27:443, " in str(failure)
+    assert "waiting does not help: the sidecar of pod sleep does not have 91.198.174.192/27:443, " in str(failure)
     assert str(failure).endswith(f" and 2 more: Envoy refused the listener 0.0.0.0_443: {WORDS}")
 
 
@@ -140,15 +140,15 @@ def test_a_refusal_that_stands_long_is_given_up_whenever_it_came(monkeypatch: py
     monkeypatch.setattr(wait_for_sidecar, "_REFUSAL_SECONDS", 0.0)
     [entry] = entries_of("seed")
     refused = config_of("no-entry-registry-only", errors={"0.0.0.0_443": WORDS})
-    assert "waiting is of no use" in str(late(Sidecar([refused]), entry))
+    assert "waiting does not help" in str(late(Sidecar([refused]), entry))
 
 
 def test_nothing_is_given_up_before_a_push_had_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wait_for_sidecar, "_SETTLE_SECONDS", FOREVER)
     rival, entry = entries_of("same-cidr-older-rival")
     failure = late(Sidecar([config_of("same-cidr-older-rival")], [rival, entry]), entry, 0.05)
-    assert str(failure).startswith("the ServiceEntry is applied, and after 0.05s the sidecar of pod sleep lacks")
-    assert "ServiceEntry default/rival-ext holds it" in str(failure)
+    assert str(failure).startswith("the ServiceEntry is applied, but after 0.05s the sidecar of pod sleep does not have")
+    assert "ServiceEntry default/rival-ext takes it" in str(failure)
     assert failure.hint == "kubectl get serviceentry -n default rival-ext -o yaml; then: egressctl verify -n default"
 
 
@@ -163,7 +163,8 @@ def test_what_could_not_be_looked_at_is_said() -> None:
     [entry] = entries_of("seed")
     failure = late(Sidecar([config_of("no-entry-registry-only")], None), entry, 0.05)
     assert str(failure).endswith(
-        "istiod has not pushed it (what else is on the Kubernetes cluster was not looked at: user ci may not list serviceentries)"
+        "istiod has not pushed it (the other objects on the Kubernetes cluster were not looked at: "
+        "user ci may not list serviceentries)"
     )
 
 

@@ -47,7 +47,8 @@ SHOW = "kubectl get serviceentry -n default"
             "same-cidr-older-rival",
             "default/wikipedia-ext",
             Delay(
-                "ServiceEntry default/rival-ext holds it, being the older: the sidecar leads it to outbound|443||other.example",
+                "ServiceEntry default/rival-ext takes it, because it is the older: "
+                "the sidecar sends it to outbound|443||other.example",
                 f"{SHOW} rival-ext -o yaml",
                 certain=True,
                 code=CauseCode.RIVAL_ENTRY,
@@ -57,8 +58,8 @@ SHOW = "kubectl get serviceentry -n default"
             "same-cidr-two-entries",
             "default/rival-ext",
             Delay(
-                "ServiceEntry default/wikipedia-ext holds it, being the older: "
-                "the sidecar leads it to outbound|443||wikipedia.org",
+                "ServiceEntry default/wikipedia-ext takes it, because it is the older: "
+                "the sidecar sends it to outbound|443||wikipedia.org",
                 f"{SHOW} wikipedia-ext -o yaml",
                 certain=True,
                 code=CauseCode.RIVAL_ENTRY,
@@ -80,7 +81,7 @@ SHOW = "kubectl get serviceentry -n default"
             "same-host-two-namespaces",
             "other/wikipedia-ext",
             Delay(
-                "ServiceEntry default/wikipedia-ext has the same host, and of two namespaces' a sidecar gets one: "
+                "ServiceEntry default/wikipedia-ext has the same host, and a sidecar gets only one namespace's entries: "
                 "the pod's own namespace's",
                 f"{SHOW} wikipedia-ext -o yaml",
                 certain=True,
@@ -166,13 +167,13 @@ def test_only_an_entry_that_comes_first_whatever_the_meshs_default_is_certain_to
 ) -> None:
     delay = older(made, exports)
     assert delay.certain is certain
-    assert "ServiceEntry default/rival-ext holds it" in delay.reason
+    assert "ServiceEntry default/rival-ext takes it" in delay.reason
 
 
 def test_a_rival_that_may_not_be_read_is_told_by_its_envoy_cluster() -> None:
     [_, entry] = entries_of("same-cidr-older-rival")
     delay = why_missing(config_of("same-cidr-older-rival"), entry, BLOCK, "default", [entry])
-    assert delay.reason == "another entry holds it: the sidecar leads it to outbound|443||other.example"
+    assert delay.reason == "another entry takes it: the sidecar sends it to outbound|443||other.example"
     assert not delay.certain
 
 
@@ -184,7 +185,7 @@ def test_a_namesake_of_another_namespace_that_does_not_come_first_is_no_reason()
         namesake = replace(own, namespace="third", created=EARLIER[0] if first else LATER[0], **changes)  # type: ignore[arg-type]
         return why_missing(config, replace(other, created=EARLIER[1]), "203.0.113.0/24:443", "default", [namesake])
 
-    assert told(first=True).reason.endswith("a sidecar gets one: the older")
+    assert told(first=True).reason.endswith("only one namespace's entries: the older")
     assert told(first=False) == Delay("istiod has not pushed it", NOT_PUSHED_HINT)
     for scopes in (("~",), (".",), ("other",)):
         assert told(first=True, export_to=scopes) == Delay("istiod has not pushed it", NOT_PUSHED_HINT)
@@ -206,7 +207,7 @@ def test_a_crowded_port_is_told_with_how_many_filter_chains_it_has() -> None:
     crowded = replace(config, listeners=(replace(listener, filter_chains=chains),))
     [entry] = entries_of("seed")
     delay = why_missing(crowded, entry, "192.0.2.0/24:443", "default", [])
-    assert delay.reason.startswith("port 443 has 1,001 filter chains, and the more there are the longer istiod takes")
+    assert delay.reason.startswith("port 443 has 1,001 filter chains, and the more there are, the longer istiod needs")
     assert (delay.hint, delay.certain) == ("wait longer: --timeout 2m", False)
 
 

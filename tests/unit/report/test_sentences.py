@@ -49,7 +49,9 @@ def result(
 
 OPEN = result(Verdict.OPEN, owned(entry()))
 STILL_OPEN = result(Verdict.OPEN, owned(entry()), expect=Verdict.BLOCKED)
-MISSING = "ServiceEntry wikipedia-ext is not in namespace default; 208.80.154.224:443 leads to BlackHoleCluster"
+MISSING = (
+    "ServiceEntry wikipedia-ext does not exist in namespace default; the sidecar sends 208.80.154.224:443 to BlackHoleCluster"
+)
 BLOCKED = result(Verdict.BLOCKED, sent_by(None, "BlackHoleCluster"), CauseCode.ENTRY_MISSING, MISSING)
 CLOSED = result(Verdict.BLOCKED, sent_by(None, "BlackHoleCluster"), CauseCode.ENTRY_MISSING, MISSING, expect=Verdict.BLOCKED)
 LET_OUT = result(
@@ -60,7 +62,7 @@ LET_OUT = result(
 )
 NAMELESS = result(Verdict.FAILED, Evidence(), CauseCode.NAME_RESOLUTION, "the pod cannot resolve it")
 REFUSED_BEYOND = result(Verdict.FAILED, owned(entry()), CauseCode.CONNECT_REFUSED, "the address refused it")
-LOST = result(Verdict.INCONCLUSIVE, None, CauseCode.NO_SOURCE_POD, "there is no pod to send the probe from")
+LOST = result(Verdict.INCONCLUSIVE, None, CauseCode.NO_SOURCE_POD, "there is no ready pod to send the probe from")
 
 
 def said(*probes: ProbeResult, closure: tuple[ProbeResult, ...] = (), action: str = "") -> str:
@@ -78,16 +80,16 @@ def said(*probes: ProbeResult, closure: tuple[ProbeResult, ...] = (), action: st
         ),
         (
             (result(Verdict.OPEN, sent_by(Owner(Ownership.OWNED, "as meant")), via="gw.istio-system.svc"),),
-            "1 of 1 open: gw.istio-system.svc, as meant, sent it (proved)",
+            "1 of 1 open: gw.istio-system.svc, as expected, sent it (proved)",
         ),
         (
             (OPEN, BLOCKED),
             "1 of 2 open: ServiceEntry default/wikipedia-ext sent it (proved); "
-            "1 blocked: ServiceEntry wikipedia-ext is not in namespace default (entry-missing)",
+            "1 blocked: ServiceEntry wikipedia-ext does not exist in namespace default (entry-missing)",
         ),
         (
             (BLOCKED, BLOCKED),
-            "0 of 2 open; 2 blocked: ServiceEntry wikipedia-ext is not in namespace default (entry-missing)",
+            "0 of 2 open; 2 blocked: ServiceEntry wikipedia-ext does not exist in namespace default (entry-missing)",
         ),
         (
             (
@@ -101,7 +103,7 @@ def said(*probes: ProbeResult, closure: tuple[ProbeResult, ...] = (), action: st
             "1 of 2 open: ServiceEntry default/wikipedia-ext sent it (proved); "
             "1 unproven: the pod is in an ambient mesh (ambient)",
         ),
-        ((LOST, LOST), "0 of 2 open; 2 inconclusive: there is no pod to send the probe from (no-source-pod)"),
+        ((LOST, LOST), "0 of 2 open; 2 inconclusive: there is no ready pod to send the probe from (no-source-pod)"),
     ],
 )
 def test_what_was_to_be_open(probes: tuple[ProbeResult, ...], sentence: str) -> None:
@@ -113,7 +115,7 @@ def test_what_was_to_be_open(probes: tuple[ProbeResult, ...], sentence: str) -> 
     [
         (
             LET_OUT,
-            "PassthroughCluster sent it, because ServiceEntry wikipedia-ext is not in namespace default (entry-missing)",
+            "PassthroughCluster sent it, because ServiceEntry wikipedia-ext does not exist in namespace default (entry-missing)",
         ),
         (
             result(Verdict.BYPASSED, sent_by(None, "PassthroughCluster"), CauseCode.PASSTHROUGH, "ALLOW_ANY let it out"),
@@ -124,7 +126,7 @@ def test_what_was_to_be_open(probes: tuple[ProbeResult, ...], sentence: str) -> 
                 Verdict.BYPASSED,
                 sent_by(Owner(Ownership.OTHERS, "it is another's", entry("mirror", "shop"))),
                 CauseCode.RIVAL_ENTRY,
-                "ServiceEntry shop/mirror holds it",
+                "ServiceEntry shop/mirror takes it",
             ),
             "ServiceEntry shop/mirror sent it (rival-entry)",
         ),
@@ -193,7 +195,8 @@ def test_what_was_to_be_blocked(probes: tuple[ProbeResult, ...], sentence: str) 
         ),
         (
             (replace(LOST, probe=CLOSED.probe),),
-            "not shown to be closed: 0 of 1 blocked; 1 inconclusive: there is no pod to send the probe from (no-source-pod)",
+            "not shown to be closed: 0 of 1 blocked; "
+            "1 inconclusive: there is no ready pod to send the probe from (no-source-pod)",
         ),
     ],
 )

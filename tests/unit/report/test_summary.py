@@ -70,7 +70,7 @@ def test_the_sum() -> None:
 
 
 def test_after_an_interruption_the_sum_says_what_was_not_come_to() -> None:
-    assert text(total_line([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not come to"
+    assert text(total_line([OPEN], 200)) == "200 ServiceEntries: 1 open, 199 not reached"
 
 
 def test_the_colours_of_a_row_and_of_the_sum_say_whether_it_is_as_expected() -> None:
@@ -112,7 +112,7 @@ class TestReportSummary:
 
     def test_of_what_could_not_be_done_it_is_why(self) -> None:
         assert report_summary(STOPPED) == "no connection"
-        assert report_summary(replace(REPORT, targets=())) == "nothing was there to be done"
+        assert report_summary(replace(REPORT, targets=())) == "there was nothing to do"
 
 
 @given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), min_size=1), st.text())

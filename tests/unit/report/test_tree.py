@@ -122,7 +122,7 @@ def test_bypassed_through_the_policy() -> None:
     evidence = replace(
         PROVEN,
         walk=Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "PassthroughCluster"),
-        owner=Owner(Ownership.OTHERS, "the outbound traffic policy leads it to PassthroughCluster"),
+        owner=Owner(Ownership.OTHERS, "the outbound traffic policy sends it to PassthroughCluster"),
         methods=(Method.CAPTURED, Method.STATIC, Method.COUNTED),
     )
     assert drawn(ProbeResult(PROBE, SOURCE, Verdict.BYPASSED, False, CAUSE, ANSWER, evidence)) == indented(
@@ -131,7 +131,7 @@ def test_bypassed_through_the_policy() -> None:
           ├─ ✔ sidecar       captured: istio-proxy had the other end of local port 40000
           ├─ ✔ listener      virtualOutbound
           ├─ ✔ filter chain  virtualOutbound-catchall-tcp
-          ├─ ✘ Envoy cluster PassthroughCluster (the outbound traffic policy leads it to PassthroughCluster; counted +1)
+          ├─ ✘ Envoy cluster PassthroughCluster (the outbound traffic policy sends it to PassthroughCluster; counted +1)
           ├─ ✔ address       208.80.154.224:443
           ╰─ ✔ answer        HTTP 200 in 0.03 s
         """

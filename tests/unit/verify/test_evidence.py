@@ -133,7 +133,7 @@ def test_the_way_is_the_one_that_both_looks_agree_on() -> None:
 def test_a_configuration_that_changed_under_way_is_unknown(before: ProxyConfig, after: ProxyConfig) -> None:
     found = common_walk(Reading(listeners_only(before)), Reading(after), PLACE)
     assert found is not None
-    assert "changed while the probe was under way" in found.unknown
+    assert "changed during the probe" in found.unknown
     assert found.envoy_cluster is None
 
 
@@ -496,7 +496,7 @@ def test_a_bare_url_may_be_carried_by_any_one_entry() -> None:
 
 
 def test_a_bare_url_that_no_entry_claims_has_no_known_owner() -> None:
-    assert owned(BARE, ()) == (Ownership.UNKNOWN, "no ServiceEntry that may be read claims it")
+    assert owned(BARE, ()) == (Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")
 
 
 def test_an_entry_that_is_not_there_owns_nothing() -> None:
@@ -524,7 +524,7 @@ GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
 def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str, ownership: Ownership) -> None:
     probe = replace(PROBE, expect=Expectation(via=GATEWAY))
     found = owned(replace(ASKED, probe=probe), (ENTRY,), a_config(envoy_cluster))
-    assert found == (ownership, f"the expectation names {GATEWAY}, and {envoy_cluster.split('|')[-1]} carries")
+    assert found == (ownership, f"the probe expects {GATEWAY}, and the connection goes to {envoy_cluster.split('|')[-1]}")
 
 
 # Looking around

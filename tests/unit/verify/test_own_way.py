@@ -115,8 +115,8 @@ IN_FORCE = config_of(Block(4, 0xC6336400, 24), type="ORIGINAL_DST")
     ("entry", "config", "asked", "lacking"),
     [
         (replace(BLOCKS, resolution="STATIC", endpoints=("192.0.2.1",)), IN_FORCE, (), "its resolution is STATIC"),
-        (replace(BLOCKS, addresses=("198.51.100.0/24", "203.0.113.0/24")), IN_FORCE, (), "no filter chain holds 203.0.113.0/24"),
-        (replace(BLOCKS, export_to=("elsewhere",)), IN_FORCE, (), "its exportTo leaves out namespace default"),
+        (replace(BLOCKS, addresses=("198.51.100.0/24", "203.0.113.0/24")), IN_FORCE, (), "no filter chain has 203.0.113.0/24"),
+        (replace(BLOCKS, export_to=("elsewhere",)), IN_FORCE, (), "its exportTo does not include namespace default"),
         (
             replace(BLOCKS, ports=(*BLOCKS.ports, Port(8443, "TCP", "more"))),
             IN_FORCE,
@@ -127,13 +127,13 @@ IN_FORCE = config_of(Block(4, 0xC6336400, 24), type="ORIGINAL_DST")
             replace(VIP, addresses=BLOCKS.addresses),
             config_of(Block(4, 0xC6336400, 24), type="EDS"),
             (),
-            f"{NAME} leads to 203.0.113.9, which is none of its endpoints",
+            f"{NAME} sends to 203.0.113.9, which is not one of its endpoints",
         ),
         (
             replace(BLOCKS, resolution="DNS", endpoints=("new.example",)),
             config_of(Block(4, 0xC6336400, 24), endpoints=("old.example",)),
             (),
-            f"{NAME} leads to old.example, which is none of its endpoints",
+            f"{NAME} sends to old.example, which is not one of its endpoints",
         ),
     ],
     ids=["resolution", "block", "exportTo", "port", "endpoint", "endpoint's name"],
@@ -143,7 +143,7 @@ def test_an_entry_of_which_the_sidecar_lacks_a_part_owns_nothing(
 ) -> None:
     found = ask(entry, config=config, prefix="198.51.100.0/24", asked=asked, upstream=("203.0.113.9",))
     assert (found.ownership, found.outdated) == (Ownership.UNKNOWN, True)
-    assert found.reason.startswith("the sidecar does not have default/entry as it stands: ")
+    assert found.reason.startswith("the sidecar's configuration does not match default/entry: ")
     assert lacking in found.reason
 
 

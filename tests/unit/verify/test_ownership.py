@@ -134,7 +134,7 @@ def test_in_the_recordings_the_rival_is_named_where_an_entry_holds_it(case: str,
 def test_in_the_recordings_the_policys_envoy_cluster_is_nobodys(case: str) -> None:
     for _, found in recorded(case):
         assert (found.ownership, found.rival) == (Ownership.OTHERS, None)
-        assert "the outbound traffic policy leads it to" in found.reason
+        assert "the outbound traffic policy sends it to" in found.reason
 
 
 @pytest.mark.parametrize("case", ["virtualservice-tcp-weighted", "virtualservice-unknown-host"])
@@ -256,7 +256,7 @@ def test_of_two_namesakes_that_list_the_block_the_older_holds_it(addresses: tupl
 def test_which_of_two_namesakes_of_one_second_holds_the_block_is_chance(name: str) -> None:
     found = ask(WAY, an_entry(name))
     assert found.ownership is Ownership.UNKNOWN
-    assert "which of them holds it is not known" in found.reason
+    assert "which of them gets it is not known" in found.reason
 
 
 def test_a_third_that_is_older_holds_it_before_two_of_one_second() -> None:
@@ -460,20 +460,20 @@ THROUGH = f"outbound|443||{GATEWAY}"
 @pytest.mark.parametrize(
     ("way", "ownership", "reason"),
     [
-        (Walk("l", "c", THROUGH), Ownership.OWNED, f"{GATEWAY} carries"),
-        (Walk("l", "c", f"outbound|8443|v1|{GATEWAY}"), Ownership.OWNED, f"{GATEWAY} carries"),
-        (Walk("l", "c", f"outbound|443||{GATEWAY.upper()}"), Ownership.OWNED, "carries"),
-        (Walk("l", "c", f"inbound|443||{GATEWAY}"), Ownership.OTHERS, "carries"),
-        (Walk("l", "c", f"outbound|443||not-{GATEWAY}"), Ownership.OTHERS, "carries"),
-        (Walk("l", "c", NAME), Ownership.OTHERS, "wikipedia.org carries"),
-        (Walk("l", "c", "PassthroughCluster"), Ownership.OTHERS, "PassthroughCluster carries"),
-        (Walk("l", "c", GATEWAY), Ownership.OTHERS, "carries"),
-        (Walk("l", "c", None), Ownership.OTHERS, "nothing takes the connection"),
+        (Walk("l", "c", THROUGH), Ownership.OWNED, f"goes to {GATEWAY}"),
+        (Walk("l", "c", f"outbound|8443|v1|{GATEWAY}"), Ownership.OWNED, f"goes to {GATEWAY}"),
+        (Walk("l", "c", f"outbound|443||{GATEWAY.upper()}"), Ownership.OWNED, "and the connection goes to"),
+        (Walk("l", "c", f"inbound|443||{GATEWAY}"), Ownership.OTHERS, "and the connection goes to"),
+        (Walk("l", "c", f"outbound|443||not-{GATEWAY}"), Ownership.OTHERS, "and the connection goes to"),
+        (Walk("l", "c", NAME), Ownership.OTHERS, "goes to wikipedia.org"),
+        (Walk("l", "c", "PassthroughCluster"), Ownership.OTHERS, "goes to PassthroughCluster"),
+        (Walk("l", "c", GATEWAY), Ownership.OTHERS, "and the connection goes to"),
+        (Walk("l", "c", None), Ownership.OTHERS, "no filter chain takes the connection"),
         (Walk("l", "c", None, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
         (Walk("l", "c", THROUGH, unknown="a filter is not understood"), Ownership.UNKNOWN, "a filter is not understood"),
-        (Walk("l", "c", None, choices=(THROUGH, f"outbound|443|v2|{GATEWAY}")), Ownership.OWNED, "carries"),
+        (Walk("l", "c", None, choices=(THROUGH, f"outbound|443|v2|{GATEWAY}")), Ownership.OWNED, "and the connection goes to"),
         (Walk("l", "c", None, choices=(THROUGH, NAME)), Ownership.UNKNOWN, "chance decides between"),
-        (Walk("l", "c", None, choices=(NAME, NAME)), Ownership.OTHERS, "wikipedia.org carries"),
+        (Walk("l", "c", None, choices=(NAME, NAME)), Ownership.OTHERS, "goes to wikipedia.org"),
     ],
 )
 def test_the_way_that_is_meant_is_the_envoy_cluster_of_its_host(way: Walk, ownership: Ownership, reason: str) -> None:

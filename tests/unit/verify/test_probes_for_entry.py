@@ -74,7 +74,7 @@ class TestProbes:
         for spec in ({"location": "MESH_INTERNAL"}, {"workloadSelector": {"labels": {"app": "vm"}}}):
             found = left_out(entry(**spec))
             assert found.meant
-            assert "is no egress" in found.reason
+            assert "an egress" in found.reason
             assert urls(entry(probes='[{"name": "x", "url": "https://a.example"}]', **spec)) == ["https://a.example"]
 
     @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ class TestFromWhere:
         assert first_pod_that_sees(read_entry(entry(namespace="shop")), pods, ["*"]) == pods[0]
         found = first_pod_that_sees(read_entry(entry(namespace="shop")), [sidecar("default")], ["."])
         assert found == NotProbed(
-            "the mesh exports it to ., which leaves out the source pod's namespace default",
+            "the mesh exports it to ., which does not include the source pod's namespace default",
             "egressctl verify --all -A, with a source pod in namespace shop",
         )
 
     def test_what_none_of_them_sees_is_left_out_with_the_reason(self) -> None:
         found = first_pod_that_sees(read_entry(entry(exportTo=["shop"])), [sidecar("default"), sidecar("other")], ["*"])
         assert isinstance(found, NotProbed)
-        assert found.reason == "exportTo is shop, which leaves out the source pod's namespace default and other"
+        assert found.reason == "exportTo is shop, which does not include the source pod's namespace default and other"
         assert found.hint.endswith("with a source pod in namespace shop")
         assert first_pod_that_sees(read_entry(entry(exportTo=["~"])), [sidecar("default")], ["*"]) == NotProbed(
             "its exportTo is ~: no namespace sees it"

@@ -75,7 +75,7 @@ def test_what_it_cannot_show_comes_with_the_command_that_gives_a_probe() -> None
     found = judge(at(HELD, CARRIED))
     assert found.evidence is not None
     assert found.cause is not None
-    assert found.cause.message.startswith(f"a bare connection went to {NAME}, its own, and no answer")
+    assert found.cause.message.startswith(f"a bare connection went to the entry's own {NAME}, but without an answer")
     assert "kubectl annotate serviceentry -n default db egressctl.dev/probes=" in found.cause.hint
     assert found.evidence.methods == tuple(Method)
 
@@ -120,7 +120,7 @@ def test_nothing_is_sent_over_it() -> None:
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        (HELD, "? answer        none asked for: the connection was held open for 2.00 s"),
+        (HELD, "? answer        none asked for: the connection was kept open for 2.00 s"),
         (CLOSED, "? answer        none asked for: the connection was closed after 0.02 s"),
     ],
 )

@@ -63,7 +63,7 @@ def command(
     _refuse_contradictions(names or filename, all_of_them=all_of_them, all_namespaces=all_namespaces)
     if all_namespaces and dry_run == "none" and not yes and not sys.stdin.isatty():
         raise InvalidInput(
-            "--all -A removes what egressctl made in every namespace, and nobody is there to be asked; nothing was removed",
+            "--all -A removes what egressctl made in every namespace, and there is no terminal to ask at; nothing was removed",
             hint="egressctl cleanup --all -A --yes",
         )
     session = ReportSession("cleanup", connection, output, allow_unproven=probing.allow_unproven)

@@ -72,7 +72,7 @@ def command(
     if unknown := [each for each in found.paths if each.unknown]:
         more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         print_failure(
-            CouldNotAsk(f"the way of {unknown[0].url}{more} is not explained: {unknown[0].unknown}", hint=unknown[0].hint)
+            CouldNotAsk(f"the path of {unknown[0].url}{more} is not explained: {unknown[0].unknown}", hint=unknown[0].hint)
         )
     return code
 

@@ -141,7 +141,7 @@ def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
     by_name = asked.names or asked.makes_targets
     if (asked.flags.all_namespaces or asked.flags.all_of_them) and (by_name or asked.flags.offline):
         flag = "-A" if asked.flags.all_namespaces else "--all"
-        raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target beside it")
+        raise InvalidInput(f"{flag} looks at what is on the Kubernetes cluster: name no target with it")
     return _lint_offline if asked.flags.offline else _lint_by_name if by_name else _lint_all
 
 
@@ -193,8 +193,8 @@ def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     from egressctl.mesh.snapshot.folder import load_snapshot
 
     snapshot = load_snapshot(folder)
-    about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at a time not told'}"
-    session.progress.step(f"holding it against {folder}: {about}")
+    about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at an unknown time'}"
+    session.progress.step(f"comparing it with {folder}: {about}")
     hint = f"take it with more rights: egressctl snapshot {folder}" if snapshot.around.unread else ""
     return ComparisonBase(snapshot.around, folder, hint)
 
@@ -218,7 +218,7 @@ def _lint_by_name(session: Session, asked: _Asked) -> LintResult:
 
     given, live = asked.split_names()
     targets, namespace = asked.targets(given), session.namespace
-    session.progress.step(f"looking at what is around, in namespace {namespace}")
+    session.progress.step(f"looking at the other objects, in namespace {namespace}")
     linted = lint_by_name(session.mesh, _entries(asked, targets, namespace), live, namespace, asked.folders)
     session.warn()
     return linted
@@ -235,7 +235,7 @@ def _lint_all(session: Session, asked: _Asked) -> LintResult:
     from egressctl.lint.live import lint_all  # imported late: 45 ms
 
     namespace, everywhere = session.namespace, asked.flags.all_namespaces
-    session.progress.step(f"looking at what is around, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
+    session.progress.step(f"looking at the other objects, in {'all namespaces' if everywhere else 'namespace ' + namespace}")
     linted = lint_all(session.mesh, namespace, everywhere=everywhere, every_entry=asked.flags.all_of_them, folders=asked.folders)
     session.warn()
     return linted

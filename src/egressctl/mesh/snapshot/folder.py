@@ -44,7 +44,7 @@ def read_snapshot_files(folder: str) -> dict[str, str]:
     for path in _object_paths(top):
         text = _read_text(top, path)
         if not text.replace("\r\n", "\n").startswith(MARK):
-            raise _refusal(str(top / path), "stands among a snapshot's files and is not of it", "move it elsewhere")
+            raise _refusal(str(top / path), "is in the folder of a snapshot, but is not a part of it", "move it elsewhere")
         found[path] = text
         size += len(text)
         if len(found) > MAX_FILES or size > MAX_TOTAL_BYTES:
@@ -61,17 +61,17 @@ def check_folder(folder: str) -> dict[str, str]:
     top = Path(folder)
     if not top.exists():
         if not top.absolute().parent.is_dir():
-            raise _refusal(folder, "cannot be made: the folder that it is to be in is not there", "check the path")
+            raise _refusal(folder, "cannot be made: its parent folder does not exist", "check the path")
         return {}
     if not top.is_dir():
-        raise _refusal(folder, "is no folder", "name one that is empty, or not there yet")
+        raise _refusal(folder, "is no folder", "name one that is empty or new")
     try:
         found = read_snapshot_files(folder)
         strange = [] if found else [each.name for each in top.iterdir() if not each.name.startswith(".")]
     except OSError as error:
         raise _refusal(str(error.filename), f"cannot be read: {error.strerror}", "") from None
     if strange:
-        raise _refusal(folder, f"holds {sorted(strange)[0]}, and no snapshot", "name an empty folder, or that of a snapshot")
+        raise _refusal(folder, f"holds {sorted(strange)[0]}, and not a snapshot", "name an empty folder, or that of a snapshot")
     return found
 
 
@@ -149,7 +149,7 @@ def _object_paths(top: Path) -> Iterator[str]:
                 path = f"{namespace.name}/{kind.name}/{file.name}"
                 if is_object(path):
                     if not file.is_file(follow_symlinks=False):
-                        raise _refusal(str(top / path), "is no plain file", "a snapshot holds no links")
+                        raise _refusal(str(top / path), "is no plain file", "a snapshot has no links")
                     yield path
 
 
@@ -157,7 +157,7 @@ def _entries_of_folder(entry: os.DirEntry[str]) -> list[os.DirEntry[str]]:
     if entry.name.startswith(".") or not entry.is_dir():
         return []
     if entry.is_symlink():
-        raise _refusal(entry.path, "is a link", "a snapshot holds no links")
+        raise _refusal(entry.path, "is a link", "a snapshot has no links")
     return sorted(os.scandir(entry), key=lambda each: each.name)
 
 

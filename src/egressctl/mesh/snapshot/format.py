@@ -171,7 +171,7 @@ def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
     objects = {path: text for path, text in contents.items() if path != INDEX}
     if index.get("digest") != digest(objects):
         told = "is not as it was taken: files of it are missing, or were changed"
-        raise InvalidInput(problems=[Problem(told, "", f"take it anew: egressctl snapshot {folder}", folder)])
+        raise InvalidInput(problems=[Problem(told, "", f"take it again: egressctl snapshot {folder}", folder)])
     items: dict[str, list[Manifest]] = {plural: [] for plural in _SAVED}
     for path, text in sorted(objects.items()):
         for document in parse_yaml(text, f"{folder}/{path}").documents:

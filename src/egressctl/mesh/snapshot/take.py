@@ -42,7 +42,7 @@ def take_snapshot(mesh: Mesh, folder: str, namespace: str, progress: Progress, i
     listed, and NotWritten. In each case the folder is as it was.
     """
     old = check_folder(folder)
-    progress.step("reading what stands around the ServiceEntries")
+    progress.step("reading the ServiceEntries and related objects")
     configured, told = (
         start_call(lambda: read_mesh_settings(mesh, ROOT_NAMESPACE)),
         start_call(partial(kubernetes_info, mesh.api)),

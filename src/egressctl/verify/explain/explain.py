@@ -171,7 +171,7 @@ def explain(
     """
     sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, choice))
     source = sidecar.source
-    progress.step(f"looking at the way from pod {source.namespace}/{source.pod}; nothing is sent")
+    progress.step(f"looking at the path from pod {source.namespace}/{source.pod}; nothing is sent")
     resolved = _resolve_hosts(mesh, source, asked, addresses)
     entries = None if known.manifests is None else tuple(map(read_entry, known.manifests))
     places = [
@@ -230,7 +230,7 @@ def _mesh_objects_or_none(mesh: Mesh, namespace: str, unread: list[str]) -> Mesh
     try:
         found = read_mesh_objects(mesh, namespace, services=False)
     except CouldNotAsk as failure:
-        unread.append(f"what else is around was not looked at: {failure}")
+        unread.append(f"the other objects on the Kubernetes cluster were not looked at: {failure}")
         return None
     unread += [each for each in found.unread if not unread or not each.startswith("serviceentries")]
     return found

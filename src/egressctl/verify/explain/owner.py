@@ -24,7 +24,7 @@ def owner_of_path(
     """Return the ServiceEntry whose Envoy cluster it is, and whether that is the wanted one's; for a bare URL, whose it is."""
     names = final_envoy_clusters(walk)
     if not names or names[0] in (BLACKHOLE, PASSTHROUGH):
-        own = None if not place.entry_name else Owner(Ownership.OTHERS, "the way leads to no ServiceEntry's Envoy cluster")
+        own = None if not place.entry_name else Owner(Ownership.OTHERS, "the path does not end at a ServiceEntry's Envoy cluster")
         return None, own
     if seen.entries is None:
         return None, Owner(Ownership.UNKNOWN, "the ServiceEntries could not be listed")
@@ -56,7 +56,7 @@ def _owning_entry(
         return place.entry, wanted
     to, partly = (
         parse_outbound_name(walk.envoy_cluster or ""),
-        Owner(Ownership.UNKNOWN, "no ServiceEntry that may be read claims it"),
+        Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it"),
     )
     for entry in entries:
         if to and to.host in entry.hosts and entry is not place.entry:

@@ -104,7 +104,7 @@ def _path_without_sidecar(
     return replace(
         blank,
         stations=(*blank.stations, Step("capture", why, None if ambient else False)),
-        next=f"which way it takes is not known: {why}" if ambient else f"it goes to {place.address} itself: {why}",
+        next=f"which path it takes is not known: {why}" if ambient else f"it goes to {place.address} itself: {why}",
         goes_out=None if ambient else True,
         reached=None if ambient or not place.entry_name else False,
         cause=cause,
@@ -128,7 +128,7 @@ def _path_through_sidecar(start: ExplainedPath, place: ResolvedProbe, seen: Expl
     found = replace(start, walk=walk, losers=losers, more_losers=more, unknown=walk.unknown)
     if walk.unknown:
         told.append(Step("Envoy cluster", f"not known: {walk.unknown}", None))
-        hint = f"see what carries it: egressctl verify --probe {place.probe.url}"
+        hint = f"see which path it takes: egressctl verify --probe {place.probe.url}"
         return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
     carrier, owner = owner_of_path(place, walk, config, seen)
     reached = _reaches_target(place, owner, walk)
@@ -233,8 +233,8 @@ def _what_happens_next(
     if hosts == ():
         return (f"{closes}: its Envoy cluster has no hosts" if not walk.http_route else _NO_HOSTS), False
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
-    wrapped = " in TLS of its own" if known and known.tls else ""
-    inside = ", so that what is TLS already arrives as TLS inside TLS" if wrapped and tls else ""
+    wrapped = " with its own TLS" if known and known.tls else ""
+    inside = ", so TLS arrives inside TLS" if wrapped and tls else ""
     to = _join_hosts(hosts) if hosts else f"a host of {walk.envoy_cluster}"
     return f"the sidecar connects to {to}{wrapped}{inside}", True
 

@@ -80,12 +80,12 @@ def _name_steps(place: ResolvedProbe) -> Iterator[Step]:
     if place.by == "the URL":
         return
     if place.by == "--address":
-        yield Step("name", f"{place.probe.host} is taken to be {place.ip}, as --address says", True)
+        yield Step("name", f"{place.probe.host} is {place.ip}, as --address says", True)
         return
     if place.by == BY_ENTRY:
         yield Step("name", f"the pod cannot resolve {place.probe.host}; the ServiceEntry gives {place.ip} for it", True)
         return
-    note = f" ({place.note}; the pod may resolve it otherwise)" if place.note else ""
+    note = f" ({place.note}; the pod may get another address)" if place.note else ""
     yield Step("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
 
 
@@ -95,7 +95,7 @@ def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) 
     if holders:
         return Step("address", f"{place.address}, which Istio gave {holders[0]}: the sidecar's own DNS answers with it", True)
     if block and is_auto_allocated(block):
-        return Step("address", f"{place.address}, one that Istio gives to entries without addresses of their own", True)
+        return Step("address", f"{place.address}, which Istio gives to entries without addresses", True)
     named = [
         each
         for each in entries or ()
@@ -110,7 +110,7 @@ def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) 
 def capture_step(place: ResolvedProbe, seen: ExplainFacts) -> Step:
     """Say what is known of the interception: a connection that is sent can show it, and nothing else can."""
     source = seen.source
-    shown = f"only a request that is sent shows it: egressctl verify --probe {place.probe.url}"
+    shown = f"only a real request shows it: egressctl verify --probe {place.probe.url}"
     unready = f"container {source.proxy} is not ready ({source.proxy_state or 'its status says so'}); "
     doubts = list(_capture_doubts(place, seen))
     perhaps = f"perhaps not by the sidecar: {'; '.join(doubts)} (a hint); " if doubts else ""

@@ -86,8 +86,8 @@ class TestAMesh:
         }
         assert left_out(ran) == {
             "quiet": "its annotation egressctl.dev/probes says none",
-            "inner": "its location is MESH_INTERNAL: it leads to a part of the mesh, and is no egress",
-            "own": "exportTo is ., which leaves out the source pod's namespace default",
+            "inner": "its location is MESH_INTERNAL: it is a part of the mesh, not an egress",
+            "own": "exportTo is ., which does not include the source pod's namespace default",
         }
 
     def test_as_a_table(self, cli: Cli, mesh: None) -> None:
@@ -213,7 +213,7 @@ def test_what_was_found_before_ctrl_c_is_told(cli: Cli, many: list[str], proxy: 
     )  # fmt: skip
     assert ran.code == 130
     assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("entry-")] == many[:BATCH]
-    assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: {BATCH} open, {MANY - BATCH} not come to"
+    assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: {BATCH} open, {MANY - BATCH} not reached"
 
 
 def test_nothing_is_read_twice(cli: Cli, many: list[str], proxy: FaultProxy) -> None:

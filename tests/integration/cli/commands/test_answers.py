@@ -132,7 +132,7 @@ class TestADeletion:
         proxy.rules = lambda call: said(manifest) if call.path.endswith(ENTRY) else None
         ran = cli.at(proxy.kubeconfig)("cleanup", "--timeout", "100ms")
         assert ran.code == 5
-        assert "still there after 0.1s: it is being deleted, and no finalizer holds it" in ran.error
+        assert "still there after 0.1s: it is being deleted, and no finalizer blocks it" in ran.error
 
     def test_of_what_was_replaced_meanwhile_leaves_the_other(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
         manifest = made(lab)

@@ -67,7 +67,7 @@ def test_by_server_name(asking: Asking) -> None:
     asking.lab.create(entry(hosts=["www.wikipedia.org"], addresses=[], ports=port(443, "TLS")))
     asking.comes(PORTAL, OPEN)
     message = asking.comes("https://en.wikipedia.org", ("blocked", "host-not-listed"))
-    assert "names the host www.wikipedia.org on port 443" in message
+    assert "lists the host www.wikipedia.org on port 443" in message
 
 
 def test_by_a_plain_address_whatever_the_server_name(asking: Asking) -> None:
@@ -81,7 +81,7 @@ def test_by_http_host(asking: Asking) -> None:
     asking.lab.create(entry(hosts=["outside.example"], addresses=[], ports=port(80, "HTTP")))
     asking.comes("http://outside.example", OPEN)
     message = asking.comes("http://www.wikipedia.org", ("blocked", "host-not-listed"))
-    assert "names the host outside.example on port 80" in message
+    assert "lists the host outside.example on port 80" in message
 
 
 def test_a_protocol_that_is_not_spoken(asking: Asking) -> None:
@@ -122,7 +122,7 @@ def test_a_route_to_another_host(asking: Asking) -> None:
     asking.lab.create(other())
     start_object(asking.lab, "VirtualService", "detour", tcp_route("other.example"))
     message = asking.comes(PORTAL, ("bypassed", "rerouted"))
-    assert message.startswith("VirtualService default/detour leads 208.80.154.224:443 to outbound|443||other.example")
+    assert message.startswith("VirtualService default/detour sends 208.80.154.224:443 to outbound|443||other.example")
 
 
 def test_a_route_to_a_host_that_nobody_knows(asking: Asking) -> None:
@@ -145,7 +145,7 @@ def test_tls_inside_tls(asking: Asking) -> None:
     rule = {"host": "wikipedia.org", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}}
     start_object(asking.lab, "DestinationRule", "tls", rule)
     message = asking.comes(PORTAL, ("failed", "rerouted"))
-    assert message.startswith("DestinationRule default/tls wraps every connection")
+    assert message.startswith("DestinationRule default/tls adds TLS to every connection")
 
 
 def test_a_sidecar_resource(asking: Asking) -> None:
@@ -208,7 +208,7 @@ def test_a_new_entry_whose_other_block_has_not_come_does_not_own_what_the_old_on
     stalled.lab.delete(entry())
     stalled.lab.create(entry(addresses=["208.80.154.224/27", "203.0.113.0/24"]))
     message = stalled.comes(PORTAL, ("unproven", "not-propagated"))
-    assert "the sidecar does not have default/wikipedia-ext as it stands: no filter chain holds 203.0.113.0/24" in message
+    assert "the sidecar's configuration does not match default/wikipedia-ext: no filter chain has 203.0.113.0/24" in message
     stalled.lab.resume()
     stalled.comes(PORTAL, OPEN)
 
@@ -221,7 +221,7 @@ def test_a_new_entry_whose_other_block_has_not_come_does_not_own_what_the_old_on
             {"ports": [*port(443, "TCP"), {**port(8443, "TCP")[0], "name": "another"}]},
             "outbound|8443||wikipedia.org is not there",
         ),
-        ({"exportTo": ["elsewhere"]}, "its exportTo leaves out namespace default"),
+        ({"exportTo": ["elsewhere"]}, "its exportTo does not include namespace default"),
     ],
     ids=["resolution", "port", "exportTo"],
 )

@@ -136,14 +136,14 @@ class TestFiles:
 
     def test_what_is_not_there_is_told_and_is_no_failure(self, cli: Cli) -> None:
         ran = cli("cleanup", "-f", cli.file(TARGETS))
-        assert (ran.code, ran.stdout) == (0, "target wikipedia: nothing of it is there\n")
+        assert (ran.code, ran.stdout) == (0, "target wikipedia: there is nothing to delete\n")
 
     def test_what_others_made_stays(self, cli: Cli, lab: Lab) -> None:
         lab.create(entry())
         ran = cli("cleanup", "-f", cli.file(TARGETS))
         assert (ran.code, ran.error) == (
             1,
-            "ServiceEntry default/wikipedia-ext is not egressctl's to remove: it did not make it",
+            "ServiceEntry default/wikipedia-ext was not made by egressctl, which does not delete it",
         )
 
     def test_a_file_that_is_not_there(self, cli: Cli) -> None:
@@ -172,7 +172,7 @@ class TestUnknownNames:
         assert ran.error.startswith("egressctl made no ")
         again = cli("cleanup", name, "--ignore-not-found")
         assert (again.code, again.told("error")) == (0, [])
-        assert again.stdout.endswith(": nothing of it is there\n")
+        assert again.stdout.endswith(": there is nothing to delete\n")
 
     def test_one_unknown_name_keeps_all_of_them(self, cli: Cli, lab: Lab) -> None:
         made(lab)
@@ -181,7 +181,7 @@ class TestUnknownNames:
 
     def test_a_target_of_the_catalogue_that_is_not_there_is_told_and_is_no_failure(self, cli: Cli) -> None:
         ran = cli("cleanup", "stripe")
-        assert (ran.code, ran.stdout) == (0, "target stripe: nothing of it is there\n")
+        assert (ran.code, ran.stdout) == (0, "target stripe: there is nothing to delete\n")
 
     @pytest.mark.parametrize(("name", "code"), [("wikipedia", 0), ("wikipedia-ext", 1)])
     def test_it_is_named_where_it_is(self, cli: Cli, lab: Lab, name: str, code: int) -> None:

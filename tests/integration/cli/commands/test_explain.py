@@ -50,7 +50,7 @@ class TestAUrl:
         assert ran.code == 0
         assert "✘ Envoy cluster BlackHoleCluster" in ran.stdout
         assert "cause  blackhole: " in ran.stdout
-        assert ran.stderr == "looking at the way from pod default/sleep; nothing is sent\n"
+        assert ran.stderr == "looking at the path from pod default/sleep; nothing is sent\n"
 
     def test_what_it_says_is_what_verify_meets(self, cli: Cli, lab: Lab) -> None:
         made(lab)
@@ -133,7 +133,7 @@ class TestTheName:
         ran = at("explain", "https://localhost", "-o", "json")
         path = paths(ran)[0]
         assert path["resolvedBy"] == "this machine"
-        assert "container sleep of pod default/sleep has no getent; the pod may resolve it otherwise" in texts(path)["name"]
+        assert "container sleep of pod default/sleep has no getent; the pod may get another address" in texts(path)["name"]
 
     def test_that_neither_can_resolve_is_not_explained(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
         at = cli.at(odd(with_environment(PATH=str(tmp_path))))
@@ -186,7 +186,7 @@ class TestTheSidecar:
         [path] = paths(ran)
         assert (ran.code, path["address"], path["leavesPod"]) == (3, IP, None)
         assert "did not answer" in path["unknown"]
-        assert ran.error.startswith(f"the way of {PORTAL} is not explained: the sidecar of sleep did not answer")
+        assert ran.error.startswith(f"the path of {PORTAL} is not explained: the sidecar of sleep did not answer")
         assert ran.hint == "egressctl doctor -n default --pod sleep"
 
     def test_that_changes_all_the_time_is_not_guessed_at(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ class TestWhatIsAround:
     def test_a_destination_rule_that_wraps_tls(self, cli: Cli, lab: Lab, around: Callable[..., None]) -> None:
         made(lab)
         around("DestinationRule", host="wikipedia.org", trafficPolicy={"tls": {"mode": "SIMPLE"}})
-        assert eventually(lambda: "TLS inside TLS" in self.path(cli, "wikipedia")["next"])
+        assert eventually(lambda: "TLS arrives inside TLS" in self.path(cli, "wikipedia")["next"])
         path = self.path(cli, "wikipedia")
         assert (path["cause"]["code"], path["target"]["reached"], path["leavesPod"]) == ("rerouted", True, True)
 

@@ -110,7 +110,7 @@ class TestWhatIsLeft:
         ran = cli("cleanup", "--timeout", "100ms")
         lab.api("PUT", f"/apis/networking.istio.io/v1/namespaces/default{ENTRY}", held(lab, []))
         assert ran.code == 5
-        assert "a finalizer holds it: example.com/hold" in ran.error
+        assert "a finalizer blocks it: example.com/hold" in ran.error
 
     def test_an_entry_that_is_gone_meanwhile_is_a_success(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
         made(lab)
@@ -202,9 +202,9 @@ class TestLasting:
         assert eventually(lambda: sidecar_leads_to(lab, "aaa.example"))
         ran = cli("create", "wikipedia", "--export-to", "*", "--timeout", "300ms")
         assert (ran.code, ran.stdout) == (3, CREATED)
-        lacks = "the ServiceEntry is applied, and after 0.3s the sidecar of pod sleep lacks 208.80.154.224/27:443"
-        assert ran.error.startswith(f"{lacks}: ServiceEntry default/rival holds it")
-        assert ran.error.endswith(": the sidecar leads it to outbound|443||aaa.example")
+        lacks = "the ServiceEntry is applied, but after 0.3s the sidecar of pod sleep does not have 208.80.154.224/27:443"
+        assert ran.error.startswith(f"{lacks}: ServiceEntry default/rival takes it")
+        assert ran.error.endswith(": the sidecar sends it to outbound|443||aaa.example")
         assert ran.hint == "kubectl get serviceentry -n default rival -o yaml; then: egressctl verify -n default"
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
@@ -217,8 +217,9 @@ class TestLasting:
         ran = cli("create", "wikipedia", "--export-to", "*", "--timeout", "1h")
         assert (ran.code, ran.stdout) == (3, CREATED)
         assert ran.error == (
-            "the ServiceEntry is applied, and waiting is of no use: the sidecar of pod sleep lacks 208.80.154.224/27:443: "
-            "ServiceEntry default/rival holds it, being the older: the sidecar leads it to outbound|443||aaa.example"
+            "the ServiceEntry is applied, but waiting does not help: "
+            "the sidecar of pod sleep does not have 208.80.154.224/27:443: "
+            "ServiceEntry default/rival takes it, because it is the older: the sidecar sends it to outbound|443||aaa.example"
         )
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
@@ -227,7 +228,7 @@ class TestLasting:
         outside = ("outside", "--host", "outside.example", "--address", "203.0.113.0/24", "--port", "443")
         ran = cli.at(odd(lambda _, plan: plan))("create", *outside, "--timeout", "300ms")
         assert ran.code == 3
-        assert ran.error.endswith("lacks 203.0.113.0/24:443: istiod has not pushed it")
+        assert ran.error.endswith("does not have 203.0.113.0/24:443: istiod has not pushed it")
         assert ran.hint == "istioctl proxy-status; then: egressctl verify -n default"
 
     def test_the_crd_is_missing(self, cli: Cli, proxy: FaultProxy) -> None:

@@ -54,7 +54,7 @@ def test_what_lies_around_is_told_to_be_taken_and_not_to_be_open(cli: Cli, taken
     ran = cli("verify", "wiki", "--probe", OWN, "--around-address", "203.0.113.10", "-o", "json")
     around = ran.probes[1]
     assert (ran.code, around["verdict"] == "open", around["held"], around["cause"]["code"]) == (0, False, True, "host-not-listed")
-    assert any("every connection of the pods on port 443, to whatever address, is sent to www.wikipedia.org" in each
+    assert any("every connection of the pods on port 443, to any address, is sent to www.wikipedia.org" in each
                for each in ran.told("warning"))  # fmt: skip
 
 
@@ -72,4 +72,4 @@ def test_the_gate_tells_whose_connections_it_takes(cli: Cli, lab: Lab) -> None:
     ran = cli.at(None)("lint", file, "--against", "saved", "--select", "takes-traffic", "-o", "json")
     assert ran.code == 1
     told = [each["message"] for each in ran.report["findings"]]
-    assert "every connection on port 443 that no other entry takes, to whatever address, is now sent to www.wikipedia.org" in told
+    assert "every connection on port 443 that no other entry takes, to any address, is now sent to www.wikipedia.org" in told

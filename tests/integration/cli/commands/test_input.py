@@ -188,7 +188,7 @@ class TestOwnership:
         created, cleaned = cli("create", "wikipedia"), cli("cleanup", "wikipedia")
         what = "ServiceEntry default/wikipedia-ext"
         refused(created, 1, f"{what} is there already, and egressctl did not make it", "egressctl verify wikipedia")
-        refused(cleaned, 1, f"{what} is not egressctl's to remove: it did not make it", "whoever made it")
+        refused(cleaned, 1, f"{what} was not made by egressctl, which does not delete it", "see who made it")
         assert cli("run", "wikipedia").code == 1
         assert lab.api("GET", f"{ENTRIES}/wikipedia-ext")[1] == before
 

@@ -54,7 +54,7 @@ def test_who_wins_depends_on_the_age_of_what_is_there(cli: Cli, lab: Lab) -> Non
     lab.create(entry("a-rival", hosts=["zzz.example"]))  # Of one second the host decides.
     ran = cli("lint", "wikipedia", "-o", "json")
     told = next(each["message"] for each in ran.report["findings"] if each["rule"] == "same-block")
-    assert "default/wikipedia-ext carries it" in told
+    assert "default/wikipedia-ext gets it" in told
 
 
 def test_what_others_made_is_linted_by_its_name(cli: Cli, lab: Lab) -> None:
@@ -210,7 +210,7 @@ def test_create_warns_of_each_object_in_one_line(cli: Cli, lab: Lab) -> None:
     rival, detour = ran.told("warning")
     assert ran.code == 0
     assert rival.startswith("default/wikipedia-ext and default/rival: it has the same host wikipedia.org: ")
-    assert "it lists the same block 208.80.154.224/27 on port 443: default/rival carries it, the older" in rival
+    assert "it lists the same block 208.80.154.224/27 on port 443: default/rival gets it, the older" in rival
     assert detour.startswith("default/wikipedia-ext and VirtualService default/detour: it sends wikipedia.org to other.example")
 
 
@@ -219,7 +219,7 @@ def test_create_says_what_it_could_not_look_at(cli: Cli, proxy: FaultProxy) -> N
     ran = cli.at(proxy.kubeconfig)("create", "wikipedia", "--export-to", ".", "--dry-run=server")
     assert ran.code == 0
     assert ran.told("warning") == [
-        "no right to list the ServiceEntries of all namespaces: rivals among them are not seen",
+        "no right to list the ServiceEntries of all namespaces: conflicting entries among them are not seen",
         "not all sidecars, virtualservices, destinationrules, services could be looked at: "
         "egressctl lint says which, and what it needs",
     ]

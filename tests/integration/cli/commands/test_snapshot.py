@@ -113,7 +113,7 @@ def test_a_folder_that_is_not_a_snapshot_s_is_refused_before_anything_is_asked(c
     ran = cli.at(proxy.kubeconfig)("snapshot", "mine")
     assert proxy.calls == []
     assert (ran.code, ran.stdout) == (2, "")
-    assert "mine: holds thesis.txt, and no snapshot" in ran.stderr
+    assert "mine: holds thesis.txt, and not a snapshot" in ran.stderr
     assert names(cli.home / "mine") == ["thesis.txt"]
 
 

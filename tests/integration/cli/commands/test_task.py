@@ -138,8 +138,8 @@ class TestVerify:
         assert ran.stdout.count("blocked, expected open\n") == 2
         told = [line.strip() for line in ran.stdout.partition("\n\n")[0].splitlines()[3:]]
         assert told == [
-            "cause  entry-missing: ServiceEntry wikipedia-ext is not in namespace default; "
-            "208.80.154.224:443 leads to BlackHoleCluster",
+            "cause  entry-missing: ServiceEntry wikipedia-ext does not exist in namespace default; "
+            "the sidecar sends 208.80.154.224:443 to BlackHoleCluster",
             "next   egressctl create wikipedia -n default",
         ]
         assert [mark for name, mark, _ in stations(ran) if name in ("Envoy cluster", "answer")] == ["✘"] * 4
@@ -280,7 +280,7 @@ def test_the_documents_manifest_that_kubectl_applied_is_proved(cli: Cli, lab: La
     assert (ran.code, ran.judged) == (0, [("open", None)])
     refused = cli("cleanup", "wikipedia")
     assert refused.code == 1
-    assert refused.error.endswith("is not egressctl's to remove: it did not make it")
+    assert refused.error.endswith("was not made by egressctl, which does not delete it")
     assert kubectl("delete", "-f", "-") == 'serviceentry.networking.istio.io "wikipedia-ext" deleted\n'
     assert nothing_is_left(lab)
 

@@ -113,7 +113,7 @@ class TestWithinTheMesh:
         made(lab)
         ran = cli("verify", "wikipedia", "--probe", OUTSIDE, "--probe", f"{PORTAL}:8443", "-o", "json")
         assert (ran.code, ran.judged) == (1, [("blocked", "address-not-listed"), ("blocked", "port-not-listed")])
-        assert ran.probes[1]["cause"]["message"] == "wikipedia-ext names port 443, and the probe goes to 8443"
+        assert ran.probes[1]["cause"]["message"] == "wikipedia-ext lists port 443, but the probe goes to 8443"
 
     def test_not_exported(self, cli: Cli, lab: Lab) -> None:
         lab.create(entry(exportTo=["other"]))
@@ -296,7 +296,7 @@ class TestTheAccessLog:
         ran = at.at(proxied.kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
         assert (ran.code, ran.judged) == (4, [("unproven", "evidence-lost")])
         message = ran.probes[0]["cause"]["message"]
-        assert f"leads 208.80.154.224:443 to {OURS}, and its access log says PassthroughCluster" in message
+        assert f"sends 208.80.154.224:443 to {OURS}, and its access log says PassthroughCluster" in message
 
     @pytest.mark.only("logs")
     def test_is_the_log_of_the_sidecars_container(self, cli: Cli, lab: Lab) -> None:

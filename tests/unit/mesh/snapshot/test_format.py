@@ -276,7 +276,7 @@ def test_a_folder_that_holds_something_else_is_refused_and_left(folder: Path) ->
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
     (folder / INDEX).write_text("kind: Other\n")
-    with pytest.raises(InvalidInput, match=r"holds snapshot\.yaml, and no snapshot"):
+    with pytest.raises(InvalidInput, match=r"holds snapshot\.yaml, and not a snapshot"):
         keeping.check_folder(str(folder))
     with pytest.raises(InvalidInput, match="no index of a snapshot"):
         keeping.load_snapshot(str(folder))
@@ -294,7 +294,7 @@ def test_somebody_s_file_in_a_snapshot_s_place_is_neither_overwritten_nor_read(f
     store(folder, taken())
     (folder / "default/serviceentry/mine.yaml").write_text("kind: ServiceEntry\n")
     for refuse in (keeping.check_folder, keeping.load_snapshot):
-        with pytest.raises(InvalidInput, match=r"mine\.yaml: stands among a snapshot's files"):
+        with pytest.raises(InvalidInput, match=r"mine\.yaml: is in the folder of a snapshot"):
             refuse(str(folder))
 
 
@@ -304,7 +304,7 @@ def test_a_link_is_never_followed(folder: Path, tmp_path: Path, path: str) -> No
     (folder / path).rename(tmp_path / "elsewhere")
     (folder / path).symlink_to(tmp_path / "elsewhere")
     for refuse in (keeping.check_folder, keeping.load_snapshot):
-        with pytest.raises(InvalidInput, match="a snapshot holds no links"):
+        with pytest.raises(InvalidInput, match="a snapshot has no links"):
             refuse(str(folder))
 
 

@@ -183,7 +183,7 @@ def test_hosts_that_were_not_read_are_not_said_to_be_none() -> None:
         ),
         (
             "destinationrule-tls",
-            f"the sidecar connects to {IP}:443 in TLS of its own, so that what is TLS already arrives as TLS inside TLS",
+            f"the sidecar connects to {IP}:443 with its own TLS, so TLS arrives inside TLS",
         ),
     ],
 )
@@ -265,11 +265,11 @@ def test_the_name_says_who_resolved_it() -> None:
     assert station(here, "name") == Step(
         "name",
         f"www.wikipedia.org is {IP}, as this machine resolves it "
-        "(container sleep has no getent; the pod may resolve it otherwise)",
+        "(container sleep has no getent; the pod may get another address)",
         None,
     )
     taken = told("seed", at=place("seed", by="--address"))
-    assert station(taken, "name").text == f"www.wikipedia.org is taken to be {IP}, as --address says"
+    assert station(taken, "name").text == f"www.wikipedia.org is {IP}, as --address says"
     assert "name" not in [each.name for each in told("seed", at=place("seed", by="the URL")).stations]
 
 
@@ -277,7 +277,7 @@ def test_an_address_that_istio_gave_is_told_with_whom() -> None:
     given = replace(entries_of("seed")[0], allocated=("240.240.0.5",))
     at = place("seed", ip="240.240.0.5")
     assert "which Istio gave default/wikipedia-ext" in station(told("seed", at=at, entries=[given]), "address").text
-    assert "one that Istio gives" in station(told("seed", at=at, entries=[]), "address").text
+    assert "which Istio gives to" in station(told("seed", at=at, entries=[]), "address").text
 
 
 def test_one_resolved_here_may_be_istios_in_the_pod() -> None:
@@ -289,7 +289,7 @@ def test_one_resolved_here_may_be_istios_in_the_pod() -> None:
 
 def test_capture_is_never_claimed() -> None:
     capture = station(told("seed"), "capture")
-    assert capture == Step("capture", f"only a request that is sent shows it: egressctl verify --probe {URL}/", None)
+    assert capture == Step("capture", f"only a real request shows it: egressctl verify --probe {URL}/", None)
 
 
 HINT = "annotation traffic.sidecar.istio.io/excludeOutboundPorts leaves out"
