@@ -27,7 +27,7 @@ DIFFERENCES: dict[str, Difference] = {
     "no-scheduler": Difference(
         ("lab",),
         "A pod outside namespace default stays Pending, and its condition says why.",
-        "No scheduler runs beside the real API server: nobody writes the condition.",
+        "No scheduler runs with the real API server: nobody writes the condition.",
     ),
     "logs": Difference(
         ("lab", "istiod"),
@@ -42,6 +42,6 @@ DIFFERENCES: dict[str, Difference] = {
     "orders": Difference(
         ("lab", "kubernetes"),
         "`lab policy`, `lab stall` and `lab resume` are answered by the lab.",
-        "An istiod takes its policy from the mesh's settings, and nobody tells it to stand still.",
+        "An istiod takes its policy from the mesh's settings, and nobody can make it hang.",
     ),
 }

@@ -147,7 +147,7 @@ def target_from_host(
     if not typed.known_protocol:
         shown = f"{typed.host}:{typed.known_port}"
         raise InvalidInput(
-            f"port {typed.known_port} of {typed.host} may carry TLS, HTTP or something else, and the sidecar must know which",
+            f"port {typed.known_port} of {typed.host} may be TLS, HTTP or something else, and the sidecar must know which",
             hint=f"egressctl create {shown}/TLS, {shown}/HTTP, or {shown}/TCP for anything else, such as a database",
         )
     if not allow_internal and (fault := url_fault(f"https://{typed.host.removeprefix('*.')}")):

@@ -80,7 +80,9 @@ class OldFlag(NamedTuple):
 
 OLD_FLAGS: Mapping[str, Sequence[OldFlag]] = {
     "lint": (
-        OldFlag("--cluster", "a cluster entry of the kubeconfig", re.compile("[^-].*"), "--all", "every entry, whoever made it"),
+        OldFlag(
+            "--cluster", "a cluster entry of the kubeconfig", re.compile("[^-].*"), "--all", "every entry, not only egressctl's"
+        ),
         OldFlag(
             "--server",
             "the URL of the API server",

@@ -17,6 +17,8 @@ _STYLES = {
     **dict.fromkeys((ProbeChange.BETTER, ProbeChange.SAME), "green"),
 }
 _WIDTH = max(map(len, ProbeChange))
+_LABELS = {"carried by": "path", "held": "as expected"}
+"""What a table says in place of a name that JSON keeps."""
 
 
 def comparison_content(
@@ -42,7 +44,7 @@ def comparison_lines(
             ("", f"  {neutralise(str(each.key))}  {neutralise(each.key.url)}"),
         )
         for difference in each.differences:
-            told = f"{difference.what:<12}  {difference.old} -> {difference.new}"
+            told = f"{_LABELS.get(difference.what, difference.what):<12}  {difference.old} -> {difference.new}"
             yield (("", f"{'':<{_WIDTH + 2}}{neutralise(told)}"),)
     yield (("", f"{_describe_report(old)} -> {_describe_report(new)}"),)
     counts = [f"{count} {change}" for change in ProbeChange if (count := sum(each.change is change for each in compared))]

@@ -17,7 +17,7 @@ from egressctl.runtime.sentence import first_names
 _NOT_PROBED = "not probed"
 _VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))
 _MOST_NAMES = 3
-_HEAD = ("NAMESPACE", "NAME", "HELD", "VERDICT", "CAUSE")
+_HEAD = ("NAMESPACE", "NAME", "EXPECTED", "VERDICT", "CAUSE")
 
 
 class ColumnWidths(NamedTuple):

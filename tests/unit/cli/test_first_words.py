@@ -131,7 +131,7 @@ def _no_kubeconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (
             "lint --cluster",
             "--cluster names a cluster entry of the kubeconfig",
-            "every entry, whoever made it: egressctl lint --all",
+            "every entry, not only egressctl's: egressctl lint --all",
         ),
         ("-v", "there is no command, only -v", "egressctl --version; or egressctl verify -v, or another of egressctl --help"),
         ("-n shop", "there is no command, only -n", "egressctl verify -n shop, or another of egressctl --help"),

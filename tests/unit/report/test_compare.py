@@ -164,7 +164,7 @@ def test_lines_name_what_differs_and_count_the_rest() -> None:
     old, new = recorded(seen(), seen(probe=other)), recorded(seen(carrier=THEIRS), seen(probe=other))
     told = ["".join(part for _, part in line) for line in compare_formats.comparison_lines(old, new, compare_reports(old, new))]
     assert told[0].split() == ["changed", "default/wikipedia", "portal", PORTAL.url]
-    assert told[1].split(maxsplit=2) == ["carried", "by", f"{OWN} -> {THEIRS}"]
+    assert told[1].split(maxsplit=1) == ["path", f"{OWN} -> {THEIRS}"]
     assert told[-1] == "2 probes: 1 changed, 1 same"
     assert not any("articles" in line for line in told)
     everything = [

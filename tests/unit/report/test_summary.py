@@ -40,26 +40,26 @@ def text(line: Line) -> str:
 def test_a_row_an_entry() -> None:
     widths = column_widths([(each.namespace, each.name) for each in ALL], everywhere=True)
     assert [text(heading_line(widths)), *(text(target_line(each, widths)) for each in ALL)] == [
-        "NAMESPACE  NAME   HELD  VERDICT       CAUSE",
-        "default    wiki   2/2   open",
-        "shop       api    1/2   blocked       rival-entry",
-        "default    quiet  -     not probed    its annotation says none",
-        "default    odd    -     not probed    its probes cannot be read",
+        "NAMESPACE  NAME   EXPECTED  VERDICT       CAUSE",
+        "default    wiki   2/2       open",
+        "shop       api    1/2       blocked       rival-entry",
+        "default    quiet  -         not probed    its annotation says none",
+        "default    odd    -         not probed    its probes cannot be read",
     ]
 
 
 def test_the_namespace_is_shown_only_where_there_are_several() -> None:
     widths = column_widths([("default", "wiki")], everywhere=False)
-    assert text(heading_line(widths)) == "NAME  HELD  VERDICT       CAUSE"
-    assert text(target_line(OPEN, widths)) == "wiki  2/2   open"
+    assert text(heading_line(widths)) == "NAME  EXPECTED  VERDICT       CAUSE"
+    assert text(target_line(OPEN, widths)) == "wiki  2/2       open"
 
 
 def test_the_verdict_is_the_worst_of_what_was_not_expected() -> None:
     widths = column_widths([("default", "api")], everywhere=False)
     closed = target("api", result(Verdict.BLOCKED, CauseCode.BLACKHOLE, held=True))
-    assert text(target_line(closed, widths)) == "api   1/1   blocked"
+    assert text(target_line(closed, widths)) == "api   1/1       blocked"
     mixed = target("api", result(Verdict.BLOCKED, held=True), result(Verdict.UNPROVEN, CauseCode.EVIDENCE_LOST))
-    assert text(target_line(mixed, widths)) == "api   1/2   unproven      evidence-lost"
+    assert text(target_line(mixed, widths)) == "api   1/2       unproven      evidence-lost"
 
 
 def test_the_sum() -> None:

@@ -49,7 +49,7 @@ def test_the_task_by_a_hosts_name(cli: Cli, lab: Lab, word: str) -> None:
 def test_a_port_that_says_nothing_is_asked_for(cli: Cli) -> None:
     ran = cli("create", "db.example.com:5432")
     assert ran.code == 2
-    assert "may carry TLS, HTTP or something else" in ran.error
+    assert "may be TLS, HTTP or something else" in ran.error
     assert "egressctl create db.example.com:5432/TLS" in ran.hint
 
 
