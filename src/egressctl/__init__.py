@@ -1,4 +1,4 @@
-"""Open an egress from an Istio mesh, prove which Envoy cluster carried it, and close it again."""
+"""Open an egress from an Istio mesh, prove that its ServiceEntry opened it, and close it again."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Everything that egressctl refuses or fails at, as exceptions.
 
 EgressctlError
-├── InvalidInput          2   flags, files and targets that cannot be used; carries every problem found
+├── InvalidInput          2   flags, files and targets that cannot be used; has every problem found
 │   └── Refused           2   the API server's validation or admission refused the object
 ├── Conflict              1   the object is somebody else's, or somebody else changed it
 ├── NoSuchTarget          1   a name means nothing that egressctl made, and no target that it knows
@@ -10,7 +10,7 @@ EgressctlError
 │   ├── Unreachable           no connection to the API server, or it broke
 │   ├── NotTrusted            the API server's certificate is not trusted
 │   ├── Unauthorized          the credentials were refused or have expired
-│   ├── Forbidden             the credentials lack a right: verb, resource, namespace
+│   ├── Forbidden             the credentials do not have a right: verb, resource, namespace
 │   ├── NotFound              an object or a resource that must be there is not
 │   ├── ApiFailure            the API server answered with an error of its own
 │   ├── ExecFailed            the command could not be run in the container
@@ -110,7 +110,7 @@ class Unauthorized(CouldNotAsk):
 
 
 class Forbidden(CouldNotAsk):
-    """The credentials lack a right (403).
+    """The credentials do not have a right (403).
 
     `verb` and `resource` are RBAC's words (`patch`, `serviceentries.networking.istio.io`).
     """

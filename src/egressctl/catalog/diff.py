@@ -24,7 +24,7 @@ _OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
 
 
 class TargetWithEntries(NamedTuple):
-    """A target of the catalogue, and the entries that are held against it: None where none were asked for.
+    """A target of the catalogue, and the entries that are compared with it: None where none were asked for.
 
     `unasked` has a sentence for what was to be asked and could not be; `where` says of which namespace or file the entries are.
     """
@@ -59,7 +59,7 @@ class Drift(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """1 for a difference, whoever did not answer; 3 where there is none, and a side did not answer or is alone."""
+        """1 for a difference, whichever side did not answer; 3 where there is none, and a side did not answer or is alone."""
         if self.different:
             return 1
         return 3 if self.unasked or len(self.asked) < 2 else 0

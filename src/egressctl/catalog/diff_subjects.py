@@ -1,4 +1,4 @@
-"""Which targets of the catalogue are held against what is published, and which of their entries, of files or of a mesh."""
+"""Which targets of the catalogue are compared with what is published, and which of their entries, of files or of a mesh."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Family(NamedTuple):
 
 
 def is_family(document: Document) -> bool:
-    """Tell a family from a target."""
+    """Distinguish a family from a target."""
     return document.value.get("kind") == KIND
 
 

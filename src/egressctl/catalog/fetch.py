@@ -38,7 +38,7 @@ _TEXT_TYPES = frozenset(
     {"application/json", "text/json", "text/plain", "text/csv", "application/csv", "application/vnd.ms-excel"}
 )
 _BYTES_TYPES = frozenset({"application/octet-stream", "binary/octet-stream", "application/x-download"})
-"""What object stores say of a file whose kind nobody told them."""
+"""What object stores say of a file whose kind nobody gave them."""
 
 
 class FetchLimits(NamedTuple):
@@ -51,7 +51,7 @@ class FetchLimits(NamedTuple):
 
 
 class Validators(NamedTuple):
-    """By which a server tells whether a list has changed: ETag and Last-Modified, each "" where it gave none."""
+    """By which a server says whether a list has changed: ETag and Last-Modified, each "" where it gave none."""
 
     etag: str = ""
     modified: str = ""
@@ -234,7 +234,7 @@ def _client(limits: FetchLimits) -> httpx.Client:
 
 
 @cache
-def _tls_context(file: str, folder: str) -> ssl.SSLContext:  # noqa: ARG001  (httpx reads them; they tell one context from another)
+def _tls_context(file: str, folder: str) -> ssl.SSLContext:  # noqa: ARG001  (httpx reads them; they distinguish one context from another)
     import httpx  # imported late: 32 ms
 
     return httpx.create_ssl_context()

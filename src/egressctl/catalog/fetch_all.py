@@ -1,4 +1,4 @@
-"""What a catalogue is held against: the lists as they are published now, or as recorded in files, and what names resolve to."""
+"""What a catalogue is compared with: the lists as they are published now, or as recorded in files, and what names resolve to."""
 
 from __future__ import annotations
 

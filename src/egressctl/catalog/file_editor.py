@@ -1,7 +1,7 @@
 """Put what a list holds now into a target's file, and leave every other line of the file as it is. Pure.
 
-Of each source the day in `checked` is written anew, and `ranges` where it holds something else, without the comments that
-were in it. A source in flow style (`{url: ...}`) is written anew as a whole.
+Of each source the day in `checked` is written again, and `ranges` where it holds something else, without the comments that
+were in it. A source in flow style (`{url: ...}`) is written again as a whole.
 """
 
 from __future__ import annotations

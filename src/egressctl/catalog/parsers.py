@@ -1,6 +1,6 @@
 """One parser for each format of published lists: bytes in, blocks with the parts of the list that they are in out. Pure.
 
-Each was held against a recorded list, in tests/data/published. All raise InvalidInput where a list is not of their format.
+Each was compared with a recorded list, in tests/data/published. All raise InvalidInput where a list is not of their format.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Targets from a file or from flags, with every problem of the input told at once."""
+"""Targets from a file or from flags, with every problem of the input reported at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a target may say: what Istio takes (`istio/admission`), told in words of ours, and what harm makes us refuse beyond it.
+"""What a target may say: what Istio takes (`istio/admission`), in our words, and what else we refuse because it does harm.
 
 Ours: no host bits, no block twice, no IPv6 yet, no port that the sidecar itself uses, and with resolution NONE no TCP port
-without addresses, which opens the port to every address. Everything is told at once.
+without addresses, which opens the port to every address. Everything is reported at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from egressctl.model.json_values import list_at, text_at
 _Told = tuple[ValuePath, str, str]
 """Where a mistake is, what it is, and what would be right."""
 MOST_ADDRESSES = 16_000
-"""So many a target may list, which becomes several entries: beside 5,000 a push takes istiod half a minute already."""
+"""So many a target may list, which becomes several entries: with 5,000 a push takes istiod half a minute already."""
 
 _KINDS = {"object": "a mapping", "array": "a list", "string": "text", "integer": "a number"}
 _EXAMPLES = {
@@ -108,7 +108,7 @@ def _items(spec: Mapping[str, Any], name: str, kind: type) -> Iterator[tuple[Val
 
 
 def _in_our_words(spec: Mapping[str, Any], mistake: WebhookMessage, most_addresses: int) -> _Told:
-    """Tell a mistake, in Istio's words where these are plain."""
+    """Report a mistake, in Istio's words where these are plain."""
     path, value, schema = mistake.path, _value_at(spec, mistake.path), SPEC.at(mistake.path)
     fields = ".".join(step for step in path if isinstance(step, str))
     example = _EXAMPLES.get(fields, "")
@@ -163,7 +163,7 @@ def _value_at(value: Any, path: ValuePath) -> Any:
 
 
 def _words_for_duplicate(spec: Mapping[str, Any], path: ValuePath) -> _Told:
-    """Tell a port's name that stands twice, at its path; or the first number that does, of which only the list is known."""
+    """Report a port's name that stands twice, at its path; or the first number that does, of which only the list is known."""
     if len(path) > 1:
         name = quote_text(_value_at(spec, path)["name"])
         return (*path, "name"), f"two ports have the name {name}", "a name can stand only once"

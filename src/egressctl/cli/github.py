@@ -1,4 +1,4 @@
-"""Tell GitHub Actions, where it runs the command: annotations as lines on stderr, and the step's summary in its file."""
+"""Report to GitHub Actions, where it runs the command: annotations as lines on stderr, and the step's summary in its file."""
 
 from __future__ import annotations
 

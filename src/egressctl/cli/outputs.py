@@ -27,7 +27,7 @@ def refuse_unwritable(files: Sequence[tuple[str, str]]) -> None:
 
 
 def _why_unwritable(path: str) -> str:
-    """Say in half a sentence why a path cannot be written to; empty where it can, as far as can be told without writing."""
+    """Say in half a sentence why a path cannot be written to; empty where it can, as far as can be known without writing."""
     place = os.path.realpath(path)
     folder = os.path.dirname(place)
     try:
@@ -78,7 +78,7 @@ def write_outputs(files: Sequence[tuple[str, str]], text_of: Callable[[str], str
 
 
 def publish(files: Sequence[tuple[str, str]], content: Callable[[str, int], Content], code: int) -> int:
-    """Write each output that goes to a file, given its content by format and exit code; tell which could not be written.
+    """Write each output that goes to a file, given its content by format and exit code; say which could not be written.
 
     Return the exit code of the command: 3 where it was 0 and a file could not be written, which never hides another.
     """

@@ -1,4 +1,4 @@
-"""Find in a sidecar's access log which Envoy cluster carried a connection. Pure: text in, values out."""
+"""Find in a sidecar's access log which Envoy cluster sent a connection. Pure: text in, values out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find_connection(text: str, connection: ProbeConnection, at_least: int = 1) -
 
     `text` may hold any other lines, and cut ones. Two formats are read: Istio's default text (MeshConfig.accessLogFormat unset)
     and JSON lines with its names (`accessLogEncoding: JSON`). The line of a TCP connection is written when that has ended, the
-    line of an HTTP request when it has, so `at_least` says how many requests the connection carried. Envoy flushes its log
+    line of an HTTP request when it has, so `at_least` says how many requests the connection had. Envoy flushes its log
     once a second (measured: pilot-agent starts it with `--file-flush-interval-msec 1000`).
     """
     found = [logged for ends, logged in _lines(text, f":{connection.client_port}") if ends == _ends(connection)]

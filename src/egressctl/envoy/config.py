@@ -129,7 +129,7 @@ class OriginService(NamedTuple):
 class EnvoyCluster:
     """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none.
 
-    `tls`: it wraps what it sends in TLS, apart from mutual TLS to the mesh's own workloads, which carries it unseen.
+    `tls`: it wraps what it sends in TLS, apart from mutual TLS to the mesh's own workloads, which wraps it unseen.
     `destination_rule` (`namespace/name`) and `subset` are what shaped it, empty for none.
     """
 
@@ -142,7 +142,7 @@ class EnvoyCluster:
     updated: str = ""
     """Which version of it is in force, and since when by Envoy's clock."""
     endpoints: tuple[str, ...] = ()
-    """The addresses and host names that it connects to, as the configuration holds them; empty where others tell it (EDS)."""
+    """The addresses and host names that it connects to, as the configuration holds them; empty where others say it (EDS)."""
 
 
 class ListenerVersion(NamedTuple):

@@ -114,7 +114,7 @@ def hosts_used(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str) 
 
 def _difference(before: Counts, after: Counts) -> Counts:
     if after.opened < before.opened or after.connect_failed < before.connect_failed:
-        return after  # The host was dropped and made anew in between.
+        return after  # The host was dropped and made again in between.
     return Counts(*(max(0, now - then) for then, now in zip(before, after, strict=True)))
 
 

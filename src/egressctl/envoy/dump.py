@@ -159,7 +159,7 @@ def _wraps_in_tls(raw: Mapping[str, Any], what: str) -> bool:
         return True
     matches = (as_object(each, what) for each in as_list(raw.get("transport_socket_matches"), what))
     return any(
-        # Only endpoints that carry Istio's own labels, sidecars and ztunnels of the mesh, match these.
+        # Only endpoints that have Istio's own labels, sidecars and ztunnels of the mesh, match these.
         as_object(each.get("match"), what) not in ({"tlsMode": "istio"}, {"tunnel": "http"})
         and not _is_plaintext(as_object(each.get("transport_socket"), what), what)
         for each in matches

@@ -20,7 +20,7 @@ _LATE_CRITERIA = {"direct_source_prefix_ranges", "source_type", "source_prefix_r
 
 
 class InspectedConnection(NamedTuple):
-    """What a sidecar sees of a connection before it chooses: it lacks what no inspector looks at.
+    """What a sidecar sees of a connection before it chooses: it does not have what no inspector looks at.
 
     One that no inspector took for TLS is a raw_buffer (ActiveTcpSocket::newConnection, source/common/listener_manager).
     """
@@ -31,7 +31,7 @@ class InspectedConnection(NamedTuple):
 
 
 class MatchStep(NamedTuple):
-    """One criterion, the value it was held against, and the filter chains that it left."""
+    """One criterion, the value it was compared with, and the filter chains that it left."""
 
     criterion: str
     value: str
@@ -98,7 +98,7 @@ def choose_filter_chain(listener: Listener, address: IPAddress, port: int, sight
     if odd := sorted(group.criteria - _LATE_CRITERIA):
         return _unknown_choice(steps, f"the filter chain depends on {', '.join(odd)} as well")
     if group.mixed:
-        # One of no block beside one of 0.0.0.0/0: which of them Envoy finds first is not said.
+        # One of no block next to one of 0.0.0.0/0: which of them Envoy finds first is not said.
         return _unknown_choice(steps, f"several filter chains of listener {listener.name} match alike")
     name = next((key for key in _names_to_look_up(sight.server_name) if key in group.by_name), None)
     chains = group.by_name[name] if name is not None else ()

@@ -1,4 +1,4 @@
-"""Tell the steps of a walk one by one: what was taken there, why, and what was passed over.
+"""Show the steps of a walk one by one: what was taken there, why, and what was passed over.
 
 The walk is the trace's own, so that the two cannot disagree.
 """

@@ -1,4 +1,4 @@
-"""Follow a sidecar's configuration to the Envoy cluster that would carry a connection.
+"""Follow a sidecar's configuration to the Envoy cluster that would send a connection.
 
 A captured connection enters at the listener virtualOutbound, which hands it to the listener of its original address,
 else to that of the port, else keeps it. There a filter chain is chosen (matching.py), and behind one that speaks HTTP a

@@ -63,4 +63,4 @@ class EntryConflict(NamedTuple):
     hint: str = ""
     path: ValuePath = ()
     winner: str = ""
-    """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that cannot be told."""
+    """The entry that gets what both claim, `namespace/name`; empty where nobody does, or that is not known."""

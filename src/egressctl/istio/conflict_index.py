@@ -161,7 +161,7 @@ class ManifestsByHost:
 
 
 def _has_no_addresses(side: EntryOnPort) -> set[bool]:
-    """Say whether an entry has no addresses; a TLS entry that lists every one beside others is filed as both."""
+    """Say whether an entry has no addresses; a TLS entry that lists every one next to others is filed as both."""
     return {not side.entry.addresses, not side.entry.addresses or (side.kind == "TLS" and side.by_name)}
 
 

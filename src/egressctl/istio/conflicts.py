@@ -31,7 +31,7 @@ class ConflictingEntry:
 
 
 def conflicting_entries(entry: ServiceEntry, others: Sequence[ServiceEntry]) -> tuple[ConflictingEntry, ...]:
-    """Name the other entries that some namespace sees beside this one and that compete with it, each with why.
+    """Name the other entries that some namespace sees next to this one and that compete with it, each with why.
 
     They have a host in common (in any namespace, on any port), list the same or an overlapping block on a port that both
     have, or catch every address on it. The entries of one target do not compete.

@@ -6,7 +6,7 @@ from __future__ import annotations
 def covers_host(wide: str, host: str, *, case: bool = False) -> bool:
     """Say whether a host, perhaps a wildcard, names everything that another names (`host.Name.SubsetOf`).
 
-    DNS does not tell capitals from small letters; istiod does where it compares hosts of its own objects (`case`).
+    DNS does not distinguish capitals from small letters; istiod does where it compares hosts of its own objects (`case`).
     """
     if not case:
         wide, host = wide.lower(), host.lower()

@@ -1,4 +1,4 @@
-"""Find what else than another ServiceEntry can keep an entry from carrying: Sidecars, routes, TLS settings, Services, exportTo.
+"""Find what else than another ServiceEntry can keep an entry from working: Sidecars, routes, TLS settings, Services, exportTo.
 
 Pure. What these objects mean is Istio's reference of each kind; what an exact host in a Sidecar does to an entry of several
 blocks was measured. What is not understood of an object is passed over.

@@ -157,7 +157,7 @@ def _and_more(found: Sequence[object]) -> str:
 
 
 def _tls_behind_block_conflicts(mine: EntryOnPort, theirs: EntryOnPort) -> Iterator[EntryConflict]:
-    """Tell of a TLS entry without addresses beside one that has some: the address is looked at before the server name."""
+    """Report a TLS entry without addresses next to one that has some: the address is looked at before the server name."""
     entry, other, port = mine.entry, theirs.entry, mine.port.number
     if mine.by_name and theirs.claims:
         yield conflict_with(

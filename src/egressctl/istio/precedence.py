@@ -1,4 +1,4 @@
-"""Which of two objects istiod gives a sidecar first, and which pods get both: every tie is held against istiod's own code. Pure.
+"""Which of two objects istiod gives a sidecar first, and which pods get both: every tie is compared with istiod's own code. Pure.
 
 The order is that of `SortServicesByCreationTime`, `servicesExportedToNamespace`, `selectServices` and `appendSidecarServices` of
 istio/istio (August 2026). It knows no entries, only services: one for each host of an entry, and one for a Kubernetes Service.
@@ -15,7 +15,7 @@ from egressctl.istio.export_to import DEFAULTS, EVERYWHERE, PUBLIC, SERVICE_EXPO
 from egressctl.model.entry import Manifest, ServiceEntry
 
 Choice = tuple[ServiceEntry | None, str]
-"""One of two entries, and why it is that one: None where it cannot be told."""
+"""One of two entries, and why it is that one: None where it is not known."""
 
 
 class Rank(NamedTuple):
@@ -55,7 +55,7 @@ def rank_of_service(service: Manifest) -> Rank:
 def first_entry_in_sidecar(
     entry: ServiceEntry, other: ServiceEntry, default: Sequence[str] | None = PUBLIC, host: str = ""
 ) -> Choice:
-    """Return which of two entries a sidecar is given first, None where that cannot be told, and why.
+    """Return which of two entries a sidecar is given first, None where that is not known, and why.
 
     `host` is the one that both claim, where it is a host; `default` is what the mesh makes of an absent exportTo, None where
     that is not known.
@@ -68,7 +68,7 @@ def first_entry_in_sidecar(
 
 
 def first_by_rank(one: Rank, other: Rank, named: str = "host") -> tuple[Rank | None, str]:
-    """Return which of two a sidecar is given first, None where that cannot be told, and why; `named` is what names them."""
+    """Return which of two a sidecar is given first, None where that is not known, and why; `named` is what names them."""
     first = min(one, other)
     if one.public != other.public:
         return first, "whose exportTo names fewer namespaces"

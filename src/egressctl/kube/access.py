@@ -1,4 +1,4 @@
-"""Say who these credentials are, which Kubernetes cluster they lead to, and which rights they lack there."""
+"""Say who these credentials are, which Kubernetes cluster they lead to, and which rights they do not have there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def require_rights(api: Api, rules: Iterable[RbacRule], namespaces: Iterable[str
 def denied_rights(api: Api, rules: Iterable[RbacRule], namespaces: Iterable[str]) -> list[tuple[str, str, str]]:
     """Return the rights that are not there: verb, resource, namespace.
 
-    Where the API server does not say, nothing is held against the credentials.
+    Where the API server does not say, nothing is said against the credentials.
     """
     wanted = [(verb, rule.resource, namespace) for namespace in namespaces for rule in rules for verb in rule.verbs]
     answers = gather([partial(_may, api, *right) for right in wanted], at_most=8)

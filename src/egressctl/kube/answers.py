@@ -1,4 +1,4 @@
-"""Tell what an API server answers to a request from what something else does in its place. Pure: bytes in, value out."""
+"""Distinguish what an API server answers to a request from what something else does in its place. Pure: bytes in, value out."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ CONNECT_RETRIES = 3
 
 
 class BrokenConnection(Unreachable):
-    """The request was sent, and no whole answer came: it may or may not have been carried out."""
+    """The request was sent, and no whole answer came: it may or may not have been done."""
 
 
 class ApiConnection:
@@ -83,11 +83,11 @@ def _tls_context(configuration: Any) -> ssl.SSLContext:
         raise NoConfiguration(
             f"{error.filename or 'a certificate'} cannot be read: {(error.strerror or 'failed').lower()}"
         ) from None
-    # Python 3.13 asks for extensions that many Kubernetes authorities lack, and that kubectl does not ask for.
+    # Python 3.13 asks for extensions that many Kubernetes authorities do not have, and that kubectl does not ask for.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not configuration.verify_ssl:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    # urllib3 sets them for each connection anew, and OpenSSL frees what another thread's connection is just made of: one in very
+    # urllib3 sets them for each connection again, and OpenSSL frees what another thread's connection is just made of: one in very
     # many then begins with garbage, which the server refuses.
     context.set_alpn_protocols(["http/1.1"])
     context.set_alpn_protocols = _leave_protocols  # type: ignore[method-assign]

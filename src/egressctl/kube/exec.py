@@ -174,7 +174,7 @@ def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest,
 
 def _proxy_options(connection: ApiConnection) -> dict[str, Any]:
     if connection.proxy is None:
-        # Else websocket-client looks into the environment by rules of its own; and it heeds no_proxy only beside a proxy.
+        # Else websocket-client looks into the environment by rules of its own; and it heeds no_proxy only with a proxy.
         return {"http_proxy_host": "none", "http_proxy_port": 1, "http_no_proxy": ["*"]}
     user, _, password = (connection.proxy.auth or "").partition(":")
     return {

@@ -64,11 +64,11 @@ EXTRAS: dict[str, tuple[RbacRule, ...]] = {
         RbacRule(MESH_CONFIG, ("get",), ("istio",)),
     ),
 }
-"""What flags of those commands ask for beside: `--with-source`, and `--pod` with a name.
+"""What flags of those commands also ask for: `--with-source`, and `--pod` with a name.
 
 `causes` is what `create` and `lint` look at to name what is in an entry's way, `snapshot` to save it, and `verify` and
 `explain` to name a cause: without it they work, and say what they could not look at. `log` is what `verify` reads of a
-sidecar whose connection counts do not show what carried a probe: without it that probe stays `unproven`.
+sidecar whose connection counts do not show what sent a probe: without it that probe stays `unproven`.
 """
 
 REMOVE = RbacRule(ENTRIES, ("get", "delete"))

@@ -57,7 +57,7 @@ class _Answer:
     body: bytes
     headers: Any
     again: bool
-    """Whether an earlier try may have been carried out already."""
+    """Whether an earlier try may have been done already."""
     warnings: tuple[str, ...] = ()
     """What it warned of (`Warning:` headers)."""
 
@@ -109,7 +109,7 @@ class Api:
         return self._connection
 
     def renew(self, refused: ApiConnection) -> bool:
-        """After a 401, fetch the credentials anew; say whether there is now something else to try."""
+        """After a 401, fetch the credentials again; say whether there is now something else to try."""
         with self._lock:
             # Of many threads that were refused with one credential, the first renews for all.
             if self._connection is refused and self._renewable:
@@ -146,7 +146,7 @@ class Api:
         return answer.body.decode(errors="replace")
 
     def list(self, path: str, *, label_selector: str | None = None, field_selector: str | None = None) -> dict[str, Any]:
-        """Return the whole list at a path, all its pages in one; begins anew, once, where a page had expired."""
+        """Return the whole list at a path, all its pages in one; begins again, once, where a page had expired."""
         query = {"limit": str(PAGE)}
         query |= {key: value for key, value in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if value}
         try:
@@ -282,7 +282,7 @@ class Api:
         if body is not None:
             headers["Content-Type"] = content_type
         left = _seconds_left(ends)
-        # urllib3 takes each time-out anew for every try to connect: together they are to fit in what is left.
+        # urllib3 takes each time-out again for every try to connect: together they are to fit in what is left.
         timeout = urllib3.Timeout(
             connect=None if ends is None else left / (CONNECT_RETRIES + 1), read=None if ends is None else left
         )

@@ -55,7 +55,7 @@ def up(
     leads to, and the lab serves none. `excluded` is what goes around the sidecar of a new lab; None is whatever a running
     lab has, and nothing for a new one. `istiod` goes with `kubernetes`: it is a folder with two unix sockets, as
     pilot-agent has them, and the new lab's sidecar is fed by the istiod behind XDS, whose business the policy is then; SDS
-    tells it what authorities to trust.
+    gives it the authorities to trust.
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
     """
     _check_policy(policy)

@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, whole: dict[str, Any]) -> None:
-    """Write beside and rename, readable by its owner only: never a half-written kubeconfig."""
+    """Write another file and rename it, readable by its owner only: never a half-written kubeconfig."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".egressctl-")

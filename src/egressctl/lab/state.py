@@ -1,6 +1,6 @@
 """Where a lab keeps its files, and whether it runs.
 
-One folder a lab, private to its user. `NAME.lock` beside it is locked by the supervisor for as long as it
+One folder a lab, private to its user. `NAME.lock` next to it is locked by the supervisor for as long as it
 lives, which no crash can leave behind.
 """
 
@@ -77,7 +77,7 @@ def read_running(paths: Paths) -> RunningLab | None:
 
 
 def write_private(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one, and only its owner sees either."""
+    """Write another file and rename it, so that a reader sees the old file or the new one, and only its owner sees either."""
     beside = path.with_name(f".{path.name}.new")
     with contextlib.suppress(FileNotFoundError):
         beside.unlink()
@@ -149,7 +149,7 @@ def try_lock(paths: Paths) -> int | None:
             return None
         except FileNotFoundError:
             pass
-        # Whoever held it before has removed the file: this lock is nobody's.
+        # Anyone who held it before has removed the file: this lock is nobody's.
         os.close(descriptor)
 
 

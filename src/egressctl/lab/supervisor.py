@@ -51,7 +51,7 @@ HOST = "127.0.0.1"
 
 
 def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes: str = "", istiod: str = "") -> int:
-    """Run a lab until it is told to stop or one of its processes ends; return the exit code."""
+    """Run a lab until it is asked to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
         os.ftruncate(int(lock), 0)
@@ -199,7 +199,7 @@ def _update_marker(paths: Paths, **changed: Any) -> None:
 
 
 def _processes(tree: ProcessTree) -> dict[str, tuple[int, int]]:
-    """Return each process with its start time, by which another of the same pid is told from it."""
+    """Return each process with its start time, by which another of the same pid is distinguished from it."""
     processes = {"supervisor": os.getpid(), **tree.processes()}
     return {role: (pid, start_time(pid) or 0) for role, pid in processes.items()}
 

@@ -41,7 +41,7 @@ class RemovalChoice:
 
 
 def choose_entries(mesh: Mesh, choice: RemovalChoice, progress: Progress) -> list[Manifest]:
-    """Return the ServiceEntries to remove, and tell what is not there.
+    """Return the ServiceEntries to remove, and report what is not there.
 
     Raises InvalidInput where nothing is named and several are there, Conflict for one that is not ours, and NoSuchTarget for a
     word that means nothing: neither on the Kubernetes cluster nor in the catalogue nor a file.
@@ -119,7 +119,7 @@ def _is_kind(word: str) -> bool:
 
 
 def _join_kinds(words: Sequence[str]) -> list[str]:
-    """Return the words with a kind and the name behind it as one: `ServiceEntry shop/NAME`, as it is told, and kubectl's form."""
+    """Return the words with a kind and the name behind it as one: `ServiceEntry shop/NAME`, as messages say, and kubectl's."""
     joined: list[str] = []
     for word in words:
         if joined and _is_kind(joined[-1]):

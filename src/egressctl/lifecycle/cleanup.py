@@ -134,7 +134,7 @@ def _prove_closed(
 
 
 def _why_not_closed(why: NotProbed, *, left: bool) -> NotProbed:
-    """Say why nothing shows that a target is closed: it has no probe, or others of its entries are `left`, which may carry."""
+    """Say why nothing shows that a target is closed: it has no probe, or others of its entries are `left`, which may send."""
     if left:
         return why._replace(reason="it has other ServiceEntries, so nothing shows that the deleted ones are closed", hint="")
     hint = f"{why.hint} --expect blocked" if why.hint else ""
@@ -142,7 +142,7 @@ def _why_not_closed(why: NotProbed, *, left: bool) -> NotProbed:
 
 
 def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
-    """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may carry."""
+    """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may send."""
     written = next(iter(wanted.entries), None)
     if not wanted.split:
         return replace(wanted, manifest=None, written=written)

@@ -208,7 +208,7 @@ def _mesh_objects(mesh: Mesh, options: CreateOptions) -> MeshObjects:
 def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options: CreateOptions, progress: Progress) -> None:
     """Say what is in an entry's way, one line an object, and what could not be looked at: never assume it absent.
 
-    A test has refused rivals by now, and names in its proof whatever else it meets.
+    A test has refused conflicting entries by now, and names in its proof whatever else it meets.
     """
     if PLURAL in around.reach:
         progress.warn("no right to list the ServiceEntries of all namespaces: conflicting entries among them are not seen")

@@ -1,4 +1,4 @@
-"""What a new entry would open, or take, beyond what its maker may know: told, and refused unless it is said to be meant."""
+"""What a new entry would open, or take, beyond what its maker may know: reported, and refused unless it is said to be meant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from egressctl.runtime.progress import Progress
 from egressctl.runtime.sentence import first_names
 
 MOST_ADDRESSES_OPENED = 1_000_000
-"""More is a provider's whole network, and whoever rents a machine there is open as well."""
+"""More is a provider's whole network, and anyone who rents a machine there is open as well."""
 OLDEST_LIST = timedelta(days=2 * 365)
 """Blocks of an older list have other owners by now."""
 _IF_MEANT = "if that is meant, the same command with --yes"

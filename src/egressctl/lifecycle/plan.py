@@ -31,7 +31,7 @@ class CreateOptions:
     """How to create. `timeout` is seconds; `dry_run` is `none`, `client` or `server`.
 
     `field_manager` is empty where the command line names none: then the one that the object remembers, or ours.
-    `lone` is for a test on a living mesh: rivals, and an entry that is there already, are refused.
+    `lone` is for a test on a living mesh: conflicting entries, and an entry that is there already, are refused.
     """
 
     namespace: str
@@ -47,7 +47,7 @@ class CreateOptions:
     with_source: bool = False
     lone: bool = False
     accept_dangers: bool = False
-    """Whether what `dangers` tells is meant."""
+    """Whether what `dangers` says is meant."""
 
 
 @dataclass(frozen=True, slots=True)

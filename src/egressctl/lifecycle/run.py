@@ -73,6 +73,6 @@ def run(
 
 
 def _with_closures(opened: Sequence[TargetResult], closed: Sequence[TargetResult]) -> list[TargetResult]:
-    """Put each target's proof of closure beside its proof of being open."""
+    """Put each target's proof of closure next to its proof of being open."""
     closures = {(each.namespace, each.service_entries): each.closure for each in closed}
     return [replace(each, closure=closures.get((each.namespace, each.service_entries), ())) for each in opened]

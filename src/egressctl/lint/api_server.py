@@ -1,4 +1,4 @@
-"""What a real API server with Istio refuses or warns of, told of one ServiceEntry manifest without asking it. Pure.
+"""What a real API server with Istio refuses or warns of, reported of one ServiceEntry manifest without asking it. Pure.
 
 The stages are the API server's own, and each is asked only where the one before found nothing, as it does: the version,
 strict decoding, the CustomResourceDefinition with its CEL rules, and istiod's webhook. What is refused is not warned of.

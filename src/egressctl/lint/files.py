@@ -25,11 +25,11 @@ from egressctl.model.entry import KIND, ROOT_NAMESPACE, Manifest, MeshObjects, S
 from egressctl.model.json_values import mapping_at, texts_at, value_at
 
 _MOST_PER_RULE = 3
-"""So many findings of one rule about other objects are told of an entry."""
+"""So many findings of one rule about other objects are reported of an entry."""
 
 
 class ComparisonBase(NamedTuple):
-    """What files are held against: what stands there, the name of the snapshot, and how to get one that has more."""
+    """What files are compared with: what stands there, the name of the snapshot, and how to get one that has more."""
 
     around: MeshObjects
     name: str
@@ -61,7 +61,7 @@ def lint_files(
 ) -> LintResult:
     """Find what is wrong in manifests and between them; `namespace` is that of those that do not say theirs.
 
-    `known_for` gives the targets of the catalogue that entries may be for; `base` is what the files are held against; `said` is
+    `known_for` gives the targets of the catalogue that entries may be for; `base` is what the files are compared with; `said` is
     what an API server said of them, in place of what is known of Istio's rules.
     """
     found = [*manifests.findings, *(said or ())]

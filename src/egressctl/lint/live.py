@@ -1,4 +1,4 @@
-"""Hold ServiceEntries against what is around them on the Kubernetes cluster: what may keep each from doing what it says."""
+"""Compare ServiceEntries with what is around them on the Kubernetes cluster: what may keep each from doing what it says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.probe import Target
 
 _MOST_PER_RULE = 10
-"""So many findings of one rule are told of an entry; of the others, how many there are."""
+"""So many findings of one rule are reported of an entry; of the others, how many there are."""
 
 
 def lint_by_name(
@@ -40,7 +40,7 @@ def lint_by_name(
 def lint_all(
     mesh: Mesh, namespace: str, *, everywhere: bool = False, every_entry: bool = False, folders: Sequence[str] = ()
 ) -> LintResult:
-    """Find what stands in the way of what egressctl made, or of every entry, whoever made it, in a namespace or everywhere.
+    """Find what stands in the way of what egressctl made, or of every entry, no matter who made it, in a namespace or everywhere.
 
     Each entry of several namespaces is looked at for pods of its own. Raises NotFound where there is none. Changes nothing.
     """

@@ -87,7 +87,7 @@ class Rule(NamedTuple):
     why: str = ""
     remedy: str | Callable[[ValuePath], str] = ""
     about_reading: bool = False
-    """Whether nothing else is known of a file in which it is found: it is told whatever is selected."""
+    """Whether nothing else is known of a file in which it is found: it is reported whatever is selected."""
     example_files: Callable[[str], Mapping[str, bytes]] | None = None
 
     @property
@@ -192,7 +192,7 @@ def parse_rule_names(words: Sequence[str], flag: str) -> frozenset[str]:
 def select_findings(findings: Sequence[Finding], select: frozenset[str], ignore: frozenset[str]) -> tuple[Finding, ...]:
     """Return the findings of the rules that are selected, all where none is, and not ignored.
 
-    What could not be read is told whatever is selected: nothing is known of it.
+    What could not be read is reported whatever is selected: nothing is known of it.
     """
     return tuple(
         each

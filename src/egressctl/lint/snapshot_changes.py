@@ -1,6 +1,6 @@
 """Hold manifests of files against what stands on a Kubernetes cluster: whose traffic changes its carrier by them. Pure.
 
-What is as it was is not told: an entry is compared with others as it would be and as it is, and the difference is the change.
+What is as it was is not reported: an entry is compared with others as it would be and as it is, and the difference is the change.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from egressctl.model.json_values import texts_at, value_at
 _MOST_COMPARED = 200
 """With so many others an entry is compared for each way to compete."""
 _MOST_PER_RULE = 10
-"""So many findings of one rule are told of one object of the files."""
+"""So many findings of one rule are reported of one object of the files."""
 
 _KINDS_THAT_MOVE_TRAFFIC = (ConflictKind.HIDDEN_BY_SIDECAR, ConflictKind.ONE_BLOCK_KEPT, ConflictKind.REROUTED)
-"""What a Sidecar or a VirtualService does to an entry that changes what carries its traffic."""
+"""What a Sidecar or a VirtualService does to an entry that changes what sends its traffic."""
 
 
 class _ConflictText(NamedTuple):
@@ -44,7 +44,7 @@ def changes_by_files(
     """Yield what files change around them, each with the object of the files that does it.
 
     `entries` and `others`, by kind, are what the files say; `base` is what stands there. Where an entry gets what another of
-    `base` carries now, or a Sidecar or a VirtualService takes it from one, the rule is `takes-traffic`; where it leaves
+    `base` sends now, or a Sidecar or a VirtualService takes it from one, the rule is `takes-traffic`; where it leaves
     something to another, `returns-traffic`; else it is the rule of what stands in the way of an entry of the files.
     """
     there = {(each.namespace, each.name): each for each in base.entries}
@@ -97,7 +97,7 @@ def _changes_by_entries(
                 yield me, takes_traffic.finding_of_whole_port(entry, port.number, host)
         before = _conflicts_by_text(before_all.around(old) if old else ())
         now = _conflicts_by_text(after_all.around(entry))
-        # What files do to each other is told without any snapshot.
+        # What files do to each other is reported without any snapshot.
         for clash in (clash for key, clash in now.items() if key not in before and clash.about not in ours):
             told = takes_traffic.finding if clash.winner == str(entry) else finding_of_conflict
             yield me, told(clash, str(entry))

@@ -156,7 +156,7 @@ def _origin(document: Document, own: bool, probes: Sequence[Probe]) -> Origin:
 
 
 def _is_egress_target(value: Mapping[str, Any], found: ProblemCollector) -> bool | None:
-    """Tell an EgressTarget from a plain ServiceEntry; report what is neither, as None."""
+    """Distinguish an EgressTarget from a plain ServiceEntry; report what is neither, as None."""
     kind, version = value.get("kind"), value.get("apiVersion")
     accepted = f"accepted are {TARGET_KIND} ({API_VERSION}) and {KIND} ({API_VERSIONS[0]})"
     if kind not in (TARGET_KIND, KIND):

@@ -32,7 +32,7 @@ _AUTO_ALLOCATED = parse_blocks(("240.240.0.0/16", "2001:2::/48"))
 
 
 def is_label(name: object) -> bool:
-    """Tell whether a value is a DNS-1123 label: at most 63 small letters, digits and inner hyphens."""
+    """Say whether a value is a DNS-1123 label: at most 63 small letters, digits and inner hyphens."""
     return isinstance(name, str) and _LABEL.fullmatch(name) is not None
 
 

@@ -207,7 +207,7 @@ def url_fault(url: str, *, allow_internal: bool = False) -> tuple[str, str] | No
 
 
 def _address_forms(address: IPAddress) -> tuple[IPAddress, ...]:
-    """Give the address, and the IPv4 address that an IPv6 one may carry (mapped, compatible, 6to4, NAT64)."""
+    """Give the address, and the IPv4 address that an IPv6 one may contain (mapped, compatible, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

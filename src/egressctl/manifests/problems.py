@@ -1,4 +1,4 @@
-"""Collect the problems of one input, each with its place, so that they are all told at once."""
+"""Collect the problems of one input, each with its place, so that they are all reported at once."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def render_entry(
         metadata["namespace"] = where
     labels, annotations = dict(target.labels), dict(target.annotations)
     if target.entry_name.startswith(f"{target.name}{SUFFIX}-"):
-        labels[LABEL_TARGET] = target.name  # by which the entries of one target are found, whoever owns them
+        labels[LABEL_TARGET] = target.name  # by which the entries of one target are found, no matter who owns them
     if run_id is not None:
         labels |= {LABEL_MANAGED_BY: MANAGER, LABEL_RUN_ID: run_id, LABEL_TARGET: target.name}
         if field_manager != MANAGER:

@@ -12,7 +12,7 @@ from egressctl.model.json_values import text_at
 
 
 def group_by_target(manifests: Iterable[Manifest]) -> list[list[Manifest]]:
-    """Put the entries of one target beside one another, in the order in which the first of each stands."""
+    """Put the entries of one target next to one another, in the order in which the first of each stands."""
     groups: dict[object, list[Manifest]] = {}
     for manifest in manifests:
         groups.setdefault(read_entry(manifest).family, []).append(manifest)
@@ -34,7 +34,7 @@ def _join_entries(entries: Sequence[ServiceEntry]) -> ServiceEntry:
 
 
 def entry_that_lists(entry: ServiceEntry, others: Iterable[ServiceEntry], ip: str) -> ServiceEntry:
-    """Return the entry of a target that lists an address, by its longest block: this one, or one of `others` beside it.
+    """Return the entry of a target that lists an address, by its longest block: this one, or one of `others` next to it.
 
     Where none does, it is what they are together, under this one's name; the entry itself where it is the only one.
     """

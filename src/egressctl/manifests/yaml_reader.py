@@ -2,7 +2,7 @@
 
 Read as events, never composed or constructed by the library: so depth and size are refused while
 they grow, no tag can name a class, and aliases count as often as they are used. Scalars follow
-YAML 1.2's core schema without infinities, which JSON lacks: `yes`, `on` and `2026-01-01` are strings.
+YAML 1.2's core schema without infinities, which JSON does not have: `yes`, `on` and `2026-01-01` are strings.
 """
 
 from __future__ import annotations

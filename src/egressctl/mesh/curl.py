@@ -104,7 +104,7 @@ UNUSUAL_PORTS = range(16384, 32768)
 """Local ports that Linux gives to no connection by itself (net.ipv4.ip_local_port_range begins at 32768).
 
 Where another connection of the pod had the same local port within the last minutes, the kernel gives the redirected one
-another towards the sidecar, and whose it is cannot be told. A pod with 50 connections a second has had a fifth of them.
+another towards the sidecar, and whose it is cannot be known. A pod with 50 connections a second has had a fifth of them.
 """
 _PORTS_PER_EXEC = 256
 
@@ -173,7 +173,7 @@ def _parts(probes: Sequence[Probe]) -> list[tuple[int, list[Probe]]]:
 
 
 def _number_prefix(start: int) -> str:
-    """What stands before curl's own number in the reports of a part: whether that begins anew there is curl's business."""
+    """What stands before curl's own number in the reports of a part: whether that begins again there is curl's business."""
     return f"{start}+" if start else ""
 
 
@@ -240,7 +240,7 @@ def parse_probes(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> ExecO
         fields = lines.get(index)
         if fields is None:
             outcomes.append(None)
-            offset = len(stdout) + 1  # from here on nothing can be told apart
+            offset = len(stdout) + 1  # from here on nothing can be distinguished
             continue
         body = b""
         if probe.extract:
@@ -274,7 +274,7 @@ def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
 
 
 def _fields_of_part(text: bytes, start: int, count: int) -> list[dict[str, str] | None]:
-    """Return the fields of a part's reports; none of a later part that lacks one, for where its numbers begin is not known."""
+    """Return the fields of a part's reports; none of a later part without one, for where its numbers begin is not known."""
     head, mark, last = text.rpartition(f"\n{_MARK} ".encode())
     lines = _report_lines(head + mark + last.partition(b"\n")[0], _number_prefix(start))
     if not start:
@@ -354,7 +354,7 @@ def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], b
 
 
 def _went_to_proxy(fields: Mapping[str, str], port: int) -> bool:
-    """Say whether a proxy variable led the transfer elsewhere: CONNECT was answered, or the port is not the URL's."""
+    """Say whether a proxy variable sent the transfer elsewhere: CONNECT was answered, or the port is not the URL's."""
     if _number(fields["http_connect"]) > 0:
         return True
     return _number(fields["remote_port"]) not in (0, -1, port)

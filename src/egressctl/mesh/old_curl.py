@@ -2,7 +2,7 @@
 
 It knows neither `%{exitcode}` nor `%{errormsg}`, and says so on stderr in the middle of the report. It is asked
 without them, with one probe an exec: what curl says of a failure, `curl: (N) words`, is then that probe's. Before 7.63 there
-is no `%{stderr}`, and the report cannot be told from a body. Source: curl's changelog and src/tool_writeout.c.
+is no `%{stderr}`, and the report cannot be distinguished from a body. Source: curl's changelog and src/tool_writeout.c.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def old_curl_argv(words: Sequence[str]) -> tuple[str, ...]:
 def complete_report(stderr: bytes, *, ended: bool) -> bytes:
     """Return what the one probe's curl wrote to stderr, with exit code and words put into the report's places.
 
-    A report without a failure beside it is exit code 0 only where the command was seen to end: curl may write the failure
-    last. Left as it is, and so not to be read, where that is not so, or where more than one failure is told.
+    A report without a failure next to it is exit code 0 only where the command was seen to end: curl may write the failure
+    last. Left as it is, and so not to be read, where that is not so, or where more than one failure is reported.
     """
     failures = [(found[1], found[2]) for found in _SAID.finditer(stderr) if found[1] != _NO_TABLE]
     reports = [found[1] for found in _REPORT.finditer(stderr)]

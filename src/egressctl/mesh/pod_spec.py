@@ -44,7 +44,7 @@ def running_containers(pod: Manifest) -> dict[str, Mapping[str, Any]]:
 def sidecar_container(pod: Manifest) -> str | None:
     """Return the name of the sidecar's container, None where the pod has none.
 
-    It is the one that the injector says it added. A sidecar of another name than `istio-proxy` is told from what else was
+    It is the one that the injector says it added. A sidecar of another name than `istio-proxy` is known from what else was
     added by its arguments, `proxy sidecar`.
     """
     containers = running_containers(pod)
@@ -146,7 +146,7 @@ def _by_annotation(pod: Manifest) -> Iterator[str]:
 
 
 def _by_identity(pod: Manifest, container: str) -> Iterator[str]:
-    """The proxy's own user and group are left out of the interception, whoever has them."""
+    """The proxy's own user and group are left out of the interception, no matter who has them."""
     whole, own = (
         (pod.get("spec") or {}).get("securityContext") or {},
         running_containers(pod)[container].get("securityContext") or {},

@@ -41,7 +41,7 @@ def missing_blocks(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
 
 
 def blocks_nobody_holds(config: ProxyConfig, entry: ServiceEntry, number: int, version: int) -> Iterator[str]:
-    """Name the blocks that the entry lists by address on a port of it, and that no filter chain or listener has, whoever's.
+    """Name the blocks that the entry lists by address on a port of it, and that no filter chain or listener has, of any entry.
 
     Only those of an IP version, for a pod may have but one. None where HTTP has the port's listener, which it shares, or keeps
     from TCP.

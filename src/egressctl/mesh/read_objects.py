@@ -39,7 +39,7 @@ def read_mesh_objects(
     Without `beside` the ServiceEntries alone are read; `services` says whether the Services are among the other kinds.
 
     A kind that is not served has no objects. Raises NotFound where no kind of Istio's is served, and CouldNotAsk's other
-    kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is told in `unread`.
+    kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is reported in `unread`.
     """
     configured = start_call(partial(read_default_export_to, mesh, root)) if beside else lambda: None
     listed = list_every_kind(mesh, namespace, services=services, beside=beside, root=root)

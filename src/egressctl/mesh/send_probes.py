@@ -1,6 +1,6 @@
 """Run curl in the source pod, and make the best of what comes back.
 
-An exec may lose its end, its output or both, and a container may lack the program or have an old one. What came is
+An exec may lose its end, its output or both, and a container may not have the program or have an old one. What came is
 used, a loss is asked for once more, and what cannot be had is said in a sentence.
 """
 
@@ -106,7 +106,7 @@ def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], li
     """Open a bare connection to an address, and read the socket table several times meanwhile, by other execs.
 
     A listener that inspects what a client says first (tls_inspector, and Istio sets it no time-out) waits for a word as long
-    as the connection is open. Then curl ends it, and whoever ends a connection keeps its only row. Never raises CouldNotAsk.
+    as the connection is open. Then curl ends it, and the side that ends it keeps its only row. Never raises CouldNotAsk.
     """
 
     def look() -> list[str]:
@@ -217,7 +217,7 @@ def _is_old(api: Api, source: Source, ran: ExecResult) -> bool:
 def last_socket_table(answer: curl.ExecOutput, ran: ExecResult) -> str:
     """Return the table that the command read last; one that may be cut at a line's end is given without its last end.
 
-    That is so wherever the command was not seen to end: from a table that is not whole nothing follows by what it lacks.
+    That is so wherever the command was not seen to end: from a table that is not whole nothing follows by what it does not have.
     """
     return answer.table if ran.code is not None else answer.table.rstrip("\n")
 

@@ -131,7 +131,7 @@ class Sidecar:
         changes = _begin(lambda: known.changes or self.changes())
         counts = _begin(lambda: known.counts or self.counts())
         seen, counted = changes(), counts()
-        # Not before the changes are there: a change before them would not be noticed. Nor beside each other: Envoy answers one
+        # Not before the changes are there: a change before them would not be noticed. Nor at the same time: Envoy answers one
         # question after the other, and the listeners take it longest.
         # What is in no ServiceEntry leads to one of Istio's own two: asked for now, they cost no time after the probes.
         envoy_clusters = cache(_begin(lambda: self.envoy_clusters({*likely, BLACKHOLE, PASSTHROUGH})))
@@ -216,7 +216,7 @@ class Sidecar:
         """Read the listeners until they are as they should be, and know that reading then.
 
         They are read only where one was changed since the last time, or since what is known. The routes of the HTTP ports of
-        `entries`, which change without them, are read each time. The counts are asked for beside the listeners: there they cost
+        `entries`, which change without them, are read each time. The counts are asked for with the listeners: there they cost
         no time, and are those of before the probes that follow. `told` and `hint` are the TimedOut's. `unchanged` is given the
         last reading each time that nothing has changed since, and may raise.
         Raises TimedOut, ProxyUnreadable, Forbidden.

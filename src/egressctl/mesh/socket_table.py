@@ -56,7 +56,7 @@ def capture_in_table(table: str, *, local_ip: str, local_port: int, remote_ip: s
     except ValueError:
         return Capture.UNKNOWN
     if local[0].is_loopback or remote[0].is_loopback:
-        return Capture.UNKNOWN  # Istio leaves loopback alone, and whoever answers there looks like the sidecar.
+        return Capture.UNKNOWN  # Istio leaves loopback alone, and anyone who answers there looks like the sidecar.
     rows, whole = _rows(table)
     return _judge([row for row in rows if row.state != _LISTEN], whole, local, remote)
 

@@ -95,7 +95,7 @@ class _SidecarWait:
             raise TimedOut(f"the ServiceEntry is applied, but waiting does not help: {what}", hint=self._hint_then_verify(delay))
 
     def told(self, timeout: float) -> str:
-        """Say what the sidecar lacks at the end of the wait, and why as far as that can be known."""
+        """Say what the sidecar does not have at the end of the wait, and why as far as that can be known."""
         reason = ""
         if self.last is not None:
             delay = self._why(self.last, self._read_mesh_objects())

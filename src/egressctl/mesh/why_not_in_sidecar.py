@@ -1,4 +1,4 @@
-"""Say why a sidecar lacks what a ServiceEntry lists, and whether waiting for it is of any use. Pure."""
+"""Say why a sidecar does not have what a ServiceEntry lists, and whether waiting for it is of any use. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
 
 CROWDED = 1000
-"""Filter chains on one port from which on istiod takes seconds to add some: 0.4 s beside 500, 5 s beside 2,000, 24-39 s
-beside 5,000 (measured, 2026-11)."""
+"""Filter chains on one port from which on istiod takes seconds to add some: 0.4 s with 500, 5 s with 2,000, 24-39 s
+with 5,000 (measured, 2026-11)."""
 
 NOT_PUSHED_HINT = "istioctl proxy-status"
 """What to type where nothing is known to stand in the way."""
@@ -37,7 +37,7 @@ class Delay:
 
 
 HiddenBy = Callable[[ServiceEntry, int], str]
-"""Given an entry and one of its ports, say by which Sidecar resource, `namespace/name`, the pod lacks it; "" for none."""
+"""Given an entry and one of its ports, say by which Sidecar resource, `namespace/name`, the pod does not have it; "" for none."""
 
 
 def why_missing(
@@ -53,7 +53,7 @@ def why_missing(
 ) -> Delay:
     """Say why the sidecar does not have `lacking` (`BLOCK:PORT`, as `missing_blocks` names it) of an entry on the API server.
 
-    `others` are the ServiceEntries beside it; `unseen` says what could not be looked at, as half a sentence. `default` is what
+    `others` are the ServiceEntries next to it; `unseen` says what could not be looked at, as half a sentence. `default` is what
     the mesh makes of an absent exportTo, None where that is not known.
     """
     block, _, number = lacking.rpartition(":")

@@ -21,10 +21,10 @@ class Method(StrEnum):
 
 
 class CountSource(StrEnum):
-    """What can show that an Envoy cluster carried a connection."""
+    """What can show that an Envoy cluster sent a connection."""
 
     CLUSTERS = "clusters"
-    """Its connection counts, from the sidecar's `clusters`: they account for it, beside others."""
+    """Its connection counts, from the sidecar's `clusters`: they account for it, next to others."""
     ACCESS_LOG = "access-log"
     """The connection's own line in the sidecar's access log."""
 
@@ -74,7 +74,7 @@ class CurlOutcome:
     local_ip: str = ""
     local_port: int = 0
     proxied: bool = False
-    """A proxy variable led the transfer somewhere else than its URL says."""
+    """A proxy variable sent the transfer somewhere else than its URL says."""
     reused: bool = False
     """It went over the connection of an earlier transfer: the marks of `connect` and `tls` are not its own."""
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class Owner:
     outdated: bool = False
     """It is UNKNOWN because the sidecar does not have the entry as it stands."""
     elsewhere: bool = False
-    """It is OTHERS because the rival's Envoy cluster connects to its own host, whatever was asked for."""
+    """It is OTHERS because the conflicting entry's Envoy cluster connects to its own host, whatever was asked for."""
     entry: ServiceEntry | None = field(default=None, compare=False)
     """The entry that it is, where it is OWNED by one."""
 
@@ -177,7 +177,7 @@ class LoggedConnection(NamedTuple):
         return f"{name} with the flags {self.flags}" if self.flags else name
 
     def shows_use_of(self, envoy_cluster: str | None) -> bool:
-        """Say whether it shows that this Envoy cluster carried the connection, and not only failed to.
+        """Say whether it shows that this Envoy cluster sent the connection, and not only failed to.
 
         The flags DC and UC are those of one that had met its other end: the client, or the upstream host, ended it.
         """
@@ -210,6 +210,6 @@ class Evidence:
     logged: LoggedConnection | None = None
     """What the access log says of this connection; None where it was not read, or does not have it."""
     sources: tuple[CountSource, ...] = ()
-    """What showed that the Envoy cluster carried it, where `counted` holds."""
+    """What showed that the Envoy cluster sent it, where `counted` holds."""
     upstream: tuple[str, ...] = ()
     """The addresses among which Envoy chose by itself where to connect to; empty where it connects to the address asked for."""

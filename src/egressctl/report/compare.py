@@ -1,4 +1,4 @@
-"""Compare two reports by what carried each probe, not by status: the gate before and after a change of the mesh. Pure.
+"""Compare two reports by the path of each probe, not by status: the check before and after a change of the mesh. Pure.
 
 Names are compared as they stand: no upgrade of Istio is known to have renamed `outbound|PORT||HOST`, `PassthroughCluster`
 or `BlackHoleCluster`, so no rename is undone.
@@ -27,20 +27,20 @@ class ProbeChange(StrEnum):
     """What became of a probe, from one report to the other."""
 
     CHANGED = "changed"
-    """Something else carries it."""
+    """It takes another path."""
     WORSE = "worse"
-    """The same carries it, and its expectation does not hold any more, or its verdict is a worse one."""
+    """The same path, and its expectation does not hold any more, or its verdict is a worse one."""
     GONE = "gone"
     """Only the old report has it."""
     UNKNOWN = "unknown"
-    """What carried it is not known, in one of the two reports or in both."""
+    """Its path is not known, in one of the two reports or in both."""
     UNPROVEN = "unproven"
     """Its answer came without proof, in the old report as in the new one."""
     BETTER = "better"
     NEW = "new"
     """Only the new report has it: there is nothing to compare it with."""
     NOTED = "noted"
-    """The same carries it, and a detail is another: listener, filter chain, cause, outbound traffic policy."""
+    """The same path, and a detail is another: listener, filter chain, cause, outbound traffic policy."""
     SAME = "same"
 
 
@@ -81,13 +81,13 @@ def compare_reports(old: RecordedReport, new: RecordedReport) -> list[ComparedPr
 
 
 def exit_code(compared: list[ComparedProbe], *, allow_unproven: bool = False) -> int:
-    """Return 0 where nothing is carried otherwise or got worse, else 3, 1 or 4, in that order."""
+    """Return 0 if no probe takes another path or got worse, else 3, 1 or 4, in that order."""
     codes = {_EXIT_CODES.get(each.change, 0) for each in compared} - ({4} if allow_unproven else set())
     return next((code for code in PRECEDENCE if code in codes), 0)
 
 
 def route_of_probe(seen: RecordedProbe) -> str | None:
-    """Say what carried a probe, None where the report does not know: `inconclusive`, or no proof."""
+    """Return the path of a probe, None if the report does not know: `inconclusive`, or no proof."""
     if seen.verdict in (Verdict.INCONCLUSIVE, Verdict.UNPROVEN):
         return None
     if seen.capture == Capture.NOT_CAPTURED:
@@ -121,7 +121,7 @@ def _change(old: RecordedProbe, new: RecordedProbe, differences: tuple[ProbeDiff
 
 
 def _change_of_unknown(old: RecordedProbe, new: RecordedProbe) -> ProbeChange:
-    """Judge where one of the two does not know what carried the probe."""
+    """Judge where one of the two does not know the path of the probe."""
     if old.verdict is new.verdict is Verdict.UNPROVEN:
         return ProbeChange.UNPROVEN
     if new.verdict is Verdict.OPEN:  # which is proven to be the entry's own, whatever it was before

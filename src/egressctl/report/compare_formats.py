@@ -35,7 +35,7 @@ def comparison_content(
 def comparison_lines(
     old: RecordedReport, new: RecordedReport, compared: Sequence[ComparedProbe], *, whole: bool = False
 ) -> Iterator[Line]:
-    """Tell each probe that is not the same, with what is not, then how many of each there are."""
+    """Report each probe that is not the same, with what is not, then how many of each there are."""
     for each in compared:
         if each.change is ProbeChange.SAME and not whole:
             continue

@@ -1,4 +1,4 @@
-"""Plain data as JSON or YAML, of which no line is a command to whoever reads a log."""
+"""Plain data as JSON or YAML, of which no line is a command to anyone who reads a log."""
 
 from __future__ import annotations
 

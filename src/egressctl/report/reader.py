@@ -1,4 +1,4 @@
-"""Read a report that `-o json` wrote, as far as it says what carried each probe, within limits, with all its faults told."""
+"""Read a report that `-o json` wrote, for the path that each probe took, within limits, with all its faults reported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BYTES = 32 << 20
 MAX_DEPTH = 20
 """A report's own values are nested ten deep; fields that are new may be a little deeper."""
 _MOST_PROBLEMS = 10
-"""So many faults of one file are told."""
+"""So many faults of one file are reported."""
 _WRITE_ONE = "write one with: egressctl verify -o json > report.json"
 
 

@@ -13,7 +13,7 @@ from egressctl.report.tree import MARKS, draw_cause, draw_hint, draw_probe_path
 from egressctl.runtime.sanitize import neutralise
 
 AFTER_CLEANUP = "after cleanup, "
-"""What the names of probes begin with that were sent after the entry was removed, where both are told side by side."""
+"""What the names of probes begin with that were sent after the entry was removed, where both are reported side by side."""
 
 _LONGEST_PADDED = 60
 """A longer URL is not waited for by what stands in the next column."""
@@ -75,7 +75,7 @@ def _draw_target(target: TargetResult, allow_unproven: bool, *, show_paths: bool
 
 
 def _draw_probes(probes: Sequence[ProbeResult], *, with_causes: bool) -> Iterator[Line]:
-    """Draw a line for each probe; the cause of several that are not as expected for the same reason is told once, below them."""
+    """Draw a line for each probe; the cause of several that failed for the same reason is shown once, below them."""
     names, urls = [neutralise(probe.probe.name) for probe in probes], [_where(probe) for probe in probes]
     name_width = max(map(text_width, names), default=0)
     url_width = max((width for width in map(text_width, urls) if width <= _LONGEST_PADDED), default=0)

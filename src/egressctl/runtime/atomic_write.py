@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to a file that may be there: beside it, onto the disk, then in its place; its mode stays, else umask's.
+    """Write `data` to a file that may be there: next to it, onto the disk, then in its place; its mode stays, else umask's.
 
     A link is followed, and stays one. Raises OSError, with the file as it was.
     """

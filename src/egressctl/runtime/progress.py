@@ -1,4 +1,4 @@
-"""What a use case tells its observer while it works; silent unless someone listens."""
+"""What a use case says to its observer while it works; silent unless someone listens."""
 
 from __future__ import annotations
 

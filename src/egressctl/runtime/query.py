@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import urlencode
 
 _PLAIN = "/:?@,"
-"""What a query holds as it is (RFC 3986), beside letters, digits and `-._~`."""
+"""What a query holds as it is (RFC 3986), besides letters, digits and `-._~`."""
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:

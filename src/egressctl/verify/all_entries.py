@@ -1,4 +1,4 @@
-"""Verify every ServiceEntry of a namespace, or of the mesh, whoever made it, and tell each result as soon as it is there.
+"""Verify every ServiceEntry of a namespace, or of the mesh, no matter who made it, and report each result as soon as it is there.
 
 The entries are asked in batches, one after the other: what was read of a sidecar after one batch is what it was before the next.
 """
@@ -125,7 +125,7 @@ def _sidecar_or_none(mesh: Mesh, choice: SourceChoice, namespace: str) -> Sideca
 def verify_planned(
     mesh: Mesh, planned: VerifyPlan, options: ProbeOptions, progress: Progress, told: Callable[[TargetResult], None]
 ) -> None:
-    """Ask everything that is planned, and tell each entry's result as soon as its batch is judged; what is left out last.
+    """Ask everything that is planned, and report each entry's result as soon as its batch is judged; what is left out last.
 
     What could not be asked is in the results. Raises CouldNotAsk where there is nothing to ask: that proves nothing.
     """

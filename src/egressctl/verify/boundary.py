@@ -1,7 +1,7 @@
-"""The other half of the proof: that what an entry does not list is not open beside what it opens.
+"""The other half of the proof: that what an entry does not list is not open next to what it opens.
 
 For each probe that was open: an address on the same port that no entry lists, and, where the entry's port is TLS, another
-server name on the same address. Under REGISTRY_ONLY both are refused; under ALLOW_ANY they are let out, which is told.
+server name on the same address. Under REGISTRY_ONLY both are refused; under ALLOW_ANY they are let out, which is reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOT_PUBLIC = parse_blocks(_SPECIAL.split())
 
 @dataclass(frozen=True, slots=True)
 class _BoundaryProbe:
-    """A probe beside one that was open, of the same target."""
+    """A probe next to one that was open, of the same target."""
 
     probe: Probe
     name: str
@@ -54,7 +54,7 @@ def verify_boundary(
     progress: Progress,
     address: str = "",
 ) -> list[TargetResult]:
-    """Send the probes beside those that were open, and return the targets with these results added.
+    """Send the probes next to those that were open, and return the targets with these results added.
 
     `results` are those of `wanted`, in its order. `address` is asked in place of the first one that no entry lists. They
     are expected to be blocked, and sent once.

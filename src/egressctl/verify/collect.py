@@ -54,9 +54,9 @@ def prove(
     """Send every probe once, and judge each by what can be known of its way; return the results in the questions' order.
 
     What is known of the sidecar is not read again, and what is read of it after the probes is known from then on. `alone`
-    gives each probe a connection of its own, however many there are; `last_resort` looks into the sidecar's access log for what
-    nothing else lacks than the connection counts; `at_once` is how many execs, each with one probe after the other, are under
-    way at the same time. Raises nothing for what could not be asked: that is in the results.
+    gives each probe a connection of its own, however many there are; `last_resort` looks into the sidecar's access log for
+    probes that miss nothing but the connection counts; `at_once` is how many execs, each with one probe after the other, are
+    under way at the same time. Raises nothing for what could not be asked: that is in the results.
     """
     near = _begin_listing_entries(mesh, questions)
     before = _look_before(sidecar, questions) if sidecar.source.proxy else None
@@ -88,7 +88,7 @@ def _look_before(sidecar: Sidecar, questions: Sequence[Question]) -> FirstReadin
 
 
 def _begin_listing_entries(mesh: Mesh, questions: Sequence[Question]) -> Callable[[], tuple[ServiceEntry, ...] | None]:
-    """Begin to list the ServiceEntries beside those in question, and return what waits for them: None where they could not be."""
+    """Begin to list the other ServiceEntries, and return what waits for them: None where they could not be."""
     namespaces = sorted({question.entry.namespace for question in questions if question.entry})
 
     def listed() -> tuple[ServiceEntry, ...] | None:

@@ -1,7 +1,7 @@
 """Name why a connection did not go to the target's own Envoy cluster, and the object to blame. Pure.
 
 The reasons are tried in an order in which each, where it holds, makes those after it idle: a port that the entry does not
-name cannot have a rival. What was not looked at is said, never taken for absent.
+name cannot have a conflicting entry. What was not looked at is said, never taken for absent.
 """
 
 from __future__ import annotations

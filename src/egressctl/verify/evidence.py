@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One probe and the ServiceEntry that should carry it, as it is on the Kubernetes cluster (None: not there).
+    """One probe and the ServiceEntry that should send it, as it is on the Kubernetes cluster (None: not there).
 
-    `entry_name` is empty for a bare URL, which any one ServiceEntry may carry. `namespace` is the entry's, empty for the source
+    `entry_name` is empty for a bare URL, which any one ServiceEntry may send. `namespace` is the entry's, empty for the source
     pod's.
     """
 
@@ -78,7 +78,7 @@ class RunFacts:
 
     @cached_property
     def places(self) -> Sequence[ProbeDestination]:
-        """Where each probe's connection led."""
+        """Where each probe's connection went."""
         return [destination_of_probe(question, each) for question, each in zip(self.questions, self.sent, strict=True)]
 
     @cached_property
@@ -166,7 +166,7 @@ def needs_mesh_objects(result: ProbeResult, question: Question) -> bool:
 
 
 def _with_listing_entries(facts: RunFacts) -> RunFacts:
-    """Ask, of a target of several entries, after the one that lists the address to which a probe led."""
+    """Ask, of a target of several entries, after the one that lists the address to which a probe went."""
     near = facts.near or ()
     entries = {id(each.entry): each.entry for each in facts.questions if each.entry is not None and each.entry.part_of}
     beside = {key: [other for other in near if other.is_same_target_as(entry)] for key, entry in entries.items()}
@@ -189,7 +189,7 @@ def _with_listing_entries(facts: RunFacts) -> RunFacts:
 
 
 def destination_of_probe(question: Question, sent: ProbeSent) -> ProbeDestination:
-    """Return where a probe's connection led, and how its client spoke."""
+    """Return where a probe's connection went, and how its client spoke."""
     ip, port = (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
     return ProbeDestination(ip, port, question.probe.speech)
 
@@ -218,7 +218,7 @@ def _unknown_way(walk: Walk, why: str) -> Walk:
 
 
 def looks_refused_without_row(sent: ProbeSent) -> bool:
-    """Say whether this looks like a refusal by the sidecar, which leaves no row: only then may a companion tell more."""
+    """Say whether this looks like a refusal by the sidecar, which leaves no row: only then may a companion show more."""
     outcome = sent.outcome
     return outcome is not None and bool(outcome.remote_ip) and sent.capture is Capture.UNKNOWN and looks_reset(outcome)
 
@@ -302,7 +302,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
     counts = facts.counts_moved(counted_at)
-    # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted cannot be told. More: the
+    # For HTTP the sidecar uses its connections again. Fewer than our own: which of them was counted is not known. More: the
     # pod has other traffic.
     seen = counts.requests if walk and walk.http_route else counts.opened
     return replace(evidence, counts=counts, counted=seen >= facts.expected[counted_at])
@@ -319,7 +319,7 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
     """Say whose work the Envoy cluster is that the walk leads to; None where it leads to none, or there is no entry to ask for.
 
     The ServiceEntries of the entry's own namespace suffice to prove that it is the entry's. Those of the others matter to
-    name a rival, or where any one may carry a bare URL.
+    name a conflicting entry, or where any one may send a bare URL.
     """
     config, entry = facts.after.config, question.entry
     if walk is None or walk.unknown or config is None or walk.envoy_cluster in (None, BLACKHOLE):

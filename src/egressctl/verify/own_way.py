@@ -61,7 +61,7 @@ def upstream_of(of: EnvoyCluster | None, before: ClusterCounts | None, after: Cl
 
 
 def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEntry]) -> Owner:
-    """Say whether what carried the probe proves anything of `entry`: its own Envoy cluster, in force, to the host asked for.
+    """Say whether what sent the probe proves anything of `entry`: its own Envoy cluster, in force, to the host asked for.
 
     `others` as in `ownership.find_owner`.
     """
@@ -101,7 +101,7 @@ def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundNam
 def _what_is_not_in_force(
     way: WayTaken, entry: ServiceEntry, to: OutboundName, known: EnvoyCluster, namesakes: Sequence[ServiceEntry]
 ) -> str:
-    """Say in half a sentence what the sidecar would have if it had the entry as it stands, "" where it lacks nothing."""
+    """Say in half a sentence what the sidecar would have if it had the entry as it stands, "" where it has everything."""
     if entry.export_to and not is_exported_to_namespace(entry, way.source.namespace):
         return f"its exportTo does not include namespace {way.source.namespace}"
     types = _TYPES.get(entry.resolution, ())

@@ -1,6 +1,6 @@
 """Say whose work an Envoy cluster is.
 
-An Envoy cluster is not an entry: two entries of one host in one namespace share it, an entry of several hosts is carried
+An Envoy cluster is not an entry: two entries of one host in one namespace share it, an entry of several hosts is served
 by one of them, and a VirtualService can lead another entry's addresses to it. Its metadata names the namespace and the
 host, so the ServiceEntries of that namespace suffice to prove that it is the entry's.
 """
@@ -34,8 +34,8 @@ def find_owner(
 ) -> Owner:
     """Say whether the Envoy cluster that the walk reached for `port` is the work of `entry`.
 
-    `others` must hold all ServiceEntries of the entry's namespace; those of other namespaces only serve to name a rival.
-    `pod_namespace` is the source pod's: without it, entries that differ in exportTo cannot be told apart.
+    `others` must hold all ServiceEntries of the entry's namespace; those of other namespaces only name a conflicting one.
+    `pod_namespace` is the source pod's: without it, entries that differ in exportTo cannot be distinguished.
     UNKNOWN wherever something about it is not understood; its reason is half a sentence.
     """
     if walk.unknown:
@@ -132,7 +132,7 @@ def _port_matches_walk(entry: ServiceEntry, port: Port, walk: Walk, to: Outbound
 
 
 def _entry_served_first(entries: Sequence[ServiceEntry], pod_namespace: str, host: str) -> ServiceEntry | None:
-    """Return the entry that istiod serves first, None where there is none or where it cannot be told.
+    """Return the entry that istiod serves first, None where there is none or where it is not known.
 
     They are of one namespace and host. What an absent exportTo means is the mesh's choice (defaultServiceExportTo), so both
     meanings must give the same.

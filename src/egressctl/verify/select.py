@@ -183,5 +183,5 @@ def _entries_of_target(mesh: Mesh, namespace: str, name: str) -> list[Manifest]:
 
 
 def verify_target_from_urls(probes: tuple[Probe, ...], namespace: str, entry_name: str = "", name: str = "") -> VerifyTarget:
-    """Return the wish to verify URLs: with no entry's name, any one ServiceEntry may carry them."""
+    """Return the wish to verify URLs: with no entry's name, any one ServiceEntry may send them."""
     return VerifyTarget(name or "url", namespace, entry_name, None, probes)

@@ -26,10 +26,10 @@ from egressctl.verify.select import VerifyTarget
 def split_target_results(
     mesh: Mesh, sidecar: Sidecar, wanted: Sequence[VerifyTarget], progress: Progress
 ) -> list[tuple[PartResult, ...]]:
-    """Return, for each of `wanted`, what is to be said of its entries beside its probes: nothing of one that has only one.
+    """Return, for each of `wanted`, what is to be said of its entries besides its probes: nothing of one that has only one.
 
     The probes are sent once, and lead to one address each: of all other blocks it is shown that the sidecar has them, not
-    that they carry. What is known of the sidecar is not read again.
+    that they work. What is known of the sidecar is not read again.
     """
     count = sum(len(each.manifests) for each in wanted if each.split)
     plural = "ServiceEntry" if count == 1 else "ServiceEntries"
@@ -56,7 +56,7 @@ def _results_of_target(
 ) -> tuple[PartResult, ...]:
     entries = [read_entry(each) for each in wanted.manifests]
     found = []
-    # What they lack is asked for once: a sidecar may have thousands of filter chains.
+    # What they do not have is asked for once: a sidecar may have thousands of filter chains.
     lacking = {each for entry in join_by_target(entries) for each in missing_blocks(config, entry)} if config else set()
     for entry in entries:
         if config is None:

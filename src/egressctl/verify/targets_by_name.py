@@ -133,7 +133,7 @@ def _unknown_name_error(name: str, exact: str, namespace: str, unread: str) -> I
 def _targets_of_host(
     mesh: Mesh, namespace: str, word: str, typed: TypedHost, asked: tuple[Probe, ...], allow_internal: bool
 ) -> list[VerifyTarget]:
-    """Return the target that `create` made of the host, where it is there, else a wish to ask the host, whatever carries it."""
+    """Return the target that `create` made of the host, where it is there, else a wish to ask the host, whatever sends it."""
     made = [each for each in entries_by_name(mesh, namespace, typed.target_name) if typed.host in read_entry(each).hosts]
     if made:
         return verify_targets_from_manifests(made, asked)

@@ -2,7 +2,7 @@
 
 `open` needs all four of captured, static, owned and counted, and no source that disagrees; `blocked` a refusal, a walk that
 leads to BlackHoleCluster or to nothing, and capture; `bypassed` capture and a walk that leads elsewhere, or no capture. What
-lacks its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the sidecar itself may
+misses its evidence is `unproven` where an answer came, and `inconclusive` where none did. An answer that the sidecar itself may
 have given is none that came from beyond it.
 """
 
@@ -23,7 +23,7 @@ from egressctl.verify.verdict_tcp import judge_tcp
 
 
 def judge(case: Case) -> ProbeResult:
-    """Say what a probe showed, and hold that against its expectation. Never raises; never says more than the evidence."""
+    """Say what a probe showed, and compare that with its expectation. Never raises; never says more than the evidence."""
     cause: Cause | None
     if case.failure is not None:
         verdict, cause = Verdict.INCONCLUSIVE, explain_cause(case.failure, case, case.detail)
@@ -52,7 +52,7 @@ def proven_methods(evidence: Evidence) -> tuple[Method, ...]:
 
 
 def count_sources(evidence: Evidence) -> tuple[CountSource, ...]:
-    """List what shows that the Envoy cluster carried the connection; nothing does where the access log says another."""
+    """List what shows that the Envoy cluster sent the connection; nothing does where the access log says another."""
     if _log_disagrees(evidence):
         return ()
     held = {CountSource.CLUSTERS: evidence.counted is True, CountSource.ACCESS_LOG: evidence.logged is not None}

@@ -1,4 +1,4 @@
-"""Judge a probe whose expected answer did not come: was it refused, did it fail beyond, or can that not be told. Pure."""
+"""Judge a probe whose expected answer did not come: was it refused, did it fail beyond, or is that not known. Pure."""
 
 from __future__ import annotations
 
@@ -163,5 +163,5 @@ def _judge_upstream(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
 
 
 def _no_connection_code(case: Case) -> CauseCode:
-    """Tell a connection that was refused from one that Envoy gave up: it does so after `connect_timeout`, 10 s in Istio."""
+    """Say whether a connection was refused, or given up by Envoy, as it does after `connect_timeout`, 10 s in Istio."""
     return CauseCode.CONNECT_TIMEOUT if case.outcome.seconds.get("total", 0) >= _GIVE_UP_SECONDS else CauseCode.CONNECT_REFUSED

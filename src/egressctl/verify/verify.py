@@ -1,4 +1,4 @@
-"""Prove, for one or more targets, which Envoy cluster carries their probes."""
+"""Prove, for one or more targets, which Envoy cluster sends their probes."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _ask_some_again(
     results: list[ProbeResult],
     which: Sequence[bool],
 ) -> None:
-    """Ask some of the questions once more, all of it anew, and put their results in place."""
+    """Ask some of the questions once more, all of it again, and put their results in place."""
     places = [index for index, chosen in enumerate(which) if chosen]
     if not places:
         return
@@ -128,7 +128,7 @@ def _ask_nameless_by_address(
 ) -> None:
     """Ask at an address of the entry what could not be asked because the URL's host is a name that resolves to none.
 
-    That is told, whatever comes of it: an application in that pod has to know the address by another way.
+    That is reported, whatever comes of it: an application in that pod has to know the address by another way.
     """
     nameless = [bool(result.probe.else_ip) and _failed_for_its_name(result) for result in results]
     hosts: dict[str, dict[str, None]] = {}
@@ -151,11 +151,11 @@ def random_below(below: int) -> int:
 
 
 def _lost_evidence(result: ProbeResult) -> bool:
-    """Say whether the judgement lacks only evidence that another try may bring."""
+    """Say whether the judgement misses only evidence that another try may bring."""
     if result.verdict not in (Verdict.UNPROVEN, Verdict.INCONCLUSIVE) or result.cause is None:
         return False
     if result.probe.bare and result.evidence is not None and Method.CAPTURED in result.evidence.methods:
-        # What it lacks otherwise, no bare connection has.
+        # What else it misses, no bare connection has.
         return result.evidence.walk is not None and result.evidence.walk.unknown == CHANGED
     owner = result.evidence.owner if result.evidence else None
     return result.cause.code in (CauseCode.EVIDENCE_LOST, CauseCode.PROXY_UNREADABLE) or bool(owner and owner.outdated)

@@ -1,4 +1,4 @@
-"""`egressctl cause`: what the cause of a verdict means, how it is told, and what to type next."""
+"""`egressctl cause`: what the cause of a verdict means, how it is reported, and what to type next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`egressctl compare`: whether each probe is carried as it was, from one report to the next."""
+"""`egressctl compare`: whether each probe takes the same path in two reports."""
 
 from __future__ import annotations
 

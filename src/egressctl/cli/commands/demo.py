@@ -17,7 +17,7 @@ STEPS = {
     "with the entry": f"2. egressctl create {TARGET}: the egress must be open, and through the ServiceEntry",
     "after": "3. egressctl cleanup: the egress must be closed again",
 }
-"""What is told above each of the three looks, by the name that it has in a report."""
+"""What is reported above each of the three looks, by the name that it has in a report."""
 NEXT = (
     ("egressctl lab up", "a lab that stays, to try it yourself"),
     ("egressctl doctor", "is your own mesh ready for it?"),

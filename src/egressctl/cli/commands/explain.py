@@ -1,4 +1,4 @@
-"""`egressctl explain`: the way of a URL from a pod, station by station, without sending anything."""
+"""`egressctl explain`: the path of a URL from a pod, step by step, without sending a request."""
 
 from __future__ import annotations
 

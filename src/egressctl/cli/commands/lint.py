@@ -1,4 +1,4 @@
-"""`egressctl lint`: what may keep a ServiceEntry from carrying, before it is applied."""
+"""`egressctl lint`: what may stop a ServiceEntry from working, before it is applied."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _use_case(asked: _Asked) -> Callable[[Session, _Asked], LintResult]:
 
 
 def _is_path(word: str, folders: Sequence[str] = ()) -> bool:
-    """Tell a file or folder from a name: `-`, what holds a slash or a dot, and what is there and no name of the catalogue."""
+    """Say which word is a file or folder: `-`, one with a slash or a dot, or one that is there and not in the catalogue."""
     from egressctl.catalog import lookup  # imported late: 27 ms
     from egressctl.manifests.service_entry import KIND_NAMES
 
@@ -188,7 +188,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
 
 
 def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
-    """Read the snapshot that files are held against. Raises InvalidInput."""
+    """Read the snapshot that files are compared with. Raises InvalidInput."""
     from egressctl.lint.files import ComparisonBase  # imported late: 49 ms
     from egressctl.mesh.snapshot.folder import load_snapshot
 

@@ -68,7 +68,7 @@ def command(
 
 
 def _context_namespace() -> str:
-    """Return the namespace of the kubeconfig's context, `default` where there is none: whoever writes a Role may have none."""
+    """Return the namespace of the kubeconfig's context, `default` where there is none: anyone who writes a Role may have none."""
     from egressctl.kube.config import ConnectOptions, connect  # imported late: 32 ms
 
     try:

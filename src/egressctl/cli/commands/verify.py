@@ -1,4 +1,4 @@
-"""`egressctl verify`: prove which Envoy cluster carries a target's probes."""
+"""`egressctl verify`: prove which Envoy cluster sends a target's probes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The schema of Istio's CustomResourceDefinition for ServiceEntries, as data, with its CEL rules as functions.
 
 From `kubernetes/customresourcedefinitions.gen.yaml` of istio/api 1.31, the same for v1, v1beta1 and v1alpha3. Versions
-before 1.28 lack DYNAMIC_DNS; else what they refuse is refused here as well.
+before 1.28 do not have DYNAMIC_DNS; else what they refuse is refused here as well.
 """
 
 from __future__ import annotations

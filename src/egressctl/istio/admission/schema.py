@@ -15,7 +15,7 @@ SchemaType = Literal["object", "array", "string", "integer", "boolean", "any"]
 class CelRule:
     """A rule of `x-kubernetes-validations`, its CEL expression also written as a function of a value of the right type.
 
-    `name` is lint's rule that a breach is told under; schemas that lint does not know have none.
+    `name` is lint's rule that a breach is reported under; schemas that lint does not know have none.
     """
 
     message: str

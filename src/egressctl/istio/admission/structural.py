@@ -1,7 +1,7 @@
 """What an API server refuses of an object by its kind's schema: unknown fields, types, limits, and then the CEL rules. Pure.
 
 Words, order and what stops what follow k8s.io/apiextensions-apiserver: the rules are not asked where the schema has
-already failed. Paths are told twice: as steps, and as the API server writes them.
+already failed. Paths are reported twice: as steps, and as the API server writes them.
 """
 
 from __future__ import annotations

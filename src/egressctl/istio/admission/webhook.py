@@ -62,7 +62,7 @@ class _EntryFields(NamedTuple):
 def validate_service_entry(manifest: _Object, namespace: str = "") -> WebhookVerdict:
     """Judge a ServiceEntry that the definition has accepted, without its nulls and unknown fields.
 
-    `namespace` is where it goes if it names none itself. Of what cannot be told without one, nothing is told.
+    `namespace` is where it goes if it names none itself. Of what is not known without one, nothing is reported.
     """
     metadata, spec = manifest.get("metadata") or {}, manifest["spec"]
     annotations = metadata.get("annotations") or {}
@@ -183,7 +183,7 @@ def _static_endpoint_errors(endpoint: _Object, here: ValuePath, names: set[str])
     if not address and not endpoint.get("network"):
         yield WebhookMessage("address is required", here, Mistake.INVALID_ENDPOINT)
         return
-    # The path of a socket and the ports beside it are judged by the definition.
+    # The path of a socket and the ports next to it are judged by the definition.
     is_socket = address.startswith(UNIX_SOCKET_PREFIX)
     if address and not is_socket and not go_formats.is_address(address):
         message = f"endpoint address {quote_value(address)} is not a valid IP address"

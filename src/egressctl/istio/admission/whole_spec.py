@@ -1,6 +1,6 @@
-"""What a Kubernetes cluster with Istio refuses in the spec of a ServiceEntry, told of all stages at once. Pure.
+"""What a Kubernetes cluster with Istio refuses in the spec of a ServiceEntry, reported of all stages at once. Pure.
 
-The API server tells the mistakes of one stage, and those of the next only when they are fixed. Here something that fits
+The API server reports the mistakes of one stage, and those of the next only when they are fixed. Here something that fits
 stands in for what is misshapen or missing, and every stage is asked.
 """
 

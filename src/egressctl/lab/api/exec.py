@@ -181,7 +181,7 @@ async def _relay_streams(
 async def serve_exec(
     request: web.Request, wanted: Command, plan: EnterPlan | None, unreachable: ApiError
 ) -> web.WebSocketResponse:
-    """Run a command and carry its streams; what keeps it from starting is told in the status frame.
+    """Run a command and send its streams; what keeps it from starting is reported in the status frame.
 
     `plan` None means that there is no such place, and `unreachable` is then the answer. Raises
     ApiError 400 for a request that is no WebSocket's.

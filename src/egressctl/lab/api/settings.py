@@ -1,4 +1,4 @@
-"""What the endpoint is told by whoever starts it."""
+"""What the program that starts the endpoint passes to it."""
 
 from __future__ import annotations
 

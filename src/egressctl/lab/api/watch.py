@@ -11,7 +11,7 @@ from egressctl.lab.api.status import ApiError, Object, bad_request_error
 from egressctl.lab.api.store import Event, Store
 
 WatchEvent = tuple[str, Object]
-"""What a client is told: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""
+"""What a client is sent: ADDED, MODIFIED, DELETED, BOOKMARK or ERROR, and the object."""
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 
@@ -55,8 +55,8 @@ def _bookmark(version: int, *, initial: bool = False) -> WatchEvent:
 async def watch_events(store: Store, wanted: WatchRequest) -> AsyncGenerator[WatchEvent, None]:
     """Yield what a client sees until its time is up.
 
-    A version that the history no longer reaches ends with ERROR and the 410 that tells a client to
-    list anew.
+    A version that the history no longer reaches ends with ERROR and the 410 that makes a client
+    list again.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + wanted.seconds

@@ -75,7 +75,7 @@ def _files(paths: Paths) -> EnvoyResource:
 
 
 def _file_source(path: Path) -> EnvoyResource:
-    """Envoy takes what is in the file anew whenever that is replaced by renaming."""
+    """Envoy takes what is in the file again whenever that is replaced by renaming."""
     source = {"path": str(path), "watched_directory": {"path": str(path.parent)}}
     return {"resource_api_version": "V3", "path_config_source": source, "initial_fetch_timeout": "0s"}
 

@@ -40,7 +40,7 @@ def service_listeners(
         named = virtual_services_of_host(virtual_services, service.host)
         for port in service.ports:
             if port.speaks is PortProtocol.HTTP:
-                # HTTP services of one port share a chain, whatever their addresses, and are told apart by their hosts.
+                # HTTP services of one port share a chain, whatever their addresses, and are distinguished by their hosts.
                 shared.setdefault(port.number, {}).setdefault(Match(http=True), http_chain(port.number, context.outside))
                 continue
             for network in service.networks or (None,):

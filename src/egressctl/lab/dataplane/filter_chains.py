@@ -77,7 +77,7 @@ def service_chains(
             match = Match(frozenset(detour.networks) or networks, frozenset(detour.server_names))
             yield match, _detour_chain(context, detour, port.number)
         if not detours:
-            # A listener of an address needs no name to tell services apart.
+            # A listener of an address needs no name to distinguish services.
             yield Match(networks, frozenset() if alone else frozenset((service.host,))), itself
         return
     for detour in tcp_detours(named, port.number, context.workload):
@@ -98,7 +98,7 @@ def _chain(network_filter: EnvoyResource) -> EnvoyResource:
 
 
 def http_chain(port: int, outside: Paths) -> EnvoyResource:
-    """Return the chain that speaks HTTP on a port, without `istio.alpn`, which the lab's Envoy lacks (recording http-80)."""
+    """Return the chain that speaks HTTP on a port, without `istio.alpn`, unknown to the lab's Envoy (recording http-80)."""
     source = {"path": f"{outside.routes}/{port}.json", "watched_directory": {"path": str(outside.routes)}}
     config_source = {"path_config_source": source, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
     request_ids = typed("extensions.request_id.uuid.v3.UuidRequestIdConfig", use_request_id_for_trace_sampling=True)

@@ -1,7 +1,7 @@
 """Process 1 of the lab's namespaces: makes pod and internet, starts what lives in them, and ends when any of it does.
 
 Run by `unshare` as `python -m egressctl.lab.dataplane.init HOME NAME ENVOY EXCLUDED`. Standard input is the lifeline: its
-end is the supervisor's, and the line RESTART on it starts Envoy anew. Standard output is a line a milestone, `failed STEP:
+end is the supervisor's, and the line RESTART on it starts Envoy again. Standard output is a line a milestone, `failed STEP:
 WHY` among them.
 """
 

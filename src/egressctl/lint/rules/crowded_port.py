@@ -28,7 +28,7 @@ from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import ServiceEntry
 
 FILTER_CHAIN_LIMIT = 1000
-"""So many filter chains on a port are told. Measured with istiod of August 2026 and Envoy 1.40."""
+"""So many filter chains on a port are reported. Measured with istiod of August 2026 and Envoy 1.40."""
 
 
 class CrowdedPort(NamedTuple):

@@ -29,7 +29,7 @@ _SAME_NETWORK_PREFIX = 24
 """A block that moved stays within a network of that prefix length; what is elsewhere is a new one."""
 
 _MOST_MISSING_BLOCKS = 10
-"""So many blocks that an entry misses are told, and of the others how many there are."""
+"""So many blocks that an entry misses are reported, and of the others how many there are."""
 
 
 def check(case: LintedEntry) -> Iterator[Told]:

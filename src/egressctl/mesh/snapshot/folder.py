@@ -56,7 +56,7 @@ def read_snapshot_files(folder: str) -> dict[str, str]:
 def check_folder(folder: str) -> dict[str, str]:
     """Return the files of the snapshot that a folder has. Raises InvalidInput for one that holds anything else.
 
-    Hidden files, such as Git's, may be in it, and so may files beside those of a snapshot.
+    Hidden files, such as Git's, may be in it, and so may files next to those of a snapshot.
     """
     top = Path(folder)
     if not top.exists():
@@ -78,7 +78,7 @@ def check_folder(folder: str) -> dict[str, str]:
 def store_snapshot(folder: str, old: Mapping[str, str], new: Mapping[str, str], interrupts: Interrupts) -> None:
     """Put new files in the place of those of the old snapshot, of which only its own are removed.
 
-    All that may fail for want of room happens beside, first; the index comes last, and without it, or with that of an
+    All that may fail for want of room happens elsewhere, first; the index comes last, and without it, or with that of an
     earlier one, a snapshot that was only half put in place is refused where it is read. Raises NotWritten.
     """
     top = Path(folder)

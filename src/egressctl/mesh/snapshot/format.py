@@ -145,7 +145,7 @@ def digest(contents: Mapping[str, str]) -> str:
     """Return what the index says of the other files, by which one that is missing, old or edited is noticed."""
     told = hashlib.sha256()
     for path in sorted(contents):
-        text = contents[path].replace("\r\n", "\n")  # Git may have written the ends of lines anew
+        text = contents[path].replace("\r\n", "\n")  # Git may have written the ends of lines again
         told.update(f"{path}\n{len(text)}\n{text}".encode())
     return f"sha256:{told.hexdigest()}"
 

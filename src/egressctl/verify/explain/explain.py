@@ -80,7 +80,7 @@ def questions(
     folders: Sequence[str] = (),
     elsewhere: EntriesElsewhere | None = None,
 ) -> list[Question]:
-    """Return what is asked for: a URL by itself, or the URLs of a target's probes and the ServiceEntry that should carry them.
+    """Return what is asked for: a URL by itself, or the URLs of a target's probes and the ServiceEntry that should send them.
 
     That is one of the namespace, else one of those `elsewhere`. `folders` are those of the catalogue. Raises InvalidInput for
     what is neither, for a target without probes, and for a name of several namespaces.
@@ -164,7 +164,7 @@ def explain(
     known: ReadableEntries,
     progress: Progress,
 ) -> Explanation:
-    """Tell the way of every question from the source pod, one for each address of its host, or for each of `addresses`.
+    """Show the path of every question from the source pod, one for each address of its host, or for each of `addresses`.
 
     Raises NoSourcePod, InvalidInput for a container that is not there, and CouldNotAsk where the API server does not answer.
     What cannot be read of the sidecar is in the ways.

@@ -1,4 +1,4 @@
-"""Say whose Envoy cluster an explained way leads to, and why it is not that of the ServiceEntry that should carry it. Pure."""
+"""Say whose Envoy cluster an explained path leads to, and why it is not that of the ServiceEntry that should send it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tell the way of a URL from a pod step by step, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
+"""Show the path of a URL from a pod step by step, of what was read of pod, sidecar and mesh. Pure: nothing is sent.
 
 Whether a connection really goes through the sidecar, only one that is sent can show; from the step `capture` on, the
 steps are those of a connection that does.
@@ -32,9 +32,9 @@ from egressctl.verify.explain.steps_before_sidecar import (
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPath:
-    """The way of one URL to one of its addresses, as far as it can be told without sending anything.
+    """The path of one URL to one of its addresses, as far as it can be known without sending anything.
 
-    `carrier` is the ServiceEntry whose Envoy cluster it leads to. `target` names the one that should carry it, empty for a
+    `carrier` is the ServiceEntry whose Envoy cluster it leads to. `target` names the one that should send it, empty for a
     bare URL; `reached` says whether it does (None: not known), and `cause` why not. `next` is half a sentence: what becomes
     of the connection. `unknown` says what could not be explained, in half a sentence.
     """
@@ -59,7 +59,7 @@ class ExplainedPath:
 
 
 def path_without_address(probe: Probe, source: Source, by: str, why: str, *, certain: bool, target: str = "") -> ExplainedPath:
-    """Return the way of a URL whose name has no address: it ends at once where the pod itself has none (`certain`)."""
+    """Return the path of a URL whose name has no address: it ends at once where the pod itself has none (`certain`)."""
     stations = (pod_step(source), Step("name", why, None if not certain else False))
     then = f"nothing is sent: {why}" if certain else "what happens is not known without an address (--address IP)"
     goes_out = False if certain else None
@@ -68,7 +68,7 @@ def path_without_address(probe: Probe, source: Source, by: str, why: str, *, cer
 
 
 def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
-    """Tell the way to one address, step by step."""
+    """Show the path to one address, step by step."""
     source = seen.source
     start = list(steps_to_address(place, source, seen.entries))
     blank = ExplainedPath(

@@ -1,4 +1,4 @@
-"""Tell the steps of a URL's way before the sidecar: pod, name, address, and what is known of the interception. Pure."""
+"""Show the steps of a URL's way before the sidecar: pod, name, address, and what is known of the interception. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Step:
 class ResolvedProbe:
     """Where a URL leads: the probe that it makes, its address, and who resolved it; `note` is why it was not the pod.
 
-    `entry_name` is that of the ServiceEntry that should carry it, empty for a bare URL; `entry` is that on the Kubernetes
+    `entry_name` is that of the ServiceEntry that should send it, empty for a bare URL; `entry` is that on the Kubernetes
     cluster, None where it is not there.
     """
 
@@ -121,7 +121,7 @@ def _capture_doubts(place: ResolvedProbe, seen: ExplainFacts) -> Iterator[str]:
     source = seen.source
     if out := why_excluded(source.interception, place.ip, place.probe.port):
         yield out
-    # The annotations that decide by address were held against this one.
+    # The annotations that decide by address were compared with this one.
     yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in DECIDING_ANNOTATIONS))
     entrance = seen.config.listener(VIRTUAL_OUTBOUND) if seen.config else None
     version = ip_address(place.ip).version
