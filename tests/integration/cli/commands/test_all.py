@@ -128,7 +128,7 @@ class TestWhatIsNotAsked:
         lab.create(theirs("quiet", probes="none"))
         ran = cli("verify", "--all")
         assert (ran.code, ran.error) == (3, "of 1 ServiceEntries none is one that a probe can be sent for")
-        assert "quiet  -           not probed    its annotation egressctl.dev/probes says none" in ran.stdout
+        assert "quiet  -         not probed    its annotation egressctl.dev/probes says none" in ran.stdout
 
     def test_probes_that_cannot_be_read_do_not_stop_the_others(self, cli: Cli, lab: Lab) -> None:
         lab.create(theirs("odd", probes="{"))

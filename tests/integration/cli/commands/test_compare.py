@@ -23,7 +23,7 @@ def test_a_rival_that_came_between_is_named_although_every_answer_came(cli: Cli,
     assert (ran.code, ran.stderr) == (1, "")
     changed, carried, verdict, cause, *_ = ran.stdout.splitlines()
     assert changed == "changed   default/wikipedia portal  https://www.wikipedia.org"
-    assert carried.split(maxsplit=2)[2] == "outbound|443||wikipedia.org -> outbound|443||aaa.example"
+    assert carried.split(maxsplit=1) == ["path", "outbound|443||wikipedia.org -> outbound|443||aaa.example"]
     assert verdict.split() == ["verdict", "open", "->", "bypassed"]
     assert cause.split() == ["cause", "none", "->", "rival-entry"]
     assert ran.stdout.endswith("\n2 probes: 2 changed\n")
