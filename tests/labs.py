@@ -168,7 +168,7 @@ class _Api:
         with self._turn:
             try:
                 return self._ask(method, path, data)
-            except ConnectionError:  # the server has closed it meanwhile
+            except (ConnectionError, ssl.SSLEOFError):  # the server has closed it meanwhile
                 self._connection.close()
                 return self._ask(method, path, data)
 

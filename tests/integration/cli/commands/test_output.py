@@ -18,6 +18,7 @@ import yaml
 from cli import CREATED, Cli, Odd, entry, instead, made, owned
 from egressctl import __version__
 from egressctl.lab.internet import ARTICLES
+from egressctl.manifests.service_entry import LABEL_MANAGED_BY, MANAGER
 from faults import FaultProxy, Respond
 from labs import Lab
 
@@ -209,7 +210,12 @@ class TestNeutral:
     def test_what_others_named(self, cli: Cli, proxy: FaultProxy) -> None:
         named = f"x{ESC}[31m"
         item = {
-            "metadata": {"name": named, "namespace": "default", "uid": "u", "labels": {"egressctl.dev/target": named}},
+            "metadata": {
+                "name": named,
+                "namespace": "default",
+                "uid": "u",
+                "labels": {"egressctl.dev/target": named, LABEL_MANAGED_BY: MANAGER},
+            },
             "spec": {},
         }
         body = json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": [item]}).encode()

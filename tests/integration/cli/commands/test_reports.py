@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from cli import CREATED, DELETED, EXITS, SIGNALS, Cli, Ran, interrupted, made, nothing_is_left, owned
+from egressctl.manifests.service_entry import LABEL_MANAGED_BY, MANAGER
 from faults import Call, FaultProxy, Respond, Signal
 from labs import Lab
 
@@ -202,7 +203,12 @@ class TestGitHub:
     def test_no_text_from_the_network_becomes_a_command(self, actions: Cli, proxy: FaultProxy) -> None:
         named = "::stop-commands::x ##[error]y\n::error::z"
         item = {
-            "metadata": {"name": named, "namespace": named, "uid": "u", "labels": {"egressctl.dev/target": named}},
+            "metadata": {
+                "name": named,
+                "namespace": named,
+                "uid": "u",
+                "labels": {"egressctl.dev/target": named, LABEL_MANAGED_BY: MANAGER},
+            },
             "spec": {},
         }
         body = json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": [item]}).encode()

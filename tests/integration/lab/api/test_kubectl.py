@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,10 @@ def test_discovery_and_version(kubectl: Kubectl) -> None:
     assert version["serverVersion"]["gitVersion"].endswith("+egressctl-lab")
 
 
-def test_the_official_client_lists_creates_and_deletes(lab: TestEndpoint) -> None:
-    # By module: the package itself may be there unexecuted, since egressctl has it so.
+def test_the_official_client_lists_creates_and_deletes(lab: TestEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its packages may be there unexecuted, since egressctl has them so.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kubernetes"]:
+        monkeypatch.delitem(sys.modules, name)
     api: Any = pytest.importorskip("kubernetes.client")
     client = importlib.import_module("kubernetes.config").new_client_from_config(config_file=str(lab.kubeconfig))
     try:
