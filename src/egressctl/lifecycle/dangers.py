@@ -14,6 +14,7 @@ from egressctl.istio.listing import host_of_whole_port, tcp_ports
 from egressctl.lifecycle.plan import CreateOptions, EntryPlan
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 from egressctl.manifests.service_entry import read_entry
+from egressctl.manifests.typed_host import TypedHost
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.blocks import parse_blocks
@@ -39,6 +40,7 @@ def refuse_dangers(
     """
     if not options.lone:  # a test opens its entry to its own namespace, for seconds
         _tell([each for target in _new_targets(plans) for each in dangers_of_target(target)], InvalidInput, options, progress)
+    _refuse_name_of_another_host(plans, options)
     new = [read_entry(plan.manifest) for plan in plans if plan.live is None]
     _refuse_second_of_host(new, around, options)
     taken = [(entry, port.number) for entry in new for port in entry.ports if host_of_whole_port(entry, port.number)]
@@ -50,6 +52,21 @@ def refuse_dangers(
     passing = _passing_hosts(mesh, source)
     losers = [told for entry, port in taken for told in _losers(entry, port, around, passing, options.namespace)]
     _tell(losers, Conflict, options, progress)
+
+
+def _refuse_name_of_another_host(plans: Sequence[EntryPlan], options: CreateOptions) -> None:
+    """Raise Conflict if the name that a typed host gives is that of an entry for another host: `a-b.example`, `a.b.example`."""
+    for plan in plans if options.dry_run == "none" and not options.accept_dangers else ():
+        wanted, live = read_entry(plan.manifest), read_entry(plan.live) if plan.live is not None else None
+        if live is None or set(wanted.hosts) & set(live.hosts) or len(wanted.hosts) != 1 or len(wanted.ports) != 1:
+            continue
+        host, port = wanted.hosts[0], wanted.ports[0].number
+        if plan.target.name == TypedHost(host, port).target_name:
+            raise Conflict(
+                f"ServiceEntry {live} is there for {first_names(live.hosts, 3)}, and {host} gives the same name",
+                hint=f"choose another: egressctl create NAME --host {host} --port {port}/{wanted.ports[0].protocol} "
+                f"--resolution {wanted.resolution}; or replace it: the same command with --yes",
+            )
 
 
 def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, options: CreateOptions) -> None:

@@ -135,3 +135,13 @@ def test_everyone_is_said_where_the_mesh_would_not_do_so_by_itself(cli: Cli, lab
     proxy.rules = lambda call: Respond(200, body=body) if call.path.endswith("/configmaps/istio") else None
     assert cli.at(proxy.kubeconfig)("create", "wikipedia", "--export-to", "*").code == 0
     assert spec_of(lab, "wikipedia-ext")["exportTo"] == ["*"]
+
+
+def test_a_host_that_gives_the_name_of_another_replaces_nothing(cli: Cli, lab: Lab) -> None:
+    assert cli("create", "one.two.example:8443/TLS").code == 0
+    ran = cli("create", "one-two.example:8443/TLS")
+    assert ran.code == 1
+    assert ran.error == (
+        "ServiceEntry default/one-two-example-8443-ext is there for one.two.example, and one-two.example gives the same name"
+    )
+    assert spec_of(lab, "one-two-example-8443-ext")["hosts"] == ["one.two.example"]
