@@ -16,7 +16,7 @@ import yaml
 
 from cli import Cli, made
 from labs import Lab
-from packages.conftest import ROOT, TOOLS, VERSION, Release, ok, run
+from packages.conftest import ROOT, TOOLS, VERSION, Release, ok, run, unpack
 from packages.programs import find_program
 
 URL = f"https://git.example/owner/egressctl/releases/download/v{VERSION}"
@@ -93,7 +93,7 @@ def test_kubectls_plugin_is_the_file_under_its_name_and_answers_its_completion(
 ) -> None:
     with tarfile.open(release.dist / "egressctl-krew.tar.gz") as tar:
         assert tar.getnames() == ["kubectl-egressctl", "LICENSE"]
-        tar.extractall(tmp_path, filter="data")
+        unpack(tar, tmp_path)
     assert ok(tmp_path / "kubectl-egressctl", "version", env=home) == f"egressctl {VERSION}\n"
     shutil.copy(tmp_path / "kubectl-egressctl", tmp_path / "kubectl_complete-egressctl")
     assert "verify" in ok(tmp_path / "kubectl_complete-egressctl", "ver", env=home)

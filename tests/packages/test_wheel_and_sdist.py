@@ -7,7 +7,7 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
-from packages.conftest import ROOT, TOOLS, VERSION, Release, ok
+from packages.conftest import ROOT, TOOLS, VERSION, Release, ok, unpack
 
 
 def names(wheel: Path) -> set[str]:
@@ -28,7 +28,7 @@ def test_an_archive_of_git_has_it_too_where_the_repository_is_not(release: Relea
     """So are actions delivered to a runner, and sources to who clicks on `Download`."""
     ok("git", "archive", "--output", tmp_path / "archive.tar", "HEAD", cwd=release.checkout)
     with tarfile.open(tmp_path / "archive.tar") as tar:
-        tar.extractall(tmp_path / "source", filter="data")
+        unpack(tar, tmp_path / "source")
     ok(TOOLS / "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path, tmp_path / "source")
     assert [file.name for file in tmp_path.glob("*.whl")] == [release.wheel.name]
 
