@@ -108,7 +108,7 @@ def create(
         source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts)
         done.outdated = _outdated_entries(mesh, targets, plans, around, options, progress)
         _warn_before_apply(plans, around, options, progress)
-        refuse_dangers(mesh, plans, around, source, options, progress)
+        refuse_dangers(mesh, targets, plans, around, source, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
         back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
         for plan in plans:

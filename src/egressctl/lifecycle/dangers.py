@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from egressctl.envoy.config import PASSTHROUGH
@@ -32,33 +31,51 @@ _IF_MEANT = "if that is meant, the same command with --yes"
 
 
 def refuse_dangers(
-    mesh: Mesh, plans: Sequence[EntryPlan], around: MeshObjects, source: Source | None, options: CreateOptions, progress: Progress
+    mesh: Mesh,
+    targets: Sequence[Target],
+    plans: Sequence[EntryPlan],
+    around: MeshObjects,
+    source: Source | None,
+    options: CreateOptions,
+    progress: Progress,
 ) -> None:
     """Warn of what entries open or take beyond what they name; raise InvalidInput or Conflict where that is to be said first.
+
+    `targets` are whole, `plans` those of their entries.
 
     With `options.accept_dangers`, in a dry run, and for an entry that is there already, it warns alone.
     """
     if not options.lone:  # a test opens its entry to its own namespace, for seconds
-        _tell([each for target in _new_targets(plans) for each in dangers_of_target(target)], InvalidInput, options, progress)
-    _refuse_name_of_another_host(plans, options)
+        known = {plan.target.name for plan in plans if plan.live is not None}
+        found = [each for target in targets if target.name not in known for each in dangers_of_target(target)]
+        _tell(found, InvalidInput, options, progress)
     new = [read_entry(plan.manifest) for plan in plans if plan.live is None]
-    _refuse_second_of_host(new, around, options)
-    taken = [(entry, port.number) for entry in new for port in entry.ports if host_of_whole_port(entry, port.number)]
+    if _refuses(options):
+        _refuse_name_of_another_host(plans)
+        _refuse_second_of_host(new, around)
+    ports = [(entry, port.number, host_of_whole_port(entry, port.number)) for entry in new for port in entry.ports]
+    taken = [(entry, port, host) for entry, port, host in ports if host]
     if not taken:
         return
-    for entry, port in taken:
-        told = f"every connection of the pods to port {port}, to any address, goes to {host_of_whole_port(entry, port)}"
+    for entry, port, host in taken:
+        told = f"every connection of the pods to port {port}, to any address, goes to {host}"
         progress.warn(f"{entry}: {told}, logins included")
     passing = _passing_hosts(mesh, source)
-    losers = [told for entry, port in taken for told in _losers(entry, port, around, passing, options.namespace)]
+    losers = [told for entry, port, _ in taken for told in _losers(entry, port, around, passing, options.namespace)]
     _tell(losers, Conflict, options, progress)
 
 
-def _refuse_name_of_another_host(plans: Sequence[EntryPlan], options: CreateOptions) -> None:
+def _refuses(options: CreateOptions) -> bool:
+    return options.dry_run == "none" and not options.accept_dangers
+
+
+def _refuse_name_of_another_host(plans: Sequence[EntryPlan]) -> None:
     """Raise Conflict if the name that a typed host gives is that of an entry for another host: `a-b.example`, `a.b.example`."""
-    for plan in plans if options.dry_run == "none" and not options.accept_dangers else ():
-        wanted, live = read_entry(plan.manifest), read_entry(plan.live) if plan.live is not None else None
-        if live is None or set(wanted.hosts) & set(live.hosts) or len(wanted.hosts) != 1 or len(wanted.ports) != 1:
+    for plan in plans:
+        if plan.live is None:
+            continue
+        wanted, live = read_entry(plan.manifest), read_entry(plan.live)
+        if set(wanted.hosts) & set(live.hosts) or len(wanted.hosts) != 1 or len(wanted.ports) != 1:
             continue
         host, port = wanted.hosts[0], wanted.ports[0].number
         if plan.target.name == TypedHost(host, port).target_name:
@@ -69,9 +86,9 @@ def _refuse_name_of_another_host(plans: Sequence[EntryPlan], options: CreateOpti
             )
 
 
-def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, options: CreateOptions) -> None:
+def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects) -> None:
     """Raise Conflict for a second entry of ours for one host, with another port: istiod gives the sidecar those of the first."""
-    for entry in new if options.dry_run == "none" and not options.accept_dangers else ():
+    for entry in new:
         for other in around.entries:
             host = next((host for host in entry.hosts if host in other.hosts), "")
             known = {port.number for port in other.ports}
@@ -87,27 +104,10 @@ def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects, opt
 
 
 def _tell(dangers: Sequence[str], kind: type[InvalidInput] | type[Conflict], options: CreateOptions, progress: Progress) -> None:
-    if dangers and not options.accept_dangers and options.dry_run == "none":
+    if dangers and _refuses(options):
         raise kind("; ".join(dangers), hint=_IF_MEANT)
     for each in dangers:
         progress.warn(each)
-
-
-def _new_targets(plans: Sequence[EntryPlan]) -> list[Target]:
-    """Return the targets of which nothing is there yet, whole: the entries of a large one have its addresses between them."""
-    known = {plan.target.name for plan in plans if plan.live is not None}
-    found: dict[str, Target] = {}
-    for plan in plans:
-        if plan.target.name in known:
-            continue
-        had = found.get(plan.target.name)
-        found[plan.target.name] = plan.target if had is None else _joined(had, plan.target)
-    return list(found.values())
-
-
-def _joined(first: Target, second: Target) -> Target:
-    addresses = [*(first.spec.get("addresses") or ()), *(second.spec.get("addresses") or ())]
-    return replace(first, spec={**first.spec, "addresses": addresses})
 
 
 def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str]:
