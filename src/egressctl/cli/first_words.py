@@ -64,8 +64,6 @@ GROUP_WORDS: Mapping[str, Mapping[str, Meant]] = {
 }
 """By the command that has commands of its own, and the word that is typed in place of one of these."""
 
-_KINDS = re.compile(r"(?:serviceentry|serviceentries|se)(?:\.(?:v[0-9a-z]+\.)?networking\.istio\.io)?", re.IGNORECASE)
-
 
 class OldFlag(NamedTuple):
     """A flag that had a second meaning where its value was missing."""
@@ -110,8 +108,10 @@ def meant_instead(argv: Sequence[str]) -> tuple[str, str] | None:
         rest = rest[1:]
     if meant is None:
         return None
+    from egressctl.manifests.service_entry import is_kind  # imported late: 35 ms
+
     kind = next((at for at, each in enumerate(rest) if not each.startswith("-")), None)
-    if kind is not None and _KINDS.fullmatch(rest[kind]):
+    if kind is not None and is_kind(rest[kind]):
         # kubectl's `delete serviceentry NAME`.
         named = kind + 1 < len(rest) and not rest[kind + 1].startswith("-")
         rest[kind : kind + 2] = [f"serviceentry/{rest[kind + 1]}"] if named else rest[kind + 1 : kind + 2]

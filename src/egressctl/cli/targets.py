@@ -10,12 +10,12 @@ from egressctl.catalog import lookup
 from egressctl.cli.options import ApplyFlags, SourceFlags, TargetFlags, WaitFlags, catalog_folders
 from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import read_target_file
+from egressctl.manifests.typed_host import is_file_word, read_typed_host
 from egressctl.model.probe import Target
 
 if TYPE_CHECKING:
     from egressctl.cli.session import Session
     from egressctl.lifecycle.plan import CreateOptions
-    from egressctl.manifests.typed_host import TypedHost
 
 
 def requested_targets(names: Sequence[str], flags: TargetFlags, *, only_read: bool = False) -> list[Target]:
@@ -36,7 +36,7 @@ def requested_targets(names: Sequence[str], flags: TargetFlags, *, only_read: bo
         from egressctl.catalog.targets import target_from_flags  # imported late: 5 ms
 
         name, hosts, chosen = names[0], flags.host, _chosen(flags)
-        if typed := None if hosts else _typed_host(names[0]):
+        if typed := None if hosts else read_typed_host(names[0]):
             name, hosts = typed.target_name, [typed.host]
             chosen = {"resolution": "NONE" if flags.address or typed.host.startswith("*") else "DNS", **chosen}
         target = target_from_flags(
@@ -68,17 +68,15 @@ def _targets_of_word(word: str, flags: TargetFlags) -> list[Target]:
     folders = catalog_folders(flags.catalog)
     if lookup.has_name(word, folders):
         return [lookup.get_target(word, folders)]
-    from egressctl.manifests.typed_host import is_file_word  # imported late: 1 ms
-
-    if typed := _typed_host(word):
+    if typed := read_typed_host(word):
         from egressctl.catalog.targets import target_from_host  # imported late: 5 ms
 
-        given = {"--resolution": flags.resolution, "--location": flags.location}
-        if flag := next((flag for flag, value in given.items() if value), ""):
+        if chosen := _chosen(flags):
+            flag, value = next(iter(chosen.items()))
             raise InvalidInput(
-                f"{flag} goes with the flags that make a target",
+                f"--{flag} goes with the flags that make a target",
                 hint=f"egressctl create {typed.target_name} --host {typed.host} --port {typed.known_port}/PROTOCOL "
-                f"{flag} {given[flag]}",
+                f"--{flag} {value}",
             )
         return [
             target_from_host(
@@ -94,18 +92,12 @@ def _targets_of_word(word: str, flags: TargetFlags) -> list[Target]:
     return [lookup.get_target(word, folders)]
 
 
-def _typed_host(word: str) -> TypedHost | None:
-    from egressctl.manifests.typed_host import read_typed_host  # imported late: 1 ms
-
-    return read_typed_host(word)
-
-
 def known_in_catalog(names: Sequence[str], flags: TargetFlags) -> list[str]:
     """Say of each host that was typed in which targets the catalogue has it, in a sentence with the line to type."""
     told = []
     folders = catalog_folders(flags.catalog)
     for word in () if flags.filename else names:
-        if not lookup.has_name(word, folders) and (typed := _typed_host(word)):
+        if not lookup.has_name(word, folders) and (typed := read_typed_host(word)):
             told += [
                 f"the catalogue has {typed.host} in its target {name}: egressctl create {name}"
                 for name in lookup.targets_with_host(typed.host, folders)

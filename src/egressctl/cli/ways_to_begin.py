@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
+
+from egressctl.runtime.sentence import count_of
 
 SECONDS = 2.0
 """A user who types only the name, to see what it does, should not wait longer."""
@@ -38,17 +41,14 @@ _WAYS: dict[Beginning, tuple[tuple[str, str], ...]] = {
         ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
         ("egressctl --kubeconfig FILE doctor", "find what is missing for a proof"),
     ),
-    Beginning.NO_ANSWER: (
-        ("egressctl doctor", "find what is missing, and see what to type"),
-        ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
-        ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
-        ("egressctl render TARGET", "print a ServiceEntry, for Git; egressctl catalog list"),
-    ),
-    Beginning.NO_MESH: (
-        ("egressctl doctor", "find what is missing, and see what to type"),
-        ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
-        ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
-        ("egressctl render TARGET", "print a ServiceEntry, for Git; egressctl catalog list"),
+    **dict.fromkeys(
+        (Beginning.NO_ANSWER, Beginning.NO_MESH),
+        (
+            ("egressctl doctor", "find what is missing, and see what to type"),
+            ("egressctl demo", "see the whole task on a local lab, with a real Envoy"),
+            ("egressctl lint FILE|FOLDER", "check ServiceEntries in files"),
+            ("egressctl render TARGET", "print a ServiceEntry, for Git; egressctl catalog list"),
+        ),
     ),
     Beginning.NO_ENTRIES: (
         ("egressctl doctor", "find what is missing for a proof"),
@@ -123,14 +123,11 @@ def _look_at_mesh() -> Found:
 
 def _found_in_mesh(where: str, namespace: str, namespaces: Iterable[str]) -> Found:
     """Say what there is of ours, by the namespace of each entry; `namespace` is the context's."""
-    counts: dict[str, int] = {}
-    for each in namespaces:
-        counts[each] = counts.get(each, 0) + 1
+    counts = Counter(namespaces)
     if not counts:
         return Found(Beginning.NO_ENTRIES, f"The mesh of {where} has no ServiceEntry that egressctl made.")
     there = namespace if namespace in counts else min(counts)
-    total = sum(counts.values())
-    made = f"{total} ServiceEntr{'y' if total == 1 else 'ies'} that egressctl made"
+    made = f"{count_of(counts.total(), 'ServiceEntry', 'ServiceEntries')} that egressctl made"
     elsewhere = there if len(counts) == 1 else f"{len(counts)} namespaces"
     flag = "" if there == namespace else f" -n {there}"
     return Found(Beginning.ENTRIES, f"The mesh of {where} has {made}, in {'namespace ' * (len(counts) == 1)}{elsewhere}.", flag)

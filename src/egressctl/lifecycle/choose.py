@@ -13,7 +13,7 @@ from egressctl.catalog.targets import load_targets
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput, NoSuchTarget
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import LABEL_TARGET, exact_name, read_entry
+from egressctl.manifests.service_entry import LABEL_TARGET, is_kind, read_entry, target_of
 from egressctl.manifests.split_entries import group_by_target
 from egressctl.manifests.typed_host import TypedHost, read_typed_host
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
@@ -114,15 +114,11 @@ def _choose_by_name(ours: _Ours, choice: RemovalChoice, progress: Progress) -> l
     return chosen
 
 
-def _is_kind(word: str) -> bool:
-    return exact_name(f"{word.lower()}/x") is not None
-
-
 def _join_kinds(words: Sequence[str]) -> list[str]:
     """Return the words with a kind and the name behind it as one: `ServiceEntry shop/NAME`, as messages say, and kubectl's."""
     joined: list[str] = []
     for word in words:
-        if joined and _is_kind(joined[-1]):
+        if joined and is_kind(joined[-1]):
             joined[-1] += f"/{word}"
         else:
             joined.append(word)
@@ -144,7 +140,7 @@ class _Name(NamedTuple):
 def _read_names(namespace: str, word: str, folders: Sequence[str]) -> list[_Name]:
     """Return what a word may name: `serviceentry/NAME`, `serviceentry/NAMESPACE/NAME`, NAME, or NAMESPACE/NAME."""
     first, slash, rest = word.partition("/")
-    if slash and _is_kind(first):
+    if slash and is_kind(first):
         where, _, name = rest.rpartition("/")
         return [_Name(where or namespace, name, exact=True)]
     names = [_Name(namespace, lookup.kubernetes_name(word))]
@@ -213,7 +209,7 @@ def _entries_of_host(
     there = ours.of(namespace)
     opens = [each for each in there if _opens(each, typed)]
     if found := [each for each in there if typed.target_name in target_and_entry_name(each)]:
-        for name in dict.fromkeys(_typed_name(each) for each in opens if each not in found):
+        for name in dict.fromkeys(target_of(each) for each in opens if each not in found):
             line = f"egressctl cleanup {name}{choice.namespace_flag}"
             progress.warn(f"{typed.host} is in another ServiceEntry of egressctl's as well: {line}")
         return found
@@ -224,7 +220,7 @@ def _entries_of_host(
         if more:
             raise InvalidInput(
                 f"ServiceEntry {entry.namespace}/{entry.name} opens more than {word}: {', '.join(more[:3])}",
-                hint=f"to remove all of it: egressctl cleanup {_typed_name(each)}{choice.namespace_flag}",
+                hint=f"to remove all of it: egressctl cleanup {target_of(each)}{choice.namespace_flag}",
             )
     return opens
 
@@ -233,11 +229,6 @@ def _opens(manifest: Manifest, typed: TypedHost) -> bool:
     entry = read_entry(manifest)
     port = typed.port or (typed.known_port if typed.url else 0)
     return typed.host in map(str.lower, entry.hosts) and (not port or port in {each.number for each in entry.ports})
-
-
-def _typed_name(manifest: Manifest) -> str:
-    target, entry = target_and_entry_name(manifest)
-    return target or entry
 
 
 def _entries_of_file(ours: _Ours, namespace: str, path: str, progress: Progress) -> list[Manifest]:
@@ -280,7 +271,7 @@ def _no_such_target(ours: _Ours, name: _Name, word: str, elsewhere: str, choice:
         except InvalidInput as refused:
             return NoSuchTarget(str(refused), hint=refused.hint)
     there = ours.of(name.namespace)
-    near = _nearest(name.name, map(_typed_name, there)) or _nearest(name.name, (str(each["metadata"]["name"]) for each in there))
+    near = _nearest(name.name, map(target_of, there)) or _nearest(name.name, (str(each["metadata"]["name"]) for each in there))
     known = near or _nearest(shown, lookup.catalog_names(choice.folders))
     meant = f": did you mean {' or '.join(known)}?" if known else ""
     flag = choice.namespace_flag

@@ -31,6 +31,7 @@ from egressctl.model.probe import Verdict
 from egressctl.model.result import NotProbed, ProbeResult, TargetResult
 from egressctl.runtime.concurrency import gather, start_call
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sentence import count_of
 from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
 from egressctl.verify.verify import ProbeOptions, verify
 
@@ -78,7 +79,7 @@ def clean_up(
         require_rights(mesh.api, (REMOVE,), namespaces)
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
-        progress.step(f"deleting {len(manifests)} ServiceEntr{'y' if len(manifests) == 1 else 'ies'}")
+        progress.step(f"deleting {count_of(len(manifests), 'ServiceEntry', 'ServiceEntries')}")
     delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
     results: list[TargetResult] = []
     unasked: CouldNotAsk | None = None

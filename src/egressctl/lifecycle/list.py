@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from egressctl.manifests.service_entry import LABEL_TARGET, read_entry
+from egressctl.manifests.service_entry import read_entry, target_of
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import ServiceEntry
@@ -30,8 +30,7 @@ def inventory(mesh: Mesh, namespace: str | None, now: datetime) -> list[ListedEn
         require_namespace(mesh.api, namespace)
     for manifest in manifests:
         entry = read_entry(manifest)
-        target = str((manifest["metadata"].get("labels") or {}).get(LABEL_TARGET) or entry.name)
-        found.append(ListedEntry(target, entry, _age_in_seconds(entry.created, now)))
+        found.append(ListedEntry(target_of(manifest), entry, _age_in_seconds(entry.created, now)))
     return sorted(found, key=lambda item: (item.entry.namespace, item.entry.name))
 
 

@@ -25,12 +25,13 @@ from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
 from egressctl.model.json_values import mapping_at, mappings_at, text_at, texts_at
-from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target
+from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target, origin_url
 
 PLURAL = "serviceentries"
 KIND_NAMES = ("serviceentry", "serviceentries", "se")
 """What may stand before the name of one on the command line, as with kubectl."""
-_EXACT_NAME = re.compile(rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?/(?P<name>[^/]+)")
+_KIND = rf"(?:{'|'.join(KIND_NAMES)})(?:\.(?:v[0-9a-z]+\.)?{re.escape(GROUP)})?"
+_EXACT_NAME = re.compile(rf"{_KIND}/(?P<name>[^/]+)")
 OFFLINE_VERSION = API_VERSIONS[0]
 """The API version to write where no Kubernetes cluster says which ones it serves."""
 
@@ -74,6 +75,11 @@ def read_entry(manifest: Manifest) -> ServiceEntry:
         endpoints=tuple(text_at(each, "address") for each in endpoints),
         has_moving_endpoints="workloadSelector" in spec or any("network" in each for each in endpoints),
     )
+
+
+def target_of(manifest: Manifest) -> str:
+    """Return the name of the target that an entry is of: its label's, else its own."""
+    return text_at(manifest, "metadata", "labels", LABEL_TARGET) or text_at(manifest, "metadata", "name")
 
 
 def _target_of_name(target: str, name: str) -> str:
@@ -181,7 +187,7 @@ def _url_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     """
     hosts = _named_hosts(entry)
     urls = [
-        (port, f"{scheme}://{host}" + ("" if port.number == {"https": 443, "http": 80}[scheme] else f":{port.number}"))
+        (port, origin_url(scheme, host, port.number))
         for port in entry.ports
         if (scheme := scheme_of(port)) != "tcp"
         for host in (hosts if decides_by_host(port) else hosts[:1])
@@ -257,6 +263,11 @@ def _bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
         hosts = [_in_url(single[0].address)]
     opaque = [port for port in entry.ports if hosts and port.protocol.upper() in OPAQUE_PROTOCOLS]
     return _probes_of_urls([(port, f"{BARE_SCHEME}{hosts[0]}:{port.number}") for port in opaque], _address_of_nameless(entry))
+
+
+def is_kind(word: str) -> bool:
+    """Say whether a word names the kind, as messages and kubectl write it, in any case, with or without the group."""
+    return re.fullmatch(_KIND, word, re.IGNORECASE) is not None
 
 
 def exact_name(word: str) -> str | None:

@@ -10,7 +10,7 @@ from egressctl.errors import InvalidInput
 from egressctl.manifests.formats import HTTP_PROTOCOLS, PROTOCOLS, TLS_PROTOCOLS, is_label
 from egressctl.manifests.yaml_reader import quote_text
 from egressctl.model.blocks import parse_address
-from egressctl.model.probe import BARE_SCHEME
+from egressctl.model.probe import BARE_SCHEME, origin_url
 
 FILE_SUFFIXES = (".yaml", ".yml", ".json")
 """No host ends like this, and a file that is named without a folder has to."""
@@ -30,9 +30,9 @@ _SCHEMES = {
     "kafka": ("TCP", 9092),
 }
 """What a scheme says of the protocol, and of the port where none is said: an address as an application's settings have it."""
-_PORTS = {"TLS": 443, "HTTP": 80}
 SAFE_PROTOCOLS = {443: "TLS", 80: "HTTP"}
 """What is safe to say of a port that says nothing itself: there the name decides, not the address."""
+_PORTS = {protocol: port for port, protocol in SAFE_PROTOCOLS.items()}
 _WORD = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|(?:\*\.)?[^\s/:@?#\[\]*]+(?:\.[^\s/:@?#\[\]*]+)+\.?)(?::(?P<port>[0-9]{1,9}))?(?P<rest>[/?].*)?"
 )
@@ -74,11 +74,8 @@ class TypedHost(NamedTuple):
         if self.url:
             return self.url
         protocol = self.known_protocol
-        scheme = "https" if protocol in TLS_PROTOCOLS else "http" if protocol in HTTP_PROTOCOLS else ""
-        if not scheme:
-            return f"{BARE_SCHEME}{self.host}:{self.known_port}"
-        usual = {"https": 443, "http": 80}[scheme]
-        return f"{scheme}://{self.host}" + ("" if self.known_port == usual else f":{self.known_port}")
+        scheme = "https" if protocol in TLS_PROTOCOLS else "http" if protocol in HTTP_PROTOCOLS else "tcp"
+        return origin_url(scheme, self.host, self.known_port)
 
 
 def read_typed_host(word: str) -> TypedHost | None:

@@ -62,8 +62,14 @@ SILENT = Speech(tls=False)
 """A bare connection, or a protocol in which the server speaks first."""
 
 
+_USUAL_PORTS = {"https": 443, "http": 80}
 BARE_SCHEME = "tcp://"
 """The scheme of a probe that only connects, and says nothing over it."""
+
+
+def origin_url(scheme: str, host: str, port: int) -> str:
+    """Return the URL of a scheme, host and port, without the port where it is the scheme's own."""
+    return f"{scheme}://{host}" + ("" if port == _USUAL_PORTS.get(scheme) else f":{port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class Probe:
     @property
     def port(self) -> int:
         parts = urlsplit(self.url)
-        return parts.port or (443 if parts.scheme == "https" else 80)
+        return parts.port or _USUAL_PORTS.get(parts.scheme, 80)
 
     @property
     def bare(self) -> bool:

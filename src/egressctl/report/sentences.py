@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
 from egressctl.model.cause import CauseCode
@@ -10,7 +10,7 @@ from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.report import exit_codes
-from egressctl.runtime.sentence import first_names
+from egressctl.runtime.sentence import count_of, first_names
 
 _NAMES_SENDER = (CauseCode.PASSTHROUGH, CauseCode.RIVAL_ENTRY)
 """Causes whose sentences say who sent it, which has been said."""
@@ -47,6 +47,11 @@ def target_mark(target: TargetResult, probes: Sequence[ProbeResult], allow_unpro
     if probes is target.probes:
         codes = (exit_codes.exit_code_of_entry(part, allow_unproven) for part in target.parts_not_in_force)
         marks += [False if code == 1 else None for code in codes]
+    return joined_mark(marks)
+
+
+def joined_mark(marks: Collection[bool | None]) -> bool | None:
+    """Return the mark of several: False if one is, else None if one is not known."""
     return False if False in marks else None if None in marks else True
 
 
@@ -172,13 +177,13 @@ def _parts(target: TargetResult) -> str:
         return f"; {len(missing)} of {len(seen)} ServiceEntries {are} not {shown} in the sidecar: {names}"
     entries = "its ServiceEntry is" if len(seen) == 1 else f"all {len(seen)} ServiceEntries are"
     addresses = sum(part.addresses for part in seen)
-    return f"; {entries} in force in the sidecar, with {addresses} {'address' if addresses == 1 else 'addresses'}"
+    return f"; {entries} in force in the sidecar, with {count_of(addresses, 'address', 'addresses')}"
 
 
 def _unasked(target: TargetResult) -> str:
     if not target.unasked:
         return ""
-    return f"; {len(target.unasked)} {'host was' if len(target.unasked) == 1 else 'hosts were'} not asked"
+    return f"; {count_of(len(target.unasked), 'host was', 'hosts were')} not asked"
 
 
 def _done_to(target: TargetResult) -> str:

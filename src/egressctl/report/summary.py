@@ -9,10 +9,10 @@ from typing import NamedTuple
 from egressctl.model.probe import Verdict, worst_verdict
 from egressctl.model.result import ProbeResult, Report, TargetResult
 from egressctl.report.lines import Line
-from egressctl.report.sentences import probe_mark, target_mark, target_sentences, target_summary
+from egressctl.report.sentences import joined_mark, probe_mark, target_mark, target_sentences, target_summary
 from egressctl.report.tree import MARKS
 from egressctl.runtime.sanitize import neutralise
-from egressctl.runtime.sentence import first_names
+from egressctl.runtime.sentence import count_of, first_names
 
 _NOT_PROBED = "not probed"
 _VERDICTS = max(map(len, (*Verdict, _NOT_PROBED)))
@@ -74,8 +74,7 @@ def total_line(targets: Sequence[TargetResult], planned: int) -> Line:
     if planned > len(targets):
         parts.append(("yellow", f"{planned - len(targets)} not reached"))
     missed = sum(not all(probe.held for probe in each.probes) for each in targets)
-    noun = "ServiceEntry" if planned == 1 else "ServiceEntries"
-    line: list[tuple[str, str]] = [("bold", f"{planned} {noun}"), ("", ": ")]
+    line: list[tuple[str, str]] = [("bold", count_of(planned, "ServiceEntry", "ServiceEntries")), ("", ": ")]
     for index, part in enumerate(parts):
         line += [("", ", "), part] if index else [part]
     unasked = sum(each.not_probed is not None and not each.not_probed.meant for each in targets)
@@ -90,7 +89,7 @@ def _style(targets: Sequence[TargetResult], verdict: Verdict) -> str:
         for each in targets
         if each.not_probed is None and _verdict_of(each) is verdict
     ]
-    return MARKS[False if False in marks else None if None in marks else True][0]
+    return MARKS[joined_mark(marks)][0]
 
 
 def report_summary(report: Report) -> str:

@@ -19,7 +19,7 @@ from egressctl.manifests.service_entry import (
 )
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import Manifest, ServiceEntry
-from egressctl.model.probe import Probe
+from egressctl.model.probe import Probe, origin_url
 from egressctl.model.result import NotProbed
 from egressctl.verify.select import VerifyTarget
 
@@ -67,14 +67,15 @@ def why_no_probe(wanted: VerifyTarget, pod_namespace: str) -> NotProbed:
         return NotProbed("its ports are UDP, and no probe can ask for UDP", named=True)
     host = next((each.replace("*", "HOST", 1) for each in entry.hosts if host_fault(each) is None), "HOST")
     scheme = scheme_of(port)
-    url = f"{scheme}://{host}/" if port.number == {"https": 443, "http": 80}.get(scheme) else f"{scheme}://{host}:{port.number}"
+    url = origin_url(scheme, host, port.number)
+    url += "/" if url.endswith(host) else ""
     internal = "" if url_fault(url) is None else " --allow-internal"
     if derived_probes(entry):
         reason = "it asks for no probe (probes: none)"
     elif internal:
         reason = f"a probe may not lead to {host} unless that is meant"
     else:
-        reason = "no probe can be derived from it: no host without a wildcard, and no single address, on a TCP port"
+        reason = _why_no_probe(entry)
     return NotProbed(reason, f"{step}{url}{internal}", named=True)
 
 

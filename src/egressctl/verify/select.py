@@ -9,7 +9,7 @@ from functools import partial
 from egressctl.errors import Forbidden, NotFound
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import LABEL_TARGET, derived_probes, probes_of, read_entry
+from egressctl.manifests.service_entry import LABEL_TARGET, derived_probes, probes_of, read_entry, target_of
 from egressctl.manifests.split_entries import group_by_target, names_of_split_entries
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.mesh.namespaces import require_namespace
@@ -79,12 +79,11 @@ def verify_target_from_manifest(manifest: Manifest, asked: tuple[Probe, ...] = (
     Raises InvalidInput for probes that cannot be read.
     """
     metadata = manifest["metadata"]
-    name = str((metadata.get("labels") or {}).get(LABEL_TARGET) or metadata["name"])
     probes = asked or probes_of(manifest)
     if probes is None:
         probes = derived_probes(read_entry(manifest))
     return VerifyTarget(
-        name=name,
+        name=target_of(manifest),
         namespace=str(metadata.get("namespace", "default")),
         entry_name=str(metadata["name"]),
         manifest=manifest,

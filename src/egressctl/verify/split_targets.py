@@ -19,7 +19,7 @@ from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
 from egressctl.runtime.progress import Progress
-from egressctl.runtime.sentence import first_names
+from egressctl.runtime.sentence import count_of, first_names
 from egressctl.verify.select import VerifyTarget
 
 
@@ -32,8 +32,8 @@ def split_target_results(
     that they work. What is known of the sidecar is not read again.
     """
     count = sum(len(each.manifests) for each in wanted if each.split)
-    plural = "ServiceEntry" if count == 1 else "ServiceEntries"
-    progress.step(f"looking for {count} {plural} in the sidecar of pod {sidecar.source.pod}")
+    wished = count_of(count, "ServiceEntry", "ServiceEntries")
+    progress.step(f"looking for {wished} in the sidecar of pod {sidecar.source.pod}")
     source = sidecar.source
     config, unread = _read_config(sidecar)
     return [_results_of_target(mesh, source, each, config, unread) if each.split else () for each in wanted]

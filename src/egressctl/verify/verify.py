@@ -19,7 +19,7 @@ from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
-from egressctl.runtime.sentence import first_names
+from egressctl.runtime.sentence import count_of, first_names
 from egressctl.verify.collect import prove
 from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.probes_for_entry import hosts_not_asked, why_no_probe
@@ -64,9 +64,10 @@ def verify(
     if isinstance(sidecar, NoSourcePod):
         return [_result_without_source(target, sidecar) for target in wanted]
     questions = [question for target in wanted for question in _questions(target, options)]
-    pod, plural = sidecar.source, "probe" if len(questions) == 1 else "probes"
+    pod = sidecar.source
     if announce and questions:
-        progress.step(f"sending {len(questions)} {plural} from pod {pod.namespace}/{pod.pod}, container {pod.container}")
+        probes = count_of(len(questions), "probe", "probes")
+        progress.step(f"sending {probes} from pod {pod.namespace}/{pod.pod}, container {pod.container}")
     results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once) if questions else []
     for _ in range(_ASK_AGAIN):
         _ask_some_again(mesh, sidecar, questions, options, results, [_lost_evidence(result) for result in results])

@@ -15,6 +15,7 @@ from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, cat
 from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
 from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sentence import count_of
 
 if TYPE_CHECKING:
     from egressctl.lint.files import ComparisonBase
@@ -200,7 +201,7 @@ def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
 
 
 def _lint_offline(session: Session, asked: _Asked) -> LintResult:
-    from egressctl.catalog import lookup  # imported late: 48 ms
+    from egressctl.catalog import lookup  # imported late: 27 ms
     from egressctl.lint.live import lint_offline
 
     given, live = asked.split_names()
@@ -248,10 +249,8 @@ def _say_what_was_looked_at(session: Session, linted: LintResult) -> None:
         say("hint: " + neutralise(linted.hint))
     if linted.findings:
         return
-    files = f" in {linted.files} file{'' if linted.files == 1 else 's'}" if linted.files else ""
+    files = f" in {count_of(linted.files, 'file', 'files')}" if linted.files else ""
     if linted.entries:
-        session.progress.done(
-            f"{linted.entries} ServiceEntr{'y' if linted.entries == 1 else 'ies'} looked at{files}, and nothing found"
-        )
+        session.progress.done(f"{count_of(linted.entries, 'ServiceEntry', 'ServiceEntries')} looked at{files}, and nothing found")
     else:
         session.progress.warn(f"there is no ServiceEntry and no EgressTarget{files or ' in what was named'}")
