@@ -100,9 +100,9 @@ def _questions_of_target(
 ) -> list[Question]:
     exact = exact_place(word)
     called = lookup.kubernetes_name(word)
-    candidates = [exact[1]] if exact else [f"{called}-ext", called]
-    if not exact and (typed := read_typed_host(word)):
-        candidates.append(typed.target_name + SUFFIX)
+    typed = None if exact else read_typed_host(word)
+    made = [typed.target_name + SUFFIX] if typed else []
+    candidates = [exact[1]] if exact else [f"{called}-ext", called, *made]
     if exact and exact[0]:
         namespace = exact[0]
     there = _entries_in_namespace(known, namespace, candidates, "" if exact else called, elsewhere)
@@ -111,11 +111,13 @@ def _questions_of_target(
         there = _entries_in_namespace(known, place, [f"{name}-ext", name], name, elsewhere)
     if not there and elsewhere and namespace == elsewhere.pod_namespace:
         there = elsewhere.find(word, candidates, "" if exact else called)
+    if typed:  # the name that the host gives may be another host's as well
+        there = [each for each in there if each["metadata"]["name"] not in made or typed.host in read_entry(each).hosts]
     if there:
         [wanted, *_] = verify_targets_from_manifests(there)
     elif not exact and lookup.has_name(word, folders):
         wanted = verify_target_for(lookup.get_target(word, folders), namespace, None)
-    elif not exact and read_typed_host(word) is not None:
+    elif typed:
         return [Question(probe_of_host(word, allow_internal=True))]
     else:
         if elsewhere:

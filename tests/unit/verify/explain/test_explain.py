@@ -39,6 +39,16 @@ def test_a_target_stands_for_its_probes_and_its_entry(word: str, entry: str) -> 
     assert asked(word) == [("https://example.org", entry, f"default/{entry}")]
 
 
+def test_a_host_stands_for_the_entry_that_was_made_of_it_and_of_no_other() -> None:
+    made = manifest("one-two-example-ext")
+    made["spec"]["hosts"] = ["one.two.example"]
+    known = ReadableEntries((made,))
+    assert asked("one.two.example", known=known) == [
+        ("https://one.two.example", "one-two-example-ext", "default/one-two-example-ext")
+    ]
+    assert asked("one-two.example", known=known) == [("https://one-two.example", "", "")]
+
+
 def test_the_annotations_probes_go_before_derived_ones() -> None:
     known = ReadableEntries((manifest("example", **{"egressctl.dev/probes": json.dumps([{"name": "p", "url": URL}])}),))
     assert asked("example", known=known) == [(URL, "example", "default/example")]
