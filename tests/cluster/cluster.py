@@ -267,15 +267,21 @@ class RealCluster(Startable):
         logs = [{"containers": [PROXY], "logsFile": str(log)}, {"logsFile": os.devnull}]
         local += [_rule("ClusterLogs", "pod", {"selector": {}, "logs": logs})] if log else []
         config.write_text(stages + "---\n" + yaml.safe_dump_all(local))
-        self.start(
-            "kwok",
+        kubelet = [
             *(self.binaries.kwok, "--kubeconfig", self.kubeconfig, "--config", config, "--manage-all-nodes", "--node-ip", HOST),
             *("--node-port", port, "--server-address", f"{HOST}:{port}", "--node-lease-duration-seconds", 0),
             *("--tls-cert-file", self.folder / "tls.pem", "--tls-private-key-file", self.folder / "tls.key"),
-            env={"PATH": str(programs), "HOME": str(self.folder)},
-        )
-        node = f"/api/v1/nodes/{NODE}"
-        self.until(lambda: self.api("GET", node)[1].get("status", {}).get("addresses"), "the node")
+        ]
+        env = {"PATH": str(programs), "HOME": str(self.folder)}
+        process = self.start("kwok", *kubelet, env=env)
+
+        def has_node() -> bool:
+            nonlocal process
+            if process.poll() is not None:  # two of KWOK 0.8.0's threads fill one map as it starts: "concurrent map writes"
+                process = self.start("kwok", *kubelet, env=env)
+            return bool(self.api("GET", f"/api/v1/nodes/{NODE}")[1].get("status", {}).get("addresses"))
+
+        self.until(has_node, "the node")
 
 
 def _exec(name: str, selector: Mapping[str, Any], **places: list[str] | None) -> dict[str, Any]:
