@@ -10,7 +10,6 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -218,7 +217,7 @@ def exec_around() -> str:
 
 def exec_again() -> str:
     """Return the command line of a probe that is sent once more, from local ports of its own."""
-    limits = replace(curl.DEFAULT_LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    limits = curl.DEFAULT_LIMITS._replace(local_ports=curl.unusual_ports(lambda _: 0))
     return _fenced(shlex.join(curl.probe_argv([Probe("portal", "URL-1")], limits)))
 
 

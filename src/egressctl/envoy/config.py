@@ -125,8 +125,7 @@ class OriginService(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class EnvoyCluster:
+class EnvoyCluster(NamedTuple):
     """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none.
 
     `tls`: it wraps what it sends in TLS, apart from mutual TLS to the mesh's own workloads, which wraps it unseen.

@@ -7,9 +7,8 @@ Source: envoy/admin/v3/clusters.proto, and OriginalDstCluster::LoadBalancer::cho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import add
-from typing import Any
+from typing import Any, NamedTuple
 
 from egressctl.envoy.admin import as_address, as_list, as_number, as_object, as_text, read_json
 from egressctl.errors import ProxyUnreadable
@@ -18,8 +17,7 @@ from egressctl.model.evidence import Counts
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class HostCounts:
+class HostCounts(NamedTuple):
     """The upstream hosts of one Envoy cluster by address and port.
 
     `original` says that it connects to the address that was asked for (ORIGINAL_DST), not to endpoints of its own.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.errors import ProxyUnreadable
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyInfo:
+class ProxyInfo(NamedTuple):
     """A sidecar's versions, each "" where it does not say, and Envoy's `state`: LIVE, DRAINING, INITIALIZING and others."""
 
     envoy: str

@@ -9,7 +9,8 @@ Source: ConnectionHandlerImpl::getBalancedHandlerByAddress, source/common/listen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from egressctl.envoy.config import (
     BLACKHOLE,
@@ -33,8 +34,7 @@ _BAD_REQUEST = 400
 _NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True)
-class WalkDetails:
+class WalkDetails(NamedTuple):
     """The walk, and what was decided at each step on it; None where it was not reached."""
 
     walk: Walk
@@ -61,7 +61,7 @@ def walk_with_details(config: ProxyConfig, ip: str, port: int, speech: Speech) -
     # The sidecar may see one thing or another, and that makes a difference.
     why = next((way.walk.unknown for way in ways if way.walk.unknown), why)
     listener = ways[0].walk.listener
-    return replace(ways[0], walk=Walk(listener, "", None, unknown=why), choice=None, routing=None)
+    return ways[0]._replace(walk=Walk(listener, "", None, unknown=why), choice=None, routing=None)
 
 
 def route_names(config: ProxyConfig, ip: str, port: int, speech: Speech) -> frozenset[str]:

@@ -6,7 +6,7 @@ Here stand the hosts; `port_conflicts` has the ports.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict
@@ -22,8 +22,7 @@ _RULES_OF_SHARED_TRAFFIC = frozenset(
 """The rules of clashes in which one entry takes what the other says is its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConflictingEntry:
+class ConflictingEntry(NamedTuple):
     """Another ServiceEntry that may take an entry's traffic, or lose its own to it. `reason` is half a sentence about it."""
 
     entry: ServiceEntry

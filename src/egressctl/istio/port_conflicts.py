@@ -7,7 +7,7 @@ then the server name; a chain that matched the address is not left again for one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.istio import precedence
 from egressctl.istio.conflict import ConflictKind, EntryConflict, ObjectReference
@@ -19,8 +19,7 @@ from egressctl.model.blocks import Block, parse_block, parse_blocks
 from egressctl.model.entry import Port, ServiceEntry
 
 
-@dataclass(frozen=True, slots=True)
-class EntryOnPort:
+class EntryOnPort(NamedTuple):
     """One of two entries that name the same port."""
 
     entry: ServiceEntry

@@ -6,8 +6,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from egressctl.errors import EgressctlError, ExecFailed, Unreachable
@@ -27,8 +26,7 @@ _STDOUT, _STDERR, _STATUS = 1, 2, 3
 _EXIT_STATUS = re.compile(r"exit status (\d+)$")
 
 
-@dataclass(frozen=True, slots=True)
-class ExecResult:
+class ExecResult(NamedTuple):
     """What a command did. `code` is None where it never ran, or where its end was not seen; then `error` says why.
 
     What had come by then is in `stdout` and `stderr`, cut where `truncated`.

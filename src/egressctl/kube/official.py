@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from typing import Any
 
-_PACKAGES = ("kubernetes", "kubernetes.config")
+_PACKAGES = ("kubernetes", "kubernetes.config", "kubernetes.utils")
 
 
 def load_official(module: str) -> Any:

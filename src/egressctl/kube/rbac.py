@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from egressctl.errors import InvalidInput
 from egressctl.model.entry import Manifest
@@ -19,8 +18,7 @@ SERVICES, NAMESPACES, MESH_CONFIG = "services", "namespaces", "configmaps"
 NAME = "egressctl"
 
 
-@dataclass(frozen=True, slots=True)
-class RbacRule:
+class RbacRule(NamedTuple):
     """Verbs on one resource: its plural with subresource and group, as in `kubectl auth can-i`."""
 
     resource: str
@@ -80,8 +78,7 @@ UNDO = (RbacRule(ENTRIES, ("list",)), REMOVE, RbacRule(PODS, ("list",)), RbacRul
 DEFAULT = ("create", "verify", "cleanup", "run")
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Who is given the rights: `kind` is ServiceAccount, User or Group; only a ServiceAccount has a namespace."""
 
     kind: str

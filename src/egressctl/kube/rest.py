@@ -11,8 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from egressctl.errors import ApiFailure, Conflict, NotFound
@@ -51,8 +50,7 @@ def resource_path(group_version: str, namespace: str | None, plural: str, name: 
     return "/" + "/".join("%2E" * len(text) if text in (".", "..") else quote(text, safe="") for text in segments)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     status: int
     body: bytes
     headers: Any

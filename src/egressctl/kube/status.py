@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from egressctl.errors import (
@@ -33,8 +32,7 @@ _CANNOT = re.compile(
 _TYPED_PATCH = "failed to create typed patch object"
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(NamedTuple):
     """What a request was about, in RBAC's words. Empty strings stand for what does not apply.
 
     `resource` is the plural with its subresource (`pods/exec`) and without the group.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.envoy.counts import ClusterCounts
@@ -36,8 +37,7 @@ from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
 from egressctl.verify.verify import ProbeOptions, verify
 
 
-@dataclass(frozen=True, slots=True)
-class CleanupOptions:
+class CleanupOptions(NamedTuple):
     """How to clean up. `timeout` is seconds.
 
     Without `wait` nothing is proved either: the sidecar may not have followed yet. With a `run_id`, the sample's pod
@@ -146,13 +146,13 @@ def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
     """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may send."""
     written = next(iter(wanted.entries), None)
     if not wanted.split:
-        return replace(wanted, manifest=None, written=written)
+        return wanted._replace(manifest=None, written=written)
     left = wanted.absent and any(
         read_entry(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}")
     )
     probes = () if left else wanted.probes
     name = wanted.name + SUFFIX
-    return replace(wanted, entry_name=name, manifest=None, probes=probes, others=(), absent=(), written=written)
+    return wanted._replace(entry_name=name, manifest=None, probes=probes, others=(), absent=(), written=written)
 
 
 def _judge_closed(result: ProbeResult) -> ProbeResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.errors import Conflict
 from egressctl.istio.conflicts import conflicting_entries
@@ -26,8 +26,7 @@ from egressctl.model.probe import Target
 EVERYONE = ("*",)
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(NamedTuple):
     """How to create. `timeout` is seconds; `dry_run` is `none`, `client` or `server`.
 
     `field_manager` is empty where the command line names none: then the one that the object remembers, or ours.
@@ -50,8 +49,7 @@ class CreateOptions:
     """Whether what `dangers` says is meant."""
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPlan:
+class EntryPlan(NamedTuple):
     """A ServiceEntry that is wanted: its target, what is there of it (None for nothing), and what would be applied."""
 
     target: Target

@@ -54,7 +54,7 @@ def run(
                 f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={create_options.run_id}",
                 partial(remove_run, mesh, namespace, create_options.run_id, create_options.choice),
             )
-        creation = create(mesh, targets, replace(create_options, lone=True), progress, interrupts)
+        creation = create(mesh, targets, create_options._replace(lone=True), progress, interrupts)
         manifests = [each.manifest for each in creation.created]
         # The very pod whose sidecar was waited for.
         sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, create_options.choice)
@@ -62,7 +62,7 @@ def run(
         if keep:
             undo.keep()
             return opened, None
-        removal = replace(cleanup_options, choice=create_options.choice, run_id=create_options.run_id)
+        removal = cleanup_options._replace(choice=create_options.choice, run_id=create_options.run_id)
         try:
             closed, unasked = clean_up(mesh, manifests, removal, progress, sidecar if isinstance(sidecar, Sidecar) else None)
         except CleanupIncomplete as left:  # which the undoing tries once more, and has the last word of

@@ -54,8 +54,7 @@ def field_name(path: ValuePath) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One mapping of a YAML text; `root` is its place in the text where it is an item of a List."""
 
     value: Mapping[str, Any]
@@ -164,8 +163,7 @@ def _refusal(source: str, line: int | None, message: str, remedy: str = "") -> I
     return InvalidInput(problems=[Problem(message, "", remedy, source, line)])
 
 
-@dataclass(frozen=True, slots=True)
-class _FinishedValue:
+class _FinishedValue(NamedTuple):
     """A finished value, with what it weighs once its aliases are written out."""
 
     value: Any

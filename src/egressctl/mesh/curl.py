@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import CurlOutcome
@@ -91,8 +92,7 @@ def parse_version(text: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-@dataclass(frozen=True, slots=True)
-class TransferLimits:
+class TransferLimits(NamedTuple):
     """What a transfer is held to: how long it may take, in seconds, and from which local ports it may come (None: any)."""
 
     connect: float = 5.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from egressctl.envoy.changes import CHANGED, FILTER, explains_listeners, parse_changes
@@ -43,8 +43,7 @@ _LOG_LINES, _LOG_BYTES = 20_000, 8 << 20
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FirstReading:
+class FirstReading(NamedTuple):
     """The look before the probes: how often the sidecar had changed its configuration, and what it had counted.
 
     `routes` are the versions of its route configurations, by name: none where no probe speaks HTTP in plain text. `config` and

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from egressctl.model.blocks import plain_address
 from egressctl.model.evidence import Capture
@@ -35,8 +35,7 @@ _Address = IPv4Address | IPv6Address
 _End = tuple[_Address, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     local: _End
     remote: _End
     state: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.errors import InvalidInput, NoSourcePod, NotFound
 from egressctl.kube.rest import Api, resource_path
@@ -24,8 +24,7 @@ _REVISION_LABEL = "istio.io/rev"
 _REVISION_ANNOTATION = "istio.io/rev"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceChoice:
+class SourceChoice(NamedTuple):
     """What the command line says of the source pod: `pod` is NAME, pod/NAME or deploy/NAME; empty is no wish."""
 
     pod: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -294,8 +293,7 @@ class CauseCode(StrEnum):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Why: a stable code, one sentence with the evidence in it, and the next command to type."""
 
     code: CauseCode

@@ -32,8 +32,7 @@ class Expectation:
     via: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Speech:
+class Speech(NamedTuple):
     """How a client speaks on its connection, as far as a sidecar looks at that before it chooses a way.
 
     `protocols` are those that the TLS handshake offers (ALPN), in its order, or the one that plain text shows. A

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from egressctl.errors import CleanupIncomplete, Interrupted
 from egressctl.runtime.signals import Interrupts
 
 
-@dataclass(frozen=True, slots=True)
-class _UndoStep:
+class _UndoStep(NamedTuple):
     what: str
     command: str
     action: Callable[[], None]

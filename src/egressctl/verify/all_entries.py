@@ -6,7 +6,7 @@ The entries are asked in batches, one after the other: what was read of a sideca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
@@ -136,7 +136,7 @@ def verify_planned(
                 pod = f"{sidecar.source.namespace}/{sidecar.source.pod}"
                 progress.advance(done, len(planned.asked), f"asking from pod {pod}")
             # So many connections in a row meet the local ports of earlier ones often enough.
-            own = replace(options, limits=replace(options.limits, local_ports=curl.unusual_ports(random_below)))
+            own = options._replace(limits=options.limits._replace(local_ports=curl.unusual_ports(random_below)))
             results = verify(mesh, sidecar, batch, own, progress, announce=False)
             done += len(results)
             for result in results:

@@ -65,7 +65,7 @@ def verify_boundary(
         return list(results)
     blocks = _blocks_of_all_entries(mesh, sidecar.source.namespace, wanted, progress)
     asked = [list(_boundary_probes(each, result, blocks, address)) for each, result in zip(wanted, results, strict=True)]
-    questions = [replace(each, probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
+    questions = [each._replace(probes=tuple(one.probe for one in ones)) for each, ones in zip(wanted, asked, strict=True)]
     found = verify(mesh, sidecar, questions, ProbeOptions(options.limits), progress)
     added = []
     for each, result, ones, beside in zip(wanted, results, asked, found, strict=True):
@@ -189,7 +189,7 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     whose = several or (str(entry) if entry else "a ServiceEntry")
     what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
     if result.verdict is Verdict.BLOCKED and result.cause:
-        return replace(result, cause=replace(result.cause, message=f"{what} is not what {whose} lists, and the mesh refused it"))
+        return replace(result, cause=result.cause._replace(message=f"{what} is not what {whose} lists, and the mesh refused it"))
     let_out = result.verdict in (Verdict.BYPASSED, Verdict.FAILED) and evidence is not None and carried == PASSTHROUGH
     if let_out and result.cause and evidence and evidence.policy == "ALLOW_ANY":
         told = f"{what} is not what {whose} lists, and the outbound traffic policy ALLOW_ANY let it out"

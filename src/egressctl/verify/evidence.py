@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from egressctl.envoy import access_log
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One probe and the ServiceEntry that should send it, as it is on the Kubernetes cluster (None: not there).
 
     `entry_name` is empty for a bare URL, which any one ServiceEntry may send. `namespace` is the entry's, empty for the source
@@ -183,7 +182,7 @@ def _with_listing_entries(facts: RunFacts) -> RunFacts:
     for question, sent in zip(facts.questions, facts.sent, strict=True):
         if sent.outcome is not None and id(question.entry) in entries:
             entry = asked(id(question.entry), sent.outcome.remote_ip)
-            question = replace(question, entry=entry, entry_name=entry.name)
+            question = question._replace(entry=entry, entry_name=entry.name)
         questions.append(question)
     return replace(facts, questions=questions)
 

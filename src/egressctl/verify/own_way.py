@@ -8,7 +8,7 @@ was asked for.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from egressctl.envoy.config import EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts, hosts_used
@@ -34,8 +34,7 @@ _TYPES = {
 """Which types of Envoy cluster istiod makes of a resolution; a DestinationRule may make another (`loadBalancer`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class WayTaken:
+class WayTaken(NamedTuple):
     """A probe's way through the sidecar, and what is known of where it ended.
 
     `ip` is the address that was asked for. `upstream` are the addresses among which Envoy connected to one; none where it

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from egressctl.errors import Forbidden, NotFound
 from egressctl.manifests.egress_target import split_large_targets
@@ -19,8 +19,7 @@ from egressctl.runtime.concurrency import start_call
 from egressctl.verify.entries_elsewhere import EntriesElsewhere
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyTarget:
+class VerifyTarget(NamedTuple):
     """What is to be verified: a target by its name, with the probes and the entry that belong to it.
 
     `entry_name` is empty for a bare URL; `manifest` is the ServiceEntry as it is on the Kubernetes cluster. Of a target of
@@ -112,10 +111,9 @@ def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe,
     listed = names_of_split_entries(first)
     if not listed:  # the first is gone: it had the probes, and without it nobody knows which others there were
         listed = (wanted.name + SUFFIX,)
-        wanted = replace(wanted, probes=wanted.probes or derived_probes(read_entry(first)))
+        wanted = wanted._replace(probes=wanted.probes or derived_probes(read_entry(first)))
     names = tuple(sorted(by_name, key=lambda name: (name != wanted.entry_name, listed.index(name) if name in listed else -1)))
-    return replace(
-        wanted,
+    return wanted._replace(
         others=tuple(by_name[name] for name in names[1:]),
         absent=tuple(name for name in listed if name not in by_name),
         names=names,
@@ -154,7 +152,7 @@ def verify_targets_for(
         if there and len(names) > 1:
             present = tuple(str(manifest["metadata"]["name"]) for manifest in there)
             absent = tuple(name for name in names if name not in present)
-            wanted = replace(wanted, entry_name=present[0], others=tuple(there[1:]), absent=absent, names=present)
+            wanted = wanted._replace(entry_name=present[0], others=tuple(there[1:]), absent=absent, names=present)
         found.append(wanted)
     return found
 

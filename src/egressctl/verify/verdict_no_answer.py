@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.mesh.curl import cause_of, looks_reset
 from egressctl.model.cause import Cause, CauseCode
@@ -65,7 +63,7 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
 
 def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
     told = explain_cause(CauseCode.NOT_CAPTURED, case)
-    return Verdict.FAILED, replace(told, message=f"{told.message}; then {explain_cause(code, case).message}")
+    return Verdict.FAILED, told._replace(message=f"{told.message}; then {explain_cause(code, case).message}")
 
 
 def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
@@ -117,12 +115,12 @@ def _shaped_by_mesh(case: Case, cause: Cause) -> Cause | None:
     owner = case.evidence.owner
     if owner is not None and owner.elsewhere:
         told = why_not_ours(case)
-        return replace(told, message=f"{told.message}; then {cause.message}")
+        return told._replace(message=f"{told.message}; then {cause.message}")
     if wraps_tls_in_tls(case) and cause.code not in (CauseCode.TIMEOUT, CauseCode.CONNECT_TIMEOUT, CauseCode.HTTP_STATUS):
         return explain_cause(CauseCode.REROUTED, case)
     if virtual_service_behind(case) and leads_to_other_host(case):
         told = explain_cause(CauseCode.REROUTED, case)
-        return replace(told, message=f"{told.message}; then {cause.message}")
+        return told._replace(message=f"{told.message}; then {cause.message}")
     if case.entry is not None and (how := _protocol_failure(case)):
         return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
     return None

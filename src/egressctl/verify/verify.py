@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import NOTHING_READ
@@ -34,8 +35,7 @@ _ASK_AGAIN = 1
 after their last connection, and a short exec loses its streams once in some hundreds."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeOptions:
+class ProbeOptions(NamedTuple):
     """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation.
 
     `at_once` is how many probes are under way at the same time.
@@ -112,7 +112,7 @@ def _ask_some_again(
     if not places:
         return
     sidecar.known = NOTHING_READ
-    limits = replace(options.limits, local_ports=curl.unusual_ports(random_below))
+    limits = options.limits._replace(local_ports=curl.unusual_ports(random_below))
     again = [questions[index] for index in places]
     asked = prove(mesh, sidecar, again, limits, alone=True, last_resort=True, at_once=options.at_once)
     for index, result in zip(places, asked, strict=True):
@@ -135,7 +135,7 @@ def _ask_nameless_by_address(
     hosts: dict[str, dict[str, None]] = {}
     for index in (index for index, chosen in enumerate(nameless) if chosen):
         probe = questions[index].probe
-        questions[index] = replace(questions[index], probe=replace(probe, connect_ip=probe.else_ip))
+        questions[index] = questions[index]._replace(probe=replace(probe, connect_ip=probe.else_ip))
         hosts.setdefault(probe.else_ip, {})[probe.host] = None
     _ask_some_again(mesh, sidecar, questions, options, results, nameless)
     for ip, names in hosts.items():
@@ -168,7 +168,7 @@ def _result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> Target
     probes = []
     for probe in wanted.probes:
         result = judge(unsent_case(Question(probe, wanted.entry_name), nowhere, CauseCode.NO_SOURCE_POD, str(missing)))
-        cause = replace(result.cause, hint=missing.hint or result.cause.hint) if result.cause else None
+        cause = result.cause._replace(hint=missing.hint or result.cause.hint) if result.cause else None
         probes.append(replace(result, source=None, cause=cause))
     return _result_of_target(wanted, tuple(probes), wanted.namespace)
 

@@ -23,7 +23,7 @@ ASKED = Probe("p", "http://www.wikipedia.org/wiki/Main_Page?action=raw").speech
 
 
 def asking(authority: str = "www.wikipedia.org", path: str = "/wiki/Main_Page") -> Speech:
-    return replace(ASKED, authority=authority, path=path)
+    return ASKED._replace(authority=authority, path=path)
 
 
 def on_80(*hosts: dict[str, Any], **manager: Any) -> ProxyConfig:
@@ -277,7 +277,7 @@ def test_filters_that_answer_nothing_by_themselves_do_no_harm() -> None:
 
 
 def test_a_request_to_connect_is_not_understood() -> None:
-    assert "CONNECT" in unsure(on_80(host("*")), replace(ASKED, method="CONNECT"))
+    assert "CONNECT" in unsure(on_80(host("*")), ASKED._replace(method="CONNECT"))
 
 
 # Routes that are read by themselves

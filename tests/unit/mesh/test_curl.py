@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -587,7 +586,7 @@ def test_what_is_sent_again_comes_from_ports_that_linux_gives_to_nobody_by_itsel
 
 
 def test_a_probe_and_its_companion_have_ports_of_their_own() -> None:
-    limits = replace(curl.DEFAULT_LIMITS, local_ports=curl.unusual_ports(lambda _: 0))
+    limits = curl.DEFAULT_LIMITS._replace(local_ports=curl.unusual_ports(lambda _: 0))
     probe = curl.probe_argv([Probe("portal", "https://www.wikipedia.org")], limits)
     companion = curl.companion_argv([("208.80.154.224", 443)], limits)
     asked = [argv[argv.index("--local-port") + 1] for argv in (probe, companion)]

@@ -242,8 +242,8 @@ SHOWN = r"\x1b[2J\x1b[32mopen\x0d\x0a\u202eevil\u200b\x9b"
         replace(OPEN, evidence=replace(PROVEN, walk=replace(WALK, envoy_cluster=EVIL))),
         replace(OPEN, evidence=replace(PROVEN, walk=replace(WALK, unknown=EVIL))),
         replace(OPEN, evidence=replace(PROVEN, owner=Owner(Ownership.OTHERS, EVIL))),
-        replace(OPEN, cause=replace(CAUSE, message=EVIL)),
-        replace(OPEN, held=False, cause=replace(CAUSE, hint=EVIL)),
+        replace(OPEN, cause=CAUSE._replace(message=EVIL)),
+        replace(OPEN, held=False, cause=CAUSE._replace(hint=EVIL)),
     ],
     ids=[
         "name", "url", "pod", "value", "key", "error", "address", "listener", "prefix", "cluster", "unknown", "owner", "message",

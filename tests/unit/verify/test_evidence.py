@@ -523,7 +523,7 @@ GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
 )
 def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str, ownership: Ownership) -> None:
     probe = replace(PROBE, expect=Expectation(via=GATEWAY))
-    found = owned(replace(ASKED, probe=probe), (ENTRY,), a_config(envoy_cluster))
+    found = owned(ASKED._replace(probe=probe), (ENTRY,), a_config(envoy_cluster))
     assert found == (ownership, f"the probe expects {GATEWAY}, and the connection goes to {envoy_cluster.split('|')[-1]}")
 
 

@@ -37,7 +37,7 @@ def config_of(*blocks: Block, type: str = "STRICT_DNS", http: bool = False, **ch
         chains.append(FilterChain("", 0, (), (), http=HttpConnectionManager("443", None, "AUTO")))
     listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, tuple(chains), None)
     found = EnvoyCluster(NAME, type, (OriginService(HOST, "default", HOST),))
-    return ProxyConfig((listener,), {NAME: replace(found, **changes)})  # type: ignore[arg-type]
+    return ProxyConfig((listener,), {NAME: found._replace(**changes)})  # type: ignore[arg-type]
 
 
 def ask(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -62,7 +61,7 @@ def command(
         from egressctl.lifecycle.create import create  # imported late: 45 ms
 
         options = create_options(session, target, apply, wait, source)
-        options = replace(options, api_version=api_version, dry_run=dry_run)
+        options = options._replace(api_version=api_version, dry_run=dry_run)
         done = create(session.mesh, targets, options, session.progress, session.interrupts)
         session.targets = done.results()
         # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.

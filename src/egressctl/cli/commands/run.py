@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -74,7 +73,7 @@ def command(
         session.targets, unasked = run(
             session.mesh,
             targets,
-            replace(creation, export_to=creation.export_to or OWN_NAMESPACE),
+            creation._replace(export_to=creation.export_to or OWN_NAMESPACE),
             ProbeOptions(limits, retries, expected),
             CleanupOptions(wait=wait.wait, timeout=wait.timeout, limits=limits),
             may_undo=may_undo,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from egressctl.manifests.yaml_reader import ValuePath
 
 SchemaType = Literal["object", "array", "string", "integer", "boolean", "any"]
 
 
-@dataclass(frozen=True, slots=True)
-class CelRule:
+class CelRule(NamedTuple):
     """A rule of `x-kubernetes-validations`, its CEL expression also written as a function of a value of the right type.
 
     `name` is lint's rule that a breach is reported under; schemas that lint does not know have none.
