@@ -31,7 +31,7 @@ from forked import Forks
 from labs import Lab, close_connections
 
 CLUSTER = Path(binaries.__file__).parent
-STEPS = {Path(__file__).parent / "integration": 3, Path(__file__).parent / "docs": 2}
+STEPS = {Path(__file__).parent / "integration": 6, Path(__file__).parent / "docs": 4}
 """How many cases of a test it is to the next one that is tried by default, by the folder of the test."""
 ASKED = bool(os.environ.get(binaries.REQUIRED))
 """Whether the tests against a real control plane are asked for."""
@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     load_profile()
     config.addinivalue_line("markers", "kubernetes: runs against a real control plane; given to tests by where they are")
     config.addinivalue_line("markers", "mesh: runs against a real istiod")
+    config.addinivalue_line("markers", "thorough: of such tests of a module the first is tried by default, in each place")
     config.addinivalue_line(
         "markers", "only(KEY): runs in those places only that KEY has in tests/differences.py, for the reason there"
     )
@@ -115,13 +116,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def some_cases(items: list[pytest.Item]) -> list[pytest.Item]:
     """Return the tests with, of the cases of each that starts processes, the first and some after it.
 
-    CI tries all of them, and so does whoever names a folder, a file or a test.
+    Of those of a module that are marked as thorough it is the first. CI tries all of them, and so does whoever names a folder, a
+    file or a test.
     """
     met: Counter[object] = Counter()
     kept = []
     for item in items:
-        test = (item.path, item.nodeid.partition("[")[0], _place(item))
-        if met[test] % next((step for folder, step in STEPS.items() if folder in item.path.parents), 1) == 0:
+        thorough = item.get_closest_marker("thorough") is not None
+        test = (item.path, "" if thorough else item.nodeid.partition("[")[0], _place(item))
+        step = len(items) if thorough else next((step for folder, step in STEPS.items() if folder in item.path.parents), 1)
+        if met[test] % step == 0:
             kept.append(item)
         met[test] += 1
     return kept

@@ -9,6 +9,8 @@ import pytest
 from cli import Cli, entry, made
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 OUTSIDE = "203.0.113.10"
 
 

@@ -14,6 +14,8 @@ from cli import Cli, Odd, instead, pod, start_pod, with_environment
 from egressctl.lab.api.settings import Container, EnterPlan
 from labs import Lab
 
+pytestmark = pytest.mark.thorough
+
 PORTAL = "https://www.wikipedia.org"
 NOT_THERE = f"{PORTAL}:8443"
 CURL = shutil.which("curl")

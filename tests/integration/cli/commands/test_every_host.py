@@ -10,6 +10,8 @@ import yaml
 from cli import Cli, Ran, entry, sidecar_leads_to
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 TLS = [{"number": 443, "name": "tls", "protocol": "TLS"}]
 TCP = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
 HTTP = [{"number": 8080, "name": "http", "protocol": "HTTP"}]

@@ -14,6 +14,8 @@ from cli import ENTRIES, EXITS, Cli, Ran, interrupted, nothing_is_left, owned, s
 from faults import Action, Call, FaultProxy, Respond, Signal
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 WIKIPEDIA = "208.80.154.224/27"
 """Where the lab's Wikipedia is."""
 LISTED = [f"{first}.{second}.{third}.0/24" for first in (23, 52, 151) for second in range(10) for third in range(0, 40, 2)]

@@ -11,6 +11,8 @@ from cli import Cli, entry
 from faults import FaultProxy, Respond
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 URL = "https://www.wikipedia.org"
 MADE = "serviceentry.networking.istio.io/www-wikipedia-org-ext created\n"
 
