@@ -46,6 +46,9 @@ class ControlPlane(Protocol):
     def set_policy(self, policy: str) -> None:
         """Change the outbound traffic policy; the sidecar has it a little later."""
 
+    def push_everything(self) -> None:
+        """Have the sidecar be sent all that it should have, under REGISTRY_ONLY."""
+
     def stall(self) -> None:
         """Feed nothing until `resume`."""
 

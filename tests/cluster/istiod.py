@@ -33,6 +33,7 @@ class Istiod(Startable):
     def __init__(self, real: RealCluster, lab: Paths) -> None:
         self._real, self._lab, self._undo = real, lab, contextlib.ExitStack()
         self.container_log = lab.logs / "container.log"
+        self._sent = 0
 
     def _start(self) -> None:
         self._real.post(MESH, self._mesh("REGISTRY_ONLY"))
@@ -73,6 +74,11 @@ class Istiod(Startable):
         except OSError:
             return False
 
+    def push_everything(self) -> None:
+        """Have all of its configuration sent again, which a change of the mesh's settings does."""
+        self._sent += 1
+        self.set_policy("REGISTRY_ONLY")
+
     def _mesh(self, policy: str) -> dict[str, object]:
         logs = {
             "lab": {"path": str(self._lab.access_log)},
@@ -82,6 +88,7 @@ class Istiod(Startable):
             "extensionProviders": [{"name": name, "envoyFileAccessLog": each} for name, each in logs.items()],
             "defaultProviders": {"accessLogging": list(logs)},
             "outboundTrafficPolicy": {"mode": policy},
+            "ingressClass": f"istio-{self._sent}",
         }
         return {"metadata": {"name": "istio"}, "data": {"mesh": yaml.safe_dump(settings)}}
 

@@ -68,8 +68,9 @@ def listener_refusal(config: ProxyConfig, entry: ServiceEntry) -> str:
 def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...]:
     """Name what the sidecar still has of the entry: `BLOCK:PORT`, `any address:PORT`, `HOST:PORT` (HTTP), `Envoy cluster NAME`.
 
-    Another entry of the same host accounts for some of it where one is left. Raises ProxyUnreadable where the dump does
-    not show the sidecar's outbound listeners, from which nothing follows.
+    An Envoy cluster counts where a filter chain or a route that was read leads to it. Another entry of the same host accounts for
+    some of it where one is left. Raises ProxyUnreadable where the dump does not show the sidecar's outbound listeners, from which
+    nothing follows.
     """
     if config.listener(VIRTUAL_OUTBOUND) is None:
         raise ProxyUnreadable(f"the sidecar's config_dump does not show the listener {VIRTUAL_OUTBOUND}")
@@ -82,12 +83,27 @@ def remains_of_entry(config: ProxyConfig, entry: ServiceEntry) -> tuple[str, ...
             domains = _domains(config, port)
             blocks += [f"{host}:{port.number}" for host in entry.hosts if host.lower() in domains]
     numbers = {port.number for port in ports}
-    envoy_clusters = [
-        f"Envoy cluster {name}"
+    named = [
+        name
         for name in sorted(config.envoy_clusters or ())
         if (to := parse_outbound_name(name)) and to.host in entry.hosts and to.port in numbers
     ]
-    return (*blocks, *envoy_clusters)
+    # An istiod that pushes one deletion as the next arrives may forget the Envoy cluster of that (seen with 1.31): nothing leads
+    # to it any more, and it stays until istiod sends everything again.
+    used = _destinations(config) if named else set()
+    return (*blocks, *(f"Envoy cluster {name}" for name in named if name in used))
+
+
+def _destinations(config: ProxyConfig) -> set[str]:
+    """Name what filter chains, and the routes that were read, lead to."""
+    chains = [chain for listener in config.listeners or () for chain in listener.chains]
+    read = [*(config.routes or {}).values(), *(chain.http.routes for chain in chains if chain.http and chain.http.routes)]
+    found = {name for chain in chains for name in (chain.envoy_cluster, *chain.choices)}
+    for each in read:
+        found.update(
+            name for host in each.virtual_hosts for route in host.routes for name in (route.envoy_cluster, *route.choices)
+        )
+    return found
 
 
 def _present_blocks(config: ProxyConfig, entry: ServiceEntry, port: Port) -> set[str]:

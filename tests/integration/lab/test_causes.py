@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli import entry, has_entries
+from cli import await_no_entries, entry
 from egressctl.errors import InvalidInput, LabFailed
 from egressctl.lab import control
 from egressctl.lab.dataplane.exclusions import Exclusions, parse_exclusions
@@ -100,7 +100,8 @@ Apply = Callable[..., None]
 def apply(lab: Lab) -> Iterator[Apply]:
     """Create objects, one after the other; they are removed afterwards."""
     yield from applying(lab)
-    assert eventually(lambda: not has_entries(lab) and lab.is_blocked())
+    await_no_entries(lab)
+    assert eventually(lab.is_blocked)
 
 
 def applying(lab: Lab) -> Iterator[Apply]:

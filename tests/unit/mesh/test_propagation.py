@@ -71,8 +71,20 @@ def test_of_an_entry_that_the_sidecar_never_had_nothing_is_present(case: str) ->
     assert missing_blocks(config_of(case), SEED) == ALL_OF_SEED
 
 
-def test_an_envoy_cluster_without_filter_chains_is_still_present() -> None:
-    assert remains_of_entry(config_of("virtualservice-tcp"), SEED) == ("Envoy cluster outbound|443||wikipedia.org",)
+def test_an_envoy_cluster_is_present_as_long_as_something_leads_to_it() -> None:
+    config = config_of("virtualservice-subset")
+    left = remains_of_entry(config, SEED)
+    assert "Envoy cluster outbound|443|v1|wikipedia.org" in left
+    forgotten = replace(config, listeners=tuple(each for each in config.listeners or () if each.name == "virtualOutbound"))
+    assert forgotten.envoy_clusters == config.envoy_clusters
+    assert remains_of_entry(forgotten, SEED) == ()
+
+
+def test_an_http_route_leads_to_an_envoy_cluster_too() -> None:
+    (entry,) = entries_of("http-80")
+    config = config_of("http-80")
+    assert "Envoy cluster outbound|80||www.wikipedia.org" in remains_of_entry(config, entry)
+    assert remains_of_entry(replace(config, routes={}), entry) == ()
 
 
 def test_a_subset_of_the_host_is_the_entrys_too() -> None:
