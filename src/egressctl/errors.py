@@ -4,6 +4,7 @@ EgressctlError
 ├── InvalidInput          2   flags, files and targets that cannot be used; has every problem found
 │   └── Refused           2   the API server's validation or admission refused the object
 ├── Conflict              1   the object is somebody else's, or somebody else changed it
+│   └── Modified              it is not as it was looked at: made, changed or deleted since
 ├── NoSuchTarget          1   a name means nothing that egressctl made, and no target that it knows
 ├── CouldNotAsk           3   the question could not be put to the Kubernetes cluster, or not to the end
 │   ├── NoConfiguration       no kubeconfig, no such context, a broken kubeconfig
@@ -55,6 +56,8 @@ class EgressctlError(Exception):
     """Say in one sentence what went wrong; `hint` is the next command to type or thing to do."""
 
     exit_code = 70
+    again = False
+    """Whether the request was sent before as well, and may have been done then although this is what came of it."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -79,6 +82,10 @@ class Conflict(EgressctlError):
     """The object is not ours to change: made or taken over by somebody else."""
 
     exit_code = 1
+
+
+class Modified(Conflict):
+    """The object is not as it was looked at: somebody made, changed or deleted it since."""
 
 
 class NoSuchTarget(EgressctlError):

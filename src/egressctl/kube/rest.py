@@ -33,6 +33,8 @@ MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
 STATUS_RETRIES = 4
 RETRIED = frozenset({429, 500, 502, 503, 504})
+_NEVER_HAD = "1"
+"""A resourceVersion that no object has: those of etcd begin at 2."""
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -48,6 +50,20 @@ def resource_path(group_version: str, namespace: str | None, plural: str, name: 
     segments += [plural] if name is None else [plural, name]
     # A segment of dots would be resolved away on the way, and lead to something else.
     return "/" + "/".join("%2E" * len(text) if text in (".", "..") else quote(text, safe="") for text in segments)
+
+
+def only_if_absent(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose apply makes an object, and raises Modified where one is there, whoever made it.
+
+    A resourceVersion is held against that of the object that is there, and not looked at where there is none.
+    """
+    return {**body, "metadata": {**body["metadata"], "resourceVersion": _NEVER_HAD}}
+
+
+def only_if_unchanged(body: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose apply changes this very object, and raises Modified where it is gone or another by now."""
+    known = {key: live["metadata"][key] for key in ("uid", "resourceVersion") if live["metadata"].get(key)}
+    return {**body, "metadata": {**body["metadata"], **known}}
 
 
 class _Answer(NamedTuple):
@@ -190,9 +206,13 @@ class Api:
         query = _write_query(field_manager, dry_run=dry_run)
         return self._object(self._ask("POST", path, query, body), "POST", path)
 
-    def delete(self, path: str, *, uid: str, dry_run: bool = False, propagation: str = "Background") -> bool:
-        """Delete the object of this UID and say whether there was one; Conflict where another has its name."""
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}, "propagationPolicy": propagation}
+    def delete(self, path: str, *, uid: str, version: str = "", dry_run: bool = False, propagation: str = "Background") -> bool:
+        """Delete the object of this UID and say whether there was one.
+
+        Raises Modified where another has its name, or where it has another resourceVersion than `version`, if that is given.
+        """
+        known = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": known, "propagationPolicy": propagation}
         # A DELETE that has a body is read for nothing else: dryRun in the query would be ignored, and the object deleted.
         answer = self._ask("DELETE", path, {}, options | ({"dryRun": ["All"]} if dry_run else {}), gone=True)
         if answer.status == 404:
@@ -264,7 +284,9 @@ class Api:
                 return _Answer(status, content, headers, again, warnings)
             retried = status in (RETRIED if method != "POST" else {429}) and not is_input_mistake(status, content)
             if not retried or attempt >= STATUS_RETRIES:
-                raise error_for_answer(status, content, what)
+                failure = error_for_answer(status, content, what)
+                failure.again = again
+                raise failure
             self._pause(status, content, headers, attempt, ends, what)
             again = again or status != 429
         raise AssertionError("unreachable")

@@ -14,6 +14,7 @@ from egressctl.errors import (
     EgressctlError,
     Forbidden,
     InvalidInput,
+    Modified,
     NotFound,
     Problem,
     Refused,
@@ -198,7 +199,7 @@ def _conflict_error(status: Mapping[str, Any], message: str, what: ApiRequest) -
     causes = mappings_at(status, "details", "causes")
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if not conflicts:
-        return Conflict(f"{_subject(what)} was changed or made by somebody else: {message}")
+        return Modified(f"{_subject(what)} was changed or made by somebody else: {message}")
     told = "; ".join(f"{str(cause.get('field')).lstrip('.')} ({cause.get('message')})" for cause in conflicts)
     return Conflict(
         one_line(f"{_subject(what)} has fields that other field managers own: {told}", 800),

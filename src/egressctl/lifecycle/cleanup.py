@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.errors import CouldNotAsk
+from egressctl.errors import Conflict, CouldNotAsk, EgressctlError
 from egressctl.kube.access import require_rights
 from egressctl.kube.rbac import REMOVE
 from egressctl.lifecycle.delete import (
@@ -55,12 +55,12 @@ class CleanupOptions(NamedTuple):
 
 def clean_up(
     mesh: Mesh, manifests: Sequence[Manifest], options: CleanupOptions, progress: Progress, sidecar: Sidecar | None = None
-) -> tuple[list[TargetResult], CouldNotAsk | None]:
+) -> tuple[list[TargetResult], EgressctlError | None]:
     """Delete these ServiceEntries, wait until they are gone, prove closure, and let the sample's pod go with the last.
 
     `sidecar` is that of the pod which the probes of its namespace are sent from, where it was found already. Return the proof by
-    target, and why closure could not be proved, where it could not be asked at all. Raises Forbidden where one could not be
-    removed or seen gone, CleanupIncomplete where one is left.
+    target, and why closure could not be proved: it could not be asked at all, or another entry has the name by now, which is
+    not touched (Conflict). Raises Forbidden where one could not be removed or seen gone, CleanupIncomplete where one is left.
     """
     for each in manifests:
         refuse_taken_over(each, hint=f"if it may go: {kubectl_delete(each)}")
@@ -80,22 +80,27 @@ def clean_up(
         counts = dict(zip(asked, counting(), strict=True))
     if manifests:
         progress.step(f"deleting {count_of(len(manifests), 'ServiceEntry', 'ServiceEntries')}")
-    delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
+    stays = delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
+    manifests = [each for each in manifests if all(each is not other for other, _ in stays)]
+    unasked = _join([why for _, why in stays])
     results: list[TargetResult] = []
-    unasked: CouldNotAsk | None = None
     for namespace in namespaces:
         mine = [each for each in manifests if each["metadata"]["namespace"] == namespace]
         closed: list[TargetResult] | None = None
-        if proving:
+        if proving and mine:
             try:
                 if sidecar is None or sidecar.source.namespace != namespace:
                     sidecar = Sidecar(mesh.api, find_source(mesh.api, namespace, options.choice))
                 closed = _prove_closed(mesh, sidecar, mine, options, progress, counts.get(namespace))
             except CouldNotAsk as failure:
-                unasked = failure
+                unasked = unasked or failure
         results += _results_without_proof(mine) if closed is None else closed
         _remove_source_pod(mesh, namespace, options, progress)
     return results, unasked
+
+
+def _join(refused: Sequence[Conflict]) -> EgressctlError | None:
+    return Conflict("; ".join(map(str, refused)), hint=refused[0].hint) if refused else None
 
 
 def _results_without_proof(manifests: Sequence[Manifest]) -> list[TargetResult]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, Modified, NoSourcePod, NotFound, Refused, Unauthorized
 from egressctl.istio.interference import find_conflicts_and_interference
 from egressctl.istio.mesh_objects import NAMESPACES
+from egressctl.kube.rest import only_if_absent, only_if_unchanged
 from egressctl.lifecycle.dangers import refuse_dangers
 from egressctl.lifecycle.delete import DRY_RUN_SUFFIXES, delete_by_dry_run, delete_entries, remove_run
+from egressctl.lifecycle.made import MadeObjects
 from egressctl.lifecycle.plan import (
     CreateOptions,
     EntryPlan,
@@ -20,14 +22,15 @@ from egressctl.lifecycle.plan import (
     plan_entries,
     refuse_conflict,
     refuse_taken_over,
+    refuse_temporary,
     whole_targets,
 )
-from egressctl.manifests.service_entry import PLURAL, other_field_managers, read_entry, without_managed_fields
+from egressctl.manifests.service_entry import LABEL_RUN_ID, PLURAL, read_entry, without_managed_fields
 from egressctl.manifests.split_entries import join_by_target
-from egressctl.mesh.client import Mesh, kubectl_delete, look_up_entries
+from egressctl.mesh.client import Mesh, look_up_entries
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_mesh_objects
-from egressctl.mesh.sample_pod import start_sample
+from egressctl.mesh.sample_pod import sample_manifests, start_sample
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import find_source_in_namespace
 from egressctl.mesh.wait_for_sidecar import await_sidecar
@@ -48,7 +51,9 @@ _MOST_NAMED = 10
 """So many other objects are named in warnings about one entry; `egressctl lint` names more."""
 
 _REFUSALS = (Conflict, Forbidden, NotFound, Refused, Unauthorized)
-"""Answers of the API server which say for certain that nothing was made."""
+"""Answers of the API server which say for certain that a request made nothing."""
+_TRIES = 4
+"""So often an entry is looked at that somebody else keeps changing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +100,31 @@ def _result(created: Sequence[CreatedEntry], gone: Sequence[ServiceEntry]) -> Ta
 
 
 def create(
-    mesh: Mesh, targets: Sequence[Target], options: CreateOptions, progress: Progress, interrupts: Interrupts
+    mesh: Mesh,
+    targets: Sequence[Target],
+    options: CreateOptions,
+    progress: Progress,
+    interrupts: Interrupts,
+    made: MadeObjects | None = None,
 ) -> CreateResult:
     """Apply every target, all or none, and wait until the sidecar has them.
+
+    What it makes is noted in `made`, and only that is taken back where it fails.
 
     A target of more addresses than one ServiceEntry may hold is applied as several; what it had before and does not have any
     more is removed once these are in force. Raises Conflict for an object that egressctl did not make, NoSourcePod before
     anything is applied, TimedOut when the wait runs out (the entries stay), CleanupIncomplete where what was had before is left.
     """
-    done = CreateResult()
+    done, made = CreateResult(), made if made is not None else MadeObjects()
     with Undo(interrupts) as undo:
-        source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts)
+        source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts, made)
         done.outdated = _outdated_entries(mesh, targets, plans, around, options, progress)
         _warn_before_apply(plans, around, options, progress)
         refuse_dangers(mesh, targets, plans, around, source, options, progress)
         # A target may have dozens of entries, and what takes back one takes back all of the run.
-        back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, options.choice))
+        back = cache(lambda namespace: remove_run(mesh, namespace, options.run_id, made, options.choice))
         for plan in plans:
-            done.created.append(created := _apply(mesh, plan, options, undo, interrupts, back))
+            done.created.append(created := _apply(mesh, plan, around, options, undo, interrupts, made, back))
             progress.result(f"{RESOURCE}/{plan.target.entry_name} {created.action}{DRY_RUN_SUFFIXES[options.dry_run]}")
         done.sidecar = Sidecar(mesh.api, source) if source is not None else None
         if done.sidecar is not None and options.dry_run == "none" and options.wait:
@@ -121,10 +133,24 @@ def create(
             except CouldNotAsk:
                 undo.keep()
                 raise
+            _require_what_others_made(mesh, done.created)
         undo.keep()
     if done.outdated:
         _remove_old_entries(mesh, done.outdated, options, progress)
     return done
+
+
+def _require_what_others_made(mesh: Mesh, created: Sequence[CreatedEntry]) -> None:
+    """Raise Conflict where an entry that another run made is gone: that run may have been ended before its own end."""
+    found = [each.manifest for each in created if each.action != "created"]
+    live = look_up_entries(mesh, [(each["metadata"]["namespace"], each["metadata"]["name"]) for each in found])
+    for was, now in zip(found, live, strict=True):
+        if now is None or now["metadata"]["uid"] != was["metadata"]["uid"]:
+            entry = read_entry(was)
+            raise Conflict(
+                f"ServiceEntry {entry}, which run {entry.run_id} made, was deleted meanwhile",
+                hint="run the same command again to create it",
+            )
 
 
 def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], options: CreateOptions, progress: Progress) -> None:
@@ -132,7 +158,8 @@ def _remove_old_entries(mesh: Mesh, manifests: Sequence[Manifest], options: Crea
         delete_by_dry_run(mesh, manifests, options.dry_run, progress)
         return
     try:
-        delete_entries(mesh, manifests, options.timeout if options.wait else None, progress)
+        for _, refused in delete_entries(mesh, manifests, options.timeout if options.wait else None, progress):
+            raise refused
     except Interrupted as stop:
         stop.hint = "new entries stay, and some old ones may too: run the same command again to delete them"
         raise
@@ -155,13 +182,21 @@ def _outdated_entries(
         progress.warn(f"no right to list the ServiceEntries of namespace {unseen}: what the target had there before is not seen")
     old = [(entry.namespace, entry.name) for entry in around.entries if entry.owned and is_outdated(entry, whole, plans)]
     found = [manifest for manifest in look_up_entries(mesh, old) if manifest is not None and read_entry(manifest).owned]
-    for each in found if not options.force_conflicts else ():
-        refuse_taken_over(each)
+    for each in found:
+        refuse_temporary(each)
+        if not options.force_conflicts:
+            refuse_taken_over(each)
     return found
 
 
 def _prepare_plans(
-    mesh: Mesh, targets: Sequence[Target], options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts
+    mesh: Mesh,
+    targets: Sequence[Target],
+    options: CreateOptions,
+    progress: Progress,
+    undo: Undo,
+    interrupts: Interrupts,
+    made: MadeObjects,
 ) -> tuple[Source | None, list[EntryPlan], MeshObjects]:
     """Ask all that must be known before anything is applied, and refuse what must not be."""
     progress.step("looking for the source pod and at the ServiceEntries that are there")
@@ -177,7 +212,7 @@ def _prepare_plans(
         if not options.with_source:
             require_namespace(mesh.api, options.namespace)
             raise NoSourcePod(str(source), hint="start one with --with-source, or apply without waiting: --no-wait")
-        source = _start_source(mesh, options, progress, undo, interrupts)
+        source = _start_source(mesh, options, progress, undo, interrupts, made)
     return source, plans, around
 
 
@@ -237,13 +272,19 @@ def _warn_of_conflicts(entry: ServiceEntry, around: MeshObjects, namespace: str,
         progress.warn(f"{entry}: {len(told) - _MOST_NAMED} more objects may conflict with it; egressctl lint names them")
 
 
-def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts) -> Source:
+def _start_source(
+    mesh: Mesh, options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts, made: MadeObjects
+) -> Source:
     progress.step(f"starting the source pod sleep in namespace {options.namespace}")
     command = f"kubectl delete pod,serviceaccount -n {options.namespace} -l egressctl.dev/run-id={options.run_id}"
-    undo.register(f"pod {options.namespace}/sleep", command, lambda: remove_run(mesh, options.namespace, options.run_id, None))
+    back = partial(remove_run, mesh, options.namespace, options.run_id, made, None)
+    undo.register(f"pod {options.namespace}/sleep", command, back)
+    for plural, manifest in sample_manifests(options.namespace, options.run_id):
+        made.expect(plural, options.namespace, manifest["metadata"]["name"])
     with interrupts.deferred():
         try:
-            start_sample(mesh.api, options.namespace, options.run_id)
+            for each in start_sample(mesh.api, options.namespace, options.run_id):
+                made.add(*each)
         except NotFound:
             require_namespace(mesh.api, options.namespace)
             raise
@@ -255,38 +296,76 @@ def _start_source(mesh: Mesh, options: CreateOptions, progress: Progress, undo: 
 
 
 def _apply(
-    mesh: Mesh, plan: EntryPlan, options: CreateOptions, undo: Undo, interrupts: Interrupts, back: Callable[[str], None]
+    mesh: Mesh,
+    plan: EntryPlan,
+    around: MeshObjects,
+    options: CreateOptions,
+    undo: Undo,
+    interrupts: Interrupts,
+    made: MadeObjects,
+    back: Callable[[str], None],
 ) -> CreatedEntry:
+    """Apply a plan onto what it was made for, and plan again where that is not there any more as it was looked at."""
     if options.dry_run == "client":
         return CreatedEntry(plan.target, plan.manifest, "configured" if plan.live else "created")
-    if plan.live is None and options.dry_run == "none":
-        undo.register(
-            f"ServiceEntry {plan.namespace}/{plan.target.entry_name}",
-            kubectl_delete(plan.manifest),
-            partial(back, plan.namespace),
-        )
-    with interrupts.deferred():
-        manager = field_manager_of(plan.manifest)
+    for _ in range(_TRIES):
         try:
-            status, applied = mesh.apply(
-                plan.manifest, manager=manager, force=options.force_conflicts, dry_run=options.dry_run == "server"
-            )
-            # 200 for what was not there: an own try that was answered late, or somebody else's object by now.
-            others = (
-                other_field_managers(applied, manager)
-                if plan.live is None and status != 201 and options.dry_run == "none"
-                else ()
-            )
-            if others:
-                mesh.withdraw(plan.manifest, manager=manager)
-                raise Conflict(
-                    f"ServiceEntry {plan.namespace}/{plan.target.entry_name} was made by {', '.join(others)} at the same moment",
-                    hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
-                )
-        except _REFUSALS:
             if plan.live is None and options.dry_run == "none":
+                return _create_entry(mesh, plan, options, undo, interrupts, made, back)
+            return _update_entry(mesh, plan, options, interrupts)
+        except Modified:
+            [plan] = plan_entries(mesh, [plan.target], plan.manifest["apiVersion"], options)
+            try:
+                refuse_conflict(plan, around.entries, options)
+            except Conflict as refused:
+                raise Conflict(f"{refused}: that happened at the same moment", hint=refused.hint) from None
+    raise Conflict(
+        f"ServiceEntry {plan.namespace}/{plan.target.entry_name} is changed by somebody else all the time, and was not applied",
+        hint="run the same command again once that has ended",
+    )
+
+
+def _create_entry(
+    mesh: Mesh,
+    plan: EntryPlan,
+    options: CreateOptions,
+    undo: Undo,
+    interrupts: Interrupts,
+    made: MadeObjects,
+    back: Callable[[str], None],
+) -> CreatedEntry:
+    """Make an entry where there is none. Raises Modified where there is one by now that this process did not make."""
+    key = PLURAL, plan.namespace, plan.target.entry_name
+    # By the run's label: what has the name need not be ours.
+    command = f"kubectl delete serviceentry -n {plan.namespace} -l {LABEL_RUN_ID}={options.run_id}"
+    undo.register(f"ServiceEntry {plan.namespace}/{plan.target.entry_name}", command, partial(back, plan.namespace))
+    made.expect(*key)
+    with interrupts.deferred():
+        try:
+            # By force, since nothing can come of it but a new object: else the first refusal would be of its fields.
+            _, applied = mesh.apply(only_if_absent(plan.manifest), manager=field_manager_of(plan.manifest), force=True)
+        except Modified:
+            there = mesh.entry(plan.namespace, plan.target.entry_name)
+            if there is None or read_entry(there).run_id != options.run_id:
                 undo.forget()
+                made.discard(*key)
+                raise
+            applied = there  # by an earlier try, whose answer was lost
+        except _REFUSALS as refused:
+            if not refused.again:
+                undo.forget()
+                made.discard(*key)
             raise
+        made.add(PLURAL, applied)
+    return CreatedEntry(plan.target, applied, "created")
+
+
+def _update_entry(mesh: Mesh, plan: EntryPlan, options: CreateOptions, interrupts: Interrupts) -> CreatedEntry:
+    """Apply onto what is there, or only ask by dry run. Raises Modified where it has been changed since, or is gone."""
+    asking = options.dry_run == "server"
+    manifest = only_if_unchanged(plan.manifest, plan.live) if plan.live and not asking else plan.manifest
+    with interrupts.deferred():
+        _, applied = mesh.apply(manifest, manager=field_manager_of(manifest), force=options.force_conflicts, dry_run=asking)
     if plan.live is None:
         return CreatedEntry(plan.target, applied, "created")
     # A dry run that changes something leaves the resource version as it was.

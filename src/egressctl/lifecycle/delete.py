@@ -8,13 +8,15 @@ from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Unreachable
+from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Modified, Unreachable
+from egressctl.lifecycle.made import MadeObjects
+from egressctl.lifecycle.plan import refuse_other_owner
 from egressctl.manifests.formats import HTTP_PROTOCOLS
-from egressctl.manifests.service_entry import LABEL_RUN_ID, read_entry
+from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, PLURAL, read_entry
 from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, kubectl_delete
 from egressctl.mesh.propagation import remains_of_entry
-from egressctl.mesh.sample_pod import delete_sample_object, sample_objects
+from egressctl.mesh.sample_pod import delete_sample_object, find_sample_object, sample_objects
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source_in_namespace
 from egressctl.model.entry import RESOURCE, Manifest, ServiceEntry
@@ -24,6 +26,8 @@ from egressctl.runtime.progress import Progress, SilentProgress
 
 _UNDO_TIMEOUT = 20.0
 """Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
+_TRIES = 4
+"""So often an object is looked at anew that is being changed while it is to be deleted."""
 _UNKNOWN = (ApiFailure, Unreachable)
 """After these an object may be there or not."""
 
@@ -32,14 +36,26 @@ DRY_RUN_SUFFIXES = {"none": "", "client": " (dry run)", "server": " (server dry 
 """The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
 
-def delete_entries(mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress) -> None:
-    """Delete these ServiceEntries and wait until the API no longer has them, with None not at all. Raises CleanupIncomplete."""
-    _delete_all(
-        [partial(_delete_and_wait, partial(mesh.delete, each), partial(_live_entry, mesh, each), timeout) for each in manifests],
-        manifests,
-    )
-    for each in manifests:
+class Replaced(Conflict):
+    """An object of ours is gone, and another has its name."""
+
+
+def delete_entries(
+    mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress
+) -> list[tuple[Manifest, Conflict]]:
+    """Delete these ServiceEntries and wait until the API no longer has them, with None not at all.
+
+    Return those that are somebody else's by now, and why they stay: Replaced, where what was there is gone. Raises
+    CleanupIncomplete where one of ours is left.
+    """
+    calls = [
+        partial(_delete_and_wait, mesh.delete, partial(_entry_by_name, mesh, each), refuse_other_owner, each, timeout)
+        for each in manifests
+    ]
+    deleted, refused = _delete_all(calls, manifests)
+    for each in deleted:
         progress.result(_deletion_line(each))
+    return refused
 
 
 def delete_by_dry_run(mesh: Mesh, manifests: Sequence[Manifest], mode: str, progress: Progress) -> None:
@@ -55,19 +71,27 @@ def _deletion_line(manifest: Manifest) -> str:
 
 
 def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: float | None) -> None:
-    """Delete these objects of the sample and wait as delete_entries does. Raises CleanupIncomplete."""
-    _delete_all(
+    """Delete these objects of the sample and wait as delete_entries does.
+
+    Raises CleanupIncomplete, and Conflict for one that is somebody else's by now.
+    """
+    _, refused = _delete_all(
         [
             partial(
                 _delete_and_wait,
-                partial(delete_sample_object, mesh.api, plural, each),
+                partial(delete_sample_object, mesh.api, plural),
                 partial(_live_source_object, mesh, plural, each),
+                _keep_owner,
+                each,
                 timeout,
             )
             for plural, each in objects
         ],
         [{"kind": plural.removesuffix("s"), **each} for plural, each in objects],
     )
+    for _, why in refused:
+        if not isinstance(why, Replaced):
+            raise why
 
 
 def await_sidecar_without(
@@ -153,31 +177,57 @@ def read_cluster_counts(mesh: Mesh, namespace: str, choice: SourceChoice) -> Clu
         return None
 
 
-def remove_run(mesh: Mesh, namespace: str, run_id: str, choice: SourceChoice | None) -> None:
-    """Take back all that one run made in a namespace; nothing there is success. Raises CleanupIncomplete.
+def remove_run(mesh: Mesh, namespace: str, run_id: str, made: MadeObjects, choice: SourceChoice | None) -> None:
+    """Take back what this process made in a namespace; nothing there is success.
 
-    With a choice of source pod, its sidecar is waited for as well, where there is one and it can be read.
+    With a choice of source pod, its sidecar is waited for as well, where there is one and it can be read. Raises
+    CleanupIncomplete where something is left, and Conflict where something is somebody else's by now, which stays.
     """
     selector = f"{MANAGED_SELECTOR},{LABEL_RUN_ID}={run_id}"
-    manifests = mesh.entries(namespace, selector)
-    delete_entries(mesh, manifests, _UNDO_TIMEOUT, SilentProgress())
+    manifests: list[Manifest] = []
+    refused: list[tuple[Manifest, Conflict]] = []
+    if made.any_in(PLURAL, namespace):
+        manifests = [each for each in mesh.entries(namespace, selector) if made.includes(PLURAL, each)]
+        refused = delete_entries(mesh, manifests, _UNDO_TIMEOUT, SilentProgress())
     if choice is not None and manifests:
         try:
             sidecar = Sidecar(mesh.api, find_source_in_namespace(mesh.api, namespace, choice))
             await_sidecar_without(mesh, sidecar, [read_entry(each) for each in manifests], _UNDO_TIMEOUT, SilentProgress())
         except CouldNotAsk:
             pass  # the object is gone, which is what was promised; the sidecar follows
-    delete_source(mesh, sample_objects(mesh.api, namespace, selector), _UNDO_TIMEOUT)
+    if made.any_in("pods", namespace):
+        objects = [each for each in sample_objects(mesh.api, namespace, selector) if made.includes(*each)]
+        delete_source(mesh, objects, _UNDO_TIMEOUT)
+    for _, why in refused:
+        if not isinstance(why, Replaced):
+            raise why
 
 
-def _delete_and_wait(delete: Callable[[], bool], look: Callable[[], Manifest | None], timeout: float | None) -> None:
-    """Delete an object and see it gone. `look` returns it as it is, None where it, which need not be its name, is gone."""
-    try:
-        delete()
-    except Conflict:
-        if look() is None:  # another has its name by now
-            return
-        raise
+def _delete_and_wait(
+    delete: Callable[[Manifest], bool],
+    look: Callable[[], Manifest | None],
+    refuse_others: Callable[[Manifest, Manifest], None],
+    manifest: Manifest,
+    timeout: float | None,
+) -> None:
+    """Delete an object as it was read, and see it gone. `look` returns what has its name now.
+
+    One that was changed since is looked at again, and deleted where `refuse_others`, which is given it as it is and as it was,
+    does not raise Conflict. Raises Replaced where another has its name.
+    """
+    for _ in range(_TRIES):
+        try:
+            delete(manifest)
+            break
+        except Modified:
+            live = look()
+            if live is None:
+                return
+            _refuse_replaced(live, manifest)
+            refuse_others(live, manifest)
+            manifest = live
+    else:
+        raise CleanupIncomplete("it is changed by somebody else all the time")
     if timeout is None:
         return
     seen: Manifest = {}
@@ -187,6 +237,7 @@ def _delete_and_wait(delete: Callable[[], bool], look: Callable[[], Manifest | N
         seen = look() or {}
         if not seen:
             return True
+        _refuse_replaced(seen, manifest)
         if not seen["metadata"].get("deletionTimestamp"):
             raise CleanupIncomplete(
                 "its deletion was accepted and has not begun: it is there as before, without a deletionTimestamp"
@@ -204,21 +255,44 @@ def _why_not_gone(metadata: Manifest) -> str:
     return f"{'a finalizer blocks' if len(finalizers) == 1 else 'finalizers block'} it: {', '.join(finalizers)}"
 
 
-def _live_entry(mesh: Mesh, manifest: Manifest) -> Manifest | None:
-    live = mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    return live if live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"] else None
+def _refuse_replaced(live: Manifest, manifest: Manifest) -> None:
+    if live["metadata"]["uid"] != manifest["metadata"]["uid"]:
+        entry = read_entry(live)
+        raise Replaced(
+            f"ServiceEntry {entry} is another one now, made {entry.created}"
+            + (f" by run {entry.run_id}" if entry.owned else ", and not by egressctl")
+            + ": the one that was to be deleted is gone, and this one stays",
+            hint=f"see what it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml",
+        )
+
+
+def _keep_owner(live: Manifest, before: Manifest) -> None:
+    """Raise Conflict where a pod or a ServiceAccount has lost the labels by which it was ours."""
+    told = live["metadata"]
+    labels = (LABEL_MANAGED_BY, LABEL_RUN_ID)
+    if any((told.get("labels") or {}).get(each) != (before["metadata"].get("labels") or {}).get(each) for each in labels):
+        raise Conflict(f"{told['namespace']}/{told['name']} is not egressctl's any more: its labels have changed")
+
+
+def _entry_by_name(mesh: Mesh, manifest: Manifest) -> Manifest | None:
+    return mesh.entry(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
 def _live_source_object(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest | None:
-    found = sample_objects(mesh.api, manifest["metadata"]["namespace"])
-    uid = manifest["metadata"]["uid"]
-    return next((each for kind, each in found if kind == plural and each["metadata"]["uid"] == uid), None)
+    live = find_sample_object(mesh.api, plural, manifest)
+    return live if live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"] else None
 
 
-def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> None:
-    """Do every deletion even where one fails, then say what is left of them."""
+def _delete_all(
+    calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]
+) -> tuple[list[Manifest], list[tuple[Manifest, Conflict]]]:
+    """Do every deletion even where one fails; return what was deleted, and what is others' by now with why it stays.
+
+    Raises CleanupIncomplete, which says what is left.
+    """
     outcomes = gather([partial(_failure_of, call) for call in calls], at_most=8)
-    left = [(each, why) for each, why in zip(manifests, outcomes, strict=True) if why is not None]
+    refused = [(each, why) for each, why in zip(manifests, outcomes, strict=True) if isinstance(why, Conflict)]
+    left = [(each, why) for each, why in zip(manifests, outcomes, strict=True) if why and not isinstance(why, Conflict)]
     if left:
         names = [
             f"{each.get('kind', 'ServiceEntry')} {each['metadata']['namespace']}/{each['metadata']['name']}" for each, _ in left
@@ -226,10 +300,12 @@ def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifes
         perhaps = "perhaps " if any(isinstance(why, _UNKNOWN) for why in outcomes) else ""
         raise CleanupIncomplete(
             f"{perhaps}left on the Kubernetes cluster: "
-            + "; ".join(f"{name} ({why})" for name, (_, why) in zip(names, left, strict=True)),
+            + "; ".join(f"{name} ({why})" for name, (_, why) in zip(names, left, strict=True))
+            + "".join(f"; {why}" for _, why in refused),
             left=names,
             hint="remove it with: " + " && ".join(kubectl_delete(each) for each, _ in left),
         )
+    return [each for each, why in zip(manifests, outcomes, strict=True) if why is None], refused
 
 
 def _failure_of(call: Callable[[], None]) -> EgressctlError | None:

@@ -11,11 +11,13 @@ from egressctl.istio.export_to import PUBLIC
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.service_entry import (
     ANNOTATION_FIELD_MANAGER,
+    ANNOTATION_TEMPORARY,
     MANAGER,
     export_of_target,
     other_field_managers,
     read_entry,
     render_entry,
+    target_of,
 )
 from egressctl.mesh.client import Mesh, look_up_entries
 from egressctl.mesh.read_objects import read_default_export_to
@@ -45,6 +47,8 @@ class CreateOptions(NamedTuple):
     timeout: float = 60.0
     with_source: bool = False
     lone: bool = False
+    temporary: bool = False
+    """Whether what is made is deleted again at the end of the run."""
     accept_dangers: bool = False
     """Whether what `dangers` says is meant."""
 
@@ -86,6 +90,8 @@ def _plan_entry(
         export_to=export_to,
         **({"field_manager": options.field_manager or str(remembered)} if options.field_manager or remembered else {}),
     )
+    if options.temporary:
+        manifest["metadata"].setdefault("annotations", {})[ANNOTATION_TEMPORARY] = "true"
     return EntryPlan(target, namespace, live, manifest)
 
 
@@ -104,6 +110,7 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
                 hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or egressctl verify -n {plan.namespace}",
             )
+        refuse_temporary(plan.live)
         if not options.force_conflicts:
             refuse_taken_over(plan.live, field_manager_of(plan.manifest))
     mine = read_entry(plan.manifest)
@@ -118,6 +125,31 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
             f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
             hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
         )
+
+
+def refuse_temporary(live: Manifest) -> None:
+    """Raise Conflict for what a run has made to delete it at its end: who found it `unchanged` would lose it then."""
+    if ANNOTATION_TEMPORARY in (live["metadata"].get("annotations") or {}):
+        entry = read_entry(live)
+        raise Conflict(
+            f"ServiceEntry {entry} is of a test, run {entry.run_id}, which deletes it when it ends",
+            hint="wait until it has ended; or, if it is not running any more: "
+            f"egressctl cleanup {target_of(live)} -n {entry.namespace}",
+        )
+
+
+def refuse_other_owner(live: Manifest, before: Manifest) -> None:
+    """Raise Conflict where an object that was ours when it was looked at is somebody else's now, or another run's."""
+    was, now = read_entry(before), read_entry(live)
+    if not now.owned:
+        raise Conflict(f"ServiceEntry {now} is not egressctl's any more: its label is gone", hint=_show(now))
+    if now.run_id != was.run_id:
+        raise Conflict(f"ServiceEntry {now} is of run {now.run_id} by now, and was of run {was.run_id}", hint=_show(now))
+    refuse_taken_over(live, hint=_show(now))
+
+
+def _show(entry: ServiceEntry) -> str:
+    return f"see whose it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
 
 
 def refuse_taken_over(live: Manifest, manager: str = "", *, hint: str = "") -> None:

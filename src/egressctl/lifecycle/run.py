@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from egressctl.errors import CleanupIncomplete, CouldNotAsk
+from egressctl.errors import CleanupIncomplete, CouldNotAsk, EgressctlError
 from egressctl.lifecycle.ahead import namespaces_of
 from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
 from egressctl.lifecycle.create import create
 from egressctl.lifecycle.delete import remove_run
+from egressctl.lifecycle.made import MadeObjects
 from egressctl.lifecycle.plan import CreateOptions
 from egressctl.manifests.service_entry import LABEL_RUN_ID
 from egressctl.mesh.client import MANAGED_SELECTOR, Mesh
@@ -35,7 +36,7 @@ def run(
     keep: bool,
     progress: Progress,
     interrupts: Interrupts,
-) -> tuple[list[TargetResult], CouldNotAsk | None]:
+) -> tuple[list[TargetResult], EgressctlError | None]:
     """Apply the targets, prove them, remove them, and prove them closed; whatever happens, leave nothing of it.
 
     Return what came of each target, and why closure could not be proved, where it could not be asked. Refuses what would take
@@ -46,15 +47,17 @@ def run(
     namespaces = namespaces_of(targets, create_options.namespace)
     # Who may not take back must not make.
     may_undo()
+    made = MadeObjects()
     with Undo(interrupts) as undo:
         for namespace in namespaces:
             undo.register(
                 f"what run {create_options.run_id} made in namespace {namespace}",
                 f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} "
                 f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={create_options.run_id}",
-                partial(remove_run, mesh, namespace, create_options.run_id, create_options.choice),
+                partial(remove_run, mesh, namespace, create_options.run_id, made, create_options.choice),
             )
-        creation = create(mesh, targets, create_options._replace(lone=True), progress, interrupts)
+        lone = create_options._replace(lone=True, temporary=not keep)
+        creation = create(mesh, targets, lone, progress, interrupts, made)
         manifests = [each.manifest for each in creation.created]
         # The very pod whose sidecar was waited for.
         sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, create_options.choice)

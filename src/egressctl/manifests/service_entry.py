@@ -45,6 +45,8 @@ LABEL_TARGET = "egressctl.dev/target"
 LABEL_REVISION = "istio.io/rev"
 ANNOTATION_PROBES = "egressctl.dev/probes"
 ANNOTATION_FIELD_MANAGER = "egressctl.dev/field-manager"
+ANNOTATION_TEMPORARY = "egressctl.dev/temporary"
+"""On what `run` makes and deletes when it ends: until then nothing else may count on it."""
 ANNOTATION_PARTS = "egressctl.dev/parts"
 """On the first of a target's several entries: the names of all of them, so that one that is gone is missed."""
 

@@ -58,15 +58,14 @@ class Mesh:
             require_namespace(self.api, manifest["metadata"]["namespace"])
             raise
 
-    def withdraw(self, manifest: Manifest, *, manager: str) -> None:
-        """Give up every field of a ServiceEntry that this manager owns: what it alone had set is gone, the rest is as it was."""
-        metadata = {key: manifest["metadata"][key] for key in ("name", "namespace")}
-        body = {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata}
-        self.api.apply(self._path_of(manifest), body, field_manager=manager)
-
     def delete(self, manifest: Manifest, *, dry_run: bool = False) -> bool:
-        """Delete exactly this ServiceEntry, by its UID; say whether it was still there."""
-        return self.api.delete(self._path_of(manifest), uid=manifest["metadata"]["uid"], dry_run=dry_run)
+        """Delete exactly this ServiceEntry, by its UID and as it was read; say whether it was still there.
+
+        Raises Modified where somebody has changed it, or another has its name. A dry run goes by the UID alone.
+        """
+        metadata = manifest["metadata"]
+        version = "" if dry_run else str(metadata.get("resourceVersion") or "")
+        return self.api.delete(self._path_of(manifest), uid=metadata["uid"], version=version, dry_run=dry_run)
 
     def _path(self, namespace: str | None, name: str | None = None) -> str:
         return resource_path(self.api_version, namespace, PLURAL, name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
-from egressctl.errors import CleanupIncomplete, Interrupted
+from egressctl.errors import CleanupIncomplete, Conflict, Interrupted
 from egressctl.runtime.signals import Interrupts
 
 
@@ -20,7 +20,8 @@ class Undo:
     """Run registered actions in reverse when the block ends, unless `keep` was called.
 
     An action treats "not found" as success. Where actions fail, or a second signal stops them, the block
-    ends with CleanupIncomplete, which names what is left and the commands that remove it.
+    ends with CleanupIncomplete, which names what is left and the commands that remove it. What an action finds to be somebody
+    else's (Conflict) stays, and is no failure of the others.
     """
 
     def __init__(self, interrupts: Interrupts) -> None:
@@ -47,18 +48,25 @@ class Undo:
             return  # the inner undoing that was stopped has said what is left
         with self._interrupts.undoing():
             if failures := self._undo():
+                said = "; ".join(f"{step.what} ({why})" for step, why in failures)
+                left = [step for step, why in failures if not isinstance(why, Conflict)]
+                if not left:
+                    hint = next(why.hint for _, why in failures if isinstance(why, Conflict))
+                    raise Conflict(f"not taken back, since it is somebody else's by now: {said}", hint=hint) from error
                 raise CleanupIncomplete(
-                    "not cleaned up: " + "; ".join(f"{step.what} ({why})" for step, why in failures),
-                    left=[step.what for step, _ in failures],
-                    hint="remove it with: " + " && ".join(step.command for step, _ in failures),
+                    f"not cleaned up: {said}",
+                    left=[step.what for step in left],
+                    hint="remove it with: " + " && ".join(dict.fromkeys(step.command for step in left)),
                 ) from error
 
-    def _undo(self) -> list[tuple[_UndoStep, str]]:
-        failures: list[tuple[_UndoStep, str]] = []
+    def _undo(self) -> list[tuple[_UndoStep, Exception | str]]:
+        failures: list[tuple[_UndoStep, Exception | str]] = []
         try:
             while self._steps:
                 try:
                     self._steps[-1].action()
+                except Conflict as stays:
+                    failures.append((self._steps[-1], stays))
                 except Exception as failure:  # a bug in one action must not keep the others from being taken back
                     failures.append((self._steps[-1], str(failure) or type(failure).__name__))
                 self._steps.pop()
