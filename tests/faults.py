@@ -109,7 +109,14 @@ class Signal:
     when: Literal["before", "after", "later"] = "before"
 
 
-Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | WithoutSelector | Signal
+@dataclass(frozen=True)
+class Meanwhile:
+    """Do something, however long it takes, and pass the request on as usual then. Other requests go on."""
+
+    do: Callable[[], object]
+
+
+Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | WithoutSelector | Signal | Meanwhile
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
 
@@ -239,6 +246,8 @@ class FaultProxy:
         else:
             if isinstance(action, Hold):
                 await asyncio.to_thread(action.until.wait)
+            if isinstance(action, Meanwhile):
+                await asyncio.to_thread(action.do)
             if isinstance(action, Signal) and action.when == "before":
                 os.kill(action.pid(), action.signum)
             if isinstance(action, WithoutSelector):

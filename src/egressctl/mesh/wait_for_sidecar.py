@@ -12,7 +12,7 @@ from egressctl.errors import CouldNotAsk, TimedOut
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.manifests.split_entries import join_by_target
-from egressctl.mesh.client import Mesh
+from egressctl.mesh.client import Mesh, look_up_entries
 from egressctl.mesh.propagation import missing_blocks
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.mesh.sidecar import Sidecar
@@ -29,6 +29,7 @@ _SETTLE_SECONDS = 1.0
 _MOST_REASONS = 50
 """So many of what is missing are asked for their reason, each among all filter chains: thousands may be missing. Where all of
 these will not come, the others are asked too."""
+_HINT_WHERE_DELETED = "run the same command again to create it"
 _REFUSAL_SECONDS = 10.0
 """Seconds that a refusal which was there at the first look has to stand: it may be of before the apply."""
 
@@ -50,9 +51,10 @@ def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry],
             progress.warn(
                 f"exportTo of {entry} does not include namespace {source.namespace}: not waiting for the sidecar of {source.pod}"
             )
+    applied = expected
     if len(expected) > 1:
         expected = join_by_target(expected)
-    wait = _SidecarWait(mesh, source, expected, progress)
+    wait = _SidecarWait(mesh, source, expected, applied, progress)
     try:
         sidecar.wait_until(
             wait.is_complete, timeout, lambda: wait.told(timeout), hint="", unchanged=wait.give_up, entries=expected
@@ -66,8 +68,15 @@ def await_sidecar(mesh: Mesh, sidecar: Sidecar, entries: Sequence[ServiceEntry],
 class _SidecarWait:
     """What is missing at each look, and why."""
 
-    def __init__(self, mesh: Mesh, source: Source, entries: Sequence[ServiceEntry], progress: Progress) -> None:
-        self.mesh, self.source, self.entries, self.progress = mesh, source, entries, progress
+    def __init__(
+        self,
+        mesh: Mesh,
+        source: Source,
+        entries: Sequence[ServiceEntry],
+        applied: Sequence[ServiceEntry],
+        progress: Progress,
+    ) -> None:
+        self.mesh, self.source, self.entries, self.applied, self.progress = mesh, source, entries, applied, progress
         self.begun = time.monotonic()
         self.missing: list[tuple[ServiceEntry, str]] = []
         self.first: ProxyConfig | None = None
@@ -89,6 +98,8 @@ class _SidecarWait:
         stale = self.first is not None and bool(self.first.errors.items() & config.errors.items())
         if waited < (_REFUSAL_SECONDS if stale else _SETTLE_SECONDS):
             return
+        if gone := self._deleted(self.applied[:1]):
+            raise TimedOut(gone, hint=_HINT_WHERE_DELETED)
         delay = self._why(config, self._around)
         if delay.certain:
             what = f"{self._what_is_missing}: {delay.reason}"
@@ -97,10 +108,24 @@ class _SidecarWait:
     def told(self, timeout: float) -> str:
         """Say what the sidecar does not have at the end of the wait, and why as far as that can be known."""
         reason = ""
+        if gone := self._deleted(self.applied):
+            self.hint = _HINT_WHERE_DELETED
+            return gone
         if self.last is not None:
             delay = self._why(self.last, self._read_mesh_objects())
             reason, self.hint = f": {delay.reason}", self._hint_then_verify(delay)
         return f"the ServiceEntry is applied, but after {timeout:g}s {self._what_is_missing}{reason}"
+
+    def _deleted(self, entries: Sequence[ServiceEntry]) -> str:
+        """Say which of these entries is gone, or is another's by now; empty where none is, or where that cannot be asked."""
+        try:
+            live = look_up_entries(self.mesh, [(each.namespace, each.name) for each in entries])
+        except CouldNotAsk:
+            return ""
+        for entry, now in zip(entries, live, strict=True):
+            if now is None or now["metadata"]["uid"] != entry.uid:
+                return f"ServiceEntry {entry} was deleted while the sidecar of pod {self.source.pod} was waited for"
+        return ""
 
     def _why(self, config: ProxyConfig, around: MeshObjects) -> Delay:
         return why_blocks_missing(self.source, config, self.missing, around)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -148,7 +149,9 @@ class TestRun:
         ran = running.end()
         assert ran.code == 5
         assert ran.error == "not cleaned up: ServiceEntry default/wikipedia-ext (interrupted)"
-        assert ran.hint == "remove it with: kubectl delete serviceentry -n default wikipedia-ext"
+        assert re.fullmatch(
+            r"remove it with: kubectl delete serviceentry -n default -l egressctl.dev/run-id=[0-9a-f]{8}", ran.hint
+        )
         assert is_deletion(proxy.calls[-1]), "nothing more is asked"
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
 
