@@ -116,7 +116,27 @@ class Meanwhile:
     do: Callable[[], object]
 
 
-Action = Respond | Reset | ResetAfterForward | ResetDuringExec | Stall | StallInBody | Hold | WithoutSelector | Signal | Meanwhile
+@dataclass(frozen=True)
+class Rewrite:
+    """Pass the request on, and write one text for another, of the same length, in what comes back."""
+
+    old: str
+    new: str
+
+
+Action = (
+    Respond
+    | Reset
+    | ResetAfterForward
+    | ResetDuringExec
+    | Stall
+    | StallInBody
+    | Hold
+    | WithoutSelector
+    | Signal
+    | Meanwhile
+    | Rewrite
+)
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
 
@@ -286,6 +306,8 @@ class FaultProxy:
             _drop(writer)
             return
         head = await from_api.readuntil(b"\r\n\r\n")
+        if isinstance(action, Rewrite) and not head.startswith(b"HTTP/1.1 101"):
+            head = (head + await from_api.read(-1)).replace(action.old.encode(), action.new.encode())
         if isinstance(action, Signal) and action.when == "after":
             is_stream = head.startswith(b"HTTP/1.1 101") or b"transfer-encoding: chunked" in head.lower()
             rest = b"" if is_stream else await from_api.read(-1)

@@ -5,6 +5,7 @@ EgressctlError
 │   └── Refused           2   the API server's validation or admission refused the object
 ├── Conflict              1   the object is somebody else's, or somebody else changed it
 │   └── Modified              it is not as it was looked at: made, changed or deleted since
+│       └── Replaced          it is gone, and another has its name
 ├── NoSuchTarget          1   a name means nothing that egressctl made, and no target that it knows
 ├── CouldNotAsk           3   the question could not be put to the Kubernetes cluster, or not to the end
 │   ├── NoConfiguration       no kubeconfig, no such context, a broken kubeconfig
@@ -86,6 +87,15 @@ class Conflict(EgressctlError):
 
 class Modified(Conflict):
     """The object is not as it was looked at: somebody made, changed or deleted it since."""
+
+
+class Replaced(Modified):
+    """The object is gone, and another one, of another UID, has its name.
+
+    `ours` says whether egressctl made that other one, and is True where that is not known.
+    """
+
+    ours = True
 
 
 class NoSuchTarget(EgressctlError):

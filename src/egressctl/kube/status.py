@@ -18,6 +18,7 @@ from egressctl.errors import (
     NotFound,
     Problem,
     Refused,
+    Replaced,
     Unauthorized,
 )
 from egressctl.kube.rbac import grant_command_for_right
@@ -30,6 +31,7 @@ _CANNOT = re.compile(
     r'User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource "(?P<resource>[^"]*)"'
     r'(?: in API group "(?P<group>[^"]*)")?(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
+_OTHER_UID = "UID in the precondition"
 _TYPED_PATCH = "failed to create typed patch object"
 
 
@@ -199,7 +201,8 @@ def _conflict_error(status: Mapping[str, Any], message: str, what: ApiRequest) -
     causes = mappings_at(status, "details", "causes")
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if not conflicts:
-        return Modified(f"{_subject(what)} was changed or made by somebody else: {message}")
+        kind = Replaced if _OTHER_UID in message else Modified
+        return kind(f"{_subject(what)} was changed or made by somebody else: {message}")
     told = "; ".join(f"{str(cause.get('field')).lstrip('.')} ({cause.get('message')})" for cause in conflicts)
     return Conflict(
         one_line(f"{_subject(what)} has fields that other field managers own: {told}", 800),

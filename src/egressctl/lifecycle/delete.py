@@ -8,7 +8,7 @@ from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts
-from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Modified, Unreachable
+from egressctl.errors import ApiFailure, CleanupIncomplete, Conflict, CouldNotAsk, EgressctlError, Modified, Replaced, Unreachable
 from egressctl.lifecycle.made import MadeObjects
 from egressctl.lifecycle.plan import refuse_other_owner
 from egressctl.manifests.formats import HTTP_PROTOCOLS
@@ -36,26 +36,27 @@ DRY_RUN_SUFFIXES = {"none": "", "client": " (dry run)", "server": " (server dry 
 """The modes of --dry-run, and what kubectl adds to its result lines under each."""
 
 
-class Replaced(Conflict):
-    """An object of ours is gone, and another has its name."""
-
-
 def delete_entries(
     mesh: Mesh, manifests: Sequence[Manifest], timeout: float | None, progress: Progress
 ) -> list[tuple[Manifest, Conflict]]:
     """Delete these ServiceEntries and wait until the API no longer has them, with None not at all.
 
-    Return those that are somebody else's by now, and why they stay: Replaced, where what was there is gone. Raises
-    CleanupIncomplete where one of ours is left.
+    Return those that are somebody else's by now, and why they stay: Replaced, where what was there is gone, and egressctl has
+    made another of that name. One that is not egressctl's is only warned of. Raises CleanupIncomplete where one of ours is left.
     """
     calls = [
         partial(_delete_and_wait, mesh.delete, partial(_entry_by_name, mesh, each), refuse_other_owner, each, timeout)
         for each in manifests
     ]
-    deleted, refused = _delete_all(calls, manifests)
-    for each in deleted:
-        progress.result(_deletion_line(each))
-    return refused
+    refused = _delete_all(calls, manifests)
+    gone = [(each, why) for each, why in refused if isinstance(why, Replaced) and not why.ours]
+    stays = [each for each in refused if each not in gone]
+    for each in manifests:
+        if all(each is not other for other, _ in stays):
+            progress.result(_deletion_line(each))
+    for _, why in gone:
+        progress.warn(str(why))
+    return stays
 
 
 def delete_by_dry_run(mesh: Mesh, manifests: Sequence[Manifest], mode: str, progress: Progress) -> None:
@@ -75,7 +76,7 @@ def delete_source(mesh: Mesh, objects: Sequence[tuple[str, Manifest]], timeout: 
 
     Raises CleanupIncomplete, and Conflict for one that is somebody else's by now.
     """
-    _, refused = _delete_all(
+    refused = _delete_all(
         [
             partial(
                 _delete_and_wait,
@@ -219,11 +220,14 @@ def _delete_and_wait(
         try:
             delete(manifest)
             break
-        except Modified:
+        except Modified as modified:
             live = look()
             if live is None:
                 return
             _refuse_replaced(live, manifest)
+            if isinstance(modified, Replaced):  # what is told of its UID differs
+                modified.hint = _see_what_it_is(read_entry(live))
+                raise
             refuse_others(live, manifest)
             manifest = live
     else:
@@ -258,12 +262,18 @@ def _why_not_gone(metadata: Manifest) -> str:
 def _refuse_replaced(live: Manifest, manifest: Manifest) -> None:
     if live["metadata"]["uid"] != manifest["metadata"]["uid"]:
         entry = read_entry(live)
-        raise Replaced(
+        replaced = Replaced(
             f"ServiceEntry {entry} is another one now, made {entry.created}"
             + (f" by run {entry.run_id}" if entry.owned else ", and not by egressctl")
             + ": the one that was to be deleted is gone, and this one stays",
-            hint=f"see what it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml",
+            hint=_see_what_it_is(entry),
         )
+        replaced.ours = entry.owned
+        raise replaced
+
+
+def _see_what_it_is(entry: ServiceEntry) -> str:
+    return f"see what it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
 
 
 def _keep_owner(live: Manifest, before: Manifest) -> None:
@@ -283,10 +293,8 @@ def _live_source_object(mesh: Mesh, plural: str, manifest: Manifest) -> Manifest
     return live if live is not None and live["metadata"]["uid"] == manifest["metadata"]["uid"] else None
 
 
-def _delete_all(
-    calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]
-) -> tuple[list[Manifest], list[tuple[Manifest, Conflict]]]:
-    """Do every deletion even where one fails; return what was deleted, and what is others' by now with why it stays.
+def _delete_all(calls: Sequence[Callable[[], None]], manifests: Sequence[Manifest]) -> list[tuple[Manifest, Conflict]]:
+    """Do every deletion even where one fails; return what is others' by now, and why it stays.
 
     Raises CleanupIncomplete, which says what is left.
     """
@@ -305,7 +313,7 @@ def _delete_all(
             left=names,
             hint="remove it with: " + " && ".join(kubectl_delete(each) for each, _ in left),
         )
-    return [each for each, why in zip(manifests, outcomes, strict=True) if why is None], refused
+    return refused
 
 
 def _failure_of(call: Callable[[], None]) -> EgressctlError | None:

@@ -47,6 +47,11 @@ class Sidecar(mesh_sidecar.Sidecar):
         super().__init__(cast("Api", None), SOURCE)
         self.configs, self.others, self.looks, self.lists = [at(each, n) for n, each in enumerate(configs)], others, 0, 0
         self.sidecars: tuple[Manifest, ...] = ()
+        self.uid: str | None = ""
+        """Of the entry, None where it is gone."""
+
+    def entry(self, namespace: str, name: str) -> Manifest | None:
+        return None if self.uid is None else {"metadata": {"namespace": namespace, "name": name, "uid": self.uid}}
 
     def _now(self) -> ProxyConfig:
         return self.configs[min(self.looks // 2, len(self.configs) - 1)]
@@ -69,6 +74,8 @@ class Sidecar(mesh_sidecar.Sidecar):
 
 
 def wait(sidecar: Sidecar, entry: ServiceEntry, timeout: float = FOREVER) -> None:
+    if sidecar.uid is not None:
+        sidecar.uid = entry.uid
     await_sidecar(cast("Mesh", sidecar), sidecar, [entry], timeout, SilentProgress())
 
 
