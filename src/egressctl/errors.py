@@ -20,7 +20,7 @@ EgressctlError
 │   ├── NoSourcePod           no pod to send the probe from, or several without a choice
 │   ├── FetchFailed           a published list of addresses could not be fetched
 │   └── TimedOut              a wait ran out
-├── CleanupIncomplete     5   something owned is left on the Kubernetes cluster
+├── CleanupIncomplete     5   something owned is left, on the Kubernetes cluster or of a lab
 └── LabFailed             3   the local lab could not do what was asked
 
 Interrupted (BaseException) 129, 130, 131, 143: a signal; never caught as an ordinary failure.
@@ -180,7 +180,7 @@ class TimedOut(CouldNotAsk):
 
 
 class CleanupIncomplete(EgressctlError):
-    """Something owned is left; `left` names each object, `command` removes them."""
+    """Something owned is left; `left` names each object, and the hint how to remove it."""
 
     exit_code = 5
 

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 from egressctl import __version__
 from egressctl.cli.kubectl_flags import goes_with_a_command, name_as_typed, normalise_arguments
 from egressctl.cli.registry import COMMANDS, build_app
+from egressctl.errors import Interrupted
+from egressctl.runtime.signals import Interrupts
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
 
@@ -76,17 +78,21 @@ def main() -> None:
     """Run the command line and exit with its code."""
     # A process of one command line ends before cycles would matter; looking for them is a tenth of its start.
     gc.disable()
-    sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
-    code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except AttributeError:  # closed before the start
-        pass
-    except OSError as error:
-        code = code or _say_unwritten(error)
-    # Taking every module apart would be another tenth.
-    os._exit(code)
+    with Interrupts():
+        try:
+            sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
+            code = run(sys.argv[1:])
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            except AttributeError:  # closed before the start
+                pass
+            except OSError as error:
+                code = code or _say_unwritten(error)
+        except Interrupted as stop:
+            code = stop.exit_code
+        # Taking every module apart would be another tenth.
+        os._exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -203,7 +209,7 @@ def _is_target(word: str) -> bool:
 def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence[str]) -> int:
     import typer  # imported late: 31 ms
 
-    from egressctl.errors import EgressctlError, Interrupted
+    from egressctl.errors import EgressctlError
 
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer keeps under a private name
     try:
@@ -219,8 +225,4 @@ def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence
 
         print_failure(failure)
         return failure.exit_code
-    except Interrupted as stop:
-        return stop.exit_code
-    except KeyboardInterrupt:
-        return 130
     return int(code or 0)

@@ -36,6 +36,8 @@ _HINT_AFTER_SIGNAL = {
     "cleanup": "see what is left: egressctl list{where}",
 }
 
+_HINT_WHERE_KEPT = "what was made stays: egressctl list{where}"
+
 _VERDICT_ALONE = ("run", "cleanup", "demo")
 """Commands whose verdict, with --quiet, stands for what they did to the entries."""
 
@@ -93,7 +95,9 @@ class ReportSession(Session):
             except Interrupted as stop:
                 self.progress.stop()
                 where = f" -n {self.connection.namespace}" if self.connection.namespace else ""
-                hint = stop.hint or _HINT_AFTER_SIGNAL.get(self.command, "").format(where=where)
+                kept = self.command == "create" and self.interrupts.kept
+                hint = _HINT_WHERE_KEPT if kept else _HINT_AFTER_SIGNAL.get(self.command, "")
+                hint = stop.hint or hint.format(where=where)
                 failure = EgressctlError(f"{self.command} was interrupted", hint=hint)
                 code, shown = self._deliver(stop.exit_code, failure)
             except Exception as bug:

@@ -2,7 +2,7 @@
 
 A mutating call to the API server is deferred over: the signal waits until its answer is in, which is
 bounded by the request timeout. The first signal never stops the undoing of what was done; a second one
-does, and the undoing then says what is left.
+does, and the undoing then says what is left. Once what was done is to stay, a signal comes too late.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ class Interrupts:
         self._undoing = False
         self.gave_up = False
         """Whether a second signal has stopped the undoing: then nothing more is to be undone."""
+        self.kept = False
+        """Whether what was done is meant to stay."""
+        self._committed = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -41,11 +44,20 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for signum, handler in self._previous.items():
+        for signum, handler in self._previous.items() if not self._committed else ():
             signal.signal(signum, handler)
+
+    def commit(self) -> None:
+        """Let signals pass from now on, also after the block: all is done, and the exit code is to say so.
+
+        A second one of them is heard as before: it may be that nobody reads what is being printed.
+        """
+        self._committed, self._heard, self._pending = True, 0, None
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         self._heard += 1
+        if self._committed and self._heard == 1:
+            return
         if self._deferring or (self._undoing and self._heard == 1):
             self._pending = signum
             return

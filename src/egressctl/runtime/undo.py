@@ -38,6 +38,7 @@ class Undo:
 
     def keep(self) -> None:
         """Forget everything registered: what was done is meant to stay."""
+        self._interrupts.kept = True
         self._steps.clear()
 
     def __enter__(self) -> Undo:
@@ -47,6 +48,7 @@ class Undo:
         if not self._steps or (self._interrupts.gave_up and isinstance(error, CleanupIncomplete)):
             return  # the inner undoing that was stopped has said what is left
         with self._interrupts.undoing():
+            self._interrupts.kept = False
             if failures := self._undo():
                 said = "; ".join(f"{step.what} ({why})" for step, why in failures)
                 left = [step for step, why in failures if not isinstance(why, Conflict)]

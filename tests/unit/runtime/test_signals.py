@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -144,3 +145,48 @@ def test_a_call_within_the_undoing_is_not_cut_either() -> None:
             done.append("deleted")
         done.append("undone")
     assert done == ["deleted", "undone"]
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_after_the_commitment_a_signal_comes_too_late(signum: signal.Signals, code: int) -> None:
+    done = []
+    with _handlers_put_back(), Interrupts() as interrupts:
+        interrupts.commit()
+        signal.raise_signal(signum)
+        done.append("reported")
+    assert done == ["reported"]
+
+
+def test_it_comes_too_late_after_the_block_as_well() -> None:
+    """Between that and the exit code nothing is left to be lost."""
+    with _handlers_put_back():
+        with Interrupts() as interrupts:
+            interrupts.commit()
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_one_that_waited_comes_too_late_too() -> None:
+    with _handlers_put_back(), Interrupts() as interrupts:
+        with pytest.raises(ValueError, match="refused"), interrupts.deferred():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError("refused")
+        interrupts.commit()
+        with interrupts.deferred():
+            pass
+
+
+def test_a_second_signal_is_heard_whatever_was_committed() -> None:
+    with _handlers_put_back(), Interrupts() as interrupts:
+        interrupts.commit()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(Interrupted) as interrupted:
+            signal.raise_signal(signal.SIGTERM)
+    assert interrupted.value.exit_code == 143
+
+
+@contextmanager
+def _handlers_put_back() -> Iterator[None]:
+    before = {signum: signal.getsignal(signum) for signum, _ in SIGNALS}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)

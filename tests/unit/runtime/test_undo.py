@@ -150,3 +150,22 @@ def test_what_failed_before_the_second_signal_is_said_too(log: Log) -> None:
         undo.register("one", "kubectl delete 1", log.is_signalled("one", times=2))
         undo.register("two", "kubectl delete 2", log.fails("two", Unreachable("no connection")))
     assert incomplete.value.left == ("two", "one")
+
+
+def test_what_is_kept_is_known_for_what_is_said_of_a_signal(log: Log) -> None:
+    interrupts = Interrupts()
+    with Undo(interrupts) as undo:
+        undo.register("one", "kubectl ...", log.does("one"))
+        assert not interrupts.kept
+        undo.keep()
+    assert interrupts.kept
+
+
+def test_what_an_outer_block_takes_back_was_not_kept(log: Log) -> None:
+    interrupts = Interrupts()
+    with Undo(interrupts) as outer:
+        outer.register("one", "kubectl ...", log.does("one"))
+        with Undo(interrupts) as inner:
+            inner.keep()
+    assert log == ["one"]
+    assert not interrupts.kept

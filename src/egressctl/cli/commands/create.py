@@ -63,6 +63,7 @@ def command(
         options = create_options(session, target, apply, wait, source)
         options = options._replace(api_version=api_version, dry_run=dry_run)
         done = create(session.mesh, targets, options, session.progress, session.interrupts)
+        session.interrupts.commit()
         session.targets = done.results()
         # kubectl's idiom: --dry-run=client -o yaml prints what would be applied.
         return one_or_list([created.manifest for created in done.created]) if dry_run != "none" else None

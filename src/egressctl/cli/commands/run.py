@@ -81,6 +81,8 @@ def command(
             progress=session.progress,
             interrupts=session.interrupts,
         )
+        if keep:
+            session.interrupts.commit()
         say_how_to_repeat(session, session.targets, limits)
         if unasked is not None:
             raise unasked

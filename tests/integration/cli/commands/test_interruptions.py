@@ -10,17 +10,21 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
 
 from cli import EXITS, SIGNALS, Cli, Ran, hears_signals, interrupted, made, nothing_is_left, owned, without_sleep
+from examples import EVERYTHING
 from faults import Action, Call, FaultProxy, Reset, Signal, Stall
 from forked import Forks
 from labs import Lab
 
 PARTS = 9
 """The calls of a run are dealt out to so many tests: several workers share them, and by default some of them are enough."""
+
+READING = ("list", "doctor", "explain https://www.wikipedia.org", "snapshot folder", "lint", "diff wikipedia")
 
 signals = pytest.mark.parametrize("signum", SIGNALS, ids=lambda signum: signum.name)
 all_signals = pytest.mark.parametrize("signum", EXITS, ids=lambda signum: signum.name)
@@ -197,6 +201,16 @@ def test_an_interrupted_verify_ends_at_once(cli: Cli, lab: Lab, proxy: FaultProx
     ran = interrupted(cli, proxy, "verify", signum=signum, when=lambda call: call.is_exec, action=stall)
     assert ran.code == EXITS[signum]
     assert owned(lab) == ["serviceentry/wikipedia-ext"]
+
+
+@pytest.mark.parametrize(("command", "signum"), list(product(READING, EXITS) if EVERYTHING else zip(READING, cycle(EXITS))))
+def test_what_only_reads_ends_at_once(cli: Cli, lab: Lab, proxy: FaultProxy, command: str, signum: signal.Signals) -> None:
+    def stall(pid: Future[int]) -> Action:
+        os.kill(pid.result(10), signum)
+        return Stall()
+
+    ran = interrupted(cli, proxy, *command.split(), signum=signum, when=nth(0), action=stall)
+    assert ran.code == EXITS[signum]
 
 
 @all_signals
