@@ -169,6 +169,15 @@ def _rbac_commands(_: TypedLine) -> Iterable[Candidate]:
     return [Candidate(each) for each in RIGHTS]
 
 
+def _labs(line: TypedLine) -> Iterable[Candidate]:
+    """Give the names of labs; rbac has a flag of the same name, which is any."""
+    if not line.command.startswith("lab "):
+        return []
+    from egressctl.lab.inventory import list_labs  # imported late: 13 ms
+
+    return [Candidate(each.paths.name, each.state) for each in list_labs()]
+
+
 FLAGS: Mapping[str, Callable[[TypedLine], Iterable[Candidate]]] = {
     "--context": _from_kubeconfig("context"),
     "--cluster": _from_kubeconfig("cluster"),
@@ -186,6 +195,7 @@ FLAGS: Mapping[str, Callable[[TypedLine], Iterable[Candidate]]] = {
     "--select": _rules,
     "--ignore": _rules,
     "--policy": _fixed_values("REGISTRY_ONLY", "ALLOW_ANY"),
+    "--name": _labs,
 }
 """What may be the value of a flag."""
 

@@ -49,7 +49,8 @@ GROUP_WORDS: Mapping[str, Mapping[str, Meant]] = {
     "lab": {
         **dict.fromkeys(("create", "init", "run", "start"), Meant("lab up", takes_names=False)),
         **dict.fromkeys(("cleanup", "delete", "destroy", "kill", "remove", "rm", "stop"), Meant("lab down", takes_names=False)),
-        **dict.fromkeys(("describe", "get", "info", "list", "ls", "ps"), Meant("lab status", takes_names=False)),
+        **dict.fromkeys(("describe", "get", "info"), Meant("lab status", takes_names=False)),
+        **dict.fromkeys(("ls", "ps"), Meant("lab list", takes_names=False)),
         **dict.fromkeys(("bash", "shell", "ssh"), Meant("lab exec -- sh", takes_names=False)),
         "log": Meant("lab logs"),
         **dict.fromkeys(("pause", "freeze"), Meant("lab stall", takes_names=False)),

@@ -12,18 +12,30 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import egressctl
-from egressctl.errors import InvalidInput, LabFailed
+from egressctl.errors import CleanupIncomplete, Interrupted, InvalidInput, LabFailed
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.names import POLICIES, REGISTRY_ONLY
 from egressctl.lab.dataplane.nsenter import entrance
-from egressctl.lab.dataplane.processes import start_time
+from egressctl.lab.dataplane.processes import child_pids, start_time
 from egressctl.lab.extra import line_to_install, missing_modules
-from egressctl.lab.state import DEFAULT, Paths, RunningLab, locate, read_running, try_lock
+from egressctl.lab.inventory import LabProcess, all_paths, processes_of
+from egressctl.lab.state import (
+    DEFAULT,
+    Paths,
+    RunningLab,
+    is_locked,
+    locate,
+    read_running,
+    remove_files,
+    try_lock,
+    write_holder,
+)
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
 PAUSE_SECONDS = 0.005
@@ -47,6 +59,8 @@ def up(
     kubernetes: Path | None = None,
     excluded: Exclusions | None = None,
     istiod: Path | None = None,
+    *,
+    tied: bool = False,
 ) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
 
@@ -55,8 +69,27 @@ def up(
     leads to, and the lab serves none. `excluded` is what goes around the sidecar of a new lab; None is whatever a running
     lab has, and nothing for a new one. `istiod` goes with `kubernetes`: it is a folder with two unix sockets, as
     pilot-agent has them, and the new lab's sidecar is fed by the istiod behind XDS, whose business the policy is then; SDS
-    gives it the authorities to trust.
-    Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs.
+    gives it the authorities to trust. A new lab that is `tied` ends with this process, however that ends.
+    Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs, and nothing at all of
+    one that was interrupted.
+    """
+    with start(name, policy, kubernetes, excluded, istiod, tied=tied) as info:
+        return info
+
+
+@contextlib.contextmanager
+def start(
+    name: str = DEFAULT,
+    policy: str | None = None,
+    kubernetes: Path | None = None,
+    excluded: Exclusions | None = None,
+    istiod: Path | None = None,
+    *,
+    tied: bool = False,
+) -> Iterator[LabInfo]:
+    """Start a lab as `up` does, and stop it again where the block does not come to its end; one that ran before goes on.
+
+    Raises CleanupIncomplete where a second signal interrupts the stopping.
     """
     _check_policy(policy)
     _check_machine()
@@ -66,45 +99,68 @@ def up(
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
         if running and not _has_ended(running.processes["supervisor"]):
-            return _check_same_settings(_info(paths, running), policy, excluded)
+            yield _check_same_settings(_info(paths, running), policy, excluded)
+            return
         if time.monotonic() > deadline:
             raise LabFailed(
                 f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_name_flag(name)}"
             )
         time.sleep(PAUSE_SECONDS)
+    failed: LabFailed | None = None
     try:
-        shutil.rmtree(paths.folder, ignore_errors=True)
-        paths.logs.mkdir(parents=True, mode=0o700)
-        report = _start_supervisor(paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, (kubernetes, istiod))
-    except OSError as error:
-        raise LabFailed(f"the lab's step start: {error}") from error
+        try:
+            write_holder(lock, os.getpid())
+            shutil.rmtree(paths.folder, ignore_errors=True)
+            paths.logs.mkdir(parents=True, mode=0o700)
+            report = _start_supervisor(
+                paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, (kubernetes, istiod), tied=tied
+            )
+            running = read_running(paths)
+            if "failed" in report or running is None:
+                why = report.get("failed") or f"the supervisor ended without a word; see {paths.lab_log}"
+                failed = LabFailed(why, hint=report.get("hint") or f"the lab's log is {paths.lab_log}")
+                raise failed
+        except OSError as error:
+            failed = LabFailed(f"the lab's step start: {error}")
+            raise failed from error
+        yield _info(paths, running)
+    except BaseException as stop:
+        if stop is not failed:
+            _take_back(paths, stop)
+        raise
     finally:
         os.close(lock)
-    running = read_running(paths)
-    if "failed" in report or running is None:
-        why = report.get("failed") or f"the supervisor ended without a word; see {paths.lab_log}"
-        raise LabFailed(why, hint=report.get("hint") or f"the lab's log is {paths.lab_log}")
-    return _info(paths, running)
 
 
 def down(name: str = DEFAULT) -> bool:
     """Stop the lab and remove everything of it; return whether it ran. No lab is no error.
 
-    Raises LabFailed where something of it is still alive after ten seconds.
+    Raises LabFailed where something of it is still alive after twenty seconds.
     """
     _check_platform()
-    paths = locate(name)
-    known, ran = read_running(paths), False
-    while (lock := try_lock(paths)) is None:
-        ran = True
-        _stop_supervisor(paths)
-    try:
-        _await_end(known)
-        shutil.rmtree(paths.folder, ignore_errors=True)
-        paths.lock.unlink(missing_ok=True)
-    finally:
-        os.close(lock)
-    return ran
+    return _stop(locate(name))
+
+
+def down_all() -> Iterator[str]:
+    """Stop every lab of this user as `down` does, half-started and orphaned ones included; yield the name of each that there was.
+
+    Raises CleanupIncomplete, after the others, where some could not be stopped.
+    """
+    _check_platform()
+    left: list[tuple[Paths, LabFailed]] = []
+    for paths in all_paths():
+        try:
+            there = bool(processes_of(paths)) or paths.folder.exists()
+            if _stop(paths) or there:
+                yield paths.name
+        except LabFailed as failure:
+            left.append((paths, failure))
+    if left:
+        raise CleanupIncomplete(
+            "; ".join(str(failure) for _, failure in left),
+            left=[f"lab {paths.name}" for paths, _ in left],
+            hint="see what runs of it: egressctl lab list -o yaml",
+        )
 
 
 def status(name: str = DEFAULT) -> LabInfo | None:
@@ -158,6 +214,13 @@ def exec_argv(name: str, argv: Sequence[str]) -> tuple[list[str], dict[str, str]
     return [*prefix, *argv], env
 
 
+def signal_exec(pid: int, number: int) -> None:
+    """Send a signal to what a command line of `exec_argv`, running as the process `pid`, has started in the pod."""
+    for child in child_pids(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+
 def logs(name: str = DEFAULT) -> dict[str, Path]:
     """Return the log files of a lab, also of one that has ended by itself: `access` and `envoy` of its sidecar, `lab`."""
     paths = locate(name)
@@ -192,12 +255,7 @@ def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions
 
 
 def _running_lab(paths: Paths) -> RunningLab | None:
-    lock = try_lock(paths)
-    if lock is None:
-        return read_running(paths)
-    paths.lock.unlink(missing_ok=True)
-    os.close(lock)
-    return None
+    return read_running(paths) if is_locked(paths) else None
 
 
 def _require_running(name: str) -> tuple[Paths, RunningLab]:
@@ -234,75 +292,109 @@ def _check_machine() -> None:
 
 
 def _start_supervisor(
-    paths: Paths, policy: str, excluded: Exclusions, lock: int, control_plane: Sequence[Path | None]
+    paths: Paths, policy: str, excluded: Exclusions, lock: int, control_plane: Sequence[Path | None], *, tied: bool
 ) -> dict[str, str]:
-    """Start the supervisor and return what it reports; it is stopped where that does not come, or on an interruption."""
+    """Start the supervisor and return what it reports; nothing where it does not in time, and is ended for that.
+
+    It ends by itself once the pipe that it reports to is closed before it is ready.
+    """
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
-    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor"]
-    command += [str(paths.home), paths.name, policy, str(excluded), str(lock), *(str(each or "") for each in control_plane)]
-    line = b""
+    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(excluded)]
+    command += [str(lock), "tied" if tied else "", *(str(each or "") for each in control_plane)]
+    with open(paths.lab_log, "ab") as log:
+        starter = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**environment, "PYTHONPATH": search},
+            pass_fds=(lock,),
+            start_new_session=True,
+        )
+    assert starter.stdout
+    if tied:
+        _LIFELINES[paths.folder] = starter.stdout
     try:
-        with (
-            open(paths.lab_log, "ab") as log,
-            subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**environment, "PYTHONPATH": search},
-                pass_fds=(lock,),
-                start_new_session=True,
-            ) as starter,
-        ):
-            assert starter.stdout
-            if select.select([starter.stdout], [], [], START_SECONDS)[0]:
-                line = starter.stdout.readline()
-        report: dict[str, str] = json.loads(line) if line else {}
+        line = starter.stdout.readline() if select.select([starter.stdout], [], [], START_SECONDS)[0] else b""
+        if not line:
+            _end_processes(paths)
+        starter.wait()
     finally:
-        if b"ready" not in line:
-            _stop_supervisor(paths)
-    return report
+        if not tied:
+            starter.stdout.close()
+    return dict(json.loads(line)) if line else {}
 
 
-def _stop_supervisor(paths: Paths) -> None:
-    """End the supervisor, which takes everything else along."""
+_LIFELINES: dict[Path, IO[bytes]] = {}
+"""By a lab's folder the pipe that the lab ends with, kept open for as long as this process lives."""
+
+
+def _take_back(paths: Paths, stop: BaseException) -> None:
+    """Stop a lab of which this process holds the lock. Raises CleanupIncomplete where that is interrupted."""
     try:
-        pid = int(paths.lock.read_text())
-    except (OSError, ValueError):
-        # Somebody holds the lock for a moment only, or is about to start.
+        if lifeline := _LIFELINES.pop(paths.folder, None):
+            lifeline.close()
+        _end_processes(paths)
+        remove_files(paths)
+    except Interrupted:
+        raise CleanupIncomplete(
+            f"not stopped: lab {paths.name} (interrupted)",
+            left=[f"lab {paths.name}"],
+            hint=f"egressctl lab down{_name_flag(paths.name)}",
+        ) from stop
+
+
+def _stop(paths: Paths) -> bool:
+    """Stop a lab, whatever is left of it; return whether it ran."""
+    ran, deadline = False, time.monotonic() + START_SECONDS
+    while (lock := try_lock(paths)) is None:
+        ran = True
+        if not _end_processes(paths) and time.monotonic() > deadline:
+            raise LabFailed(f"another process keeps starting or stopping the lab {paths.name}", hint="egressctl lab list")
         time.sleep(PAUSE_SECONDS)
-        return
-    started, deadline = start_time(pid), time.monotonic() + STOP_SECONDS
-    _signal(pid, signal.SIGTERM)
-    while started is not None and start_time(pid) == started:
-        if time.monotonic() > deadline:
-            _signal(pid, signal.SIGKILL)
-        if time.monotonic() > deadline + STOP_SECONDS:
-            raise LabFailed(f"the supervisor of the lab {paths.name}, process {pid}, cannot be ended")
+    try:
+        _end_processes(paths)
+        remove_files(paths)
+    finally:
+        os.close(lock)
+    return ran
+
+
+def _end_processes(paths: Paths) -> bool:
+    """End what runs of a lab; return whether anything did. The supervisor takes all else along; what does not go is killed."""
+    ran, start = False, time.monotonic()
+    asked: set[LabProcess] = set()
+    while left := processes_of(paths):
+        ran = True
+        for process in left:
+            if process.role == "supervisor" and process not in asked:
+                _signal(process, signal.SIGTERM)
+                asked.add(process)
+        _await_end(left, start)
+    return ran
+
+
+def _await_end(processes: Sequence[LabProcess], start: float) -> None:
+    """Wait until processes have ended, by force where they do not in time. Raises LabFailed for those that cannot be ended."""
+    while left := [process for process in processes if not process.has_ended]:
+        waited = time.monotonic() - start
+        if waited > 2 * STOP_SECONDS:
+            names = ", ".join(f"{process.role} {process.pid}" for process in left)
+            raise LabFailed(f"processes of the lab cannot be ended: {names}")
+        # Without a supervisor they end at once by themselves, or not at all.
+        if waited > (STOP_SECONDS if left[0].role == "supervisor" else STOP_SECONDS / 5):
+            for process in left:
+                _signal(process, signal.SIGKILL)
         time.sleep(PAUSE_SECONDS)
 
 
-def _signal(pid: int, number: int) -> None:
+def _signal(process: LabProcess, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+        os.kill(process.pid, number)
 
 
 def _has_ended(process: tuple[int, int]) -> bool:
     pid, started = process
     return start_time(pid) != started
-
-
-def _await_end(running: RunningLab | None) -> None:
-    """Wait until no process of a lab that has lost its supervisor is alive; they end by themselves, or else by force."""
-    left = dict(running.processes) if running else {}
-    start = time.monotonic()
-    while left := {role: process for role, process in left.items() if not _has_ended(process)}:
-        waited = time.monotonic() - start
-        if waited > STOP_SECONDS:
-            raise LabFailed(f"processes of the lab are still alive: {', '.join(f'{role} {left[role][0]}' for role in left)}")
-        if waited > STOP_SECONDS / 5:
-            for pid, _ in left.values():
-                _signal(pid, signal.SIGKILL)
-        time.sleep(PAUSE_SECONDS)

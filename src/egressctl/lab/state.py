@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ def locate(name: str) -> Paths:
     Raises InvalidInput for a name that is none, LabFailed where the home is not private to this user or
     too long for a socket.
     """
-    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", name):
+    if not is_name(name):
         raise InvalidInput(f"{name!r} is no name of a lab: use up to 32 lower-case letters, digits and dashes")
     paths = Paths(_home(), name)
     longest = len(os.fsencode(paths.control_socket))
@@ -105,20 +106,40 @@ def locate(name: str) -> Paths:
     return paths
 
 
+def is_name(name: str) -> bool:
+    """Say whether a lab may have this name."""
+    return bool(re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?", name))
+
+
+def homes() -> list[Path]:
+    """Return the folders where labs of this user may be, those that there are: the one that is chosen, else all usual ones."""
+    usual = [Path(chosen).absolute()] if (chosen := os.environ.get(ENVIRONMENT)) else _usual_homes()
+    return [home for home in dict.fromkeys(usual) if _is_private(home)]
+
+
+def _usual_homes() -> list[Path]:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    found = [Path(runtime) / "egressctl-lab"] if runtime and _is_usable(Path(runtime)) else []
+    return [*found, Path(tempfile.gettempdir()) / f"egressctl-lab-{os.getuid()}"]
+
+
+def _is_private(home: Path) -> bool:
+    try:
+        found = home.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
 def _home() -> Path:
-    if chosen := os.environ.get(ENVIRONMENT):
-        home = Path(chosen).absolute()
-    elif (runtime := os.environ.get("XDG_RUNTIME_DIR")) and _is_usable(Path(runtime)):
-        home = Path(runtime) / "egressctl-lab"
-    else:
-        home = Path(tempfile.gettempdir()) / f"egressctl-lab-{os.getuid()}"
+    chosen = os.environ.get(ENVIRONMENT)
+    home = Path(chosen).absolute() if chosen else _usual_homes()[0]
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         home.mkdir(mode=0o700, exist_ok=True)
-        found = home.lstat()
     except OSError as error:
         raise LabFailed(f"the lab's folder {home} cannot be made: {error.strerror}", hint=f"set {ENVIRONMENT}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    if not _is_private(home):
         raise LabFailed(
             f"the lab's folder {home} must be a folder that belongs to you and that nobody else can enter (mode 0700)",
             hint=f"chmod 700 it, remove it, or set {ENVIRONMENT} to another",
@@ -151,6 +172,33 @@ def try_lock(paths: Paths) -> int | None:
             pass
         # Anyone who held it before has removed the file: this lock is nobody's.
         os.close(descriptor)
+
+
+def is_locked(paths: Paths) -> bool:
+    """Say whether a supervisor holds the lab's lock, or a start does; nothing is made or changed for that."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def write_holder(lock: int, pid: int) -> None:
+    """Write into the file of a lock, which is held, which process is responsible for the lab."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, str(pid).encode(), 0)
+
+
+def remove_files(paths: Paths) -> None:
+    """Remove all files of a lab; to be called by who holds its lock, which is nobody's afterwards."""
+    shutil.rmtree(paths.folder, ignore_errors=True)
+    paths.lock.unlink(missing_ok=True)
 
 
 def context_name(name: str) -> str:

@@ -1,9 +1,12 @@
 """The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
 
-Run by `control.up` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK [KUBECONFIG [ISTIOD]]`, where
+Run by `control.start` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK TIED [KUBECONFIG [ISTIOD]]`, where
 LOCK is the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none
 is served; with ISTIOD, a folder, it is fed by the istiod behind a unix socket in that. One line of JSON on standard output
 says `ready` or `failed`. When it ends, however it ends, the lab is over.
+
+Standard output is a pipe. Its other end is closed when the starter ends, however that ends: until the lab is ready the lab
+ends with it, and where TIED is not empty also afterwards.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +41,7 @@ from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.lab.dataplane.process_tree import ProcessTree
 from egressctl.lab.dataplane.processes import start_time
 from egressctl.lab.dataplane.xds import ConfigFiles, write_first_version
-from egressctl.lab.state import Paths, RunningLab, context_name, read_running, write_private
+from egressctl.lab.state import Paths, RunningLab, context_name, read_running, remove_files, write_holder, write_private
 
 if TYPE_CHECKING:
     # imported late: see _run
@@ -50,27 +53,79 @@ log = logging.getLogger("egressctl.lab")
 HOST = "127.0.0.1"
 
 
-def main(home: str, name: str, policy: str, excluded: str, lock: str, kubernetes: str = "", istiod: str = "") -> int:
+def main(home: str, name: str, policy: str, excluded: str, lock: str, tied: str, kubernetes: str = "", istiod: str = "") -> int:
     """Run a lab until it is asked to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
-        os.ftruncate(int(lock), 0)
-        os.pwrite(int(lock), str(pid).encode(), 0)
+        write_holder(int(lock), pid)
         os._exit(0)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    paths, failure = Paths(Path(home), name), {}
+    paths, failure, starter = Paths(Path(home), name), {}, _Starter(bool(tied))
+    control_plane = [Path(each) if each else None for each in (kubernetes, istiod)]
     try:
-        asyncio.run(
-            _run(paths, policy, Exclusions.parse(excluded), *(Path(each) if each else None for each in (kubernetes, istiod)))
-        )
+        asyncio.run(_run_until_told(_run(paths, policy, Exclusions.parse(excluded), starter, *control_plane), starter))
     except (LabFailed, OSError) as error:
         log.exception("the lab failed")
         failure = {"failed": str(error), "hint": getattr(error, "hint", "")}
     finally:
-        _remove_all_but_logs(paths)
+        if starter.has_gone:
+            remove_files(paths)
+        else:
+            _remove_all_but_logs(paths)
     if failure:
         _report(failure)
     return 1 if failure else 0
+
+
+class _Starter:
+    """Who started the lab, as seen from the pipe of standard output."""
+
+    def __init__(self, tied: bool) -> None:
+        self._tied = tied
+        self.has_gone = False
+
+    def watch(self, end: Callable[[], None]) -> None:
+        """Call `end` once the other end of the pipe is closed."""
+
+        def gone() -> None:
+            self.has_gone = True
+            end()
+
+        # Nothing is ever read from it: of the end that is written to, this is how its error is told.
+        asyncio.get_running_loop().add_reader(sys.stdout, gone)
+
+    def unwatch(self) -> None:
+        asyncio.get_running_loop().remove_reader(sys.stdout)
+
+    def forget(self) -> None:
+        """Need the starter no longer, unless the lab is tied to it."""
+        if self._tied:
+            return
+        self.unwatch()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+async def _run_until_told(running: Coroutine[None, None, None], starter: _Starter) -> None:
+    """Run the lab until it ends by itself, or is taken back from wherever it is: by a signal, or since its starter has gone."""
+    lab, told = asyncio.create_task(running, name="lab"), False
+
+    def end() -> None:
+        nonlocal told
+        starter.unwatch()
+        if not told:  # once: what takes it back is not to be broken off
+            told = True
+            lab.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    starter.watch(end)
+    try:
+        await lab
+    except asyncio.CancelledError:
+        if not told:
+            raise
 
 
 def _report(message: Mapping[str, str]) -> None:
@@ -80,15 +135,14 @@ def _report(message: Mapping[str, str]) -> None:
 
 def _remove_all_but_logs(paths: Paths) -> None:
     """Leave the logs only."""
-    for entry in paths.folder.iterdir():
+    for entry in paths.folder.iterdir() if paths.folder.exists() else ():
         if entry != paths.logs:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path | None, istiod: Path | None) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _run(
+    paths: Paths, policy: str, excluded: Exclusions, starter: _Starter, kubernetes: Path | None, istiod: Path | None
+) -> None:
     authority = Authority(f"egressctl lab {paths.name}")
     first = build_sidecar_config({}, policy, SLEEP, paths)
     write_first_version(paths, first)
@@ -130,8 +184,8 @@ async def _run(paths: Paths, policy: str, excluded: Exclusions, kubernetes: Path
         undo.callback(server.close)
         RunningLab(policy, address, str(excluded), _processes(tree)).write(paths)
         _report({"ready": address})
-        _forget_starter()
-        await _wait_for_first(asyncio.create_task(stop.wait(), name="stop"), over, feeding)
+        starter.forget()
+        await _wait_for_first(over, feeding)
         if over.done():
             log.error("%s ended, and with it the lab", over.result())
 
@@ -265,12 +319,6 @@ contexts:
     user: {name}
     namespace: {NAMESPACE}
 """
-
-
-def _forget_starter() -> None:
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 async def _wait_for_first(*tasks: asyncio.Task[object]) -> None:

@@ -75,6 +75,16 @@ def test_subcommands_are_offered_and_their_own_flags() -> None:
     assert "--merge" in offered("lab", "up", "--m")
 
 
+def test_labs_are_offered_by_name_where_a_lab_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("EGRESSCTL_LAB_HOME", str(tmp_path))
+    (tmp_path / "mine" / "logs").mkdir(parents=True)
+    (tmp_path / "mine" / "logs" / "lab.log").touch()
+    (tmp_path / "mine.lock").write_text("1")
+    assert offered("lab", "down", "--name", "") == ["mine"]
+    assert offered("rbac", "--name", "") == []
+
+
 def test_nothing_is_offered_after_a_word_that_is_no_command() -> None:
     assert complete(["nonsense", ""]) == ((), NO_FILES)
 

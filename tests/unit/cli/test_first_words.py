@@ -13,7 +13,7 @@ from egressctl.cli.kubectl_flags import ALIASES
 from egressctl.cli.registry import COMMANDS
 
 NAMES = {name for name, _, _ in COMMANDS}
-GROUPS = {"lab": {"up", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down"}}
+GROUPS = {"lab": {"up", "list", "status", "exec", "logs", "policy", "stall", "resume", "restart-proxy", "down"}}
 GROUPS["catalog"] = {"list", "show", "diff", "refresh"}
 
 

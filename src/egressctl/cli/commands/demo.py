@@ -45,8 +45,7 @@ def command(*, output: OutputFlags) -> int:
     def work() -> None:
         session.progress.step("starting a lab: a pod, a real Envoy as its sidecar, and a small internet")
         try:
-            with session.interrupts.deferred():
-                lab = control.up(name)
+            lab = control.up(name, tied=True)
             session.connection = replace(session.connection, kubeconfig=str(lab.kubeconfig), namespace="default")
             session.progress.done(f"the lab is up: outbound traffic policy {lab.policy}")
             _run_steps(session)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from egressctl.errors import LabFailed
+from egressctl.cli.help_text import GroupedCommand
+from egressctl.errors import Interrupted, InvalidInput, LabFailed
 
 _NAME = Annotated[
     str, typer.Option("--name", metavar="NAME", envvar="EGRESSCTL_LAB_NAME", help="Which lab; several can run at the same time.")
@@ -25,14 +26,19 @@ Examples:
   egressctl lab up --policy ALLOW_ANY
   egressctl lab policy ALLOW_ANY
   egressctl lab exec -- curl -sI https://www.wikipedia.org
+  egressctl lab list
   egressctl lab down
 """
 
 
 def register(app: typer.Typer, name: str, short: str) -> None:
     """Add the group of commands to the application."""
+    from egressctl.cli.commands import lab_list  # imported late: 40 ms
+
     group = typer.Typer(add_completion=False, rich_markup_mode=None, help=_HELP, short_help=short)
-    for command in (up, status, exec_, logs, policy, stall, resume, restart_proxy, down):
+    group.command("up")(up)
+    group.command("list", short_help=lab_list.SHORT, cls=GroupedCommand)(lab_list.command)
+    for command in (status, exec_, logs, policy, stall, resume, restart_proxy, down):
         group.command(command.__name__.rstrip("_").replace("_", "-"))(command)
     app.add_typer(group, name=name)
 
@@ -59,17 +65,27 @@ def up(
     from egressctl.cli.console import say  # imported late: 11 ms
     from egressctl.lab import control
     from egressctl.lab.dataplane.exclusions import parse_exclusions
+    from egressctl.lab.kubeconfig import add_lab_context
+    from egressctl.lab.state import context_name
+    from egressctl.runtime.signals import Interrupts
+    from egressctl.runtime.undo import Undo
 
     asked = parse_exclusions(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
-    info = control.up(name, policy or None, excluded=asked)
-    if not quiet:
-        say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
-    if merge:
-        from egressctl.lab.kubeconfig import add_lab_context  # imported late: 15 ms
-
-        context = add_lab_context(info.kubeconfig)
-        say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
-    print(f"export KUBECONFIG={info.kubeconfig}")
+    with Interrupts() as interrupts, control.start(name, policy or None, excluded=asked) as info, Undo(interrupts) as undo:
+        if not quiet:
+            say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
+        if merge:
+            added = context_name(name)
+            undo.register(f"context {added}", f"kubectl config delete-context {added}", lambda: _remove_context(added))
+            try:
+                context = add_lab_context(info.kubeconfig)
+            except LabFailed:
+                undo.forget()
+                raise
+            say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
+        print(f"export KUBECONFIG={info.kubeconfig}", flush=True)
+        undo.keep()
+        interrupts.commit()
     return 0
 
 
@@ -105,7 +121,15 @@ def exec_(
     from egressctl.lab import control
 
     argv, environment = control.exec_argv(name, command)
-    return subprocess.run(argv, env=environment, check=False).returncode
+    with subprocess.Popen(argv, env=environment) as running:
+        while True:
+            try:
+                code = running.wait()
+            except Interrupted as stop:
+                # What runs in the pod is to hear it: it would outlive this process otherwise.
+                control.signal_exec(running.pid, stop.exit_code - 128)
+            else:
+                return 128 - code if code < 0 else code
 
 
 def logs(
@@ -176,13 +200,36 @@ def restart_proxy(name: _NAME = "default") -> int:
     return 0
 
 
-def down(name: _NAME = "default") -> int:
-    """Stop the lab and delete everything that it made."""
+def down(
+    context: typer.Context,
+    name: _NAME = "default",
+    all_of_them: Annotated[bool, typer.Option("--all", help="Every lab that `egressctl lab list` shows.")] = False,
+) -> int:
+    """Stop the lab and delete everything that it made.
+
+    It also removes what is left of a lab that did not start or end properly.
+    """
     from egressctl.lab import control  # imported late: 22 ms
-    from egressctl.lab.kubeconfig import remove_lab_context
     from egressctl.lab.state import context_name
 
-    ran = control.down(name)
-    remove_lab_context(context_name(name))
-    print(f"lab {name} {'is down' if ran else 'did not run'}")
+    if not all_of_them:
+        ran = control.down(name)
+        _remove_context(context_name(name))
+        print(f"lab {name} {'is down' if ran else 'did not run'}")
+        return 0
+    if str(context.get_parameter_source("name")).endswith("COMMANDLINE"):
+        raise InvalidInput("--all and --name do not go together: --all stops every lab", hint=f"egressctl lab down --name {name}")
+    stopped = False
+    for each in control.down_all():
+        stopped = True
+        _remove_context(context_name(each))
+        print(f"lab {each} is down", flush=True)
+    if not stopped:
+        print("there is no lab")
     return 0
+
+
+def _remove_context(context: str) -> None:
+    from egressctl.lab.kubeconfig import remove_lab_context  # imported late: 15 ms
+
+    remove_lab_context(context)

@@ -19,7 +19,7 @@ from egressctl.lab.state import Paths
 log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 10.0
-_ROLES = {b"egressctl.lab.internet": "internet", b"egressctl.lab.dataplane.init": "bare"}
+_ROLES = {b"egressctl.lab.internet": "internet", b"egressctl.lab.dataplane.init": "bare", b"bootstrap.json\0--conc": "envoy"}
 """What the command line of a child of process 1 holds -> its role; `bare` stands for the pod without a sidecar."""
 
 
@@ -49,7 +49,7 @@ class ProcessTree:
         self._lines = asyncio.StreamReader()
         self._seen: set[str] = set()
         self._said: list[str] = []
-        self._envoy, self._restarted = str(envoy).encode(), asyncio.Event()
+        self._restarted = asyncio.Event()
 
     async def listen(self) -> None:
         """Connect to what they say; once, before the other methods."""
@@ -95,16 +95,7 @@ class ProcessTree:
 
     def processes(self) -> dict[str, int]:
         """Return the machine's pids of `unshare`, `init`, `bare`, `envoy` and `internet`, as far as they live."""
-        found = {"unshare": self._process.pid}
-        for init in child_pids(self._process.pid):
-            found["init"] = init
-            for child in child_pids(init):
-                arguments = command_line(child)
-                role = next((role for mark, role in _ROLES.items() if mark in arguments), "envoy")
-                # Children of another kind are orphans of commands in the pod.
-                if arguments and (role != "envoy" or self._envoy in arguments):
-                    found[role] = child
-        return found
+        return processes_below(self._process.pid)
 
     async def restart_envoy(self) -> None:
         """Have Envoy stopped and started again, while somebody awaits `end`. Raises LabFailed after ten seconds."""
@@ -127,6 +118,18 @@ class ProcessTree:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def processes_below(unshare: int) -> dict[str, int]:
+    """Return the machine's pids of a running `unshare` and of what it started, as far as they live, by their roles."""
+    found = {"unshare": unshare}
+    for init in child_pids(unshare):
+        found["init"] = init
+        for child in child_pids(init):
+            arguments = command_line(child)
+            # Children of another kind are orphans of commands in the pod.
+            found |= {role: child for mark, role in _ROLES.items() if mark in arguments}
+    return found
 
 
 def reason_and_remedy(read: Callable[[str], str]) -> tuple[str, str]:

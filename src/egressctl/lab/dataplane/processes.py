@@ -22,6 +22,26 @@ def child_pids(parent: int) -> list[int]:
     return [pid for pid, fields in stats.items() if fields and int(fields[1]) == parent]
 
 
+def find_processes(*arguments: str) -> list[int]:
+    """Return the pids of this user's processes that have these arguments in a row, none of another container among them."""
+    wanted = b"".join(b"\0" + os.fsencode(each) for each in arguments) + b"\0"
+    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [pid for pid in pids if wanted in b"\0" + command_line(pid) and _is_mine(pid)]
+
+
+def _is_mine(pid: int) -> bool:
+    """Say whether a process is this user's, and counted here alone: one of a container has a pid of its own in there as well."""
+    said = dict(line.partition(b":")[::2] for line in _read_file(pid, "status").splitlines())
+    owners, pids = said.get(b"Uid", b"").split(), said.get(b"NSpid", b"").split()
+    return owners[:1] == [b"%d" % os.getuid()] and len(pids) == 1
+
+
+def since_epoch(started: int) -> float:
+    """Return a start time, in clock ticks since boot, as seconds since 1970."""
+    [boot] = [line.split()[1] for line in Path("/proc/stat").read_bytes().splitlines() if line.startswith(b"btime ")]
+    return int(boot) + started / os.sysconf("SC_CLK_TCK")
+
+
 def command_line(pid: int) -> bytes:
     """Return a process's arguments, each ended by a zero byte; nothing where there is no such process."""
     return _read_file(pid, "cmdline")

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +313,12 @@ def test_the_lab_by_its_commands(tmp_path: Path, lab_home: Path, forks: Forks | 
     kubeconfig = control.up(name).kubeconfig
     assert (up.code, up.stdout) == (0, f"export KUBECONFIG={kubeconfig}\n")
     assert "policy      ALLOW_ANY" in cli("lab", "status", "--name", name).stdout
+    [row] = [line.split() for line in cli("lab", "list").stdout.splitlines() if line.startswith(f"{name} ")]
+    assert row[:3] == [name, "running", "ALLOW_ANY"]
+    assert name in cli("lab", "list", "-o", "name").stdout.split()
+    [listed] = [each for each in cli("lab", "list", "-o", "json").report["items"] if each["name"] == name]
+    assert (listed["state"], listed["kubeconfig"]) == ("running", str(kubeconfig))
+    assert [process["role"] for process in listed["processes"]][:2] == ["supervisor", "unshare"]
     assert cli("lab", "policy", "REGISTRY_ONLY", "--name", name).stdout == f"lab {name} policy REGISTRY_ONLY\n"
     asked = cli("lab", "exec", "--name", name, "--", "curl", "-q", "-s", "https://www.wikipedia.org/")
     assert asked.code == 35
@@ -323,3 +330,16 @@ def test_the_lab_by_its_commands(tmp_path: Path, lab_home: Path, forks: Forks | 
     assert cli("lab", "down", "--name", name).stdout == f"lab {name} did not run\n"
     assert "starting the local lab" in on_lab("list", "--lab").stderr.splitlines()
     assert cli("lab", "down", "--name", name).code == 0
+
+
+def test_every_lab_goes_at_once(tmp_path: Path, forks: Forks | None) -> None:
+    with tempfile.TemporaryDirectory(prefix="lab") as home:
+        cli = Cli(None, tmp_path, forks).having(EGRESSCTL_LAB_HOME=home)
+        assert cli("lab", "list").stderr == "there is no lab; egressctl lab up starts one\n"
+        assert cli("lab", "down", "--all").stdout == "there is no lab\n"
+        assert cli("lab", "up", "--merge").code == 0
+        contradiction = cli("lab", "down", "--all", "--name", "default")
+        assert (contradiction.code, contradiction.hint) == (2, "egressctl lab down --name default")
+        assert cli("lab", "down", "--all").stdout == "lab default is down\n"
+        assert "egressctl-lab" not in (tmp_path / ".kube" / "config").read_text()
+        assert not os.listdir(home)
