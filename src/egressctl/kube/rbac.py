@@ -41,7 +41,7 @@ RIGHTS: dict[str, tuple[RbacRule, ...]] = {
         RbacRule(ACCOUNTS, ("list",)),
         RbacRule(EXEC, ("get", "create")),
     ),
-    "list": (RbacRule(ENTRIES, ("list",)),),
+    "list": (RbacRule(ENTRIES, ("list",)), RbacRule(PODS, ("list",)), RbacRule(ACCOUNTS, ("list",))),
     # A dry run needs the rights of what it would do.
     "diff": (RbacRule(ENTRIES, ("get", "list", "create", "patch")),),
     "lint": (RbacRule(ENTRIES, ("get", "list")),),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from egressctl.catalog import lookup
 from egressctl.catalog.targets import load_targets
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput, NoSuchTarget
+from egressctl.lifecycle.leftover import leftover_sources
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.service_entry import LABEL_TARGET, is_kind, read_entry, target_of
@@ -20,7 +21,7 @@ from egressctl.mesh.client import MANAGED_SELECTOR, Mesh, look_up_entries
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Target
-from egressctl.runtime.progress import Progress
+from egressctl.runtime.progress import Progress, SilentProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def choose_entries(mesh: Mesh, choice: RemovalChoice, progress: Progress) -> lis
     if not found:
         _require_namespace(mesh, choice)
         where = "any namespace" if choice.namespace is None else f"namespace {choice.namespace}"
-        progress.result(f"egressctl made nothing in {where}")
+        if not leftover_sources(mesh, choice.namespace, SilentProgress()):
+            progress.result(f"egressctl made nothing in {where}")
     return found
 
 

@@ -57,8 +57,8 @@ def start_sample(api: Api, namespace: str, run_id: str) -> list[tuple[str, Manif
     return made
 
 
-def sample_objects(api: Api, namespace: str, selector: str = MANAGED_SELECTOR) -> list[tuple[str, Manifest]]:
-    """List the sample's objects that egressctl made in a namespace, in the order in which they go."""
+def sample_objects(api: Api, namespace: str | None, selector: str = MANAGED_SELECTOR) -> list[tuple[str, Manifest]]:
+    """List the sample's objects that egressctl made in a namespace, or in all (None), in the order in which they go."""
     plurals = ("pods", "serviceaccounts")
     calls = [partial(api.list, resource_path("v1", namespace, plural), label_selector=selector) for plural in plurals]
     found = gather(calls, at_most=len(calls))

@@ -44,7 +44,7 @@ def test_a_command_without_rights_is_told_with_those_that_have_some() -> None:
 
 
 def test_a_role_and_its_binding_are_of_one_namespace() -> None:
-    made, binding = role_and_binding(rules_needed(["list"]), CI, namespace="shop")
+    made, binding = role_and_binding(rules_needed(["snapshot"]), CI, namespace="shop")
     assert made["rules"] == [{"apiGroups": ["networking.istio.io"], "resources": ["serviceentries"], "verbs": ["list"]}]
     assert made["metadata"] == binding["metadata"] == {"name": "egressctl", "namespace": "shop"}
     assert binding["roleRef"]["kind"] == "Role"

@@ -47,7 +47,8 @@ def command(
 ) -> int:
     """Delete what egressctl made, wait until it is gone from the API and the sidecar, and prove that the egress is closed.
 
-    Without a name, the only target of the namespace is deleted. If there are several, name one or give --all. A TARGET is
+    Without a name, the only target of the namespace is deleted. If there are several, name one or give --all. A source pod of
+    --with-source is deleted with the last entry of its namespace, and without a name also if it has none. A TARGET is
     anything that `egressctl list` and `egressctl verify` print: a target, an entry, serviceentry/NAMESPACE/NAME; or a host or a
     URL that was created; or a file.
 
@@ -71,6 +72,7 @@ def command(
     def work() -> None:
         from egressctl.lifecycle.choose import RemovalChoice, choose_entries, target_names  # imported late: 65 ms
         from egressctl.lifecycle.cleanup import CleanupOptions, clean_up
+        from egressctl.lifecycle.leftover import remove_leftover_sources
         from egressctl.mesh.curl import TransferLimits
 
         choice = RemovalChoice(
@@ -94,6 +96,8 @@ def command(
         if dry_run == "none" and not yes:
             _confirm(session, len(manifests), target_names(manifests))
         session.targets, unasked = clean_up(session.mesh, manifests, options, session.progress)
+        if not (names or filename) and (all_namespaces or not manifests):
+            remove_leftover_sources(session.mesh, choice.namespace, options, session.progress)
         say_how_to_repeat(session, session.targets, options.limits)
         if unasked is not None:
             raise unasked

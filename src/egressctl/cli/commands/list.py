@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from egressctl.cli.console import say
 from egressctl.cli.options import ConnectionFlags, OutputFlags, spread_flags
 from egressctl.cli.session import Session
 from egressctl.model.age import age_text
@@ -15,7 +17,7 @@ from egressctl.report.lines import table_text
 from egressctl.runtime.sanitize import neutralise
 
 if TYPE_CHECKING:
-    from egressctl.lifecycle.list import ListedEntry
+    from egressctl.lifecycle.list import ListedEntry, ListedSource
 
 
 @spread_flags
@@ -25,7 +27,7 @@ def command(
     connection: ConnectionFlags,
     output: OutputFlags,
 ) -> int:
-    """List the ServiceEntries that egressctl made, with their age and the run that made them.
+    """List the ServiceEntries that egressctl made, with their age and the run that made them; and the source pods it started.
 
     verify and cleanup accept each of these names: the target, NAMESPACE/NAME of its entry, and what -o name prints.
 
@@ -35,25 +37,58 @@ def command(
       egressctl list -A
       egressctl list -o json
     """
-    from egressctl.lifecycle.list import inventory  # imported late: 37 ms
+    from egressctl.lifecycle.list import inventory, list_sources  # imported late: 37 ms
+    from egressctl.runtime.concurrency import start_call
 
     session = Session("list", connection, output)
     namespace = None if all_namespaces else session.namespace
-    items = inventory(session.mesh, namespace, datetime.now(UTC))
-    session.warn()
-    if not items and output.shown == "table":
+    mesh, now = session.mesh, datetime.now(UTC)
+    looking = start_call(lambda: list_sources(mesh, namespace, now))
+    items = inventory(mesh, namespace, now)
+    sources, unseen = looking()
+    session.warn([unseen] if unseen else ())
+    if not items and not sources and output.shown == "table":
         session.progress.step(f"egressctl made nothing in {'any namespace' if namespace is None else 'namespace ' + namespace}")
-    return session.end(lambda form, _: _text(items, form, everywhere=all_namespaces))
+    code = session.end(lambda form, _: _text(items, sources, form, everywhere=all_namespaces))
+    _say_what_is_left_over(session, items, sources)
+    return code
 
 
-def _text(items: list[ListedEntry], form: str, *, everywhere: bool) -> str:
+def _say_what_is_left_over(session: Session, items: list[ListedEntry], sources: list[ListedSource]) -> None:
+    """Say how source pods that no entry goes with are removed."""
+    used = {each.entry.namespace for each in items}
+    left = dict.fromkeys(each.namespace for each in sources if each.namespace not in used)
+    for namespace in left if not session.output.quiet else ():
+        line = f"egressctl cleanup --all -n {shlex.quote(namespace)}"
+        say("hint: " + neutralise(f"no ServiceEntry goes with the source pod in namespace {namespace}: {line} deletes it"))
+
+
+def _text(items: list[ListedEntry], sources: list[ListedSource], form: str, *, everywhere: bool) -> str:
     if form in ("json", "yaml"):
-        return data_text(document("TargetList", items=[_document(each) for each in items]), form)
+        documents = [_document(each) for each in items]
+        return data_text(document("TargetList", items=documents, sources=[_source_document(each) for each in sources]), form)
     if form == "name" and everywhere:  # kubectl's names have no namespace, which verify and cleanup need then
         return "".join(f"serviceentry/{neutralise(f'{each.entry.namespace}/{each.entry.name}')}\n" for each in items)
     if form == "name":
         return entry_names_text(each.entry.name for each in items)
-    return _table(items) if items else ""
+    return "\n".join(filter(None, (_table(items) if items else "", _source_table(sources) if sources else "")))
+
+
+def _source_document(source: ListedSource) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "name": source.name,
+        "namespace": source.namespace,
+        "runId": source.run_id,
+        "createdAt": source.created,
+        "ageSeconds": round(source.age),
+    }
+
+
+def _source_table(sources: list[ListedSource]) -> str:
+    rows = [("SOURCE", "KIND", "RUN ID", "AGE")]
+    rows += [(f"{each.namespace}/{each.name}", each.kind, each.run_id, age_text(each.age)) for each in sources]
+    return table_text(rows)
 
 
 def _document(item: ListedEntry) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cli import CREATED, DELETED, PODS, Cli, made, nothing_is_left, owned, without_sleep
-from labs import Lab
+from labs import Lab, eventually
 
 BOTH = ["serviceentry/wikipedia-ext", "pod/sleep", "serviceaccount/sleep"]
 
@@ -99,3 +101,47 @@ def test_an_account_of_that_name_that_is_not_ours_is_refused(cli: Cli, lab: Lab)
     assert (ran.code, ran.stdout) == (1, "")
     assert ran.error == "serviceaccount default/sleep is there already and egressctl did not make it"
     assert owned(lab) == []
+
+
+def started_alone(cli: Cli, lab: Lab) -> None:
+    """Have a source pod whose entry was never made, as a `create` leaves it that was killed at that moment."""
+    without_sleep(lab)
+    assert cli("create", "wikipedia", "--with-source").code == 0
+    lab.delete({"metadata": {"namespace": "default", "name": "wikipedia-ext"}})
+    assert owned(lab) == BOTH[1:]
+
+
+def test_a_source_pod_without_an_entry_is_listed(cli: Cli, lab: Lab) -> None:
+    started_alone(cli, lab)
+    table = cli("list")
+    assert [line.split()[:2] for line in table.stdout.splitlines()] == [
+        ["SOURCE", "KIND"],
+        ["default/sleep", "Pod"],
+        ["default/sleep", "ServiceAccount"],
+    ]
+    line = "egressctl cleanup --all -n default"
+    assert table.told("hint") == [f"no ServiceEntry goes with the source pod in namespace default: {line} deletes it"]
+    assert [(each["kind"], each["name"]) for each in cli("list", "-A", "-o", "json").report["sources"]] == [
+        ("Pod", "sleep"),
+        ("ServiceAccount", "sleep"),
+    ]
+    assert cli("list", "-o", "name").stdout == ""
+
+
+@pytest.mark.parametrize("flags", ["", "--all", "--all -A --yes", "--no-wait"])
+def test_a_source_pod_without_an_entry_is_cleaned_up(cli: Cli, lab: Lab, flags: str) -> None:
+    started_alone(cli, lab)
+    tried = cli("cleanup", *flags.split(), "--dry-run=client")
+    assert (tried.code, tried.stdout.splitlines()[0]) == (0, "pod/sleep deleted (dry run)")
+    assert owned(lab) == BOTH[1:]
+    ran = cli("cleanup", *flags.split())
+    assert (ran.code, ran.stdout) == (0, "pod/sleep deleted\nserviceaccount/sleep deleted\n")
+    assert eventually(lambda: owned(lab) == [])
+    assert cli("cleanup", *flags.split()).stdout.startswith("egressctl made nothing in ")
+
+
+def test_the_source_pod_of_an_entry_in_another_namespace_stays(cli: Cli, lab: Lab) -> None:
+    without_sleep(lab)
+    assert cli("create", "wikipedia", "--with-source").code == 0
+    assert cli("cleanup", "-n", "other").stdout == "egressctl made nothing in namespace other\n"
+    assert owned(lab) == BOTH
