@@ -205,4 +205,5 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"signal {signum}")
+        self.signum = signum
         self.exit_code = 128 + signum

@@ -7,6 +7,7 @@ import errno
 import gc
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -14,8 +15,6 @@ from typing import Any, TextIO
 from egressctl import __version__
 from egressctl.cli.kubectl_flags import goes_with_a_command, name_as_typed, normalise_arguments
 from egressctl.cli.registry import COMMANDS, build_app
-from egressctl.errors import Interrupted
-from egressctl.runtime.signals import Interrupts
 
 _HELP = """Usage: egressctl COMMAND [ARGUMENTS] [OPTIONS]
 
@@ -76,23 +75,31 @@ def _outliving_its_reader(stream: TextIO) -> TextIO:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _end_at_signals()
     # A process of one command line ends before cycles would matter; looking for them is a tenth of its start.
     gc.disable()
-    with Interrupts():
-        try:
-            sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
-            code = run(sys.argv[1:])
-            try:
-                sys.stdout.flush()
-                sys.stderr.flush()
-            except AttributeError:  # closed before the start
-                pass
-            except OSError as error:
-                code = code or _say_unwritten(error)
-        except Interrupted as stop:
-            code = stop.exit_code
-        # Taking every module apart would be another tenth.
-        os._exit(code)
+    sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except AttributeError:  # closed before the start
+        pass
+    except OSError as error:
+        code = code or _say_unwritten(error)
+    # Taking every module apart would be another tenth.
+    os._exit(code)
+
+
+def _end_at_signals() -> None:
+    """End at once by a signal, with its exit code: of what comes before a command nothing can be left."""
+
+    def end(signum: int, _frame: object) -> None:
+        os._exit(128 + signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, end)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -209,11 +216,13 @@ def _is_target(word: str) -> bool:
 def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence[str]) -> int:
     import typer  # imported late: 31 ms
 
-    from egressctl.errors import EgressctlError
+    from egressctl.errors import EgressctlError, Interrupted
+    from egressctl.runtime.signals import Interrupts
 
     usage_error: Any = typer.BadParameter.__mro__[1]  # click's UsageError, which typer keeps under a private name
     try:
-        code = build_app(*command)(words, standalone_mode=False, prog_name="egressctl")
+        with Interrupts():
+            code = build_app(*command)(words, standalone_mode=False, prog_name="egressctl")
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
@@ -225,4 +234,6 @@ def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence
 
         print_failure(failure)
         return failure.exit_code
+    except Interrupted as stop:
+        return stop.exit_code
     return int(code or 0)

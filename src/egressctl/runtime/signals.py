@@ -8,6 +8,7 @@ does, and the undoing then says what is left. Once what was done is to stay, a s
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -15,6 +16,7 @@ from typing import Any
 
 from egressctl.errors import Interrupted
 
+_STRIKE_AGAIN_SECONDS = 0.001
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -36,16 +38,21 @@ class Interrupts:
         """Whether what was done is meant to stay."""
         self._committed = False
         self._previous: dict[int, Any] = {}
+        self._hook = sys.unraisablehook
 
     def __enter__(self) -> Interrupts:
         for signum in _SIGNALS:
             if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
                 self._previous[signum] = signal.signal(signum, self._handle)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._strike_again
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for signum, handler in self._previous.items() if not self._committed else ():
-            signal.signal(signum, handler)
+            if signal.getsignal(signum) == self._handle:  # else an inner block has committed itself
+                signal.signal(signum, handler)
+        if sys.unraisablehook == self._strike_again:
+            sys.unraisablehook = self._hook
 
     def commit(self) -> None:
         """Let signals pass from now on, also after the block: all is done, and the exit code is to say so.
@@ -63,6 +70,23 @@ class Interrupts:
             return
         self.gave_up = self._undoing
         raise Interrupted(signum)
+
+    def _strike_again(self, lost: Any) -> None:
+        """Raise an interruption once more that was lost: the interpreter drops what is raised within a weak reference's callback.
+
+        An import has such callbacks, and so does whatever has a `__del__`.
+        """
+        if not isinstance(lost.exc_value, Interrupted):
+            self._hook(lost)
+            return
+        signum = lost.exc_value.signum
+
+        def raise_again(_signum: int, frame: FrameType | None) -> None:
+            self._heard -= 1  # it is the same one still
+            self._handle(signum, frame)
+
+        signal.signal(signal.SIGALRM, raise_again)
+        signal.setitimer(signal.ITIMER_REAL, _STRIKE_AGAIN_SECONDS)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import signal
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -147,6 +149,22 @@ def test_a_call_within_the_undoing_is_not_cut_either() -> None:
     assert done == ["deleted", "undone"]
 
 
+def test_what_the_interpreter_drops_is_raised_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """As by an import, which drops its locks by the callbacks of weak references: `run` went on to its end once."""
+
+    class Lock:
+        pass
+
+    lock = Lock()
+    watched = weakref.ref(lock, lambda _: signal.raise_signal(signal.SIGTERM))
+    with Interrupts(), pytest.raises(Interrupted) as interrupted:
+        del lock
+        time.sleep(60)  # which the interruption ends
+    assert watched() is None
+    assert interrupted.value.exit_code == 143
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_after_the_commitment_a_signal_comes_too_late(signum: signal.Signals, code: int) -> None:
     done = []
@@ -161,6 +179,13 @@ def test_it_comes_too_late_after_the_block_as_well() -> None:
     """Between that and the exit code nothing is left to be lost."""
     with _handlers_put_back():
         with Interrupts() as interrupts:
+            interrupts.commit()
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_the_commitment_of_an_inner_block_outlives_the_outer_one() -> None:
+    with _handlers_put_back():
+        with Interrupts(), Interrupts() as interrupts:
             interrupts.commit()
         signal.raise_signal(signal.SIGTERM)
 

@@ -127,7 +127,7 @@ def exec_(
                 code = running.wait()
             except Interrupted as stop:
                 # What runs in the pod is to hear it: it would outlive this process otherwise.
-                control.signal_exec(running.pid, stop.exit_code - 128)
+                control.signal_exec(running.pid, stop.signum)
             else:
                 return 128 - code if code < 0 else code
 
