@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import http.client
+import io
 import json
 import os
 import re
@@ -16,7 +19,7 @@ import ssl
 import struct
 import threading
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +33,7 @@ from endpoint import LoopThread, self_signed, write_kubeconfig
 
 _HEAD_LIMIT = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
+_WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,29 @@ class Rewrite:
     new: str
 
 
+@dataclass(frozen=True)
+class Mutate:
+    """Pass the request on, and give the client what `change` makes of the body; with another `status` where one is given."""
+
+    change: Callable[[bytes], bytes]
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Drip:
+    """Answer a byte at a time, without end: a header, or a body after whole headers. An exec's handshake is such a head."""
+
+    what: Literal["head", "body"] = "head"
+
+
+@dataclass(frozen=True)
+class PlayExec:
+    """Accept an exec, and send these pieces, each a frame or a part of one, with a pause before each; in the end, nothing."""
+
+    frames: Callable[[], Iterable[bytes]]
+    pause: float = 0.02
+
+
 Action = (
     Respond
     | Reset
@@ -136,6 +163,9 @@ Action = (
     | Signal
     | Meanwhile
     | Rewrite
+    | Mutate
+    | Drip
+    | PlayExec
 )
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
@@ -259,6 +289,10 @@ class FaultProxy:
                 await writer.drain()
             while await reader.read(_CHUNK):
                 pass
+        elif isinstance(action, Drip):
+            await _until_gone(reader, _drip(writer, action.what))
+        elif isinstance(action, PlayExec):
+            await _until_gone(reader, _play_exec(head, writer, action))
         elif isinstance(action, Respond):
             await reader.readexactly(_length(head))
             writer.write(_answer(action))
@@ -305,6 +339,10 @@ class FaultProxy:
             await from_api.read(-1)
             _drop(writer)
             return
+        if isinstance(action, Mutate):
+            writer.write(_mutated(action, await from_api.read(-1)))
+            await writer.drain()
+            return
         head = await from_api.readuntil(b"\r\n\r\n")
         if isinstance(action, Rewrite) and not head.startswith(b"HTTP/1.1 101"):
             head = (head + await from_api.read(-1)).replace(action.old.encode(), action.new.encode())
@@ -334,6 +372,55 @@ def _drop(writer: StreamWriter) -> None:
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+async def _until_gone(reader: StreamReader, playing: Coroutine[Any, Any, None]) -> None:
+    """Play to a client until it goes away; one that goes on reading nothing is played to all the same."""
+    task = asyncio.create_task(playing)
+    try:
+        while await reader.read(_CHUNK):
+            pass
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _drip(writer: StreamWriter, what: str) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+    writer.write(b"X-Drip: " if what == "head" else b'Content-Length: 1000000\r\n\r\n{"a": "')
+    while True:
+        writer.write(b"a")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def _play_exec(head: bytes, writer: StreamWriter, action: PlayExec) -> None:
+    key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)
+    accept = base64.b64encode(hashlib.sha1((key[1] if key else b"") + _WEBSOCKET).digest())
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+    writer.write(b"Sec-WebSocket-Protocol: v5.channel.k8s.io\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    for frame in action.frames():
+        await asyncio.sleep(action.pause)
+        writer.write(frame)
+        await writer.drain()
+    await writer.drain()
+
+
+def _mutated(action: Mutate, answer: bytes) -> bytes:
+    parsed = http.client.HTTPResponse(_Told(answer))  # type: ignore[arg-type]  # all that it asks of a socket
+    parsed.begin()
+    body = action.change(parsed.read())
+    told = {"Content-Type": parsed.getheader("Content-Type", "application/json"), "Content-Length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    return f"HTTP/1.1 {action.status or parsed.status} Mutated\r\n{lines}Connection: close\r\n\r\n".encode() + body
+
+
+@dataclass(frozen=True)
+class _Told:
+    content: bytes
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return io.BytesIO(self.content)
 
 
 def _length(head: bytes) -> int:

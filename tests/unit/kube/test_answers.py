@@ -46,7 +46,8 @@ def instead(method: str, path: str, value: object, uid: str = "") -> str:
         ("DELETE", f"{ENTRIES}/m", SUCCESS),
         ("GET", ENTRIES, listed()),
         ("GET", ENTRIES, {**listed(), "items": None}),
-        ("GET", ENTRIES, listed({"metadata": {"name": "m", "uid": "u"}})),
+        ("GET", ENTRIES, listed({"metadata": {"name": "m", "namespace": "default", "uid": "u"}})),
+        ("GET", ENTRIES, listed({**ENTRY, "spec": None, "status": {"addresses": None}})),
         ("GET", "/api/v1/namespaces/d", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "d", "uid": "u"}}),
         ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", REVIEW),
         ("GET", "/version", {"major": "1", "gitVersion": "v1.37.2"}),
@@ -73,8 +74,9 @@ def test_what_the_api_server_answers_is_taken(method: str, path: str, value: obj
 )
 def test_every_kind_is_known_by_its_plural(group: str, plural: str, kind: str) -> None:
     path, version = (f"/apis/{group}/v1", f"{group}/v1") if group else ("/api/v1", "v1")
-    metadata = {"name": "m", "namespace": "d", "uid": "u"}
-    assert instead("GET", f"{path}/namespaces/d/{plural}/m", {"apiVersion": version, "kind": kind, "metadata": metadata}) == ""
+    spec = {"containers": [], "selector": {}}
+    one = {"apiVersion": version, "kind": kind, "metadata": {"name": "m", "namespace": "d", "uid": "u"}, "spec": spec}
+    assert instead("GET", f"{path}/namespaces/d/{plural}/m", one) == ""
     assert instead("GET", f"{path}/{plural}", {"apiVersion": version, "kind": kind + "List", "items": []}) == ""
 
 
@@ -117,7 +119,7 @@ def test_what_cannot_be_read_is_not_json(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-@pytest.mark.parametrize("metadata", [{"name": "o"}, {"namespace": "o"}, {"uid": None}, {"uid": ""}, {"name": None}], ids=str)
+@pytest.mark.parametrize("metadata", [{"name": "o"}, {"namespace": "o"}, {"namespace": None}], ids=str)
 def test_another_object_is_no_answer(method: str, metadata: dict[str, object]) -> None:
     assert instead(method, f"{ENTRIES}/m", entry(**metadata), "u").startswith("another ServiceEntry, ")
 
@@ -138,8 +140,87 @@ def test_an_object_and_another_list_are_no_list(value: dict[str, Any]) -> None:
     assert instead("GET", f"{ENTRIES}/m", listed(ENTRY)) == "a ServiceEntryList of networking.istio.io/v1"
 
 
-@pytest.mark.parametrize(
-    "items", [[1], ["x"], [None], [{}], [{"metadata": 1}], [{"metadata": {"name": "x"}}], {"a": 1}, "x"], ids=str
-)
+@pytest.mark.parametrize("items", [[1], ["x"], [None], [[]], {"a": 1}, "x"], ids=str)
 def test_a_list_has_objects_in_it(items: object) -> None:
     assert instead("GET", ENTRIES, {**listed(), "items": items}) == "a list of what are no objects"
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"kind": "Pod"}, "a list of ServiceEntry with an object of another kind in it, ServiceEntry default/m"),
+        ({"apiVersion": 1}, "a list of ServiceEntry with an object of another kind in it, ServiceEntry default/m"),
+        (
+            {"metadata": {**ENTRY["metadata"], "namespace": "o"}},
+            "a list with an object of another namespace in it, ServiceEntry o/m",
+        ),
+        ({"metadata": {"name": "m", "uid": "u"}}, "a list with an object of another namespace in it, ServiceEntry m"),
+    ],
+)
+def test_a_list_has_no_objects_that_were_not_asked_for(changed: dict[str, Any], fault: str) -> None:
+    assert instead("GET", ENTRIES, listed({**ENTRY, **changed})) == fault
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"metadata": None}, "ServiceEntry in which metadata is missing"),
+        ({"metadata": [ENTRY["metadata"]]}, "ServiceEntry in which metadata is a list, and must be an object"),
+        ({"metadata": {"name": "m"}}, "ServiceEntry m in which metadata.uid is missing"),
+        ({"metadata": {**ENTRY["metadata"], "uid": ""}}, "ServiceEntry default/m in which metadata.uid is empty"),
+        ({"metadata": {"uid": "u", "name": 7}}, "ServiceEntry in which metadata.name is a number, and must be text"),
+        ({"metadata": {**ENTRY["metadata"], "labels": {"a": 1}}}, "metadata.labels.a is a number, and must be text"),
+        (
+            {"metadata": {**ENTRY["metadata"], "managedFields": [[]]}},
+            "metadata.managedFields[0] is a list, and must be an object",
+        ),
+        ({"spec": "x"}, "spec is text, and must be an object"),
+        ({"spec": {"hosts": {}}}, "spec.hosts is an object, and must be a list"),
+        ({"spec": {"hosts": ["a", None]}}, "spec.hosts[1] is null, and must be text"),
+        ({"spec": {"ports": [{"number": True}]}}, "spec.ports[0].number is true or false, and must be a number"),
+        ({"spec": {"ports": [{"number": 4.5}]}}, "spec.ports[0].number is a number with a fraction, and must be a number"),
+        ({"spec": {"ports": [{"number": 1 << 64}]}}, "spec.ports[0].number is a number of more than 64 bits"),
+        ({"spec": {"endpoints": [{"ports": {"http": "x"}}]}}, "spec.endpoints[0].ports.http is text, and must be a number"),
+        ({"x": "\ud800"}, "JSON with text that is no Unicode"),
+        ({"x": json.loads("[" * 300 + "]" * 300)}, "JSON of more than 200 levels"),
+    ],
+)
+def test_the_field_that_is_not_what_it_must_be_is_named_with_its_object(changed: dict[str, Any], fault: str) -> None:
+    for path, value in ((f"{ENTRIES}/m", {**ENTRY, **changed}), (ENTRIES, listed({**ENTRY, **changed}))):
+        assert instead("GET", path, value).endswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "fault"),
+    [
+        ("Pod", {}, "spec.containers is missing"),
+        ("Pod", {"containers": [{}]}, "spec.containers[0].name is missing"),
+        ("Pod", {"containers": [], "securityContext": 0}, "spec.securityContext is a number, and must be an object"),
+        ("Pod", {"containers": [{"name": "a", "env": [None]}]}, "spec.containers[0].env[0] is null, and must be an object"),
+        ("Service", {"ports": [{"port": "80"}]}, "spec.ports[0].port is text, and must be a number"),
+    ],
+)
+def test_the_fields_of_each_kind_are_looked_at(kind: str, spec: object, fault: str) -> None:
+    one = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "m", "namespace": "d", "uid": "u"}, "spec": spec}
+    assert instead("GET", f"/api/v1/namespaces/d/{kind.lower()}s/m", one) == f"{kind} d/m in which {fault}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "came"),
+    [
+        ("/version", {"gitVersion": 7}, "the version in which gitVersion is a number, and must be text"),
+        ("/apis/a", {"kind": "APIGroup", "versions": ["v1"]}, "the APIGroup in which versions[0] is text, and must be an object"),
+        (
+            ENTRIES,
+            {**listed(), "metadata": {"continue": 5}},
+            "the ServiceEntryList in which metadata.continue is a number, and must be text",
+        ),
+        (
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {**REVIEW, "status": {"allowed": "no"}},
+            "the SelfSubjectAccessReview in which status.allowed is text, and must be true or false",
+        ),
+    ],
+)
+def test_answers_that_are_no_objects_are_looked_at_as_well(path: str, value: object, came: str) -> None:
+    assert instead("POST" if "reviews" in path else "GET", path, value) == came

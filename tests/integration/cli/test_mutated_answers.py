@@ -1,0 +1,110 @@
+"""No answer is trusted to have a shape: whatever stands in one, a command ends as it promises, and touches nothing of others.
+
+One answer of chance is changed by chance in each command. EGRESSCTL_TEST_SEED gives other changes, EGRESSCTL_TEST_MUTATIONS says
+how many are tried.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+from cli import OURS, Cli, entry, made, put_right
+from examples import EVERYTHING
+from faults import Action, Call, FaultProxy, Mutate
+from labs import Lab
+from mutations import mutate
+
+SEED = "EGRESSCTL_TEST_SEED"
+NUMBER = int(os.environ.get("EGRESSCTL_TEST_MUTATIONS") or (300 if EVERYTHING else 12))
+EXITS = (0, 1, 2, 3, 4, 5)
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "create": ("create", "wikipedia"),
+    "create-source": ("create", "wikipedia", "--with-source", "--pod", "curl", "-n", "away"),
+    "create-dry": ("create", "wikipedia", "--dry-run", "server"),
+    "verify": ("verify", "wikipedia", "-o", "json"),
+    "verify-all": ("verify", "--all"),
+    "verify-url": ("verify", "https://www.wikipedia.org"),
+    "verify-deploy": ("verify", "wikipedia", "--pod", "deploy/sleep"),
+    "cleanup": ("cleanup", "wikipedia"),
+    "cleanup-all": ("cleanup", "--all", "-A", "--yes"),
+    "run": ("run", "wikipedia", "-o", "json"),
+    "list": ("list", "-A"),
+    "explain": ("explain", "https://www.wikipedia.org", "--address", "208.80.154.224"),
+    "explain-target": ("explain", "serviceentry/others", "-o", "json"),
+    "diff": ("diff", "wikipedia"),
+    "doctor": ("doctor",),
+    "lint": ("lint", "--live"),
+    "snapshot": ("snapshot", "saved"),
+    "complete": ("__complete", "verify", ""),
+    "complete-pod": ("__complete", "verify", "--pod", ""),
+    "complete-container": ("__complete", "verify", "--container", ""),
+    "complete-namespace": ("__complete", "verify", "-n", ""),
+}
+NEEDS_AN_ENTRY = ("verify", "verify-all", "verify-deploy", "cleanup", "cleanup-all", "list", "diff")
+LIMITS = ("--request-timeout", "3s", "--timeout", "3s", "--probe-timeout", "3s")
+OTHERS = entry("others", hosts=["others.example"], addresses=["192.0.2.1"])
+ASKED: dict[str, int] = {}
+"""How many calls each command makes where nothing is changed."""
+
+
+def test_a_changed_answer_is_no_bug(cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+    seed = int(os.environ.get(SEED) or random.randrange(1 << 32))
+    chance = random.Random(seed)
+    names = list(COMMANDS)
+    chance.shuffle(names)
+    failed = []
+    for number in range(NUMBER):
+        name = names[number % len(names)]
+        one = chance.randrange(1 << 32)
+        try:
+            _try(cli.at(proxy.kubeconfig), lab, proxy, name, random.Random(one))
+        except AssertionError as wrong:
+            failed.append(f"{SEED}={seed}, number {number}, {name}, {one}: {wrong}")
+            if len(failed) >= 200:
+                break
+    assert not failed, f"{len(failed)} of {NUMBER}:\n" + "\n\n".join(failed)
+
+
+def _try(other: Cli, lab: Lab, proxy: FaultProxy, name: str, chance: random.Random) -> None:
+    argv = COMMANDS[name]
+    if name in NEEDS_AN_ENTRY:
+        made(lab)
+    lab.create(OTHERS)
+    before = _others(lab)
+    if name not in ASKED:
+        first = len(proxy.calls)
+        other(*argv)
+        ASKED[name] = len(proxy.calls) - first
+    first, at = len(proxy.calls), chance.randrange(max(1, ASKED[name]))
+    met: list[Call] = []
+
+    def change(body: bytes) -> bytes:
+        return mutate(body, chance)
+
+    def once(call: Call) -> Action | None:
+        # An exec is not JSON: what comes in its place is the next answer that is.
+        if met or call.index < first + at or call.is_exec:
+            return None
+        met.append(call)
+        return Mutate(change, chance.choice((0, 0, 0, 0, 0, 0, 0, 200, 201, 204, 299, 302, 400, 404, 409, 422, 500)))
+
+    proxy.rules = once
+    try:
+        limits = LIMITS if name in ("create", "run", "verify") else ()
+        ran = other("--debug", *argv, *limits) if argv[0] != "__complete" else other(*argv)
+    finally:
+        proxy.rules = lambda _: None
+    after = _others(lab)
+    put_right(lab)
+    assert ran.code in EXITS, (ran, met)
+    assert "a bug in egressctl" not in ran.stderr, (ran, met)
+    assert before == after, (ran, met)
+
+
+def _others(lab: Lab) -> set[str]:
+    """Return the UIDs of what is not ours."""
+    paths = ("/apis/networking.istio.io/v1/serviceentries", "/api/v1/pods", "/api/v1/serviceaccounts")
+    every = {each["metadata"]["uid"] for path in paths for each in lab.api("GET", path)[1]["items"]}
+    ours = {each["metadata"]["uid"] for path in paths for each in lab.api("GET", f"{path}?{OURS}")[1]["items"]}
+    return every - ours
