@@ -31,6 +31,8 @@ class ApiConnection:
     def __init__(self, configuration: Any, impersonation: tuple[tuple[str, str], ...] = ()) -> None:
         import urllib3  # imported late: 37 ms
 
+        from egressctl.kube.http_deadline import POOLS
+
         rest = load_official("kubernetes.client.rest")
         server = urlsplit(configuration.host)
         self.base, self.host, self.server_name = configuration.host, server.hostname or "", configuration.tls_server_name or ""
@@ -49,6 +51,7 @@ class ApiConnection:
             raise unusable
         try:
             self.pool = rest.RESTClientObject(configuration).pool_manager
+            self.pool.pool_classes_by_scheme = POOLS
         except (urllib3.exceptions.HTTPError, ValueError):
             raise unusable from None
         if not configuration.verify_ssl:

@@ -18,6 +18,8 @@ from egressctl.runtime.query import encode_query
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
+_FRAMING, _LEAST = 4, 1 << 16
+"""So many bytes come at most for each that is taken, a frame of one byte being four, and for what is no output at all."""
 _SEARCHED_BYTES = 4000
 """So many bytes of a stream are searched for a sentence."""
 
@@ -55,18 +57,16 @@ def run_in_container(
     `limit` is in bytes, for both outputs together; a command that says more is left.
     """
     # Imported late: 12 ms
-    from websocket import ABNF, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
+    from websocket import ABNF, WebSocketException, WebSocketTimeoutException
+
+    from egressctl.kube.websocket_deadline import TooMuch
 
     ends = time.monotonic() + timeout
-    socket = _open_websocket(api, namespace, pod, container, argv, ends)
+    socket = _open_websocket(api, namespace, pod, container, argv, ends, _FRAMING * (limit + _LEAST))
     outputs = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
     error, timed_out, truncated = "", False, False
     try:
         while not outputs[_STATUS]:  # the status is always the last to come
-            left = ends - time.monotonic()
-            if left <= 0:
-                raise WebSocketTimeoutException
-            socket.settimeout(left)
             opcode, frame = socket.recv_data()
             if opcode == ABNF.OPCODE_CLOSE:
                 break
@@ -75,11 +75,12 @@ def run_in_container(
             excess = sum(map(len, outputs.values())) - limit
             if excess > 0 and not outputs[_STATUS]:
                 del outputs[frame[0]][-excess:]
-                truncated, error = True, f"the output is longer than {limit} bytes"
-                break
+                raise TooMuch
     except (WebSocketTimeoutException, TimeoutError):
         timed_out, error = True, f"the command did not end within {timeout:g} s"
-    except (WebSocketConnectionClosedException, WebSocketException, OSError):
+    except TooMuch:
+        truncated, error = True, f"the output is longer than {limit} bytes"
+    except (WebSocketException, OSError, ValueError):
         error = "the connection was lost before the command ended"
     finally:
         socket.shutdown()
@@ -109,18 +110,18 @@ def read_exit_status(status: bytes) -> tuple[int | None, str]:
     return (int(words[1]) if words and len(words[1]) < 4 else None), message
 
 
-def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float) -> Any:
+def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float, most: int) -> Any:
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
     path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{encode_query(query)}"
     what = ApiRequest("create", "", "pods/exec", namespace, pod)
     connection = api.connection()
     try:
-        return _handshake(api, connection, path, what, ends)
+        return _handshake(api, connection, path, what, ends, most)
     except _HandshakeRefused as refused:
         if refused.status != 401 or not api.renew(connection):
             raise refused.error from None
     try:
-        return _handshake(api, api.connection(), path, what, ends)
+        return _handshake(api, api.connection(), path, what, ends, most)
     except _HandshakeRefused as refused:
         raise refused.error from None
 
@@ -131,13 +132,16 @@ class _HandshakeRefused(Exception):
         self.status, self.error = status, error
 
 
-def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest, ends: float) -> Any:
+def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest, ends: float, most: int) -> Any:
     import websocket  # imported late: 12 ms
 
-    left = ends - time.monotonic()
-    if left <= 0:
+    from egressctl.kube.websocket_deadline import TooMuch, WebSocketInTime
+
+    if ends <= time.monotonic():
         raise Unreachable(f"no time was left to run a command in pod {what.name}")
-    socket: Any = websocket.WebSocket(
+    socket = WebSocketInTime(
+        ends,
+        most,
         sslopt={"context": connection.tls, "server_hostname": connection.server_name or connection.host}
         if connection.tls
         else {},
@@ -148,7 +152,6 @@ def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest,
         # `redirect_limit`: a redirect would take the credentials elsewhere.
         socket.connect(
             "ws" + connection.base.removeprefix("http") + path,
-            timeout=left,
             header=[f"{name}: {value}" for name, value in (("User-Agent", api.user_agent), *connection.headers)],
             subprotocols=PROTOCOLS,
             suppress_origin=True,
@@ -163,7 +166,7 @@ def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest,
         raise network_failure(error, connection) from None
     except websocket.WebSocketConnectionClosedException as error:
         raise network_failure(error, connection) from None
-    except websocket.WebSocketException:
+    except (websocket.WebSocketException, TooMuch, ValueError):
         raise ExecFailed(
             f"{connection.where} does not speak WebSocket as Kubernetes does", hint="is a proxy in between?"
         ) from None

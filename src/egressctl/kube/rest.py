@@ -6,6 +6,7 @@ import builtins
 import email.utils
 import itertools
 import json
+import math
 import random
 import re
 import threading
@@ -27,10 +28,11 @@ from egressctl.kube.status import (
     parse_status,
 )
 from egressctl.model.entry import GROUP
-from egressctl.model.json_values import value_at
+from egressctl.model.json_values import text_at, value_at
 
 MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
+MAX_PAGES, MAX_LIST_BYTES = 1000, 256 << 20
 STATUS_RETRIES = 4
 RETRIED = frozenset({429, 500, 502, 503, 504})
 _NEVER_HAD = "1"
@@ -49,7 +51,9 @@ def resource_path(group_version: str, namespace: str | None, plural: str, name: 
     segments += [] if namespace is None else ["namespaces", namespace]
     segments += [plural] if name is None else [plural, name]
     # A segment of dots would be resolved away on the way, and lead to something else.
-    return "/" + "/".join("%2E" * len(text) if text in (".", "..") else quote(text, safe="") for text in segments)
+    return "/" + "/".join(
+        "%2E" * len(text) if text in (".", "..") else quote(text, safe="", errors="surrogateescape") for text in segments
+    )
 
 
 def only_if_absent(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class Api:
             date, dated = self._date, self._dated
         try:
             return email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - dated
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
 
     def connection(self) -> ApiConnection:
@@ -163,20 +167,35 @@ class Api:
         """Return the whole list at a path, all its pages in one; begins again, once, where a page had expired."""
         query = {"limit": str(PAGE)}
         query |= {key: value for key, value in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if value}
+        ends = self._end_of_question()
         try:
-            return self._pages(path, query)
+            return self._pages(path, query, ends)
         except ApiFailure as error:
             if error.status != 410:
                 raise
-            return self._pages(path, query)
+            return self._pages(path, query, ends)
 
-    def _pages(self, path: str, query: dict[str, str]) -> dict[str, Any]:
-        first = page = self.get(path, query)
-        items = builtins.list(first.get("items") or ())
-        while token := value_at(page, "metadata", "continue"):
-            page = self.get(path, {**query, "continue": str(token)})
+    def _pages(self, path: str, query: dict[str, str], ends: float) -> dict[str, Any]:
+        answer = self._ask("GET", path, query, ends=ends)
+        first = page = self._object(answer, "GET", path)
+        items, seen, size = builtins.list(first.get("items") or ()), set[str](), len(answer.body)
+        while token := text_at(page, "metadata", "continue"):
+            what = parse_request("GET", path)
+            if token in seen:
+                raise self._not_the_api(answer.status, what, "the same page for ever")
+            seen.add(token)
+            answer = self._ask("GET", path, {**query, "continue": token}, ends=ends)
+            page = self._object(answer, "GET", path)
             items += page.get("items") or ()
+            size += len(answer.body)
+            if size > MAX_LIST_BYTES or len(seen) > MAX_PAGES:
+                most = f"{MAX_LIST_BYTES >> 20} MiB or {MAX_PAGES} pages"
+                raise ApiFailure(f"the list does not end: asked {what.wish}, the API server gave more than {most}")
         return {**first, "items": items}
+
+    def _end_of_question(self) -> float:
+        """Return when the time of a question that is asked now is up: all its tries and pages share it."""
+        return time.monotonic() + (self.request_timeout if self.request_timeout > 0 else math.inf)
 
     def try_out(self, collection: str, name: str, body: Mapping[str, Any], *, field_manager: str) -> tuple[str, ...]:
         """Create an object by dry run, or apply it where there is one of that name, and return what is warned of.
@@ -260,11 +279,12 @@ class Api:
         content_type: str = "application/json",
         *,
         gone: bool = False,
+        ends: float | None = None,
     ) -> _Answer:
         """Ask until there is an answer worth having or the time is up; `gone` makes a 404 of an object an answer."""
-        url = path + ("?" + urlencode(query) if query else "")
+        url = path + ("?" + urlencode(query, errors="surrogateescape") if query else "")
         payload = None if body is None else json.dumps(body).encode()
-        ends = time.monotonic() + self.request_timeout if self.request_timeout > 0 else None
+        ends = self._end_of_question() if ends is None else ends
         what, again, resets, renewed = parse_request(method, path), False, 0, False
         for attempt in itertools.count():
             connection = self._connection
@@ -292,7 +312,7 @@ class Api:
         raise AssertionError("unreachable")
 
     def _send(
-        self, connection: ApiConnection, method: str, url: str, body: bytes | None, content_type: str, ends: float | None
+        self, connection: ApiConnection, method: str, url: str, body: bytes | None, content_type: str, ends: float
     ) -> tuple[int, bytes, Any]:
         import urllib3  # imported late: 31 ms
 
@@ -301,11 +321,9 @@ class Api:
             headers.add(name, value)
         if body is not None:
             headers["Content-Type"] = content_type
-        left = _seconds_left(ends)
         # urllib3 takes each time-out again for every try to connect: together they are to fit in what is left.
-        timeout = urllib3.Timeout(
-            connect=None if ends is None else left / (CONNECT_RETRIES + 1), read=None if ends is None else left
-        )
+        left = _seconds_left(ends)
+        timeout = urllib3.Timeout(connect=left / (CONNECT_RETRIES + 1), read=left) if left < math.inf else urllib3.Timeout(None)
         try:
             response = connection.pool.urlopen(
                 method, connection.base + url, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False
@@ -318,7 +336,7 @@ class Api:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise network_failure(error, connection) from None
 
-    def _read(self, response: Any, ends: float | None) -> bytes:
+    def _read(self, response: Any, ends: float) -> bytes:
         content = bytearray()
         # read1 gives what has come, so that a body that drips is noticed to be out of time.
         while piece := response.read1(1 << 16):
@@ -330,7 +348,7 @@ class Api:
         response.release_conn()
         return bytes(content)
 
-    def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float | None, what: ApiRequest) -> None:
+    def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float, what: ApiRequest) -> None:
         told = str(headers.get("Retry-After", ""))
         seconds = float(told) if told.isdecimal() and len(told) < 9 else random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311
         if seconds < _seconds_left(ends):
@@ -350,8 +368,8 @@ class Api:
         return found
 
 
-def _seconds_left(ends: float | None) -> float:
-    return float("inf") if ends is None else max(0.0, ends - time.monotonic())
+def _seconds_left(ends: float) -> float:
+    return max(0.0, ends - time.monotonic())
 
 
 def _write_query(field_manager: str, *, force: bool = False, dry_run: bool) -> dict[str, str]:
@@ -361,7 +379,7 @@ def _write_query(field_manager: str, *, force: bool = False, dry_run: bool) -> d
 
 def version_priority(version: str) -> tuple[int, int, int, str]:
     """Sort key of Kubernetes' version priority, newest first: v10, v2, v1, v2beta1, v1alpha3, others by name."""
-    match = re.fullmatch(r"v([1-9]\d*)(?:(alpha|beta)([1-9]\d*))?", version)
+    match = re.fullmatch(r"v([1-9]\d{0,8})(?:(alpha|beta)([1-9]\d{0,8}))?", version)
     if not match:
         return 3, 0, 0, version
     return {None: 0, "beta": 1, "alpha": 2}[match[2]], -int(match[1]), -int(match[3] or 0), ""

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ import yaml
 from egressctl.errors import (
     ApiFailure,
     Conflict,
+    CouldNotAsk,
     ExecFailed,
     Forbidden,
     NoConfiguration,
@@ -352,22 +354,76 @@ def test_a_server_that_says_nothing_is_given_up(server: Server, tmp_path: Path) 
     assert len(server.requests) == 1
 
 
-def test_a_body_that_drips_is_given_up_too(server: Server, tmp_path: Path) -> None:
-    stop = threading.Event()
+def dripping(head: bytes, drop: bytes = b" ") -> Act:
+    """Send this, and then a little again and again, until the client goes away."""
 
-    def drip(sock: socket.socket, _: str) -> None:
-        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
-        while not stop.wait(0.02):
-            sock.sendall(b" ")
+    def act(sock: socket.socket, _: str) -> None:
+        sock.sendall(head)
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(drop)
+                time.sleep(0.02)
+        raise ConnectionError
 
-    server.plan = [drip]
-    with opened(kubeconfig(tmp_path, server), request_timeout=0.2) as api, pytest.raises(Unreachable, match="in time"):
+    return act
+
+
+DRIPS = {
+    "a body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"),
+    "a header": dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "headers": dripping(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "answers before the answer": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("drip", DRIPS)
+def test_an_answer_that_drips_is_given_up_too(server: Server, tmp_path: Path, drip: str) -> None:
+    server.plan = [DRIPS[drip]]
+    with opened(kubeconfig(tmp_path, server), request_timeout=0.3) as api, pytest.raises(Unreachable):
         api.get(ENTRY)
-    stop.set()
+
+
+def test_a_proxys_answer_that_drips_is_given_up_too(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "proxy").mkdir()
+    proxy = Server(tmp_path / "proxy", tls=False)
+    proxy.plan = [dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")] * 9
+    with opened(kubeconfig(tmp_path, server, **{"proxy-url": f"http://127.0.0.1:{proxy.port}"}), request_timeout=0.3) as api:
+        with pytest.raises(Unreachable):
+            api.get(ENTRY)
+        with pytest.raises(Unreachable):
+            run(api, timeout=0.3)
+    proxy.close()
+
+
+LISTED = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": []}
+
+
+def test_a_list_that_begins_again_for_ever_is_no_answer(server: Server, api: Api) -> None:
+    server.plan = [answer(200, {**LISTED, "metadata": {"continue": token}}) for token in ("a", "b", "a")]
+    with pytest.raises(ApiFailure, match="the same page for ever"):
+        api.list(ENTRIES)
+
+
+def test_a_list_that_does_not_end_is_no_answer(server: Server, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egressctl.kube.rest.MAX_PAGES", 3)
+    server.plan = [answer(200, {**LISTED, "metadata": {"continue": str(number)}}) for number in range(9)]
+    with pytest.raises(ApiFailure, match=r"the list does not end: .* more than 256 MiB or 3 pages"):
+        api.list(ENTRIES)
+    assert len(server.requests) == 5
+
+
+def test_all_pages_of_a_list_share_the_time_of_one_question(server: Server, tmp_path: Path) -> None:
+    def slow(sock: socket.socket, request: str) -> None:
+        time.sleep(0.1)
+        answer(200, {**LISTED, "metadata": {"continue": str(len(server.requests))}})(sock, request)
+
+    server.plan = [slow] * 1000
+    with opened(kubeconfig(tmp_path, server), request_timeout=0.5) as api, pytest.raises(Unreachable):
+        api.list(ENTRIES)
 
 
 def test_pages_are_put_together_and_an_expired_one_begins_anew(server: Server, api: Api) -> None:
-    one, two = ({"metadata": {"name": name, "uid": name}} for name in ("one", "two"))
+    one, two = ({"metadata": {"name": name, "namespace": "default", "uid": name}} for name in ("one", "two"))
     told = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList"}
     first = answer(200, {**told, "metadata": {"continue": "c/1"}, "items": [one]})
     server.plan = [first, said(410, "expired"), first, answer(200, {**told, "metadata": {}, "items": [two]})]
@@ -670,6 +726,72 @@ def test_a_silent_handshake_is_given_up(server: Server, api: Api) -> None:
         if server.requests:
             break
     assert "did not begin the command in time" in str(failure.value)
+
+
+def test_a_handshake_that_drips_is_given_up(server: Server, api: Api) -> None:
+    server.plan = [dripping(b"HTTP/1.1 101 Switching Protocols\r\nX: ", b"x")]
+    with pytest.raises(Unreachable, match="did not begin the command in time"):
+        run(api, timeout=0.3)
+
+
+STREAMS = {
+    "pings": (b"", b"\x89\x00"),
+    "empty frames": (b"", b"\x82\x00"),
+    "one frame": (b"\x82\x7f" + struct.pack(">Q", 1 << 20) + b"\x01", b"x"),
+    "parts of one message": (b"\x02\x01\x01", b"\x00\x01x"),
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_command_whose_answer_drips_is_left_in_time(server: Server, api: Api, stream: str) -> None:
+    for limit in LIMITS:
+        server.plan = [frames(b"\x01half", then=dripping(*STREAMS[stream]))]
+        with contextlib.suppress(Unreachable):  # the command had not begun by then
+            result = run(api, timeout=limit)
+            assert (result.code, result.timed_out) == (None, True)
+            if result.stdout:
+                break
+    assert result.stdout == b"half"
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x82\x7f" + struct.pack(">Q", 1 << 40), b"\x02\x7f" + struct.pack(">Q", 1 << 33)], ids=["a frame", "a part"]
+)
+def test_a_frame_of_gigabytes_is_not_read(server: Server, api: Api, head: bytes) -> None:
+    def flood(sock: socket.socket, _: str) -> None:
+        sock.sendall(head)
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(bytes(1 << 16))
+        raise ConnectionError
+
+    server.plan = [frames(b"\x01half", then=flood)]
+    result = run(api, limit=1000)
+    assert (result.code, result.stdout, result.truncated, result.error) == (
+        None,
+        b"half",
+        True,
+        "the output is longer than 1000 bytes",
+    )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: x",
+        b"Content-Length: -5",
+        b"Content-Length: " + b"9" * 5000,
+        b"no header",
+        b"X: \xff",
+        b"X: " + b"x" * 100_000,
+    ],
+    ids=lambda head: repr(head[:24]),
+)
+def test_a_handshake_of_another_shape_is_an_exception(server: Server, api: Api, head: bytes) -> None:
+    for status in (b"101 Switching Protocols", b"500 No", b"x"):
+        server.plan = [raw(b"HTTP/1.1 " + status + b"\r\n" + head + b"\r\n\r\n")]
+        with pytest.raises(CouldNotAsk):
+            run(api)
 
 
 def test_a_hundred_commands_at_once_do_not_get_in_each_others_way(server: Server, api: Api) -> None:

@@ -74,7 +74,7 @@ def test_what_the_api_server_answers_is_taken(method: str, path: str, value: obj
 )
 def test_every_kind_is_known_by_its_plural(group: str, plural: str, kind: str) -> None:
     path, version = (f"/apis/{group}/v1", f"{group}/v1") if group else ("/api/v1", "v1")
-    spec = {"containers": [], "selector": {}}
+    spec: dict[str, object] = {"containers": [], "selector": {}}
     one = {"apiVersion": version, "kind": kind, "metadata": {"name": "m", "namespace": "d", "uid": "u"}, "spec": spec}
     assert instead("GET", f"{path}/namespaces/d/{plural}/m", one) == ""
     assert instead("GET", f"{path}/{plural}", {"apiVersion": version, "kind": kind + "List", "items": []}) == ""
