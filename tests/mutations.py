@@ -53,7 +53,8 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
 
 
 def _mutate_value(value: Any, chance: random.Random) -> Any:
-    places = list(_places(value))
+    # Half of an object is who owns which of its fields.
+    places = list(_places(value, () if chance.random() < 0.1 else ("managedFields",)))
     if not places or chance.random() < 0.05:
         return chance.choice((*WRONG, {"items": value}, [value]))
     holder, key = _any_place(places, chance)
@@ -68,11 +69,12 @@ def _any_place(places: list[tuple[Any, Any, int]], chance: random.Random) -> tup
     return holder, key
 
 
-def _places(value: Any, depth: int = 0) -> Iterator[tuple[Any, Any, int]]:
+def _places(value: Any, without: tuple[str, ...], depth: int = 0) -> Iterator[tuple[Any, Any, int]]:
     if isinstance(value, dict | list):
         for key in value if isinstance(value, dict) else range(len(value)):
             yield value, key, depth
-            yield from _places(value[key], depth + 1)
+            if key not in without:
+                yield from _places(value[key], without, depth + 1)
 
 
 def _remove(holder: Any, key: Any, _: random.Random) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import binascii
 import contextlib
 import os
-import re
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,11 +31,14 @@ from egressctl.kube.official import load_official
 from egressctl.kube.rest import Api
 from egressctl.kube.status import one_line
 from egressctl.model.blocks import parse_address
-from egressctl.model.json_values import mapping_at, text_at
+from egressctl.model.json_values import mapping_at
+from egressctl.runtime.bounded_read import read_bounded
+from egressctl.runtime.concurrency import call_within
 
 __all__ = ["ConnectOptions", "connect"]
 
 MEMORY = Path("/dev/shm")  # noqa: S108
+_MOST_OF_CREDENTIALS = 1 << 20
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -47,7 +49,7 @@ def connect(options: ConnectOptions) -> Api:
     InvalidInput for flags that contradict each other.
     """
     paths = kubeconfig_files(options.kubeconfig, os.environ)
-    merged = merge_kubeconfigs([(path, read_kubeconfig(path)) for path in paths])
+    merged = merge_kubeconfigs([(path, read_kubeconfig(path, options.patience)) for path in paths])
     if not any(merged.values()) and not options.server:
         if os.environ.get("KUBERNETES_SERVICE_HOST") and not paths:
             return _connect_in_cluster(options)
@@ -58,7 +60,7 @@ def connect(options: ConnectOptions) -> Api:
 
     def load() -> ApiConnection:
         with _folder_for_keys() as folder:
-            return ApiConnection(_configuration(cluster, user, folder), headers)
+            return ApiConnection(_configuration(cluster, user, folder, options.patience), headers)
 
     warnings = []
     if cluster.get("insecure-skip-tls-verify"):
@@ -104,16 +106,18 @@ def _api(
     )
 
 
-def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> Any:
+def _configuration(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str, seconds: float) -> Any:
     """Return the official client's Configuration for this cluster and user, with nothing left that could revert it."""
     credentials = {key: value for key, value in user.items() if key != "exec"}
     if "exec" in user and "token" not in user and "tokenFile" not in user:
-        credentials |= _run_credential_plugin(user, cluster)
+        from egressctl.kube.credential_plugin import run_credential_plugin  # imported late: 9 ms
+
+        credentials |= run_credential_plugin(user, cluster, seconds)
     whose = f"the credentials of user {one_line(user['name'], 80)!r}" if user["name"] else "the kubeconfig"
     configuration = _new_configuration()
     try:
         (_set_from_auth_provider if "auth-provider" in credentials else _set_credentials)(
-            configuration, cluster, credentials, folder
+            configuration, cluster, credentials, folder, seconds
         )
     except OSError as error:
         file = f" ({error.filename})" if error.filename else ""
@@ -132,7 +136,9 @@ def _new_configuration() -> Any:
     return type.__call__(load_official("kubernetes.client.configuration").Configuration)
 
 
-def _set_credentials(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+def _set_credentials(
+    configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str, seconds: float
+) -> None:
     """Set what needs no provider: token, client certificate, user and password, and where the API server is."""
     configuration.host = cluster["server"]
     configuration.verify_ssl = not cluster.get("insecure-skip-tls-verify")
@@ -144,14 +150,18 @@ def _set_credentials(configuration: Any, cluster: Mapping[str, Any], user: Mappi
         ("key_file", user, "client-key"),
     ):
         if fields.get(f"{key}-data"):
-            file = Path(folder) / key
-            file.touch(0o600)
-            file.write_bytes(binascii.a2b_base64(fields[f"{key}-data"].encode()))
-            setattr(configuration, attribute, str(file))
+            content = binascii.a2b_base64(fields[f"{key}-data"].encode())
         elif fields.get(key):
-            Path(fields[key]).open("rb").close()
-            setattr(configuration, attribute, fields[key])
-    token = user.get("token") or (Path(user["tokenFile"]).read_text() if user.get("tokenFile") else "")
+            content = read_bounded(Path(fields[key]), _MOST_OF_CREDENTIALS, seconds)
+        else:
+            continue
+        file = Path(folder) / key
+        file.touch(0o600)
+        file.write_bytes(content)
+        setattr(configuration, attribute, str(file))
+    token = user.get("token") or ""
+    if not token and user.get("tokenFile"):
+        token = read_bounded(Path(user["tokenFile"]), _MOST_OF_CREDENTIALS, seconds).decode("utf-8", "replace")
     if token:
         configuration.api_key["BearerToken"] = f"Bearer {token}"
     elif "username" in user and "password" in user:
@@ -159,7 +169,9 @@ def _set_credentials(configuration: Any, cluster: Mapping[str, Any], user: Mappi
         configuration.api_key["BearerToken"] = f"Basic {binascii.b2a_base64(pair, newline=False).decode()}"
 
 
-def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str) -> None:
+def _set_from_auth_provider(
+    configuration: Any, cluster: Mapping[str, Any], user: Mapping[str, Any], folder: str, seconds: float
+) -> None:
     """Let the official client ask an auth-provider (OpenID Connect), and set all the rest as well."""
     provider = one_line(str(mapping_at(user["auth-provider"]).get("name", "")), 40)
     try:
@@ -176,7 +188,8 @@ def _set_from_auth_provider(configuration: Any, cluster: Mapping[str, Any], user
         "users": [{"name": "it", "user": dict(user)}],
     }
     try:
-        official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder).load_and_set(configuration)
+        loader = official.KubeConfigLoader(config_dict=one, config_base_path="", temp_file_path=folder)
+        call_within(seconds, partial(loader.load_and_set, configuration))
     except Exception as error:  # auth-providers raise whatever their libraries do
         hint = "log in again with kubectl, which renews it; gcp and azure need their credential plugins"
         raise NoConfiguration(f"the auth-provider {provider!r} gave no credentials ({type(error).__name__})", hint=hint) from None
@@ -195,49 +208,6 @@ def _with_checked_token(configuration: Any, whose: str) -> Any:
         raise NoConfiguration(f"{whose} hold a token with characters that no token has")
     configuration.api_key["BearerToken"] = token
     return configuration
-
-
-def _run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, Any]:
-    """Run the credential plugin and return what it gave as fields of a user."""
-    exec_provider = load_official("kubernetes.config.exec_provider")
-    plugin = user["exec"]
-    name = one_line(Path(str(plugin.get("command"))).name, 80)
-    named = f"the credential plugin {name} of user {one_line(user['name'], 80)!r}"
-    hint = one_line(str(plugin.get("installHint") or "log in again with the tool of your provider"), 300)
-    if shutil.which(str(plugin.get("command"))) is None:
-        raise NoConfiguration(f"{named} is not installed, or not executable", hint=hint)
-    try:
-        status = exec_provider.ExecProvider(_PluginFields(plugin), None, _PluginFields(cluster)).run()
-    except exec_provider.ConfigException as error:
-        raise NoConfiguration(f"{named} failed: {_hide_secrets(str(error))}", hint=hint) from None
-    except Exception as error:  # a plugin may print anything at all
-        raise NoConfiguration(f"{named} could not be used ({type(error).__name__})", hint=hint) from None
-    token, certificate, key = (text_at(status, name) for name in ("token", "clientCertificateData", "clientKeyData"))
-    if not token and not (certificate and key):
-        raise NoConfiguration(f"{named} gave neither a token nor a certificate with its key", hint=hint)
-    fields = {"token": token.strip()} if token else {}
-    if certificate and key:
-        encoded = {"client-certificate-data": certificate, "client-key-data": key}
-        fields |= {field: binascii.b2a_base64(pem.encode()).decode() for field, pem in encoded.items()}
-    return fields
-
-
-class _PluginFields(dict[str, Any]):
-    """Fields of a kubeconfig as the official client's ExecProvider asks for them.
-
-    Its own class for that stands beside all that OpenID Connect needs: 0.2 s at every start.
-    """
-
-    safe_get = dict.get
-
-    @property
-    def value(self) -> dict[str, Any]:
-        return self
-
-
-def _hide_secrets(text: str) -> str:
-    """Cut out what could be a secret: long runs of letters and digits."""
-    return re.sub(r"(?=[A-Za-z_=+.-]*\d)[A-Za-z0-9_=+.-]{20,}", "***", one_line(text.removeprefix("exec: "), 300))
 
 
 def _connect_in_cluster(options: ConnectOptions) -> Api:

@@ -18,6 +18,8 @@ from egressctl.runtime.query import encode_query
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
+_SILENT_AT_MOST = 2
+"""So many commands in turn may give no answer: a container that does not answer is not waited for again and again."""
 _FRAMING, _LEAST = 4, 1 << 16
 """So many bytes come at most for each that is taken, a frame of one byte being four, and for what is no output at all."""
 _SEARCHED_BYTES = 4000
@@ -54,6 +56,7 @@ def run_in_container(
 
     Once the command was begun, whatever happens is in the result. Before that it raises
     Unauthorized, Forbidden (pods/exec), NotFound, ExecFailed, ApiFailure, Unreachable or NotTrusted.
+    A container where commands in turn gave no answer is not asked again: that is ExecFailed.
     `limit` is in bytes, for both outputs together; a command that says more is left.
     """
     # Imported late: 12 ms
@@ -61,8 +64,19 @@ def run_in_container(
 
     from egressctl.kube.websocket_deadline import TooMuch
 
+    where = (namespace, pod, container)
+    if api.silent_execs.get(where, 0) >= _SILENT_AT_MOST:
+        last = f"the last {_SILENT_AT_MOST} commands in container {container} of pod {namespace}/{pod}"
+        raise ExecFailed(
+            f"{last} gave no answer in time, and no further one is run",
+            hint=f"kubectl exec -n {namespace} {pod} -c {container} -- true",
+        )
     ends = time.monotonic() + timeout
-    socket = _open_websocket(api, namespace, pod, container, argv, ends, _FRAMING * (limit + _LEAST))
+    try:
+        socket = _open_websocket(api, where, argv, ends, _FRAMING * (limit + _LEAST))
+    except _NoHandshake:
+        _note_silence(api, where, silent=True)
+        raise
     outputs = {_STDOUT: bytearray(), _STDERR: bytearray(), _STATUS: bytearray()}
     error, timed_out, truncated = "", False, False
     try:
@@ -84,6 +98,7 @@ def run_in_container(
         error = "the connection was lost before the command ended"
     finally:
         socket.shutdown()
+    _note_silence(api, where, silent=timed_out)
     code = None
     if outputs[_STATUS]:
         code, error = read_exit_status(bytes(outputs[_STATUS]))
@@ -110,7 +125,12 @@ def read_exit_status(status: bytes) -> tuple[int | None, str]:
     return (int(words[1]) if words and len(words[1]) < 4 else None), message
 
 
-def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Sequence[str], ends: float, most: int) -> Any:
+def _note_silence(api: Api, where: tuple[str, str, str], *, silent: bool) -> None:
+    api.silent_execs[where] = api.silent_execs.get(where, 0) + 1 if silent else 0
+
+
+def _open_websocket(api: Api, where: tuple[str, str, str], argv: Sequence[str], ends: float, most: int) -> Any:
+    namespace, pod, container = where
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
     path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{encode_query(query)}"
     what = ApiRequest("create", "", "pods/exec", namespace, pod)
@@ -124,6 +144,10 @@ def _open_websocket(api: Api, namespace: str, pod: str, container: str, argv: Se
         return _handshake(api, api.connection(), path, what, ends, most)
     except _HandshakeRefused as refused:
         raise refused.error from None
+
+
+class _NoHandshake(Unreachable):
+    pass
 
 
 class _HandshakeRefused(Exception):
@@ -161,7 +185,7 @@ def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest,
     except websocket.WebSocketBadStatusException as error:
         raise _HandshakeRefused(error.status_code, _handshake_error(error.status_code, error.resp_body or b"", what)) from None
     except websocket.WebSocketTimeoutException:
-        raise Unreachable(f"the API server {connection.where} did not begin the command in time") from None
+        raise _NoHandshake(f"the API server {connection.where} did not begin the command in time") from None
     except (websocket.WebSocketProxyException, websocket.WebSocketAddressException, OSError) as error:
         raise network_failure(error, connection) from None
     except websocket.WebSocketConnectionClosedException as error:

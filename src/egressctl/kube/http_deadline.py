@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 import time
 from typing import Any
 
@@ -51,10 +52,18 @@ class _KeepsDeadline(HTTPConnection):
         if not isinstance(self.timeout, int | float):
             super().connect()
             return
+        too_late = threading.Event()
+
+        def connect() -> None:
+            super(_KeepsDeadline, self).connect()
+            if too_late.is_set():
+                self.close()
+
         try:
             # In a thread, since nothing stops a resolver, which may take minutes.
-            call_within(self.timeout, super().connect)
+            call_within(self.timeout, connect)
         except TimeoutError:
+            too_late.set()
             raise ConnectTimeoutError(self, f"no connection to {self.host} within {self.timeout:g} s") from None
 
     def request(self, *args: Any, **options: Any) -> None:

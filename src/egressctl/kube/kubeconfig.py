@@ -5,6 +5,7 @@ Messages name file, line and field, never a value that could be a secret.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ import yaml
 from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube.status import one_line
 from egressctl.model.json_values import mapping_at
+from egressctl.runtime.bounded_read import read_bounded
 from egressctl.runtime.sentence import first_names
 
 NO_CLUSTER_HINT = (
     "give --kubeconfig FILE; without a Kubernetes cluster, `egressctl demo` shows it all and --lab uses the local lab"
 )
+READ_SECONDS = 30.0
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 50
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,8 +44,13 @@ class ConnectOptions:
     token: str | None = field(default=None, repr=False)
     as_user: str | None = None
     as_groups: tuple[str, ...] = ()
-    request_timeout: float = 30.0
+    request_timeout: float = READ_SECONDS
     user_agent: str = "egressctl"
+
+    @property
+    def patience(self) -> float:
+        """How many seconds what gives the credentials has: a request's, where that has a limit."""
+        return self.request_timeout if self.request_timeout > 0 else READ_SECONDS
 
 
 def _check_depth(content: bytes) -> None:
@@ -54,15 +62,14 @@ def _check_depth(content: bytes) -> None:
             raise RecursionError
 
 
-def read_kubeconfig(path: Path) -> Mapping[str, Any]:
+def read_kubeconfig(path: Path, seconds: float = READ_SECONDS) -> Mapping[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_bounded(path, MAX_BYTES, seconds)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise NoConfiguration(f"{path} is larger than {MAX_BYTES >> 20} MiB: it is no kubeconfig") from None
         why = (error.strerror or type(error).__name__).lower()
         raise NoConfiguration(f"the kubeconfig {path} cannot be read: {why}", hint=NO_CLUSTER_HINT) from None
-    if len(content) > MAX_BYTES:
-        raise NoConfiguration(f"{path} is larger than {MAX_BYTES >> 20} MiB: it is no kubeconfig")
     try:
         _check_depth(content)
         document = yaml.load(content, Loader=_Loader)  # noqa: S506  # a safe loader, in C where there is one

@@ -32,6 +32,8 @@ from egressctl.model.json_values import text_at, value_at
 
 MAX_ANSWER_BYTES = 64 << 20
 PAGE = 500
+DEFAULT_TIMEOUT = 30.0
+"""Seconds of a question where nobody says how long."""
 MAX_PAGES, MAX_LIST_BYTES = 1000, 256 << 20
 STATUS_RETRIES = 4
 RETRIED = frozenset({429, 500, 502, 503, 504})
@@ -99,6 +101,8 @@ class Api:
     ) -> None:
         self.context, self.namespace, self.user_agent = context, namespace, user_agent
         self.request_timeout = request_timeout
+        self.silent_execs: dict[tuple[str, str, str], int] = {}
+        """How many commands in turn gave no answer, by namespace, pod and container."""
         self._load, self._renewable = load, renewable
         self._lock = threading.Lock()
         self._warnings = dict.fromkeys(warnings)
@@ -121,6 +125,11 @@ class Api:
             return email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - dated
         except (ValueError, TypeError, OverflowError):
             return None
+
+    @property
+    def exec_timeout(self) -> float:
+        """How many seconds a command in a container may take beyond what it does: a request's, where that has a limit."""
+        return self.request_timeout if self.request_timeout > 0 else DEFAULT_TIMEOUT
 
     def connection(self) -> ApiConnection:
         """Return the connection in use."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from functools import partial
 from typing import Any
 
 from websocket import WebSocket, WebSocketTimeoutException
@@ -68,10 +68,17 @@ class WebSocketInTime(WebSocket):
         self._kept = None if sock is None else _Socket(sock, self._until)
 
     def connect(self, url: str, **options: Any) -> None:
-        left = self._until - time.monotonic()
+        left, too_late = self._until - time.monotonic(), threading.Event()
+
+        def connect() -> None:
+            super(WebSocketInTime, self).connect(url, timeout=left, **options)
+            if too_late.is_set():
+                self.shutdown()
+
         try:
             # In a thread, since nothing stops a resolver, nor a proxy whose answer drips.
-            call_within(left, partial(super().connect, url, timeout=left, **options))
+            call_within(left, connect)
         except TimeoutError:
+            too_late.set()
             raise WebSocketTimeoutException from None
         self.sock.left = self._most

@@ -16,7 +16,7 @@ from egressctl.model.blocks import parse_address
 from egressctl.model.evidence import Source
 from egressctl.runtime.concurrency import call_within
 
-_POD_SECONDS, _OWN_SECONDS = 15.0, 10.0
+_OWN_SECONDS = 10.0
 _LIMIT = 1 << 20
 _NOT_FOUND = 2
 """getent's exit code where the name is not known (getent(1), of glibc and of musl)."""
@@ -55,7 +55,7 @@ def resolve_in_pod(api: Api, source: Source, host: str) -> ResolvedHost:
     where = f"pod {source.namespace}/{source.pod}"
     try:
         ran = kube_exec.run_in_container(
-            api, source.namespace, source.pod, source.container, getent_argv(host), timeout=_POD_SECONDS, limit=_LIMIT
+            api, source.namespace, source.pod, source.container, getent_argv(host), timeout=api.exec_timeout, limit=_LIMIT
         )
     except CouldNotAsk as failure:
         return resolve_on_this_machine(host, str(failure))

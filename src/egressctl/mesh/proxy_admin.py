@@ -12,7 +12,6 @@ from egressctl.kube.rest import Api
 from egressctl.mesh.pod_spec import ADMIN_PORT
 from egressctl.model.evidence import Source
 
-_TIMEOUT = 30.0
 _LIMIT = 64 << 20
 
 
@@ -31,13 +30,13 @@ def ask_proxy(api: Api, source: Source, path: str) -> str:
 def _run_proxy(api: Api, source: Source, argv: Sequence[str]) -> ExecResult:
     def run() -> ExecResult:
         return kube_exec.run_in_container(
-            api, source.namespace, source.pod, source.proxy or "", argv, timeout=_TIMEOUT, limit=_LIMIT
+            api, source.namespace, source.pod, source.proxy or "", argv, timeout=api.exec_timeout, limit=_LIMIT
         )
 
     ran = run()
     whole = ran.code == 0 and bool(ran.stdout.strip())
     # A short exec loses its streams once in some hundreds; asking a second time costs nothing.
-    return ran if whole or ran.truncated or is_program_missing(ran, "pilot-agent") else run()
+    return ran if whole or ran.truncated or ran.timed_out or is_program_missing(ran, "pilot-agent") else run()
 
 
 def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
@@ -50,7 +49,7 @@ def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
     if ran.truncated:
         raise ProxyUnreadable(f"{who} answered {path} with more than {_LIMIT >> 20} MiB, which is not read")
     if ran.timed_out:
-        raise ProxyUnreadable(f"{who} did not answer {path} within {_TIMEOUT:g} s")
+        raise ProxyUnreadable(f"{who} did not answer {path}: {ran.error}")
     if ran.code not in (0, None) or not ran.stdout.strip():
         said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [ran.error or "nothing"]
         unready = f" (it is not ready: {source.proxy_state})" if source.proxy_state else ""

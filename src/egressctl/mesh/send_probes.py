@@ -22,8 +22,6 @@ from egressctl.model.evidence import Capture, CurlOutcome, ProbeSent, Source
 from egressctl.model.probe import Probe
 from egressctl.runtime.concurrency import gather, start_call
 
-_EXEC_TIMEOUT = 30.0
-"""Seconds that an exec may take beyond the time of its transfers."""
 _CURL_LIMIT = 8 << 20
 _OTHERS_ASKED = 3
 _LOOKS, _BETWEEN_LOOKS = 3, 0.5
@@ -239,7 +237,7 @@ def _run_curl(
             source.pod,
             source.container,
             argv,
-            timeout=count * limits.total + _EXEC_TIMEOUT,
+            timeout=count * limits.total + api.exec_timeout,
             limit=bodies * curl.BODY_LIMIT + _CURL_LIMIT,
         )
 
@@ -262,7 +260,7 @@ def _other_container_with_curl(api: Api, source: Source) -> str:
     for name in source.others[:_OTHERS_ASKED]:
         try:
             ran = kube_exec.run_in_container(
-                api, source.namespace, source.pod, name, curl.VERSION_ARGV, timeout=_EXEC_TIMEOUT, limit=_CURL_LIMIT
+                api, source.namespace, source.pod, name, curl.VERSION_ARGV, timeout=api.exec_timeout, limit=_CURL_LIMIT
             )
         except CouldNotAsk:
             continue

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import os
 import re
 import socket
 import ssl
@@ -592,6 +593,72 @@ def test_a_plugin_that_fails_is_named_and_what_could_be_a_secret_is_not(
     assert "AKIA" not in str(failure.value) + "".join(capfd.readouterr())
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("while True: print('x' * 1000)", "failed: it printed more than 1 MiB"),
+        ("import sys\nwhile True: sys.stderr.write('x' * 1000)", "failed: it printed more than 1 MiB"),
+        ("import time\nprint('x', flush=True)\ntime.sleep(1000)", "failed: it did not end within 1 s"),
+        ("import os, time\nos.close(1)\nos.close(2)\ntime.sleep(1000)", "failed: it did not end within 1 s"),
+        ("import subprocess\nsubprocess.Popen(['sleep', '1000'])", "failed: it did not end within 1 s"),
+        ("print('[]')", "failed: what it printed is no ExecCredential"),
+        ("print('[' * 100000)", "failed: what it printed is no JSON"),
+        ("import sys\nsys.stdout.buffer.write(bytes([255]))", "failed: what it printed is no JSON"),
+        ('print(\'{"kind": "ExecCredential", "apiVersion": []}\')', "has another apiVersion than"),
+        ("import os\nos.kill(os.getpid(), 9)", "failed: process returned -9"),
+        ("import sys\nsys.exit(len(sys.stdin.read()))", "failed: what it printed is no JSON"),
+    ],
+)
+def test_a_plugin_has_a_time_and_a_size(server: Server, tmp_path: Path, script: str, words: str) -> None:
+    path = kubeconfig(tmp_path, server, plugin(tmp_path, script))
+    limit = 1 if "within 1 s" in words else PATIENCE
+    with pytest.raises(NoConfiguration, match=re.escape(words)):
+        connect(ConnectOptions(kubeconfig=path, request_timeout=limit))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"args": 5},
+        {"args": [5]},
+        {"env": 5},
+        {"env": [5]},
+        {"env": [{"name": "a"}]},
+        {"args": ["\0"]},
+        {"command": 5},
+        {"apiVersion": 5},
+    ],
+    ids=str,
+)
+def test_a_plugin_of_another_shape_is_a_matter_of_configuration(server: Server, tmp_path: Path, fields: dict[str, Any]) -> None:
+    user = plugin(tmp_path, "print('{}')")
+    user["exec"] |= fields
+    with pytest.raises(NoConfiguration, match="plugin"):
+        connect(ConnectOptions(kubeconfig=kubeconfig(tmp_path, server, user)))
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "pipe"])
+@pytest.mark.parametrize("field", ["tokenFile", "client-certificate", "certificate-authority"])
+def test_files_of_credentials_have_a_time_and_a_size(server: Server, tmp_path: Path, field: str, file: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = yaml.safe_load(Path(kubeconfig(tmp_path, server)).read_text())
+    section = config["clusters"][0]["cluster"] if field == "certificate-authority" else config["users"][0]["user"]
+    section.pop("token", None)
+    section.pop(f"{field}-data", None)
+    section[field] = file
+    (tmp_path / "other").write_text(yaml.safe_dump(config))
+    why = r"file too large" if file == "/dev/zero" else r"nothing came in time"
+    with pytest.raises(NoConfiguration, match=rf"cannot be read \({'.*' + file}\): {why}"):
+        connect(ConnectOptions(kubeconfig=str(tmp_path / "other"), request_timeout=0.3))
+
+
+@pytest.mark.parametrize("file", ["/dev/zero", "pipe"])
+def test_a_kubeconfig_has_a_time_and_a_size(tmp_path: Path, file: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NoConfiguration, match=r"larger than 4 MiB|cannot be read: nothing came in time"):
+        connect(ConnectOptions(kubeconfig=str(tmp_path / file), request_timeout=0.3))
+
+
 def test_a_plugin_that_is_not_installed_is_named_with_its_hint(server: Server, tmp_path: Path) -> None:
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-tool", "installHint": "get it"}}
     with pytest.raises(NoConfiguration, match="no-such-tool of user 'wire' is not installed") as failure:
@@ -665,6 +732,7 @@ def test_a_command_whose_end_was_lost_keeps_what_had_come_and_has_no_code(server
 
 def test_a_command_that_does_not_end_is_left_in_time_with_what_it_said(server: Server, api: Api) -> None:
     for limit in LIMITS:
+        api.silent_execs.clear()
         server.plan = [frames(b"\x01half", then=silence)]
         with contextlib.suppress(Unreachable):  # the command had not begun by then
             result = run(api, timeout=limit)
@@ -721,6 +789,7 @@ def test_forbidden_to_exec_says_which_rights_it_takes(server: Server, api: Api) 
 def test_a_silent_handshake_is_given_up(server: Server, api: Api) -> None:
     server.plan = [silence]
     for limit in LIMITS:
+        api.silent_execs.clear()
         with pytest.raises(Unreachable) as failure:
             run(api, timeout=limit)
         if server.requests:
@@ -734,6 +803,19 @@ def test_a_handshake_that_drips_is_given_up(server: Server, api: Api) -> None:
         run(api, timeout=0.3)
 
 
+def test_a_container_that_does_not_answer_is_not_asked_again_and_again(server: Server, api: Api) -> None:
+    server.plan = [frames(then=silence)] * 2
+    for _ in range(2):
+        with contextlib.suppress(Unreachable):  # the command had not begun by then
+            assert run(api, timeout=0.2).timed_out
+    server.plan, server.requests = [], []
+    with pytest.raises(ExecFailed, match="the last 2 commands in container curl of pod default/sleep gave no answer in time"):
+        run(api)
+    assert not server.requests
+    server.plan = [frames(exit_status(0))]
+    assert kube_exec.run_in_container(api, "default", "sleep", "another", ["true"], timeout=PATIENCE).code == 0
+
+
 STREAMS = {
     "pings": (b"", b"\x89\x00"),
     "empty frames": (b"", b"\x82\x00"),
@@ -745,6 +827,7 @@ STREAMS = {
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_command_whose_answer_drips_is_left_in_time(server: Server, api: Api, stream: str) -> None:
     for limit in LIMITS:
+        api.silent_execs.clear()
         server.plan = [frames(b"\x01half", then=dripping(*STREAMS[stream]))]
         with contextlib.suppress(Unreachable):  # the command had not begun by then
             result = run(api, timeout=limit)

@@ -112,7 +112,7 @@ def test_what_stands_on_stdout_is_the_answer(ran: ExecResult) -> None:
             f"the sidecar of sleep did not answer {PATH}: the connection was",
         ),
         (ExecResult(None, b"{", b"", "", truncated=True), f"the sidecar of sleep answered {PATH} with more than 64 MiB"),
-        (ExecResult(None, b"", b"", "", timed_out=True), f"the sidecar of sleep did not answer {PATH} within 30 s"),
+        (ExecResult(None, b"", b"", "no end", timed_out=True), f"the sidecar of sleep did not answer {PATH}: no end"),
         (
             ExecResult(None, b"", b"", RUNC.replace("curl", "pilot-agent").format("executable file not found in $PATH")),
             "container istio-proxy of pod default/sleep has no pilot-agent, by which the sidecar is read",
