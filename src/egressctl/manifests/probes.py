@@ -119,7 +119,7 @@ def _read_extract(found: ProblemCollector, probe: Mapping[str, Any], at: ValuePa
 def pattern_fault(pattern: str) -> tuple[str, str] | None:
     """Say what is wrong with a regular expression to extract with; None where it is usable.
 
-    An unbounded repetition inside another is refused, since some page makes it run for years.
+    How long it may search is no question here: runtime/text_search.py ends what takes too long.
     """
     if len(pattern) > MAX_PATTERN_LENGTH:
         return f"the expression has {len(pattern)} characters", f"at most {MAX_PATTERN_LENGTH}"
@@ -132,30 +132,7 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
         return f"is no regular expression: {error}", "Python's syntax, with one group"
     if groups != 1:
         return f"the expression has {groups or 'no'} groups", "exactly one, around what is wanted; (?:...) for the others"
-    if _nests_repetition(pattern):
-        return "a repetition without a limit holds another", "give one of them a limit, as in {0,100}"
     return None
-
-
-def _nests_repetition(pattern: str) -> bool:
-    """Scan a valid expression for `(a+)+`: a group that repeats without limit, and one of these inside of it."""
-    groups = [False]
-    bare = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
-    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", bare)
-    closed: bool | None = None
-    for token in re.finditer(r"\((?:\?[^:=!<>)]*[:=!<>)]?)?|\)|[*+]|\{\d*,\d*\}|.", bare, flags=re.DOTALL):
-        text = token[0]
-        endless = text in "*+" or (text[0] == "{" and text.endswith(",}"))
-        if text[0] == "(" and not text.endswith(")"):
-            groups.append(False)
-        if endless and closed:
-            return True
-        groups[-1] = groups[-1] or endless
-        closed = None
-        if text == ")" and len(groups) > 1:
-            closed = groups.pop()
-            groups[-1] = groups[-1] or closed
-    return False
 
 
 _INTERNAL_SUFFIXES = (".localhost", ".localdomain", ".svc", ".cluster.local")

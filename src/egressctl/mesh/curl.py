@@ -124,12 +124,14 @@ DEFAULT_LIMITS = TransferLimits()
 class ExecOutput:
     """What one exec of curl gave: an outcome a probe (None where its line was lost), and the socket table that was read last.
 
-    `earlier` has by a probe's index the table that was read right after it, where that is another.
+    `earlier` has by a probe's index the table that was read right after it, where that is another; `bodies` what is to be
+    searched for its `extract`.
     """
 
     outcomes: tuple[CurlOutcome | None, ...]
     table: str
     earlier: Mapping[int, str] = field(default_factory=dict)
+    bodies: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def probe_argv(probes: Sequence[Probe], limits: TransferLimits) -> tuple[str, ...]:
@@ -235,6 +237,7 @@ def parse_probes(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> ExecO
         return _parse_alike(probes, stdout)
     lines = _report_lines(stderr)
     outcomes: list[CurlOutcome | None] = []
+    bodies: dict[int, bytes] = {}
     offset = 0
     for index, probe in enumerate(probes):
         fields = lines.get(index)
@@ -242,13 +245,12 @@ def parse_probes(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> ExecO
             outcomes.append(None)
             offset = len(stdout) + 1  # from here on nothing can be distinguished
             continue
-        body = b""
         if probe.extract:
             size = int(fields["size_download"])
-            body = stdout[offset : offset + size]
+            bodies[index] = stdout[offset : offset + size]
             offset += size
-        outcomes.append(_outcome(fields, probe.port, probe.extract, body))
-    return ExecOutput(tuple(outcomes), _table(stdout[offset:]))
+        outcomes.append(_outcome(fields, probe.port))
+    return ExecOutput(tuple(outcomes), _table(stdout[offset:]), bodies=bodies)
 
 
 def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
@@ -264,7 +266,7 @@ def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
         )
         stdout = mark + stdout
         fields = _fields_of_part(text, start, len(part))
-        outcomes += [_outcome(each, probe.port, {}, b"") if each else None for probe, each in zip(part, fields, strict=True)]
+        outcomes += [_outcome(each, probe.port) if each else None for probe, each in zip(part, fields, strict=True)]
         tail = text.rpartition(f"\n{_MARK} ".encode())[2].partition(b"\n")[2]
         table = _table(tail[max(0, tail.rfind(_TABLE_HEAD)) :])
         if following and not mark:
@@ -287,7 +289,7 @@ def _fields_of_part(text: bytes, start: int, count: int) -> list[dict[str, str] 
 def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> ExecOutput:
     """Read what `companion_argv`'s command wrote for these addresses."""
     lines = _report_lines(stderr)
-    outcomes = (_outcome(lines[index], port, {}, b"") if index in lines else None for index, (_, port) in enumerate(addresses))
+    outcomes = (_outcome(lines[index], port) if index in lines else None for index, (_, port) in enumerate(addresses))
     return ExecOutput(tuple(outcomes), _table(stdout))
 
 
@@ -329,9 +331,7 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], body: bytes) -> CurlOutcome:
-    text = body.decode("utf-8", "replace") if extract else ""
-    found = {name: match[1] for name, pattern in extract.items() if (match := re.search(pattern, text))}
+def _outcome(fields: Mapping[str, str], port: int) -> CurlOutcome:
     return CurlOutcome(
         curl_exit=int(fields["exitcode"]),
         error=fields["errormsg"].strip(),
@@ -348,8 +348,6 @@ def _outcome(fields: Mapping[str, str], port: int, extract: Mapping[str, str], b
             "tls": _number(fields["time_appconnect"]),
             "total": _number(fields["time_total"]),
         },
-        extracted=found,
-        unmatched=tuple(name for name in extract if name not in found),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -21,6 +21,7 @@ from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, CurlOutcome, ProbeSent, Source
 from egressctl.model.probe import Probe
 from egressctl.runtime.concurrency import gather, start_call
+from egressctl.runtime.text_search import SearchResult, search_text
 
 _CURL_LIMIT = 8 << 20
 _OTHERS_ASKED = 3
@@ -67,19 +68,34 @@ def _send_chunk(
 def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[ProbeSent]:
     """Send the probes of one exec. An old curl is asked once more, each probe by itself, in the form that it understands.
 
-    Raises NoCurl, ExecFailed and what `exec` raises.
+    Raises NoCurl, ExecFailed and what `exec` and `search_bodies` raise.
     """
     bodies = sum(bool(probe.extract) for probe in probes)
     ran = _run_curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
     if not _is_old(api, source, ran):
-        return _probes_sent(source, curl.parse_probes(probes, ran.stdout, ran.stderr), ran)
+        return _probes_sent(source, search_bodies(probes, curl.parse_probes(probes, ran.stdout, ran.stderr)), ran)
     sent = []
     for probe in probes:
         argv = old_curl.old_curl_argv(curl.probe_argv([probe], limits))
         ran = _run_curl(api, source, argv, 1, limits, bool(probe.extract))
         report = old_curl.complete_report(ran.stderr, ended=ran.code is not None)
-        sent += _probes_sent(source, curl.parse_probes([probe], ran.stdout, report), ran)
+        sent += _probes_sent(source, search_bodies([probe], curl.parse_probes([probe], ran.stdout, report)), ran)
     return sent
+
+
+def search_bodies(
+    probes: Sequence[Probe], answer: curl.ExecOutput, search: Callable[[Mapping[str, str], bytes], SearchResult] = search_text
+) -> curl.ExecOutput:
+    """Search what came of the bodies for each probe's `extract`. Raises CouldNotAsk where that cannot be done."""
+    outcomes = list(answer.outcomes)
+    for index, (probe, outcome) in enumerate(zip(probes, outcomes, strict=True)):
+        if outcome is None or not probe.extract:
+            continue
+        # Of a transfer that failed nothing is to be known but how.
+        found, given_up = ({}, "") if outcome.curl_exit else search(probe.extract, answer.bodies[index])
+        unmatched = tuple(name for name in probe.extract if name not in found)
+        outcomes[index] = replace(outcome, extracted=found, unmatched=unmatched, given_up=given_up)
+    return replace(answer, outcomes=tuple(outcomes))
 
 
 def open_bare_connections(

@@ -241,7 +241,9 @@ class CauseCode(StrEnum):
     )
     BODY_MISMATCH = (
         "body-mismatch",
-        "The answer came, but an expression under the probe's `extract` found nothing in its body, or the body was too long.",
+        "The answer came, but an expression under the probe's `extract` found nothing in its body, took too long or too much of "
+        "it, or the body was too long.",
+        Wording("{given_up}", "give each * and + of the expression a limit, as in {{0,100}}", "given_up"),
         Wording("the expression for {unmatched} found nothing in the body", _EXEC + "curl -s {url}"),
     )
     PROXY_UNREADABLE = (

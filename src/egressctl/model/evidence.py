@@ -82,6 +82,8 @@ class CurlOutcome:
     extracted: Mapping[str, str] = field(default_factory=dict)
     unmatched: tuple[str, ...] = ()
     """Names of `extract` whose expression found nothing in the body."""
+    given_up: str = ""
+    """Why the body was not searched to the end: a sentence; empty where it was."""
 
 
 class Capture(StrEnum):

@@ -82,6 +82,7 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "proxied": outcome.proxied,
         "status": outcome.http_status,
         "expected": probe.expect.status or "any",
+        "given_up": outcome.given_up,
         "unmatched": ", ".join(outcome.unmatched) or "extract",
         "curl": f"curl exit {outcome.curl_exit}" + (f": {outcome.error}" if outcome.error else ""),
         "pod_namespace": source.namespace,

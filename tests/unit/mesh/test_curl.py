@@ -229,9 +229,10 @@ def test_a_whole_report_is_read() -> None:
         ),
         CurlOutcome(
             curl_exit=0, http_status=200, remote_ip="208.80.154.224", remote_port=443, local_ip="10.244.0.5", local_port=40001,
-            seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02}, extracted={"articles": "7,012,345"},
+            seconds={"lookup": 0.001, "connect": 0.002, "tls": 0.01, "total": 0.02},
         ),
     )  # fmt: skip
+    assert answer.bodies == {1: body}
     assert answer.table == TABLE.decode()
 
 
@@ -279,12 +280,6 @@ def test_times_in_another_locale_are_read() -> None:
     outcome = the_one(PORTAL, time_total="0,250000")
     assert outcome is not None
     assert outcome.seconds["total"] == 0.25
-
-
-def test_an_expression_that_finds_nothing_is_named() -> None:
-    outcome = parse_probes([ARTICLES], b"nothing" + TABLE, report_line(0, size_download=7).encode()).outcomes[0]
-    assert outcome is not None
-    assert (outcome.extracted, outcome.unmatched) == ({}, ("articles",))
 
 
 # What a body, or a broken stream, cannot do
@@ -336,13 +331,11 @@ def test_a_lost_line_is_none_and_takes_the_table_with_it() -> None:
     assert answer.table == ""
 
 
-def test_an_extraction_behind_a_lost_line_finds_nothing() -> None:
+def test_behind_a_lost_line_nothing_is_left_to_extract_from() -> None:
     """Where one body ends cannot be told then, and another's words must not be taken."""
     body = b"7 articles"
     stderr = report_line(1, size_download=len(body))
-    _, second = parse_probes([ARTICLES, ARTICLES], body + body + TABLE, stderr.encode()).outcomes
-    assert second is not None
-    assert second.unmatched == ("articles",)
+    assert parse_probes([ARTICLES, ARTICLES], body + body + TABLE, stderr.encode()).bodies == {1: b""}
 
 
 def test_a_stream_that_was_cut_has_no_table() -> None:

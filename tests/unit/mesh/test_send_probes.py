@@ -13,8 +13,10 @@ from egressctl.errors import ProxyUnreadable
 from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.mesh import curl
 from egressctl.mesh.proxy_admin import proxy_answer, without_log_lines
-from egressctl.mesh.send_probes import capture_of, last_socket_table
+from egressctl.mesh.send_probes import capture_of, last_socket_table, search_bodies
 from egressctl.model.evidence import Capture, CurlOutcome, Source
+from egressctl.model.probe import Probe
+from egressctl.runtime.text_search import SearchResult
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 PATH = "clusters?format=json"
@@ -164,3 +166,31 @@ def test_a_log_alone_is_no_answer() -> None:
 @given(st.lists(st.text().filter(lambda line: not line.startswith("{") and line == "".join(line.splitlines()))))
 def test_whatever_was_logged_the_json_is_found(lines: list[str]) -> None:
     assert without_log_lines("".join(f"{line}\n" for line in lines) + JSON) == JSON
+
+
+# What is searched for in a body
+
+COUNT = Probe("articles", "https://a.example", extract={"articles": "([0-9]+) articles", "since": "since ([0-9]+)"})
+
+
+def searched(result: SearchResult, curl_exit: int = 0) -> CurlOutcome:
+    answer = curl.ExecOutput((None, CurlOutcome(curl_exit)), "", bodies={1: b"7 articles"})
+    _, outcome = search_bodies([COUNT, COUNT], answer, lambda patterns, text: result).outcomes
+    assert outcome is not None
+    return outcome
+
+
+def test_an_expression_that_finds_nothing_is_named() -> None:
+    outcome = searched(SearchResult({"articles": "7"}))
+    assert (outcome.extracted, outcome.unmatched, outcome.given_up) == ({"articles": "7"}, ("since",), "")
+
+
+def test_a_search_that_was_given_up_is_told_with_what_was_found_before() -> None:
+    outcome = searched(SearchResult({"articles": "7"}, "the expression for since was given up"))
+    assert (outcome.extracted, outcome.unmatched) == ({"articles": "7"}, ("since",))
+    assert outcome.given_up == "the expression for since was given up"
+
+
+def test_nothing_is_searched_for_in_what_came_of_a_transfer_that_failed() -> None:
+    outcome = searched(SearchResult({"articles": "7", "since": "2001"}), curl_exit=63)
+    assert (outcome.extracted, outcome.unmatched) == ({}, ("articles", "since"))

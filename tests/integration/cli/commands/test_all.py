@@ -139,6 +139,16 @@ class TestWhatIsNotAsked:
         assert left_out(ran)["odd"].startswith("its probes cannot be read: ServiceEntry default/odd: ")
         assert ran.report["verdict"] == "open"
 
+    def test_expressions_that_would_search_for_years_are_given_up(self, cli: Cli, lab: Lab) -> None:
+        """Anyone may annotate a ServiceEntry, and two such would hold up even the signal that should end it."""
+        endless = "(?s)(.|..)+nowhere"
+        probes = [{"name": name, "url": "https://www.wikipedia.org", "extract": {"all": endless}} for name in ("a", "b")]
+        lab.create(theirs("hostile", probes=json.dumps(probes), hosts=["www.wikipedia.org"], ports=TLS))
+        assert eventually(lambda: sidecar_leads_to(lab, "www.wikipedia.org"))
+        ran = cli("verify", "--all", "-o", "json")
+        assert (ran.code, ran.judged) == (1, [("failed", "body-mismatch")] * 2)
+        assert ran.probes[0]["cause"]["message"] == f"the expression for all was given up after 1 s: {endless}"
+
     def test_without_a_source_pod_every_entry_is_inconclusive(self, cli: Cli, lab: Lab) -> None:
         lab.create(theirs("wiki", "other", hosts=["www.wikipedia.org"], ports=TLS))
         ran = cli("verify", "--all", "-n", "other", "-o", "json")
