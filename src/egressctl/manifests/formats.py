@@ -9,6 +9,7 @@ from egressctl.model.blocks import Block, parse_block, parse_blocks
 
 RESOLUTIONS = ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")
 LOCATIONS = ("MESH_EXTERNAL", "MESH_INTERNAL")
+MAX_HOST_LENGTH = 255
 MAX_ITEMS = 256
 """So many hosts, and so many addresses, Istio takes in one ServiceEntry."""
 HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB"})
@@ -45,6 +46,8 @@ def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
     """Say what is wrong with a host name and what would be right; None where it is one."""
     if not host.strip():
         return "the host is empty", "a DNS name such as www.wikipedia.org"
+    if len(host) > MAX_HOST_LENGTH:
+        return f"the host has {len(host):,} characters", f"at most {MAX_HOST_LENGTH}"
     if parse_block(host):
         return f"{quote_text(host)} is an address, not a host", "give a DNS name here, and put the address under addresses"
     if not host.isascii():
@@ -61,7 +64,7 @@ def host_fault(host: str, *, wildcard: bool = True) -> tuple[str, str] | None:
     if any("*" in label for label in labels):
         where = "a wildcard can only stand first, as in *.wikipedia.org" if wildcard else "no wildcard can stand here"
         return f"{quote_text(host)} is no host name", where
-    if len(host) > 255 or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+    if not all(_HOST_LABEL.fullmatch(label) for label in labels):
         rule = "letters, digits and inner hyphens, at most 63 between two dots and 255 in all"
         return f"{quote_text(host)} is no DNS name", rule
     if labels[-1].isdigit():

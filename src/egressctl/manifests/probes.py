@@ -16,8 +16,12 @@ from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
 from egressctl.model.blocks import Block, IPAddress, parse_blocks
 from egressctl.model.probe import Expectation, Probe, Verdict
 
+MAX_PROBES = 1000
+"""So many probes of one target are sent."""
 MAX_URL_LENGTH = 2048
 MAX_PATTERN_LENGTH = 500
+MAX_PATTERNS = 100
+"""So many expressions that differ one target may have: to compile one may take half a second."""
 
 _EXTRACT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
@@ -33,6 +37,12 @@ def read_probes(
     if value == "none" or not found.is_a(list, value, path, "a list of probes, or none"):
         return ()
     assert isinstance(value, list)
+    if len(value) > MAX_PROBES:
+        found.add(path, f"there are {len(value):,} probes", f"at most {MAX_PROBES:,} of one target")
+        return ()
+    if (expressions := _count_expressions(value)) > MAX_PATTERNS:
+        found.add(path, f"there are {expressions:,} expressions under extract", f"at most {MAX_PATTERNS} of one target")
+        return ()
     result: list[Probe] = []
     names: set[str] = set()
     for index, item in enumerate(value):
@@ -64,6 +74,12 @@ def read_probes(
             found.add((*at, field), "a bare connection has no answer to look at", "leave it out, or ask by http or https")
         result.append(replace(probe, expect=expect, extract=extract))
     return tuple(result)
+
+
+def _count_expressions(probes: list[Any]) -> int:
+    """Count the expressions that differ, whatever stands beside them."""
+    extracts = [probe["extract"] for probe in probes if isinstance(probe, dict) and isinstance(probe.get("extract"), dict)]
+    return len({str(pattern) for extract in extracts for pattern in extract.values()})
 
 
 def probe_of_url(url: str, name: str) -> Probe:

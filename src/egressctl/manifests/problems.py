@@ -8,6 +8,9 @@ from typing import Any
 from egressctl.errors import Problem
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name, kind_of
 
+MOST_PROBLEMS = 100
+"""So many problems of one input are told: an annotation, which anyone may write, may have a hundred thousand."""
+
 PlaceOfPath = Callable[[ValuePath], InputPlace]
 """Says where a path of the checked value stands in what the user wrote."""
 
@@ -29,8 +32,18 @@ class ProblemCollector:
         self.problems: list[Problem] = []
 
     def add(self, path: ValuePath, message: str, remedy: str = "") -> None:
+        """Note a problem at a path; after MOST_PROBLEMS that there are more, and no further one."""
+        if self.is_full:
+            return
+        if len(self.problems) == MOST_PROBLEMS:
+            message, remedy = f"has more problems than these {MOST_PROBLEMS}", "correct them first"
         place = self.where(path)
         self.problems.append(Problem(message, place.field, remedy, place.source, place.line))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further problem would be told."""
+        return len(self.problems) > MOST_PROBLEMS
 
     def is_a(self, kind: type, value: object, path: ValuePath, expected: str) -> bool:
         """Report a value of another kind; a boolean is no number."""
@@ -44,7 +57,7 @@ class ProblemCollector:
         """Report fields that are not among the known ones, and offer the nearest name."""
         known = tuple(known)
         for name in value:
-            if name not in known:
+            if name not in known and not self.is_full:
                 self.add((*path, name), "unknown field", nearest_name(name, known))
 
     def mapping(self, value: object, path: ValuePath, known: Iterable[str], expected: str) -> Mapping[str, Any]:

@@ -44,6 +44,8 @@ LABEL_RUN_ID = "egressctl.dev/run-id"
 LABEL_TARGET = "egressctl.dev/target"
 LABEL_REVISION = "istio.io/rev"
 ANNOTATION_PROBES = "egressctl.dev/probes"
+MAX_ANNOTATION_BYTES = 256 * 1024
+"""So many bytes Kubernetes takes for all annotations of an object."""
 ANNOTATION_FIELD_MANAGER = "egressctl.dev/field-manager"
 ANNOTATION_TEMPORARY = "egressctl.dev/temporary"
 """On what `run` makes and deletes when it ends: until then nothing else may count on it."""
@@ -165,6 +167,9 @@ def probes_of(manifest: Manifest, *, allow_internal: bool = False) -> tuple[Prob
 def read_probes_annotation(found: ProblemCollector, text: object, *, allow_internal: bool = False) -> tuple[Probe, ...]:
     """Read the annotation's text as probes; report every problem to `found`, with paths from the annotation on."""
     if not found.is_a(str, text, (), "JSON as text, or none"):
+        return ()
+    if (size := len(str(text).encode("utf-8", "surrogatepass"))) > MAX_ANNOTATION_BYTES:
+        found.add((), f"has {size:,} bytes", f"at most {MAX_ANNOTATION_BYTES:,}, Kubernetes' limit")
         return ()
     try:
         value = "none" if str(text).strip() == "none" else json.loads(str(text))

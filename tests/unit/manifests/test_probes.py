@@ -224,6 +224,26 @@ class TestProbes:
         assert "--allow-internal" in self.read(value)[1][0]
         assert self.read(value, allow_internal=True) == ((Probe("a", "http://localhost"),), [])
 
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            ([{}] * 1001, "probes: there are 1,001 probes (at most 1,000 of one target)"),
+            (
+                [
+                    {"url": "https://a.example", "extract": {f"a{each}-{one}": f"({each}{one})" for one in range(10)}}
+                    for each in range(11)
+                ],
+                "probes: there are 110 expressions under extract (at most 100 of one target)",
+            ),
+        ],
+    )
+    def test_there_are_only_so_many(self, value: object, text: str) -> None:
+        assert self.read(value) == ((), [text])
+
+    def test_one_expression_counts_once_whatever_the_number_of_probes(self) -> None:
+        probes, found = self.read([{"url": "https://a.example", "extract": {"a": "(a)"}}] * 1000)
+        assert (len(probes), found) == (1000, [])
+
     @examples(150)
     @given(JSON | st.lists(st.dictionaries(st.sampled_from(["name", "url", "expect", "extract"]), JSON), max_size=3))
     def test_any_content_gives_problems_and_never_raises(self, value: object) -> None:

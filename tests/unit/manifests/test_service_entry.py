@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any, ClassVar
 
 import pytest
@@ -253,6 +254,27 @@ class TestProbesOf:
         with pytest.raises(InvalidInput, match=r"\[0\]\.url: 169\.254\.169\.254 leads to"):
             se.probes_of(manifest)
         assert se.probes_of(manifest, allow_internal=True) == (Probe("a", "http://169.254.169.254/latest"),)
+
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("[" + "1," * 131_072, "has 262,145 bytes (at most 262,144, Kubernetes' limit)"),
+            (f"[{'1,' * 130_000}1]", "there are 130,001 probes (at most 1,000 of one target)"),
+            (json.dumps([{"expect": {"via": "a." * 120_000}}]), "the host has 240,000 characters (at most 255)"),
+        ],
+    )
+    def test_what_would_take_long_to_read_is_told_as_too_much(self, text: str, told: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            se.probes_of(self.annotated(text))
+        assert told in str(caught.value)
+
+    def test_of_very_many_problems_the_first_hundred_are_told(self) -> None:
+        fields = {"url": "https://a.example", **{f"x{number}": 1 for number in range(9_000)}}
+        with pytest.raises(InvalidInput) as caught:
+            se.probes_of(self.annotated(json.dumps([fields])))
+        told = str(caught.value).splitlines()
+        assert len(told) == 101
+        assert told[-1].endswith("[0].x100: has more problems than these 100 (correct them first)")
 
 
 class TestDerivedProbes:
