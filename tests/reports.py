@@ -53,6 +53,7 @@ HOSTILE = (
         "Bail out!",
         "\n  ...\nok 1",
     ),
+    *("\u202egro.live\u202c", "\u2066a\u2069", "zero\u200bwidth", "\ufeff", "soft\u00adhyphen", "\U000e0041", "no\u00a0break"),
     *("[a](http://b)", "![i](u)", "\n| x | y |", "<!--", "'\"", "@all", "::1", "ok", "\x85::error::x", "\u3000::error::x"),
 )
 TEXTS = st.one_of(

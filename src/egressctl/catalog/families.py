@@ -16,8 +16,8 @@ from egressctl.manifests.egress_target import API_VERSION, TARGET_KIND
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.published import PublishedSource
-from egressctl.manifests.service_entry import manifest_to_yaml
 from egressctl.manifests.yaml_reader import Document, ValuePath
+from egressctl.manifests.yaml_writer import write_yaml
 
 KIND = "EgressTargetFamily"
 _TEMPLATE_FIELDS = ("for", "serviceEntry", "probes")
@@ -111,7 +111,7 @@ def target_text(family: Family, member: str) -> str:
     spec = _fill_placeholders(template.spec, words)
     spec["published"] = [published.source_as_data(each) for each in sources_of_member(family, member)]
     name = f"{family.name}-{member.replace('/', '-')}"
-    return manifest_to_yaml({"apiVersion": API_VERSION, "kind": TARGET_KIND, "metadata": {"name": name}, "spec": spec})
+    return write_yaml({"apiVersion": API_VERSION, "kind": TARGET_KIND, "metadata": {"name": name}, "spec": spec})
 
 
 def sources_of_member(family: Family, member: str) -> tuple[PublishedSource, ...]:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from egressctl.manifests.service_entry import manifest_to_yaml
+from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.model.entry import Manifest
 
 LIVE, MERGED = "LIVE", "MERGED"
@@ -46,7 +46,7 @@ class EntryDifference(NamedTuple):
 
 def sorted_yaml(manifest: Manifest | None) -> str:
     """Write one side as YAML with sorted keys, as kubectl does; empty where there is nothing."""
-    return "" if manifest is None else manifest_to_yaml(_sort_keys(manifest))
+    return "" if manifest is None else write_yaml(_sort_keys(manifest))
 
 
 def unified_diff_lines(difference: EntryDifference) -> list[str]:

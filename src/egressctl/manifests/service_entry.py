@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-import yaml
 
 from egressctl.errors import InvalidInput
 from egressctl.manifests.formats import (
@@ -24,7 +22,7 @@ from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
 from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
-from egressctl.model.json_values import mapping_at, mappings_at, text_at, texts_at
+from egressctl.model.json_values import mapping_at, mappings_at, plain_copy, text_at, texts_at
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target, origin_url
 
 PLURAL = "serviceentries"
@@ -129,7 +127,7 @@ def render_entry(
         labels |= {LABEL_MANAGED_BY: MANAGER, LABEL_RUN_ID: run_id, LABEL_TARGET: target.name}
         if field_manager != MANAGER:
             annotations[ANNOTATION_FIELD_MANAGER] = field_manager
-    spec = {**_copy(target.spec)}
+    spec = plain_copy(target.spec)
     spec.setdefault("location", LOCATIONS[0])
     spec.setdefault("resolution", RESOLUTIONS[0])
     if export_to is not None:
@@ -304,31 +302,6 @@ def without_managed_fields(manifest: Manifest) -> dict[str, Any]:
     return {**manifest, "metadata": metadata}
 
 
-def manifest_to_yaml(manifest: Manifest) -> str:
-    """Write a manifest as YAML: keys in their order, lists as kubectl writes them, no aliases, long lines whole.
-
-    Text that some reader of YAML takes for a number, a boolean or a date is quoted.
-    """
-    return yaml.dump(
-        _copy(manifest), Dumper=_ManifestDumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=2**31 - 1
-    )
-
-
-class _ManifestDumper(yaml.SafeDumper):
-    """Quotes what YAML 1.2 and Go take for numbers and PyYAML does not, as in `12e4567`."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
-        return True
-
-
-_ManifestDumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(?:\.[0-9_]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?0[obx][0-9a-fA-F_]+$"),
-    list("-+.0123456789"),
-)
-_ManifestDumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
-
-
 def _probe_value(probe: Probe) -> dict[str, Any]:
     default = _expectation_value(Expectation())
     expect = {name: value for name, value in _expectation_value(probe.expect).items() if value != default[name]}
@@ -338,12 +311,6 @@ def _probe_value(probe: Probe) -> dict[str, Any]:
 
 def _expectation_value(expect: Expectation) -> dict[str, Any]:
     return {"verdict": expect.verdict.value, "status": "any" if expect.status is None else expect.status, "via": expect.via}
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _read_ports(value: object) -> tuple[Port, ...]:

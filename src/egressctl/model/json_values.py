@@ -39,3 +39,10 @@ def mappings_at(value: object, *path: str) -> tuple[Mapping[str, Any], ...]:
 def texts_at(value: object, *path: str) -> tuple[str, ...]:
     """Return the texts in the list at a path."""
     return tuple(each for each in list_at(value, *path) if isinstance(each, str))
+
+
+def plain_copy(value: Any) -> Any:
+    """Copy data into dictionaries and lists of its own, whatever mappings and sequences it is made of."""
+    if isinstance(value, Mapping):
+        return {key: plain_copy(item) for key, item in value.items()}
+    return [plain_copy(item) for item in value] if isinstance(value, list | tuple) else value

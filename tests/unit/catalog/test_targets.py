@@ -17,6 +17,7 @@ from egressctl.errors import InvalidInput
 from egressctl.manifests import service_entry as se
 from egressctl.manifests.egress_target import split_large_targets
 from egressctl.manifests.typed_host import read_typed_host
+from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.model.probe import Expectation, Probe, Target
 from egressctl.verify.select import verify_target_for
 from entries import JSON
@@ -233,7 +234,7 @@ class TestPlainServiceEntry:
     def test_what_was_rendered_is_read_again(self) -> None:
         wanted = only(TARGET)
         manifest = se.render_entry(wanted, namespace="apps", api_version=se.OFFLINE_VERSION, run_id="r1", field_manager="ci")
-        found = only(se.manifest_to_yaml(manifest))
+        found = only(write_yaml(manifest))
         assert (found.entry_name, found.namespace, found.probes) == (wanted.entry_name, "apps", wanted.probes)
         assert (found.labels, found.annotations) == ({}, {})
         assert found.spec == {**wanted.spec, "location": "MESH_EXTERNAL", "resolution": "NONE"}
@@ -434,7 +435,7 @@ class TestFromFlags:
     def test_what_flags_make_is_read_again_as_a_file(self, number: int, protocol: str) -> None:
         wanted = self.flags(ports=[f"{number}/{protocol}"])
         manifest = se.render_entry(wanted, namespace=None, api_version=se.OFFLINE_VERSION, run_id=None)
-        found = only(se.manifest_to_yaml(manifest))
+        found = only(write_yaml(manifest))
         assert (found.spec, found.probes, found.entry_name) == (wanted.spec, wanted.probes, wanted.entry_name)
 
 

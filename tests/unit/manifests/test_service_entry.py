@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from egressctl.errors import InvalidInput
 from egressctl.manifests import service_entry as se
 from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.model.blocks import parse_block
 from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Target, Verdict
@@ -158,40 +159,9 @@ class TestRender:
     @given(st.dictionaries(TEXTS, JSON, max_size=4), st.dictionaries(TEXTS, TEXTS, max_size=3))
     def test_the_yaml_of_a_manifest_reads_back_the_same(self, spec: dict[str, Any], labels: dict[str, str]) -> None:
         manifest = rendered(wikipedia(spec=spec, labels=labels), run_id="r1")
-        text = se.manifest_to_yaml(manifest)
+        text = write_yaml(manifest)
         assert yaml.safe_load(text) == manifest
         assert parse_yaml(text, "f").documents[0].value == manifest
-
-
-class TestYaml:
-    @examples(300)
-    @given(st.from_regex(r"[-+]?[0-9]{0,3}[._:xobe]?[0-9a-fA-F]{0,4}[eE]?[-+]?[0-9]{0,2}", fullmatch=True))
-    @example("12e4567")
-    @example("0E0")
-    @example("0o17")
-    @example("443")
-    @example("22:30")
-    @example("0b1")
-    def test_text_that_looks_like_a_number_stays_text(self, text: str) -> None:
-        written = se.manifest_to_yaml({"a": text})
-        assert yaml.safe_load(written) == {"a": text}
-        assert parse_yaml(written, "f").documents[0].value == {"a": text}
-
-    @pytest.mark.parametrize(
-        "text", ["12e4567", "1e3", "0x1f", "0o17", "0b11", "443", "1_000", "y", "n", "yes", "true", "null", "~", "2026-01-01"]
-    )
-    def test_what_go_takes_for_something_else_is_quoted(self, text: str) -> None:
-        assert se.manifest_to_yaml({"a": text}) == f"a: '{text}'\n"
-
-    def test_lists_stand_as_kubectl_writes_them(self) -> None:
-        assert se.manifest_to_yaml({"a": ["x", {"b": 1, "c": 2}]}) == "a:\n- x\n- b: 1\n  c: 2\n"
-
-    def test_what_stands_twice_is_written_twice(self) -> None:
-        block = ["x"]
-        assert se.manifest_to_yaml({"a": block, "b": block}) == "a:\n- x\nb:\n- x\n"
-
-    def test_long_text_stays_in_its_line(self) -> None:
-        assert se.manifest_to_yaml({"a": "word " * 100 + "end"}).count("\n") == 1
 
 
 class TestRead:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import pytest
 import yaml
+from hypothesis import given
 
 from egressctl.model.probe import Probe, Verdict
-from egressctl.model.result import Failure, NotProbed, ProbeResult, TargetResult
+from egressctl.model.result import Failure, NotProbed, ProbeResult, Report, TargetResult
+from egressctl.report.github import report_annotations, step_summary
 from egressctl.report.lines import plain_text
 from egressctl.report.report_text import report_lines, report_text
-from reports import REPORT
+from reports import REPORT, REPORTS, some
 
 PROBE = Probe("portal", "https://www.wikipedia.org")
 
@@ -71,3 +75,22 @@ def test_every_other_format_is_read_by_its_own_reader() -> None:
     assert json.loads(report_text(ROWS, "json")) == yaml.safe_load(report_text(ROWS, "yaml"))
     assert len(ElementTree.fromstring(report_text(ROWS, "junit"))) == 3
     assert report_text(ROWS, "tap").startswith("TAP version 13\n1..")
+
+
+# What others wrote
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "name", "junit", "tap"])
+@some
+@given(report=REPORTS)
+def test_no_line_holds_a_control_or_format_character(form: str, report: Report) -> None:
+    text = report_text(report, form, show_paths=True)
+    shown = html.unescape(text) if form == "junit" else text
+    assert all(line.isprintable() for line in shown.split("\n"))
+
+
+@some
+@given(report=REPORTS)
+def test_nor_does_any_of_what_github_shows(report: Report) -> None:
+    shown = [*html.unescape(step_summary(report)).split("\n"), *report_annotations(report, lambda target, probe: None)]
+    assert all(line.isprintable() for line in shown)

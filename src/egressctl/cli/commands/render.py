@@ -37,7 +37,8 @@ def command(
     """
     from egressctl.cli.targets import export_namespaces, requested_targets  # imported late: 28 ms
     from egressctl.manifests.egress_target import split_large_targets
-    from egressctl.manifests.service_entry import export_of_target, manifest_to_yaml, render_entry
+    from egressctl.manifests.service_entry import export_of_target, render_entry
+    from egressctl.manifests.yaml_writer import write_yaml
 
     if version not in API_VERSIONS:
         raise InvalidInput(f"--api-version {version}: no such version", hint="one of " + ", ".join(API_VERSIONS))
@@ -56,5 +57,5 @@ def command(
     if output == "json":
         print(json.dumps(one_or_list(manifests), indent=2, ensure_ascii=True))
     else:
-        sys.stdout.write("---\n".join(map(manifest_to_yaml, manifests)))
+        sys.stdout.write("---\n".join(map(write_yaml, manifests)))
     return 0

@@ -25,8 +25,9 @@ from egressctl.istio.mesh_objects import (
     assemble_mesh_objects,
 )
 from egressctl.manifests.formats import is_label
-from egressctl.manifests.service_entry import PLURAL, manifest_to_yaml
+from egressctl.manifests.service_entry import PLURAL
 from egressctl.manifests.yaml_reader import parse_yaml
+from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects
 from egressctl.model.json_values import list_at, mapping_at, text_at, texts_at, value_at
 from egressctl.model.result import KubernetesInfo
@@ -101,7 +102,7 @@ def snapshot_files(
     for plural in _SAVED:
         for item in listed.get(plural, ObjectsOfKind()).items:
             kept = without_secrets(plural, item)
-            found[_object_path(plural, kept["metadata"])] = MARK + manifest_to_yaml(kept)
+            found[_object_path(plural, kept["metadata"])] = MARK + write_yaml(kept)
     ordered = {path: found[path] for path in sorted(found)}
     namespaces = sorted(str(each["metadata"]["name"]) for each in listed.get(NAMESPACES, ObjectsOfKind()).items)
     index = {
@@ -118,7 +119,7 @@ def snapshot_files(
         "namespaces": namespaces,
         "digest": digest(ordered),
     }
-    return {**ordered, INDEX: MARK + manifest_to_yaml(index)}
+    return {**ordered, INDEX: MARK + write_yaml(index)}
 
 
 def without_secrets(plural: str, item: Manifest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli import Cli, entry, made, start_object
-from egressctl.manifests.service_entry import manifest_to_yaml
+from egressctl.manifests.yaml_writer import write_yaml
 from faults import Call, FaultProxy, Respond
 from labs import Lab
 
@@ -92,7 +92,7 @@ def test_every_entry_of_the_kubernetes_cluster_is_linted_whoever_made_it(cli: Cl
 
 
 def test_files_are_linted_without_a_kubernetes_cluster(cli: Cli) -> None:
-    nowhere, text = cli.at(None), manifest_to_yaml(entry("theirs", addresses=["198.51.100.7/28"], exportTo=["."]))
+    nowhere, text = cli.at(None), write_yaml(entry("theirs", addresses=["198.51.100.7/28"], exportTo=["."]))
     cli.file(text)
     ran = nowhere("lint", "targets.yaml", "-o", "json")
     assert (ran.code, ran.stderr, rules(ran)) == (0, "", [("host-bits", "")])
@@ -105,7 +105,7 @@ def test_files_are_linted_without_a_kubernetes_cluster(cli: Cli) -> None:
 
 
 def test_findings_go_to_a_file_beside_the_table_and_an_error_is_exit_code_1(cli: Cli) -> None:
-    folder = Path(cli.file(manifest_to_yaml(entry("odd", ports=[{"number": 15021, "name": "a", "protocol": "TCP"}])))).parent
+    folder = Path(cli.file(write_yaml(entry("odd", ports=[{"number": 15021, "name": "a", "protocol": "TCP"}])))).parent
     ran = cli.at(None)("lint", ".", "--ignore", "exported-everywhere,stale-blocks", "-o", "sarif=found.sarif", "-o", "table")
     assert (ran.code, ran.stdout.count("\n")) == (1, 1)
     log = json.loads((folder / "found.sarif").read_text())
