@@ -151,6 +151,13 @@ class PlayExec:
     pause: float = 0.02
 
 
+@dataclass(frozen=True)
+class ChangeExec:
+    """Give what a command says on stdout, all of it at its end, as `change` makes it of what it said: cut, or a lie."""
+
+    change: Callable[[bytes], bytes]
+
+
 Action = (
     Respond
     | Reset
@@ -166,6 +173,7 @@ Action = (
     | Mutate
     | Drip
     | PlayExec
+    | ChangeExec
 )
 Rules = Callable[[Call], Action | None] | Sequence[Action | None]
 
@@ -352,6 +360,9 @@ class FaultProxy:
             os.kill(action.pid(), action.signum)
             head += rest
         writer.write(head)
+        if isinstance(action, ChangeExec):
+            await _change_exec(action, from_api, writer)
+            return
         left = action.after if isinstance(action, ResetDuringExec) else None
         while left is None or left > 0:
             data = await from_api.read(_CHUNK if left is None else left)
@@ -362,6 +373,25 @@ class FaultProxy:
             left = None if left is None else left - len(data)
         await writer.drain()
         _drop(writer)
+
+
+async def _change_exec(action: ChangeExec, from_api: StreamReader, writer: StreamWriter) -> None:
+    """Pass the frames of an exec on, those of stdout as one before its status (RFC 6455, section 5.2: a server masks nothing)."""
+    said = bytearray()
+    while True:
+        start = await from_api.readexactly(2)
+        size = start[1]
+        if size > 125:
+            extended = await from_api.readexactly(2 if size == 126 else 8)
+            start, size = start + extended, int.from_bytes(extended, "big")
+        payload = await from_api.readexactly(size)
+        if payload[:1] == b"\x01":
+            said += payload[1:]
+            continue
+        if payload[:1] == b"\x03" and (changed := action.change(bytes(said))):
+            writer.write(b"\x82\x7f" + (1 + len(changed)).to_bytes(8, "big") + b"\x01" + changed)
+        writer.write(start + payload)
+        await writer.drain()
 
 
 def _drop(writer: StreamWriter) -> None:

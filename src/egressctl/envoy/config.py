@@ -219,13 +219,15 @@ def parse_outbound_name(envoy_cluster: str) -> OutboundName | None:
 class Reading:
     """What was read of a sidecar; None is what was not, or could not be. `changes` are no later than `config`.
 
-    `doubt` says, of a second reading, why what was in force since the first is not certain; empty where it is.
+    `doubt` says, of a second reading, why what was in force since the first is not certain; empty where it is. `unread` says, of
+    a second reading, why something of either could not be read.
     """
 
     config: ProxyConfig | None = None
     counts: ClusterCounts | None = None
     changes: Changes | None = None
     doubt: str = ""
+    unread: str = ""
 
 
 NOTHING_READ = Reading()

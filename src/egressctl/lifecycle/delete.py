@@ -134,7 +134,8 @@ def await_sidecar_without(
         absent,
         timeout,
         lambda: (
-            f"the ServiceEntry is deleted, but after {timeout:g}s the sidecar of pod {source.pod} still has {', '.join(left[:3])}"
+            f"the ServiceEntry is deleted, but after {timeout:.3g}s the sidecar of pod {source.pod} still has "
+            f"{', '.join(left[:3])}"
         ),
         hint="istioctl proxy-status",
         entries=gone,

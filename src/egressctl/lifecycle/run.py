@@ -61,7 +61,9 @@ def run(
         manifests = [each.manifest for each in creation.created]
         # The very pod whose sidecar was waited for.
         sidecar = creation.sidecar or find_sidecar(mesh.api, create_options.namespace, create_options.choice)
-        opened = verify(mesh, sidecar, verify_targets_from_manifests(manifests), probe_options, progress)
+        # It was waited for, by what the sidecar shows; its connections may be treated so a moment later.
+        patient = probe_options._replace(patience=create_options.timeout)
+        opened = verify(mesh, sidecar, verify_targets_from_manifests(manifests), patient, progress)
         if keep:
             undo.keep()
             return opened, None

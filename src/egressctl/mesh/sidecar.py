@@ -66,6 +66,7 @@ class Sidecar:
     def __init__(self, api: Api, source: Source) -> None:
         self.api, self.source = api, source
         self.known = NOTHING_READ
+        self._unread = ""
 
     # Questions
 
@@ -126,15 +127,16 @@ class Sidecar:
         `likely` are the names of the Envoy clusters that will be wanted, `speeches` how the probes speak.
         """
         known, self.known = self.known, NOTHING_READ
-        routes = _begin(lambda: self._route_versions_for(known.config, speeches))
-        changes = _begin(lambda: known.changes or self.changes())
-        counts = _begin(lambda: known.counts or self.counts())
+        self._unread = ""
+        routes = self._begin(lambda: self._route_versions_for(known.config, speeches))
+        changes = self._begin(lambda: known.changes or self.changes())
+        counts = self._begin(lambda: known.counts or self.counts())
         seen, counted = changes(), counts()
         # Not before the changes are there: a change before them would not be noticed. Nor at the same time: Envoy answers one
         # question after the other, and the listeners take it longest.
         # What is in no ServiceEntry leads to one of Istio's own two: asked for now, they cost no time after the probes.
-        envoy_clusters = cache(_begin(lambda: self.envoy_clusters({*likely, BLACKHOLE, PASSTHROUGH})))
-        config = cache(_begin(lambda: known.config or self.config()))
+        envoy_clusters = cache(self._begin(lambda: self.envoy_clusters({*likely, BLACKHOLE, PASSTHROUGH})))
+        config = cache(self._begin(lambda: known.config or self.config()))
         return FirstReading(seen, counted, routes(), config, envoy_clusters)
 
     def _route_versions_for(self, known: ProxyConfig | None, speeches: Collection[Speech]) -> Mapping[str, str]:
@@ -153,29 +155,30 @@ class Sidecar:
         Their listeners, and their routes, are the same where none has changed in between. The Envoy clusters are those of the
         look before, and those to which connections to `places` lead now. Routes are read where one of those ways needs them.
         """
-        changes, counts = _begin(self.changes), _begin(self.counts)
+        changes, counts = self._begin(self.changes), self._begin(self.counts)
 
         def wait() -> tuple[Reading, Reading]:
             first, now = before.config(), changes()
             last, doubt = first, ""
             if first is None or now is None or now != before.changes:
-                last, now = _none_if_unreadable(self.config), _none_if_unreadable(self.changes)
+                last, now = self._none_if_unreadable(self.config), self._none_if_unreadable(self.changes)
                 first, last, doubt = _around_probes(first, last, before.changes, now)
             if names := _routes_needed([dump for dump in (first, last) if dump], places):
-                routes = _none_if_unreadable(lambda: self.routes(names))
+                routes = self._none_if_unreadable(lambda: self.routes(names))
                 first = first and replace(first, routes=_routes_if_unchanged(before.routes, routes, names))
                 last = last and replace(last, routes=routes)
             last = last and self._with_envoy_clusters(last, before.envoy_clusters(), places)
             if last and (now is None or before.changes is None or now.envoy_clusters != before.changes.envoy_clusters):
                 doubt = doubt or self._doubt_about_clusters(last, before.envoy_clusters() or {})
-            return Reading(first, before.counts), Reading(last, counts(), now, doubt)
+            counted = counts()
+            return Reading(first, before.counts), Reading(last, counted, now, doubt, self._unread)
 
         return wait
 
     def _doubt_about_clusters(self, config: ProxyConfig, found: Mapping[str, EnvoyCluster]) -> str:
         """Say why it is not certain that these Envoy clusters were the same all the time, "" where it is."""
         names = set(config.envoy_clusters or {})
-        now = _none_if_unreadable(lambda: self.envoy_clusters(names)) if names else {}
+        now = self._none_if_unreadable(lambda: self.envoy_clusters(names)) if names else {}
         return "" if now is not None and all(now.get(name) == found.get(name) for name in names) else CHANGED
 
     def _with_envoy_clusters(
@@ -185,13 +188,13 @@ class Sidecar:
         if found is None:
             return None
         led = _envoy_clusters_led_to(config, places) - set(found)
-        more = _none_if_unreadable(lambda: self.envoy_clusters(led)) if led else {}
+        more = self._none_if_unreadable(lambda: self.envoy_clusters(led)) if led else {}
         return None if more is None else replace(config, envoy_clusters={**found, **more})
 
     def read_for(self, places: Collection[ProbeDestination]) -> Reading:
         """Read what connections to these places meet, all of one moment. Raises CouldNotAsk's kinds."""
         for _ in range(_TRIES):
-            before, counts = self.changes(), _begin(self.counts)
+            before, counts = self.changes(), self._begin(self.counts)
             config = self.config()
             if names := _routes_needed([config], places):
                 config = replace(config, routes=self.routes(names))
@@ -200,6 +203,17 @@ class Sidecar:
             if before == self.changes():
                 return Reading(config, counts(), before)
         raise ProxyUnreadable(f"the configuration of the sidecar of {self.source.pod} changes while it is read")
+
+    def _none_if_unreadable(self, ask: Callable[[], T]) -> T | None:
+        try:
+            return ask()
+        except CouldNotAsk as failure:
+            self._unread = str(failure)
+            return None
+
+    def _begin(self, ask: Callable[[], T]) -> Callable[[], T | None]:
+        """Begin to ask, and return what waits for the answer: None where there is none."""
+        return start_call(lambda: self._none_if_unreadable(ask))
 
     # Waiting
 
@@ -229,16 +243,16 @@ class Sidecar:
 
         def once() -> Reading | None:
             nonlocal last, seen, judged
-            asked = _begin(lambda: self.routes_of_ports(ports) if ports else None)
-            counted = None if last else _begin(self.counts)
-            now = _none_if_unreadable(self.changes)
+            asked = self._begin(lambda: self.routes_of_ports(ports) if ports else None)
+            counted = None if last else self._begin(self.counts)
+            now = self._none_if_unreadable(self.changes)
             # What is warming up comes into force without a further change.
             same = last is not None and now is not None and now == seen and not now.warming
             routes = asked()
             if last is not None and judged and same and routes == last.routes:
                 unchanged(last)
                 return None
-            counted = counted or _begin(self.counts)
+            counted = counted or self._begin(self.counts)
             last, seen, judged = replace(last if last is not None and same else self.config(), routes=routes), now, True
             return Reading(last, counted(), now) if holds(last) else None
 
@@ -294,15 +308,3 @@ def _around_probes(
     if first and last and explains_listeners(first.versions, last.versions, before, now):
         return first, last, ""
     return first, last, CHANGED
-
-
-def _none_if_unreadable(ask: Callable[[], T]) -> T | None:
-    try:
-        return ask()
-    except CouldNotAsk:
-        return None
-
-
-def _begin(ask: Callable[[], T]) -> Callable[[], T | None]:
-    """Begin to ask, and return what waits for the answer: None where there is none."""
-    return start_call(lambda: _none_if_unreadable(ask))

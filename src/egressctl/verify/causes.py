@@ -34,6 +34,8 @@ class Case:
     failure: CauseCode | None = None
     """Why it could not be sent, or its answer was lost: then there is no outcome and no evidence; `detail` says more."""
     detail: str = ""
+    unread: str = ""
+    """Why something of the sidecar could not be read."""
     entry_namespace: str = ""
 
     @property
@@ -94,6 +96,7 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "target": case.entry_name.removesuffix("-ext"),
         "namespace": case.namespace,
         "leads_to": leads_to,
+        "unread": f": {case.unread}" if case.unread else "",
         "refused": f": {case.evidence.refused}" if case.evidence.refused else "",
         **_fields_of_entry(entry),
         **_fields_of_others(case, leads_to),

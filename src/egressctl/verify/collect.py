@@ -79,6 +79,7 @@ def prove(
         config=None if facts.after.doubt else config and replace(config, routes=None),
         counts=None if facts.companions else facts.after.counts,
         doubt="",
+        unread="",
     )
     return results
 

@@ -142,6 +142,7 @@ def cases_of(facts: RunFacts) -> list[Case]:
         evidence = _evidence(index, owners[asked], facts)
         around = facts.around if question.entry is not None else None
         case = Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around)
+        case = replace(case, unread=facts.after.unread) if facts.after.unread else case
         cases.append(replace(case, entry_namespace=question.namespace) if question.namespace else case)
     return cases
 

@@ -25,6 +25,7 @@ from egressctl.verify.collect import prove
 from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.probes_for_entry import hosts_not_asked, why_no_probe
 from egressctl.verify.select import VerifyTarget
+from egressctl.verify.unsettled import is_unsettled
 from egressctl.verify.verdict import judge
 
 _RETRY_PAUSE = 1.0
@@ -34,17 +35,22 @@ _ASK_AGAIN = 1
 """How often evidence that was lost is asked for again, unasked: hosts go with their counts 6 to 10 seconds
 after their last connection, and a short exec loses its streams once in some hundreds."""
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between two questions to a sidecar that is changing: each reads all of it."""
+
 
 class ProbeOptions(NamedTuple):
     """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation.
 
-    `at_once` is how many probes are under way at the same time.
+    `at_once` is how many probes are under way at the same time. `patience` is for how many seconds what a changing sidecar
+    answered is asked again: there it was waited for, and is to come to rest.
     """
 
     limits: curl.TransferLimits = curl.DEFAULT_LIMITS
     retries: int = 0
     expect: Verdict | None = None
     at_once: int = curl.EXECS_AT_ONCE
+    patience: float = 0.0
 
 
 def verify(
@@ -71,6 +77,7 @@ def verify(
     results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once) if questions else []
     for _ in range(_ASK_AGAIN):
         _ask_some_again(mesh, sidecar, questions, options, results, [_lost_evidence(result) for result in results])
+    _ask_until_settled(mesh, sidecar, questions, options, results, progress)
     _ask_nameless_by_address(mesh, sidecar, questions, options, results, progress)
     for attempt in range(options.retries):
         # An expected denial that did not hold is never asked for again: that would hide an open door.
@@ -117,6 +124,23 @@ def _ask_some_again(
     asked = prove(mesh, sidecar, again, limits, alone=True, last_resort=True, at_once=options.at_once)
     for index, result in zip(places, asked, strict=True):
         results[index] = result
+
+
+def _ask_until_settled(
+    mesh: Mesh,
+    sidecar: Sidecar,
+    questions: Sequence[Question],
+    options: ProbeOptions,
+    results: list[ProbeResult],
+    progress: Progress,
+) -> None:
+    """Ask again what a changing sidecar answered, until it has come to rest or the patience is at its end."""
+    ends, pause = time.monotonic() + options.patience, _FIRST_PAUSE
+    while any(unsettled := list(map(is_unsettled, results))) and time.monotonic() + pause < ends:
+        progress.step(f"the sidecar of pod {sidecar.source.pod} is still changing, asking again")
+        time.sleep(pause)
+        _ask_some_again(mesh, sidecar, questions, options, results, unsettled)
+        pause = min(pause * 1.6, _LONGEST_PAUSE)
 
 
 def _ask_nameless_by_address(

@@ -12,7 +12,7 @@ import recordings
 from egressctl.errors import ProxyUnreadable
 from egressctl.kube.exec import ExecResult, is_program_missing
 from egressctl.mesh import curl
-from egressctl.mesh.proxy_admin import proxy_answer, without_log_lines
+from egressctl.mesh.proxy_admin import is_cut, proxy_answer, without_log_lines
 from egressctl.mesh.send_probes import capture_of, last_socket_table, search_bodies
 from egressctl.model.evidence import Capture, CurlOutcome, Source
 from egressctl.model.probe import Probe
@@ -125,6 +125,32 @@ def test_where_there_is_no_answer_it_is_said_why(ran: ExecResult, says: str) -> 
     with pytest.raises(ProxyUnreadable) as unreadable:
         proxy_answer(SOURCE, PATH, ran)
     assert str(unreadable.value).startswith(says)
+
+
+PRETTY = json.dumps({"configs": [{"a": {"b": "}"}}, {}]}, indent=1) + "\n"
+LINE = json.dumps({"stats": [{"name": "a"}, {"name": "b"}]})
+
+
+@pytest.mark.parametrize("answer", [PRETTY, LINE, "warn one\n" + LINE, "{}"])
+def test_json_that_ends_is_whole_and_every_part_of_it_is_cut(answer: str) -> None:
+    assert not is_cut(answer.encode())
+    begun = answer.index("{") + 1
+    assert all(is_cut(answer[:length].encode()) for length in range(begun, len(answer.rstrip())))
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "warn {", "no such path\n"])
+def test_what_is_no_json_is_not_cut(answer: str) -> None:
+    assert not is_cut(answer.encode())
+
+
+def test_of_a_cut_answer_it_is_said_how_much_came_and_what_was_its_end() -> None:
+    cut = ExecResult(None, PRETTY[:30].encode(), b"", "the connection was lost before the command ended")
+    with pytest.raises(ProxyUnreadable) as unreadable:
+        proxy_answer(SOURCE, PATH, cut)
+    assert str(unreadable.value) == (
+        f"the answer of the sidecar of sleep to {PATH} was cut on its way, twice: 30 bytes came, which end in "
+        """'{ "configs": [ { "a": {'; the connection was lost before the command ended"""
+    )
 
 
 def test_a_sidecar_that_is_not_ready_is_said_to_be() -> None:
