@@ -337,3 +337,36 @@ def test_the_look_for_bare_words_finds_them() -> None:
     bare = re.compile(r"(?<!Envoy )(?<!Kubernetes )\bclusters?\b", re.IGNORECASE)
     assert bare.search("the cluster is not there")
     assert not bare.search("BlackHoleCluster is an Envoy cluster of no Kubernetes cluster")
+
+
+COMMAND = re.compile(r"\b(?:kubectl|istioctl|egressctl) (?!made\b)[a-z][^:;,]*$")
+"""The beginning of a command line in a sentence, up to where a value is put in."""
+
+AS_THEY_ARE = {
+    # Command lines and flags that are quoted already.
+    *("words", "flag", "where", "target", "namespace", "choice.namespace_flag", "words_to_create(typed.probe_url)"),
+    # Numbers, and words of our own.
+    *("port", "typed.known_port", "wanted.ports[0].protocol", "kind", "group", "self.kind.lower()", "options.run_id"),
+    *("create_options.run_id", "shown", "form", "name"),
+}
+"""Values in command lines that no server has given, or that have been through `quote`."""
+
+
+def values_in_commands(tree: ast.Module) -> Iterator[str]:
+    """Each value that is put into a command line as it is."""
+    for node in ast.walk(tree):
+        text = ""
+        for part in node.values if isinstance(node, ast.JoinedStr) else ():
+            if isinstance(part, ast.FormattedValue):
+                value = part.value
+                is_quoted = isinstance(value, ast.Call) and ast.unparse(value.func) == "quote"
+                if COMMAND.search(text) and not is_quoted and not ast.unparse(value).isupper():
+                    yield ast.unparse(value)
+                text += "X"
+            elif isinstance(part, ast.Constant):
+                text += str(part.value)
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if not name.startswith("egressctl.lab.")])
+def test_what_a_server_says_is_quoted_in_command_lines(module: str) -> None:
+    assert set(values_in_commands(modules()[module])) <= AS_THEY_ARE, "quote() of runtime.sanitize makes a word of it"

@@ -18,6 +18,7 @@ from egressctl.manifests.formats import is_label
 from egressctl.manifests.yaml_reader import parse_one
 from egressctl.model.json_values import texts_at
 from egressctl.model.probe import Target
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import first_names
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ def manifest_text(name: str, folders: Sequence[str] = ()) -> str:
     family = _family_of_file(file, whole)
     if family is None:
         if words:
-            raise InvalidInput(f"{file.name} is one target, and has no {words}", hint=f"egressctl catalog show {file.name}")
+            raise InvalidInput(
+                f"{file.name} is one target, and has no {words}", hint=f"egressctl catalog show {quote(file.name)}"
+            )
         return whole
     if not words:
         return whole
@@ -196,7 +199,7 @@ def _require_member(family: Family, words: str) -> str:
     if words in family.members:
         return words
     form = "/".join((family.name, *(part.upper() for part in family.parts)))
-    hint = f"egressctl catalog show {family.name}"
+    hint = f"egressctl catalog show {quote(family.name)}"
     given = words.split("/") if words else []
     rest = [each.split("/") for each in family.members]
     for position, word in enumerate(given[: len(family.parts)]):

@@ -24,7 +24,7 @@ from egressctl.report.exit_codes import exit_code_of_results, passes_unproven
 from egressctl.report.lines import Content, Line
 from egressctl.report.report_text import report_lines, report_text
 from egressctl.report.target_lines import is_drawn
-from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sanitize import neutralise, quote
 from egressctl.runtime.signals import Interrupts
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class ReportSession(Session):
                 code, shown = self._deliver(self._exit_code(failure), failure, instead)
             except Interrupted as stop:
                 self.progress.stop()
-                where = f" -n {self.connection.namespace}" if self.connection.namespace else ""
+                where = f" -n {quote(self.connection.namespace)}" if self.connection.namespace else ""
                 kept = self.command == "create" and self.interrupts.kept
                 hint = _HINT_WHERE_KEPT if kept else _HINT_AFTER_SIGNAL.get(self.command, "")
                 hint = stop.hint or hint.format(where=where)

@@ -12,6 +12,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.typed_host import is_file_word, read_typed_host
 from egressctl.model.probe import Target
+from egressctl.runtime.sanitize import quote
 
 if TYPE_CHECKING:
     from egressctl.cli.session import Session
@@ -75,8 +76,8 @@ def _targets_of_word(word: str, flags: TargetFlags) -> list[Target]:
             flag, value = next(iter(chosen.items()))
             raise InvalidInput(
                 f"--{flag} goes with the flags that make a target",
-                hint=f"egressctl create {typed.target_name} --host {typed.host} --port {typed.known_port}/PROTOCOL "
-                f"--{flag} {value}",
+                hint=f"egressctl create {quote(typed.target_name)} --host {quote(typed.host)} --port {typed.known_port}/PROTOCOL "
+                f"--{flag} {quote(value)}",
             )
         return [
             target_from_host(
@@ -99,7 +100,7 @@ def known_in_catalog(names: Sequence[str], flags: TargetFlags) -> list[str]:
     for word in () if flags.filename else names:
         if not lookup.has_name(word, folders) and (typed := read_typed_host(word)):
             told += [
-                f"the catalogue has {typed.host} in its target {name}: egressctl create {name}"
+                f"the catalogue has {typed.host} in its target {name}: egressctl create {quote(name)}"
                 for name in lookup.targets_with_host(typed.host, folders)
             ]
     return told

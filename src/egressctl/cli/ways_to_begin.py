@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import count_of
 
 SECONDS = 2.0
@@ -129,5 +130,5 @@ def _found_in_mesh(where: str, namespace: str, namespaces: Iterable[str]) -> Fou
     there = namespace if namespace in counts else min(counts)
     made = f"{count_of(counts.total(), 'ServiceEntry', 'ServiceEntries')} that egressctl made"
     elsewhere = there if len(counts) == 1 else f"{len(counts)} namespaces"
-    flag = "" if there == namespace else f" -n {there}"
+    flag = "" if there == namespace else f" -n {quote(there)}"
     return Found(Beginning.ENTRIES, f"The mesh of {where} has {made}, in {'namespace ' * (len(counts) == 1)}{elsewhere}.", flag)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.entry import Manifest
 from egressctl.model.json_values import mapping_at
+from egressctl.runtime.sanitize import quote
 
 
 class ObjectReference(NamedTuple):
@@ -30,7 +31,7 @@ class ObjectReference(NamedTuple):
     def show(self) -> str:
         """The command that shows it."""
         group = "" if self.kind == "Service" else ".networking.istio.io"
-        return f"kubectl get {self.kind.lower()}{group} -n {self.namespace} {self.name} -o yaml"
+        return f"kubectl get {self.kind.lower()}{group} -n {quote(self.namespace)} {quote(self.name)} -o yaml"
 
 
 class ConflictKind(StrEnum):

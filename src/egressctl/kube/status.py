@@ -24,6 +24,7 @@ from egressctl.errors import (
 from egressctl.kube.rbac import grant_command_for_right
 from egressctl.model.entry import GROUP
 from egressctl.model.json_values import mapping_at, mappings_at
+from egressctl.runtime.sanitize import quote
 
 ISTIO_HINT = "Istio's CRDs are missing: install Istio, or try `egressctl demo`, which needs no Kubernetes cluster"
 
@@ -159,7 +160,9 @@ def _forbidden_error(status: Mapping[str, Any], message: str, what: ApiRequest) 
         verb, resource = match["verb"], match["resource"]
         group, namespace = match["group"] or "", match["namespace"] or ""
     denied = ApiRequest(verb, group, resource, namespace)
-    command = one_line(f"kubectl auth can-i {verb} {denied.qualified}" + (f" -n {namespace}" if namespace else ""), 240)
+    command = one_line(
+        f"kubectl auth can-i {quote(verb)} {quote(denied.qualified)}" + (f" -n {quote(namespace)}" if namespace else ""), 240
+    )
     if match and match["user"] == "system:anonymous":
         return Forbidden(
             one_line(f"no credentials were sent, and the anonymous user may not {verb} {denied.qualified}{denied.place}"),

@@ -22,6 +22,7 @@ from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress, SilentProgress
+from egressctl.runtime.sanitize import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def _entries_of_word(ours: _Ours, namespace: str, word: str, choice: RemovalChoi
         raise _no_such_target(ours, names[0], word, elsewhere, choice)
     progress.result(f"target {lookup.kubernetes_name(word)}: there is nothing to delete")
     if elsewhere:
-        progress.warn(f"{word} is in namespace {elsewhere}: egressctl cleanup {word} -n {elsewhere}")
+        progress.warn(f"{word} is in namespace {elsewhere}: egressctl cleanup {quote(word)} -n {quote(elsewhere)}")
     return []
 
 
@@ -192,7 +193,7 @@ def _refuse_what_others_made(mesh: Mesh, name: _Name, *, guessed: bool = False) 
         where, called = there["metadata"]["namespace"], there["metadata"]["name"]
         raise Conflict(
             f"ServiceEntry {where}/{called} was not made by egressctl, which does not delete it",
-            hint=f"see who made it: kubectl get serviceentry -n {where} {called} -o yaml",
+            hint=f"see who made it: kubectl get serviceentry -n {quote(where)} {quote(called)} -o yaml",
         )
 
 
@@ -212,7 +213,7 @@ def _entries_of_host(
     opens = [each for each in there if _opens(each, typed)]
     if found := [each for each in there if typed.target_name in target_and_entry_name(each)]:
         for name in dict.fromkeys(target_of(each) for each in opens if each not in found):
-            line = f"egressctl cleanup {name}{choice.namespace_flag}"
+            line = f"egressctl cleanup {quote(name)}{choice.namespace_flag}"
             progress.warn(f"{typed.host} is in another ServiceEntry of egressctl's as well: {line}")
         return found
     for each in opens:
@@ -222,7 +223,7 @@ def _entries_of_host(
         if more:
             raise InvalidInput(
                 f"ServiceEntry {entry.namespace}/{entry.name} opens more than {word}: {', '.join(more[:3])}",
-                hint=f"to remove all of it: egressctl cleanup {target_of(each)}{choice.namespace_flag}",
+                hint=f"to remove all of it: egressctl cleanup {quote(target_of(each))}{choice.namespace_flag}",
             )
     return opens
 
@@ -265,7 +266,7 @@ def _elsewhere(ours: _Ours, names: Container[str], namespace: str) -> str:
 def _no_such_target(ours: _Ours, name: _Name, word: str, elsewhere: str, choice: RemovalChoice) -> NoSuchTarget:
     shown = name.name if name.exact else word
     if elsewhere:
-        line = f"egressctl cleanup {shown} -n {elsewhere}"
+        line = f"egressctl cleanup {quote(shown)} -n {quote(elsewhere)}"
         return NoSuchTarget(f"egressctl made no {shown} in namespace {name.namespace}: it is in namespace {elsewhere}", hint=line)
     if lookup.has_name(word, choice.folders):  # a family, and none of its targets
         try:
@@ -277,7 +278,7 @@ def _no_such_target(ours: _Ours, name: _Name, word: str, elsewhere: str, choice:
     known = near or _nearest(shown, lookup.catalog_names(choice.folders))
     meant = f": did you mean {' or '.join(known)}?" if known else ""
     flag = choice.namespace_flag
-    line = f"egressctl cleanup {near[0]}{flag}" if near else f"egressctl list{flag} shows what egressctl made"
+    line = f"egressctl cleanup {quote(near[0])}{flag}" if near else f"egressctl list{flag} shows what egressctl made"
     return NoSuchTarget(
         f"egressctl made no {shown} in namespace {name.namespace}, and neither the catalogue nor a file has that name{meant}",
         hint=f"{line}; --ignore-not-found makes this a success",

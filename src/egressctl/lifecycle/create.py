@@ -41,6 +41,7 @@ from egressctl.model.result import PartResult, TargetResult
 from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
 
@@ -276,7 +277,7 @@ def _start_source(
     mesh: Mesh, options: CreateOptions, progress: Progress, undo: Undo, interrupts: Interrupts, made: MadeObjects
 ) -> Source:
     progress.step(f"starting the source pod sleep in namespace {options.namespace}")
-    command = f"kubectl delete pod,serviceaccount -n {options.namespace} -l egressctl.dev/run-id={options.run_id}"
+    command = f"kubectl delete pod,serviceaccount -n {quote(options.namespace)} -l egressctl.dev/run-id={options.run_id}"
     back = partial(remove_run, mesh, options.namespace, options.run_id, made, None)
     undo.register(f"pod {options.namespace}/sleep", command, back)
     for plural, manifest in sample_manifests(options.namespace, options.run_id):
@@ -337,7 +338,7 @@ def _create_entry(
     """Make an entry where there is none. Raises Modified where there is one by now that this process did not make."""
     key = PLURAL, plan.namespace, plan.target.entry_name
     # By the run's label: what has the name need not be ours.
-    command = f"kubectl delete serviceentry -n {plan.namespace} -l {LABEL_RUN_ID}={options.run_id}"
+    command = f"kubectl delete serviceentry -n {quote(plan.namespace)} -l {LABEL_RUN_ID}={options.run_id}"
     undo.register(f"ServiceEntry {plan.namespace}/{plan.target.entry_name}", command, partial(back, plan.namespace))
     made.expect(*key)
     with interrupts.deferred():

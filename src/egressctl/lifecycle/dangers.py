@@ -21,6 +21,7 @@ from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import first_names
 
 MOST_ADDRESSES_OPENED = 1_000_000
@@ -81,8 +82,8 @@ def _refuse_name_of_another_host(plans: Sequence[EntryPlan]) -> None:
         if plan.target.name == TypedHost(host, port).target_name:
             raise Conflict(
                 f"ServiceEntry {live} is there for {first_names(live.hosts, 3)}, and {host} gives the same name",
-                hint=f"choose another: egressctl create NAME --host {host} --port {port}/{wanted.ports[0].protocol} "
-                f"--resolution {wanted.resolution}; or replace it: the same command with --yes",
+                hint=f"choose another: egressctl create NAME --host {quote(host)} --port {port}/{wanted.ports[0].protocol} "
+                f"--resolution {quote(wanted.resolution)}; or replace it: the same command with --yes",
             )
 
 
@@ -95,11 +96,12 @@ def _refuse_second_of_host(new: Sequence[ServiceEntry], around: MeshObjects) -> 
             more = [port for port in entry.ports if port.number not in known]
             if not (host and more and other.owned) or other.namespace != entry.namespace or other.is_same_target_as(entry):
                 continue
-            words = " ".join(f"--port {port.number}/{port.protocol or 'TCP'}" for port in (*other.ports, *more))
+            words = " ".join(f"--port {port.number}/{quote(port.protocol or 'TCP')}" for port in (*other.ports, *more))
             raise Conflict(
                 f"ServiceEntry {other} has the host {host} already, and a sidecar connects to a host by one entry only",
-                hint=f"one for all its ports: egressctl create {other.part_of or other.name} -n {other.namespace} --host {host} "
-                f"{words} --resolution {other.resolution}; or, if that is meant, the same command with --yes",
+                hint=f"one for all its ports: egressctl create {quote(other.part_of or other.name)} -n {quote(other.namespace)} "
+                f"--host {quote(host)} {words} --resolution {quote(other.resolution)}; "
+                "or, if that is meant, the same command with --yes",
             )
 
 

@@ -23,6 +23,7 @@ from egressctl.model.entry import RESOURCE, Manifest, ServiceEntry
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress, SilentProgress
+from egressctl.runtime.sanitize import quote
 
 _UNDO_TIMEOUT = 20.0
 """Seconds that taking back may take: it is mostly done while somebody waits after Ctrl-C."""
@@ -274,7 +275,7 @@ def _refuse_replaced(live: Manifest, manifest: Manifest) -> None:
 
 
 def _see_what_it_is(entry: ServiceEntry) -> str:
-    return f"see what it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
+    return f"see what it is: kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml"
 
 
 def _keep_owner(live: Manifest, before: Manifest) -> None:

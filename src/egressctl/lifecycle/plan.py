@@ -24,6 +24,7 @@ from egressctl.mesh.read_objects import read_default_export_to
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice
 from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Target
+from egressctl.runtime.sanitize import quote
 
 EVERYONE = ("*",)
 
@@ -98,17 +99,18 @@ def _plan_entry(
 def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], options: CreateOptions) -> None:
     """Raise Conflict where the object is not ours, or where a test would take others' traffic."""
     name = f"ServiceEntry {plan.namespace}/{plan.target.entry_name}"
+    target, namespace = quote(plan.target.name), quote(plan.namespace)
     if plan.live is not None:
         live = read_entry(plan.live)
         if not live.owned:
             raise Conflict(
                 f"{name} is there already, and egressctl did not make it",
-                hint=f"prove it as it is: egressctl verify {plan.target.name} -n {plan.namespace}, or choose another name",
+                hint=f"prove it as it is: egressctl verify {target} -n {namespace}, or choose another name",
             )
         if options.lone:
             raise Conflict(
                 f"{name} is there already, made {live.created} by run {live.run_id}: run removes only what it made itself",
-                hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or egressctl verify -n {plan.namespace}",
+                hint=f"egressctl cleanup {target} -n {namespace}; or egressctl verify -n {namespace}",
             )
         refuse_temporary(plan.live)
         if not options.force_conflicts:
@@ -118,12 +120,12 @@ def refuse_conflict(plan: EntryPlan, neighbours: tuple[ServiceEntry, ...], optio
         raise Conflict(
             f"ServiceEntry {there} is there already, made {there.created} by run {there.run_id} for the same target: "
             "run removes only what it made itself",
-            hint=f"egressctl cleanup {plan.target.name} -n {plan.namespace}; or egressctl verify -n {plan.namespace}",
+            hint=f"egressctl cleanup {target} -n {namespace}; or egressctl verify -n {namespace}",
         )
     if options.lone and (found := conflicting_entries(mine, neighbours)):
         raise Conflict(
             f"{name} would take the traffic of {found[0].entry} ({found[0].reason}), and a test must not",
-            hint=f"prove that one: egressctl verify {found[0].entry.name} -n {found[0].entry.namespace}",
+            hint=f"prove that one: egressctl verify {quote(found[0].entry.name)} -n {quote(found[0].entry.namespace)}",
         )
 
 
@@ -134,7 +136,7 @@ def refuse_temporary(live: Manifest) -> None:
         raise Conflict(
             f"ServiceEntry {entry} is of a test, run {entry.run_id}, which deletes it when it ends",
             hint="wait until it has ended; or, if it is not running any more: "
-            f"egressctl cleanup {target_of(live)} -n {entry.namespace}",
+            f"egressctl cleanup {quote(target_of(live))} -n {quote(entry.namespace)}",
         )
 
 
@@ -149,7 +151,7 @@ def refuse_other_owner(live: Manifest, before: Manifest) -> None:
 
 
 def _show(entry: ServiceEntry) -> str:
-    return f"see whose it is: kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
+    return f"see whose it is: kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml"
 
 
 def refuse_taken_over(live: Manifest, manager: str = "", *, hint: str = "") -> None:
@@ -160,8 +162,8 @@ def refuse_taken_over(live: Manifest, manager: str = "", *, hint: str = "") -> N
             f"ServiceEntry {metadata['namespace']}/{metadata['name']} has been taken over by {', '.join(managers)}, "
             "who owns a field of its spec",
             hint=hint
-            or f"kubectl get serviceentry -n {metadata['namespace']} {metadata['name']} -o yaml --show-managed-fields; "
-            "take it back with --force-conflicts",
+            or f"kubectl get serviceentry -n {quote(metadata['namespace'])} {quote(metadata['name'])} -o yaml "
+            "--show-managed-fields; take it back with --force-conflicts",
         )
 
 

@@ -19,6 +19,7 @@ from egressctl.mesh.sidecar import Sidecar, find_sidecar
 from egressctl.model.probe import Target
 from egressctl.model.result import TargetResult
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
 from egressctl.verify.select import verify_targets_from_manifests
@@ -52,7 +53,7 @@ def run(
         for namespace in namespaces:
             undo.register(
                 f"what run {create_options.run_id} made in namespace {namespace}",
-                f"kubectl delete serviceentry,pod,serviceaccount -n {namespace} "
+                f"kubectl delete serviceentry,pod,serviceaccount -n {quote(namespace)} "
                 f"-l {MANAGED_SELECTOR},{LABEL_RUN_ID}={create_options.run_id}",
                 partial(remove_run, mesh, namespace, create_options.run_id, made, create_options.choice),
             )

@@ -21,6 +21,7 @@ from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_mesh_objects
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.probe import Target
+from egressctl.runtime.sanitize import quote
 
 _MOST_PER_RULE = 10
 """So many findings of one rule are reported of an entry; of the others, how many there are."""
@@ -137,7 +138,7 @@ def _manifests_by_name(mesh: Mesh, names: Sequence[str], namespace: str) -> list
             require_namespace(mesh.api, namespace)
             raise InvalidInput(
                 f"there is no ServiceEntry {' or '.join(wanted)} in namespace {namespace}, and the catalogue has no {name}",
-                hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
+                hint=f"kubectl get serviceentries.networking.istio.io -n {quote(namespace)}",
             )
         found.append(there[0])
     return found

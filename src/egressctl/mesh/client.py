@@ -13,6 +13,7 @@ from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import GROUP, Manifest, ServiceEntry
 from egressctl.model.json_values import mapping_at
 from egressctl.runtime.concurrency import gather
+from egressctl.runtime.sanitize import quote
 
 MANAGED_SELECTOR = f"{LABEL_MANAGED_BY}={MANAGER}"
 
@@ -85,7 +86,7 @@ def kubectl_delete(manifest: Manifest | dict[str, Any]) -> str:
     """Return the command that removes an object by hand."""
     metadata = manifest["metadata"]
     kind = str(manifest.get("kind") or "serviceentry").lower()
-    return f"kubectl delete {kind} -n {metadata.get('namespace', 'default')} {metadata['name']}"
+    return f"kubectl delete {quote(kind)} -n {quote(metadata.get('namespace', 'default'))} {quote(metadata['name'])}"
 
 
 def look_up_entries(mesh: Mesh, places: Sequence[tuple[str, str]]) -> list[Manifest | None]:

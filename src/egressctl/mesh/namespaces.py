@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from egressctl.errors import CouldNotAsk, NotFound
 from egressctl.kube.rest import Api, resource_path
+from egressctl.runtime.sanitize import quote
 
 
 def require_namespace(api: Api, namespace: str) -> None:
@@ -21,5 +22,5 @@ def require_namespace(api: Api, namespace: str) -> None:
         names = []
     near = get_close_matches(namespace, names, cutoff=0.7)
     guess = f": did you mean {' or '.join(near)}?" if near else ""
-    hint = f"kubectl get namespaces shows which there are; kubectl create namespace {namespace} makes it"
+    hint = f"kubectl get namespaces shows which there are; kubectl create namespace {quote(namespace)} makes it"
     raise NotFound(f"there is no namespace {namespace}{guess}", name=namespace, hint=hint)

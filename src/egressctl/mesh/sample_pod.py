@@ -11,6 +11,7 @@ from egressctl.manifests.service_entry import LABEL_MANAGED_BY, LABEL_RUN_ID, MA
 from egressctl.mesh.client import MANAGED_SELECTOR, has_labels
 from egressctl.model.entry import Manifest
 from egressctl.runtime.concurrency import gather
+from egressctl.runtime.sanitize import quote
 
 NAME = "sleep"
 IMAGE = "curlimages/curl"
@@ -52,7 +53,7 @@ def start_sample(api: Api, namespace: str, run_id: str) -> list[tuple[str, Manif
             kind = plural.removesuffix("s")
             raise Conflict(
                 f"{kind} {namespace}/{NAME} is there already and egressctl did not make it",
-                hint=f"name a pod: --pod NAME; or, if it may go: kubectl delete {kind} -n {namespace} {NAME}",
+                hint=f"name a pod: --pod NAME; or, if it may go: kubectl delete {kind} -n {quote(namespace)} {NAME}",
             )
     return made
 

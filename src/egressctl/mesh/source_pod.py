@@ -11,6 +11,7 @@ from egressctl.mesh import pod_spec
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import Manifest
 from egressctl.model.evidence import Source
+from egressctl.runtime.sanitize import quote
 
 DEFAULT_SELECTOR = "app in (sleep,curl)"
 """Istio's two samples for sending requests by hand: `sleep` of the document, and `curl` that followed it."""
@@ -125,7 +126,7 @@ def is_ready(pod: Manifest) -> bool:
 
 
 def _start_hint(namespace: str) -> str:
-    return f"start one with: egressctl create TARGET -n {namespace} --with-source, or name a pod: --pod NAME"
+    return f"start one with: egressctl create TARGET -n {quote(namespace)} --with-source, or name a pod: --pod NAME"
 
 
 def _why_none_ready(pods: Sequence[Manifest], choice: SourceChoice, namespace: str) -> str:

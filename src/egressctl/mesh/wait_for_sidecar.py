@@ -19,6 +19,7 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import first_names
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _SidecarWait:
         return f"the sidecar of pod {self.source.pod} does not have {first_names([each for _, each in self.missing], 3)}"
 
     def _hint_then_verify(self, delay: Delay) -> str:
-        return f"{delay.hint}; then: egressctl verify -n {self.source.namespace}"
+        return f"{delay.hint}; then: egressctl verify -n {quote(self.source.namespace)}"
 
     @cached_property
     def _around(self) -> MeshObjects:

@@ -14,6 +14,7 @@ from egressctl.mesh.propagation import listeners_on_port, refusal_of_block
 from egressctl.model.blocks import parse_block
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
+from egressctl.runtime.sanitize import quote
 
 CROWDED = 1000
 """Filter chains on one port from which on istiod takes seconds to add some: 0.4 s with 500, 5 s with 2,000, 24-39 s
@@ -74,7 +75,7 @@ def why_missing(
         return delay
     if sidecar := hidden_by(entry, port):
         namespace, _, name = sidecar.partition("/")
-        show = f"kubectl get sidecar -n {namespace} {name} -o yaml"
+        show = f"kubectl get sidecar -n {quote(namespace)} {quote(name)} -o yaml"
         return Delay(f"Sidecar {sidecar} hides it from the pod", show, code=CauseCode.HIDDEN_BY_SIDECAR)
     chains = sum(len(listener.chains) for listener in listeners_on_port(config, port))
     if chains >= CROWDED:
@@ -112,7 +113,7 @@ def _reroute_delay(chain: FilterChain | None) -> Delay | None:
         return None
     namespace, _, name = chain.route.partition("/")
     to = chain.envoy_cluster or "several Envoy clusters"
-    show = f"kubectl get virtualservice -n {namespace} {name} -o yaml"
+    show = f"kubectl get virtualservice -n {quote(namespace)} {quote(name)} -o yaml"
     return Delay(f"VirtualService {chain.route} routes it to {to}", show, code=CauseCode.REROUTED)
 
 
@@ -170,4 +171,4 @@ def _is_same_entry(one: ServiceEntry, other: ServiceEntry) -> bool:
 
 
 def _show_command(entry: ServiceEntry) -> str:
-    return f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
+    return f"kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 
 LONGEST_TEXT = 2000
@@ -23,6 +24,11 @@ def neutralise(text: str) -> str:
         each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST_TEXT]
     )
     return _without_ci_commands(shown) + ("..." if len(text) > LONGEST_TEXT else "")
+
+
+def quote(text: str) -> str:
+    """Write a text as one word of a command line that is printed to be typed: what a server calls its objects may be anything."""
+    return shlex.quote(text)
 
 
 def _without_ci_commands(text: str) -> str:

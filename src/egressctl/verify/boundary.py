@@ -23,6 +23,7 @@ from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult, TargetResult
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.verify import ProbeOptions, verify
 
@@ -202,5 +203,5 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     if entry and not asked.name and takes_whole_port(entry, port):
         told = f"{whose} takes the whole port {port}: {what} is open through {carried} as well"
     code = CauseCode.HOST_NOT_LISTED if asked.name else CauseCode.ADDRESS_NOT_LISTED
-    hint = f"egressctl lint serviceentry/{entry.name} -n {entry.namespace}" if entry else ""
+    hint = f"egressctl lint {quote(f'serviceentry/{entry.name}')} -n {quote(entry.namespace)}" if entry else ""
     return replace(result, held=False, cause=Cause(code, told, hint))

@@ -13,6 +13,7 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Source
 from egressctl.model.probe import Probe
+from egressctl.runtime.sanitize import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,12 @@ def explain_cause(code: CauseCode, case: Case, message: str = "", step: str = ""
     if code is CauseCode.EXEC_FORBIDDEN:
         who = re.match(r"user (\S+) may not", message)
         step = grant_command_for_right("create", EXEC, case.source.namespace, who[1] if who else "")
-    return Cause(code, message or wording.sentence.format_map(fields), step or wording.step.format_map(fields))
+    return Cause(code, message or wording.sentence.format_map(fields), step or wording.step.format_map(_as_words(fields)))
+
+
+def _as_words(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the fields as words of a command line; `to_create` is several of them already, of a host that was read."""
+    return {name: value if name == "to_create" else quote(str(value)) for name, value in fields.items()}
 
 
 def _fields_of(case: Case) -> Mapping[str, object]:

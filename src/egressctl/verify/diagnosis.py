@@ -20,6 +20,7 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership
 from egressctl.model.json_values import texts_at
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.causes import Case, explain_cause
 
 
@@ -71,7 +72,7 @@ def virtual_service_behind(case: Case) -> str:
 def _elsewhere_cause(case: Case, owner: Owner) -> Cause:
     asked = case.probe.connect_ip or case.probe.host
     code = CauseCode.HOST_NOT_LISTED if case.entry_name else CauseCode.RIVAL_ENTRY
-    where = f"-n {owner.rival.namespace} {owner.rival.name}" if owner.rival else "-A"
+    where = f"-n {quote(owner.rival.namespace)} {quote(owner.rival.name)}" if owner.rival else "-A"
     return explain_cause(code, case, f"{owner.reason}; the probe asks for {asked}", f"kubectl get serviceentry {where} -o yaml")
 
 
@@ -115,7 +116,7 @@ def _export_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         f"{entry} has no exportTo, and the mesh's defaultServiceExportTo is {', '.join(default)}, "
         f"which leaves out namespace {case.source.namespace}"
     )
-    return explain_cause(CauseCode.NOT_EXPORTED, case, said, f"kubectl get configmap -n {around.root} istio -o yaml")
+    return explain_cause(CauseCode.NOT_EXPORTED, case, said, f"kubectl get configmap -n {quote(around.root)} istio -o yaml")
 
 
 def _refusal_cause(case: Case, entry: ServiceEntry) -> Cause | None:
@@ -277,7 +278,7 @@ def _name(manifest: Manifest) -> str:
 
 def _show_command(kind: str, name: str) -> str:
     namespace, _, own = name.partition("/")
-    return f"kubectl get {kind} -n {namespace} {own} -o yaml"
+    return f"kubectl get {kind} -n {quote(namespace)} {quote(own)} -o yaml"
 
 
 def wraps_tls_in_tls(case: Case) -> bool:

@@ -35,6 +35,7 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
 from egressctl.model.entry import GROUP, Manifest
 from egressctl.model.evidence import Source
+from egressctl.runtime.sanitize import quote
 
 CLOCK_SECONDS = 30.0
 """A clock that is further off than this is warned of: the Date header counts whole seconds, and an answer takes its time."""
@@ -205,12 +206,12 @@ def judge_injection(namespace: Manifest) -> Check:
     injected, revision = labels.get("istio-injection"), labels.get("istio.io/rev")
     if metadata.get("deletionTimestamp"):
         what = f"namespace {name} is being deleted, and takes nothing new"
-        return Check("namespace", Status.ERROR, what, f"kubectl get namespace {name} -o yaml shows what it waits for")
+        return Check("namespace", Status.ERROR, what, f"kubectl get namespace {quote(name)} -o yaml shows what it waits for")
     if injected == "enabled":
         return _ok_check("namespace", f"pods of {name} get a sidecar (istio-injection=enabled)")
     if injected is None and revision:
         return _ok_check("namespace", f"pods of {name} get a sidecar of revision {revision} (istio.io/rev)")
-    label = f"kubectl label namespace {name} --overwrite istio-injection=enabled"
+    label = f"kubectl label namespace {quote(name)} --overwrite istio-injection=enabled"
     if injected is None and labels.get("istio.io/dataplane-mode") == "ambient":
         return Check("namespace", Status.WARNING, f"{name} is in the ambient mesh: its pods have no sidecar, and no proof", label)
     why = f"istio-injection={injected}" if injected else "no label asks for one"
@@ -238,7 +239,7 @@ def judge_validation(webhooks: Sequence[Manifest]) -> Check:
     if policies:
         policy, name = next(iter(policies.items()))
         what = f"webhook {name} has failurePolicy {policy}: while istiod is away, wrong entries are taken"
-        hint = f"kubectl get validatingwebhookconfiguration {name} -o yaml; istiod sets Fail once it is ready"
+        hint = f"kubectl get validatingwebhookconfiguration {quote(name)} -o yaml; istiod sets Fail once it is ready"
         return Check("validation", Status.WARNING, what, hint)
     what = "no webhook checks Istio's objects: what its CRDs cannot express is taken, and the sidecar ignores it"
     return Check("validation", Status.WARNING, what, "kubectl get validatingwebhookconfigurations; istioctl install brings it")
@@ -254,9 +255,8 @@ def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
     try:
         yield judge_curl(source, curl_version(mesh.api, source))
     except NoCurl as failure:
-        hint = (
-            f"name a pod or a container that has it (--pod, -c), or: egressctl create TARGET -n {source.namespace} --with-source"
-        )
+        start = f"egressctl create TARGET -n {quote(source.namespace)} --with-source"
+        hint = f"name a pod or a container that has it (--pod, -c), or: {start}"
         yield Check("curl", Status.ERROR, str(failure), hint)
     except EgressctlError as failure:
         yield _failed_check("curl", failure)
@@ -267,7 +267,8 @@ def _check_sidecar(mesh: Mesh, source: Source) -> Check:
         what = "none: the pod is in the ambient mesh, where there is no proof"
         return Check("sidecar", Status.WARNING, what, "name a pod with a sidecar: --pod NAME")
     if source.proxy is None:
-        hint = f"kubectl label namespace {source.namespace} istio-injection=enabled, then start the pod again; or --pod NAME"
+        name = source.namespace
+        hint = f"kubectl label namespace {quote(name)} istio-injection=enabled, then start the pod again; or --pod NAME"
         return Check("sidecar", Status.ERROR, f"pod {source.pod} has none: nothing can be proved from there", hint)
     return judge_sidecar(source, Sidecar(mesh.api, source).info())
 
@@ -276,7 +277,7 @@ def judge_sidecar(source: Source, info: ProxyInfo) -> Check:
     """Judge what the sidecar says of itself."""
     versions = f"Envoy {info.envoy or 'of unknown version'}" + (f", Istio {info.istio}" if info.istio else "")
     if info.state != "LIVE":
-        hint = f"kubectl logs -n {source.namespace} {source.pod} -c {source.proxy}"
+        hint = f"kubectl logs -n {quote(source.namespace)} {quote(source.pod)} -c {quote(str(source.proxy))}"
         return Check("sidecar", Status.WARNING, f"{versions} is {info.state or 'in an unknown state'}, not LIVE", hint)
     return _ok_check("sidecar", f"{versions}, LIVE")
 
@@ -299,7 +300,7 @@ def judge_curl(source: Source, text: str) -> Check:
     """Judge what `curl --version` printed in the source's container."""
     found = curl.parse_version(text)
     if not found:
-        hint = f"kubectl exec -n {source.namespace} {source.pod} -c {source.container} -- curl --version"
+        hint = f"kubectl exec -n {quote(source.namespace)} {quote(source.pod)} -c {quote(source.container)} -- curl --version"
         return Check("curl", Status.ERROR, f"container {source.container} did not print a version of curl", hint)
     if found < old_curl.OLDEST:
         what = f"curl {_version_text(found)} in container {source.container} reports too little for a proof"

@@ -12,6 +12,7 @@ from egressctl.mesh.client import Mesh
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.mesh.read_objects import read_default_export_to
 from egressctl.model.entry import ROOT_NAMESPACE, Manifest, ServiceEntry
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import first_names
 
 _MOST_NAMED = 4
@@ -65,7 +66,7 @@ class EntriesElsewhere:
         entries = sorted(entries, key=str)
         told = first_names([str(each) for each in entries], _MOST_NAMED)
         lines = [
-            f"egressctl {self._command} {KIND_NAMES[0]}/{each.namespace}/{each.name} -n {self.pod_namespace}"
+            f"egressctl {self._command} {quote(f'{KIND_NAMES[0]}/{each.namespace}/{each.name}')} -n {quote(self.pod_namespace)}"
             for each in entries[:_MOST_NAMED]
         ]
         return InvalidInput(

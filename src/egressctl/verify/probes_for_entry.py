@@ -21,6 +21,7 @@ from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.entry import Manifest, ServiceEntry
 from egressctl.model.probe import Probe, origin_url
 from egressctl.model.result import NotProbed
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.select import VerifyTarget
 
 MESH_INTERNAL = "MESH_INTERNAL"
@@ -32,11 +33,11 @@ def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool 
 
     What leads into the mesh is no egress, and is asked only where its annotation says so.
     """
-    annotate = f"kubectl annotate serviceentry -n {entry.namespace} {entry.name} {ANNOTATION_PROBES}="
+    annotate = f"kubectl annotate serviceentry -n {quote(entry.namespace)} {quote(entry.name)} {ANNOTATION_PROBES}="
     try:
         asked = probes_of(manifest, allow_internal=allow_internal)
     except InvalidInput as refused:
-        step = f"kubectl edit serviceentry -n {entry.namespace} {entry.name}"
+        step = f"kubectl edit serviceentry -n {quote(entry.namespace)} {quote(entry.name)}"
         return NotProbed(f"its probes cannot be read: {'; '.join(map(str, refused.problems))}", step, meant=False)
     if asked is not None:
         return asked or NotProbed(f"its annotation {ANNOTATION_PROBES} says none")
@@ -58,7 +59,7 @@ def why_no_probe(wanted: VerifyTarget, pod_namespace: str) -> NotProbed:
     """Say why nothing can be sent for a target that somebody named, and which `--probe` would ask in the pod's namespace."""
     there = wanted.namespace == pod_namespace
     word = wanted.name if there else f"{KIND_NAMES[0]}/{wanted.namespace}/{wanted.entry_name}"
-    step = f"egressctl verify {word} -n {pod_namespace} --probe "
+    step = f"egressctl verify {quote(word)} -n {quote(pod_namespace)} --probe "
     if not wanted.entries:
         return NotProbed("it has no probe", f"{step}https://HOST/", named=True)
     entry = wanted.entries[0]

@@ -16,6 +16,7 @@ from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import SUFFIX, Manifest, ServiceEntry
 from egressctl.model.probe import Probe, Target
 from egressctl.runtime.concurrency import start_call
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.entries_elsewhere import EntriesElsewhere
 
 
@@ -67,7 +68,7 @@ def verify_targets_on_server(mesh: Mesh, namespace: str) -> list[VerifyTarget]:
         require_namespace(mesh.api, namespace)
         raise NotFound(
             f"egressctl made no ServiceEntry in namespace {namespace}",
-            hint=f"egressctl create HOST -n {namespace}, or verify a URL",
+            hint=f"egressctl create HOST -n {quote(namespace)}, or verify a URL",
         )
     return found
 

@@ -19,6 +19,7 @@ from egressctl.model.entry import SUFFIX, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.result import PartResult
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.runtime.sentence import count_of, first_names
 from egressctl.verify.select import VerifyTarget
 
@@ -47,7 +48,7 @@ def _read_config(sidecar: Sidecar) -> tuple[ProxyConfig | None, Cause | None]:
     try:
         return sidecar.known.config or sidecar.config(), None
     except CouldNotAsk as failure:
-        hint = failure.hint or f"kubectl describe pod -n {source.namespace} {source.pod}"
+        hint = failure.hint or f"kubectl describe pod -n {quote(source.namespace)} {quote(source.pod)}"
         return None, Cause(CauseCode.PROXY_UNREADABLE, f"the sidecar of pod {source.pod} could not be read: {failure}", hint)
 
 
@@ -73,14 +74,14 @@ def _results_of_target(
 def _missing_cause(mesh: Mesh, source: Source, entry: ServiceEntry, missing: list[str], config: ProxyConfig) -> Cause:
     told = f"the sidecar of pod {source.pod} does not have {first_names(missing, 3)} of {entry}"
     if not is_exported_to_namespace(entry, source.namespace):
-        show = f"kubectl get serviceentry -n {entry.namespace} {entry.name} -o yaml"
+        show = f"kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml"
         return Cause(CauseCode.NOT_EXPORTED, f"{told}: exportTo is {', '.join(entry.export_to)}", show)
     delay = why_blocks_missing(source, config, [(entry, each) for each in missing], mesh_objects_for_pod(mesh, source))
     return Cause(delay.code, f"{told}: {delay.reason}", delay.hint)
 
 
 def _entry_missing_cause(name: str, wanted: VerifyTarget) -> Cause:
-    again = f"apply it again: egressctl create {wanted.name} -n {wanted.namespace}, or create -f FILE"
+    again = f"apply it again: egressctl create {quote(wanted.name)} -n {quote(wanted.namespace)}, or create -f FILE"
     if name == wanted.name + SUFFIX:
         told = f"the first ServiceEntry of {wanted.name}, which names the others, does not exist in namespace {wanted.namespace}"
         return Cause(CauseCode.ENTRY_MISSING, told, again)

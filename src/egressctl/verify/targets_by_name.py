@@ -20,6 +20,7 @@ from egressctl.mesh.client import Mesh, look_up_entries
 from egressctl.mesh.namespaces import require_namespace
 from egressctl.model.entry import SUFFIX, Manifest
 from egressctl.model.probe import Expectation, Probe
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.entries_elsewhere import EntriesElsewhere
 from egressctl.verify.select import (
     VerifyTarget,
@@ -120,13 +121,14 @@ def _unknown_name_error(name: str, exact: str, namespace: str, unread: str) -> I
     if exact:
         return InvalidInput(
             f"there is no ServiceEntry {exact} in namespace {namespace}{more}",
-            hint=f"kubectl get serviceentries.networking.istio.io -n {namespace}",
+            hint=f"kubectl get serviceentries.networking.istio.io -n {quote(namespace)}",
         )
     near = get_close_matches(name, lookup.catalog_names())
     return InvalidInput(
         f"there is no ServiceEntry {name}-ext or {name} in namespace {namespace}{more}, and the catalogue has no {name}"
         + (f": did you mean {' or '.join(near)}?" if near else ""),
-        hint=f"egressctl list shows what egressctl made; or say what to send: egressctl verify {name} -n {namespace} --probe URL",
+        hint="egressctl list shows what egressctl made; or say what to send: "
+        f"egressctl verify {quote(name)} -n {quote(namespace)} --probe URL",
     )
 
 

@@ -11,6 +11,7 @@ from egressctl.mesh.curl import cause_of
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours
 from egressctl.verify.sidecar_answers import describe_dead_end, leads_nowhere
@@ -102,8 +103,8 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
 
 
 def _unproven_verdict(case: Case, said: str) -> tuple[Verdict, Cause]:
-    command = f"kubectl annotate serviceentry -n {case.namespace} {case.entry_name} egressctl.dev/probes="
+    command = f"kubectl annotate serviceentry -n {quote(case.namespace)} {quote(case.entry_name)} egressctl.dev/probes="
     host = f"[{case.probe.host}]" if ":" in case.probe.host else case.probe.host
-    asking = f"send a request, whose answer shows it: egressctl verify --probe https://{host}:{case.probe.port}"
+    asking = f"send a request, whose answer shows it: egressctl verify --probe {quote(f'https://{host}:{case.probe.port}')}"
     step = f"""give it a probe that asks: {command}'[{{"name":"NAME","url":"URL"}}]', or none""" if case.entry_name else asking
     return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said, step)

@@ -15,9 +15,11 @@ from egressctl.errors import (
     EgressctlError,
     Forbidden,
     InvalidInput,
+    Modified,
     NotFound,
     Problem,
     Refused,
+    Replaced,
     Unauthorized,
 )
 from egressctl.kube.rest import resource_path, version_priority
@@ -218,3 +220,18 @@ def test_a_path_holds_its_names_whatever_they_are(namespace: str, plural: str, n
 def test_versions_sort_newest_first() -> None:
     served = ["v1alpha3", "v1", "v1beta1", "foo", "v2alpha1", "v10", "v1beta2"]
     assert sorted(served, key=version_priority) == ["v10", "v1", "v1beta2", "v1beta1", "v2alpha1", "v1alpha3", "foo"]
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("the object has been modified; please apply your changes to the latest version and try again", Modified),
+        ("uid mismatch: the provided object specified uid 1, and no existing object was found", Modified),
+        ("the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2)", Modified),
+        ("the UID in the precondition (1) does not match the UID in record (2)", Replaced),
+    ],
+)
+def test_a_conflict_that_is_no_field_managers_says_that_it_is_not_as_it_was(message: str, kind: type[Conflict]) -> None:
+    status = {"kind": "Status", "status": "Failure", "reason": "Conflict", "message": message, "code": 409}
+    error = error_for_answer(409, json.dumps(status).encode(), ENTRY)
+    assert type(error) is kind

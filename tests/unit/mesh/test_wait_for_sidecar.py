@@ -183,3 +183,13 @@ def test_a_sidecar_resource_that_hides_it_is_named(hosts: list[str], named: bool
     failure = late(sidecar, entry, 0)
     assert ("Sidecar default/limit hides it from the pod" in str(failure)) is named
     assert ("kubectl get sidecar -n default limit -o yaml" in failure.hint) is named
+
+
+@pytest.mark.parametrize("timeout", [FOREVER, 0])
+def test_an_entry_that_was_deleted_meanwhile_is_not_waited_for(timeout: float) -> None:
+    [entry] = entries_of("seed")
+    sidecar = Sidecar([config_of("no-entry-registry-only")])
+    sidecar.uid = None
+    failure = late(sidecar, entry, timeout)
+    assert str(failure) == f"ServiceEntry {entry} was deleted while the sidecar of pod sleep was waited for"
+    assert failure.hint == "run the same command again to create it"

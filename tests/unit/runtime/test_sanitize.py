@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise
+from egressctl.runtime.sanitize import LONGEST_TEXT, neutralise, quote
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,8 @@ def test_nothing_that_is_shown_steers_anything(text: str) -> None:
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     assume("##[" not in text and not text.startswith("::"))
     assert neutralise(text) == text
+
+
+@given(st.text(min_size=1))
+def test_a_quoted_text_is_one_word_of_a_shell(text: str) -> None:
+    assert shlex.split(f"kubectl delete pod {quote(text)}")[3:] == [text]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from egressctl.errors import CleanupIncomplete, Interrupted, TimedOut, Unreachable
+from egressctl.errors import CleanupIncomplete, Conflict, Interrupted, TimedOut, Unreachable
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
 
@@ -169,3 +169,29 @@ def test_what_an_outer_block_takes_back_was_not_kept(log: Log) -> None:
             inner.keep()
     assert log == ["one"]
     assert not interrupts.kept
+
+
+def test_what_is_somebody_elses_by_now_stays_and_has_no_command(log: Log) -> None:
+    theirs = Conflict("taken over by argocd", hint="see whose it is")
+    with (
+        pytest.raises(Conflict, match=r"it is somebody else's by now: two \(taken over by argocd\)") as told,
+        Undo(Interrupts()) as undo,
+    ):
+        undo.register("one", "kubectl delete one", log.does("one"))
+        undo.register("two", "kubectl delete two", log.fails("two", theirs))
+    assert (log, told.value.hint) == (["two", "one"], "see whose it is")
+
+
+def test_beside_what_is_left_it_is_told_and_has_no_command(log: Log) -> None:
+    with pytest.raises(CleanupIncomplete) as told, Undo(Interrupts()) as undo:
+        undo.register("one", "kubectl delete one", log.fails("one", Unreachable("no answer")))
+        undo.register("two", "kubectl delete two", log.fails("two", Conflict("theirs")))
+    assert str(told.value) == "not cleaned up: two (theirs); one (no answer)"
+    assert (told.value.left, told.value.hint) == (("one",), "remove it with: kubectl delete one")
+
+
+def test_a_command_that_removes_several_is_named_once(log: Log) -> None:
+    with pytest.raises(CleanupIncomplete) as told, Undo(Interrupts()) as undo:
+        for what in ("one", "two"):
+            undo.register(what, "kubectl delete -l run", log.fails(what, Unreachable("no answer")))
+    assert told.value.hint == "remove it with: kubectl delete -l run"

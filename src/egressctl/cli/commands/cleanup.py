@@ -21,6 +21,7 @@ from egressctl.cli.options import (
 )
 from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 from egressctl.errors import InvalidInput
+from egressctl.runtime.sanitize import quote
 
 
 @spread_flags
@@ -82,7 +83,7 @@ def command(
             everything=all_of_them,
             ignore_not_found=ignore_not_found,
             folders=tuple(catalog_folders(folders)),
-            namespace_flag=f" -n {connection.namespace}" if connection.namespace else "",
+            namespace_flag=f" -n {quote(connection.namespace)}" if connection.namespace else "",
         )
         options = CleanupOptions(
             choice=source.choice,
@@ -111,7 +112,7 @@ def _refuse_contradictions(named: list[str] | None, *, all_of_them: bool, all_na
     if all_of_them and named:
         raise InvalidInput(
             f"--all and {named[0]} do not go together: --all removes every target of the namespace",
-            hint=f"egressctl cleanup {named[0]}",
+            hint=f"egressctl cleanup {quote(named[0])}",
         )
 
 

@@ -8,6 +8,7 @@ import typer
 
 from egressctl.cli.help_text import GroupedCommand
 from egressctl.errors import Interrupted, InvalidInput, LabFailed
+from egressctl.runtime.sanitize import quote
 
 _NAME = Annotated[
     str, typer.Option("--name", metavar="NAME", envvar="EGRESSCTL_LAB_NAME", help="Which lab; several can run at the same time.")
@@ -76,13 +77,13 @@ def up(
             say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
         if merge:
             added = context_name(name)
-            undo.register(f"context {added}", f"kubectl config delete-context {added}", lambda: _remove_context(added))
+            undo.register(f"context {added}", f"kubectl config delete-context {quote(added)}", lambda: _remove_context(added))
             try:
                 context = add_lab_context(info.kubeconfig)
             except LabFailed:
                 undo.forget()
                 raise
-            say(f"context {context} is in your kubeconfig: egressctl verify --context {context}")
+            say(f"context {context} is in your kubeconfig: egressctl verify --context {quote(context)}")
         print(f"export KUBECONFIG={info.kubeconfig}", flush=True)
         undo.keep()
         interrupts.commit()

@@ -14,7 +14,7 @@ from egressctl.cli.console import say
 from egressctl.cli.options import ConnectionFlags, OutputFlags, TargetFlags, catalog_folders, spread_flags
 from egressctl.cli.session import Session
 from egressctl.errors import InvalidInput
-from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sanitize import neutralise, quote
 from egressctl.runtime.sentence import count_of
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _lint_files(session: Session, asked: _Asked) -> LintResult:
     others = [name for name in asked.names if name not in paths]
     if others or on_server or asked.makes_targets:
         beside = others[0] if others else "-A and --all" if on_server else "--filename, --host, --address and --port"
-        raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {paths[0]}")
+        raise InvalidInput(f"{paths[0]} is a file, and is linted without {beside}", hint=f"egressctl lint {quote(paths[0])}")
     base = _read_snapshot(session, asked.flags.against) if asked.flags.against else None
     read = read_manifest_files(paths)
     namespace, said = session.connection.namespace or "default", None
@@ -196,7 +196,7 @@ def _read_snapshot(session: Session, folder: str) -> ComparisonBase:
     snapshot = load_snapshot(folder)
     about = f"{snapshot.kubernetes.context or 'an unnamed context'}, taken {snapshot.taken_at or 'at an unknown time'}"
     session.progress.step(f"comparing it with {folder}: {about}")
-    hint = f"take it with more rights: egressctl snapshot {folder}" if snapshot.around.unread else ""
+    hint = f"take it with more rights: egressctl snapshot {quote(folder)}" if snapshot.around.unread else ""
     return ComparisonBase(snapshot.around, folder, hint)
 
 

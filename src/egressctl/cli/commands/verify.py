@@ -24,6 +24,7 @@ from egressctl.cli.options import (
 )
 from egressctl.cli.report_session import ReportSession, say_how_to_repeat
 from egressctl.errors import InvalidInput
+from egressctl.runtime.sanitize import quote
 
 if TYPE_CHECKING:
     from egressctl.mesh.source_pod import SourceChoice
@@ -135,7 +136,7 @@ def _refuse_contradictions(names: list[str] | None, flags: VerifyFlags) -> None:
     if flags.entry_namespace and flags.probe and not (names or flags.filename):
         raise InvalidInput(
             "--entry-namespace goes with a target: a URL names no ServiceEntry",
-            hint=f"egressctl verify NAME --entry-namespace {flags.entry_namespace} --probe {flags.probe[0]}",
+            hint=f"egressctl verify NAME --entry-namespace {quote(flags.entry_namespace)} --probe {quote(flags.probe[0])}",
         )
     beside = {
         "a target": names,

@@ -24,6 +24,7 @@ from egressctl.lint.known_targets import PublishedBlock
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.yaml_reader import ValuePath
 from egressctl.model.blocks import BlockSet, parse_block
+from egressctl.runtime.sanitize import quote
 
 _SAME_NETWORK_PREFIX = 24
 """A block that moved stays within a network of that prefix length; what is elsewhere is a new one."""
@@ -48,7 +49,7 @@ def check(case: LintedEntry) -> Iterator[Told]:
     _, target = max(meant, key=lambda each: each[0])
     blocks = BlockSet(entry.addresses)
     listed = f"the catalogue's {target.name}" + (f" (list of {target.checked})" if target.checked else "")
-    show = f"egressctl render {target.name} prints the blocks that are published"
+    show = f"egressctl render {quote(target.name)} prints the blocks that are published"
     missing = [each for each in target.published if not blocks.holds(each.address)]
     for each in missing[:_MOST_MISSING_BLOCKS]:
         before = [

@@ -31,6 +31,7 @@ from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects
 from egressctl.model.json_values import list_at, mapping_at, text_at, texts_at, value_at
 from egressctl.model.result import KubernetesInfo
+from egressctl.runtime.sanitize import quote
 
 API_VERSION, KIND = "egressctl.dev/v1alpha1", "Snapshot"
 INDEX = "snapshot.yaml"
@@ -172,7 +173,7 @@ def parse_snapshot(contents: Mapping[str, str], folder: str) -> Snapshot:
     objects = {path: text for path, text in contents.items() if path != INDEX}
     if index.get("digest") != digest(objects):
         told = "is not as it was taken: files of it are missing, or were changed"
-        raise InvalidInput(problems=[Problem(told, "", f"take it again: egressctl snapshot {folder}", folder)])
+        raise InvalidInput(problems=[Problem(told, "", f"take it again: egressctl snapshot {quote(folder)}", folder)])
     items: dict[str, list[Manifest]] = {plural: [] for plural in _SAVED}
     for path, text in sorted(objects.items()):
         for document in parse_yaml(text, f"{folder}/{path}").documents:

@@ -24,6 +24,7 @@ from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe, ProbeDestination
 from egressctl.runtime.concurrency import gather
 from egressctl.runtime.progress import Progress
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.entries_elsewhere import EntriesElsewhere
 from egressctl.verify.evidence import Question
 from egressctl.verify.explain.steps import ExplainedPath, explain_path, needs_mesh_objects, path_without_address
@@ -149,7 +150,7 @@ def _unknown_word_error(
     guess = f": did you mean {' or '.join(near)}?" if near else ""
     return InvalidInput(
         f"{word} is no URL, and there is no ServiceEntry {' or '.join(candidates)}{unread} in namespace {namespace}{guess}",
-        hint=f"write a URL with its scheme: egressctl explain https://{word.rpartition('/')[2]}",
+        hint=f"write a URL with its scheme: egressctl explain https://{quote(word.rpartition('/')[2])}",
     )
 
 

@@ -18,6 +18,7 @@ from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Probe
+from egressctl.runtime.sanitize import quote
 from egressctl.verify.causes import explain_cause
 from egressctl.verify.explain.owner import case_without_request, owner_of_path, why_not_reached
 from egressctl.verify.explain.steps_before_sidecar import (
@@ -64,7 +65,11 @@ def path_without_address(probe: Probe, source: Source, by: str, why: str, *, cer
     then = f"nothing is sent: {why}" if certain else "what happens is not known without an address (--address IP)"
     goes_out = False if certain else None
     blank = ExplainedPath(probe.url, "", "", by, stations, then, goes_out, target=target)
-    return blank if certain else replace(blank, unknown=why, hint=f"name an address: egressctl explain {probe.url} --address IP")
+    return (
+        blank
+        if certain
+        else replace(blank, unknown=why, hint=f"name an address: egressctl explain {quote(probe.url)} --address IP")
+    )
 
 
 def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
@@ -93,7 +98,7 @@ def needs_mesh_objects(path: ExplainedPath, place: ResolvedProbe) -> bool:
 
 
 def _doctor_command(source: Source) -> str:
-    return f"egressctl doctor -n {source.namespace} --pod {source.pod}"
+    return f"egressctl doctor -n {quote(source.namespace)} --pod {quote(source.pod)}"
 
 
 def _path_without_sidecar(
@@ -128,7 +133,7 @@ def _path_through_sidecar(start: ExplainedPath, place: ResolvedProbe, seen: Expl
     found = replace(start, walk=walk, losers=losers, more_losers=more, unknown=walk.unknown)
     if walk.unknown:
         told.append(Step("Envoy cluster", f"not known: {walk.unknown}", None))
-        hint = f"see which path it takes: egressctl verify --probe {place.probe.url}"
+        hint = f"see which path it takes: egressctl verify --probe {quote(place.probe.url)}"
         return replace(found, stations=tuple(told), next=f"what happens is not known: {walk.unknown}", hint=hint)
     carrier, owner = owner_of_path(place, walk, config, seen)
     reached = _reaches_target(place, owner, walk)

@@ -15,6 +15,7 @@ from egressctl.model.blocks import parse_block
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
+from egressctl.runtime.sanitize import quote
 
 BY_ENTRY = "the ServiceEntry"
 """Who gives the address of a host that the source pod cannot resolve, as applications then have it written down."""
@@ -110,7 +111,7 @@ def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) 
 def capture_step(place: ResolvedProbe, seen: ExplainFacts) -> Step:
     """Say what is known of the interception: a connection that is sent can show it, and nothing else can."""
     source = seen.source
-    shown = f"only a real request shows it: egressctl verify --probe {place.probe.url}"
+    shown = f"only a real request shows it: egressctl verify --probe {quote(place.probe.url)}"
     unready = f"container {source.proxy} is not ready ({source.proxy_state or 'its status says so'}); "
     doubts = list(_capture_doubts(place, seen))
     perhaps = f"perhaps not by the sidecar: {'; '.join(doubts)} (a hint); " if doubts else ""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cli import CREATED, DELETED, ENTRIES, PODS, Cli, Odd, entry, made, nothing_is_left, owned, sidecar_has, sidecar_leads_to
-from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Signal, Stall, WithoutSelector, faults
+from faults import Action, Call, FaultProxy, Reset, ResetAfterForward, Respond, Rewrite, Signal, Stall, WithoutSelector, faults
 from labs import Lab, eventually
 
 Rule = Callable[[Call], Action | None]
@@ -102,6 +102,23 @@ class TestWhatIsLeft:
         assert words == ["kubectl", "delete", "serviceentry", "-n", "default", "wikipedia-ext"]
         lab.delete({"metadata": {"namespace": words[4], "name": words[5]}})
         assert nothing_is_left(lab)
+
+    def test_what_a_server_calls_it_is_one_word_of_the_command(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
+        made(lab)
+        name = "'; reboot; x'"
+        assert len(name) == len("wikipedia-ext")
+        answers: dict[str, Action] = {"GET": Rewrite('"name":"wikipedia-ext"', f'"name":"{name}"'), "DELETE": Respond(500)}
+        proxy.rules = lambda call: answers.get(call.method) if "serviceentries" in call.path else None
+        ran = cli.at(proxy.kubeconfig)("cleanup", "--all")
+        assert ran.code == 5, ran
+        assert shlex.split(ran.hint.removeprefix("remove it with: ")) == [
+            "kubectl",
+            "delete",
+            "serviceentry",
+            "-n",
+            "default",
+            name,
+        ]
 
     def test_an_object_that_a_finalizer_holds_is_left(self, cli: Cli, lab: Lab) -> None:
         made(lab)
