@@ -41,8 +41,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "cleanup": ("cleanup", "wikipedia", "--ignore-not-found"),
     "cleanup all": ("cleanup", "--all", "--no-verify"),
 }
-LATEST = 0.8
-"""Seconds after the first in which the others start: about what a run takes."""
+LATEST = (0.02, 0.2, 0.8)
+"""Seconds after the first in which the others start, one by chance: next to at once, or about what a run takes."""
 SLACK = 2.0
 """Seconds that a busy machine may need to hear of a change."""
 
@@ -149,7 +149,8 @@ def _interrupt(pid: int) -> None:
 
 def racers(chance: random.Random) -> list[Racer]:
     number = chance.choice((2, 2, 3))
-    starts = sorted([0.0, *(chance.uniform(0, LATEST) for _ in range(number - 1))])
+    latest = chance.choice(LATEST)
+    starts = sorted([0.0, *(chance.uniform(0, latest) for _ in range(number - 1))])
     found = [Racer(chance.choice(list(COMMANDS)), at, None) for at in starts]
     if chance.random() < 0.4:  # the later one
         last = found[-1]
