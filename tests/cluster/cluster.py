@@ -226,7 +226,9 @@ class RealCluster(Startable):
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, json.load(error)
+                said = error.read()
+                # Of a path that it does not serve, or not yet, it says so in plain text.
+                return error.code, json.loads(said) if said.startswith(b"{") else said.decode()
 
     def post(self, path: str, body: object) -> Any:
         status, answer = self.api("POST", path, body)
