@@ -107,7 +107,7 @@ class TestWhatIsLeft:
         made(lab)
         name = "'; reboot; x'"
         assert len(name) == len("wikipedia-ext")
-        answers: dict[str, Action] = {"GET": Rewrite('"name":"wikipedia-ext"', f'"name":"{name}"'), "DELETE": Respond(500)}
+        answers: dict[str, Action] = {"GET": Rewrite("wikipedia-ext", name), "DELETE": Respond(500)}
         proxy.rules = lambda call: answers.get(call.method) if "serviceentries" in call.path else None
         ran = cli.at(proxy.kubeconfig)("cleanup", "--all")
         assert ran.code == 5, ran
