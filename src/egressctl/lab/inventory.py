@@ -61,8 +61,10 @@ def all_paths() -> list[Paths]:
         names = {entry.name.removesuffix(_SUFFIX) for entry in os.scandir(home) if entry.name.endswith(_SUFFIX)}
         # Of one whose files somebody has removed, the processes are left.
         for module in (_SUPERVISOR, _INIT):
-            for words in (command_line(pid).split(b"\0") for pid in find_processes(module, str(home))):
-                names.update(map(os.fsdecode, words[words.index(module.encode()) + 2 :][:1]))
+            for pid in find_processes(module, str(home)):
+                # Which may have ended meanwhile.
+                _, _, arguments = command_line(pid).partition(os.fsencode(f"\0{module}\0{home}\0"))
+                names.add(os.fsdecode(arguments.partition(b"\0")[0]))
         found += [paths for paths in (Paths(home, name) for name in names if is_name(name)) if _is_a_labs(paths)]
     return found
 

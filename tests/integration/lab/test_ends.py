@@ -78,6 +78,17 @@ class TestLabUp:
         assert (ran.code, ran.stdout, ran.stderr) == (EXITS[signum], "", "")
         assert nothing_is_there(home)
 
+    def test_a_hang_up_that_is_ignored_as_nohup_has_it_stays_so(
+        self, tmp_path: Path, home: Path, unready: dict[str, str]
+    ) -> None:
+        program = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "egressctl", "lab", "up", "--name", NAME]
+        with subprocess.Popen(program, env={**Cli(None, tmp_path).env, **unready}) as process:
+            assert eventually(lambda: "envoy" in {each.role for each in processes_of(Paths(home, NAME))})
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == EXITS[signal.SIGTERM]
+        assert nothing_is_there(home)
+
     @moments
     def test_killed_it_leaves_what_ends_by_itself(self, tmp_path: Path, home: Path, unready: dict[str, str], moment: str) -> None:
         running = start(tmp_path, unready, Paths(home, NAME), moment)
