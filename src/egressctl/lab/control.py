@@ -347,7 +347,7 @@ def _take_back(paths: Paths, stop: BaseException) -> None:
 
 
 def _stop(paths: Paths) -> bool:
-    """Stop a lab, whatever is left of it; return whether it ran."""
+    """Stop a lab, whatever is left of it; return whether any of it ran."""
     ran, deadline = False, time.monotonic() + START_SECONDS
     while (lock := try_lock(paths)) is None:
         ran = True
@@ -355,7 +355,7 @@ def _stop(paths: Paths) -> bool:
             raise LabFailed(f"another process keeps starting or stopping the lab {paths.name}", hint="egressctl lab list")
         time.sleep(PAUSE_SECONDS)
     try:
-        _end_processes(paths)
+        ran = _end_processes(paths) or ran
         remove_files(paths)
     finally:
         os.close(lock)
