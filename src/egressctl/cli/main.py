@@ -44,11 +44,14 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class _OutlivingItsReader(io.FileIO):
-    """Standard output or error: a command ends as it would have, also when the reader or the terminal has gone."""
+    """Standard output or error: a command ends as it would have, also when the reader or the terminal has gone.
 
-    def __init__(self, stream: TextIO) -> None:
+    Nor does a full disk end it that takes no errors: there is nowhere to say so.
+    """
+
+    def __init__(self, stream: TextIO, errors: frozenset[int]) -> None:
         super().__init__(stream.fileno(), "w", closefd=False)
-        self._gone = (errno.EPIPE, errno.EIO) if self.isatty() else (errno.EPIPE,)
+        self._gone = {errno.EPIPE, *errors, *({errno.EIO} if self.isatty() else ())}
 
     def write(self, data: Any) -> int:
         try:
@@ -60,10 +63,10 @@ class _OutlivingItsReader(io.FileIO):
             return len(data)
 
 
-def _outliving_its_reader(stream: TextIO) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper):  # closed before the start
+def _outliving_its_reader(stream: TextIO, errors: frozenset[int] = frozenset()) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):  # not the interpreter's own
         return stream
-    raw, at_once = _OutlivingItsReader(stream), stream.write_through
+    raw, at_once = _OutlivingItsReader(stream, errors), stream.write_through
     return io.TextIOWrapper(
         raw if at_once else io.BufferedWriter(raw),  # as the interpreter has it with -u
         encoding=stream.encoding,
@@ -73,18 +76,26 @@ def _outliving_its_reader(stream: TextIO) -> TextIO:
     )
 
 
+def _open_what_is_closed() -> None:
+    """Put nothing in the place of standard streams that were closed before the start: else the next file would take it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # for as long as it runs
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
     _end_at_signals()
     # A process of one command line ends before cycles would matter; looking for them is a tenth of its start.
     gc.disable()
-    sys.stdout, sys.stderr = (_outliving_its_reader(stream) for stream in (sys.stdout, sys.stderr))
+    _open_what_is_closed()
+    sys.stdout, sys.stderr = _outliving_its_reader(sys.stdout), _outliving_its_reader(sys.stderr, _DISK_ERRORS)
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except AttributeError:  # closed before the start
-        pass
     except OSError as error:
         code = code or _say_unwritten(error)
     # Taking every module apart would be another tenth.
@@ -104,13 +115,12 @@ def _end_at_signals() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    if argv[:1] == ["__complete"]:
-        return _complete(argv[1:])
-    words = normalise_arguments(argv)
+    completing = argv[:1] == ["__complete"]
+    words = list(argv[1:]) if completing else normalise_arguments(argv)
     debug = words[:1] == ["--debug"]
     words = words[1:] if debug else words
     try:
-        return _dispatch(words, argv)
+        return _complete(words) if completing else _dispatch(words, argv)
     except Exception as bug:
         if isinstance(bug, OSError) and bug.errno in _DISK_ERRORS:
             return _say_unwritten(bug)

@@ -19,18 +19,23 @@ if TYPE_CHECKING:
     from egressctl.model.probe import Verdict
 
 
+_LONGEST_DURATION = 7 * 24 * 3600.0
+
+
 def parse_duration(text: str | float) -> float:
-    """Read a Go duration (`30s`, `1m30s`, `500ms`) or a bare number of seconds. Raises typer.BadParameter."""
+    """Read a Go duration (`30s`, `1m30s`, `500ms`) or a bare number of seconds, a week at most. Raises typer.BadParameter."""
     import durationpy  # imported late: 2 ms
 
     if isinstance(text, float):
         return text
     try:
         found = float(text) if text.replace(".", "", 1).isdigit() else float(durationpy.from_str(text).total_seconds())
-    except (durationpy.DurationError, ValueError):
+    except (durationpy.DurationError, ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no duration; write it as 30s, 1m30s or 500ms") from None
     if found < 0:
         raise typer.BadParameter(f"{text!r} is a negative duration; write it as 30s, 1m30s or 500ms")
+    if found > _LONGEST_DURATION:
+        raise typer.BadParameter(f"{text[:40]!r} is longer than a week; write it as 30s, 1m30s or 500ms")
     return found
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from egressctl.errors import NoConfiguration
 from egressctl.kube.status import one_line
-from egressctl.model.json_values import mapping_at, mappings_at, text_at
+from egressctl.model.json_values import mapping_at, mappings_at, text_at, texts_at
 
 LOGIN_SECONDS = 300.0
 """Seconds that a person at a terminal has to log in."""
@@ -47,11 +47,11 @@ def run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any], s
         raise NoConfiguration(f"{named} is not installed, or not executable", hint=hint)
     at_terminal = sys.stdin is not None and sys.stdin.isatty() and plugin.get("interactiveMode") != "Never"
     try:
-        arguments = _texts(plugin, "args")
         environment = {**os.environ, **_environment(plugin, cluster, interactive=at_terminal)}
         limit = LOGIN_SECONDS if at_terminal else seconds
         status = _status(
-            _output([command, *arguments], environment, limit, interactive=at_terminal), text_at(plugin, "apiVersion")
+            _output([command, *texts_at(plugin, "args")], environment, limit, interactive=at_terminal),
+            text_at(plugin, "apiVersion"),
         )
     except _Failed as failure:
         raise NoConfiguration(f"{named} failed: {_hide_secrets(str(failure))}", hint=hint) from None
@@ -67,24 +67,14 @@ def run_credential_plugin(user: Mapping[str, Any], cluster: Mapping[str, Any], s
     return fields
 
 
-def _texts(plugin: Mapping[str, Any], key: str) -> list[str]:
-    found = plugin.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise _Failed(f"exec.{key} of the kubeconfig must be a list of strings")
-    return found
-
-
 def _environment(plugin: Mapping[str, Any], cluster: Mapping[str, Any], *, interactive: bool) -> dict[str, str]:
     """Return what the plugin finds in its environment: what the kubeconfig says, and what is asked for."""
-    variables = mappings_at(plugin, "env")
-    if list(variables) != (plugin.get("env") or []) or not all(isinstance(each.get("value"), str) for each in variables):
-        raise _Failed("exec.env of the kubeconfig must be a list of a name and a value each, both strings")
     spec: dict[str, Any] = {"interactive": interactive}
     if plugin.get("provideClusterInfo"):
         configs = [each.get("extension") for each in mappings_at(cluster, "extensions") if each.get("name") == _EXTENSION]
         spec["cluster"] = {**cluster, **({"config": configs[0]} if configs else {})}
     asked = {"apiVersion": text_at(plugin, "apiVersion"), "kind": "ExecCredential", "spec": spec}
-    given = {text_at(each, "name"): text_at(each, "value") for each in variables}
+    given = {text_at(each, "name"): text_at(each, "value") for each in mappings_at(plugin, "env")}
     return {**given, "KUBERNETES_EXEC_INFO": json.dumps(asked, default=str)}
 
 
@@ -145,7 +135,7 @@ def _status(printed: bytes, version: str) -> Mapping[str, Any]:
     if not isinstance(credential, dict) or credential.get("kind") != "ExecCredential":
         raise _Failed("what it printed is no ExecCredential")
     if credential.get("apiVersion") != version:
-        raise _Failed(f"what it printed has another apiVersion than the kubeconfig asks for")
+        raise _Failed("what it printed has another apiVersion than the kubeconfig asks for")
     return mapping_at(credential, "status")
 
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 
 from egressctl.errors import InvalidInput, NoConfiguration
+from egressctl.kube.shapes import fault_in
 from egressctl.kube.status import one_line
 from egressctl.model.json_values import mapping_at
 from egressctl.runtime.bounded_read import read_bounded
@@ -29,6 +30,21 @@ MAX_BYTES = 4 << 20
 MAX_DEPTH = 50
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PATHS = {"certificate-authority", "client-certificate", "client-key", "tokenFile"}
+_SHAPES = {
+    "exec": {
+        "!command": str,
+        "apiVersion": str,
+        "args": [str],
+        "env": [{"!name": str, "value": str}],
+        "installHint": str,
+        "interactiveMode": str,
+        "provideClusterInfo": bool,
+    },
+    "auth-provider": {"!name": str, "config": {str: str}},
+    "as-groups": [str],
+    "as-user-extra": {str: [str]},
+    "extensions": [{"name": str}],
+}
 _WINS_OVER = {"tokenFile": "token"} | {f"{name}-data": name for name in _PATHS - {"tokenFile"}}
 
 
@@ -105,7 +121,10 @@ def merge_kubeconfigs(documents: Sequence[tuple[Path, Mapping[str, Any]]]) -> di
     """
     merged: dict[str, Any] = {"current-context": "", "context": {}, "cluster": {}, "user": {}}
     for path, document in documents:
-        merged["current-context"] = merged["current-context"] or document.get("current-context") or ""
+        current = document.get("current-context") or ""
+        if not isinstance(current, str):
+            raise NoConfiguration(f"{path}: current-context must be a string: put it in quotes")
+        merged["current-context"] = merged["current-context"] or current
         for kind in ("context", "cluster", "user"):
             items = document.get(f"{kind}s") or []
             for index, item in enumerate(items if isinstance(items, list) else [None]):
@@ -127,6 +146,8 @@ def _clean_section(body: Mapping[str, Any], folder: Path, where: str) -> dict[st
         if not isinstance(value, wanted):
             kind = {bool: "true or false", list: "a list", dict: "a mapping", str: "a string: put it in quotes"}[wanted]
             raise NoConfiguration(f"{where}.{key} must be {kind}")
+        if fault := fault_in(value, _SHAPES.get(key, object), f"{where}.{key}"):
+            raise NoConfiguration(fault)
     for winner, loser in _WINS_OVER.items():
         if winner in kept:
             kept.pop(loser, None)

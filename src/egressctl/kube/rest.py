@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from egressctl.errors import ApiFailure, Conflict, NotFound
+from egressctl.errors import ApiFailure, Conflict, InvalidInput, NotFound
 from egressctl.kube.answers import describe_content, parse_answer
 from egressctl.kube.connection import CONNECT_RETRIES, ApiConnection, BrokenConnection, network_failure
 from egressctl.kube.status import (
@@ -46,8 +46,11 @@ def resource_path(group_version: str, namespace: str | None, plural: str, name: 
     """Build the path of a collection or an object; every segment is quoted.
 
     `group_version` is `v1` or `networking.istio.io/v1`; a `namespace` of None means all
-    namespaces, or a resource that has none.
+    namespaces, or a resource that has none. Raises InvalidInput for an empty name, which would lead to all objects.
     """
+    if "" in (namespace, name):
+        what = "namespace" if namespace == "" else f"name among {plural}"
+        raise InvalidInput(f"an empty {what} means no object", hint="write its name, or leave it out")
     group, slash, version = group_version.rpartition("/")
     segments = ["apis", group, version] if slash else ["api", version]
     segments += [] if namespace is None else ["namespaces", namespace]

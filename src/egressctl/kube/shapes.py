@@ -1,4 +1,4 @@
-"""What the fields that are read of the API's objects must be, as data; and where an object is of another shape. Pure.
+"""What the fields that are read of the API's objects must be, as data; and which field of a value is not what it must be. Pure.
 
 A type stands for a value of it, a list of one shape for a list of such, a mapping for an object: with these fields, each of
 which may be absent or null unless it is marked as needed; or, where its one key is `str`, with any. Fields that are not named
@@ -129,15 +129,15 @@ _VERSION = {"!gitVersion": str}
 
 def fault_in_object(value: Mapping[str, Any], kind: str) -> str:
     """Say which field of an object is not what it must be, "" where each is. What is null is taken out, as if it were absent."""
-    return _fault(value, {"!metadata": _METADATA, **_KINDS.get(kind, {})}, "")
+    return fault_in(value, {"!metadata": _METADATA, **_KINDS.get(kind, {})}, "")
 
 
 def fault_in_answer(value: Mapping[str, Any]) -> str:
     """The same of an answer that is no object: what is served, the version, a review, a list around its items."""
     kind = value.get("kind")
     if kind is None and "gitVersion" in value:
-        return _fault(value, _VERSION, "")
-    return _fault(value, {"metadata": {"continue": str}, **_ANSWERS.get(str(kind), {})}, "")
+        return fault_in(value, _VERSION, "")
+    return fault_in(value, {"metadata": {"continue": str}, **_ANSWERS.get(str(kind), {})}, "")
 
 
 def is_too_deep(value: object) -> bool:
@@ -151,17 +151,18 @@ def is_too_deep(value: object) -> bool:
     return True
 
 
-def _fault(value: Any, shape: Any, path: str) -> str:
+def fault_in(value: Any, shape: Any, path: str) -> str:
+    """Say what of a value is not of a shape, beginning with its path; "" where all is. What is null is taken out of objects."""
     if isinstance(shape, type):
         return _fault_of_type(value, shape, path)
     if isinstance(shape, list):
         if not isinstance(value, list):
             return _wrong(value, path, list)
-        return next(filter(None, (_fault(each, shape[0], f"{path}[{at}]") for at, each in enumerate(value))), "")
+        return next(filter(None, (fault_in(each, shape[0], f"{path}[{at}]") for at, each in enumerate(value))), "")
     if not isinstance(value, dict):
         return _wrong(value, path, dict)
     if str in shape:
-        return next(filter(None, (_fault(each, shape[str], f"{path}.{key}") for key, each in value.items())), "")
+        return next(filter(None, (fault_in(each, shape[str], f"{path}.{key}") for key, each in value.items())), "")
     for marked, inner in shape.items():
         key = marked.removeprefix(_NEEDED)
         where = f"{path}.{key}" if path else key
@@ -169,7 +170,7 @@ def _fault(value: Any, shape: Any, path: str) -> str:
             value.pop(key, None)
             if marked != key:
                 return f"{where} is missing"
-        elif fault := _fault(value[key], inner, where):
+        elif fault := fault_in(value[key], inner, where):
             return fault
         elif marked != key and value[key] == "":
             return f"{where} is empty"
@@ -177,7 +178,7 @@ def _fault(value: Any, shape: Any, path: str) -> str:
 
 
 def _fault_of_type(value: Any, wanted: type[Any], path: str) -> str:
-    if type(value) is not wanted:
+    if wanted is not object and type(value) is not wanted:
         return _wrong(value, path, wanted)
     if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER:
         return f"{path} is a number of more than 64 bits"

@@ -71,9 +71,9 @@ class WebSocketInTime(WebSocket):
         left, too_late = self._until - time.monotonic(), threading.Event()
 
         def connect() -> None:
-            super(WebSocketInTime, self).connect(url, timeout=left, **options)
+            super(WebSocketInTime, self).connect(url, timeout=left, **options)  # type: ignore[no-untyped-call]
             if too_late.is_set():
-                self.shutdown()
+                self.shutdown()  # type: ignore[no-untyped-call]
 
         try:
             # In a thread, since nothing stops a resolver, nor a proxy whose answer drips.

@@ -60,6 +60,12 @@ def test_odd_numbers_are_no_durations(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["999999999999h", "1e999h", "169h", "604801", "9" * 26, "9" * 400, "9" * 5000 + "s"], ids=len)
+def test_a_duration_beyond_all_bounds_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"is longer than a week|is no duration"):
+        parse_duration(text)
+
+
 @pytest.mark.parametrize("text", ["-5s", "-1m30s"])
 def test_a_negative_duration_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="negative duration"):

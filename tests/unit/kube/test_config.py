@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from egressctl.errors import InvalidInput, NoConfiguration
 from egressctl.kube import config
 from egressctl.kube import official as official_modules
 from egressctl.kube.kubeconfig import ConnectOptions, impersonation, merge_kubeconfigs, read_kubeconfig, resolve_context
+from examples import EVERYTHING
+from mutations import mutate
 
 
 def kubeconfig(name: str, server: str = "https://a.example:6443", /, **user: Any) -> dict[str, Any]:
@@ -122,6 +126,59 @@ def test_a_field_of_the_wrong_kind_is_named_with_its_file(field: str, value: Any
 def test_a_kubeconfig_of_another_shape_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(NoConfiguration, match=r"users\[0\]"):
         merged(broken)
+
+
+NUMBER = int(os.environ.get("EGRESSCTL_TEST_MUTATIONS") or (2000 if EVERYTHING else 50))
+WHOLE = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "a",
+    "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a", "namespace": "n"}}, {"name": "b", "context": {}}],
+    "clusters": [
+        {
+            "name": "a",
+            "cluster": {
+                "server": "https://127.0.0.1:1",
+                "certificate-authority-data": "eA==",
+                "insecure-skip-tls-verify": False,
+                "tls-server-name": "a.example",
+                "proxy-url": "http://127.0.0.1:1",
+                "extensions": [{"name": "x", "extension": {"a": 1}}],
+            },
+        }
+    ],
+}
+USERS: tuple[dict[str, Any], ...] = (
+    {"token": "t", "as": "u", "as-uid": "1", "as-groups": ["g"], "as-user-extra": {"a": ["b"]}},
+    {"tokenFile": "/etc/hostname", "username": "u", "password": "p"},
+    {"client-certificate-data": "eA==", "client-key-data": "eA=="},
+    {
+        "exec": {
+            "apiVersion": "v1",
+            "command": "not-installed",
+            "args": ["a"],
+            "env": [{"name": "a", "value": "b"}],
+            "provideClusterInfo": True,
+        }
+    },
+    {"auth-provider": {"name": "oidc", "config": {"id-token": "a.b.c", "client-id": "c"}}},
+)
+
+
+def test_whatever_a_kubeconfig_holds_it_is_used_or_refused(tmp_path: Path) -> None:
+    """EGRESSCTL_TEST_SEED gives other changes, EGRESSCTL_TEST_MUTATIONS another number of them."""
+    seed = int(os.environ.get("EGRESSCTL_TEST_SEED") or random.randrange(1 << 32))
+    chance = random.Random(seed)
+    path = tmp_path / "kubeconfig"
+    for number in range(NUMBER):
+        whole = {**WHOLE, "users": [{"name": "a", "user": chance.choice(USERS)}]}
+        path.write_bytes(mutate(json.dumps(whole).encode(), chance))
+        try:
+            config.connect(ConnectOptions(kubeconfig=str(path), request_timeout=5.0)).close()
+        except (NoConfiguration, InvalidInput):
+            pass
+        except Exception as bug:
+            raise AssertionError(f"EGRESSCTL_TEST_SEED={seed}, number {number}: {path.read_bytes()[:2000]!r}") from bug
 
 
 def test_broken_yaml_is_named_by_file_and_line_and_never_quoted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
@@ -130,7 +131,8 @@ def exec_(
                 # What runs in the pod is to hear it: it would outlive this process otherwise.
                 control.signal_exec(running.pid, stop.signum)
             else:
-                return 128 - code if code < 0 else code
+                # By a signal, as a shell counts it; a reader that has gone is no failure of any command.
+                return 0 if code == -signal.SIGPIPE else code if code >= 0 else 128 - code
 
 
 def logs(
