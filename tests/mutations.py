@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -44,9 +45,9 @@ def mutate(content: bytes, chance: random.Random) -> bytes:
         return _other_bytes(content, chance)
     if chance.random() < 0.12:
         return _other_bytes(content, chance)
-    for _ in range(chance.choice((1, 1, 1, 2))):
-        value = _mutate_value(value, chance)
     try:
+        for _ in range(chance.choice((1, 1, 1, 2))):
+            value = _mutate_value(value, chance)
         text = json.dumps(value)
     except RecursionError:
         return b"[" * 5000
@@ -59,7 +60,7 @@ def _mutate_value(value: Any, chance: random.Random) -> Any:
     # Half of an object is who owns which of its fields.
     places = list(_places(value, () if chance.random() < 0.1 else ("managedFields",)))
     if not places or chance.random() < 0.05:
-        return chance.choice((*WRONG, {"items": value}, [value]))
+        return copy.deepcopy(chance.choice((*WRONG, {"items": value}, [value])))
     holder, key = _any_place(places, chance)
     _CHANGES[chance.randrange(len(_CHANGES))](holder, key, chance)
     return value
@@ -89,7 +90,7 @@ def _nothing(holder: Any, key: Any, _: random.Random) -> None:
 
 
 def _wrong(holder: Any, key: Any, chance: random.Random) -> None:
-    holder[key] = chance.choice(WRONG)
+    holder[key] = copy.deepcopy(chance.choice(WRONG))
 
 
 def _in_list(holder: Any, key: Any, _: random.Random) -> None:

@@ -91,7 +91,8 @@ def _fault_in_list(value: dict[str, Any], kind: str, version: str, what: ApiRequ
     for item in items:
         if fault := fault_in_object(item, kind):
             return _of_shape(_called(item, kind), fault)
-        if item.get("kind", kind) != kind or item.get("apiVersion", version) != version:
+        # Kubernetes' own kinds leave out what the list says for all.
+        if item.setdefault("kind", kind) != kind or item.setdefault("apiVersion", version) != version:
             return f"a list of {kind} with an object of another kind in it, {_called(item, kind)}"
         place = item["metadata"].get("namespace", "")
         if bool(place) is (what.resource in _OF_NO_NAMESPACE) or what.namespace not in ("", place):
