@@ -7,6 +7,7 @@ import errno
 import gc
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ Exit codes: 0 as expected, 1 not as expected, 2 wrong usage, 3 could not ask, 4 
 
 _EXPLAINED = ("lint", "lab", "catalog")
 """Commands whose old forms, and other tools' words, are answered with the right line."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""What the interpreter makes of bytes that are not UTF-8."""
 
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
@@ -115,6 +119,8 @@ def _end_at_signals() -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    if number := _word_of_no_text(argv):
+        return _refuse(f"word {number} of the command line is not text in UTF-8, and no file has that name", "egressctl --help")
     completing = argv[:1] == ["__complete"]
     words = list(argv[1:]) if completing else normalise_arguments(argv)
     debug = words[:1] == ["--debug"]
@@ -128,9 +134,28 @@ def run(argv: Sequence[str]) -> int:
             raise
         from egressctl.runtime.sanitize import neutralise  # imported late: 2 ms
 
+        if isinstance(bug, OSError | MemoryError):  # what this machine does not have or give, wherever it was wanted
+            where = f": {bug.filename}" if isinstance(bug, OSError) and bug.filename else ""
+            print(f"error: {neutralise(f'{_reason(bug)}{where}')}", file=sys.stderr)
+            return 3
         print(f"error: a bug in egressctl: {type(bug).__name__}: {neutralise(str(bug))}", file=sys.stderr)
         print("hint: run it again with --debug, and report what it prints", file=sys.stderr)
         return 70
+
+
+def _reason(error: OSError | MemoryError) -> str:
+    return "there is not enough memory" if isinstance(error, MemoryError) else (error.strerror or str(error) or "failed").lower()
+
+
+def _word_of_no_text(argv: Sequence[str]) -> int:
+    """Return which word, from 1, is not text and names no file, 0 for none: names go to the API server, and into reports."""
+    for number, word in enumerate(argv, 1):
+        if word == "--":
+            break
+        named = (word, word.partition("=")[2])
+        if not word.isascii() and _SURROGATES.search(word) and not any(map(os.path.exists, named)):
+            return number
+    return 0
 
 
 def _say_unwritten(error: OSError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -58,7 +59,8 @@ def write_output(path: str, text: str) -> None:
         # A pipe that nobody reads is an error, where a plain open would wait for ever.
         descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK)
         os.set_blocking(descriptor, True)
-        with open(descriptor, "wb") as stream:
+        # A reader that goes away has what it wants, as with standard output.
+        with contextlib.suppress(BrokenPipeError), open(descriptor, "wb") as stream:
             stream.write(data)
         return
     from egressctl.runtime.atomic_write import replace_file  # imported late: 6 ms

@@ -330,7 +330,7 @@ class Api:
 
         headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "User-Agent": self.user_agent})
         for name, value in connection.headers:
-            headers.add(name, value)
+            headers.add(name, value.encode().decode("latin-1"))  # which http.client turns back into these bytes
         if body is not None:
             headers["Content-Type"] = content_type
         # urllib3 takes each time-out again for every try to connect: together they are to fit in what is left.
