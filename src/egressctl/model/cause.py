@@ -243,16 +243,14 @@ class CauseCode(StrEnum):
         "body-mismatch",
         "The answer came, but an expression under the probe's `extract` found nothing in its body, took too long or too much of "
         "it, or the body was too long.",
-        Wording(
-            "{given_up}", "let no two neighbours in the expression match the same text, and give each * and + a limit", "given_up"
-        ),
+        Wording("{given_up}", "give each * and + of the expression a limit, as in {{0,100}}", "given_up"),
         Wording("the expression for {unmatched} found nothing in the body", _EXEC + "curl -s {url}"),
     )
     PROXY_UNREADABLE = (
         "proxy-unreadable",
         "The sidecar's configuration and counts could not be read, so nothing shows which path a request took.",
         Wording(
-            "the sidecar of {pod_namespace}/{pod} could not be read, so nothing shows which path the request took{unread}",
+            "the sidecar of {pod_namespace}/{pod} could not be read, so nothing shows which path the request took",
             "kubectl exec -n {pod_namespace} {pod} -c istio-proxy -- pilot-agent request GET config_dump",
         ),
     )

@@ -39,19 +39,23 @@ _NOT_SEARCHED = "the body could not be searched for `extract`"
 _PROGRAM = """
 import re, resource, sys
 from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
-from os import O_ASYNC, getpid
+from os import O_ASYNC, O_NONBLOCK, getpid, read
 from signal import ITIMER_PROF, SIGIO, SIGPROF, SIG_DFL, setitimer, signal
 
 alive, seconds, (memory, longest, out_of_memory) = int(sys.argv[1]), float(sys.argv[2]), map(int, sys.argv[3:])
 for number in (SIGIO, SIGPROF):
     signal(number, SIG_DFL)
 fcntl(alive, F_SETOWN, getpid())
-fcntl(alive, F_SETFL, fcntl(alive, F_GETFL) | O_ASYNC)
+fcntl(alive, F_SETFL, fcntl(alive, F_GETFL) | O_ASYNC | O_NONBLOCK)
 try:
     resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 except (OSError, ValueError):
     pass
 patterns, _, body = sys.stdin.buffer.read().partition(b"\\n\\n")
+try:
+    sys.exit(read(alive, 1))  # it had gone before SIGIO was asked for
+except BlockingIOError:
+    pass
 setitimer(ITIMER_PROF, seconds)
 try:
     text = body.decode("utf-8", "replace")
@@ -115,6 +119,7 @@ def _run_program(patterns: Iterable[str], text: bytes, limits: SearchLimits) -> 
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs,),
+                start_new_session=True,  # a terminal's signals are for egressctl, which may have to finish something
                 timeout=limits.patience,
                 check=False,
             )

@@ -99,6 +99,7 @@ def test_the_search_ends_with_who_asked_for_it(number: signal.Signals) -> None:
     while not (child and searches(child)):
         time.sleep(0.01)
         child = children.read_text().strip()
+    assert os.getsid(int(child)) != os.getsid(asker.pid), "Ctrl-C is for the asker alone"
     os.kill(asker.pid, number)
     asker.wait()
     long_after = time.monotonic() + 60
