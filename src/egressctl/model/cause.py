@@ -243,7 +243,9 @@ class CauseCode(StrEnum):
         "body-mismatch",
         "The answer came, but an expression under the probe's `extract` found nothing in its body, took too long or too much of "
         "it, or the body was too long.",
-        Wording("{given_up}", "give each * and + of the expression a limit, as in {{0,100}}", "given_up"),
+        Wording(
+            "{given_up}", "let no two neighbours in the expression match the same text, and give each * and + a limit", "given_up"
+        ),
         Wording("the expression for {unmatched} found nothing in the body", _EXEC + "curl -s {url}"),
     )
     PROXY_UNREADABLE = (
