@@ -18,6 +18,7 @@ from egressctl.manifests.published import PublishedSource, blocks_by_name, read_
 from egressctl.manifests.yaml_reader import parse_one
 from egressctl.model.json_values import mapping_at
 
+SELECT_LESS = "select a part of the list, or make several targets of it"
 _WIDTH = 120
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|https://[A-Za-z0-9_./-]+|[0-9]+(?:\.[0-9]+){3}/[0-9]+|[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -51,7 +52,8 @@ def has_own_addresses(text: str, source: str) -> bool:
 def replace_sources(text: str, source: str, now: Sequence[PublishedSource]) -> str:
     """Return the file's text with these sources in place of its own, which are as many, in the same order.
 
-    Raises InvalidInput where `spec.published` is written so that it cannot be changed in its place.
+    Raises InvalidInput where `spec.published` is written so that it cannot be changed in its place, and where the file would be
+    too large to be read.
     """
     before = read_sources(text, source)
     root = yaml.compose(text, Loader=_LOADER)
@@ -65,6 +67,11 @@ def replace_sources(text: str, source: str, now: Sequence[PublishedSource]) -> s
     whole = text
     for start, end, new_text in sorted(edits, reverse=True):
         whole = whole[:start] + new_text.replace("\n", newline) + whole[end:]
+    try:
+        parse_one(whole, source)
+    except InvalidInput as refused:
+        reason = "; ".join(f"{each.message} ({each.remedy})" for each in refused.problems)
+        raise InvalidInput(f"{source}: what is published now does not fit into the file: {reason}", hint=SELECT_LESS) from None
     try:
         good = [*map(_in_file_order, read_sources(whole, source))] == [*map(_in_file_order, now)]
     except InvalidInput:

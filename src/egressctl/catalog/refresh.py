@@ -18,11 +18,12 @@ from egressctl.catalog.fetch_all import (
     read_recorded_lists,
     resolve_probe_hosts,
 )
-from egressctl.catalog.file_editor import has_own_addresses, read_sources, replace_sources
+from egressctl.catalog.file_editor import SELECT_LESS, has_own_addresses, read_sources, replace_sources
 from egressctl.catalog.list_changes import Alarm, ListChange, alarms, changes_between, dns_alarms
 from egressctl.catalog.targets import load_targets
+from egressctl.catalog.validation import MOST_ADDRESSES
 from egressctl.errors import CouldNotAsk, EgressctlError, InvalidInput
-from egressctl.manifests.published import PAGE, PublishedSource
+from egressctl.manifests.published import PAGE, PublishedSource, addresses_of_sources
 from egressctl.manifests.yaml_reader import parse_one
 from egressctl.model.probe import Probe
 from egressctl.runtime.atomic_write import replace_file
@@ -158,6 +159,9 @@ def _refresh_one(
             sentence = "the file writes its addresses out, and they stay as they are: take them out of spec.serviceEntry"
             alarming.append(Alarm("addresses-written-out", sentence))
         text = replace_sources(item.text, item.source, now)
+        if read.probes is not None and (count := len(addresses_of_sources(now))) > MOST_ADDRESSES:
+            said = f"{count:,} blocks are published for it, and a target lists at most {MOST_ADDRESSES:,}"
+            raise InvalidInput(said, hint=SELECT_LESS)
         done = RefreshResult(
             item.name, item.path, "", tuple(different), tuple(alarming), _unified_diff(item, text), heard.missing
         )

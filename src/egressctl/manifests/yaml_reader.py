@@ -218,7 +218,7 @@ class _Reader:
         self.nodes += node.nodes
         self.characters += node.characters
         if self.nodes > MAX_NODES or self.characters > MAX_BYTES:
-            limit = f"at most {MAX_NODES} values and 1 MiB of text, with aliases written out"
+            limit = f"at most {MAX_NODES:,} values and 1 MiB of text, with aliases written out"
             raise self.fail(line, "the document grows too large", limit)
         if len(self.stack) + node.height > MAX_DEPTH:
             raise self.fail(line, *_TOO_DEEP)

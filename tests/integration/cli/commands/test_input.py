@@ -108,7 +108,7 @@ class TestTargets:
             ("- a\n", "t.yaml:1: the document is a list (expected an EgressTarget or a ServiceEntry, "
                       "which begins with `apiVersion:` and `kind:`)"),
             ("a" * 10_000_000, "t.yaml: is larger than 1 MiB (a target file is a few kilobytes)"),
-            (BOMB, "t.yaml:5: the document grows too large (at most 20000 values and 1 MiB of text, with aliases written out)"),
+            (BOMB, "t.yaml:5: the document grows too large (at most 20,000 values and 1 MiB of text, with aliases written out)"),
         ],
         ids=["empty", "a list", "10 MB", "a bomb"],
     )  # fmt: skip
