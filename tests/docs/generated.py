@@ -17,18 +17,25 @@ from differences import DIFFERENCES, PLACES
 from docs import situations
 from docs.pages import ROOT, read
 from egressctl import errors
+from egressctl.catalog import formats as lists
 from egressctl.catalog import lookup
 from egressctl.catalog.diff_rows import MEANINGS
 from egressctl.catalog.list_changes import ALARMS
 from egressctl.catalog.parsers import PARSERS
+from egressctl.catalog.validation import MOST_ADDRESSES
 from egressctl.cli import main
 from egressctl.cli.registry import COMMANDS
 from egressctl.lint.rule import RULES, LintResult
 from egressctl.lint.rule_page import page_of_rule
+from egressctl.manifests import formats as words
+from egressctl.manifests import probes, service_entry, yaml_reader
+from egressctl.manifests.problems import MOST_PROBLEMS
 from egressctl.mesh import curl, dns, old_curl
 from egressctl.model.cause import CauseCode
 from egressctl.model.probe import Expectation, Probe
 from egressctl.report import lint_formats
+from egressctl.runtime.sanitize import LONGEST_TEXT
+from egressctl.runtime.text_search import DEFAULT_LIMITS, LONGEST_FOUND
 from lint_examples import findings_in_example
 
 GROUPS = ("lab", "catalog")
@@ -254,6 +261,37 @@ def exec_table() -> str:
     return _fenced(shlex.join(curl.table_argv()))
 
 
+def limits() -> str:
+    """Return the table of what things may be at most, as the code has it."""
+    mebi, search = 1 << 20, DEFAULT_LIMITS
+    too_long = "the probe is `failed`, with the cause [`body-mismatch`](../causes/body-mismatch.md)"
+    rows = [
+        ("the annotation `egressctl.dev/probes`", f"{service_entry.MAX_ANNOTATION_BYTES:,} bytes", ""),
+        ("probes of a target", f"{probes.MAX_PROBES:,}", ""),
+        (
+            "probes derived for an entry without any",
+            f"{service_entry.MOST_DERIVED}",
+            "further hosts are counted, not asked",
+        ),
+        ("a probe's URL", f"{probes.MAX_URL_LENGTH:,} characters", ""),
+        ("a host, and `expect.via`", f"{words.MAX_HOST_LENGTH} characters", ""),
+        ("hosts, and addresses, of a ServiceEntry", f"{words.MAX_ITEMS} each, as in Istio", ""),
+        ("addresses of a target", f"{MOST_ADDRESSES:,}", "[several ServiceEntries](../how-to/many-addresses.md) beyond 256"),
+        ("different expressions under `extract` of a target", f"{probes.MAX_PATTERNS}", ""),
+        ("an expression", f"{probes.MAX_PATTERN_LENGTH} characters", ""),
+        ("the body that is searched", f"{curl.BODY_LIMIT // mebi} MiB", too_long),
+        ("the search of a body, by all expressions", f"{search.seconds:g} s, {search.megabytes} MB of memory", too_long),
+        ("what an expression takes of a body", f"{LONGEST_FOUND:,} characters", too_long),
+        ("a file of targets or manifests", f"{yaml_reader.MAX_BYTES // mebi} MiB, {yaml_reader.MAX_NODES:,} values", ""),
+        ("nesting in such a file", f"{yaml_reader.MAX_DEPTH} levels", ""),
+        ("a published list", f"{lists.MAX_BYTES // mebi} MiB, {lists.MAX_RANGES:,} blocks", ""),
+        ("problems told of one input", f"{MOST_PROBLEMS}", "that there are more is told"),
+        ("a text from the network that is shown", f"{LONGEST_TEXT:,} characters", "it is cut; JSON and YAML have it whole"),
+    ]
+    head = ["| what | at most | beyond that |", "| --- | --- | --- |"]
+    return "\n".join([*head, *(f"| {' | '.join(each)} |" for each in rows)]) + "\n"
+
+
 GENERATORS: Mapping[str, Callable[..., str]] = {
     "commands": commands,
     "exceptions": exceptions,
@@ -277,6 +315,7 @@ GENERATORS: Mapping[str, Callable[..., str]] = {
     "alarms": alarms,
     "catalogue": catalogue,
     "formats": formats,
+    "limits": limits,
     "differences": differences,
     "schema-fields": schema_fields,
 }
