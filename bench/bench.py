@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each is measured (default {ROUNDS})")
     parser.add_argument(
         "--only",
-        default="lrfabcdem",
+        default="lrfabcdegm",
         metavar="LETTERS",
         help="l lab, r run, f files, e; on a real API server: " + ", ".join([*real.PARTS, real.MESH]),
     )

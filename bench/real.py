@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import giant
 import others
 import yaml
 from figures import EGRESSCTL, Figure, Results, interleaved, output, ratios, run, tell
@@ -275,6 +276,11 @@ def every_entry(bench: Bench) -> Iterator[Figure]:
     return others.every_entry(bench.environment, bench.folder, "a real API server", None)
 
 
+def a_giant(bench: Bench) -> Iterator[Figure]:
+    """(g) Every entry of a mesh of two thousand."""
+    return giant.a_giant(bench.real, bench.environment, bench.folder, partial(hosts, bench))
+
+
 def the_task_with_istiod(bench: Bench, lab: Lab) -> Iterator[Figure]:
     """(m) The task where a real istiod feeds the sidecar, less its two pushes: no tool can be faster than these."""
     entry = bench.entry()
@@ -313,6 +319,7 @@ PARTS = {
     "c among others": among_others,
     "d many targets": many_targets,
     "e every entry": every_entry,
+    "g a giant": a_giant,
 }
 
 

@@ -51,6 +51,9 @@ class ReportSession(Session):
     targets: list[TargetResult] = field(default_factory=list)
     planned: int | None = None
     """How many entries have a row of a table, printed as it is known; None where every probe is drawn at the end."""
+    places: Sequence[tuple[str, str]] = ()
+    """Namespace and name of each of these."""
+    interrupted: bool = False
     told: int = 0
     """So many of the targets have been drawn already, while the command went on."""
 
@@ -72,10 +75,12 @@ class ReportSession(Session):
         if self._kubernetes is None and self.connected is not None and self.output.wanted & {"json", "yaml", "junit"}:
             from egressctl.kube.access import kubernetes_info  # imported late: 16 ms
 
+            api = self.connected.api
             try:
-                self._kubernetes = kubernetes_info(self.connected.api)
+                # Who has ended a command waits for no further answer.
+                self._kubernetes = KubernetesInfo(api.context, api.server, "") if self.interrupted else kubernetes_info(api)
             except EgressctlError:
-                self._kubernetes = KubernetesInfo(self.connected.api.context, self.connected.api.server, "")
+                self._kubernetes = KubernetesInfo(api.context, api.server, "")
         return self._kubernetes
 
     def run(self, work: Callable[[], object]) -> int:
@@ -93,6 +98,7 @@ class ReportSession(Session):
                     failure = raised
                 code, shown = self._deliver(self._exit_code(failure), failure, instead)
             except Interrupted as stop:
+                self.interrupted = True
                 self.progress.stop()
                 where = f" -n {quote(self.connection.namespace)}" if self.connection.namespace else ""
                 kept = self.command == "create" and self.interrupts.kept
@@ -135,6 +141,10 @@ class ReportSession(Session):
         """Draw a report's targets as the flags of the output ask for it, without the `told` first."""
         return report_lines(report, show_paths=self.output.shows_paths, quiet=self.output.quiet, told=told)
 
+    def _not_reached(self) -> tuple[str, ...]:
+        reached = {(each.namespace, name) for each in self.targets for name in each.service_entries} if self.places else ()
+        return tuple(f"{namespace}/{name}" for namespace, name in self.places if (namespace, name) not in reached)
+
     def _held_results(self) -> Iterator[Line]:
         """Draw the results that were held back for the verdict, where there is none that says it all."""
         if not self.targets:
@@ -163,6 +173,7 @@ class ReportSession(Session):
             error=Failure(str(failure), failure.hint) if failure else None,
             allow_unproven=self.allow_unproven,
             planned=self.planned,
+            not_reached=self._not_reached(),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 from egressctl.errors import EgressctlError, ExecFailed, Unreachable
 from egressctl.kube.connection import ApiConnection, network_failure
-from egressctl.kube.rest import Api, resource_path
+from egressctl.kube.rest import STATUS_RETRIES, Api, pause_before_retry, resource_path
 from egressctl.kube.status import ApiRequest, error_for_answer, one_line, parse_status
 from egressctl.model.json_values import mapping_at, mappings_at
 from egressctl.runtime.query import encode_query
@@ -134,16 +135,21 @@ def _open_websocket(api: Api, where: tuple[str, str, str], argv: Sequence[str], 
     query = [("command", word) for word in argv] + [("container", container), ("stdout", "true"), ("stderr", "true")]
     path = f"{resource_path('v1', namespace, 'pods', pod)}/exec?{encode_query(query)}"
     what = ApiRequest("create", "", "pods/exec", namespace, pod)
-    connection = api.connection()
-    try:
-        return _handshake(api, connection, path, what, ends, most)
-    except _HandshakeRefused as refused:
-        if refused.status != 401 or not api.renew(connection):
-            raise refused.error from None
-    try:
-        return _handshake(api, api.connection(), path, what, ends, most)
-    except _HandshakeRefused as refused:
-        raise refused.error from None
+    renewed = False
+    for attempt in itertools.count():
+        connection = api.connection()
+        try:
+            return _handshake(api, connection, path, what, ends, most)
+        except _HandshakeRefused as refused:
+            if refused.status == 401 and not renewed and api.renew(connection):
+                renewed = True
+                continue
+            pause = pause_before_retry(refused.retry_after, attempt)
+            # An API server that is too busy has begun nothing.
+            if refused.status != 429 or attempt >= STATUS_RETRIES or time.monotonic() + pause >= ends:
+                raise refused.error from None
+        time.sleep(pause)
+    raise AssertionError("unreachable")
 
 
 class _NoHandshake(Unreachable):
@@ -151,9 +157,9 @@ class _NoHandshake(Unreachable):
 
 
 class _HandshakeRefused(Exception):
-    def __init__(self, status: int, error: EgressctlError) -> None:
+    def __init__(self, status: int, error: EgressctlError, retry_after: str) -> None:
         super().__init__(status)
-        self.status, self.error = status, error
+        self.status, self.error, self.retry_after = status, error, retry_after
 
 
 def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest, ends: float, most: int) -> Any:
@@ -183,7 +189,8 @@ def _handshake(api: Api, connection: ApiConnection, path: str, what: ApiRequest,
             **_proxy_options(connection),
         )
     except websocket.WebSocketBadStatusException as error:
-        raise _HandshakeRefused(error.status_code, _handshake_error(error.status_code, error.resp_body or b"", what)) from None
+        refusal = _handshake_error(error.status_code, error.resp_body or b"", what)
+        raise _HandshakeRefused(error.status_code, refusal, str((error.resp_headers or {}).get("retry-after", ""))) from None
     except websocket.WebSocketTimeoutException:
         raise _NoHandshake(f"the API server {connection.where} did not begin the command in time") from None
     except (websocket.WebSocketProxyException, websocket.WebSocketAddressException, OSError) as error:

@@ -362,7 +362,7 @@ class Api:
 
     def _pause(self, status: int, content: bytes, headers: Any, attempt: int, ends: float, what: ApiRequest) -> None:
         told = str(headers.get("Retry-After", ""))
-        seconds = float(told) if told.isdecimal() and len(told) < 9 else random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311
+        seconds = pause_before_retry(told, attempt)
         if seconds < _seconds_left(ends):
             time.sleep(seconds)
             return
@@ -378,6 +378,12 @@ class Api:
             self._date, self._dated = str(headers.get("Date", "")), time.time()
             self._warnings.update((each, None) for each in found)
         return found
+
+
+def pause_before_retry(retry_after: str, attempt: int) -> float:
+    """Return how many seconds an API server that could not answer is left alone: what it asks for, else ever longer."""
+    asked = retry_after.isdecimal() and len(retry_after) < 9
+    return float(retry_after) if asked else random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311
 
 
 def _seconds_left(ends: float) -> float:

@@ -8,9 +8,10 @@ reports, so that no body can pass for a socket table.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -106,14 +107,23 @@ UNUSUAL_PORTS = range(16384, 32768)
 Where another connection of the pod had the same local port within the last minutes, the kernel gives the redirected one
 another towards the sidecar, and whose it is cannot be known. A pod with 50 connections a second has had a fifth of them.
 """
-_PORTS_PER_EXEC = 256
+_PORTS_AT_ONCE = 512
 
 
 def unusual_ports(chance: Callable[[int], int]) -> range:
-    """Return a part of UNUSUAL_PORTS for one exec and its companion; `chance` gives a number from 0 below the one given."""
+    """Return a part of UNUSUAL_PORTS for probes, and their companions; `chance` gives a number from 0 below the one given."""
     # Anywhere in it: those of the last minutes are to be met as seldom as can be.
-    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) - 2 * _PORTS_PER_EXEC + 1)
-    return range(start, start + 2 * _PORTS_PER_EXEC)
+    start = UNUSUAL_PORTS.start + chance(len(UNUSUAL_PORTS) - _PORTS_AT_ONCE + 1)
+    return range(start, start + _PORTS_AT_ONCE)
+
+
+def unusual_ports_in_turn(chance: Callable[[int], int], size: int) -> Iterator[range]:
+    """Yield parts of that size, from anywhere on, none again before all others: many batches come within minutes."""
+    count = max(1, len(UNUSUAL_PORTS) // size)
+    first = chance(count)
+    for index in itertools.count(first):
+        start = UNUSUAL_PORTS.start + index % count * size
+        yield UNUSUAL_PORTS[start - UNUSUAL_PORTS.start :][:size]
 
 
 DEFAULT_LIMITS = TransferLimits()
@@ -143,7 +153,7 @@ def probe_argv(probes: Sequence[Probe], limits: TransferLimits) -> tuple[str, ..
     most = PLACES_PER_EXEC if _are_alike(probes) else CONNECTIONS_PER_EXEC
     if not 0 < len({_host_and_port(probe) for probe in probes}) <= most:
         raise ValueError(f"one exec takes probes of 1 to {most} hosts and ports")
-    argv = ["curl", "-q"]
+    argv, limits = ["curl", "-q"], limits._replace(local_ports=_halves(limits)[0])
     if _are_alike(probes):
         # They share one set of options: the whole has to fit into a request line. No body comes to stdout, so the fields
         # may: stderr is not buffered, and each field of each line would travel by itself.
@@ -190,7 +200,7 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits)
     """
     argv = ["curl", "-q"]
     # Not those of the probes, whose connections the kernel still knows.
-    own = limits.local_ports and limits.local_ports[_PORTS_PER_EXEC:]
+    own = _halves(limits)[1]
     for index, (ip, port) in enumerate(addresses):
         host = f"[{ip}]" if ":" in ip else ip
         argv += [*_segment(str(index), TransferLimits(limits.connect, min(limits.total, 2.0), own)), "-o", "/dev/null"]
@@ -206,9 +216,15 @@ def _segment(index: str, limits: TransferLimits, stream: str = "%{stderr}") -> l
     ]  # fmt: skip
 
 
+def _halves(limits: TransferLimits) -> tuple[range | None, range | None]:
+    """Return the local ports of probes, and those of companions."""
+    ports = limits.local_ports
+    return (ports[: len(ports) // 2], ports[len(ports) // 2 :]) if ports else (None, None)
+
+
 def _local_ports(limits: TransferLimits) -> list[str]:
     ports = limits.local_ports
-    return ["--local-port", f"{ports[0]}-{ports[:_PORTS_PER_EXEC][-1]}"] if ports else []
+    return ["--local-port", f"{ports[0]}-{ports[-1]}"] if ports else []
 
 
 def _options(probe: Probe) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def open_companions(api: Api, source: Source, addresses: Sequence[tuple[str, int
     gone, another is opened: on a busy machine an ACK may come after the FIN that followed it, and what answers it resets the
     row in TIME_WAIT (RFC 1337).
     """
-    others = limits._replace(local_ports=limits.local_ports and limits.local_ports[curl.CONNECTIONS_PER_EXEC :])
+    others = limits._replace(local_ports=limits.local_ports and limits.local_ports[2 * curl.CONNECTIONS_PER_EXEC :])
     found: list[Capture] = []
     for start in range(0, len(addresses), curl.CONNECTIONS_PER_EXEC):
         part = addresses[start : start + curl.CONNECTIONS_PER_EXEC]

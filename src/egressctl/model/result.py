@@ -117,3 +117,5 @@ class Report:
     """Whether an answer without a proof passes, with a warning."""
     planned: int | None = None
     """How many ServiceEntries were to be verified, where each had a row of a table as soon as it was known."""
+    not_reached: tuple[str, ...] = ()
+    """Which of these were not come to, as NAMESPACE/NAME: the command was interrupted, or could not go on."""

@@ -16,6 +16,7 @@ from egressctl.report.summary import report_summary
 def report_document(report: Report) -> dict[str, Any]:
     """Return the report as plain data, in the documented order of its keys."""
     kubernetes = report.kubernetes
+    beside = {"notReached": list(report.not_reached)} if report.not_reached else {}
     return document(
         "Report",
         command=report.command,
@@ -29,6 +30,7 @@ def report_document(report: Report) -> dict[str, Any]:
         if kubernetes is None
         else {"context": kubernetes.context, "server": kubernetes.server, "version": kubernetes.version},
         targets=[_target(target) for target in report.targets],
+        **beside,
         warnings=list(report.warnings),
         error=None if report.error is None else {"message": report.error.message, "hint": report.error.hint},
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
+from egressctl.envoy.config import NOTHING_READ
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod, NotFound
 from egressctl.istio.export_to import PUBLIC
 from egressctl.manifests.service_entry import read_entry
@@ -30,6 +31,8 @@ from egressctl.verify.verify import ProbeOptions, random_below, verify
 
 PROBES_AT_ONCE = 10
 """Probes under way at the same time, unless the command line says otherwise: the rows of 100 entries come together."""
+
+_FEWEST_PORTS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +132,21 @@ def verify_planned(
 
     What could not be asked is in the results. Raises CouldNotAsk where there is nothing to ask: that proves nothing.
     """
-    done = 0
+    done, size = 0, curl.PLACES_PER_EXEC * options.at_once
+    # So many connections in a row meet the local ports of earlier ones often enough. As many for their companions.
+    ports = curl.unusual_ports_in_turn(random_below, 2 * max(size, _FEWEST_PORTS))
     for sidecar, run in groupby(planned.asked, key=lambda asked: asked[0]):
-        for batch in split_into_batches((wanted for _, wanted in run), curl.PLACES_PER_EXEC * options.at_once):
+        for batch in split_into_batches((wanted for _, wanted in run), size):
             if isinstance(sidecar, Sidecar):
                 pod = f"{sidecar.source.namespace}/{sidecar.source.pod}"
                 progress.advance(done, len(planned.asked), f"asking from pod {pod}")
-            # So many connections in a row meet the local ports of earlier ones often enough.
-            own = options._replace(limits=options.limits._replace(local_ports=curl.unusual_ports(random_below)))
+            own = options._replace(limits=options.limits._replace(local_ports=next(ports)), ports=partial(next, ports))
             results = verify(mesh, sidecar, batch, own, progress, announce=False)
             done += len(results)
             for result in results:
                 told(result)
+        if isinstance(sidecar, Sidecar):
+            sidecar.known = NOTHING_READ  # it is not asked again, and that of thousands of filter chains has some megabytes
     progress.advance(len(planned.asked), len(planned.asked), "")
     for result in planned.left_out:
         told(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -43,7 +43,8 @@ class ProbeOptions(NamedTuple):
     """How to ask: limits of a transfer, tries after an answer that was not the expected one, another expectation.
 
     `at_once` is how many probes are under way at the same time. `patience` is for how many seconds what a changing sidecar
-    answered is asked again: there it was waited for, and is to come to rest.
+    answered is asked again: there it was waited for, and is to come to rest. `ports` gives the local ports of what is asked
+    again.
     """
 
     limits: curl.TransferLimits = curl.DEFAULT_LIMITS
@@ -51,6 +52,7 @@ class ProbeOptions(NamedTuple):
     expect: Verdict | None = None
     at_once: int = curl.EXECS_AT_ONCE
     patience: float = 0.0
+    ports: Callable[[], range] = lambda: curl.unusual_ports(random_below)
 
 
 def verify(
@@ -119,7 +121,7 @@ def _ask_some_again(
     if not places:
         return
     sidecar.known = NOTHING_READ
-    limits = options.limits._replace(local_ports=curl.unusual_ports(random_below))
+    limits = options.limits._replace(local_ports=options.ports())
     again = [questions[index] for index in places]
     asked = prove(mesh, sidecar, again, limits, alone=True, last_resort=True, at_once=options.at_once)
     for index, result in zip(places, asked, strict=True):

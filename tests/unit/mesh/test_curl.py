@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -576,6 +577,16 @@ def test_what_is_sent_again_comes_from_ports_that_linux_gives_to_nobody_by_itsel
     ports = curl.unusual_ports(lambda below: min(chance, below - 1))
     assert len(ports) == 512
     assert set(ports) <= set(range(16384, 32768))
+
+
+@given(st.integers(0, 1 << 20), st.integers(2, 2000))
+def test_in_turn_no_port_comes_again_before_all_others_did(chance: int, size: int) -> None:
+    count = len(curl.UNUSUAL_PORTS) // size
+    dealt = list(itertools.islice(curl.unusual_ports_in_turn(lambda below: min(chance, below - 1), size), 2 * count))
+    first = [port for ports in dealt[:count] for port in ports]
+    assert len(first) == len(set(first)) == count * size
+    assert set(first) <= set(curl.UNUSUAL_PORTS)
+    assert dealt[count:] == dealt[:count]
 
 
 def test_a_probe_and_its_companion_have_ports_of_their_own() -> None:

@@ -202,7 +202,7 @@ def _verify_all(session: ReportSession, flags: VerifyFlags, choice: SourceChoice
     planned = all_entries.plan_verification(
         session.mesh, session.namespace, choice, everywhere=everywhere, allow_internal=flags.allow_internal
     )
-    session.planned = len(planned.places)
+    session.places, session.planned = planned.places, len(planned.places)
     widths = summary.column_widths(planned.places, everywhere=everywhere)
 
     def told(result: TargetResult) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from cli import Cli, Ran, Running, entry, interrupted, sidecar_leads_to
-from faults import Call, FaultProxy, Hold, Respond, Signal
+from faults import Action, Call, FaultProxy, Hold, Respond, Signal
 from labs import Lab, eventually
 
 TLS = [{"number": 443, "name": "tls", "protocol": "TLS"}]
@@ -224,6 +224,35 @@ def test_what_was_found_before_ctrl_c_is_told(cli: Cli, many: list[str], proxy: 
     assert ran.code == 130
     assert [line.split()[0] for line in ran.stdout.splitlines() if line.startswith("entry-")] == many[:BATCH]
     assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: {BATCH} open, {MANY - BATCH} not reached"
+
+
+def test_after_ctrl_c_json_names_what_was_not_reached_and_nothing_more_is_asked(
+    cli: Cli, many: list[str], proxy: FaultProxy
+) -> None:
+    ran = interrupted(
+        cli, proxy, "verify", "--all", "--parallel", "1", "-o", "json",
+        signum=signal.SIGINT, when=of_the_second_batch, action=lambda pid: Signal(pid.result, signal.SIGINT),
+    )  # fmt: skip
+    assert (ran.code, ran.report["exitCode"]) == (130, 130)
+    assert [target["name"] for target in ran.report["targets"]] == many[:BATCH]
+    assert ran.report["notReached"] == [f"default/{name}" for name in many[BATCH:]]
+    assert not [call for call in proxy.calls if call.path == "/version"], "who has ended it waits for no further answer"
+
+
+def test_an_api_server_that_is_too_busy_is_left_alone_for_as_long_as_it_asks(
+    cli: Cli, many: list[str], proxy: FaultProxy
+) -> None:
+    busy = Respond(429, "TooManyRequests", headers={"Retry-After": "1"})
+    refused = {"exec": iter([busy] * 3), "list": iter([busy] * 3)}
+
+    def rule(call: Call) -> Action | None:
+        return next(refused["exec" if call.is_exec else "list"], None)
+
+    proxy.rules = rule
+    ran = cli.at(proxy.kubeconfig)("verify", "--all")
+    assert ran.code == 0, ran
+    assert ran.stdout.splitlines()[-1] == f"{MANY} ServiceEntries: {MANY} open"
+    assert [list(each) for each in refused.values()] == [[], []], "each of them was met"
 
 
 def test_nothing_is_read_twice(cli: Cli, many: list[str], proxy: FaultProxy) -> None:
