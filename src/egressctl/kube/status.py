@@ -204,8 +204,9 @@ def _conflict_error(status: Mapping[str, Any], message: str, what: ApiRequest) -
     causes = mappings_at(status, "details", "causes")
     conflicts = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
     if not conflicts:
-        kind = Replaced if _OTHER_UID in message else Modified
-        return kind(f"{_subject(what)} was changed or made by somebody else: {message}")
+        if _OTHER_UID in message:
+            return Replaced(f"another object has the name of {_subject(what)} by now, and stays: {message}")
+        return Modified(f"{_subject(what)} was changed or made by somebody else: {message}")
     told = "; ".join(f"{str(cause.get('field')).lstrip('.')} ({cause.get('message')})" for cause in conflicts)
     return Conflict(
         one_line(f"{_subject(what)} has fields that other field managers own: {told}", 800),
