@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ from egressctl.runtime.concurrency import start_call
 from egressctl.runtime.poll import poll
 from egressctl.runtime.progress import Progress
 from egressctl.runtime.sanitize import quote
+from egressctl.runtime.sentence import first_names
 from egressctl.runtime.signals import Interrupts
 from egressctl.runtime.undo import Undo
 
@@ -73,6 +75,8 @@ class CreateResult:
     created: list[CreatedEntry] = field(default_factory=list)
     outdated: list[Manifest] = field(default_factory=list)
     """What the targets were made of before, and are not any more: it is removed."""
+    there: list[Manifest] = field(default_factory=list)
+    """What was there of the targets before."""
     sidecar: Sidecar | None = None
     """That of the pod, which is known as it was when the wait was over."""
 
@@ -117,8 +121,9 @@ def create(
     anything is applied, TimedOut when the wait runs out (the entries stay), CleanupIncomplete where what was had before is left.
     """
     done, made = CreateResult(), made if made is not None else MadeObjects()
-    with Undo(interrupts) as undo:
+    with Undo(interrupts) as undo, _hint_at_what_stays(done):
         source, plans, around = _prepare_plans(mesh, targets, options, progress, undo, interrupts, made)
+        done.there = [plan.live for plan in plans if plan.live is not None]
         done.outdated = _outdated_entries(mesh, targets, plans, around, options, progress)
         _warn_before_apply(plans, around, options, progress)
         refuse_dangers(mesh, targets, plans, around, source, options, progress)
@@ -139,6 +144,18 @@ def create(
     if done.outdated:
         _remove_old_entries(mesh, done.outdated, options, progress)
     return done
+
+
+@contextmanager
+def _hint_at_what_stays(done: CreateResult) -> Iterator[None]:
+    """Say with an interruption that what was there before is not taken back."""
+    try:
+        yield
+    except Interrupted as stop:
+        if done.there:
+            names = first_names([str(read_entry(each)) for each in done.there], 3)
+            stop.hint = f"what was being made is gone again; {names} was there before, and stays"
+        raise
 
 
 def _require_what_others_made(mesh: Mesh, created: Sequence[CreatedEntry]) -> None:

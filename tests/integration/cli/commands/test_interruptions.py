@@ -186,6 +186,7 @@ class TestCreate:
             cli, proxy, "create", "wikipedia", signum=signal.SIGINT, when=is_proxy_question, action=at(signal.SIGINT, "after")
         )  # fmt: skip
         assert ran.code == 130
+        assert ran.hint == "what was being made is gone again; default/wikipedia-ext was there before, and stays"
         assert owned(lab) == ["serviceentry/wikipedia-ext"]
         assert lab.is_open()
 
