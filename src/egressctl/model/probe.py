@@ -145,10 +145,12 @@ class Target:
     """The day of the oldest list that its addresses are from, as YYYY-MM-DD; empty where they are from none."""
 
 
+_SEVERITY = {verdict: index for index, verdict in enumerate(Verdict)}
+
+
 def worst_verdict(verdicts: tuple[Verdict, ...]) -> Verdict:
     """Return the worst of the verdicts; `inconclusive` where there is none."""
-    order = list(Verdict)
-    return max(verdicts, key=order.index, default=Verdict.INCONCLUSIVE)
+    return max(verdicts, key=_SEVERITY.__getitem__, default=Verdict.INCONCLUSIVE)
 
 
 @lru_cache(maxsize=1024)
