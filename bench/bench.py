@@ -6,6 +6,8 @@
 Prints each figure as it comes: the median, and the least of all rounds. What a command that fails says is shown once, and
 the other figures are made all the same. Ends with 1 where one failed or is over its limit, and a last line says which. A
 figure whose counterpart is not on this machine (kubectl, the programs of tests/cluster/binaries.py) is left out, and said so.
+
+EGRESSCTL_BENCH_IN_A_ROW is how often part (c) goes through commands that follow each other faster than the sidecar does.
 """
 
 from __future__ import annotations
