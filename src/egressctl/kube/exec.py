@@ -16,6 +16,7 @@ from egressctl.kube.rest import STATUS_RETRIES, Api, pause_before_retry, resourc
 from egressctl.kube.status import ApiRequest, error_for_answer, one_line, parse_status
 from egressctl.model.json_values import mapping_at, mappings_at
 from egressctl.runtime.query import encode_query
+from egressctl.runtime.sanitize import quote
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
@@ -70,7 +71,7 @@ def run_in_container(
         last = f"the last {_SILENT_AT_MOST} commands in container {container} of pod {namespace}/{pod}"
         raise ExecFailed(
             f"{last} gave no answer in time, and no further one is run",
-            hint=f"kubectl exec -n {namespace} {pod} -c {container} -- true",
+            hint=f"kubectl exec -n {quote(namespace)} {quote(pod)} -c {quote(container)} -- true",
         )
     ends = time.monotonic() + timeout
     try:

@@ -21,7 +21,8 @@ from egressctl.istio.mesh_objects import MeshSettings, ObjectsOfKind, assemble_m
 from egressctl.kube.answers import parse_answer
 from egressctl.kube.status import error_for_answer, parse_request
 from egressctl.lifecycle.plan import field_manager_of
-from egressctl.manifests.service_entry import manifest_to_yaml, probes_of, read_entry
+from egressctl.manifests.service_entry import probes_of, read_entry
+from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.mesh.snapshot.format import snapshot_files
 from egressctl.mesh.source_pod import ANY_SOURCE, SourceChoice, choose_source
 from egressctl.model.entry import Manifest
@@ -191,7 +192,7 @@ def _use_entries(items: Sequence[Manifest]) -> None:
     with suppress(InvalidInput):
         verify_targets_from_manifests(items)
     for each in items:
-        manifest_to_yaml(each)
+        write_yaml(each)
         field_manager_of(each)
         with suppress(InvalidInput):
             probes_of(each)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from egressctl.cli.session import Session
 from egressctl.model.age import age_text
 from egressctl.report.data_text import data_text, document, entry_names_text
 from egressctl.report.lines import table_text
-from egressctl.runtime.sanitize import neutralise
+from egressctl.runtime.sanitize import neutralise, quote
 
 if TYPE_CHECKING:
     from egressctl.lifecycle.list import ListedEntry, ListedSource
@@ -59,7 +58,7 @@ def _say_what_is_left_over(session: Session, items: list[ListedEntry], sources: 
     used = {each.entry.namespace for each in items}
     left = dict.fromkeys(each.namespace for each in sources if each.namespace not in used)
     for namespace in left if not session.output.quiet else ():
-        line = f"egressctl cleanup --all -n {shlex.quote(namespace)}"
+        line = f"egressctl cleanup --all -n {quote(namespace)}"
         say("hint: " + neutralise(f"no ServiceEntry goes with the source pod in namespace {namespace}: {line} deletes it"))
 
 
