@@ -285,7 +285,7 @@ def limits() -> str:
         ("a file of targets or manifests", f"{yaml_reader.MAX_BYTES // mebi} MiB, {yaml_reader.MAX_NODES:,} values", ""),
         ("nesting in such a file", f"{yaml_reader.MAX_DEPTH} levels", ""),
         ("a published list", f"{lists.MAX_BYTES // mebi} MiB, {lists.MAX_RANGES:,} blocks", ""),
-        ("problems shown of one input", f"{MOST_PROBLEMS}", "the last line says that there are more"),
+        ("problems reported of one input", f"{MOST_PROBLEMS}", "a last line says that there are more"),
         ("a text from the network that is shown", f"{LONGEST_TEXT:,} characters", "it is cut; JSON and YAML have it whole"),
     ]
     head = ["| what | at most | beyond that |", "| --- | --- | --- |"]

@@ -20,6 +20,9 @@ EVERY = [
 """In an order in which each finds what it needs."""
 
 
+ALL_CLOSED = "<&- >&- 2>&-"
+
+
 def in_shell(cli: Cli, line: str, redirections: str, **environment: str) -> tuple[int, str, str]:
     script = f"set -o pipefail; {shlex.quote(sys.executable)} -m egressctl {line} {redirections}"
     ran = subprocess.run(
@@ -36,13 +39,13 @@ def in_shell(cli: Cli, line: str, redirections: str, **environment: str) -> tupl
     return ran.returncode, ran.stdout, ran.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ALL_CLOSED] if EVERYTHING else [ALL_CLOSED])
 def test_a_closed_stream_is_one_that_nobody_reads(cli: Cli, closed: str) -> None:
-    for line in EVERY if EVERYTHING else ["list"]:
+    for line in EVERY if EVERYTHING and closed == ALL_CLOSED else ["doctor"]:
         code, _, _ = in_shell(cli, line, closed)
         assert code in ((0, 1) if line.startswith("diff") else (0,)), line
-        code, printed, _ = in_shell(cli, "nonsense", closed)
-        assert (code, printed) == (2, "")  # what is an error is not put in the place of the output
+    code, printed, _ = in_shell(cli, "nonsense", closed)
+    assert (code, printed) == (2, "")  # what is an error is not put in the place of the output
 
 
 @pytest.mark.parametrize(
@@ -55,9 +58,9 @@ def test_a_closed_input_is_empty(cli: Cli, line: str, said: str) -> None:
     assert said in told
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", "1"] if EVERYTHING else ["1"])
 def test_a_full_disk_is_told_by_every_command(cli: Cli, unbuffered: str) -> None:
-    for line in EVERY if EVERYTHING else ["__complete verify ''"]:
+    for line in EVERY if EVERYTHING and not unbuffered else ["__complete verify ''"]:
         code, _, told = in_shell(cli, line, ">/dev/full", PYTHONUNBUFFERED=unbuffered)
         assert (code, "could not be written: No space left on device" in told) == (3, True), (line, told)
 
@@ -69,6 +72,5 @@ def test_errors_that_cannot_be_written_change_no_exit_code(cli: Cli) -> None:
 
 def test_a_reader_that_goes_away_has_what_it_wants(cli: Cli) -> None:
     for line in [*EVERY, "verify wikipedia -o json=/dev/stdout"] if EVERYTHING else ["catalog list -o json=/dev/stdout"]:
-        for reader in ("true", "head -c 1"):
-            code, _, told = in_shell(cli, line, f"| {reader} >/dev/null")
-            assert code in ((0, 1) if line.startswith(("diff", "verify")) else (0,)), (line, told)
+        code, _, told = in_shell(cli, line, "| head -c 1 >/dev/null")
+        assert code in ((0, 1) if line.startswith(("diff", "verify")) else (0,)), (line, told)

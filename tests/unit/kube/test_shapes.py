@@ -21,6 +21,7 @@ from egressctl.istio.mesh_objects import MeshSettings, ObjectsOfKind, assemble_m
 from egressctl.kube.answers import parse_answer
 from egressctl.kube.status import error_for_answer, parse_request
 from egressctl.lifecycle.plan import field_manager_of
+from egressctl.lint.live import findings_beside
 from egressctl.manifests.service_entry import probes_of, read_entry
 from egressctl.manifests.yaml_writer import write_yaml
 from egressctl.mesh.snapshot.format import snapshot_files
@@ -191,7 +192,9 @@ def _use_entries(items: Sequence[Manifest]) -> None:
     _use_objects("serviceentries")(items)
     with suppress(InvalidInput):
         verify_targets_from_manifests(items)
+    around = assemble_mesh_objects({"serviceentries": ObjectsOfKind(tuple(items))}, "istio-system", None)
     for each in items:
+        findings_beside(read_entry(each), around, "default", manifest=each)
         write_yaml(each)
         field_manager_of(each)
         with suppress(InvalidInput):
