@@ -38,7 +38,6 @@ from egressctl.verify.select import VerifyTarget, verify_targets_from_manifests
 from egressctl.verify.unsettled import still_leads_on
 from egressctl.verify.verify import ProbeOptions, verify
 
-
 _MOST_CLOSURES = 5
 """How often an entry that came back to the sidecar is waited for again, and its closure asked again."""
 
