@@ -43,7 +43,7 @@ class _Watched:
     seconds: float
     memory: float
     sockets: int
-    late: float
+    late: float | None
     said: str
 
 
@@ -70,11 +70,17 @@ def a_giant(real: RealCluster, environment: Mapping[str, str], folder: Path, hos
         yield Figure("  the most sockets at once", [whole.sockets], SOCKETS, "")
         lates = []
         for each in range(ENDS):
-            cut = _watch([*_ARGV[:-1], f"json={report}"], environment, whole.seconds * (each + random.random()) / ENDS)  # noqa: S311
-            if cut.code != 130 or json.loads(report.read_text())["exitCode"] != 130:
+            report.unlink(missing_ok=True)
+            moment = whole.seconds * (each + random.random()) / ENDS  # noqa: S311
+            cut = _watch([*_ARGV[:-1], f"json={report}"], environment, moment)
+            if cut.late is None:
+                continue  # this time it was quicker
+            # Before it knows its flags there is nothing to report.
+            told = json.loads(report.read_text())["exitCode"] if report.exists() else 130
+            if (cut.code, told) != (130, 130):
                 raise Failed(_ARGV, ended(cut.code, cut.seconds), cut.said)
             lates.append(cut.late)
-        yield Figure(f"  from Ctrl-C to its report and end, the longest of {ENDS}", [max(lates)], LET_GO, "s")
+        yield Figure(f"  from Ctrl-C to its report and end, the longest of {len(lates)}", [max(lates)], LET_GO, "s")
     finally:
         for each in range(NAMESPACES):
             real.api("DELETE", f"/apis/networking.istio.io/v1/namespaces/{_namespace(each)}/serviceentries")
@@ -145,7 +151,7 @@ def _watch(argv: list[str], environment: Mapping[str, str], interrupt: float | N
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         said = out.read()[-3000:]
-    return _Watched(process.returncode, now - began, usage.ru_maxrss / 1000, sockets, now - told if told else 0.0, said)
+    return _Watched(process.returncode, now - began, usage.ru_maxrss / 1000, sockets, now - told if told else None, said)
 
 
 def _sockets(pid: int) -> int:
