@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from egressctl.model.entry import Manifest
 
 
-@dataclass(frozen=True, slots=True)
 class MadeObjects:
     """The objects that one process has made, by their UIDs, and by name those of which it is not known yet.
 
     Labels alone would not do: whoever copies an object copies them.
     """
 
-    _uids: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._uids: dict[tuple[str, str, str], str] = {}
 
     def expect(self, plural: str, namespace: str, name: str) -> None:
         """Note what is about to be made: an answer that is lost says no UID."""
