@@ -16,7 +16,7 @@ from labs import Lab
 from mutations import mutate
 
 SEED = "EGRESSCTL_TEST_SEED"
-NUMBER = int(os.environ.get("EGRESSCTL_TEST_MUTATIONS") or (300 if EVERYTHING else 12))
+NUMBER = int(os.environ.get("EGRESSCTL_TEST_MUTATIONS") or (300 if EVERYTHING else 6))
 EXITS = (0, 1, 2, 3, 4, 5)
 COMMANDS: dict[str, tuple[str, ...]] = {
     "create": ("create", "wikipedia"),

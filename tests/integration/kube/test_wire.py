@@ -428,7 +428,8 @@ def test_pages_are_put_together_and_an_expired_one_begins_anew(server: Server, a
     told = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList"}
     first = answer(200, {**told, "metadata": {"continue": "c/1"}, "items": [one]})
     server.plan = [first, said(410, "expired"), first, answer(200, {**told, "metadata": {}, "items": [two]})]
-    assert api.list(ENTRIES, label_selector="a=b")["items"] == [one, two]
+    whole = {"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry"}
+    assert api.list(ENTRIES, label_selector="a=b")["items"] == [{**one, **whole}, {**two, **whole}]
     assert [request.split(" ")[1].partition("?")[2] for request in server.requests[2:]] == [
         "limit=500&labelSelector=a%3Db",
         "limit=500&labelSelector=a%3Db&continue=c%2F1",
