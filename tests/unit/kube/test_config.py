@@ -112,6 +112,13 @@ def test_a_server_that_is_no_url_is_refused_without_being_quoted(url: str) -> No
         ("token", 12345678, "users[0].user.token must be a string"),
         ("as-groups", "admins", "users[0].user.as-groups must be a list"),
         ("exec", "aws", "users[0].user.exec must be a mapping"),
+        ("exec", {}, "users[0].user.exec.command is missing"),
+        ("exec", {"command": ["aws"]}, "users[0].user.exec.command is a list, and must be text"),
+        ("exec", {"command": "aws", "args": [5]}, "users[0].user.exec.args[0] is a number, and must be text"),
+        ("exec", {"command": "aws", "env": [{"value": "x"}]}, "users[0].user.exec.env[0].name is missing"),
+        ("auth-provider", {"name": "oidc", "config": []}, "users[0].user.auth-provider.config is a list, and must be an object"),
+        ("as-groups", [["a"]], "users[0].user.as-groups[0] is a list, and must be text"),
+        ("as-user-extra", {"a": 5}, "users[0].user.as-user-extra.a is a number, and must be a list"),
     ],
 )
 def test_a_field_of_the_wrong_kind_is_named_with_its_file(field: str, value: Any, words: str) -> None:
@@ -126,6 +133,12 @@ def test_a_field_of_the_wrong_kind_is_named_with_its_file(field: str, value: Any
 def test_a_kubeconfig_of_another_shape_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(NoConfiguration, match=r"users\[0\]"):
         merged(broken)
+
+
+@pytest.mark.parametrize("current", [1.5, 7, True, ["a"], {"a": 1}])
+def test_a_current_context_is_a_string(current: object) -> None:
+    with pytest.raises(NoConfiguration, match="/etc/0/config: current-context must be a string: put it in quotes"):
+        merged({**kubeconfig("a"), "current-context": current})
 
 
 NUMBER = int(os.environ.get("EGRESSCTL_TEST_MUTATIONS") or (2000 if EVERYTHING else 50))
