@@ -528,6 +528,14 @@ def test_impersonation_is_sent_with_rest_and_exec(server: Server, tmp_path: Path
         assert re.findall(r"Impersonate-(\w+: \w+)", request) == ["User: dev", "Group: a", "Group: b"]
 
 
+def test_a_name_of_any_script_is_impersonated_in_utf8(server: Server, tmp_path: Path) -> None:
+    server.plan = [answer(200), frames(b'\x03{"status": "Success"}')]
+    with opened(kubeconfig(tmp_path, server, {"token": TOKEN, "as": "Жанна"})) as api:
+        api.get(ENTRY)
+        kube_exec.run_in_container(api, "default", "p", "c", ["true"], timeout=PATIENCE)
+    assert ["Impersonate-User: Жанна" in request for request in server.requests] == [True, True]
+
+
 def test_a_token_file_that_was_rotated_is_read_again_after_a_401(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("old\n")
