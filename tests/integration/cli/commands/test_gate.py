@@ -99,7 +99,8 @@ def test_what_an_api_server_warns_of_is_a_finding_of_each_manifest(cli: Cli, pro
     def warn(call: Call) -> Respond | None:
         if call.method != "POST":
             return None
-        return Respond(201, headers={"Warning": '299 - "mind this"'}, body=json.dumps(LONGER).encode())
+        made = {**LONGER, "metadata": {**LONGER["metadata"], "uid": "a", "resourceVersion": "7"}}
+        return Respond(201, headers={"Warning": '299 - "mind this"'}, body=json.dumps(made).encode())
 
     proxy.rules = warn
     file = write(cli, "a.yaml", LONGER, entry("other"))
