@@ -252,7 +252,7 @@ class CauseCode(StrEnum):
         "proxy-unreadable",
         "The sidecar's configuration and counts could not be read, so nothing shows which path a request took.",
         Wording(
-            "the sidecar of {pod_namespace}/{pod} could not be read, so nothing shows which path the request took",
+            "the sidecar of {pod_namespace}/{pod} could not be read, so nothing shows which path the request took{unread}",
             "kubectl exec -n {pod_namespace} {pod} -c istio-proxy -- pilot-agent request GET config_dump",
         ),
     )

@@ -214,7 +214,7 @@ class TestGitHub:
         body = json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntryList", "items": [item]}).encode()
         proxy.rules = lambda call: Respond(200, body=body) if "serviceentries" in call.path else None
         for form in ("table", "name", "json", "yaml"):
-            ran = actions.at(proxy.kubeconfig)("list", "-o", form)
+            ran = actions.at(proxy.kubeconfig)("list", "-A", "-o", form)
             assert ran.code == 0
             assert "stop-commands" in ran.stdout
             assert "##[" not in ran.stdout
