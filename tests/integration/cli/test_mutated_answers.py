@@ -49,7 +49,7 @@ ASKED: dict[str, list[tuple[str, str]]] = {}
 
 
 def test_a_changed_answer_is_no_bug(cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
-    seed = int(os.environ.get(SEED) or random.randrange(1 << 32))
+    seed = int(os.environ.get(SEED) or 0)
     chance = random.Random(seed)
     names = list(COMMANDS)
     chance.shuffle(names)
