@@ -11,6 +11,8 @@ import pytest
 from cli import GUARD_SECONDS, Cli
 from examples import EVERYTHING
 
+pytestmark = pytest.mark.thorough
+
 EVERY = [
     "version", "--help", "", "run wikipedia", "create wikipedia", "list", "list -o json", "doctor", "lint wikipedia -o json",
     "explain https://www.wikipedia.org", "render wikipedia", "diff wikipedia -o json", "verify wikipedia",

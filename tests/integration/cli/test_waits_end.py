@@ -16,6 +16,8 @@ from examples import EVERYTHING
 from faults import Action, Call, Drip, FaultProxy, PlayExec
 from labs import Lab
 
+pytestmark = pytest.mark.thorough
+
 LIMITS = ("--request-timeout", "1s")
 STDOUT = b"\x01"
 

@@ -23,6 +23,8 @@ from egressctl.lab.state import Paths, remove_files, try_lock, write_holder
 from examples import EVERYTHING
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 NAME = "mine"
 MOMENTS = ("lock", "supervisor", "unshare", "envoy")
 """Until what is there a test waits: the lab's lock, or one of its processes."""

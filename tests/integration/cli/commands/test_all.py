@@ -18,6 +18,8 @@ from cli import Cli, Ran, Running, entry, interrupted, sidecar_leads_to
 from faults import Action, Call, FaultProxy, Hold, Respond, Signal
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 TLS = [{"number": 443, "name": "tls", "protocol": "TLS"}]
 TCP = [{"number": 443, "name": "tcp", "protocol": "TCP"}]
 MANY, BATCH = 12, 10

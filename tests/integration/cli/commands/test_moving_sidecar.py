@@ -14,6 +14,8 @@ from cli import Cli, Ran, made
 from faults import Action, Call, ChangeExec, FaultProxy
 from labs import Lab, eventually
 
+pytestmark = pytest.mark.thorough
+
 LISTENERS = "config_dump?resource=dynamic_listeners"
 DUMP = f"{LISTENERS}&mask=name,active_state,error_state.details"
 

@@ -16,6 +16,8 @@ from egressctl.mesh.client import Mesh
 from faults import Action, Call, FaultProxy, Meanwhile, ResetAfterForward, Respond, Rewrite, Signal, faults
 from labs import Lab
 
+pytestmark = pytest.mark.thorough
+
 ENTRY = f"{ENTRIES}/wikipedia-ext"
 ANOTHER = (
     "ServiceEntry default/wikipedia-ext is another one now, made 2[^ ]*,? {}: "
