@@ -34,7 +34,6 @@ from egressctl.lab.state import (
     read_running,
     remove_files,
     try_lock,
-    write_holder,
 )
 
 START_SECONDS, STOP_SECONDS = 30.0, 10.0
@@ -109,7 +108,6 @@ def start(
     failed: LabFailed | None = None
     try:
         try:
-            write_holder(lock, os.getpid())
             shutil.rmtree(paths.folder, ignore_errors=True)
             paths.logs.mkdir(parents=True, mode=0o700)
             report = _start_supervisor(

@@ -162,8 +162,8 @@ def try_lock(paths: Paths) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(descriptor).st_ino == paths.lock.stat().st_ino:
-                # The pid in it is that of a supervisor which is dead.
-                os.ftruncate(descriptor, 0)
+                # The pid in it is that of a process which is dead. Without one, the file would not be known for a lab's.
+                write_holder(descriptor, os.getpid())
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
@@ -191,8 +191,9 @@ def is_locked(paths: Paths) -> bool:
 
 def write_holder(lock: int, pid: int) -> None:
     """Write into the file of a lock, which is held, which process is responsible for the lab."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(pid).encode(), 0)
+    text = str(pid).encode()
+    os.pwrite(lock, text, 0)
+    os.ftruncate(lock, len(text))
 
 
 def remove_files(paths: Paths) -> None:

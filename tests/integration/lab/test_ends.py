@@ -19,7 +19,7 @@ from egressctl.errors import LabFailed
 from egressctl.lab import control
 from egressctl.lab.dataplane.processes import command_line
 from egressctl.lab.inventory import list_labs, processes_of
-from egressctl.lab.state import Paths, remove_files, try_lock, write_holder
+from egressctl.lab.state import Paths, remove_files, try_lock
 from examples import EVERYTHING
 from labs import Lab, eventually
 
@@ -174,7 +174,6 @@ class TestList:
         paths = Paths(home, NAME)
         lock = try_lock(paths)
         assert lock is not None
-        write_holder(lock, os.getpid())
         assert [(each.state, each.processes) for each in list_labs()] == [("starting", ())]
         os.close(lock)
         assert list_labs() == []
