@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -301,16 +302,20 @@ def _start_supervisor(
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
     command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(excluded)]
     command += [str(lock), "tied" if tied else "", *(str(each or "") for each in control_plane)]
-    with open(paths.lab_log, "ab") as log:
-        starter = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env={**environment, "PYTHONPATH": search},
-            pass_fds=(lock,),
-            start_new_session=True,
+    # In a thread, which no signal interrupts half the way: a process that had begun and was not known yet would be overlooked.
+    with open(paths.lab_log, "ab") as log, ThreadPoolExecutor(1) as launcher:
+        starting = launcher.submit(
+            lambda: subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environment, "PYTHONPATH": search},
+                pass_fds=(lock,),
+                start_new_session=True,
+            )
         )
+        starter = starting.result()
     assert starter.stdout
     if tied:
         _LIFELINES[paths.folder] = starter.stdout
