@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import EGRESSCTL, LONGEST, Failed, Figure, ended
+from others import entry
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -110,22 +111,7 @@ _POD = {
 
 
 def _entry(index: int) -> dict[str, Any]:
-    name, address = f"giant-{index}", f"100.{80 + index // 250}.{index % 250}.10"
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "ServiceEntry",
-        "metadata": {
-            "name": name,
-            "annotations": {"egressctl.dev/probes": json.dumps([{"name": "x", "url": f"http://{address}:8080"}])},
-        },
-        "spec": {
-            "hosts": [f"{name}.example"],
-            "addresses": [f"{address}/24"],
-            "ports": [{"number": 8080, "name": "tcp-port", "protocol": "TCP"}],
-            "location": "MESH_EXTERNAL",
-            "resolution": "NONE",
-        },
-    }
+    return entry(_namespace(index % NAMESPACES), f"giant-{index}", f"100.{80 + index // 250}.{index % 250}.10")
 
 
 def _watch(argv: list[str], environment: Mapping[str, str], interrupt: float | None = None) -> _Watched:

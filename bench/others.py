@@ -35,12 +35,16 @@ def every_entry(environment: dict[str, str], folder: Path, where: str, limit: fl
 
 
 def _entry(index: int) -> dict[str, Any]:
-    name, address = f"entry-{index:03}", f"100.80.{index}.10"
+    return entry("default", f"entry-{index:03}", f"100.80.{index}.10")
+
+
+def entry(namespace: str, name: str, address: str) -> dict[str, Any]:
+    """Return a ServiceEntry that opens the block of an address, and a probe that asks there."""
     probes = json.dumps([{"name": "x", "url": f"http://{address}:8080"}])
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
-        "metadata": {"name": name, "namespace": "default", "annotations": {"egressctl.dev/probes": probes}},
+        "metadata": {"name": name, "namespace": namespace, "annotations": {"egressctl.dev/probes": probes}},
         "spec": {
             "hosts": [f"{name}.example"],
             "addresses": [f"{address}/24"],

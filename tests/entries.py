@@ -1,4 +1,4 @@
-"""What many tests begin from: one harmless ServiceEntry as a value, one in a document, and JSON that may be anything."""
+"""What many tests begin from: harmless ServiceEntries as values, one in a document, and JSON that may be anything."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ ENTRY = ServiceEntry(
     resolution="NONE",
     location="MESH_EXTERNAL",
     export_to=(".",),
+)
+
+WIKIPEDIA = ServiceEntry(
+    name="wikipedia-ext",
+    namespace="default",
+    hosts=("wikipedia.org",),
+    addresses=("208.80.154.224/27",),
+    ports=(Port(443, "TCP", "tcp-port"),),
+    resolution="NONE",
+    location="MESH_EXTERNAL",
+    export_to=(),
 )
 
 JSON: st.SearchStrategy[Any] = st.recursive(

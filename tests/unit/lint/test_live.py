@@ -15,19 +15,11 @@ from egressctl.lint.live import (
 )
 from egressctl.lint.rule import RULES, LintedEntry, Place, Severity
 from egressctl.lint.rules import questionable_spec
-from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
+from egressctl.model.entry import Manifest, MeshObjects, Port
 from egressctl.model.probe import Target
+from entries import WIKIPEDIA
 
-ENTRY = ServiceEntry(
-    name="wikipedia-ext",
-    namespace="default",
-    hosts=("wikipedia.org",),
-    addresses=("208.80.154.224/27",),
-    ports=(Port(443, "TCP", "tcp-port"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(".",),
-)
+ENTRY = replace(WIKIPEDIA, export_to=(".",))
 RIVAL = replace(ENTRY, name="rival", hosts=("rival.example",), created="2026-11-23T04:00:00Z")
 
 

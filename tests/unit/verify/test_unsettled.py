@@ -8,25 +8,15 @@ import pytest
 
 from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
-from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, Counts, CurlOutcome, Evidence, Owner, Ownership, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify.causes import Case
 from egressctl.verify.unsettled import is_unsettled, still_leads_on
 from egressctl.verify.verdict import judge
+from entries import WIKIPEDIA as ENTRY
 
 NAME = "outbound|443||wikipedia.org"
-ENTRY = ServiceEntry(
-    name="wikipedia-ext",
-    namespace="default",
-    hosts=("wikipedia.org",),
-    addresses=("208.80.154.224/27",),
-    ports=(Port(443, "TCP", "tcp-port"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(),
-)
 PROBE = Probe("portal", "https://www.wikipedia.org")
 CLOSED = replace(PROBE, expect=Expectation(Verdict.BLOCKED))
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

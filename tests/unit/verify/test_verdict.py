@@ -41,19 +41,10 @@ from egressctl.verify import verify
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.evidence import Question, RunFacts, cases_of, unsent_case
 from egressctl.verify.verdict import judge, proven_methods
+from entries import WIKIPEDIA as ENTRY
 from examples import examples
 
 NAME = "outbound|443||wikipedia.org"
-ENTRY = ServiceEntry(
-    name="wikipedia-ext",
-    namespace="default",
-    hosts=("wikipedia.org",),
-    addresses=("208.80.154.224/27",),
-    ports=(Port(443, "TCP", "tcp-port"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(),
-)
 RIVAL = replace(ENTRY, name="rival-ext", namespace="other")
 PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")

@@ -9,26 +9,16 @@ import pytest
 from egressctl.catalog.targets import load_targets
 from egressctl.envoy.counts import ClusterCounts, counts_between, parse_clusters
 from egressctl.errors import InvalidInput
-from egressctl.model.entry import Port, ServiceEntry
 from egressctl.model.evidence import Capture, CurlOutcome, Evidence, Source, Walk
 from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.verify.causes import Case
 from egressctl.verify.ownership import owner_of_expected_host
 from egressctl.verify.verdict import judge
+from entries import WIKIPEDIA as ENTRY
 
 GATEWAY = "istio-egressgateway.istio-system.svc.cluster.local"
 THROUGH, OWN = f"outbound|443||{GATEWAY}", "outbound|443||wikipedia.org"
 IP = "208.80.154.224"
-ENTRY = ServiceEntry(
-    name="wikipedia-ext",
-    namespace="default",
-    hosts=("wikipedia.org",),
-    addresses=("208.80.154.224/27",),
-    ports=(Port(443, "TCP", "tcp-port"),),
-    resolution="NONE",
-    location="MESH_EXTERNAL",
-    export_to=(),
-)
 PROBE = Probe("portal", "https://www.wikipedia.org", Expectation(via=GATEWAY))
 TARGET = """
 apiVersion: egressctl.dev/v1alpha1
