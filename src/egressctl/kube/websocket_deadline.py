@@ -13,7 +13,7 @@ from egressctl.runtime.concurrency import call_within
 
 _MOST_AT_ONCE = 1 << 16
 _LONGEST_HEAD = 1 << 16
-"""Bytes that come at most before a WebSocket is accepted: they are read one by one."""
+"""Bytes that come at most before a WebSocket is accepted."""
 
 
 class TooMuch(Exception):
@@ -21,17 +21,21 @@ class TooMuch(Exception):
 
 
 class _Socket:
-    """As much of a socket as websocket-client asks for."""
+    """As much of a socket as websocket-client asks for, which takes the head byte by byte: all that has come is read at once."""
 
     def __init__(self, sock: socket.socket, ends: float) -> None:
         self._sock, self._ends, self.left = sock, ends, _LONGEST_HEAD
+        self._come, self._taken = b"", 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
     def recv(self, size: int) -> bytes:
-        self._wait_no_longer()
-        data = self._sock.recv(min(size, _MOST_AT_ONCE))
+        if self._taken == len(self._come):
+            self._wait_no_longer()
+            self._come, self._taken = self._sock.recv(_MOST_AT_ONCE), 0
+        data = self._come[self._taken : self._taken + size]
+        self._taken += len(data)
         self.left -= len(data)
         if self.left < 0:
             raise TooMuch

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,12 +82,41 @@ def test_one_that_takes_too_much_of_the_text_is_given_up() -> None:
 def test_a_process_that_does_not_start_or_does_not_end_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CouldNotAsk, match=r"could not be searched for `extract` within 0\.1 s"):
         search_text({"a": ENDLESS}, LONG_FOR_IT, SearchLimits(seconds=600, patience=0.1))
-    monkeypatch.setattr(text_search, "_PROGRAM", "import os; os.abort()")
-    with pytest.raises(CouldNotAsk, match="the process for it ended with -6"):
+    monkeypatch.setattr(text_search, "_search", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(CouldNotAsk, match="the process for it ended with -9"):
         search_text({"a": "(a)"}, b"a")
-    monkeypatch.setattr(sys, "executable", "/nowhere")
+    monkeypatch.setattr(text_search, "_search", lambda *_: 1 / 0)
+    with pytest.raises(CouldNotAsk, match="the process for it ended with 70"):
+        search_text({"a": "(a)"}, b"a")
+    monkeypatch.setattr(os, "fork", lambda: os.open("/nowhere", os.O_RDONLY))
     with pytest.raises(CouldNotAsk, match="No such file"):
         search_text({"a": "(a)"}, b"a")
+
+
+def test_no_process_is_left_of_one_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def interrupted(_: object, __: float) -> bytes:
+        made.append(Path("/proc/self/task", str(os.getpid()), "children").read_text().split()[-1])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(text_search, "_read_to_end", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search_text({"a": ENDLESS}, LONG_FOR_IT, SearchLimits(seconds=600))
+    assert not Path("/proc", made[0]).exists()
+
+
+def test_a_signal_is_heard_by_the_asker_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(os.getpid()))
+    try:
+        for _ in range(20):
+            threading.Timer(0, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+            assert search_text({"a": "(a)"}, b"a").found == {"a": "a"}
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert set(heard) == {os.getpid()}
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere SIGIO ends nothing, and the search its second")
