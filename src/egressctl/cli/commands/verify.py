@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -197,6 +198,8 @@ def _verify_all(session: ReportSession, flags: VerifyFlags, choice: SourceChoice
     from egressctl.report import summary  # imported late: 50 ms
     from egressctl.verify import all_entries
 
+    gc.freeze()
+    gc.enable()  # thousands of entries make cycles that matter
     everywhere = flags.all_namespaces
     session.progress.step(f"listing the ServiceEntries of {'all namespaces' if everywhere else f'namespace {session.namespace}'}")
     planned = all_entries.plan_verification(
