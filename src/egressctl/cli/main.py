@@ -261,9 +261,7 @@ def _run_command(command: tuple[str, str, str], words: list[str], argv: Sequence
     except (typer.Exit, typer.Abort) as stop:
         return int(getattr(stop, "exit_code", 130))
     except usage_error as wrong:
-        print(f"error: {name_as_typed(wrong.format_message(), argv)}", file=sys.stderr)
-        print(f"hint: egressctl {command[0]} --help", file=sys.stderr)
-        return 2
+        return _refuse(name_as_typed(wrong.format_message(), argv), f"egressctl {command[0]} --help")
     except EgressctlError as failure:
         from egressctl.cli.console import print_failure  # imported late: 11 ms
 

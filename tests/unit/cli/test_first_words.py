@@ -173,6 +173,9 @@ def test_help_shows_the_help(typed: str, same_as: str, capsys: pytest.CaptureFix
     assert shown == capsys.readouterr().out != ""
 
 
-def test_words_of_the_line_cannot_command_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.run(["delete", "\x1b[2Jwikipedia"]) == 2
-    assert "\x1b" not in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "words", [["delete", "wikipedia"], ["verify", "--wikipedia"], ["lab", "wikipedia"], ["lint", "-o", "wiki"]]
+)
+def test_words_of_the_line_cannot_command_a_terminal(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([*words[:-1], f"{words[-1]}\x1b[2J\u202e\r"]) == 2
+    assert not set(capsys.readouterr().err) & {"\x1b", "\u202e", "\r"}
