@@ -30,6 +30,8 @@ class Interrupts:
     def __init__(self) -> None:
         self._heard = 0
         self._pending: int | None = None
+        self._late: int | None = None
+        """The signal that is to strike when an import has ended."""
         self._deferring = 0
         self._undoing = False
         self.gave_up = False
@@ -53,6 +55,10 @@ class Interrupts:
                 signal.signal(signum, handler)
         if sys.unraisablehook == self._strike_again:
             sys.unraisablehook = self._hook
+        if self._late is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if error is None and not self._committed:
+                raise Interrupted(self._late)
 
     def commit(self) -> None:
         """Let signals pass from now on, also after the block: all is done, and the exit code is to say so.
@@ -61,9 +67,12 @@ class Interrupts:
         """
         self._committed, self._heard, self._pending = True, 0, None
 
-    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
         self._heard += 1
         if self._committed and self._heard == 1:
+            return
+        if _is_importing(frame):
+            self._strike_later(signum)
             return
         if self._deferring or (self._undoing and self._heard == 1):
             self._pending = signum
@@ -79,9 +88,13 @@ class Interrupts:
         if not isinstance(lost.exc_value, Interrupted):
             self._hook(lost)
             return
-        signum = lost.exc_value.signum
+        self._strike_later(lost.exc_value.signum)
+
+    def _strike_later(self, signum: int) -> None:
+        self._late = signum
 
         def raise_again(_signum: int, frame: FrameType | None) -> None:
+            self._late = None
             self._heard -= 1  # it is the same one still
             self._handle(signum, frame)
 
@@ -112,3 +125,10 @@ class Interrupts:
         if self._pending is not None and not self._deferring and not self._undoing:
             signum, self._pending = self._pending, None
             raise Interrupted(signum)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Say whether a module is being imported: what is raised there may be wrapped into another exception."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib."):
+        frame = frame.f_back
+    return frame is not None

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
+import sys
 import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +166,32 @@ def test_what_the_interpreter_drops_is_raised_again(capsys: pytest.CaptureFixtur
     assert watched() is None
     assert interrupted.value.exit_code == 143
     assert capsys.readouterr().err == ""
+
+
+STRUCK = """
+import os, signal
+class Field:
+    def __set_name__(self, *_):
+        os.kill(os.getpid(), signal.SIGTERM)  # an exception from here would be wrapped into a RuntimeError
+class Half:
+    field = Field()
+WHOLE = True
+"""
+
+
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.joinpath("struck.py").write_text(STRUCK)
+    tmp_path.joinpath("ended.py").write_text(STRUCK)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Interrupted) as struck, Interrupts():
+        importlib.import_module("struck")
+        time.sleep(60)
+    assert (struck.value.signum, sys.modules["struck"].WHOLE) == (signal.SIGTERM, True)
+    with pytest.raises(Interrupted), Interrupts():
+        importlib.import_module("ended")
+    with Interrupts() as interrupts:
+        importlib.reload(sys.modules["struck"])
+        interrupts.commit()
 
 
 @pytest.mark.parametrize(("signum", "code"), SIGNALS)
