@@ -16,6 +16,7 @@ from egressctl.errors import InvalidInput, Problem
 from egressctl.manifests.egress_target import read_target_file
 from egressctl.manifests.formats import is_label
 from egressctl.manifests.yaml_reader import parse_one
+from egressctl.model.blocks import parse_block, parse_blocks
 from egressctl.model.json_values import texts_at
 from egressctl.model.probe import Target
 from egressctl.runtime.sanitize import quote
@@ -114,6 +115,20 @@ def targets_with_host(host: str, folders: Sequence[str] = ()) -> list[str]:
             continue
         if host in {*texts_at(target.spec, "hosts"), *(probe.host for probe in target.probes)}:
             found.append(file.name)
+    return found
+
+
+def targets_with_address(ip: str, port: int) -> list[str]:
+    """Return the names of the built-in targets that list an address and a port. Families are left out."""
+    address, found = parse_block(ip), []
+    if address is None:
+        return []
+    for file in catalog_files():
+        if find_family(file.name) is None:
+            spec = get_target(file.name).spec
+            listed = port in (each.get("number") for each in spec.get("ports") or ())
+            blocks = parse_blocks(texts_at(spec, "addresses")) if listed else ()
+            found += [file.name] if any(block.holds(address) for block in blocks) else []
     return found
 
 

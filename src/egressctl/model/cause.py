@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 _SHOW_ENTRY = "kubectl get serviceentry -n {namespace} {name} -o yaml"
+_NOT_SUFFICIENT = "the evidence for {address} is not sufficient ({curl})"
 _EXEC = "kubectl exec -n {pod_namespace} {pod} -c {container} -- "
 
 
@@ -38,19 +39,21 @@ class CauseCode(StrEnum):
 
     BLACKHOLE = (
         "blackhole",
-        "The outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry lists this address and port. Only a URL was given, "
-        "no target.",
+        "The outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry that may be read could serve the URL by its host, "
+        "address or port. Only a URL was given, no target.",
         Wording(
-            "the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry lists {address}",
-            "egressctl create {to_create} -n {pod_namespace}",
+            "the outbound traffic policy is REGISTRY_ONLY ({policy_set_by}), and no ServiceEntry lists {address}{unread_entries}",
+            "{create}",
         ),
     )
     PASSTHROUGH = (
         "passthrough",
-        "The outbound traffic policy is ALLOW_ANY, and PassthroughCluster sent the request. Only a URL was given, no target.",
+        "The outbound traffic policy is ALLOW_ANY, and PassthroughCluster sent the request. No ServiceEntry that may be read "
+        "could serve the URL. Only a URL was given, no target.",
         Wording(
-            "the outbound traffic policy ALLOW_ANY let {address} out through {leads_to}; no ServiceEntry sent it",
-            "egressctl create {to_create} -n {pod_namespace}",
+            "the outbound traffic policy ALLOW_ANY ({policy_set_by}) let {address} out through {leads_to}; "
+            "no ServiceEntry lists it{unread_entries}",
+            "{create}",
         ),
     )
     ENTRY_MISSING = (
@@ -58,7 +61,7 @@ class CauseCode(StrEnum):
         "The ServiceEntry of this target does not exist in the namespace where egressctl looked for it.",
         Wording(
             "ServiceEntry {name} does not exist in namespace {namespace}; the sidecar sends {address} to {leads_to}",
-            "egressctl create {target} -n {namespace}",
+            "{create}",
         ),
     )
     ADDRESS_NOT_LISTED = (
@@ -259,7 +262,9 @@ class CauseCode(StrEnum):
     EVIDENCE_LOST = (
         "evidence-lost",
         "The evidence is not sufficient: a part is missing, contradicts the rest, or changed during the probe.",
-        Wording("the evidence for {address} is not sufficient ({curl})", "try again: --retries 2"),
+        Wording(_NOT_SUFFICIENT, "kubectl get virtualservice -n {route_namespace} {route_name} -o yaml", when="stays_routed"),
+        Wording(_NOT_SUFFICIENT, "egressctl explain {url} -n {pod_namespace}", when="stays"),
+        Wording(_NOT_SUFFICIENT, "try again: --retries 2"),
     )
     NO_SOURCE_POD = (
         "no-source-pod",

@@ -6,14 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from egressctl.catalog import lookup
+from egressctl.envoy.changes import CHANGED
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
 from egressctl.manifests.typed_host import words_to_create
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
-from egressctl.model.evidence import CurlOutcome, Evidence, Source
+from egressctl.model.evidence import CurlOutcome, Evidence, Ownership, Source
 from egressctl.model.probe import Probe
 from egressctl.runtime.sanitize import quote
+from egressctl.verify.candidates import object_name, sidecar_that_hides, unread_entries, who_sets_policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def explain_cause(code: CauseCode, case: Case, message: str = "", step: str = ""
 
     `message` replaces the sentence and `step` the command, if the caller knows more than the code says.
     """
-    fields = _fields_of(case)
+    fields = {**_fields_of(case), **(_fields_of_policy(case) if code in _DECIDED_BY_POLICY else {})}
     wording = next(each for each in code.wordings if not each.when or fields[each.when])
     if code is CauseCode.EXEC_FORBIDDEN:
         who = re.match(r"user (\S+) may not", message)
@@ -70,8 +73,8 @@ def explain_cause(code: CauseCode, case: Case, message: str = "", step: str = ""
 
 
 def _as_words(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the fields as words of a command line; `to_create` is several of them already, of a host that was read."""
-    return {name: value if name == "to_create" else quote(str(value)) for name, value in fields.items()}
+    """Return the fields as words of a command line; `create` is several of them already."""
+    return {name: value if name == "create" else quote(str(value)) for name, value in fields.items()}
 
 
 def _fields_of(case: Case) -> Mapping[str, object]:
@@ -82,7 +85,6 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "address": case.address,
         "host": probe.host,
         "url": probe.url,
-        "to_create": words_to_create(probe.url),
         "port": probe.port,
         "ip": outcome.remote_ip,
         "ip_or_it": outcome.remote_ip or "it",
@@ -104,9 +106,57 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "leads_to": leads_to,
         "unread": f": {case.unread}" if case.unread else "",
         "refused": f": {case.evidence.refused}" if case.evidence.refused else "",
+        **_fields_of_doubt(case),
         **_fields_of_entry(entry),
         **_fields_of_others(case, leads_to),
     }
+
+
+_DECIDED_BY_POLICY = (CauseCode.BLACKHOLE, CauseCode.PASSTHROUGH, CauseCode.ENTRY_MISSING)
+"""The causes that name no object but the policy's, and are mended by a new entry."""
+
+
+def _fields_of_policy(case: Case) -> Mapping[str, object]:
+    unread = unread_entries(case.around)
+    return {
+        "policy_set_by": who_sets_policy(case.around, case.source),
+        "unread_entries": f" ({unread})" if unread else "",
+        "create": _create_command(case),
+    }
+
+
+def _create_command(case: Case) -> str:
+    """Return the command that makes the entry that is missing, behind the change to a Sidecar resource that would hide it."""
+    probe, place = case.probe, case.namespace if case.entry_name else case.source.namespace
+    words = quote(case.entry_name.removesuffix("-ext")) if case.entry_name else _words_to_create(probe)
+    command = f"egressctl create {words} -n {quote(place)}"
+    hiding = sidecar_that_hides(case.around, case.source, place, probe.host, probe.port)
+    if hiding is None:
+        return command
+    namespace, _, name = object_name(hiding).partition("/")
+    imports = quote(f"{'.' if place == case.source.namespace else place}/{probe.host}")
+    return (
+        f"kubectl edit sidecar -n {quote(namespace)} {quote(name)}, which would hide a new entry: "
+        f"add {imports} to the hosts of its egress; then {command}"
+    )
+
+
+def _words_to_create(probe: Probe) -> str:
+    """Return the words behind `egressctl create`: a target of the catalogue where by the URL itself it would be addresses."""
+    words = words_to_create(probe.url)
+    if "--address" not in words and not words.endswith("/TCP"):
+        return words
+    known = lookup.targets_with_host(probe.host) or lookup.targets_with_address(probe.host, probe.port)
+    return known[0] if known else words
+
+
+def _fields_of_doubt(case: Case) -> Mapping[str, object]:
+    """Return `stays`, which is not empty where what is in doubt is the configuration, so that to ask again shows no more."""
+    walk, owner = case.evidence.walk, case.evidence.owner
+    unclear = walk is not None and bool(walk.unknown) and walk.unknown != CHANGED
+    nobodys = owner is not None and owner.ownership is Ownership.UNKNOWN and not owner.outdated
+    stays = unclear or (nobodys and walk is not None and not walk.unknown and not walk.choices)
+    return {"stays": stays, "stays_routed": stays and bool(walk and walk.virtual_service)}
 
 
 def _fields_of_entry(entry: ServiceEntry | None) -> Mapping[str, object]:

@@ -1,12 +1,15 @@
 """Name why a connection did not go to the target's own Envoy cluster, and the object to blame. Pure.
 
 The reasons are tried in an order in which each, where it holds, makes those after it idle: a port that the entry does not
-name cannot have a conflicting entry. What was not looked at is said, never taken for absent.
+name cannot have a conflicting entry. For a URL that names no entry, those that could serve it are held against the same
+reasons, and the one that comes nearest is the entry to blame. What was not looked at is said, never taken for absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
@@ -14,13 +17,14 @@ from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address
 from egressctl.istio.mesh_objects import SIDECARS
-from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
+from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership
 from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
+from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
 
 
@@ -29,19 +33,59 @@ def why_not_ours(case: Case) -> Cause:
     walk, owner = case.evidence.walk, case.evidence.owner
     if owner is not None and owner.elsewhere:
         return _elsewhere_cause(case, owner)
-    if not case.entry_name and case.leads_to == PASSTHROUGH:
-        return explain_cause(CauseCode.PASSTHROUGH, case)
     if not case.entry_name and walk and walk.virtual_service and (walk.absent or walk.direct_status):
         return explain_cause(CauseCode.REROUTED, case)
     if not case.entry_name:
-        others = owner is not None and owner.ownership is Ownership.OTHERS
-        return explain_cause(CauseCode.RIVAL_ENTRY if others else CauseCode.BLACKHOLE, case)
+        return _cause_of_url(case, owner)
     if case.entry is None:
         return explain_cause(CauseCode.ENTRY_MISSING, case)
     for reason in _REASONS:
         if cause := reason(case, case.entry):
             return cause
     return _propagation_cause(case, case.entry)
+
+
+class _Suspect(NamedTuple):
+    """An entry that could serve a URL, with every reason why it does not, and what puts it before the others.
+
+    To change one object must be enough, where that is so of any: then the cause is what a change shows to be one. An entry that
+    names the host is meant for it more surely than one that names a wildcard, and that more than one that names the address. Of
+    two alike the pod's own namespace's is the nearer, as for Istio; then the one with fewer things to change.
+    """
+
+    objects: int
+    claim: Claim
+    foreign: bool
+    changes: int
+    name: str
+    causes: tuple[Cause, ...]
+
+
+def _cause_of_url(case: Case, owner: Owner | None) -> Cause:
+    """Name the entry that comes nearest to serving a URL and what keeps it from that; the policy where there is none."""
+    let_out = case.leads_to == PASSTHROUGH
+    if not let_out and owner is not None and owner.ownership is Ownership.OTHERS:
+        return explain_cause(CauseCode.RIVAL_ENTRY, case)
+    if suspects := list(_suspects(case)):
+        nearest = min(suspects)
+        first, *more = nearest.causes
+        return first._replace(message="; besides, ".join(each.message for each in (first, *more)))
+    return explain_cause(CauseCode.PASSTHROUGH if let_out else CauseCode.BLACKHOLE, case)
+
+
+def _suspects(case: Case) -> Iterator[_Suspect]:
+    for entry in case.around.entries if case.around else ():
+        claim = claim_of_entry(entry, case.probe, case.outcome.remote_ip)
+        if claim is None:
+            continue
+        as_named = replace(case, entry_name=entry.name, entry=entry)
+        causes = tuple(cause for reason in _REASONS if (cause := reason(as_named, entry)))
+        causes = causes or (_propagation_cause(as_named, entry),)
+        objects = len({each.hint for each in causes})  # the next command shows the object
+        # An address or a port alone says too little to ask for several changes.
+        if claim < Claim.ADDRESS or len(causes) == 1:
+            foreign = entry.namespace != case.source.namespace
+            yield _Suspect(objects, claim, foreign, len(causes), str(entry), causes)
 
 
 def protocol_mismatch(entry: ServiceEntry, case: Case) -> str:
@@ -51,6 +95,8 @@ def protocol_mismatch(entry: ServiceEntry, case: Case) -> str:
         return "declares it UDP, and the probe speaks TCP"
     if protocol in HTTP_PROTOCOLS and case.probe.speech.tls:
         return f"declares it {protocol}, and the probe speaks TLS, which no HTTP route takes"
+    if protocol in TLS_PROTOCOLS and case.probe.bare:
+        return f"declares it {protocol}, and a bare connection names no server in a TLS handshake"
     if protocol in TLS_PROTOCOLS and not case.probe.speech.tls:
         return f"declares it {protocol}, and the probe speaks plain HTTP, which names no server in a TLS handshake"
     return ""
@@ -99,9 +145,20 @@ def _host_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     return explain_cause(CauseCode.HOST_NOT_LISTED, case)
 
 
+def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:
+    """Name another entry of the same host that sent it: that the address is not among this one's is then no harm."""
+    owner = case.evidence.owner
+    sent = owner is not None and owner.rival is not None and case.leads_to not in (BLACKHOLE, PASSTHROUGH)
+    if owner is None or owner.rival is None or not sent or {*owner.rival.hosts}.isdisjoint(entry.hosts):
+        return None
+    return explain_cause(CauseCode.RIVAL_ENTRY, case)
+
+
 def _address_cause(case: Case, entry: ServiceEntry) -> Cause | None:
-    if _protocol(entry, case.probe.port) in HTTP_PROTOCOLS or lists_address(entry, case.outcome.remote_ip):
-        return None  # HTTP is routed by its host, whatever the address.
+    if _protocol(entry, case.probe.port) in HTTP_PROTOCOLS or not entry.addresses:
+        return None  # HTTP is routed by its host, whatever the address. An address that Istio gave is looked at last.
+    if lists_address(entry, case.outcome.remote_ip):
+        return None
     return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
 
 
@@ -133,8 +190,8 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     sidecar = _sidecar_of_pod(case)
     if sidecar is None:
         return None
-    left = import_scope(sidecar, entry, case.probe.port, case.source.namespace)
-    name = _name(sidecar)
+    left = import_scope(sidecar, _with_serving_hosts(case, entry), case.probe.port, case.source.namespace)
+    name = object_name(sidecar)
     if left is ImportScope.NOTHING:
         hosts = ", ".join(egress_hosts(sidecar)[:4])
         said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, so it hides {entry}; {_where_sidecar_leads(case)}"
@@ -148,6 +205,14 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         hint = f"{_show_command('sidecar', name)}; import */{entry.hosts[0]} or ./* instead"
         return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, hint)
     return None
+
+
+def _with_serving_hosts(case: Case, entry: ServiceEntry) -> ServiceEntry:
+    """Return the entry with those of its hosts alone by which it would serve the probe: a Sidecar imports host by host."""
+    if _protocol(entry, case.probe.port) not in HTTP_PROTOCOLS | TLS_PROTOCOLS:
+        return entry  # any one of its hosts brings the address
+    serving = tuple(host for host in entry.hosts if covers_host(host, case.probe.host))
+    return replace(entry, hosts=serving) if serving else entry
 
 
 def _conflict_cause(case: Case, entry: ServiceEntry) -> Cause | None:
@@ -203,6 +268,10 @@ def _entry_used_instead(case: Case, entry: ServiceEntry) -> ServiceEntry | None:
 
 def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
     number = case.probe.port
+    opaque = _protocol(entry, number) not in HTTP_PROTOCOLS
+    if opaque and entry.allocated and not lists_address(entry, case.outcome.remote_ip):
+        # Only a sidecar that answers DNS itself has it in a filter chain, and that cannot be seen from here.
+        return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
     if entry.revision and case.source.revision and entry.revision != case.source.revision:
         said = (
             f"{entry} has the label istio.io/rev={entry.revision}, and the sidecar of {case.source.pod} is of revision "
@@ -237,6 +306,7 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
     _port_cause,
     _protocol_cause,
     _host_cause,
+    _namesake_cause,
     _address_cause,
     _export_cause,
     _refusal_cause,
@@ -262,18 +332,11 @@ def _has_several_blocks(case: Case, entry: ServiceEntry) -> bool:
 
 
 def _sidecar_of_pod(case: Case) -> Manifest | None:
-    if case.around is None:
-        return None
-    return sidecar_for_pod(case.around.sidecars, case.source.namespace, case.source.labels, case.around.root)
+    return sidecar_of_pod(case.around, case.source)
 
 
 def _find_by_name(manifests: Iterable[Manifest], name: str) -> Manifest | None:
-    return next((each for each in manifests if _name(each) == name), None)
-
-
-def _name(manifest: Manifest) -> str:
-    metadata = manifest["metadata"]
-    return f"{metadata.get('namespace', 'default')}/{metadata['name']}"
+    return next((each for each in manifests if object_name(each) == name), None)
 
 
 def _show_command(kind: str, name: str) -> str:

@@ -36,6 +36,7 @@ from egressctl.model.evidence import (
 from egressctl.model.probe import Probe, ProbeDestination, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
+from egressctl.verify.candidates import claim_of_entry
 from egressctl.verify.causes import Case
 from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
 
@@ -140,8 +141,7 @@ def cases_of(facts: RunFacts) -> list[Case]:
         if asked not in owners:
             owners[asked] = _owner(question, ip, led, facts, likely)
         evidence = _evidence(index, owners[asked], facts)
-        around = facts.around if question.entry is not None else None
-        case = Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, around)
+        case = Case(question.probe, facts.source, sent.outcome, evidence, question.entry_name, question.entry, facts.around)
         case = replace(case, unread=facts.after.unread) if facts.after.unread else case
         cases.append(replace(case, entry_namespace=question.namespace) if question.namespace else case)
     return cases
@@ -162,7 +162,7 @@ def needs_mesh_objects(result: ProbeResult, question: Question) -> bool:
     if whose is not None and whose.ownership is not Ownership.OWNED and (question.entry is not None or not question.entry_name):
         return True
     captured = evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
-    return question.entry is not None and captured and through_sidecar and result.verdict in _NEED_MESH_OBJECTS
+    return captured and through_sidecar and result.verdict in _NEED_MESH_OBJECTS
 
 
 def _with_listing_entries(facts: RunFacts) -> RunFacts:
@@ -293,7 +293,9 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         walk=walk,
         owner=owner,
         policy=facts.policy,
-        refused=listener_refusal(after.config, question.entry) if after.config and question.entry else "",
+        refused=refusal_by_envoy(
+            after.config, question.probe, sent.outcome.remote_ip if sent.outcome else "", question.entry, facts.around
+        ),
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         upstream=upstream_of(leads_to, before.counts, after.counts),
         endpoints=_endpoints(leads_to, before, after),
@@ -306,6 +308,16 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
     # pod has other traffic.
     seen = counts.requests if walk and walk.http_route else counts.opened
     return replace(evidence, counts=counts, counted=seen >= facts.expected[counted_at])
+
+
+def refusal_by_envoy(
+    config: ProxyConfig | None, probe: Probe, ip: str, entry: ServiceEntry | None, around: MeshObjects | None
+) -> str:
+    """Return what Envoy said when it refused a listener of the entry, or, for a URL, of one that could serve it; "" for none."""
+    if config is None or not config.errors:
+        return ""
+    could = [each for each in (around.entries if around else ()) if claim_of_entry(each, probe, ip) is not None]
+    return next(filter(None, (listener_refusal(config, each) for each in ([entry] if entry else could))), "")
 
 
 def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | None:

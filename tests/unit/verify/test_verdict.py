@@ -438,10 +438,15 @@ def test_an_entry_that_is_gone_is_never_open() -> None:
 
 def test_the_port_goes_before_the_address_and_the_address_before_the_rival() -> None:
     other_port = replace(ENTRY, ports=(Port(80, "TCP", "web"),), addresses=("192.0.2.0/24",))
-    evidence = leading_to("outbound|443||other.example", RIVALS)
+    evidence = leading_to("outbound|443||other.example", replace(RIVALS, rival=replace(RIVAL, hosts=("other.example",))))
     assert verdict_of(evidence=evidence, entry=other_port) == (BYPASSED, C.PORT_NOT_LISTED)
     other_address = replace(ENTRY, addresses=("192.0.2.0/24",))
     assert verdict_of(evidence=evidence, entry=other_address) == (BYPASSED, C.ADDRESS_NOT_LISTED)
+
+
+def test_where_another_entry_of_the_host_sent_it_the_address_does_no_harm() -> None:
+    evidence = leading_to("outbound|443||wikipedia.org", RIVALS)
+    assert verdict_of(evidence=evidence, entry=replace(ENTRY, addresses=("192.0.2.0/24",))) == (BYPASSED, C.RIVAL_ENTRY)
 
 
 def test_a_wrong_status_is_no_answer_that_proves_anything() -> None:

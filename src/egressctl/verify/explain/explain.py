@@ -187,7 +187,7 @@ def explain(
     looked: list[str] = [known.unread] if known.unread else []
     seen = ExplainFacts(source, reading.config, reading.counts, entries, None, unreadable)
     paths = [explain_path(place, seen) for place in places]
-    if any(map(needs_mesh_objects, paths, places)):
+    if any(map(needs_mesh_objects, paths)):
         seen = replace(seen, around=_mesh_objects_or_none(mesh, source.namespace, looked))
         paths = [explain_path(place, seen) for place in places]
     ways = iter(paths)

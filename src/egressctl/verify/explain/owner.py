@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, parse_outbound_name
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
-from egressctl.mesh.propagation import listener_refusal
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Owner, Ownership, Walk
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
+from egressctl.verify.evidence import refusal_by_envoy
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
 from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
 
@@ -85,7 +85,7 @@ def why_not_reached(
         walk=walk,
         owner=owner,
         policy=outbound_policy(config),
-        refused=listener_refusal(config, place.entry) if place.entry else "",
+        refused=refusal_by_envoy(config, place.probe, place.ip, place.entry, seen.around),
         destination_rule=known.destination_rule if known and known.tls and not place.probe.expect.via else "",
         endpoints=len(hosts) if hosts is not None and known and known.type != "ORIGINAL_DST" else None,
     )
@@ -93,17 +93,18 @@ def why_not_reached(
     nowhere = not walk.choices and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent)
     ours = owner is not None and owner.ownership is Ownership.OWNED
     if not place.entry_name:
-        return why_not_ours(at) if nowhere or (owner is not None and owner.elsewhere) else None
+        let_out = walk.envoy_cluster == PASSTHROUGH
+        return why_not_ours(at) if nowhere or let_out or (owner is not None and owner.elsewhere) else None
     if ours and evidence.endpoints == 0:
         return explain_cause(CauseCode.NO_ENDPOINTS, at)
     if ours and wraps_tls_in_tls(at):
         return explain_cause(CauseCode.REROUTED, at)
     others = owner is not None and owner.ownership is Ownership.OTHERS
-    return why_not_ours(replace(at, around=seen.around)) if nowhere or others else None
+    return why_not_ours(at) if nowhere or others else None
 
 
 def case_without_request(place: ResolvedProbe, seen: ExplainFacts, evidence: Evidence) -> Case:
     """Return what a cause is made of, for a connection that is not sent: curl has reported nothing but the address."""
     outcome = CurlOutcome(curl_exit=0, remote_ip=place.ip, remote_port=place.probe.port)
-    case = Case(place.probe, seen.source, outcome, evidence, place.entry_name, place.entry)
+    case = Case(place.probe, seen.source, outcome, evidence, place.entry_name, place.entry, seen.around)
     return replace(case, entry_namespace=place.namespace)

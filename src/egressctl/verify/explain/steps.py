@@ -92,9 +92,9 @@ def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
     return _path_through_sidecar(replace(blank, stations=tuple(start)), place, seen, seen.config)
 
 
-def needs_mesh_objects(path: ExplainedPath, place: ResolvedProbe) -> bool:
+def needs_mesh_objects(path: ExplainedPath) -> bool:
     """Say whether the cause of a path may lie in other objects of the mesh."""
-    return path.cause is not None and path.walk is not None and place.entry is not None
+    return path.cause is not None and path.walk is not None
 
 
 def _doctor_command(source: Source) -> str:

@@ -1,0 +1,92 @@
+"""Which ServiceEntries could serve a connection that names none, and what would be in the way of a new one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from egressctl.istio.hosts import covers_host
+from egressctl.istio.listing import is_every_address, is_opaque_on, lists_address, takes_whole_port, tcp_ports
+from egressctl.istio.mesh_objects import SIDECARS
+from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
+from egressctl.manifests.formats import TLS_PROTOCOLS
+from egressctl.manifests.service_entry import PLURAL
+from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
+from egressctl.model.evidence import Source
+from egressctl.model.json_values import value_at
+from egressctl.model.probe import Probe
+
+
+class Claim(IntEnum):
+    """By what an entry could serve a connection, from the surest sign that it is meant for it on."""
+
+    HOST = 0
+    WILDCARD = 1
+    ADDRESS = 2
+    PORT = 3
+
+
+def claim_of_entry(entry: ServiceEntry, probe: Probe, ip: str) -> Claim | None:
+    """Say by what an entry could serve a probe that reached this address, were it as it should be; None for not at all.
+
+    A host is a claim whatever the port and protocol. An address is one where the entry's port looks at no more than that, or
+    at the server name of a TLS handshake. A port by itself is one only where the entry lets every connection on it out to the
+    address that was asked for.
+    """
+    covering = [host for host in entry.hosts if covers_host(host, probe.host)]
+    if covering:
+        return Claim.WILDCARD if all(host.startswith("*") for host in covering) else Claim.HOST
+    if entry.addresses and ip and lists_address(entry, ip):
+        return Claim.ADDRESS if _could_take_address(entry, probe) else None
+    whole = entry.resolution == "NONE" and takes_whole_port(entry, probe.port)
+    return Claim.PORT if whole else None
+
+
+def _could_take_address(entry: ServiceEntry, probe: Probe) -> bool:
+    listed = [port for port in tcp_ports(entry) if port.number == probe.port]
+    if listed:
+        by_name = any(port.protocol.upper() in TLS_PROTOCOLS for port in listed)
+        return is_opaque_on(entry, probe.port) or (by_name and probe.speech.tls)
+    # Another port of every address says nothing of this one.
+    return any(is_opaque_on(entry, port.number) for port in entry.ports) and not any(map(is_every_address, entry.addresses))
+
+
+def sidecar_of_pod(around: MeshObjects | None, source: Source) -> Manifest | None:
+    """Return the Sidecar resource that holds for the pod; None where there is none, or none was read."""
+    return sidecar_for_pod(around.sidecars, source.namespace, source.labels, around.root) if around else None
+
+
+def who_sets_policy(around: MeshObjects | None, source: Source) -> str:
+    """Name the object that makes the pod's outbound traffic policy: a Sidecar resource, else the mesh's configuration."""
+    root = around.root if around else MeshObjects().root
+    revision = f"-{source.revision}" if source.revision not in ("", "default") else ""
+    configured = f"ConfigMap {root}/istio{revision}"
+    if around is None or not all(around.has_read(SIDECARS, place) for place in (source.namespace, root)):
+        return f"set by a Sidecar resource, which could not be looked at, or by {configured}"
+    sidecar = sidecar_of_pod(around, source)
+    if sidecar is not None and value_at(sidecar, "spec", "outboundTrafficPolicy") is not None:
+        return f"set by Sidecar {object_name(sidecar)}"
+    return f"set by {configured}"
+
+
+def unread_entries(around: MeshObjects | None) -> str:
+    """Say in a sentence which ServiceEntries were not looked at, "" where all were."""
+    if around is None:
+        return "the ServiceEntries of the mesh were not looked at"
+    return next((each for each in around.unread if each.startswith(PLURAL)), "")
+
+
+def sidecar_that_hides(around: MeshObjects | None, source: Source, namespace: str, host: str, number: int) -> Manifest | None:
+    """Return the Sidecar resource that would hide from the pod an entry of this host and port; None where none would."""
+    sidecar = sidecar_of_pod(around, source)
+    if sidecar is None:
+        return None
+    made = ServiceEntry("", namespace, (host,), (), (Port(number, "", ""),), "DNS", "MESH_EXTERNAL", ())
+    hides = import_scope(sidecar, made, number, source.namespace) is ImportScope.NOTHING
+    return sidecar if hides else None
+
+
+def object_name(manifest: Manifest) -> str:
+    """Return `namespace/name`."""
+    metadata: Mapping[str, object] = manifest["metadata"]
+    return f"{metadata.get('namespace', 'default')}/{metadata['name']}"
