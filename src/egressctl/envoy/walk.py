@@ -169,7 +169,10 @@ def _walk_http_route(
     if routing.unknown:
         return walk, routing
     if route is None:
-        return replace(walk, direct_status=_NOT_FOUND), routing
+        # All that a virtual host has may be one VirtualService's work: then it is that which has no route for the request.
+        made_by = {each.virtual_service for each in routing.passed}
+        behind = made_by.pop() if len(made_by) == 1 else ""
+        return replace(walk, direct_status=_NOT_FOUND, virtual_service=behind or walk.virtual_service, unrouted=True), routing
     walk = replace(
         walk,
         envoy_cluster=route.envoy_cluster or None,

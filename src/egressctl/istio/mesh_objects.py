@@ -10,6 +10,11 @@ from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest, MeshObjects
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
+HTTP_ROUTES, TLS_ROUTES, TLS_POLICIES = "httproutes", "tlsroutes", "backendtlspolicies"
+GATEWAY_API = "gateway.networking.k8s.io"
+"""The API group of the last three, which not every Kubernetes cluster serves."""
+GATEWAY_KINDS = {HTTP_ROUTES: "HTTPRoute", TLS_ROUTES: "TLSRoute", TLS_POLICIES: "BackendTLSPolicy"}
+"""Kinds of the Gateway API of which istiod makes a VirtualService or a DestinationRule for a ServiceEntry that they name."""
 KIND_OF_PLURAL = {
     PLURAL: "ServiceEntry",
     SIDECARS: "Sidecar",
@@ -17,6 +22,7 @@ KIND_OF_PLURAL = {
     DESTINATION_RULES: "DestinationRule",
     SERVICES: "Service",
     NAMESPACES: "Namespace",
+    **GATEWAY_KINDS,
 }
 
 
@@ -62,6 +68,8 @@ def assemble_mesh_objects(
         virtual_services=listed.get(VIRTUAL_SERVICES, empty).items,
         destination_rules=listed.get(DESTINATION_RULES, empty).items,
         services=listed.get(SERVICES, empty).items,
+        gateway_routes=(*listed.get(HTTP_ROUTES, empty).items, *listed.get(TLS_ROUTES, empty).items),
+        tls_policies=listed.get(TLS_POLICIES, empty).items,
         namespaces={
             each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in listed.get(NAMESPACES, empty).items
         },
@@ -74,7 +82,7 @@ def assemble_mesh_objects(
 
 def unread_sentence(plural: str, reach: Iterable[str], why: str) -> str:
     """Say in one sentence what was not looked at of a kind that was read in some namespaces only."""
-    group = f".{GROUP}" if plural not in (SERVICES, NAMESPACES) else ""
+    group = f".{GATEWAY_API if plural in GATEWAY_KINDS else GROUP}" if plural not in (SERVICES, NAMESPACES) else ""
     where = f"other than {' and '.join(sorted(reach))} " if reach else ""
     what = (
         f"namespaces {where}"

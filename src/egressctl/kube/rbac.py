@@ -13,6 +13,8 @@ ENTRIES, PODS, EXEC, ACCOUNTS = "serviceentries.networking.istio.io", "pods", "p
 DEPLOYMENTS = "deployments.apps"
 SIDECARS, VIRTUAL_SERVICES = "sidecars.networking.istio.io", "virtualservices.networking.istio.io"
 DESTINATION_RULES = "destinationrules.networking.istio.io"
+GATEWAY_KINDS = tuple(f"{plural}.gateway.networking.k8s.io" for plural in ("httproutes", "tlsroutes", "backendtlspolicies"))
+"""Of the Gateway API: a right to what is not served does no harm."""
 LOG = "pods/log"
 SERVICES, NAMESPACES, MESH_CONFIG = "services", "namespaces", "configmaps"
 NAME = "egressctl"
@@ -59,6 +61,7 @@ EXTRAS: dict[str, tuple[RbacRule, ...]] = {
     "log": (RbacRule(LOG, ("get",)),),
     "causes": (
         *(RbacRule(each, ("list",)) for each in (SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES, SERVICES, NAMESPACES)),
+        *(RbacRule(each, ("list",)) for each in GATEWAY_KINDS),
         RbacRule(MESH_CONFIG, ("get",), ("istio",)),
     ),
 }

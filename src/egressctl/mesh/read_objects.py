@@ -8,6 +8,8 @@ from functools import partial
 from egressctl.errors import ApiFailure, CouldNotAsk, Forbidden, InvalidInput, NotFound
 from egressctl.istio.mesh_objects import (
     DESTINATION_RULES,
+    GATEWAY_API,
+    GATEWAY_KINDS,
     KIND_OF_PLURAL,
     NAMESPACES,
     SERVICES,
@@ -23,6 +25,7 @@ from egressctl.manifests.service_entry import PLURAL
 from egressctl.manifests.yaml_reader import parse_yaml
 from egressctl.mesh.client import Mesh
 from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects
+from egressctl.model.json_values import mappings_at, text_at
 from egressctl.runtime.concurrency import gather, start_call
 
 MESH_CONFIG = "istio"
@@ -42,8 +45,9 @@ def read_mesh_objects(
     kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is reported in `unread`.
     """
     configured = start_call(partial(read_default_export_to, mesh, root)) if beside else lambda: None
+    of_gateway_api = start_call(partial(_list_gateway_kinds, mesh, namespace, root)) if beside else dict[str, ObjectsOfKind]
     listed = list_every_kind(mesh, namespace, services=services, beside=beside, root=root)
-    return assemble_mesh_objects(listed, root, configured())
+    return assemble_mesh_objects(listed | of_gateway_api(), root, configured())
 
 
 def list_every_kind(
@@ -57,6 +61,23 @@ def list_every_kind(
     if beside:
         calls[NAMESPACES] = partial(_list_namespaces, mesh, places)
     return dict(zip(calls, gather(list(calls.values()), at_most=len(calls)), strict=True))
+
+
+def _list_gateway_kinds(mesh: Mesh, namespace: str, root: str) -> dict[str, ObjectsOfKind]:
+    """List those kinds of the Gateway API that are served, each in its newest version, by plural, as `read_mesh_objects` does."""
+    versions: dict[str, str] = {}
+    try:
+        for version in mesh.api.served_versions(GATEWAY_API):
+            for resource in mappings_at(mesh.api.get(f"/apis/{GATEWAY_API}/{version}"), "resources"):
+                versions.setdefault(text_at(resource, "name"), f"{GATEWAY_API}/{version}")
+    except NotFound:
+        return {}  # What is not served cannot be in the way.
+    except (Forbidden, ApiFailure) as failure:
+        return dict.fromkeys(GATEWAY_KINDS, ObjectsOfKind((), frozenset(), str(failure)))
+    plurals = [plural for plural in GATEWAY_KINDS if plural in versions]
+    places = list(dict.fromkeys((namespace, root)))
+    calls = [partial(_list_kind, mesh, versions[plural], plural, places) for plural in plurals]
+    return dict(zip(plurals, gather(calls, at_most=len(GATEWAY_KINDS)), strict=True))
 
 
 def read_default_export_to(mesh: Mesh, root: str = ROOT_NAMESPACE) -> tuple[str, ...] | None:

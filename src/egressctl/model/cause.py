@@ -143,18 +143,19 @@ class CauseCode(StrEnum):
     )
     REROUTED = (
         "rerouted",
-        "A VirtualService sends the connection to another place than the entry's Envoy cluster, or a DestinationRule adds TLS to "
-        "a connection that is TLS already.",
+        "A VirtualService, or a route of the Gateway API, sends the connection to another place than the entry's Envoy cluster, "
+        "or has no route for the request. Or a DestinationRule, or a BackendTLSPolicy, adds TLS to a connection that is TLS "
+        "already, or whose server does not speak TLS.",
         Wording(
-            "VirtualService {virtual_service} sends {address} to {routed_to}",
-            "kubectl get virtualservice -n {route_namespace} {route_name} -o yaml",
-            when="virtual_service",
+            "{route} has no route for {no_route_for}: the sidecar answers HTTP 404 by itself",
+            "{show_route}",
+            when="no_route_for",
         ),
+        Wording("{route} sends {address} to {routed_to}", "{show_route}", when="route"),
         Wording(
-            "DestinationRule {destination_rule} adds TLS to every connection of {leads_to} (trafficPolicy.tls), but the probe "
-            "speaks TLS already",
-            "kubectl get destinationrule -n {rule_namespace} {rule_name} -o yaml",
-            when="destination_rule",
+            "{rule} adds TLS to every connection of {leads_to} (trafficPolicy.tls), but the probe speaks TLS already",
+            "{show_rule}",
+            when="rule",
         ),
         Wording(
             "a VirtualService or DestinationRule sends {address} elsewhere, to {leads_to}",
@@ -262,7 +263,7 @@ class CauseCode(StrEnum):
     EVIDENCE_LOST = (
         "evidence-lost",
         "The evidence is not sufficient: a part is missing, contradicts the rest, or changed during the probe.",
-        Wording(_NOT_SUFFICIENT, "kubectl get virtualservice -n {route_namespace} {route_name} -o yaml", when="stays_routed"),
+        Wording(_NOT_SUFFICIENT, "{show_route}", when="stays_routed"),
         Wording(_NOT_SUFFICIENT, "egressctl explain {url} -n {pod_namespace}", when="stays"),
         Wording(_NOT_SUFFICIENT, "try again: --retries 2"),
     )

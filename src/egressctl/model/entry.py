@@ -92,6 +92,10 @@ class MeshObjects:
     services: tuple[Manifest, ...] = ()
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The labels of each namespace."""
+    gateway_routes: tuple[Manifest, ...] = ()
+    """HTTPRoutes and TLSRoutes of the Gateway API."""
+    tls_policies: tuple[Manifest, ...] = ()
+    """BackendTLSPolicies of the Gateway API."""
     unread: tuple[str, ...] = ()
     """One sentence for each kind that was not read everywhere."""
     root: str = ROOT_NAMESPACE

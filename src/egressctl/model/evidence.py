@@ -133,6 +133,8 @@ class Walk:
     """The Envoy clusters of a weighted route."""
     absent: bool = False
     """The Envoy cluster is named and does not exist in the sidecar, which then closes the connection (NC)."""
+    unrouted: bool = False
+    """The request has no route: none of the virtual host's, which `virtual_service` made, matches it, and the answer is 404."""
 
 
 class Ownership(StrEnum):
@@ -215,3 +217,5 @@ class Evidence:
     """What showed that the Envoy cluster sent it, where `counted` holds."""
     upstream: tuple[str, ...] = ()
     """The addresses among which Envoy chose by itself where to connect to; empty where it connects to the address asked for."""
+    upstream_port: int = 0
+    """The port of those addresses; 0 where they have several, and where Envoy connects to the one asked for."""

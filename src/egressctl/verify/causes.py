@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from egressctl.catalog import lookup
 from egressctl.envoy.changes import CHANGED
+from egressctl.envoy.config import parse_outbound_name
+from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
 from egressctl.manifests.typed_host import words_to_create
@@ -17,6 +19,9 @@ from egressctl.model.evidence import CurlOutcome, Evidence, Ownership, Source
 from egressctl.model.probe import Probe
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import object_name, sidecar_that_hides, unread_entries, who_sets_policy
+
+_COMMANDS = ("create", "show_route", "show_rule")
+"""The fields that are words of a command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,8 @@ def explain_cause(code: CauseCode, case: Case, message: str = "", step: str = ""
 
 
 def _as_words(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the fields as words of a command line; `create` is several of them already."""
-    return {name: value if name == "create" else quote(str(value)) for name, value in fields.items()}
+    """Return the fields as words of a command line; some are several of them already, of names that were read."""
+    return {name: value if name in _COMMANDS else quote(str(value)) for name, value in fields.items()}
 
 
 def _fields_of(case: Case) -> Mapping[str, object]:
@@ -180,10 +185,12 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
     """Return the fields that name another object: a conflicting entry, a VirtualService, a DestinationRule."""
     walk, owner = case.evidence.walk, case.evidence.owner
     rival = owner.rival if owner else None
-    route, rule = walk.virtual_service if walk else "", case.evidence.destination_rule
+    behind = walk.virtual_service if walk else ""
+    route = origin_of_route(behind, case.around) if behind else None
+    rule = origin_of_rule(case.evidence.destination_rule, case.around) if case.evidence.destination_rule else None
     routed_to = leads_to
     if walk and walk.absent:
-        routed_to = f"{leads_to}, an Envoy cluster that the sidecar does not have"
+        routed_to = f"{leads_to}, an Envoy cluster that the sidecar does not have{_what_lacks(leads_to)}"
     elif walk and walk.direct_status:
         routed_to = f"an answer from the sidecar itself, HTTP {walk.direct_status}"
     elif walk and walk.choices:
@@ -194,14 +201,29 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
         "rival_name": rival.name if rival else "",
         "not_ours": f", not {case.namespace}/{case.entry_name}" if case.entry_name else "",
         "owner_reason": owner.reason if owner else "no ServiceEntry that egressctl may read claims it",
-        "virtual_service": route,
-        "route_namespace": route.partition("/")[0],
-        "route_name": route.partition("/")[2],
+        "route": route or "",
+        "show_route": route.show_command if route else "",
+        "no_route_for": _request_text(case) if route and walk and walk.unrouted else "",
         "routed_to": routed_to,
-        "destination_rule": rule,
-        "rule_namespace": rule.partition("/")[0],
-        "rule_name": rule.partition("/")[2],
+        "rule": rule or "",
+        "show_rule": rule.show_command if rule else "",
     }
+
+
+def _what_lacks(envoy_cluster: str) -> str:
+    """Say what would make an Envoy cluster that the sidecar does not have."""
+    to = parse_outbound_name(envoy_cluster)
+    if to is None:
+        return ""
+    if to.subset:
+        return f": nothing that reaches it defines subset {to.subset} of {to.host} for port {to.port}"
+    return f": no ServiceEntry or Service that reaches it has the host {to.host} with port {to.port}"
+
+
+def _request_text(case: Case) -> str:
+    """Say what a route would have to match: the path, and where the request goes."""
+    path = case.probe.speech.path.partition("?")[0]
+    return f"the path {path} on port {case.probe.port} ({case.probe.speech.method} {case.probe.host})"
 
 
 def _first_four(texts: Sequence[str]) -> str:

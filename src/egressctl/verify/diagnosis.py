@@ -26,6 +26,7 @@ from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
+from egressctl.verify.route_reasons import own_port_cause, server_name_cause
 
 
 def why_not_ours(case: Case) -> Cause:
@@ -190,6 +191,8 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     sidecar = _sidecar_of_pod(case)
     if sidecar is None:
         return None
+    if cause := own_port_cause(case, _with_serving_hosts(case, entry)):
+        return cause
     left = import_scope(sidecar, _with_serving_hosts(case, entry), case.probe.port, case.source.namespace)
     name = object_name(sidecar)
     if left is ImportScope.NOTHING:
@@ -307,6 +310,7 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
     _protocol_cause,
     _host_cause,
     _namesake_cause,
+    server_name_cause,
     _address_cause,
     _export_cause,
     _refusal_cause,

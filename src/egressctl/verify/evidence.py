@@ -38,7 +38,7 @@ from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.candidates import claim_of_entry
 from egressctl.verify.causes import Case
-from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
+from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of, upstream_port_of
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -298,6 +298,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         ),
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         upstream=upstream_of(leads_to, before.counts, after.counts),
+        upstream_port=upstream_port_of(leads_to, after.counts),
         endpoints=_endpoints(leads_to, before, after),
     )
     counted_at = _counting_key(sent, walk)

@@ -59,6 +59,13 @@ def upstream_of(of: EnvoyCluster | None, before: ClusterCounts | None, after: Cl
     return hosts_used(before, after, of.name)
 
 
+def upstream_port_of(of: EnvoyCluster | None, counts: ClusterCounts | None) -> int:
+    """Return the one port of the hosts of an Envoy cluster that has hosts of its own, else 0."""
+    known = counts.get(of.name) if of is not None and of.type != _ORIGINAL and counts is not None else None
+    ports = {port for _, port in known.hosts} if known else set()
+    return ports.pop() if len(ports) == 1 else 0
+
+
 def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEntry]) -> Owner:
     """Say whether what sent the probe proves anything of `entry`: its own Envoy cluster, in force, to the host asked for.
 
@@ -134,10 +141,15 @@ def _one_form(endpoint: str) -> str:
 
 def _is_shaped_by_others(way: WayTaken, entry: ServiceEntry) -> bool:
     """Say whether a Sidecar resource or a VirtualService may be why a sidecar has but a part of the entry."""
+    if way.walk.virtual_service:
+        return True
     if way.around is None:
         return False
     sidecar = sidecar_for_pod(way.around.sidecars, way.source.namespace, way.source.labels, way.around.root)
-    if sidecar is not None and import_scope(sidecar, entry, way.probe.port, way.source.namespace) is not ImportScope.WHOLE:
+    numbers = {way.probe.port, *(port.number for port in tcp_ports(entry))}
+    if sidecar is not None and any(
+        import_scope(sidecar, entry, number, way.source.namespace) is not ImportScope.WHOLE for number in numbers
+    ):
         return True
     routed = (pattern for each in way.around.virtual_services for pattern in texts_at(each, "spec", "hosts"))
     return any(hosts_overlap(pattern, host) for pattern in routed for host in entry.hosts)

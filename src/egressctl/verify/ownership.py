@@ -53,13 +53,37 @@ def find_owner(
     if namespace is None:
         return Owner(Ownership.UNKNOWN, f"the Envoy cluster {walk.envoy_cluster} does not say which namespace it is of")
     neighbours = [other for other in others if (other.namespace, other.name) != (entry.namespace, entry.name)]
-    if to.port != port:
+    if to.port != port and not walk.virtual_service:
         return Owner(Ownership.OTHERS, f"it goes to port {to.port} of {to.host}, not to the port that was asked for")
+    if (entry.namespace, True) == (namespace, to.host in entry.hosts) and to.port != port:
+        return _owner_of_other_port(walk, entry, neighbours, to, port, pod_namespace)
     if (entry.namespace, True) != (namespace, to.host in entry.hosts):
         rival = _entry_served_first(_matching_entries(neighbours, namespace, to, walk), pod_namespace, to.host)
         whose = f"{rival}, whose host is {to.host}" if rival else f"host {to.host} of namespace {namespace}"
         return Owner(Ownership.OTHERS, f"it is the Envoy cluster of {whose}", rival)
     return _owner_among_namesakes(walk, entry, neighbours, to, pod_namespace)
+
+
+def _owner_of_other_port(
+    walk: Walk, entry: ServiceEntry, neighbours: Sequence[ServiceEntry], to: OutboundName, port: int, pod_namespace: str
+) -> Owner:
+    """Decide where a VirtualService leads from the port that was asked for to another one of the same host.
+
+    So plain HTTP becomes HTTPS: what comes to port 80 goes to port 443 of the very host, where a DestinationRule adds TLS.
+    """
+    holders = [
+        each
+        for each in (entry, *neighbours)
+        if each.namespace == entry.namespace and to.host in each.hosts and lists_port(each, to.port)
+    ]
+    holder = _entry_served_first(holders, pod_namespace, to.host)
+    moved = f"VirtualService {walk.virtual_service} sends port {port} of {to.host} to its port {to.port}"
+    if holder == entry:
+        return Owner(Ownership.OWNED, f"{moved}, which {entry} lists", entry=entry)
+    if holder is None and entry in holders:
+        names = ", ".join(str(each) for each in holders if each != entry)
+        return Owner(Ownership.UNKNOWN, f"{moved}, which {names} lists too, and which of them gets it is not known")
+    return Owner(Ownership.OTHERS, f"{moved}, which {holder or 'no ServiceEntry'} lists, not {entry}", holder)
 
 
 def _owner_among_namesakes(

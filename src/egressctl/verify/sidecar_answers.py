@@ -5,6 +5,7 @@ from __future__ import annotations
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.evidence import Capture
 from egressctl.verify.causes import Case
+from egressctl.verify.route_reasons import is_sent_plain_to_tls
 
 GATEWAY_STATUS = (502, 503, 504)
 """What Envoy answers by itself where nothing came from beyond; a server may answer so as well."""
@@ -24,7 +25,8 @@ def answered_by_sidecar(case: Case) -> bool:
         return status == walk.direct_status
     if not walk.http_route or status not in GATEWAY_STATUS:
         return False
-    return case.evidence.endpoints == 0 or bool(counts and counts.connect_failed) or declares_only_http2(case)
+    failed = case.evidence.endpoints == 0 or bool(counts and counts.connect_failed)
+    return failed or declares_only_http2(case) or is_sent_plain_to_tls(case)
 
 
 def declares_only_http2(case: Case) -> bool:

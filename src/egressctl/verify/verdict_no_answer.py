@@ -15,6 +15,7 @@ from egressctl.verify.diagnosis import (
     why_not_ours,
     wraps_tls_in_tls,
 )
+from egressctl.verify.route_reasons import wrong_tls_cause
 from egressctl.verify.sidecar_answers import (
     GATEWAY_STATUS,
     answered_by_sidecar,
@@ -121,6 +122,8 @@ def _shaped_by_mesh(case: Case, cause: Cause) -> Cause | None:
     if virtual_service_behind(case) and leads_to_other_host(case):
         told = explain_cause(CauseCode.REROUTED, case)
         return told._replace(message=f"{told.message}; then {cause.message}")
+    if told := wrong_tls_cause(case, cause):
+        return told
     if case.entry is not None and (how := _protocol_failure(case)):
         return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
     return None

@@ -1,0 +1,192 @@
+"""Name the routes, the TLS and the Sidecar listeners that keep a connection from the target's Envoy cluster, or spoil it. Pure.
+
+The reasons are functions as those of `diagnosis.py`, which asks them in its order; what spoilt a connection that was let out is
+asked by `verdict_no_answer.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
+from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
+from egressctl.istio.hosts import covers_host
+from egressctl.istio.listing import tcp_ports
+from egressctl.istio.sidecar_scope import ImportScope, import_scope
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
+from egressctl.model.cause import Cause, CauseCode
+from egressctl.model.entry import Manifest, Port, ServiceEntry
+from egressctl.model.json_values import list_at, mappings_at, text_at, texts_at, value_at
+from egressctl.runtime.sanitize import quote
+from egressctl.verify.candidates import object_name, sidecar_of_pod
+from egressctl.verify.causes import Case, explain_cause
+
+_HTTPS, _HTTP = 443, 80
+
+
+# Why a connection is not sent by the target's Envoy cluster
+
+
+def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
+    """Blame a Sidecar resource of which only other ports' listeners, or none, import the entry."""
+    number, sidecar = case.probe.port, sidecar_of_pod(case.around, case.source)
+    if case.leads_to not in (BLACKHOLE, PASSTHROUGH, "no Envoy cluster"):
+        return None
+    listeners = list(_egress_listeners(sidecar)) if sidecar is not None else []
+    numbers = list(dict.fromkeys(port for port, _ in listeners if port))
+    if sidecar is None or not numbers:
+        return None
+    own = [hosts for port, hosts in listeners if port == number]
+    rest = [hosts for port, hosts in listeners if not port]
+    name = object_name(sidecar)
+    ports = f"port {', '.join(map(str, numbers))}" if len(numbers) == 1 else f"ports {', '.join(map(str, numbers))}"
+    if own:
+        # A listener without a port adds nothing to a port that has one of its own.
+        if _imports(sidecar, entry, number, case.source.namespace, own):
+            return None
+        hosts = ", ".join(host for each in own for host in each[:4]) or "no hosts"
+        said = f"Sidecar {name} has an egress listener of its own for port {number}, which imports {hosts}, and so not {entry}"
+    elif not rest:
+        said = f"Sidecar {name} has egress listeners for {ports} only, so the pod gets nothing of {entry} on port {number}"
+    else:
+        return None
+    step = f"kubectl get sidecar -n {quote(name.partition('/')[0])} {quote(name.partition('/')[2])} -o yaml"
+    return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, f"{said}; the sidecar sends {case.address} to {case.leads_to}", step)
+
+
+def _imports(sidecar: Manifest, entry: ServiceEntry, number: int, namespace: str, listeners: Iterable[tuple[str, ...]]) -> bool:
+    """Say whether one of some listeners imports anything of the entry."""
+    alone = {**sidecar, "spec": {"egress": [{"hosts": list(hosts)} for hosts in listeners]}}
+    return import_scope(alone, entry, number, namespace) is not ImportScope.NOTHING
+
+
+def _egress_listeners(sidecar: Manifest) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Give each egress listener's port, 0 for none, and hosts."""
+    for each in list_at(sidecar, "spec", "egress"):
+        number = value_at(each, "port", "number")
+        yield (number if isinstance(number, int) else 0), texts_at(each, "hosts")
+
+
+def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
+    """Blame a VirtualService that gives the entry's port TLS routes, none of them for the server name that was asked for.
+
+    istiod makes its filter chains in place of the entry's own, where one of its hosts is the entry's, or within it.
+    """
+    around, speech = case.around, case.probe.speech
+    declared = {port.protocol.upper() for port in entry.ports if port.number == case.probe.port}
+    if around is None or not speech.tls or not declared & TLS_PROTOCOLS:
+        return None
+    if case.leads_to not in (BLACKHOLE, PASSTHROUGH, "no Envoy cluster"):
+        return None
+    if not any(covers_host(host, case.probe.host) for host in entry.hosts):
+        return None
+    for route in around.virtual_services:
+        hosts = texts_at(route, "spec", "hosts")
+        related = [each for each in hosts if any(covers_host(each, own) or covers_host(own, each) for own in entry.hosts)]
+        if not related or not _holds_in_mesh(route):
+            continue
+        names = list(dict.fromkeys(_server_names(route, case.probe.port, case.source.labels, case.source.namespace)))
+        if names and not any(covers_host(each, speech.server_name) for each in names):
+            origin = origin_of_route(object_name(route), around)
+            said = (
+                f"{origin} has no route for the server name {speech.server_name or '(none)'} on port {case.probe.port}: it has "
+                f"those for {', '.join(names[:4])}, in place of what {entry} asks for; "
+                f"the sidecar sends {case.address} to {case.leads_to}"
+            )
+            return explain_cause(CauseCode.REROUTED, case, said, origin.show_command)
+    return None
+
+
+def _holds_in_mesh(route: Manifest) -> bool:
+    gateways = texts_at(route, "spec", "gateways")
+    return not gateways or "mesh" in gateways
+
+
+def _server_names(route: Manifest, port: int, labels: object, namespace: str) -> Iterator[str]:
+    """Give the server names for which a VirtualService makes filter chains on a port, for a pod (`matchTLS`)."""
+    for rule in mappings_at(route, "spec", "tls"):
+        for match in mappings_at(rule, "match") if list_at(rule, "route") else ():
+            gateways, asked = texts_at(match, "gateways"), value_at(match, "sourceLabels") or {}
+            of_pod = isinstance(asked, dict) and isinstance(labels, dict) and asked.items() <= labels.items()
+            here = text_at(match, "sourceNamespace") in ("", namespace)
+            if value_at(match, "port") in (None, 0, port) and (not gateways or "mesh" in gateways) and of_pod and here:
+                yield from texts_at(match, "sniHosts")
+
+
+# What spoilt a connection that was let out
+
+
+def is_sent_plain_to_tls(case: Case) -> bool:
+    """Say whether plain HTTP goes, by a route or a targetPort, to another port of the server, where it would have to be TLS."""
+    walk, server_port = case.evidence.walk, case.evidence.upstream_port
+    if walk is None or not walk.http_route or case.evidence.destination_rule or server_port in (0, case.probe.port):
+        return False
+    return _is_tls_port(case, server_port)
+
+
+def wrong_tls_cause(case: Case, cause: Cause) -> Cause | None:
+    """Blame what makes the sidecar speak TLS to a port of the server that speaks plain text, or the reverse.
+
+    `cause` is what is known of the failure alone.
+    """
+    if case.evidence.destination_rule and not case.probe.speech.tls:
+        return _tls_of_rule_cause(case, cause)
+    if is_sent_plain_to_tls(case) and cause.code in (CauseCode.HTTP_STATUS, CauseCode.RESET):
+        what = f"plain HTTP to port {case.evidence.upstream_port} of the server, where TLS is spoken"
+        return _other_port_cause(case, what, f", and no DestinationRule adds TLS (trafficPolicy.tls); then {cause.message}")
+    return _tls_to_plain_cause(case, cause)
+
+
+def _tls_of_rule_cause(case: Case, cause: Cause) -> Cause | None:
+    """Blame the DestinationRule that adds TLS for a connection that did not come about, alone where no TLS is to be expected."""
+    counts, port = case.evidence.counts, case.evidence.upstream_port or case.probe.port
+    if counts is None or not counts.connect_failed:
+        return None
+    rule = origin_of_rule(case.evidence.destination_rule, case.around)
+    said = f"{rule} adds TLS to every connection of {case.leads_to} (trafficPolicy.tls), and none came about with port {port}"
+    if _is_tls_port(case, port):
+        return cause._replace(
+            message=f"{said} of the server: it refused the connection, or its certificate ({_curl(case)})", hint=rule.show_command
+        )
+    return explain_cause(
+        CauseCode.REROUTED, case, f"{said} of the server, which speaks plain text there or does not listen", rule.show_command
+    )
+
+
+def _tls_to_plain_cause(case: Case, cause: Cause) -> Cause | None:
+    """Blame what leads TLS of the client's own to another port of the server, on which none is spoken."""
+    port = case.evidence.upstream_port
+    if not case.probe.speech.tls or port in (0, case.probe.port) or cause.code not in (CauseCode.TLS_HANDSHAKE, CauseCode.RESET):
+        return None
+    plain = port == _HTTP or any(each.number == port and each.protocol.upper() in HTTP_PROTOCOLS for each in _ports(case))
+    if not plain:
+        return None
+    return _other_port_cause(case, f"TLS to port {port} of the server", f", which speaks plain text there; then {cause.message}")
+
+
+def _other_port_cause(case: Case, what: str, more: str) -> Cause:
+    """Blame what leads to another port of the server than was asked for: a route, else the entry's `targetPort`."""
+    walk, to = case.evidence.walk, parse_outbound_name(case.leads_to)
+    if walk is not None and walk.virtual_service and to is not None and to.port != case.probe.port:
+        origin = origin_of_route(walk.virtual_service, case.around)
+        return explain_cause(CauseCode.REROUTED, case, f"{origin} sends {what}{more}", origin.show_command)
+    owner = case.evidence.owner
+    entry = case.entry or (owner.entry if owner else None)
+    said = f"{entry or 'the ServiceEntry'} has a targetPort, by which port {case.probe.port} leads as {what}{more}"
+    step = f"kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml" if entry else ""
+    return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, said, step)
+
+
+def _is_tls_port(case: Case, number: int) -> bool:
+    return number == _HTTPS or any(port.number == number and port.protocol.upper() in TLS_PROTOCOLS for port in _ports(case))
+
+
+def _ports(case: Case) -> list[Port]:
+    owner = case.evidence.owner
+    entry = case.entry or (owner.entry if owner else None)
+    return tcp_ports(entry) if entry else []
+
+
+def _curl(case: Case) -> str:
+    outcome = case.outcome
+    return f"HTTP {outcome.http_status}" if outcome.http_status else f"curl exit {outcome.curl_exit}"
