@@ -19,6 +19,8 @@ from egressctl.model.blocks import Block
 VIRTUAL_OUTBOUND = "virtualOutbound"
 PASSTHROUGH = "PassthroughCluster"
 BLACKHOLE = "BlackHoleCluster"
+UNKNOWN_SERVICE = "UnknownService"
+"""Where istiod leads a route of the Gateway API whose backend it does not know: no sidecar has it."""
 CATCH_ALL = "virtualOutbound-catchall-tcp"
 PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 """The default filter chain that istiod adds for the outbound traffic policy, also under REGISTRY_ONLY."""

@@ -16,6 +16,7 @@ from egressctl.envoy.config import (
     BLACKHOLE,
     CATCH_ALL,
     PASSTHROUGH,
+    UNKNOWN_SERVICE,
     VIRTUAL_OUTBOUND,
     Listener,
     ProxyConfig,
@@ -143,7 +144,7 @@ def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -
     name = reached.envoy_cluster
     if not name or config.envoy_clusters is None or name in config.envoy_clusters:
         return reached
-    if name not in (PASSTHROUGH, BLACKHOLE) and parse_outbound_name(name) is None:
+    if name not in (PASSTHROUGH, BLACKHOLE, UNKNOWN_SERVICE) and parse_outbound_name(name) is None:
         # The bootstrap may hold one of such a name, and only those of istiod are read.
         return replace(reached, envoy_cluster=None, unknown=f"the Envoy cluster {name} is none that istiod makes")
     return replace(reached, absent=True, direct_status=status)

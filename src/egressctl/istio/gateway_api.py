@@ -9,10 +9,9 @@ Source: pilot/pkg/config/kube/gateway of istio/istio, route_collections.go and b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from egressctl.model.entry import GROUP, KIND, Manifest, MeshObjects
+from egressctl.model.entry import GROUP, KIND, Manifest, MeshObjects, ServiceEntry
 from egressctl.model.json_values import mappings_at, text_at
 from egressctl.runtime.sanitize import quote
 
@@ -53,7 +52,8 @@ def origin_of_route(virtual_service: str, around: MeshObjects | None) -> Origin:
         return Origin("VirtualService", namespace, name)
     host = name.rpartition("~")[2]
     for route in around.gateway_routes if around else ():
-        if _belongs_to(route, namespace) and any(host in entry_hosts for entry_hosts in _hosts_of_parents(route, around)):
+        of_host = (each for each in (around.entries if around else ()) if host in each.hosts)
+        if text_at(route, "metadata", "namespace") == namespace and any(names_as_parent(route, each) for each in of_host):
             return Origin(text_at(route, "kind"), namespace, text_at(route, "metadata", "name"))
     return Origin("HTTPRoute", namespace, "", host)
 
@@ -66,19 +66,17 @@ def origin_of_rule(destination_rule: str, around: MeshObjects | None) -> Origin:
     target = name.partition("~")[0]
     for policy in around.tls_policies if around else ():
         named = {text_at(each, "name") for each in mappings_at(policy, "spec", "targetRefs") if text_at(each, "kind") == KIND}
-        if _belongs_to(policy, namespace) and target in named:
+        if text_at(policy, "metadata", "namespace") == namespace and target in named:
             return Origin(text_at(policy, "kind"), namespace, text_at(policy, "metadata", "name"))
     return Origin("BackendTLSPolicy", namespace, "", f"{KIND} {target}")
 
 
-def _belongs_to(manifest: Manifest, namespace: str) -> bool:
-    return text_at(manifest, "metadata", "namespace") == namespace
-
-
-def _hosts_of_parents(route: Manifest, around: MeshObjects | None) -> Iterator[Iterable[str]]:
-    """Give the hosts of each ServiceEntry that a route names as its parent."""
+def names_as_parent(route: Manifest, entry: ServiceEntry, port: int = 0) -> bool:
+    """Say whether a route of the Gateway API names an entry as its parent: on this port, where one is asked for."""
     own = text_at(route, "metadata", "namespace")
-    for parent in mappings_at(route, "spec", "parentRefs"):
-        if text_at(parent, "kind") == KIND and text_at(parent, "group") == GROUP:
-            place = text_at(parent, "namespace") or own, text_at(parent, "name")
-            yield from (each.hosts for each in (around.entries if around else ()) if (each.namespace, each.name) == place)
+    return any(
+        (text_at(each, "group"), text_at(each, "kind"), text_at(each, "name")) == (GROUP, KIND, entry.name)
+        and (text_at(each, "namespace") or own) == entry.namespace
+        and (not port or each.get("port") in (None, port))
+        for each in mappings_at(route, "spec", "parentRefs")
+    )

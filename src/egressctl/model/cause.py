@@ -165,6 +165,12 @@ class CauseCode(StrEnum):
     NO_ENDPOINTS = (
         "no-endpoints",
         "The connection goes to the entry's Envoy cluster, which has no host to send it to.",
+        Wording(
+            "{leads_to} has no hosts to send {address} to: the workloadSelector of {name} takes no WorkloadEntry and no pod of "
+            "namespace {namespace}",
+            "kubectl get workloadentries.networking.istio.io,pods -n {namespace} --show-labels",
+            when="selects",
+        ),
         Wording("{leads_to} has no hosts to send {address} to: it is STATIC and lists no endpoints", _SHOW_ENTRY, when="static"),
         Wording("{leads_to} has no hosts to send {address} to: no name could be resolved", _SHOW_ENTRY),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from egressctl.catalog import lookup
 from egressctl.envoy.changes import CHANGED
-from egressctl.envoy.config import parse_outbound_name
+from egressctl.envoy.config import UNKNOWN_SERVICE, parse_outbound_name
 from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
@@ -177,6 +177,7 @@ def _fields_of_entry(entry: ServiceEntry | None) -> Mapping[str, object]:
         "hosts": _first_four(entry.hosts if entry else ()) or "none",
         "protocols": ", ".join(f"{port.number} {port.protocol or 'unset'}" for port in ports) if entry else "none",
         "export_to": ", ".join(entry.export_to) if entry else "",
+        "selects": entry is not None and entry.has_moving_endpoints and not entry.endpoints,
         "static": entry is not None and entry.resolution == "STATIC",
     }
 
@@ -214,7 +215,8 @@ def _what_lacks(envoy_cluster: str) -> str:
     """Say what would make an Envoy cluster that the sidecar does not have."""
     to = parse_outbound_name(envoy_cluster)
     if to is None:
-        return ""
+        unknown = ": istiod knows no backend that it names (a ServiceEntry's host is one of kind Hostname)"
+        return unknown if envoy_cluster == UNKNOWN_SERVICE else ""
     if to.subset:
         return f": nothing that reaches it defines subset {to.subset} of {to.host} for port {to.port}"
     return f": no ServiceEntry or Service that reaches it has the host {to.host} with port {to.port}"

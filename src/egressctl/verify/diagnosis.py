@@ -26,14 +26,14 @@ from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
-from egressctl.verify.route_reasons import own_port_cause, server_name_cause
+from egressctl.verify.route_reasons import own_port_cause, rerouted_cause, server_name_cause
 
 
 def why_not_ours(case: Case) -> Cause:
     """Name why a captured connection was let out, or refused, elsewhere than by the target's Envoy cluster."""
     walk, owner = case.evidence.walk, case.evidence.owner
     if owner is not None and owner.elsewhere:
-        return _elsewhere_cause(case, owner)
+        return rerouted_cause(case) or _elsewhere_cause(case, owner)
     if not case.entry_name and walk and walk.virtual_service and (walk.absent or walk.direct_status):
         return explain_cause(CauseCode.REROUTED, case)
     if not case.entry_name:

@@ -38,7 +38,7 @@ from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.candidates import claim_of_entry
 from egressctl.verify.causes import Case
-from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of, upstream_port_of
+from egressctl.verify.own_way import WayTaken, owner_of_routed_way, owner_of_way, upstream_of, upstream_port_of
 
 if TYPE_CHECKING:
     from egressctl.envoy import access_log
@@ -349,7 +349,8 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
         claims = [claim for each in entries if to and to.host in each.hosts and (claim := whose(each, entries))]
         owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
         partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
-        return next(owned, next(partly, Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")))
+        nobody = owner_of_routed_way(way) or Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")
+        return next(owned, next(partly, nobody))
     found = whose(entry, facts.near)
     if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
         found = whose(found.rival, facts.near)  # another entry of the target: the target's all the same

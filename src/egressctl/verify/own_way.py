@@ -74,17 +74,37 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
     found = find_owner(way.walk, way.config, entry, others, way.probe.port, pod_namespace=way.source.namespace)
     to = parse_outbound_name(way.walk.envoy_cluster or "")
     known = (way.config.envoy_clusters or {}).get(way.walk.envoy_cluster or "")
-    if found.ownership is not Ownership.OWNED or to is None or known is None:
+    if to is None or known is None or found.ownership is Ownership.OTHERS:
         return found
+    elsewhere = known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to)
+    if found.ownership is Ownership.UNKNOWN:
+        # Whosever it is of several: where a route leads to another host, what was asked for is not there.
+        routed = bool(way.walk.virtual_service) and elsewhere
+        return (
+            Owner(Ownership.OTHERS, f"{found.reason}; it is not the host that was asked for", entry, elsewhere=True)
+            if routed
+            else found
+        )
     namesakes = [each for each in others if each.namespace == entry.namespace and to.host in each.hosts]
     if lacking := _what_is_not_in_force(way, entry, to, known, namesakes):
         reason = f"the sidecar's configuration does not match {entry}: {lacking}"
         return Owner(Ownership.UNKNOWN, reason, outdated=True)
-    if known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to):
+    if elsewhere:
         whom = f" ({' or '.join(way.upstream[:3])})" if way.upstream else ""
         reason = f"{entry} sends what goes to {describe_match(way.walk, to)} to {to.host}{whom}, whatever was asked for"
         return Owner(Ownership.OTHERS, reason, entry, elsewhere=True)
     return found
+
+
+def owner_of_routed_way(way: WayTaken) -> Owner | None:
+    """Say that a route leads to another host than was asked for, such as an egress gateway's, which no entry has; else None."""
+    to = parse_outbound_name(way.walk.envoy_cluster or "")
+    known = (way.config.envoy_clusters or {}).get(way.walk.envoy_cluster or "")
+    if to is None or known is None or known.type == _ORIGINAL or not way.walk.virtual_service:
+        return None
+    if covers_host(to.host, way.probe.host) or {*way.upstream} == {way.ip}:
+        return None
+    return Owner(Ownership.OTHERS, f"VirtualService {way.walk.virtual_service} sends it to {to.host}", elsewhere=True)
 
 
 def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundName) -> bool:

@@ -43,8 +43,6 @@ def probes_for(manifest: Manifest, entry: ServiceEntry, *, allow_internal: bool 
         return asked or NotProbed(f"its annotation {ANNOTATION_PROBES} says none")
     if entry.location == MESH_INTERNAL:
         return NotProbed(f"its location is {MESH_INTERNAL}: it is a part of the mesh, not an egress")
-    if (manifest.get("spec") or {}).get("workloadSelector"):
-        return NotProbed("it has a workloadSelector: it selects pods of the mesh, and is not an egress")
     step = f"""{annotate}'[{{"name":"NAME","url":"URL"}}]', or none"""
     return derived_probes(entry) or NotProbed(_why_no_probe(entry), step)
 

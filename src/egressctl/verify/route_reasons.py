@@ -6,17 +6,18 @@ asked by `verdict_no_answer.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
-from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
-from egressctl.istio.hosts import covers_host
+from egressctl.istio.gateway_api import Origin, names_as_parent, origin_of_route, origin_of_rule
+from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.sidecar_scope import ImportScope, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, Port, ServiceEntry
-from egressctl.model.json_values import list_at, mappings_at, text_at, texts_at, value_at
+from egressctl.model.json_values import list_at, mapping_at, mappings_at, text_at, texts_at, value_at
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
@@ -25,6 +26,16 @@ _HTTPS, _HTTP = 443, 80
 
 
 # Why a connection is not sent by the target's Envoy cluster
+
+
+def rerouted_cause(case: Case) -> Cause | None:
+    """Blame a route of the host that was asked for, which leads to another host's Envoy cluster."""
+    walk, to, host = case.evidence.walk, parse_outbound_name(case.leads_to), case.probe.host
+    if walk is None or not walk.virtual_service or to is None or covers_host(to.host, host):
+        return None
+    written = case.around.virtual_services if case.around else ()
+    hosts = next((texts_at(each, "spec", "hosts") for each in written if object_name(each) == walk.virtual_service), (host,))
+    return explain_cause(CauseCode.REROUTED, case) if any(covers_host(each, host) for each in hosts) else None
 
 
 def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
@@ -80,14 +91,10 @@ def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         return None
     if not any(covers_host(host, case.probe.host) for host in entry.hosts):
         return None
-    for route in around.virtual_services:
-        hosts = texts_at(route, "spec", "hosts")
-        related = [each for each in hosts if any(covers_host(each, own) or covers_host(own, each) for own in entry.hosts)]
-        if not related or not _holds_in_mesh(route):
-            continue
-        names = list(dict.fromkeys(_server_names(route, case.probe.port, case.source.labels, case.source.namespace)))
+    for route in (*around.virtual_services, *around.gateway_routes):
+        names = _server_names_in_place(case, entry, route)
         if names and not any(covers_host(each, speech.server_name) for each in names):
-            origin = origin_of_route(object_name(route), around)
+            origin = Origin(text_at(route, "kind"), *object_name(route).split("/", 1))
             said = (
                 f"{origin} has no route for the server name {speech.server_name or '(none)'} on port {case.probe.port}: it has "
                 f"those for {', '.join(names[:4])}, in place of what {entry} asks for; "
@@ -97,20 +104,33 @@ def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     return None
 
 
-def _holds_in_mesh(route: Manifest) -> bool:
-    gateways = texts_at(route, "spec", "gateways")
-    return not gateways or "mesh" in gateways
+def _server_names_in_place(case: Case, entry: ServiceEntry, route: Manifest) -> list[str]:
+    """Return the server names for which a route has filter chains in place of the entry's own, on the probe's port."""
+    if text_at(route, "kind") == "TLSRoute":
+        return list(texts_at(route, "spec", "hostnames")) if names_as_parent(route, entry, case.probe.port) else []
+    hosts, gateways = texts_at(route, "spec", "hosts"), texts_at(route, "spec", "gateways")
+    related = any(hosts_overlap(each, own) for each in hosts for own in entry.hosts)
+    if text_at(route, "kind") != "VirtualService" or not related or (gateways and "mesh" not in gateways):
+        return []
+    return list(dict.fromkeys(_server_names(route, case.probe.port, case.source.labels, case.source.namespace)))
 
 
-def _server_names(route: Manifest, port: int, labels: object, namespace: str) -> Iterator[str]:
+def _server_names(route: Manifest, port: int, labels: Mapping[str, str], namespace: str) -> Iterator[str]:
     """Give the server names for which a VirtualService makes filter chains on a port, for a pod (`matchTLS`)."""
     for rule in mappings_at(route, "spec", "tls"):
         for match in mappings_at(rule, "match") if list_at(rule, "route") else ():
-            gateways, asked = texts_at(match, "gateways"), value_at(match, "sourceLabels") or {}
-            of_pod = isinstance(asked, dict) and isinstance(labels, dict) and asked.items() <= labels.items()
+            gateways = texts_at(match, "gateways")
+            of_pod = mapping_at(match, "sourceLabels").items() <= labels.items()
             here = text_at(match, "sourceNamespace") in ("", namespace)
             if value_at(match, "port") in (None, 0, port) and (not gateways or "mesh" in gateways) and of_pod and here:
                 yield from texts_at(match, "sniHosts")
+
+
+def no_endpoints_cause(case: Case) -> Cause:
+    """Blame the entry whose Envoy cluster has no hosts: for a URL, the one whose it is."""
+    owner = case.evidence.owner
+    entry = case.entry or (owner.entry if owner else None)
+    return explain_cause(CauseCode.NO_ENDPOINTS, replace(case, entry=entry, entry_name=entry.name) if entry else case)
 
 
 # What spoilt a connection that was let out

@@ -15,7 +15,7 @@ from egressctl.verify.diagnosis import (
     why_not_ours,
     wraps_tls_in_tls,
 )
-from egressctl.verify.route_reasons import wrong_tls_cause
+from egressctl.verify.route_reasons import no_endpoints_cause, wrong_tls_cause
 from egressctl.verify.sidecar_answers import (
     GATEWAY_STATUS,
     answered_by_sidecar,
@@ -56,7 +56,7 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
         if doubt := _doubt_about_refusal(case):
             return Verdict.INCONCLUSIVE, explain_cause(CauseCode.EVIDENCE_LOST, case, doubt)
         if evidence.endpoints == 0 and evidence.owner is not None and evidence.owner.ownership is Ownership.OWNED:
-            return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
+            return Verdict.BLOCKED, no_endpoints_cause(case)
         return Verdict.BLOCKED, why_not_ours(case)
     verdict, cause = _judge_upstream(case, code)
     return verdict, _shaped_by_mesh(case, cause) or cause if verdict is Verdict.FAILED else cause
@@ -122,8 +122,8 @@ def _shaped_by_mesh(case: Case, cause: Cause) -> Cause | None:
     if virtual_service_behind(case) and leads_to_other_host(case):
         told = explain_cause(CauseCode.REROUTED, case)
         return told._replace(message=f"{told.message}; then {cause.message}")
-    if told := wrong_tls_cause(case, cause):
-        return told
+    if spoilt := wrong_tls_cause(case, cause):
+        return spoilt
     if case.entry is not None and (how := _protocol_failure(case)):
         return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, f"{case.entry} names port {case.probe.port} and {how}")
     return None

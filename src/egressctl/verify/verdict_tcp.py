@@ -14,6 +14,7 @@ from egressctl.model.probe import Verdict
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours
+from egressctl.verify.route_reasons import no_endpoints_cause
 from egressctl.verify.sidecar_answers import describe_dead_end, leads_nowhere
 from egressctl.verify.verdict_no_answer import judge_bypass, judge_no_connection
 
@@ -79,7 +80,7 @@ def _judge_refusal(case: Case) -> tuple[Verdict, Cause]:
             "it may wait for what the client says first",
         )
     if case.evidence.endpoints == 0 and owner is not None and owner.ownership is Ownership.OWNED:
-        return Verdict.BLOCKED, explain_cause(CauseCode.NO_ENDPOINTS, case)
+        return Verdict.BLOCKED, no_endpoints_cause(case)
     return Verdict.BLOCKED, why_not_ours(case)
 
 

@@ -15,7 +15,8 @@ from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
 from egressctl.verify.evidence import refusal_by_envoy
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
-from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
+from egressctl.verify.own_way import WayTaken, owner_of_routed_way, owner_of_way, upstream_of
+from egressctl.verify.route_reasons import no_endpoints_cause
 
 
 def owner_of_path(
@@ -68,6 +69,8 @@ def _owning_entry(
                     wanted = Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
                 return entry, wanted or found
             partly = found if found.elsewhere or found.outdated else partly
+    if wanted is None and not partly.elsewhere and not partly.outdated:
+        partly = owner_of_routed_way(way) or partly
     return None, wanted or partly
 
 
@@ -92,13 +95,13 @@ def why_not_reached(
     at = case_without_request(place, seen, evidence)
     nowhere = not walk.choices and (walk.envoy_cluster in (None, BLACKHOLE) or walk.absent)
     ours = owner is not None and owner.ownership is Ownership.OWNED
+    if ours and evidence.endpoints == 0:
+        return no_endpoints_cause(at)
+    if ours and wraps_tls_in_tls(at):
+        return explain_cause(CauseCode.REROUTED, at)
     if not place.entry_name:
         let_out = walk.envoy_cluster == PASSTHROUGH
         return why_not_ours(at) if nowhere or let_out or (owner is not None and owner.elsewhere) else None
-    if ours and evidence.endpoints == 0:
-        return explain_cause(CauseCode.NO_ENDPOINTS, at)
-    if ours and wraps_tls_in_tls(at):
-        return explain_cause(CauseCode.REROUTED, at)
     others = owner is not None and owner.ownership is Ownership.OTHERS
     return why_not_ours(at) if nowhere or others else None
 
