@@ -142,7 +142,7 @@ def _create_command(case: Case) -> str:
     imports = quote(f"{'.' if place == case.source.namespace else place}/{probe.host}")
     return (
         f"kubectl edit sidecar -n {quote(namespace)} {quote(name)}, which would hide a new entry: "
-        f"add {imports} to the hosts of its egress; then {command}"
+        f"let the hosts of its egress import {imports}; then {command}"
     )
 
 

@@ -345,12 +345,7 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
     way = WayTaken(question.probe, ip, walk, config, facts.source, upstream, likely, facts.around)
     whose = partial(_owner_among, way)
     if entry is None:
-        to, entries = parse_outbound_name(walk.envoy_cluster or ""), facts.around.entries if facts.around else ()
-        claims = [claim for each in entries if to and to.host in each.hosts and (claim := whose(each, entries))]
-        owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
-        partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
-        nobody = owner_of_routed_way(way) or Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")
-        return next(owned, next(partly, nobody))
+        return owner_for_url(way, facts.around.entries if facts.around else ())
     found = whose(entry, facts.near)
     if found is not None and found.rival is not None and found.rival.is_same_target_as(entry):
         found = whose(found.rival, facts.near)  # another entry of the target: the target's all the same
@@ -358,6 +353,16 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
         return found
     unlisted = Owner(Ownership.UNKNOWN, f"the ServiceEntries of namespace {entry.namespace} could not be listed")
     return (facts.around and whose(entry, facts.around.entries)) or found or unlisted
+
+
+def owner_for_url(way: WayTaken, entries: Sequence[ServiceEntry]) -> Owner:
+    """Say which of the entries sends what names none: the first that owns it, else one that sends it to its own host."""
+    to = parse_outbound_name(way.walk.envoy_cluster or "")
+    claims = [claim for each in entries if to and to.host in each.hosts and (claim := _owner_among(way, each, entries))]
+    owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
+    partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
+    nobody = owner_of_routed_way(way) or Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")
+    return next(owned, next(partly, nobody))
 
 
 def _owner_among(way: WayTaken, entry: ServiceEntry, entries: Sequence[ServiceEntry] | None) -> Owner | None:

@@ -211,7 +211,7 @@ SITUATIONS = [
         "blackhole",
         (
             "kubectl edit sidecar -n default registration",
-            "add ./www.wikipedia.org to the hosts of its egress; then egressctl create www.wikipedia.org -n default",
+            "let the hosts of its egress import ./www.wikipedia.org; then egressctl create www.wikipedia.org -n default",
         ),
     ),
     Situation(

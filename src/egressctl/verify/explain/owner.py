@@ -13,9 +13,9 @@ from egressctl.model.evidence import CurlOutcome, Evidence, Owner, Ownership, Wa
 from egressctl.verify import ownership
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours, wraps_tls_in_tls
-from egressctl.verify.evidence import refusal_by_envoy
+from egressctl.verify.evidence import owner_for_url, refusal_by_envoy
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe
-from egressctl.verify.own_way import WayTaken, owner_of_routed_way, owner_of_way, upstream_of
+from egressctl.verify.own_way import WayTaken, owner_of_way, upstream_of
 from egressctl.verify.route_reasons import no_endpoints_cause
 
 
@@ -47,6 +47,9 @@ def _owning_entry(
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
     upstream = upstream_of(known, seen.counts, seen.counts)
     way = WayTaken(place.probe, place.ip, walk, config, seen.source, upstream, around=seen.around)
+    if not place.entry_name:
+        owner = owner_for_url(way, entries)
+        return owner.entry, owner
 
     def ask(entry: ServiceEntry) -> Owner:
         others = [each for each in entries if (each.namespace, each.name) != (entry.namespace, entry.name)]
@@ -55,23 +58,15 @@ def _owning_entry(
     wanted = ask(place.entry) if place.entry else None
     if place.entry and wanted and wanted.ownership is Ownership.OWNED:
         return place.entry, wanted
-    to, partly = (
-        parse_outbound_name(walk.envoy_cluster or ""),
-        Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it"),
-    )
+    to = parse_outbound_name(walk.envoy_cluster or "")
     for entry in entries:
         if to and to.host in entry.hosts and entry is not place.entry:
             found = ask(entry)
             if found.ownership is Ownership.OWNED:
                 if place.entry and entry.is_same_target_as(place.entry):  # another entry of the target
                     return entry, found
-                if wanted is None and place.entry_name:
-                    wanted = Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
-                return entry, wanted or found
-            partly = found if found.elsewhere or found.outdated else partly
-    if wanted is None and not partly.elsewhere and not partly.outdated:
-        partly = owner_of_routed_way(way) or partly
-    return None, wanted or partly
+                return entry, wanted or Owner(Ownership.OTHERS, f"it is the Envoy cluster of {entry}", entry)
+    return None, wanted or owner_for_url(way, entries)
 
 
 def why_not_reached(

@@ -222,10 +222,12 @@ class TestRights:
     def test_what_else_is_around_is_looked_at_only_for_a_cause(self, cli: Cli, lab: Lab, proxy: FaultProxy) -> None:
         made(lab)
         at = cli.at(proxy.kubeconfig)
-        at("explain", "wikipedia", "https://outside.example")
+        at("explain", "wikipedia", "https://www.wikipedia.org")
         assert not [call for call in proxy.calls if "/sidecars" in call.path]
-        assert at("explain", "wikipedia", "--address", "192.0.2.7", "-o", "json").code == 0
-        assert [call for call in proxy.calls if "/sidecars" in call.path]
+        for asked in (["https://outside.example"], ["wikipedia", "--address", "192.0.2.7"]):
+            proxy.calls.clear()
+            assert at("explain", *asked, "-o", "json").code == 0
+            assert [call for call in proxy.calls if "/sidecars" in call.path]
 
 
 PLURALS = {"Sidecar": "sidecars", "VirtualService": "virtualservices", "DestinationRule": "destinationrules"}
