@@ -269,22 +269,30 @@ def _entry_used_instead(case: Case, entry: ServiceEntry) -> ServiceEntry | None:
     return None
 
 
-def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
+def _revision_cause(case: Case, entry: ServiceEntry) -> Cause | None:
+    if not entry.revision or not case.source.revision or entry.revision == case.source.revision:
+        return None
+    said = (
+        f"{entry} has the label istio.io/rev={entry.revision}, and the sidecar of {case.source.pod} is of revision "
+        f"{case.source.revision}: another control plane reads it; {_where_sidecar_leads(case)}"
+    )
+    return explain_cause(CauseCode.NOT_PROPAGATED, case, said)
+
+
+def _reserved_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     number = case.probe.port
-    opaque = _protocol(entry, number) not in HTTP_PROTOCOLS
+    if number not in RESERVED_PORTS or case.evidence.refused:
+        return None
+    said = f"a sidecar gets no listener for port {number}, {RESERVED_PORTS[number]}, whatever {entry} says; "
+    said += _where_sidecar_leads(case)
+    return explain_cause(CauseCode.NOT_PROPAGATED, case, said, "name another port in the ServiceEntry")
+
+
+def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
+    opaque = _protocol(entry, case.probe.port) not in HTTP_PROTOCOLS
     if opaque and entry.allocated and not lists_address(entry, case.outcome.remote_ip):
         # Only a sidecar that answers DNS itself has it in a filter chain, and that cannot be seen from here.
         return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
-    if entry.revision and case.source.revision and entry.revision != case.source.revision:
-        said = (
-            f"{entry} has the label istio.io/rev={entry.revision}, and the sidecar of {case.source.pod} is of revision "
-            f"{case.source.revision}: another control plane reads it; {_where_sidecar_leads(case)}"
-        )
-        return explain_cause(CauseCode.NOT_PROPAGATED, case, said)
-    if number in RESERVED_PORTS:
-        said = f"a sidecar gets no listener for port {number}, {RESERVED_PORTS[number]}, whatever {entry} says; "
-        said += _where_sidecar_leads(case)
-        return explain_cause(CauseCode.NOT_PROPAGATED, case, said, "name another port in the ServiceEntry")
     around = case.around or MeshObjects(unread=("the other objects of the mesh were not looked at",))
     unseen = [
         f"{plural} of namespace {place} were not looked at" for plural, place in _kinds_not_read(case) if case.around is not None
@@ -317,6 +325,8 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
     _reroute_cause,
     _sidecar_cause,
     _conflict_cause,
+    _revision_cause,
+    _reserved_port_cause,
 )
 
 
