@@ -23,14 +23,15 @@ PROGRAMS = {
 }
 DISCOVERY = "istio.io/istio/pilot/cmd/pilot-discovery"
 DEFINITIONS = "customresourcedefinitions.gen.yaml"
-_ISTIO = "istio.io/api"
+GATEWAY_API = "gateway-api.yaml"
+_ISTIO, _GATEWAY = "istio.io/api", "sigs.k8s.io/gateway-api"
 REQUIRED = "EGRESSCTL_TEST_CLUSTER"
 """Set to `required`, the tests against a real control plane are run, and what is missing fails them."""
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """Where the programs are, and Istio's CustomResourceDefinitions."""
+    """Where the programs are, and the CustomResourceDefinitions of Istio and of the Gateway API."""
 
     apiserver: Path
     etcd: Path
@@ -38,6 +39,7 @@ class Binaries:
     istiod: Path
     discovery: Path
     definitions: Path
+    gateway_api: Path
 
 
 def cache(sources: Path = HERE) -> Path:
@@ -58,6 +60,7 @@ def find() -> Binaries | str:
         cache(ISTIOD) / "istiod",
         cache(ISTIOD) / "pilot-discovery",
         built / DEFINITIONS,
+        cache(ISTIOD) / GATEWAY_API,
     )
     missing = [path.name for path in vars(found).values() if not path.exists()]
     if missing:
@@ -80,6 +83,13 @@ def build() -> Binaries:
         module = _go(["go", "list", "-m", "-f", "{{.Dir}}", _ISTIO], HERE / "istio-api").strip()
         shutil.copyfile(Path(module) / "kubernetes" / DEFINITIONS, folder / f"{DEFINITIONS}.new")
         (folder / f"{DEFINITIONS}.new").rename(folder / DEFINITIONS)
+    if not (cache(ISTIOD) / GATEWAY_API).exists():
+        _go(["go", "mod", "download", _GATEWAY], ISTIOD)
+        module = Path(_go(["go", "list", "-m", "-f", "{{.Dir}}", _GATEWAY], ISTIOD).strip())
+        texts = [path.read_text() for path in sorted((module / "config/crd/standard").glob("gateway.*s.yaml"))]
+        new = cache(ISTIOD) / f"{GATEWAY_API}.new"
+        new.write_text("\n---\n".join(texts))
+        new.rename(cache(ISTIOD) / GATEWAY_API)
     found = find()
     assert isinstance(found, Binaries), found
     return found

@@ -203,7 +203,9 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits)
     own = _halves(limits)[1]
     for index, (ip, port) in enumerate(addresses):
         host = f"[{ip}]" if ":" in ip else ip
-        argv += [*_segment(str(index), TransferLimits(limits.connect, min(limits.total, 2.0), own)), "-o", "/dev/null"]
+        # A proxy variable is for what was refused already: at the proxy's own address as well.
+        argv += [*_segment(str(index), TransferLimits(limits.connect, min(limits.total, 2.0), own)), "--noproxy", "*"]
+        argv += ["-o", "/dev/null"]
         argv += [f"telnet://{host}:{port}", "--next"]
     return (*argv, *_table_segments())
 

@@ -33,7 +33,7 @@ from egressctl.model.evidence import (
     Source,
     Walk,
 )
-from egressctl.model.probe import Probe, ProbeDestination, Verdict
+from egressctl.model.probe import Probe, ProbeDestination, Speech, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ownership
 from egressctl.verify.candidates import claim_of_entry
@@ -191,7 +191,12 @@ def _with_listing_entries(facts: RunFacts) -> RunFacts:
 def destination_of_probe(question: Question, sent: ProbeSent) -> ProbeDestination:
     """Return where a probe's connection went, and how its client spoke."""
     ip, port = (sent.outcome.remote_ip, sent.outcome.remote_port) if sent.outcome else ("", 0)
-    return ProbeDestination(ip, port, question.probe.speech)
+    speech = question.probe.speech
+    if sent.outcome and sent.outcome.proxied and speech.tls:  # a proxy is asked in plain text first
+        speech = Speech(
+            tls=False, protocols=("http/1.1",), authority=f"{question.probe.host}:{question.probe.port}", method="CONNECT"
+        )
+    return ProbeDestination(ip, port, speech)
 
 
 def common_walk(before: Reading, after: Reading, place: ProbeDestination) -> Walk | None:

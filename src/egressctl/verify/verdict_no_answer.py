@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from egressctl.envoy.config import PASSTHROUGH
 from egressctl.mesh.curl import cause_of, looks_reset
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
-from egressctl.model.probe import Verdict
+from egressctl.model.probe import BARE_SCHEME, Probe, Verdict
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import (
     leads_to_other_host,
@@ -41,6 +43,8 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.AMBIENT, case)
     if case.source.proxy is None:
         return Verdict.FAILED, explain_cause(code, case)
+    if outcome.proxied and leads_nowhere(case) and walk is not None and not walk.unknown and not _doubt_about_refusal(case):
+        return Verdict.BLOCKED, _refused_proxy_cause(case)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
         return judge_bypass(case, code)
     if not case.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or walk is None):
@@ -60,6 +64,17 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.BLOCKED, why_not_ours(case)
     verdict, cause = _judge_upstream(case, code)
     return verdict, _shaped_by_mesh(case, cause) or cause if verdict is Verdict.FAILED else cause
+
+
+def _refused_proxy_cause(case: Case) -> Cause:
+    """Name the proxy of a proxy variable as what the mesh refused, and its reason: an entry for the URL would not help."""
+    host = f"[{case.outcome.remote_ip}]" if ":" in case.outcome.remote_ip else case.outcome.remote_ip
+    probe = Probe(case.probe.name, f"{BARE_SCHEME}{host}:{case.outcome.remote_port}")
+    evidence = replace(case.evidence, owner=None)
+    told = why_not_ours(replace(case, probe=probe, entry=None, entry_name="", entry_namespace="", evidence=evidence))
+    asked = f"{case.probe.host}:{case.probe.port}"
+    said = f"a proxy variable in the pod sent curl to the proxy {case.address}, not to {asked}, and the mesh refused the proxy"
+    return told._replace(message=f"{said}: {told.message}")
 
 
 def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
