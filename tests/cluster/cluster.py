@@ -160,11 +160,19 @@ class RealCluster(Startable):
             return False
 
     def _install_istio(self) -> None:
-        definitions = [each for each in yaml.load_all(self.binaries.definitions.read_text(), Loader=_LOADER) if each]
-        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-        for each in definitions:
-            self.post(path, each)
+        self._define(self.binaries.definitions)
         self.until(lambda: self.api("GET", "/apis/networking.istio.io/v1/serviceentries")[0] == 200, "Istio's CRDs")
+
+    def install_gateway_api(self) -> None:
+        """Have it serve the Gateway API as well."""
+        self._define(self.binaries.gateway_api)
+        path = "/apis/gateway.networking.k8s.io/v1/httproutes"
+        self.until(lambda: self.api("GET", path)[0] == 200, "the Gateway API's CRDs")
+
+    def _define(self, definitions: Path) -> None:
+        for each in yaml.load_all(definitions.read_text(), Loader=_LOADER):
+            if each and each["kind"] == "CustomResourceDefinition":
+                self.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", each)
 
     def start(self, name: str, *command: object, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a program that dies with this process; its words go to NAME.log."""

@@ -36,6 +36,7 @@ class Istiod(Startable):
         self._sent = 0
 
     def _start(self) -> None:
+        self._real.install_gateway_api()
         self._real.post(MESH, self._mesh("REGISTRY_ONLY"))
         # Nobody serves certificates here, and without them no listener comes.
         plain = {"metadata": {"name": "default"}, "spec": {"mtls": {"mode": "DISABLE"}}}

@@ -26,7 +26,7 @@ from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
-from egressctl.verify.route_reasons import own_port_cause, rerouted_cause, server_name_cause
+from egressctl.verify.route_reasons import is_moved_to_another_port, own_port_cause, rerouted_cause, server_name_cause
 
 
 def why_not_ours(case: Case) -> Cause:
@@ -150,6 +150,8 @@ def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Name another entry of the same host that sent it: that the address is not among this one's is then no harm."""
     owner = case.evidence.owner
     sent = owner is not None and owner.rival is not None and case.leads_to not in (BLACKHOLE, PASSTHROUGH)
+    if is_moved_to_another_port(case):
+        return None
     if owner is None or owner.rival is None or not sent or {*owner.rival.hosts}.isdisjoint(entry.hosts):
         return None
     return explain_cause(CauseCode.RIVAL_ENTRY, case)

@@ -38,6 +38,12 @@ def rerouted_cause(case: Case) -> Cause | None:
     return explain_cause(CauseCode.REROUTED, case) if any(covers_host(each, host) for each in hosts) else None
 
 
+def is_moved_to_another_port(case: Case) -> bool:
+    """Say whether a route leads to another port than was asked for."""
+    walk, to = case.evidence.walk, parse_outbound_name(case.leads_to)
+    return walk is not None and bool(walk.virtual_service) and to is not None and to.port != case.probe.port
+
+
 def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Blame a Sidecar resource of which only other ports' listeners, or none, import the entry."""
     number, sidecar = case.probe.port, sidecar_of_pod(case.around, case.source)
@@ -186,8 +192,8 @@ def _tls_to_plain_cause(case: Case, cause: Cause) -> Cause | None:
 
 def _other_port_cause(case: Case, what: str, more: str) -> Cause:
     """Blame what leads to another port of the server than was asked for: a route, else the entry's `targetPort`."""
-    walk, to = case.evidence.walk, parse_outbound_name(case.leads_to)
-    if walk is not None and walk.virtual_service and to is not None and to.port != case.probe.port:
+    walk = case.evidence.walk
+    if walk is not None and is_moved_to_another_port(case):
         origin = origin_of_route(walk.virtual_service, case.around)
         return explain_cause(CauseCode.REROUTED, case, f"{origin} sends {what}{more}", origin.show_command)
     owner = case.evidence.owner
