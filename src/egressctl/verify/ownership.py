@@ -78,12 +78,25 @@ def _owner_of_other_port(
     ]
     holder = _entry_served_first(holders, pod_namespace, to.host)
     moved = f"VirtualService {walk.virtual_service} sends port {port} of {to.host} to its port {to.port}"
+    if not _is_of_host(walk, to.host, neighbours, port):
+        return Owner(
+            Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} sends it to {to.host}, and another host may be meant"
+        )
     if holder == entry:
         return Owner(Ownership.OWNED, f"{moved}, which {entry} lists", entry=entry)
     if holder is None and entry in holders:
         names = ", ".join(str(each) for each in holders if each != entry)
         return Owner(Ownership.UNKNOWN, f"{moved}, which {names} lists too, and which of them gets it is not known")
     return Owner(Ownership.OTHERS, f"{moved}, which {holder or 'no ServiceEntry'} lists, not {entry}", holder)
+
+
+def _is_of_host(walk: Walk, host: str, neighbours: Iterable[ServiceEntry], port: int) -> bool:
+    """Say whether the filter chain or the virtual host of a port is there for this host, and not for another entry's."""
+    if walk.http_route:
+        return walk.http_route.split(" / ")[1:2] == [f"{host}:{port}"]
+    if walk.server_name:
+        return covers_host(host, walk.server_name)
+    return not any(host not in each.hosts and lists_port(each, port) and lists_block(each, walk.prefix) for each in neighbours)
 
 
 def _owner_among_namesakes(

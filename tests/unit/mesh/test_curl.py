@@ -76,10 +76,11 @@ def test_the_command_line_is_the_documented_one() -> None:
 
 def test_the_companions_command_line_is_the_documented_one() -> None:
     limited = ["-gsS", "--connect-timeout", "0.5", "--max-time", "2", "-w"]
+    quiet = ["--noproxy", "*", "-o", "/dev/null"]
     assert companion_argv([("208.80.154.224", 443), ("2620:0:861:ed1a::1", 80)], TransferLimits(0.5, 10)) == (
         "curl", "-q",
-        *limited, rf"%{{stderr}}\negressctl 0\t{WRITE_OUT}", "-o", "/dev/null", "telnet://208.80.154.224:443", "--next",
-        *limited, rf"%{{stderr}}\negressctl 1\t{WRITE_OUT}", "-o", "/dev/null", "telnet://[2620:0:861:ed1a::1]:80", "--next",
+        *limited, rf"%{{stderr}}\negressctl 0\t{WRITE_OUT}", *quiet, "telnet://208.80.154.224:443", "--next",
+        *limited, rf"%{{stderr}}\negressctl 1\t{WRITE_OUT}", *quiet, "telnet://[2620:0:861:ed1a::1]:80", "--next",
         "-gs", "file:///proc/net/tcp", "--next", "-gs", "file:///proc/net/tcp6",
     )  # fmt: skip
 

@@ -235,6 +235,49 @@ def test_another_port_than_the_probes_is_others() -> None:
     assert found.ownership is Ownership.OTHERS
 
 
+PLAIN_80, HTTPS_443 = Port(80, "HTTP", "http"), Port(443, "HTTPS", "https")
+UPGRADED = Walk("0.0.0.0_80", "", NAME, http_route=f"80 / {HOST}:80 / route 1", virtual_service="default/upgrade")
+UPGRADED_WEB = an_entry(ports=(PLAIN_80, HTTPS_443), addresses=(), resolution="DNS")
+
+
+def owner_of_upgrade(entry: ServiceEntry, *others: ServiceEntry, way: Walk = UPGRADED) -> Owner:
+    return find_owner(way, CONFIG, entry, others, 80)
+
+
+def test_a_virtualservice_may_lead_to_another_port_of_the_host() -> None:
+    assert owner_of_upgrade(UPGRADED_WEB).ownership is Ownership.OWNED
+    assert (
+        "VirtualService default/upgrade sends port 80 of wikipedia.org to its port 443" in owner_of_upgrade(UPGRADED_WEB).reason
+    )
+
+
+def test_a_virtualservice_that_leads_to_a_port_of_another_entry_of_the_host_makes_it_that_entrys() -> None:
+    plain, tls = replace(UPGRADED_WEB, ports=(PLAIN_80,)), replace(UPGRADED_WEB, name="tls", ports=(HTTPS_443,))
+    found = owner_of_upgrade(plain, tls)
+    assert (found.ownership, found.rival) == (Ownership.OTHERS, tls)
+    assert owner_of_upgrade(tls, plain).ownership is Ownership.OWNED
+
+
+def test_of_two_entries_with_that_port_the_older_has_it() -> None:
+    older = replace(UPGRADED_WEB, name="older", created=OLDER)
+    assert owner_of_upgrade(UPGRADED_WEB, older) == Owner(Ownership.OTHERS, owner_of_upgrade(UPGRADED_WEB, older).reason, older)
+    assert owner_of_upgrade(older, UPGRADED_WEB).ownership is Ownership.OWNED
+    assert owner_of_upgrade(UPGRADED_WEB, replace(UPGRADED_WEB, name="twin")).ownership is Ownership.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        replace(UPGRADED, http_route="80 / other.example:80 / route 1"),
+        replace(UPGRADED, http_route="", server_name="other.example"),
+        replace(UPGRADED, http_route="", prefix="192.0.2.0/24"),
+    ],
+)
+def test_what_a_virtualservice_leads_there_from_another_host_is_not_known_to_be_the_entrys(way: Walk) -> None:
+    other = an_entry("other", hosts=("other.example",), addresses=("192.0.2.0/24",), ports=(Port(80, "TCP", "tcp"),))
+    assert owner_of_upgrade(UPGRADED_WEB, other, way=way).ownership is Ownership.UNKNOWN
+
+
 def test_a_port_that_the_entry_does_not_list_is_not_owned() -> None:
     entry = an_entry(ports=(Port(8443, "TCP", "a"), Port(443, "UDP", "b")))
     assert ask(entry=entry).ownership is Ownership.OTHERS  # the sidecar has it from before

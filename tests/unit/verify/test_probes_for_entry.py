@@ -71,11 +71,14 @@ class TestProbes:
         assert found.hint == "kubectl edit serviceentry -n default theirs"
 
     def test_what_leads_into_the_mesh_is_no_egress_unless_its_annotation_asks(self) -> None:
-        for spec in ({"location": "MESH_INTERNAL"}, {"workloadSelector": {"labels": {"app": "vm"}}}):
-            found = left_out(entry(**spec))
-            assert found.meant
-            assert "an egress" in found.reason
-            assert urls(entry(probes='[{"name": "x", "url": "https://a.example"}]', **spec)) == ["https://a.example"]
+        spec = {"location": "MESH_INTERNAL", "workloadSelector": {"labels": {"app": "vm"}}}
+        found = left_out(entry(**spec))
+        assert found.meant
+        assert "an egress" in found.reason
+        assert urls(entry(probes='[{"name": "x", "url": "https://a.example"}]', **spec)) == ["https://a.example"]
+
+    def test_what_a_selector_takes_outside_the_mesh_is_an_egress(self) -> None:
+        assert urls(entry(location="MESH_EXTERNAL", workloadSelector={"labels": {"app": "vm"}})) == ["https://a.example"]
 
     @pytest.mark.parametrize(
         ("spec", "reason"),
