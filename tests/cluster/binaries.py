@@ -85,8 +85,8 @@ def build() -> Binaries:
         (folder / f"{DEFINITIONS}.new").rename(folder / DEFINITIONS)
     if not (cache(ISTIOD) / GATEWAY_API).exists():
         _go(["go", "mod", "download", _GATEWAY], ISTIOD)
-        module = Path(_go(["go", "list", "-m", "-f", "{{.Dir}}", _GATEWAY], ISTIOD).strip())
-        texts = [path.read_text() for path in sorted((module / "config/crd/standard").glob("gateway.*s.yaml"))]
+        sources = Path(_go(["go", "list", "-m", "-f", "{{.Dir}}", _GATEWAY], ISTIOD).strip())
+        texts = [path.read_text() for path in sorted((sources / "config/crd/standard").glob("gateway.*s.yaml"))]
         new = cache(ISTIOD) / f"{GATEWAY_API}.new"
         new.write_text("\n---\n".join(texts))
         new.rename(cache(ISTIOD) / GATEWAY_API)

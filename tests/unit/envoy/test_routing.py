@@ -196,6 +196,26 @@ def test_a_route_is_named_with_its_virtual_host_and_its_virtualservice() -> None
     assert taken(on_80(host("www.wikipedia.org", route("a", {"path": "/"}), route("b")))).http_route.endswith(" / route 2")
 
 
+def routed_by(*names: str) -> list[dict[str, Any]]:
+    """Routes for paths that nobody asks for, each of a VirtualService, or of none."""
+    made = "/apis/networking.istio.io/v1/namespaces/default/virtual-service/"
+    noted = [{"metadata": {"filter_metadata": {"istio": {"config": made + name}}}} if name else {} for name in names]
+    return [route(f"r{index}", {"prefix": "/no/"}, **each) for index, each in enumerate(noted)]
+
+
+@pytest.mark.parametrize(
+    ("made_by", "named"), [(("detour", "detour"), "default/detour"), (("detour", "other"), ""), (("detour", ""), "")]
+)
+def test_a_virtualservice_that_has_no_route_for_a_request_is_named(made_by: tuple[str, ...], named: str) -> None:
+    way = taken(on_80(host("www.wikipedia.org", *routed_by(*made_by))))
+    assert (way.unrouted, way.direct_status, way.virtual_service, way.envoy_cluster) == (True, 404, named, None)
+
+
+def test_a_route_to_a_backend_that_istiod_does_not_know_leads_nowhere() -> None:
+    way = taken(replace(on_80(host("www.wikipedia.org", route("UnknownService"))), envoy_clusters={}))
+    assert (way.envoy_cluster, way.absent, way.unknown) == ("UnknownService", True, "")
+
+
 # Where routes lead
 
 

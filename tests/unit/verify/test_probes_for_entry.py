@@ -71,11 +71,11 @@ class TestProbes:
         assert found.hint == "kubectl edit serviceentry -n default theirs"
 
     def test_what_leads_into_the_mesh_is_no_egress_unless_its_annotation_asks(self) -> None:
-        spec = {"location": "MESH_INTERNAL", "workloadSelector": {"labels": {"app": "vm"}}}
-        found = left_out(entry(**spec))
+        found = left_out(entry(location="MESH_INTERNAL"))
         assert found.meant
         assert "an egress" in found.reason
-        assert urls(entry(probes='[{"name": "x", "url": "https://a.example"}]', **spec)) == ["https://a.example"]
+        asked = '[{"name": "x", "url": "https://a.example"}]'
+        assert urls(entry(probes=asked, location="MESH_INTERNAL")) == ["https://a.example"]
 
     def test_what_a_selector_takes_outside_the_mesh_is_an_egress(self) -> None:
         assert urls(entry(location="MESH_EXTERNAL", workloadSelector={"labels": {"app": "vm"}})) == ["https://a.example"]
