@@ -15,7 +15,7 @@ from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
 from egressctl.istio import precedence
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
-from egressctl.istio.listing import lists_address
+from egressctl.istio.listing import lists_address, single_address
 from egressctl.istio.mesh_objects import SIDECARS
 from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope
 from egressctl.manifests.formats import HTTP_PROTOCOLS, RESERVED_PORTS, TLS_PROTOCOLS
@@ -140,10 +140,16 @@ def _protocol_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 
 def _host_cause(case: Case, entry: ServiceEntry) -> Cause | None:
-    by_host = _protocol(entry, case.probe.port) in HTTP_PROTOCOLS | TLS_PROTOCOLS
+    protocol = _protocol(entry, case.probe.port)
+    by_host = protocol in HTTP_PROTOCOLS or (protocol in TLS_PROTOCOLS and not _has_listener_of(entry, case.outcome.remote_ip))
     if not by_host or any(covers_host(host, case.probe.host) for host in entry.hosts):
         return None
     return explain_cause(CauseCode.HOST_NOT_LISTED, case)
+
+
+def _has_listener_of(entry: ServiceEntry, ip: str) -> bool:
+    """Say whether the entry lists the address by itself: its listener asks for no server name."""
+    return any(single_address(each) == single_address(ip) for each in entry.addresses if single_address(each))
 
 
 def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:

@@ -82,6 +82,13 @@ SITUATIONS = [
         ("Sidecar default/registration", "it hides default/wild", "kubectl get sidecar -n default registration"),
     ),
     Situation(
+        "24: a VirtualService without a route for the path",
+        (an_entry("wiki", ["www.wikipedia.org"], HTTP, exportTo=["."]), virtual_service("www.wikipedia.org", **NO_ROUTE)),
+        "http://www.wikipedia.org",
+        "rerouted",
+        ("VirtualService default/wiki has no route for", "kubectl get virtualservice -n default wiki"),
+    ),
+    Situation(
         "31c: every address, and hosts by name",
         (
             an_entry(

@@ -162,6 +162,8 @@ MENDS: dict[str, Callable[[dict[str, Any], Probe, str], None] | None] = {
     "no-endpoints": None,
 }
 """How to mend, by the cause's code, the object that its next command shows."""
+NOT_PUSHED = "not-propagated"
+"""The control plane's own doing: what sends everything again mends it."""
 TAKEN_AWAY = [code for code, how in MENDS.items() if how is None]
 POLICY = ("blackhole", "passthrough")
 BEYOND = {
@@ -184,6 +186,7 @@ class Walk:
     def __init__(self, lab: Lab, seed: int) -> None:
         self.lab, self.asker, self.chance = lab, Asker(lab), random.Random(seed)
         self.faults: list[str] = []
+        self.policy = REGISTRY_ONLY
         self.asked = self.blamed = 0
 
     def step(self) -> None:
@@ -221,9 +224,11 @@ class Walk:
                     return ""  # what is left is what there would be without that object
                 if code in POLICY:
                     return f"mended, it is the policy's: {' -> '.join(told)}"
-                if code not in MENDS:
+                if code == NOT_PUSHED:
+                    self._push()  # now and then istiod leaves an Envoy cluster out, until it sends everything again
+                elif code not in MENDS:
                     return f"{code} is nothing that can be mended: {' -> '.join(told)}"
-                if fault := self._mend(now, world):
+                elif fault := self._mend(now, world):
                     return fault
                 self._settle()
                 [now] = self.asker.verify(result.probe.url)
@@ -258,6 +263,13 @@ class Walk:
             if now.verdict is Verdict.OPEN:
                 return f"blamed on the policy, and opened by {each['kind']} {each['metadata']['name']}"
         return ""
+
+    def _push(self) -> None:
+        assert self.lab.fed_by
+        self.lab.fed_by.push_everything()
+        if self.policy != REGISTRY_ONLY:
+            self.lab.fed_by.set_policy(self.policy)
+        self._settle()
 
     def _mend(self, result: ProbeResult, world: Sequence[Manifest]) -> str:
         hint, probe, how = _hint(result), result.probe, MENDS[_code(result)]
@@ -345,7 +357,8 @@ def walk(lab: Lab) -> Iterator[Walk]:
 def test_what_is_blamed_explains_what_envoy_did(walk: Walk) -> None:
     while walk.asked < CONNECTIONS:
         if walk.chance.random() < 0.15:
-            walk.lab.set_policy(walk.chance.choice([ALLOW_ANY, REGISTRY_ONLY]))
+            walk.policy = walk.chance.choice([ALLOW_ANY, REGISTRY_ONLY])
+            walk.lab.set_policy(walk.policy)
         walk.step()
     print(f"{walk.asked} asked, {walk.blamed} blamed, {len(walk.faults)} faults")
     assert not walk.faults, "\n\n".join(walk.faults)

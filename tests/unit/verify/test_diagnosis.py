@@ -223,7 +223,9 @@ def test_nor_does_it_for_a_target_by_its_name() -> None:
     case = Case(probe, SOURCE, REFUSED, to_blackhole(), "wikipedia-ext", around=around)
     found = why_not_ours(case)
     assert str(found.code) == "entry-missing"
-    assert found.hint.endswith("let the hosts of its egress import ./www.wikipedia.org; then egressctl create wikipedia -n default")
+    assert found.hint.endswith(
+        "let the hosts of its egress import ./www.wikipedia.org; then egressctl create wikipedia -n default"
+    )
     assert why_not_ours(replace(case, around=MeshObjects())).hint == "egressctl create wikipedia -n default"
 
 
