@@ -68,8 +68,8 @@ class CauseCode(StrEnum):
         "address-not-listed",
         "The name resolved to an address that is in none of the entry's blocks, so the entry does not apply to the connection.",
         Wording(
-            "{host} resolved to {ip}, but Istio gave {name} the address {allocated}, and only the sidecar's own DNS answers with "
-            "it",
+            "{host} resolved to {ip}, but Istio gave {named} the address {allocated}, and only the sidecar's own DNS answers "
+            "with it",
             _EXEC + "nslookup {host}",
             when="allocated",
         ),
@@ -78,27 +78,27 @@ class CauseCode(StrEnum):
             "kubectl get serviceentry -n {namespace} -l egressctl.dev/target={part_of} -o yaml",
             when="several_entries",
         ),
-        Wording("{host} resolved to {ip}, which is in none of the blocks of {name} ({blocks})", _SHOW_ENTRY),
+        Wording("{host} resolved to {ip}, which is in none of the blocks of {named} ({blocks})", _SHOW_ENTRY),
     )
     PORT_NOT_LISTED = (
         "port-not-listed",
         "The entry does not list the port that the probe goes to.",
-        Wording("{name} lists port {ports}, but the probe goes to {port}", _SHOW_ENTRY),
+        Wording("{named} lists port {ports}, but the probe goes to {port}", _SHOW_ENTRY),
     )
     HOST_NOT_LISTED = (
         "host-not-listed",
         "The entry does not list the probe's host. On a TLS or HTTP port the sidecar chooses by host. Or the entry takes the "
         "connection by its address or port, and Envoy sends it to the entry's own host.",
         Wording(
-            "{name} lists the host {hosts} on port {port}, where TLS and HTTP are routed by host, but the probe asks for {host}; "
-            "the sidecar sends {ip_or_it} to {leads_to}",
+            "{named} lists the host {hosts} on port {port}, where TLS and HTTP are routed by host, but the probe asks for "
+            "{host}; the sidecar sends {ip_or_it} to {leads_to}",
             _SHOW_ENTRY,
         ),
     )
     PROTOCOL_MISMATCH = (
         "protocol-mismatch",
         "The client does not speak the protocol that the entry declares for the port.",
-        Wording("the protocol of port {port} ({name}: {protocols}) is not what the client speaks ({curl})", _SHOW_ENTRY),
+        Wording("the protocol of port {port} ({named}: {protocols}) is not what the client speaks ({curl})", _SHOW_ENTRY),
     )
     NOT_EXPORTED = (
         "not-exported",
@@ -109,7 +109,7 @@ class CauseCode(StrEnum):
         "hidden-by-sidecar",
         "A Sidecar resource hides the entry, or the block that the probe needs, from the pod's sidecar.",
         Wording(
-            "a Sidecar resource hides {name} from pod {pod}; the sidecar sends {address} to {leads_to}",
+            "a Sidecar resource hides {named} from pod {pod}; the sidecar sends {address} to {leads_to}",
             "kubectl get sidecars.networking.istio.io -n {pod_namespace} -o yaml",
         ),
     )
@@ -126,7 +126,7 @@ class CauseCode(StrEnum):
     REJECTED_BY_PROXY = (
         "rejected-by-proxy",
         "Envoy refused the listener that the entry needs. The sidecar works without it, or with an older one.",
-        Wording("Envoy refused the listener of {name} in the sidecar of {pod}{refused}", _SHOW_ENTRY),
+        Wording("Envoy refused the listener of {named} in the sidecar of {pod}{refused}", _SHOW_ENTRY),
     )
     RIVAL_ENTRY = (
         "rival-entry",
@@ -166,7 +166,7 @@ class CauseCode(StrEnum):
         "no-endpoints",
         "The connection goes to the entry's Envoy cluster, which has no host to send it to.",
         Wording(
-            "{leads_to} has no hosts to send {address} to: the workloadSelector of {name} takes no WorkloadEntry and no pod of "
+            "{leads_to} has no hosts to send {address} to: the workloadSelector of {named} takes no WorkloadEntry and no pod of "
             "namespace {namespace}",
             "kubectl get workloadentries.networking.istio.io,pods -n {namespace} --show-labels",
             when="selects",

@@ -79,9 +79,9 @@ def _suspects(case: Case) -> Iterator[_Suspect]:
         claim = claim_of_entry(entry, case.probe, case.outcome.remote_ip)
         if claim is None:
             continue
-        as_named = replace(case, entry_name=entry.name, entry=entry)
-        causes = tuple(cause for reason in _REASONS if (cause := reason(as_named, entry)))
-        causes = causes or (_propagation_cause(as_named, entry),)
+        of_entry = replace(case, entry=entry)
+        causes = tuple(cause for reason in _REASONS if (cause := reason(of_entry, entry)))
+        causes = causes or (_propagation_cause(of_entry, entry),)
         objects = len({each.hint for each in causes})  # the next command shows the object
         # An address or a port alone says too little to ask for several changes.
         if claim < Claim.ADDRESS or len(causes) == 1:

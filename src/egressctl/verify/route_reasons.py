@@ -136,7 +136,7 @@ def no_endpoints_cause(case: Case) -> Cause:
     """Blame the entry whose Envoy cluster has no hosts: for a URL, the one whose it is."""
     owner = case.evidence.owner
     entry = case.entry or (owner.entry if owner else None)
-    return explain_cause(CauseCode.NO_ENDPOINTS, replace(case, entry=entry, entry_name=entry.name) if entry else case)
+    return explain_cause(CauseCode.NO_ENDPOINTS, replace(case, entry=entry) if entry else case)
 
 
 # What spoilt a connection that was let out

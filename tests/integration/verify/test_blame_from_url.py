@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,11 @@ HTTPS, TLS, TCP, HTTP = (443, "HTTPS"), (443, "TLS"), (443, "TCP"), (80, "HTTP")
 BLOCK = "208.80.154.224/27"
 
 
-def sidecar(*hosts: str, name: str = "registration", namespace: str = "default", **more: object) -> Manifest:
+def sidecar(*hosts: str, name: str = "registration", namespace: str = "default", **more: Any) -> Manifest:
     return an_object("Sidecar", name, namespace, egress=[{"hosts": list(hosts)}], **more)
 
 
-def virtual_service(host: str, **spec: object) -> Manifest:
+def virtual_service(host: str, **spec: Any) -> Manifest:
     return an_object("VirtualService", "wiki", hosts=[host], **spec)
 
 
@@ -133,7 +134,7 @@ SITUATIONS = [
         (an_entry("wiki", ["www.wikipedia.org"], TCP, addresses=["192.0.2.0/24"], resolution="NONE"),),
         WWW,
         "address-not-listed",
-        ("208.80.154.224, which is in none of the blocks of wiki (192.0.2.0/24)",),
+        ("208.80.154.224, which is in none of the blocks of ServiceEntry default/wiki (192.0.2.0/24)",),
     ),
     Situation(
         "a listener of the Sidecar for another port",

@@ -86,16 +86,16 @@ def _entry(chance: random.Random, name: str) -> Manifest:
 
 def _sidecar(chance: random.Random) -> Manifest:
     hosts = ["./*", "*/*", f"{OTHER}/*", "istio-system/*", "./www.wikipedia.org", "*/*.wikipedia.org", "*/outside.example"]
-    excluded = [f"~{OTHER}/*", "~default/*", "~*/www.wikipedia.org"]
+    excluded = [f"~{OTHER}/*", "~default/*", "~*/www.wikipedia.org", "~/www.wikipedia.org"]
     egress: dict[str, Any] = {"hosts": chance.sample(hosts, chance.choice([1, 1, 2]))}
     if chance.random() < 0.25:
         egress["hosts"].append(chance.choice(excluded))
-    listeners = [egress]
+    listeners: list[dict[str, Any]] = [egress]
     if chance.random() < 0.3:
         number = chance.choice([443, 80, 9080])
         own = {"number": number, "protocol": chance.choice(["TLS", "HTTP", "TCP"]), "name": "own"}
         listeners = [{**egress, "port": own}, *([{"hosts": [chance.choice(hosts)]}] if chance.random() < 0.5 else [])]
-    policy = chance.choice([{}, {}, {"outboundTrafficPolicy": {"mode": ALLOW_ANY}}])
+    policy: dict[str, Any] = chance.choice([{}, {}, {"outboundTrafficPolicy": {"mode": ALLOW_ANY}}])
     return an_object("Sidecar", "little", egress=listeners, **policy)
 
 
@@ -105,7 +105,7 @@ def _virtual_service(chance: random.Random) -> Manifest:
     routes = [{"destination": {"host": to, "port": {"number": chance.choice([443, 80])}}}]
     match chance.choice(["http", "http", "tls", "tcp"]):
         case "http":
-            matching = chance.choice([{}, {"match": [{"uri": {"prefix": "/api/"}}]}, {"match": [{"port": 8080}]}])
+            matching: dict[str, Any] = chance.choice([{}, {"match": [{"uri": {"prefix": "/api/"}}]}, {"match": [{"port": 8080}]}])
             spec: dict[str, Any] = {"http": [{**matching, "route": routes}]}
         case "tls":
             names = [chance.choice([host, host, HOSTS[1]])]
@@ -274,9 +274,10 @@ class Walk:
     def _mend(self, result: ProbeResult, world: Sequence[Manifest]) -> str:
         hint, probe, how = _hint(result), result.probe, MENDS[_code(result)]
         found = re.search(r"kubectl get (\S+) -n (\S+) (\S+)", hint)
-        for each in world if found else ():
+        shown = found.groups() if found else ()
+        for each in world:
             metadata = each["metadata"]
-            if (each["kind"].lower(), metadata["namespace"], metadata["name"]) == found.groups():
+            if (each["kind"].lower(), metadata["namespace"], metadata["name"]) == shown:
                 if how is None:
                     delete(self.lab, each)
                     return ""
