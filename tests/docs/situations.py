@@ -76,8 +76,8 @@ def _beyond(exit_code: int, error: str) -> ProbeResult:
 
 
 RESULTS: Mapping[CauseCode, ProbeResult] = {
-    CauseCode.BLACKHOLE: _at(CUT, REFUSED, name="", entry=None),
-    CauseCode.PASSTHROUGH: _at(ANSWER, LET_OUT, name="", entry=None),
+    CauseCode.BLACKHOLE: _at(CUT, REFUSED, name="", entry=None, around=MeshObjects()),
+    CauseCode.PASSTHROUGH: _at(ANSWER, LET_OUT, name="", entry=None, around=MeshObjects()),
     CauseCode.ENTRY_MISSING: _at(CUT, REFUSED, entry=None),
     CauseCode.ADDRESS_NOT_LISTED: _at(replace(CUT, remote_ip=OUTSIDE), REFUSED),
     CauseCode.PORT_NOT_LISTED: _at(
