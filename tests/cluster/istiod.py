@@ -12,7 +12,9 @@ import shutil
 import signal
 import tempfile
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -28,16 +30,20 @@ class Istiod(Startable):
     """A running istiod for the sidecar of a lab. `folder` holds the sockets by which that gets what it is given.
 
     The sidecar writes its access log twice: as the lab's does, and to `container_log` as a container's, for the kubelet.
+    `env` are further settings of the program.
     """
 
-    def __init__(self, real: RealCluster, lab: Paths) -> None:
+    def __init__(self, real: RealCluster, lab: Paths, env: Mapping[str, str] = MappingProxyType({})) -> None:
         self._real, self._lab, self._undo = real, lab, contextlib.ExitStack()
+        self._env = env
         self.container_log = lab.logs / "container.log"
         self._sent = 0
+        self._policy = "REGISTRY_ONLY"
+        self._more: Mapping[str, object] = {}
 
     def _start(self) -> None:
         self._real.install_gateway_api()
-        self._real.post(MESH, self._mesh("REGISTRY_ONLY"))
+        self._real.post(MESH, self._mesh())
         # Nobody serves certificates here, and without them no listener comes.
         plain = {"metadata": {"name": "default"}, "spec": {"mtls": {"mode": "DISABLE"}}}
         head = {"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication"}
@@ -59,6 +65,7 @@ class Istiod(Startable):
                 "INJECTION_WEBHOOK_CONFIG_NAME": "",
                 "PILOT_ENABLE_METADATA_EXCHANGE": "false",
                 "PILOT_ENABLE_ALPN_FILTER": "false",
+                **self._env,
             },
         )
         self.folder = Path(tempfile.mkdtemp(prefix="istiod"))
@@ -80,7 +87,7 @@ class Istiod(Startable):
         self._sent += 1
         self.set_policy("REGISTRY_ONLY")
 
-    def _mesh(self, policy: str) -> dict[str, object]:
+    def _mesh(self) -> dict[str, object]:
         logs = {
             "lab": {"path": str(self._lab.access_log)},
             "kubelet": {"path": str(self.container_log), "logFormat": {"text": f"%START_TIME% stdout F {ACCESS_LOG_FORMAT}"}},
@@ -88,14 +95,24 @@ class Istiod(Startable):
         settings = {
             "extensionProviders": [{"name": name, "envoyFileAccessLog": each} for name, each in logs.items()],
             "defaultProviders": {"accessLogging": list(logs)},
-            "outboundTrafficPolicy": {"mode": policy},
+            "outboundTrafficPolicy": {"mode": self._policy},
             "ingressClass": f"istio-{self._sent}",
+            **self._more,
         }
         return {"metadata": {"name": "istio"}, "data": {"mesh": yaml.safe_dump(settings)}}
 
     def set_policy(self, policy: str) -> None:
         """Change the mesh's outbound traffic policy; its sidecars have it a little later."""
-        status, answer = self._real.api("PUT", f"{MESH}/istio", self._mesh(policy))
+        self._policy = policy
+        self._configure()
+
+    def set_more(self, **settings: object) -> None:
+        """Let the mesh's configuration say this as well, and nothing else that was set so before."""
+        self._more = settings
+        self._configure()
+
+    def _configure(self) -> None:
+        status, answer = self._real.api("PUT", f"{MESH}/istio", self._mesh())
         assert status == 200, answer
 
     def stall(self) -> None:

@@ -21,7 +21,15 @@ PASSTHROUGH = "PassthroughCluster"
 BLACKHOLE = "BlackHoleCluster"
 UNKNOWN_SERVICE = "UnknownService"
 """Where istiod leads a route of the Gateway API whose backend it does not know: no sidecar has it."""
+RESOLVED_PASSTHROUGH = "AllowAnyDynamicDNSCluster"
+"""What sends plain HTTP under ALLOW_ANY_DYNAMIC_DNS (Istio 1.31): to what it resolves the request's host to."""
+LETS_OUT = (PASSTHROUGH, RESOLVED_PASSTHROUGH)
+"""The Envoy clusters by which an outbound traffic policy lets out what no ServiceEntry lists."""
+OF_POLICY = (BLACKHOLE, *LETS_OUT)
+ALLOWING_POLICIES = ("ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS")
 CATCH_ALL = "virtualOutbound-catchall-tcp"
+CATCH_ALL_HTTP = f"{CATCH_ALL}-http"
+"""The filter chain of RESOLVED_PASSTHROUGH."""
 PASSTHROUGH_CHAIN = "PassthroughFilterChain"
 """The default filter chain that istiod adds for the outbound traffic policy, also under REGISTRY_ONLY."""
 
@@ -119,6 +127,11 @@ def _group_of(chains: Sequence[FilterChain]) -> FilterChainGroup:
     )
 
 
+DYNAMIC = "dynamic_forward_proxy"
+"""The type of an Envoy cluster that connects to whatever the sidecar resolves the name to that was asked for: the server name
+of TLS, the host of HTTP. istiod makes it of resolution DYNAMIC_DNS."""
+
+
 class OriginService(NamedTuple):
     """What an Envoy cluster's metadata names as its origin. `name` of a ServiceEntry's is its host."""
 
@@ -128,7 +141,8 @@ class OriginService(NamedTuple):
 
 
 class EnvoyCluster(NamedTuple):
-    """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...); no `services` where the metadata names none.
+    """An Envoy cluster. `type` is Envoy's (`ORIGINAL_DST`, `EDS`, ...), "" for an extension's that is not known here; no
+    `services` where the metadata names none.
 
     `tls`: it wraps what it sends in TLS, apart from mutual TLS to the mesh's own workloads, which wraps it unseen.
     `destination_rule` (`namespace/name`) and `subset` are what shaped it, empty for none.

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import add
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from egressctl.envoy.admin import as_address, as_list, as_number, as_object, as_text, read_json
 from egressctl.errors import ProxyUnreadable
+from egressctl.model.blocks import parse_address
 from egressctl.model.evidence import Counts
 
 Address = tuple[str, int]
@@ -29,6 +31,8 @@ class HostCounts(NamedTuple):
     """Connections of all its hosts that are open now (`cx_active`)."""
     nearby: int = 0
     """Further hosts, which are no addresses: pipes and internal listeners."""
+    named: Mapping[str, Mapping[Address, Counts]] = MappingProxyType({})
+    """By `NAME:PORT`, in lower case, the hosts that Envoy resolved a name to that a client asked for."""
 
 
 ClusterCounts = Mapping[str, HostCounts]
@@ -51,6 +55,7 @@ def parse_clusters(text: str) -> ClusterCounts:
 def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
     what = f"Envoy cluster {name}"
     hosts: dict[Address, Counts] = {}
+    named: dict[str, dict[Address, Counts]] = {}
     original, active, nearby = not status.get("eds_service_name"), 0, 0
     for item in as_list(status.get("host_statuses"), what):
         host = as_object(item, what)
@@ -61,11 +66,14 @@ def _host_counts(name: str, status: Mapping[str, Any]) -> HostCounts:
             continue
         address = str(as_address(socket.get("address"), what)), as_number(socket.get("port_value"), what)
         # Envoy names the host that it makes for an original address after the Envoy cluster and that address.
-        original = original and as_text(host.get("hostname"), what).startswith(name)
-        hosts[address] = _sum(hosts.get(address, Counts()), _counts(host, what))
+        hostname, counts = as_text(host.get("hostname"), what), _counts(host, what)
+        original = original and hostname.startswith(name)
+        if not original and hostname.endswith(f":{address[1]}"):
+            named.setdefault(hostname.lower(), {})[address] = counts
+        hosts[address] = _sum(hosts.get(address, Counts()), counts)
         stats = (as_object(stat, what) for stat in as_list(host.get("stats"), what))
         active += sum(as_number(stat.get("value"), what) for stat in stats if stat.get("name") == "cx_active")
-    return HostCounts(hosts, original, active, nearby)
+    return HostCounts(hosts, original, active, nearby, named)
 
 
 def _counts(host: Mapping[str, Any], what: str) -> Counts:
@@ -83,28 +91,44 @@ def counts_between(before: ClusterCounts, after: ClusterCounts, envoy_cluster: s
 
     Envoy drops the host of an original address 6-10 s after its last connection closed, and its counts with it: a host
     that came back counts from zero, one that is gone counts as zero. An Envoy cluster with endpoints of its own
-    connects to those whatever address was asked for: there the hosts' differences are added up.
+    connects to those whatever address was asked for: there the hosts' differences are added up. Where it resolves the names
+    that clients ask for, `ip` is the name, and only its hosts count.
     """
     old, new = before.get(envoy_cluster), after.get(envoy_cluster)
     if new is None:
         return Counts()
-    earlier = old.hosts if old else {}
-    if not new.original:
-        total = Counts()
-        for address, counts in new.hosts.items():
-            total = _sum(total, _difference(earlier.get(address, Counts()), counts))
-        return total
-    try:
+    earlier, hosts = (old.hosts if old else {}), new.hosts
+    if parse_address(ip) is None:
+        earlier, hosts = (_named(each, ip, port) for each in (old, new))
+    elif new.original:
         place = str(as_address(ip, "the address")), port
-    except ProxyUnreadable:
-        return Counts()
-    return _difference(earlier.get(place, Counts()), new.hosts.get(place, Counts()))
+        return _difference(earlier.get(place, Counts()), hosts.get(place, Counts()))
+    total = Counts()
+    for address, counts in hosts.items():
+        total = _sum(total, _difference(earlier.get(address, Counts()), counts))
+    return total
 
 
-def hosts_used(before: ClusterCounts, after: ClusterCounts, envoy_cluster: str) -> tuple[str, ...]:
-    """Return the addresses of those hosts of an Envoy cluster whose counts moved between two readings, else of all its hosts."""
+def _named(of: HostCounts | None, name: str, port: int) -> Mapping[Address, Counts]:
+    return of.named.get(f"{name.lower().removesuffix('.')}:{port}", {}) if of else {}
+
+
+def count_named(counts: ClusterCounts, envoy_cluster: str, name: str, port: int) -> int:
+    """Count the addresses that Envoy has resolved a name to, for an Envoy cluster that resolves the names asked for."""
+    return len(_named(counts.get(envoy_cluster), name, port))
+
+
+def hosts_used(
+    before: ClusterCounts, after: ClusterCounts, envoy_cluster: str, named: tuple[str, int] | None = None
+) -> tuple[str, ...]:
+    """Return the addresses of those hosts of an Envoy cluster whose counts moved between two readings, else of all its hosts.
+
+    With `named`, of those alone that Envoy resolved this name to, for this port.
+    """
     old, new = before.get(envoy_cluster), after.get(envoy_cluster)
     earlier, hosts = old.hosts if old else {}, new.hosts if new else {}
+    if named:
+        earlier, hosts = (_named(each, *named) for each in (old, new))
     differences = {at: _difference(earlier.get(at, Counts()), counts) for at, counts in hosts.items()}
     moved = [at for at, counts in differences.items() if counts.opened or counts.requests]
     return tuple(dict.fromkeys(ip for ip, _ in moved or hosts))

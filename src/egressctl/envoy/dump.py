@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from egressctl.envoy.admin import as_list, as_object, as_text, extension_type, istio_object_name, read_istio_metadata, read_json
-from egressctl.envoy.config import EnvoyCluster, Listener, ListenerVersion, OriginService, ProxyConfig
+from egressctl.envoy.config import DYNAMIC, EnvoyCluster, Listener, ListenerVersion, OriginService, ProxyConfig
 from egressctl.envoy.http import read_routes
 from egressctl.envoy.listeners import read_listener
 from egressctl.envoy.routes import RouteConfig
 from egressctl.errors import ProxyUnreadable
 
 _RAW_BUFFER = "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"
+_DYNAMIC = "type.googleapis.com/envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
 _ADMIN = "type.googleapis.com/envoy.admin.v3."
 
 
@@ -134,7 +135,7 @@ def _envoy_cluster(element: Mapping[str, Any]) -> EnvoyCluster:
     return EnvoyCluster(
         name=name,
         # A type of an extension's own has `cluster_type` instead; protobuf leaves out STATIC, which is zero.
-        type=as_text(raw.get("type"), what) or ("" if "cluster_type" in raw else "STATIC"),
+        type=as_text(raw.get("type"), what) or (_extension_of(raw, what) if "cluster_type" in raw else "STATIC"),
         services=tuple(
             OriginService(*(as_text(each.get(key), what) for key in ("host", "namespace", "name"))) for each in services
         ),
@@ -144,6 +145,11 @@ def _envoy_cluster(element: Mapping[str, Any]) -> EnvoyCluster:
         updated=_version(element),
         endpoints=tuple(_endpoint_addresses(as_object(raw.get("load_assignment"), what), what)),
     )
+
+
+def _extension_of(raw: Mapping[str, Any], what: str) -> str:
+    """Return the type of an Envoy cluster that is an extension's, "" for one that is not known here."""
+    return DYNAMIC if extension_type(as_object(raw["cluster_type"], what), what) == _DYNAMIC else ""
 
 
 def _endpoint_addresses(assignment: Mapping[str, Any], what: str) -> Iterator[str]:

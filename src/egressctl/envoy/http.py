@@ -32,6 +32,8 @@ _HARMLESS: dict[str, Set[str]] = {
     "type.googleapis.com/istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig": frozenset(),
     "type.googleapis.com/io.istio.http.peer_metadata.Config": frozenset(),
     "type.googleapis.com/stats.PluginConfig": frozenset(),
+    # It resolves the host of a request that goes to an Envoy cluster of its kind, and lets all others be.
+    f"{_FILTERS}dynamic_forward_proxy.v3.FilterConfig": {"sub_cluster_config", "allow_dynamic_host_from_filter_state"},
 }
 # Settings of those filters that a route or a virtual host may have: all but a fault's.
 _PER_ROUTE = {"envoy.filters.http.cors", "envoy.filters.http.grpc_stats", "envoy.filters.http.router"}

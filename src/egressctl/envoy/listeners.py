@@ -20,7 +20,7 @@ from egressctl.envoy.admin import (
     istio_object_name,
     short_type_name,
 )
-from egressctl.envoy.config import FilterChain, Listener
+from egressctl.envoy.config import FilterChain, Listener, parse_outbound_name
 from egressctl.envoy.http import read_manager, read_weighted_clusters
 from egressctl.errors import ProxyUnreadable
 from egressctl.model.blocks import Block
@@ -33,6 +33,9 @@ _OBSERVERS = {
     "type.googleapis.com/stats.PluginConfig",
     "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange",
 }
+# A network filter that resolves the server name, with that port, for an Envoy cluster of type DYNAMIC, and lets others be.
+_NAME_RESOLVER = "type.googleapis.com/envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig"
+_NAME_RESOLVER_FIELDS = {"@type", "dns_cache_config", "port_value", "save_upstream_address"}
 _LISTENER_FILTERS = "type.googleapis.com/envoy.extensions.filters.listener."
 _ORIGINAL_DST = f"{_LISTENER_FILTERS}original_dst.v3.OriginalDst"
 # Listener filters that look at what the client says first, with their fields that do not change what they see.
@@ -142,6 +145,15 @@ def _block(raw: Mapping[str, Any], what: str) -> Block:
         raise ProxyUnreadable(f"the sidecar's answer is not understood: {what} has a prefix that is too long") from None
 
 
+def _why_it_resolves_another(raw: Mapping[str, Any], envoy_cluster: str, what: str) -> str:
+    """Say why a filter that resolves server names may lead to another port than the Envoy cluster's, "" where it does not."""
+    typed, to = as_object(raw.get("typed_config"), what), parse_outbound_name(envoy_cluster)
+    if odd := sorted(typed.keys() - _NAME_RESOLVER_FIELDS):
+        return f"the filter chain's {short_type_name(_NAME_RESOLVER)} has {', '.join(odd)}, which is not understood"
+    port = as_number(typed.get("port_value"), what)
+    return "" if to is None or port == to.port else f"the filter chain resolves server names for port {port}, not {to.port}"
+
+
 def _chain_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Return the fields of a FilterChain that say where it leads, or why that is not known."""
     if odd := sorted(raw.keys() - _CHAIN_FIELDS):
@@ -151,7 +163,7 @@ def _chain_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
     if not kinds or kinds[-1] not in (_TCP_PROXY, _HTTP):
         end = short_type_name(kinds[-1]) if kinds else "nothing"
         return {"unknown": f"the filter chain ends in {end}, and only TcpProxy and HttpConnectionManager are understood"}
-    if odd := [short_type_name(kind) for kind in kinds[:-1] if kind not in _OBSERVERS]:
+    if odd := [short_type_name(kind) for kind in kinds[:-1] if kind not in _OBSERVERS and kind != _NAME_RESOLVER]:
         before = f"{', '.join(odd)} before {short_type_name(kinds[-1])}"
         return {"unknown": f"the filter chain has {before}, which is not understood"}
     last = as_object(filters[-1].get("typed_config"), what)
@@ -165,5 +177,7 @@ def _chain_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
             return {"unknown": f"the filter chain's {unknown}"}
         return {"choices": choices} if len(choices) > 1 else {"envoy_cluster": choices[0]}
     if envoy_cluster := as_text(last.get("cluster"), what):
-        return {"envoy_cluster": envoy_cluster}
+        resolvers = [each for each, kind in zip(filters, kinds, strict=True) if kind == _NAME_RESOLVER]
+        unknown = next((why for each in resolvers if (why := _why_it_resolves_another(each, envoy_cluster, what))), "")
+        return {"unknown": unknown} if unknown else {"envoy_cluster": envoy_cluster}
     return {"unknown": "the filter chain's TcpProxy names no Envoy cluster"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import BLACKHOLE, DYNAMIC, PASSTHROUGH, RESOLVED_PASSTHROUGH, FilterChain, Listener, ProxyConfig
 from egressctl.envoy.matching import FilterChainChoice, MatchStep
 from egressctl.envoy.routes import Route
 from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, walk_with_details
@@ -175,6 +175,7 @@ def _describe_cluster(config: ProxyConfig, name: str) -> str:
         "EDS": "it connects to endpoints that istiod names",
         "STRICT_DNS": "it connects to what the sidecar resolves the host to",
         "LOGICAL_DNS": "it connects to what the sidecar resolves the host to",
+        DYNAMIC: "it connects to what the sidecar resolves the name to that was asked for",
     }
     parts = [known.type or "a type of its own", hosts.get(known.type, "")]
     parts += [f"made for {each.host} of namespace {each.namespace}" for each in known.services]
@@ -198,6 +199,8 @@ def _what_happens_next(config: ProxyConfig, walk: Walk) -> str:
         return "the sidecar closes the connection: the outbound traffic policy is REGISTRY_ONLY"
     if walk.envoy_cluster == PASSTHROUGH:
         return "the sidecar lets it out to its own address: the outbound traffic policy is ALLOW_ANY"
+    if walk.envoy_cluster == RESOLVED_PASSTHROUGH:
+        return "the sidecar lets it out to what it resolves the host to: the outbound traffic policy is ALLOW_ANY_DYNAMIC_DNS"
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
     over = " over its own TLS" if known and known.tls else ""
     return f"the sidecar connects through {walk.envoy_cluster}{over}"

@@ -15,7 +15,10 @@ from typing import NamedTuple
 from egressctl.envoy.config import (
     BLACKHOLE,
     CATCH_ALL,
+    CATCH_ALL_HTTP,
+    OF_POLICY,
     PASSTHROUGH,
+    RESOLVED_PASSTHROUGH,
     UNKNOWN_SERVICE,
     VIRTUAL_OUTBOUND,
     Listener,
@@ -144,7 +147,7 @@ def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -
     name = reached.envoy_cluster
     if not name or config.envoy_clusters is None or name in config.envoy_clusters:
         return reached
-    if name not in (PASSTHROUGH, BLACKHOLE, UNKNOWN_SERVICE) and parse_outbound_name(name) is None:
+    if name not in (*OF_POLICY, UNKNOWN_SERVICE) and parse_outbound_name(name) is None:
         # The bootstrap may hold one of such a name, and only those of istiod are read.
         return replace(reached, envoy_cluster=None, unknown=f"the Envoy cluster {name} is none that istiod makes")
     return replace(reached, absent=True, direct_status=status)
@@ -199,10 +202,16 @@ def final_envoy_clusters(walk: Walk) -> tuple[str, ...]:
 
 
 def outbound_policy(config: ProxyConfig) -> str:
-    """Return the outbound traffic policy that this sidecar has: `REGISTRY_ONLY`, `ALLOW_ANY`, or "" where it is neither.
+    """Return the outbound traffic policy that this sidecar has, as MeshConfig writes it, or "" where it is not known.
 
     The name of a listener's default filter chain says nothing: it is PassthroughFilterChain under REGISTRY_ONLY as well.
     """
     entrance = config.listener(VIRTUAL_OUTBOUND)
-    ends = [chain.envoy_cluster for chain in entrance.filter_chains if chain.name == CATCH_ALL] if entrance else []
+    chains = entrance.filter_chains if entrance else ()
+    ends = [chain.envoy_cluster for chain in chains if chain.name == CATCH_ALL]
+    by_http = [chain.http for chain in chains if chain.name == CATCH_ALL_HTTP]
+    if by_http:
+        routes = [http.routes for http in by_http if http and http.routes]
+        led = {route.envoy_cluster for each in routes for host in each.virtual_hosts for route in host.routes}
+        return "ALLOW_ANY_DYNAMIC_DNS" if (led, ends) == ({RESOLVED_PASSTHROUGH}, [PASSTHROUGH]) else ""
     return {BLACKHOLE: "REGISTRY_ONLY", PASSTHROUGH: "ALLOW_ANY"}.get(ends[0], "") if len(ends) == 1 else ""

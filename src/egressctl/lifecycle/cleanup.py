@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import ALLOWING_POLICIES, LETS_OUT
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, EgressctlError
 from egressctl.kube.access import require_rights
@@ -125,7 +125,7 @@ def _prove_closed(
 ) -> list[TargetResult]:
     """Send the probes of removed entries once more, and hold what comes against the mesh's outbound traffic policy.
 
-    Under REGISTRY_ONLY they are expected to be blocked; under ALLOW_ANY, to go through PassthroughCluster,
+    Under REGISTRY_ONLY they are expected to be blocked; where the policy lets out everything, to go by it,
     with a warning that nothing is closed.
     """
     ends, gone = time.monotonic() + options.timeout, [read_entry(each) for each in manifests]
@@ -151,8 +151,9 @@ def _prove_closed(
     closed = []
     for each, removed in zip(results, targets, strict=True):
         probes = tuple(map(_judge_closed, each.probes))
-        if any(probe.held and probe.verdict is Verdict.BYPASSED for probe in probes):
-            progress.warn(f"{each.name}: the outbound traffic policy is ALLOW_ANY, so nothing is closed: everything is let out")
+        out = (probe.evidence for probe in probes if probe.held and probe.verdict is Verdict.BYPASSED)
+        if policy := next((evidence.policy for evidence in out if evidence), ""):
+            progress.warn(f"{each.name}: the outbound traffic policy is {policy}, so nothing is closed: everything is let out")
         nothing = _why_not_closed(each.not_probed, left=bool(removed.probes)) if each.not_probed else None
         if nothing is not None:
             progress.warn(f"{each.name}: {nothing.reason}")
@@ -184,7 +185,7 @@ def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
 def _judge_closed(result: ProbeResult) -> ProbeResult:
     evidence = result.evidence
     carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
-    allowed = result.verdict is Verdict.BYPASSED and carried == PASSTHROUGH and evidence and evidence.policy == "ALLOW_ANY"
+    allowed = result.verdict is Verdict.BYPASSED and carried in LETS_OUT and evidence and evidence.policy in ALLOWING_POLICIES
     no_mesh = result.cause is not None and result.cause.code in (CauseCode.NO_SIDECAR, CauseCode.NOT_CAPTURED)
     return replace(result, held=result.held or (bool(allowed) and not no_mesh))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import LETS_OUT
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.errors import Conflict, CouldNotAsk, InvalidInput
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
@@ -126,14 +126,14 @@ def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str
 
 
 def _passing_hosts(mesh: Mesh, source: Source | None) -> Mapping[tuple[str, int], object]:
-    """Return the addresses and ports that connections of the source pod have gone to through PassthroughCluster."""
+    """Return the addresses and ports that connections of the source pod have gone to by the outbound traffic policy."""
     if source is None or source.proxy is None:
         return {}
     try:
         counts: ClusterCounts = Sidecar(mesh.api, source).counts()
     except CouldNotAsk:
         return {}
-    return counts[PASSTHROUGH].hosts if PASSTHROUGH in counts else {}
+    return {at: counted for name in LETS_OUT if name in counts for at, counted in counts[name].hosts.items()}
 
 
 def _losers(
@@ -150,4 +150,4 @@ def _losers(
     if others:
         yield f"{entry} would take port {port}, which ServiceEntry {first_names(list(map(str, others)), 3)} has"
     if seen := sorted(ip for ip, number in passing if number == port):
-        yield f"{entry} would take port {port}, on which PassthroughCluster has sent connections to {first_names(seen, 3)}"
+        yield f"{entry} would take port {port}, on which the sidecar has let out connections to {first_names(seen, 3)}"

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from egressctl.envoy.changes import CHANGED, FILTER, explains_listeners, parse_changes
-from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, PASSTHROUGH, Changes, EnvoyCluster, ProxyConfig, Reading
+from egressctl.envoy.config import NOTHING_READ, OF_POLICY, Changes, EnvoyCluster, ProxyConfig, Reading
 from egressctl.envoy.counts import ClusterCounts, parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes
 from egressctl.envoy.info import ProxyInfo, parse_info
@@ -134,8 +134,8 @@ class Sidecar:
         seen, counted = changes(), counts()
         # Not before the changes are there: a change before them would not be noticed. Nor at the same time: Envoy answers one
         # question after the other, and the listeners take it longest.
-        # What is in no ServiceEntry leads to one of Istio's own two: asked for now, they cost no time after the probes.
-        envoy_clusters = cache(self._begin(lambda: self.envoy_clusters({*likely, BLACKHOLE, PASSTHROUGH})))
+        # What is in no ServiceEntry leads to one of Istio's own: asked for now, they cost no time after the probes.
+        envoy_clusters = cache(self._begin(lambda: self.envoy_clusters({*likely, *OF_POLICY})))
         config = cache(self._begin(lambda: known.config or self.config()))
         return FirstReading(seen, counted, routes(), config, envoy_clusters)
 

@@ -48,10 +48,10 @@ class CauseCode(StrEnum):
     )
     PASSTHROUGH = (
         "passthrough",
-        "The outbound traffic policy is ALLOW_ANY, and PassthroughCluster sent the request. No ServiceEntry that may be read "
-        "could serve the URL. Only a URL was given, no target.",
+        "The outbound traffic policy is ALLOW_ANY or ALLOW_ANY_DYNAMIC_DNS, and PassthroughCluster or AllowAnyDynamicDNSCluster "
+        "sent the request. No ServiceEntry that may be read could serve the URL. Only a URL was given, no target.",
         Wording(
-            "the outbound traffic policy ALLOW_ANY ({policy_set_by}) let {address} out through {leads_to}; "
+            "the outbound traffic policy {policy} ({policy_set_by}) let {address} out through {leads_to}; "
             "no ServiceEntry lists it{unread_entries}",
             "{create}",
         ),

@@ -203,7 +203,7 @@ class Evidence:
     counts: Counts | None = None
     """How the counts of that Envoy cluster and address moved around the probes."""
     policy: str = ""
-    """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, or empty."""
+    """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, ALLOW_ANY_DYNAMIC_DNS, or empty."""
     methods: tuple[Method, ...] = ()
     refused: str = ""
     """What Envoy said when it refused the listener of the target's entry; empty where it did not."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from egressctl.envoy.config import ALLOWING_POLICIES
 from egressctl.errors import InvalidInput
 from egressctl.model.evidence import Capture
 from egressctl.model.probe import Verdict
@@ -19,8 +20,6 @@ from egressctl.report.reader import ProbeKey, RecordedProbe, RecordedReport
 PAST_THE_SIDECAR = "past the sidecar"
 NO_ENVOY_CLUSTER = "no Envoy cluster"
 NOT_KNOWN = "not known"
-
-_ALLOW_ANY = "ALLOW_ANY"
 
 
 class ProbeChange(StrEnum):
@@ -112,7 +111,7 @@ def _change(old: RecordedProbe, new: RecordedProbe, differences: tuple[ProbeDiff
         return ProbeChange.CHANGED
     order = list(Verdict)
     step = order.index(new.verdict) - order.index(old.verdict)
-    opened = new.policy == _ALLOW_ANY and old.policy not in ("", _ALLOW_ANY)
+    opened = new.policy in ALLOWING_POLICIES and old.policy not in ("", *ALLOWING_POLICIES)
     if (old.held and not new.held) or (old.held == new.held and step > 0) or opened:
         return ProbeChange.WORSE
     if (new.held and not old.held) or step < 0:

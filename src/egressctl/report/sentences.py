@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH
+from egressctl.envoy.config import BLACKHOLE, LETS_OUT
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict
@@ -117,7 +117,7 @@ def _how(group: Sequence[ProbeResult]) -> str:
         return f": {said}" if said else ""
     if held and said:
         policies = {probe.evidence.policy for probe in group if probe.evidence}
-        by_policy = said.startswith(PASSTHROUGH) and len(policies) == 1 and all(policies)
+        by_policy = said.startswith(LETS_OUT) and len(policies) == 1 and all(policies)
         return f": {said}" + (f", as the outbound traffic policy {policies.pop()} allows" if by_policy else "")
     if said and cause.code in _NAMES_SENDER:
         return f": {said} ({cause.code})"
@@ -149,7 +149,7 @@ def _sender(group: Sequence[ProbeResult]) -> str:
         elif probe.verdict is Verdict.OPEN and probe.probe.expect.via:
             others[f"{probe.probe.expect.via}, as expected,"] = None
         elif name and probe.verdict is not Verdict.OPEN:
-            others[name if name == PASSTHROUGH else f"Envoy cluster {name}"] = None
+            others[name if name in LETS_OUT else f"Envoy cluster {name}"] = None
     nouns = []
     if entries:
         nouns.append(f"{'ServiceEntry' if len(entries) == 1 else 'ServiceEntries'} {first_names(list(entries), _MOST_NAMES)}")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import ALLOWING_POLICIES, LETS_OUT
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
 from egressctl.istio.listing import host_of_whole_port, lists_address, takes_whole_port
-from egressctl.manifests.formats import TLS_PROTOCOLS
+from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
@@ -80,9 +80,10 @@ def verify_boundary(
                 f"{result.name}: every connection of the pods on port {number}, to any address, is sent to "
                 f"{host or 'the host of the entry'}: list the addresses that are meant, or declare TLS or HTTP"
             )
-        if any(probe.held and probe.verdict is not Verdict.BLOCKED and not _was_diverted(probe) for probe in probes):
+        out = (probe for probe in probes if probe.held and probe.verdict is not Verdict.BLOCKED and not _was_diverted(probe))
+        if policy := next((probe.evidence.policy for probe in out if probe.evidence), ""):
             progress.warn(
-                f"{result.name}: the outbound traffic policy is ALLOW_ANY, which lets out what no entry lists: "
+                f"{result.name}: the outbound traffic policy is {policy}, which lets out what no entry lists: "
                 "nothing around it is closed"
             )
         added.append(replace(result, probes=(*result.probes, *probes)))
@@ -140,11 +141,18 @@ def _boundary_probes(
         if not by_name and (ip := address or first_address_outside(probe.outcome.remote_ip, prefix, blocks)):
             name = f"{probe.probe.name}, around: address"
             yield _BoundaryProbe(replace(probe.probe, name=name, expect=expect, extract={}, connect_ip=ip), "")
-        if entry and any(port.number == probe.probe.port and port.protocol.upper() in TLS_PROTOCOLS for port in entry.ports):
-            port = "" if probe.probe.port == 443 else f":{probe.probe.port}"
-            url = f"https://{OTHER_NAME}{port}"
+        if entry and _chooses_by_name(entry, probe.probe):
+            scheme, usual = ("https", 443) if probe.probe.speech.tls else ("http", 80)
+            port = "" if probe.probe.port == usual else f":{probe.probe.port}"
+            url = f"{scheme}://{OTHER_NAME}{port}"
             name = f"{probe.probe.name}, around: name"
             yield _BoundaryProbe(Probe(name, url, expect, connect_ip=probe.outcome.remote_ip), OTHER_NAME)
+
+
+def _chooses_by_name(entry: ServiceEntry, probe: Probe) -> bool:
+    """Say whether the name alone keeps others out: a TLS port, and where Envoy goes to whatever name it is told, HTTP as well."""
+    by_name = TLS_PROTOCOLS if probe.speech.tls else HTTP_PROTOCOLS if entry.resolution == "DYNAMIC_DNS" else frozenset()
+    return any(port.number == probe.port and port.protocol.upper() in by_name for port in entry.ports)
 
 
 def first_address_outside(ip: str, prefix: str, blocks: Iterable[Block]) -> str:
@@ -191,9 +199,9 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
     if result.verdict is Verdict.BLOCKED and result.cause:
         return replace(result, cause=result.cause._replace(message=f"{what} is not what {whose} lists, and the mesh refused it"))
-    let_out = result.verdict in (Verdict.BYPASSED, Verdict.FAILED) and evidence is not None and carried == PASSTHROUGH
-    if let_out and result.cause and evidence and evidence.policy == "ALLOW_ANY":
-        told = f"{what} is not what {whose} lists, and the outbound traffic policy ALLOW_ANY let it out"
+    let_out = result.verdict in (Verdict.BYPASSED, Verdict.FAILED) and evidence is not None and carried in LETS_OUT
+    if let_out and result.cause and evidence and evidence.policy in ALLOWING_POLICIES:
+        told = f"{what} is not what {whose} lists, and the outbound traffic policy {evidence.policy} let it out"
         return replace(result, held=True, cause=Cause(CauseCode.PASSTHROUGH, told, result.cause.hint))
     if _was_diverted(result):
         return replace(result, held=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from egressctl.catalog import lookup
 from egressctl.envoy.changes import CHANGED
-from egressctl.envoy.config import UNKNOWN_SERVICE, parse_outbound_name
+from egressctl.envoy.config import ALLOWING_POLICIES, UNKNOWN_SERVICE, parse_outbound_name
 from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
@@ -111,6 +111,7 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "target": case.entry_name.removesuffix("-ext"),
         "namespace": case.namespace,
         "leads_to": leads_to,
+        "policy": case.evidence.policy if case.evidence.policy in ALLOWING_POLICIES else ALLOWING_POLICIES[0],
         "unread": f": {case.unread}" if case.unread else "",
         "refused": f": {case.evidence.refused}" if case.evidence.refused else "",
         **_fields_of_doubt(case),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
+from egressctl.envoy.config import LETS_OUT, OF_POLICY, parse_outbound_name
 from egressctl.istio import precedence
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
@@ -64,7 +64,7 @@ class _Suspect(NamedTuple):
 
 def _cause_of_url(case: Case, owner: Owner | None) -> Cause:
     """Name the entry that comes nearest to serving a URL and what keeps it from that; the policy where there is none."""
-    let_out = case.leads_to == PASSTHROUGH
+    let_out = case.leads_to in LETS_OUT
     if not let_out and owner is not None and owner.ownership is Ownership.OTHERS:
         return explain_cause(CauseCode.RIVAL_ENTRY, case)
     if suspects := list(_suspects(case)):
@@ -155,7 +155,7 @@ def _has_listener_of(entry: ServiceEntry, ip: str) -> bool:
 def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Name another entry of the same host that sent it: that the address is not among this one's is then no harm."""
     owner = case.evidence.owner
-    sent = owner is not None and owner.rival is not None and case.leads_to not in (BLACKHOLE, PASSTHROUGH)
+    sent = owner is not None and owner.rival is not None and case.leads_to not in OF_POLICY
     if is_moved_to_another_port(case):
         return None
     if owner is None or owner.rival is None or not sent or {*owner.rival.hosts}.isdisjoint(entry.hosts):
@@ -208,7 +208,7 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, so it hides {entry}; {_where_sidecar_leads(case)}"
         return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, _show_command("sidecar", name))
     carried = case.evidence.walk.envoy_cluster if case.evidence.walk else None
-    if left is ImportScope.ONE_BLOCK and _has_several_blocks(case, entry) and carried in (None, BLACKHOLE, PASSTHROUGH):
+    if left is ImportScope.ONE_BLOCK and _has_several_blocks(case, entry) and carried in (None, *OF_POLICY):
         said = (
             f"Sidecar {name} names the host exactly, so the pod gets only one of its blocks, "
             f"not the one with {case.outcome.remote_ip}; {_where_sidecar_leads(case)}"
@@ -232,7 +232,7 @@ def _conflict_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     to = parse_outbound_name(carried or "")
     if walk and walk.absent and to and to.host in entry.hosts:
         return _missing_port_cause(case, entry, to.host)  # Else it is its own Envoy cluster, on its way in or out.
-    if carried not in (None, BLACKHOLE, PASSTHROUGH) or (owner and owner.rival):
+    if carried not in (None, *OF_POLICY) or (owner and owner.rival):
         return explain_cause(CauseCode.RIVAL_ENTRY, case)
     other = _entry_used_instead(case, entry)
     if other is None:

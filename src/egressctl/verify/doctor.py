@@ -291,6 +291,11 @@ def judge_outbound_policy(config: ProxyConfig) -> Check:
             return _ok_check(
                 "outbound-policy", "ALLOW_ANY: what no ServiceEntry lists leaves as well, through PassthroughCluster"
             )
+        case "ALLOW_ANY_DYNAMIC_DNS":
+            what = (
+                "ALLOW_ANY_DYNAMIC_DNS: what no ServiceEntry lists leaves as well, plain HTTP through AllowAnyDynamicDNSCluster, "
+            )
+            return _ok_check("outbound-policy", f"{what}all else through PassthroughCluster")
         case _:
             what = "the sidecar's catch-all chain is neither REGISTRY_ONLY's nor ALLOW_ANY's: a Sidecar resource may set it"
             return Check("outbound-policy", Status.WARNING, what, "kubectl get sidecars.networking.istio.io -A")

@@ -12,8 +12,17 @@ from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from egressctl.envoy.changes import CHANGED
-from egressctl.envoy.config import BLACKHOLE, NOTHING_READ, EnvoyCluster, ProxyConfig, Reading, parse_outbound_name
-from egressctl.envoy.counts import counts_between
+from egressctl.envoy.config import (
+    BLACKHOLE,
+    DYNAMIC,
+    NOTHING_READ,
+    RESOLVED_PASSTHROUGH,
+    EnvoyCluster,
+    ProxyConfig,
+    Reading,
+    parse_outbound_name,
+)
+from egressctl.envoy.counts import count_named, counts_between
 from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.istio.listing import tcp_ports
 from egressctl.mesh.curl import looks_reset
@@ -110,8 +119,8 @@ class RunFacts:
         """How many connections, or requests of HTTP, of our own each Envoy cluster and address must account for."""
         distinct = {
             (counted_at, (0, index) if walk and walk.http_route else each.connection)
-            for index, (each, walk) in enumerate(zip(self.sent, self.walks, strict=True))
-            if (counted_at := _counting_key(each, walk))
+            for index, (question, each, walk) in enumerate(zip(self.questions, self.sent, self.walks, strict=True))
+            if (counted_at := _counting_key(question.probe, each, walk, self.after))
         }
         return Counter(counted_at for counted_at, _ in distinct)
 
@@ -269,7 +278,10 @@ def connections_to_look_up(facts: RunFacts, indices: Sequence[int]) -> dict[int,
 def leads_to_no_host(place: ProbeDestination, before: Reading, after: Reading) -> bool:
     """Say whether the way leads to an Envoy cluster that the sidecar does not have, or that has no hosts."""
     led = walk_config(after.config, *place) if after.config else None
-    return led is not None and not led.unknown and (led.absent or _endpoints(_envoy_cluster(led, after), before, after) == 0)
+    if led is None or led.unknown:
+        return False
+    named = place.speech.server_name or place.speech.authority.partition(":")[0], place.port
+    return led.absent or _endpoints(_envoy_cluster(led, after), before, after, named) == 0
 
 
 def _envoy_cluster(walk: Walk | None, after: Reading) -> EnvoyCluster | None:
@@ -277,10 +289,17 @@ def _envoy_cluster(walk: Walk | None, after: Reading) -> EnvoyCluster | None:
     return (known or {}).get(walk.envoy_cluster or "") if walk else None
 
 
-def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading) -> int | None:
-    """Count the hosts of an Envoy cluster that has hosts of its own; the more of two readings, for they come and go."""
+def _endpoints(of: EnvoyCluster | None, before: Reading, after: Reading, named: tuple[str, int]) -> int | None:
+    """Count the hosts of an Envoy cluster that has hosts of its own; the more of two readings, for they come and go.
+
+    Of one that resolves names, those of the name and port that were asked for.
+    """
     if of is None or of.type in ("", "ORIGINAL_DST") or before.counts is None or after.counts is None:
         return None
+    if of.name == RESOLVED_PASSTHROUGH:
+        return None  # It is the policy's: what it cannot resolve it has not refused.
+    if of.type == DYNAMIC:
+        return max(count_named(each, of.name, *named) for each in (before.counts, after.counts))
     readings = [each.get(of.name) for each in (before.counts, after.counts)]
     known = [len(each.hosts) + each.nearby for each in readings if each is not None]
     return max(known) if known else None
@@ -302,11 +321,11 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
             after.config, question.probe, sent.outcome.remote_ip if sent.outcome else "", question.entry, facts.around
         ),
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
-        upstream=upstream_of(leads_to, before.counts, after.counts),
+        upstream=upstream_of(leads_to, before.counts, after.counts, question.probe),
         upstream_port=upstream_port_of(leads_to, after.counts),
-        endpoints=_endpoints(leads_to, before, after),
+        endpoints=_endpoints(leads_to, before, after, (question.probe.host, question.probe.port)),
     )
-    counted_at = _counting_key(sent, walk)
+    counted_at = _counting_key(question.probe, sent, walk, after)
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
     counts = facts.counts_moved(counted_at)
@@ -326,10 +345,13 @@ def refusal_by_envoy(
     return next(filter(None, (listener_refusal(config, each) for each in ([entry] if entry else could))), "")
 
 
-def _counting_key(sent: ProbeSent, walk: Walk | None) -> tuple[str, str, int] | None:
-    """Return the Envoy cluster, address and port at which this connection should have been counted."""
+def _counting_key(probe: Probe, sent: ProbeSent, walk: Walk | None, after: Reading) -> tuple[str, str, int] | None:
+    """Return the Envoy cluster, address (or name, by which some go) and port at which this connection should be counted."""
     if sent.outcome is None or walk is None or walk.unknown or walk.envoy_cluster is None:
         return None
+    of = _envoy_cluster(walk, after)
+    if of is not None and of.type == DYNAMIC:
+        return walk.envoy_cluster, probe.host, probe.port
     return walk.envoy_cluster, sent.outcome.remote_ip, sent.outcome.remote_port
 
 
@@ -346,7 +368,7 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
         return ownership.owner_of_expected_host(walk, question.probe.expect.via)
     if entry is None and question.entry_name:
         return None
-    upstream = upstream_of(_envoy_cluster(walk, facts.after), facts.before.counts, facts.after.counts)
+    upstream = upstream_of(_envoy_cluster(walk, facts.after), facts.before.counts, facts.after.counts, question.probe)
     way = WayTaken(question.probe, ip, walk, config, facts.source, upstream, likely, facts.around)
     whose = partial(_owner_among, way)
     if entry is None:

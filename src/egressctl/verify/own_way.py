@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from egressctl.envoy.config import EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
+from egressctl.envoy.config import DYNAMIC, EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts, hosts_used
-from egressctl.istio.export_to import is_exported_to_namespace
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, lists_block, tcp_ports
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
+from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.propagation import blocks_nobody_holds
 from egressctl.model.blocks import parse_address
 from egressctl.model.entry import MeshObjects, ServiceEntry
@@ -30,6 +31,7 @@ _TYPES = {
     "STATIC": ("EDS", "STATIC"),
     "DNS": ("STRICT_DNS", "LOGICAL_DNS"),
     "DNS_ROUND_ROBIN": ("LOGICAL_DNS", "STRICT_DNS"),
+    "DYNAMIC_DNS": (DYNAMIC,),
 }
 """Which types of Envoy cluster istiod makes of a resolution; a DestinationRule may make another (`loadBalancer`)."""
 
@@ -52,11 +54,13 @@ class WayTaken(NamedTuple):
     around: MeshObjects | None = None
 
 
-def upstream_of(of: EnvoyCluster | None, before: ClusterCounts | None, after: ClusterCounts | None) -> tuple[str, ...]:
+def upstream_of(
+    of: EnvoyCluster | None, before: ClusterCounts | None, after: ClusterCounts | None, probe: Probe
+) -> tuple[str, ...]:
     """Name the addresses among which Envoy connected to one, where it chose the address by itself and was counted."""
     if of is None or of.type == _ORIGINAL or before is None or after is None:
         return ()
-    return hosts_used(before, after, of.name)
+    return hosts_used(before, after, of.name, (probe.host, probe.port) if of.type == DYNAMIC else None)
 
 
 def upstream_port_of(of: EnvoyCluster | None, counts: ClusterCounts | None) -> int:
@@ -71,9 +75,11 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
 
     `others` as in `ownership.find_owner`.
     """
-    found = find_owner(way.walk, way.config, entry, others, way.probe.port, pod_namespace=way.source.namespace)
     to = parse_outbound_name(way.walk.envoy_cluster or "")
     known = (way.config.envoy_clusters or {}).get(way.walk.envoy_cluster or "")
+    of = _namespace_of_dynamic(way, to) if to is not None and known is not None and known.type == DYNAMIC else ""
+    pod_namespace = way.source.namespace
+    found = find_owner(way.walk, way.config, entry, others, way.probe.port, pod_namespace=pod_namespace, namespace=of)
     if to is None or known is None or found.ownership is Ownership.OTHERS:
         return found
     elsewhere = known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to)
@@ -105,6 +111,23 @@ def owner_of_routed_way(way: WayTaken) -> Owner | None:
     if covers_host(to.host, way.probe.host) or {*way.upstream} == {way.ip}:
         return None
     return Owner(Ownership.OTHERS, f"VirtualService {way.walk.virtual_service} sends it to {to.host}", elsewhere=True)
+
+
+def _namespace_of_dynamic(way: WayTaken, to: OutboundName) -> str:
+    """Name the one namespace whose entries can be behind an Envoy cluster that resolves names, "" where there may be several.
+
+    istiod notes on it no origin, as it does on all others.
+    """
+    if way.around is None or PLURAL in way.around.reach:
+        return ""
+    default = way.around.default_export_to or PUBLIC
+    seen = (
+        each
+        for each in way.around.entries
+        if to.host in each.hosts and is_exported_to_namespace(each, way.source.namespace, default)
+    )
+    namespaces = {each.namespace for each in seen}
+    return namespaces.pop() if len(namespaces) == 1 else ""
 
 
 def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundName) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from math import isinf
 
 from egressctl.envoy.config import (
-    BLACKHOLE,
     CATCH_ALL,
-    PASSTHROUGH,
+    CATCH_ALL_HTTP,
+    OF_POLICY,
     PASSTHROUGH_CHAIN,
     OutboundName,
     ProxyConfig,
@@ -30,12 +30,20 @@ from egressctl.model.evidence import Owner, Ownership, Walk
 
 
 def find_owner(
-    walk: Walk, config: ProxyConfig, entry: ServiceEntry, others: Sequence[ServiceEntry], port: int, *, pod_namespace: str = ""
+    walk: Walk,
+    config: ProxyConfig,
+    entry: ServiceEntry,
+    others: Sequence[ServiceEntry],
+    port: int,
+    *,
+    pod_namespace: str = "",
+    namespace: str = "",
 ) -> Owner:
     """Say whether the Envoy cluster that the walk reached for `port` is the work of `entry`.
 
     `others` must hold all ServiceEntries of the entry's namespace; those of other namespaces only name a conflicting one.
-    `pod_namespace` is the source pod's: without it, entries that differ in exportTo cannot be distinguished.
+    `pod_namespace` is the source pod's: without it, entries that differ in exportTo cannot be distinguished. `namespace` is the
+    Envoy cluster's, where that is known and its metadata does not name it.
     UNKNOWN wherever something about it is not understood; its reason is half a sentence.
     """
     if walk.unknown:
@@ -44,13 +52,13 @@ def find_owner(
         return Owner(Ownership.UNKNOWN, f"chance decides between {' and '.join(walk.choices)}")
     if walk.envoy_cluster is None:
         return Owner(Ownership.OTHERS, "no filter chain takes the connection, and the sidecar closes it")
-    if walk.envoy_cluster in (PASSTHROUGH, BLACKHOLE) or walk.filter_chain in (CATCH_ALL, PASSTHROUGH_CHAIN):
+    if walk.envoy_cluster in OF_POLICY or walk.filter_chain in (CATCH_ALL, CATCH_ALL_HTTP, PASSTHROUGH_CHAIN):
         return Owner(Ownership.OTHERS, f"the outbound traffic policy sends it to {walk.envoy_cluster}")
     to = parse_outbound_name(walk.envoy_cluster)
     if to is None:
         return Owner(Ownership.UNKNOWN, f"the name of the Envoy cluster {walk.envoy_cluster} is not understood")
-    namespace = _namespace_of_cluster(config, walk.envoy_cluster, to.host)
-    if namespace is None:
+    namespace = _namespace_of_cluster(config, walk.envoy_cluster, to.host) or namespace
+    if not namespace:
         return Owner(Ownership.UNKNOWN, f"the Envoy cluster {walk.envoy_cluster} does not say which namespace it is of")
     neighbours = [other for other in others if (other.namespace, other.name) != (entry.namespace, entry.name)]
     if to.port != port and not walk.virtual_service:

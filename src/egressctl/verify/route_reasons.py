@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, parse_outbound_name
+from egressctl.envoy.config import OF_POLICY, parse_outbound_name
 from egressctl.istio.gateway_api import Origin, names_as_parent, origin_of_route, origin_of_rule
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
@@ -47,7 +47,7 @@ def is_moved_to_another_port(case: Case) -> bool:
 def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Blame a Sidecar resource of which only other ports' listeners, or none, import the entry."""
     number, sidecar = case.probe.port, sidecar_of_pod(case.around, case.source)
-    if case.leads_to not in (BLACKHOLE, PASSTHROUGH, "no Envoy cluster"):
+    if case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
         return None
     listeners = list(_egress_listeners(sidecar)) if sidecar is not None else []
     numbers = list(dict.fromkeys(port for port, _ in listeners if port))
@@ -93,7 +93,7 @@ def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     declared = {port.protocol.upper() for port in entry.ports if port.number == case.probe.port}
     if around is None or not speech.tls or not declared & TLS_PROTOCOLS:
         return None
-    if case.leads_to not in (BLACKHOLE, PASSTHROUGH, "no Envoy cluster"):
+    if case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
         return None
     if not any(covers_host(host, case.probe.host) for host in entry.hosts):
         return None

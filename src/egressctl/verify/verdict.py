@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import LETS_OUT
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, CountSource, Evidence, Method, Ownership
 from egressctl.model.probe import Verdict
@@ -83,7 +83,7 @@ def _judge_answer(case: Case) -> tuple[Verdict, Cause | None]:
         return Verdict.UNPROVEN, explain_cause(CauseCode.PROXY_UNREADABLE, case)
     if doubt := _doubt_about_path(case):
         return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, doubt)
-    if case.leads_to == PASSTHROUGH:
+    if case.leads_to in LETS_OUT:
         return Verdict.BYPASSED, why_not_ours(case)
     if case.entry is None and case.entry_name:
         return Verdict.BYPASSED, explain_cause(CauseCode.ENTRY_MISSING, case)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of, looks_reset
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
@@ -121,7 +121,7 @@ def _doubt_about_refusal(case: Case) -> str:
             f"{case.address} was refused, and nothing shows whether by the sidecar: "
             "a second connection left no row in the pod's socket table"
         )
-    if case.leads_to == PASSTHROUGH:
+    if case.leads_to in LETS_OUT:
         return f"{case.address} was refused, and the sidecar's configuration sends it to {describe_dead_end(case)}"
     return ""
 

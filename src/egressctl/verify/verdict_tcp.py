@@ -6,7 +6,7 @@ a probe is never `open`. It is `blocked` only where it was captured, the walk le
 
 from __future__ import annotations
 
-from egressctl.envoy.config import PASSTHROUGH
+from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
@@ -45,7 +45,7 @@ def judge_tcp(case: Case) -> tuple[Verdict, Cause]:
         return _unproven_verdict(case, f"the path through the sidecar is not understood: {how}")
     if leads_nowhere(case):
         return _judge_refusal(case)
-    if walk.envoy_cluster == PASSTHROUGH:
+    if walk.envoy_cluster in LETS_OUT:
         return Verdict.BYPASSED, why_not_ours(case)
     return _judge_let_through(case)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.counts import counts_between, parse_clusters
+from egressctl.envoy.counts import count_named, counts_between, hosts_used, parse_clusters
 from egressctl.errors import ProxyUnreadable
 from egressctl.model.evidence import Counts
 
@@ -92,6 +92,32 @@ def test_counters_are_texts_and_a_zero_is_left_out() -> None:
     hosts = parse_clusters(text_of(host(IP, PORT, "120", failed="2")))[NAME].hosts
     assert hosts[IP, PORT] == Counts(opened=120, connect_failed=2, pending=0)
     assert parse_clusters(text_of(host(IP, PORT, None)))[NAME].hosts[IP, PORT] == Counts()
+
+
+def resolved(name: str, ip: str, total: str) -> dict[str, Any]:
+    """What Envoy has of a name that it resolved because a client asked for it."""
+    return {**host(ip, PORT, total), "hostname": f"{name}:{PORT}"}
+
+
+EN, DE = "en.wikipedia.org", "de.wikipedia.org"
+
+
+def test_of_names_that_envoy_resolved_only_the_one_that_was_asked_for_counts() -> None:
+    before = text_of(resolved(EN, IP, "3"), resolved(DE, IP, "5"))
+    after = text_of(resolved(EN, IP, "3"), resolved(DE, IP, "6"))
+    assert difference(before, after, "De.Wikipedia.org.") == Counts(opened=1)
+    assert difference(before, after, EN) == Counts()
+    assert difference(before, after, EN, 8443) == Counts()
+    assert difference(before, after, "unheard.wikipedia.org") == Counts()
+
+
+def test_the_addresses_used_are_those_of_the_name() -> None:
+    other = "192.0.2.1"
+    before = parse_clusters(text_of())
+    after = parse_clusters(text_of(resolved(EN, IP, "1"), resolved(DE, other, "1")))
+    assert hosts_used(before, after, NAME, (EN, PORT)) == (IP,)
+    assert hosts_used(before, after, NAME) == (IP, other)
+    assert (count_named(after, NAME, EN, PORT), count_named(after, NAME, "unheard.wikipedia.org", PORT)) == (1, 0)
 
 
 def test_an_envoy_cluster_without_hosts_has_made_no_connection() -> None:

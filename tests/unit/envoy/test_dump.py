@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import recordings
 from egressctl.envoy.admin import as_address, as_address_number
-from egressctl.envoy.config import EnvoyCluster, ListenerVersion
+from egressctl.envoy.config import DYNAMIC, EnvoyCluster, ListenerVersion
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters
 from egressctl.envoy.walk import walk_config
@@ -154,6 +154,16 @@ def test_istios_own_observers_before_the_tcp_proxy_do_no_harm() -> None:
     assert walk_config(parse_config(text), *PROBE).envoy_cluster == "outbound|443||wikipedia.org"
 
 
+def resolver(**fields: object) -> dict[str, Any]:
+    kind = "type.googleapis.com/envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig"
+    return {"name": "sni", "typed_config": {"@type": kind, "dns_cache_config": {"name": "it"}, "port_value": 443, **fields}}
+
+
+def test_what_resolves_server_names_for_the_envoy_clusters_own_port_leads_to_it() -> None:
+    text = altered(lambda listener, _: chain_of_the_probe(listener)["filters"].insert(0, resolver()))
+    assert walk_config(parse_config(text), *PROBE).envoy_cluster == "outbound|443||wikipedia.org"
+
+
 def tcp_proxy(listener: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = chain_of_the_probe(listener)["filters"][-1]["typed_config"]
     return config
@@ -164,6 +174,8 @@ def tcp_proxy(listener: dict[str, Any]) -> dict[str, Any]:
     [
         (lambda listener, _: chain_of_the_probe(listener)["filters"].insert(0, RBAC), "RBAC"),
         (lambda listener, _: chain_of_the_probe(listener)["filters"].insert(0, DISGUISED), "RBAC"),
+        (lambda listener, _: chain_of_the_probe(listener)["filters"].insert(0, resolver(port_value=8443)), "for port 8443"),
+        (lambda listener, _: chain_of_the_probe(listener)["filters"].insert(0, resolver(of_tomorrow=1)), "of_tomorrow"),
         (lambda listener, _: chain_of_the_probe(listener)["filters"].append(STATS), "ends in PluginConfig"),
         (lambda listener, _: chain_of_the_probe(listener).update(filters=[]), "ends in nothing"),
         (lambda listener, _: chain_of_the_probe(listener).update(transport_socket={"name": "tls"}), "transport_socket"),
@@ -246,6 +258,15 @@ def test_a_whole_dump_holds_the_versions_of_what_is_in_it() -> None:
 
 def test_of_names_that_do_not_exist_nothing_is_there() -> None:
     assert parse_envoy_clusters("{}") == {}
+
+
+@pytest.mark.parametrize(("extension", "type"), [("dynamic_forward_proxy", DYNAMIC), ("redis", "")])
+def test_an_envoy_cluster_of_an_extension_is_of_a_known_type_or_of_none(extension: str, type: str) -> None:
+    config = {"@type": f"type.googleapis.com/envoy.extensions.clusters.{extension}.v3.ClusterConfig"}
+    found = {"name": "it", "cluster_type": {"name": "whatever", "typed_config": config}}
+    kind = "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster"
+    [read] = parse_envoy_clusters(json.dumps({"configs": [{"@type": kind, "cluster": found}]})).values()
+    assert read.type == type
 
 
 def test_envoy_clusters_are_read_by_name() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -13,7 +14,7 @@ from egressctl.envoy.dump import parse_config
 from egressctl.envoy.walk import outbound_policy, walk_config
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import Probe
-from sidecars import chain, sidecar
+from sidecars import HTTP_INSPECTOR, ROUTER, chain, dump, host, http_chain, route, sidecar
 
 DUMPED = tuple(case for case in recordings.cases() if recordings.load(case).config_dump)
 
@@ -100,6 +101,40 @@ def test_the_policy_is_the_one_that_binds_this_sidecar(case: str) -> None:
     # A Sidecar resource overrides the mesh's.
     policy = "ALLOW_ANY" if case == "sidecar-allow-any" else recordings.load(case).policy
     assert outbound_policy(config_of(case)) == policy
+
+
+def under_dynamic_dns(routed_to: str = "AllowAnyDynamicDNSCluster") -> ProxyConfig:
+    """A sidecar whose policy lets out plain HTTP by what Envoy resolves the host to, as istiod writes it."""
+    resolver = "type.googleapis.com/envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig"
+    filters = [{"name": "dfp", "typed_config": {"@type": resolver, "dns_cache_config": {"name": "it"}}}, ROUTER]
+    by_http = http_chain(
+        host("allow_any_dynamic_dns", route(routed_to), domains=["*"]),
+        match={"application_protocols": ["http/1.0", "http/1.1", "h2c"]},
+        http_filters=filters,
+    )
+    written = dump({})
+    listener = written["configs"][0]["dynamic_listeners"][0]["active_state"]["listener"]
+    listener["listener_filters"] = [HTTP_INSPECTOR]
+    listener["filter_chains"] = [
+        by_http | {"name": "virtualOutbound-catchall-tcp-http"},
+        chain("PassthroughCluster") | {"name": "virtualOutbound-catchall-tcp"},
+    ]
+    return parse_config(json.dumps(written))
+
+
+@pytest.mark.parametrize(
+    ("url", "envoy_cluster"), [("http://a.example", "AllowAnyDynamicDNSCluster"), ("https://a.example", "PassthroughCluster")]
+)
+def test_a_policy_that_resolves_names_lets_out_http_by_an_envoy_cluster_of_its_own(url: str, envoy_cluster: str) -> None:
+    config = under_dynamic_dns()
+    probe = Probe("p", url)
+    way = walk_config(config, "192.0.2.1", probe.port, probe.speech)
+    assert (way.envoy_cluster, way.unknown) == (envoy_cluster, "")
+    assert outbound_policy(config) == "ALLOW_ANY_DYNAMIC_DNS"
+
+
+def test_a_policy_that_sends_http_elsewhere_is_not_known() -> None:
+    assert outbound_policy(under_dynamic_dns("outbound|80||proxy.example")) == ""
 
 
 @pytest.mark.parametrize("case", DUMPED)

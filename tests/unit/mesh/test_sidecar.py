@@ -13,6 +13,7 @@ from egressctl.envoy.changes import CHANGED
 from egressctl.envoy.config import (
     BLACKHOLE,
     NOTHING_READ,
+    OF_POLICY,
     PASSTHROUGH,
     Changes,
     ListenerVersion,
@@ -31,7 +32,7 @@ from egressctl.model.evidence import Source, Walk
 from egressctl.model.probe import SILENT, Probe, ProbeDestination
 
 OURS = "outbound|443||wikipedia.org"
-ISTIOS = {BLACKHOLE, PASSTHROUGH}
+ISTIOS = set(OF_POLICY)
 PLACE = ProbeDestination("208.80.154.224", 443, SILENT)
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 
@@ -184,7 +185,7 @@ def test_the_likely_envoy_clusters_and_istios_own_are_asked_for_at_once_and_no_o
     _, after = both(sidecar)
     assert after.config is not None
     assert after.config.envoy_clusters is not None
-    assert set(after.config.envoy_clusters) == {OURS} | ISTIOS
+    assert set(after.config.envoy_clusters) == {OURS, BLACKHOLE, PASSTHROUGH}
     assert sidecar.named == [{OURS} | ISTIOS]
 
 
@@ -193,7 +194,7 @@ def test_an_envoy_cluster_that_the_way_leads_to_is_asked_for_as_well() -> None:
     _, after = both(sidecar, likely=())
     assert after.config is not None
     assert after.config.envoy_clusters is not None
-    assert set(after.config.envoy_clusters) == {OURS} | ISTIOS
+    assert set(after.config.envoy_clusters) == {OURS, BLACKHOLE, PASSTHROUGH}
     assert sidecar.named == [ISTIOS, {OURS}]
 
 

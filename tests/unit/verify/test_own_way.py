@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from egressctl.envoy.config import EnvoyCluster, FilterChain, Listener, OriginService, ProxyConfig
+from egressctl.envoy.config import DYNAMIC, EnvoyCluster, FilterChain, Listener, OriginService, ProxyConfig
 from egressctl.envoy.routes import HttpConnectionManager
 from egressctl.model.blocks import Block
 from egressctl.model.entry import MeshObjects, Port, ServiceEntry
@@ -55,6 +55,45 @@ def ask(
     walk = Walk("0.0.0.0_443", "", NAME, prefix)
     way = WayTaken(Probe("p", url, connect_ip=connect_ip), ip, walk, config or config_of(), SOURCE, upstream, asked, around)
     return owner_of_way(way, entry, others)
+
+
+# What istiod notes no origin on
+
+NAMES = replace(WHOLE_PORT, hosts=("*.example.org",), ports=(Port(443, "TLS", "tls"),), resolution="DYNAMIC_DNS")
+ELSEWHERE = replace(NAMES, namespace="other")
+
+
+def ask_by_name(around: MeshObjects | None, **changes: object) -> Owner:
+    name = "outbound|443||*.example.org"
+    chain = FilterChain("", 0, (), (), name, server_names=("*.example.org",))
+    listener = Listener("0.0.0.0_443", (("0.0.0.0", 443),), True, False, (chain,), None)
+    config = ProxyConfig((listener,), {name: EnvoyCluster(name, DYNAMIC, ())._replace(**changes)})  # type: ignore[arg-type]
+    walk = Walk("0.0.0.0_443", "", name, server_name="*.example.org")
+    return owner_of_way(WayTaken(Probe("p", f"https://{HOST}"), IP, walk, config, SOURCE, (IP,), (), around), NAMES, [])
+
+
+def test_an_envoy_cluster_that_resolves_names_is_the_one_entrys_that_can_be_behind_it() -> None:
+    assert ask_by_name(MeshObjects(entries=(NAMES,))).ownership is Ownership.OWNED
+    unseen = replace(ELSEWHERE, export_to=(".",))
+    assert ask_by_name(MeshObjects(entries=(NAMES, unseen))).ownership is Ownership.OWNED
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        None,
+        MeshObjects(entries=(NAMES, ELSEWHERE)),
+        MeshObjects(entries=(NAMES,), reach={"serviceentries": frozenset({"default"})}),
+    ],
+    ids=["nothing was read", "two of its host", "not all were read"],
+)
+def test_it_is_not_known_whose_it_is_where_it_may_be_anothers(around: MeshObjects | None) -> None:
+    assert ask_by_name(around).ownership is Ownership.UNKNOWN
+
+
+def test_one_of_another_type_is_of_an_older_entry() -> None:
+    found = ask_by_name(None, type="STRICT_DNS", services=(OriginService("*.example.org", "default", "*.example.org"),))
+    assert (found.ownership, found.outdated) == (Ownership.UNKNOWN, True)
 
 
 # What was asked for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig, parse_outbound_name
+from egressctl.envoy.config import BLACKHOLE, LETS_OUT, OF_POLICY, ProxyConfig, parse_outbound_name
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
@@ -24,7 +24,7 @@ def owner_of_path(
 ) -> tuple[ServiceEntry | None, Owner | None]:
     """Return the ServiceEntry whose Envoy cluster it is, and whether that is the wanted one's; for a bare URL, whose it is."""
     names = final_envoy_clusters(walk)
-    if not names or names[0] in (BLACKHOLE, PASSTHROUGH):
+    if not names or names[0] in OF_POLICY:
         own = None if not place.entry_name else Owner(Ownership.OTHERS, "the path does not end at a ServiceEntry's Envoy cluster")
         return None, own
     if seen.entries is None:
@@ -45,7 +45,7 @@ def _owning_entry(
     place: ResolvedProbe, walk: Walk, config: ProxyConfig, seen: ExplainFacts, entries: Sequence[ServiceEntry]
 ) -> tuple[ServiceEntry | None, Owner | None]:
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
-    upstream = upstream_of(known, seen.counts, seen.counts)
+    upstream = upstream_of(known, seen.counts, seen.counts, place.probe)
     way = WayTaken(place.probe, place.ip, walk, config, seen.source, upstream, around=seen.around)
     if not place.entry_name:
         owner = owner_for_url(way, entries)
@@ -95,7 +95,7 @@ def why_not_reached(
     if ours and wraps_tls_in_tls(at):
         return explain_cause(CauseCode.REROUTED, at)
     if not place.entry_name:
-        let_out = walk.envoy_cluster == PASSTHROUGH
+        let_out = walk.envoy_cluster in LETS_OUT
         return why_not_ours(at) if nowhere or let_out or (owner is not None and owner.elsewhere) else None
     others = owner is not None and owner.ownership is Ownership.OTHERS
     return why_not_ours(at) if nowhere or others else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
+from egressctl.envoy.config import BLACKHOLE, DYNAMIC, LETS_OUT, OF_POLICY, PASSTHROUGH, RESOLVED_PASSTHROUGH, ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.trace import NotTaken, trace
 from egressctl.envoy.trace import TraceStep as TracedStation
@@ -165,7 +165,7 @@ def _step_from_trace(station: TracedStation, walk: Walk, hosts: Sequence[str] | 
     if walk.choices:
         return Step("Envoy cluster", f"perhaps {text}", None)
     dead = station.what == BLACKHOLE or walk.absent or hosts == ()
-    if hosts and not station.why.startswith("ORIGINAL_DST") and station.what != PASSTHROUGH:
+    if hosts and not station.why.startswith("ORIGINAL_DST") and station.what not in LETS_OUT:
         text = f"{text}, with the host{'s' if len(hosts) > 1 else ''} {_join_hosts(hosts)}"
     elif hosts == () and not walk.absent and station.what != BLACKHOLE:
         text = f"{text}, and has no hosts"
@@ -179,6 +179,8 @@ def _hosts_of_cluster(
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster or "")
     if walk.envoy_cluster == PASSTHROUGH or (known is not None and known.type == "ORIGINAL_DST"):
         return (place.address,)
+    if known is not None and known.type == DYNAMIC:
+        return (f"{place.probe.host}:{place.probe.port}",)
     if known is None or not known.type or counts is None or known.name not in counts:
         return None
     return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in counts[known.name].hosts)
@@ -198,7 +200,7 @@ def _service_entry_step(
     place: ResolvedProbe, walk: Walk, carrier: ServiceEntry | None, owner: Owner | None, reached: bool | None, source: Source
 ) -> Step:
     """Say whose way it is: True for the wanted entry's, or, for a bare URL, any one's."""
-    if walk.envoy_cluster in (BLACKHOLE, PASSTHROUGH):
+    if walk.envoy_cluster in OF_POLICY:
         return Step("ServiceEntry", "none: the outbound traffic policy decides", False)
     reason = owner.reason if owner else ""
     if place.probe.expect.via:
@@ -235,6 +237,9 @@ def _what_happens_next(
         return f"{closes}: the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry takes it", False
     if walk.envoy_cluster == PASSTHROUGH:
         return f"the sidecar lets it out to {place.address} itself: the outbound traffic policy is ALLOW_ANY", True
+    if walk.envoy_cluster == RESOLVED_PASSTHROUGH:
+        whom = f"what it resolves {place.probe.host} to"
+        return f"the sidecar lets it out to {whom}: the outbound traffic policy is ALLOW_ANY_DYNAMIC_DNS", True
     if hosts == ():
         return (f"{closes}: its Envoy cluster has no hosts" if not walk.http_route else _NO_HOSTS), False
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)

@@ -107,7 +107,7 @@ def test_and_where_passthrough_has_carried_connections_on_it(cli: Cli, lab: Lab)
         assert eventually(lambda: cli("verify", "https://outside.example", "-o", "json").judged == [("bypassed", "passthrough")])
         ran = cli("create", "www.wikipedia.org:443/TCP")
         assert ran.code == 1
-        assert "on which PassthroughCluster has sent connections to 203.0.113.10" in ran.error
+        assert "on which the sidecar has let out connections to 203.0.113.10" in ran.error
     finally:
         lab.set_policy("REGISTRY_ONLY")
 

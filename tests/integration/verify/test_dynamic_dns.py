@@ -1,0 +1,90 @@
+"""Where Envoy resolves names by itself: the policy ALLOW_ANY_DYNAMIC_DNS, and entries of resolution DYNAMIC_DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cli import Cli, entry
+from labs import Lab, eventually
+
+PLACES = ("istiod",)
+POLICY, BY_NAME = "ALLOW_ANY_DYNAMIC_DNS", "AllowAnyDynamicDNSCluster"
+PORTAL, HTTP, PLAIN = "https://www.wikipedia.org", "http://outside.example", "http://www.wikipedia.org/status/200"
+
+
+@pytest.fixture
+def dynamic(lab: Lab) -> Iterator[Lab]:
+    """A mesh that lets out everything, and plain HTTP by what it resolves the host to."""
+    lab.set_policy(POLICY)
+    assert eventually(lambda: BY_NAME in lab.admin_text("config_dump?resource=dynamic_active_clusters"))
+    assert eventually(lambda: lab.is_open(HTTP))
+    yield lab
+    lab.set_policy("REGISTRY_ONLY")
+
+
+def by_name(*ports: tuple[int, str]) -> dict[str, object]:
+    """Return an entry whose names Envoy resolves."""
+    return entry(
+        hosts=["*.wikipedia.org"],
+        addresses=None,
+        resolution="DYNAMIC_DNS",
+        ports=[{"number": number, "name": protocol.lower(), "protocol": protocol} for number, protocol in ports],
+    )
+
+
+def test_a_url_is_let_out_by_the_policy_by_its_own_envoy_cluster(cli: Cli, dynamic: Lab) -> None:
+    ran = cli("verify", "--probe", HTTP, "--probe", PORTAL, "-o", "json")
+    assert ran.judged == [("bypassed", "passthrough"), ("bypassed", "passthrough")]
+    assert [each["evidence"]["envoyCluster"] for each in ran.probes] == [BY_NAME, "PassthroughCluster"]
+    assert {each["evidence"]["policy"] for each in ran.probes} == {POLICY}
+    plain = ran.probes[0]["cause"]["message"]
+    assert plain == f"the outbound traffic policy {POLICY} let 203.0.113.10:80 out through {BY_NAME}; no ServiceEntry sent it"
+
+
+def test_what_is_closed_is_let_out_by_the_policy_as_is_expected_then(cli: Cli, dynamic: Lab) -> None:
+    words = ["outside", "--host", "outside.example", "--port", "80/HTTP", "--resolution", "DNS"]
+    assert cli("create", *words, "--yes").code == 0
+    ran = cli("cleanup", "outside", "-o", "json")
+    [target] = ran.report["targets"]
+    [probe] = target["closure"]["probes"]
+    assert (probe["verdict"], probe["held"], probe["evidence"]["envoyCluster"]) == ("bypassed", True, BY_NAME)
+    assert ran.code == 0
+    assert any(f"the outbound traffic policy is {POLICY}, so nothing is closed" in each for each in ran.told("warning"))
+
+
+def test_what_lies_around_an_entry_is_let_out_by_the_policy(cli: Cli, dynamic: Lab) -> None:
+    assert cli("create", "wikipedia").code == 0
+    ran = cli("verify", "wikipedia", "--probe", PORTAL, "--around", "-o", "json")
+    assert [(each["verdict"], each["held"]) for each in ran.probes] == [("open", True), ("bypassed", True)]
+    assert POLICY in ran.probes[1]["cause"]["message"]
+    assert any(f"the outbound traffic policy is {POLICY}, which lets out" in each for each in ran.told("warning"))
+
+
+def test_doctor_and_explain_know_the_policy(cli: Cli, dynamic: Lab) -> None:
+    assert f"{POLICY}: what no ServiceEntry lists leaves as well" in cli("doctor").stdout
+    told = cli("explain", HTTP).stdout
+    assert f"the outbound traffic policy is {POLICY}" in " ".join(told.split())
+
+
+def test_an_entry_of_names_is_proved_by_what_its_envoy_cluster_resolved(cli: Cli, lab: Lab) -> None:
+    lab.create(by_name((443, "TLS"), (80, "HTTP")))
+    assert eventually(lambda: lab.is_open(PORTAL))
+    urls = (PORTAL, "https://en.wikipedia.org/wiki/Main_Page", PLAIN)
+    ran = cli("verify", "wikipedia", *(word for url in urls for word in ("--probe", url)), "-o", "json")
+    assert ran.judged == [("open", None)] * 3, ran.stdout
+    assert {address for each in ran.probes for address in each["evidence"]["connectedTo"]} == {"208.80.154.224"}
+    assert [each["evidence"]["envoyCluster"] for each in ran.probes] == ["outbound|443||*.wikipedia.org"] * 2 + [
+        "outbound|80||*.wikipedia.org"
+    ]
+
+
+@pytest.mark.parametrize(("number", "protocol", "url"), [(443, "TLS", PORTAL), (80, "HTTP", PLAIN)])
+def test_another_name_is_refused_beside_an_entry_of_names(cli: Cli, lab: Lab, number: int, protocol: str, url: str) -> None:
+    lab.create(by_name((number, protocol)))
+    assert eventually(lambda: cli("verify", "wikipedia", "--probe", url).code == 0)
+    ran = cli("verify", "wikipedia", "--probe", url, "--around", "-o", "json")
+    assert [(each["verdict"], each["held"]) for each in ran.probes] == [("open", True), ("blocked", True)], ran.stdout
+    assert ran.probes[1]["url"].endswith("://around.invalid")
+    assert ran.code == 0
