@@ -26,7 +26,7 @@ LABELS = {"app": "sleep"}
 ROOT = "istio-system"
 BLOCKS = ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.1"]
 SCOPES = {0: ImportScope.NOTHING, 1: ImportScope.ONE_BLOCK, len(BLOCKS): ImportScope.WHOLE}
-PLACES = ["*", "*", ".", "one", "two", "one", "~one", "~", "~."]
+PLACES = ["*", "*", ".", "one", "two", "one", "~one", "~", "~.", "~*"]
 HOSTS = ["*", "a.example", "b.a.example", "*.example", "*.a.example", "*a.example", "A.example", "other.example"]
 SELECTORS: list[dict[str, Any]] = [
     *({}, {}, {"workloadSelector": {"labels": LABELS}}, {"workloadSelector": {"labels": {"app": "web"}}}),

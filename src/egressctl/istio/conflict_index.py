@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from egressctl.istio.conflict import EntryConflict
 from egressctl.istio.conflicts import find_conflicts
-from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
+from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see_entry
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.port_conflicts import EntryOnPort
 from egressctl.model.blocks import parse_blocks
@@ -48,7 +48,7 @@ class ConflictIndex:
                 self._lengths[port.number] |= {(block.version, block.length) for block in parse_blocks(entry.addresses)}
         self._filed: dict[tuple[IndexKey, str], dict[int, None]] = defaultdict(dict)
         for index, entry in enumerate(entries):
-            scopes = namespaces_that_see(entry.export_to, entry.namespace)
+            scopes = namespaces_that_see_entry(entry)
             for key in set(self._filed_under(entry)) if scopes else ():
                 for scope in {*scopes, _ANYONE}:
                     self._filed[key, scope][index] = None
@@ -76,7 +76,7 @@ class ConflictIndex:
         return ConflictsFound(tuple(told), len(candidates - itself) - len(chosen) + left_out)
 
     def _found(self, keys: Sequence[IndexKey], entry: ServiceEntry) -> dict[int, None]:
-        scopes = namespaces_that_see(entry.export_to, entry.namespace)
+        scopes = namespaces_that_see_entry(entry)
         seen = (_ANYONE,) if EVERYWHERE in scopes else (EVERYWHERE, *scopes) if scopes else ()
         found: dict[int, None] = {}
         for key in keys:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from egressctl.istio.export_to import Visibility, parse_visibility
 from egressctl.manifests.service_entry import PLURAL, read_entry
 from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest, MeshObjects
 
@@ -42,6 +44,8 @@ class MeshSettings(NamedTuple):
     root: str | None = None
     default_export_to: tuple[str, ...] | None = None
     outbound_policy: str | None = None
+    visibility: Visibility | None = None
+    """None also where sidecars do without it."""
 
 
 def parse_mesh_config(config: Mapping[str, Any]) -> MeshSettings:
@@ -54,25 +58,31 @@ def parse_mesh_config(config: Mapping[str, Any]) -> MeshSettings:
         root if isinstance(root, str) else None,
         tuple(map(str, scopes)) if isinstance(scopes, list) else None,
         mode if isinstance(mode, str) else None,
+        parse_visibility(config),
     )
 
 
 def assemble_mesh_objects(
-    listed: Mapping[str, ObjectsOfKind], root: str, default_export_to: tuple[str, ...] | None
+    listed: Mapping[str, ObjectsOfKind],
+    root: str,
+    default_export_to: tuple[str, ...] | None,
+    visibility: Visibility | None = None,
 ) -> MeshObjects:
     """Return what was listed, by plural, as mesh objects; a kind that was not asked for has no objects."""
     empty = ObjectsOfKind()
+    entries = tuple(map(read_entry, listed.get(PLURAL, empty).items))
+    labels = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in listed.get(NAMESPACES, empty).items}
+    limits = {name: limit for name, each in labels.items() if visibility and (limit := visibility.shown_to(each))}
     return MeshObjects(
-        entries=tuple(map(read_entry, listed.get(PLURAL, empty).items)),
+        entries=tuple(replace(each, shown_to=limits.get(each.namespace, "")) for each in entries) if limits else entries,
         sidecars=listed.get(SIDECARS, empty).items,
         virtual_services=listed.get(VIRTUAL_SERVICES, empty).items,
         destination_rules=listed.get(DESTINATION_RULES, empty).items,
         services=listed.get(SERVICES, empty).items,
         gateway_routes=(*listed.get(HTTP_ROUTES, empty).items, *listed.get(TLS_ROUTES, empty).items),
         tls_policies=listed.get(TLS_POLICIES, empty).items,
-        namespaces={
-            each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in listed.get(NAMESPACES, empty).items
-        },
+        namespaces=labels,
+        shown_to=limits,
         root=root,
         default_export_to=default_export_to,
         unread=tuple(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, Modified, NoSourcePod, NotFound, Refused, Unauthorized
+from egressctl.istio.export_to import limit_told, shown_as_in
 from egressctl.istio.interference import find_conflicts_and_interference
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.kube.rest import only_if_absent, only_if_unchanged
@@ -273,7 +274,10 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
     for entry in entries:
         if not options.lone:
             _warn_of_conflicts(entry, around, options.namespace, progress)
-        if not entry.export_to and not options.export_to:
+        entry = shown_as_in(around, entry)
+        if told := limit_told(entry):
+            progress.warn(f"{entry}: {told}, whatever its exportTo says")
+        elif not entry.export_to and not options.export_to:
             progress.warn(
                 f"{entry} has no exportTo and opens the egress for every namespace; --export-to . limits it to this one"
             )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from egressctl.errors import InvalidInput, NotFound
 from egressctl.istio.conflict_index import ConflictIndex
+from egressctl.istio.export_to import shown_as_in
 from egressctl.istio.interference import find_interference, hosts_with_tls_origination
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.kube.rbac import grant_command
@@ -71,9 +72,9 @@ def _lint_beside_all(
     there = [read_entry(manifest) for manifest in manifests]
     rivals, known = ConflictIndex(around.entries), known_targets_for([*wanted, *there], folders)
     found: list[Finding] = []
-    for entry in wanted:
+    for entry in (shown_as_in(around, each) for each in wanted):
         found += findings_beside(entry, around, namespace, rivals=rivals, known=known)
-    for manifest, entry in zip(manifests, there, strict=True):
+    for manifest, entry in zip(manifests, (shown_as_in(around, each) for each in there), strict=True):
         pods = entry.namespace if everywhere else namespace
         found += findings_beside(entry, around, pods, manifest=manifest, rivals=rivals, known=known)
     found += crowded_port_findings(around.entries, [*wanted, *there])

@@ -44,10 +44,11 @@ def read_mesh_objects(
     A kind that is not served has no objects. Raises NotFound where no kind of Istio's is served, and CouldNotAsk's other
     kinds where the API server does not answer at all; a right that is missing, or a failure at one kind, is reported in `unread`.
     """
-    configured = start_call(partial(read_default_export_to, mesh, root)) if beside else lambda: None
+    configured = start_call(partial(read_mesh_settings, mesh, root)) if beside else MeshSettings
     of_gateway_api = start_call(partial(_list_gateway_kinds, mesh, namespace, root)) if beside else dict[str, ObjectsOfKind]
     listed = list_every_kind(mesh, namespace, services=services, beside=beside, root=root)
-    return assemble_mesh_objects(listed | of_gateway_api(), root, configured())
+    settings = configured()
+    return assemble_mesh_objects(listed | of_gateway_api(), root, settings.default_export_to, settings.visibility)
 
 
 def list_every_kind(

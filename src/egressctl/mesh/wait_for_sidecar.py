@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.errors import CouldNotAsk, TimedOut
-from egressctl.istio.export_to import is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace, shown_as_in
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.manifests.split_entries import join_by_target
 from egressctl.mesh.client import Mesh, look_up_entries
@@ -163,11 +163,12 @@ def why_blocks_missing(
 
     unseen, hidden_by = "; ".join(around.unread), partial(_hiding_sidecar, source, around)
     found: list[Delay] = []
-    for each in missing:
+    for entry, lacking in missing:
         found.append(
             why_missing(
                 config,
-                *each,
+                shown_as_in(around, entry),
+                lacking,
                 source.namespace,
                 around.entries,
                 hidden_by=hidden_by,

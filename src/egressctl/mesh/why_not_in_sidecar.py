@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from egressctl.envoy.config import FilterChain, ProxyConfig, parse_outbound_name
-from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.export_to import PUBLIC, SHOW_MESH_CONFIG, is_exported_to_namespace, limit_told
 from egressctl.istio.listing import UNBLOCKED, is_opaque_on, lists_block, single_address
 from egressctl.istio.precedence import entry_that_pods_get, first_entry_in_sidecar
 from egressctl.manifests.formats import RESERVED_PORTS
@@ -65,6 +65,9 @@ def why_missing(
         return Delay(told, _show_command(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
     if port in RESERVED_PORTS:
         return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _show_command(entry), certain=True)
+    if entry.shown_to and not is_exported_to_namespace(entry, pod_namespace, default or PUBLIC):
+        told = f"{limit_told(entry)}, whatever its exportTo says"
+        return Delay(told, SHOW_MESH_CONFIG, certain=True, code=CauseCode.NOT_EXPORTED)
     chain = _chain_with_block(config, block, port)
     delay = (
         _reroute_delay(chain)

@@ -102,7 +102,8 @@ class CauseCode(StrEnum):
     )
     NOT_EXPORTED = (
         "not-exported",
-        "The entry's `exportTo` does not include the namespace of the source pod, so this sidecar does not get the entry.",
+        "The entry's `exportTo` does not include the namespace of the source pod, or the mesh's `serviceEntryVisibility` limits "
+        "it, so this sidecar does not get the entry.",
         Wording("exportTo of {namespace}/{name} is {export_to}, which does not include namespace {pod_namespace}", _SHOW_ENTRY),
     )
     HIDDEN_BY_SIDECAR = (

@@ -59,6 +59,9 @@ class ServiceEntry:
     """The addresses or host names of its endpoints; empty where it writes none."""
     has_moving_endpoints: bool = False
     """Whether a sidecar may have other endpoints than it writes: workloads that a selector takes, another network's gateway."""
+    shown_to: str = field(default="", compare=False)
+    """To whom the mesh shows it at most, whatever its exportTo says (MeshConfig.serviceEntryVisibility, for sidecars): NAMESPACE,
+    its own; NONE; or "" for everyone, and where it was not read beside the mesh's other objects."""
 
     @property
     def family(self) -> tuple[str, str, bool, bool]:
@@ -102,6 +105,8 @@ class MeshObjects:
     """The mesh's root namespace (MeshConfig.rootNamespace)."""
     default_export_to: tuple[str, ...] | None = None
     """Where the mesh exports an entry that does not say (MeshConfig.defaultServiceExportTo); None where it was not read."""
+    shown_to: Mapping[str, str] = field(default_factory=dict)
+    """By namespace, to whom the mesh shows its entries at most, as in `ServiceEntry.shown_to`; only those that it limits."""
     reach: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By plural, the namespaces in which a kind was read, for those that were not read in all of them."""
 

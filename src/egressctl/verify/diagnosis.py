@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from egressctl.envoy.config import LETS_OUT, OF_POLICY, parse_outbound_name
 from egressctl.istio import precedence
-from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace, limit_told, shown_as_in
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, single_address
 from egressctl.istio.mesh_objects import SIDECARS
@@ -174,15 +174,20 @@ def _address_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 def _export_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     around = case.around or MeshObjects()
     default = around.default_export_to or PUBLIC
-    if is_exported_to_namespace(entry, case.source.namespace, default):
+    shown = shown_as_in(around, entry)
+    if is_exported_to_namespace(shown, case.source.namespace, default):
         return None
+    show = f"kubectl get configmap -n {quote(around.root)} istio -o yaml"
+    if is_exported_to_namespace(entry, case.source.namespace, default):
+        said = f"{limit_told(shown)}, so namespace {case.source.namespace} does not get {entry}, whatever its exportTo says"
+        return explain_cause(CauseCode.NOT_EXPORTED, case, f"{said}; {_where_sidecar_leads(case)}", show)
     if entry.export_to:
         return explain_cause(CauseCode.NOT_EXPORTED, case)
     said = (
         f"{entry} has no exportTo, and the mesh's defaultServiceExportTo is {', '.join(default)}, "
         f"which leaves out namespace {case.source.namespace}"
     )
-    return explain_cause(CauseCode.NOT_EXPORTED, case, said, f"kubectl get configmap -n {quote(around.root)} istio -o yaml")
+    return explain_cause(CauseCode.NOT_EXPORTED, case, said, show)
 
 
 def _refusal_cause(case: Case, entry: ServiceEntry) -> Cause | None:

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see
+from egressctl.istio.export_to import EVERYWHERE, namespaces_that_see_entry
 from egressctl.lint.rule import Finding, Rule, Severity
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.blocks import parse_blocks
@@ -59,7 +59,7 @@ def crowded_ports(entries: Sequence[ServiceEntry], limit: int = FILTER_CHAIN_LIM
         for port in entry.ports:
             own = set(_filter_chains(entry, port.protocol.upper()))
             made[port.number][index] = len(own)
-            for scope in namespaces_that_see(entry.export_to, entry.namespace):
+            for scope in namespaces_that_see_entry(entry):
                 chains[port.number][scope] |= own
     for port_number, by_scope in sorted(chains.items()):
         public = by_scope.get(EVERYWHERE, set())
