@@ -26,6 +26,7 @@ _EXCLUDING = ("excludeOutboundIPRanges", "excludeOutboundPorts", "excludeInterfa
 _INCLUDING = "includeOutboundIPRanges"
 _PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
 _ADMIN_PORT = re.compile(r"""\bproxyAdminPort["']?[ \t]*:[ \t]*["']?([0-9]{1,5})\b""")
+_DNS_CAPTURE = "ISTIO_META_DNS_CAPTURE"
 _LONGEST = 120
 
 
@@ -106,6 +107,12 @@ def admin_port(pod: Manifest, proxy: str) -> int:
             port = int(found[1])
             return port if port != ADMIN_PORT and 0 < port < 65536 else 0
     return 0
+
+
+def captures_dns(pod: Manifest, proxy: str) -> bool:
+    """Say whether the sidecar's container is told to answer the pod's DNS, as the injector writes it into its environment."""
+    environment = running_containers(pod)[proxy].get("env") or []
+    return any(each.get("name") == _DNS_CAPTURE and str(each.get("value")).lower() == "true" for each in environment)
 
 
 def in_ambient(pod: Manifest) -> bool:

@@ -97,6 +97,7 @@ def choose_source(pods: Sequence[Manifest], choice: SourceChoice, namespace: str
         interception=pod_spec.interception_annotations(pod),
         labels={str(key): str(value) for key, value in (metadata.get("labels") or {}).items()},
         revision=_revision(pod),
+        dns_capture=pod_spec.captures_dns(pod, proxy) if proxy else False,
     )
 
 

@@ -60,6 +60,8 @@ class Source:
     """The pod's, by which a Sidecar resource may select it."""
     revision: str = ""
     """The control plane's revision that the sidecar was injected for; empty where the pod does not say."""
+    dns_capture: bool = False
+    """Whether the sidecar answers the pod's DNS, and so leads it to the addresses that Istio gives entries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,10 +164,10 @@ def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 
 def _address_cause(case: Case, entry: ServiceEntry) -> Cause | None:
-    if _protocol(entry, case.probe.port) in HTTP_PROTOCOLS or not entry.addresses:
-        return None  # HTTP is routed by its host, whatever the address. An address that Istio gave is looked at last.
-    if lists_address(entry, case.outcome.remote_ip):
-        return None
+    if _protocol(entry, case.probe.port) in HTTP_PROTOCOLS or lists_address(entry, case.outcome.remote_ip):
+        return None  # HTTP is routed by its host, whatever the address.
+    if not entry.addresses and not case.source.dns_capture:
+        return None  # Of an address that Istio gives it, a sidecar that answers no DNS gets no listener: it takes the whole port.
     return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.info import ProxyInfo
@@ -23,6 +23,8 @@ from egressctl.errors import (
     Unauthorized,
     Unreachable,
 )
+from egressctl.istio.export_to import SHOW_MESH_CONFIG
+from egressctl.istio.versions import changes_until, parse_version
 from egressctl.kube.access import denied_rights, user_name
 from egressctl.kube.rbac import RIGHTS, grant_command, rules_needed
 from egressctl.kube.rest import resource_path
@@ -30,17 +32,22 @@ from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh import curl, old_curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.namespaces import require_namespace
+from egressctl.mesh.read_objects import read_mesh_settings
 from egressctl.mesh.send_probes import NoCurl, curl_version
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
-from egressctl.model.entry import GROUP, Manifest
+from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest
 from egressctl.model.evidence import Source
+from egressctl.model.json_values import list_at, text_at
 from egressctl.runtime.sanitize import quote
 
 CLOCK_SECONDS = 30.0
 """A clock that is further off than this is warned of: the Date header counts whole seconds, and an answer takes its time."""
 
 _WEBHOOKS = resource_path("admissionregistration.k8s.io/v1", None, "validatingwebhookconfigurations")
+
+_VERSION_LABEL = "app.kubernetes.io/version"
+"""By which Istio's charts say what they installed."""
 
 _KNOWN_SINCE = (1, 25)
 """Kubernetes that refuses unknown fields by `fieldValidation`, as egressctl asks it to: on by default since 1.25."""
@@ -248,8 +255,11 @@ def judge_validation(webhooks: Sequence[Manifest]) -> Check:
 def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
     others = f", the newest of {source.chosen_of}" if source.chosen_of > 1 else ""
     yield _ok_check("source-pod", f"{source.namespace}/{source.pod}, container {source.container}{others}")
-    sidecar = _run_check("sidecar", partial(_check_sidecar, mesh, source))
+    info = cache(Sidecar(mesh.api, source).info)
+    sidecar = _run_check("sidecar", partial(_check_sidecar, source, info))
     yield sidecar
+    shown = info().istio if source.proxy is not None and sidecar.status is not Status.ERROR else ""
+    yield from _what_istio_does(mesh, shown)
     if source.proxy is not None and sidecar.status is not Status.ERROR:
         yield _run_check("outbound-policy", lambda: judge_outbound_policy(Sidecar(mesh.api, source).config()))
     try:
@@ -262,7 +272,42 @@ def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
         yield _failed_check("curl", failure)
 
 
-def _check_sidecar(mesh: Mesh, source: Source) -> Check:
+def _what_istio_does(mesh: Mesh, sidecar: str) -> Iterator[Check]:
+    """Yield what is known of Istio's version, and of those settings of the mesh that change who sees an entry."""
+    try:
+        pods = mesh.api.list(resource_path("v1", ROOT_NAMESPACE, "pods"), label_selector="app=istiod")["items"]
+    except EgressctlError:
+        pods = []  # Few may look there, and nothing depends on it.
+    if check := judge_istio_version(sidecar, versions_of_istiods(pods)):
+        yield check
+    if read_mesh_settings(mesh, ROOT_NAMESPACE).visibility is not None:
+        what = "the mesh's serviceEntryVisibility limits to whom ServiceEntries are shown, whatever their exportTo says"
+        yield Check("visibility", Status.WARNING, what, SHOW_MESH_CONFIG)
+
+
+def versions_of_istiods(pods: Sequence[Manifest]) -> tuple[str, ...]:
+    """Name the versions of istiod's pods, each once: by their label, else by the tag of their image."""
+    found = []
+    for pod in pods:
+        images = [text_at(each, "image") for each in list_at(pod, "spec", "containers") if text_at(each, "name") == "discovery"]
+        tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images]
+        told = (text_at(pod, "metadata", "labels", _VERSION_LABEL), *tags)
+        found.append(next((each for each in told if parse_version(each)), ""))
+    return tuple(sorted({*found} - {""}))
+
+
+def judge_istio_version(sidecar: str, istiods: Sequence[str]) -> Check | None:
+    """Say which Istio it is, and what of it matters to egress; None where no version is known. What istiod can do decides."""
+    versions = [each for each in map(parse_version, istiods or [sidecar]) if each]
+    if not versions:
+        return None
+    told = [f"sidecar {sidecar}" if sidecar else "", f"istiod {', '.join(istiods)}" if istiods else ""]
+    changes = changes_until(min(versions))
+    matters = f"; what of it matters to egress: {'; '.join(changes)}" if changes else ""
+    return _ok_check("istio-version", ", ".join(each for each in told if each) + matters)
+
+
+def _check_sidecar(source: Source, ask: Callable[[], ProxyInfo]) -> Check:
     if source.proxy is None and source.ambient:
         what = "none: the pod is in the ambient mesh, where there is no proof"
         return Check("sidecar", Status.WARNING, what, "name a pod with a sidecar: --pod NAME")
@@ -270,7 +315,7 @@ def _check_sidecar(mesh: Mesh, source: Source) -> Check:
         name = source.namespace
         hint = f"kubectl label namespace {quote(name)} istio-injection=enabled, then start the pod again; or --pod NAME"
         return Check("sidecar", Status.ERROR, f"pod {source.pod} has none: nothing can be proved from there", hint)
-    return judge_sidecar(source, Sidecar(mesh.api, source).info())
+    return judge_sidecar(source, ask())
 
 
 def judge_sidecar(source: Source, info: ProxyInfo) -> Check:

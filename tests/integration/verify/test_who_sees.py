@@ -77,6 +77,7 @@ def test_an_entry_that_the_mesh_shows_to_nobody(cli: Cli, lab: Lab, limit: Limit
     )
     assert ran.probes[0]["cause"]["hint"] == "kubectl get configmap -n istio-system istio -o yaml"
     assert f"not-exported  default/wikipedia-ext: {shows}" in cli("lint", "serviceentry/wikipedia-ext").stdout
+    assert f"! visibility       the mesh's {VISIBILITY} limits" in cli("doctor").stdout
     limit(defaultVisibility="NONE", policies=[by_label("PUBLIC", **{"istio-injection": "enabled"})])
     verified(cli, ("open", None))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.mesh.pod_spec import admin_port, bypass_hints, sidecar_container
+from egressctl.mesh.pod_spec import admin_port, bypass_hints, captures_dns, sidecar_container
 
 
 def a_pod(*, own: dict[str, Any] | None = None, proxy: dict[str, Any] | None = None, **metadata: Any) -> dict[str, Any]:
@@ -130,6 +130,13 @@ def test_what_is_in_force_goes_before_the_annotation() -> None:
 def test_a_variable_without_a_value_of_its_own_is_passed_over() -> None:
     pod = a_pod(proxy={"env": [{"name": "PROXY_CONFIG", "valueFrom": {}}]})
     assert admin_port(pod, "istio-proxy") == 0
+
+
+@pytest.mark.parametrize(("value", "captures"), [("true", True), ("True", True), ("false", False), (None, False)])
+def test_whether_the_sidecar_answers_the_pods_dns_stands_in_its_environment(value: str | None, captures: bool) -> None:
+    env = [{"name": "ISTIO_META_DNS_CAPTURE", "value": value}] if value else []
+    assert captures_dns(a_pod(proxy={"env": env}), "istio-proxy") is captures
+    assert captures_dns(a_pod(own={"env": env}), "istio-proxy") is False
 
 
 @given(st.text())

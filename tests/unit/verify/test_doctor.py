@@ -43,6 +43,38 @@ def test_what_the_connection_warns_of_is_told() -> None:
     assert (found.status, "is not checked" in found.message) == (Status.WARNING, True)
 
 
+def an_istiod(image: str, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "discovery", "image": image}, {"name": "other"}]}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "versions"),
+    [
+        (an_istiod("docker.io/istio/pilot:1.31.1-distroless"), ("1.31.1-distroless",)),
+        (an_istiod("registry:5000/istio/pilot:1.31.1@sha256:1a2b"), ("1.31.1",)),
+        (an_istiod("istio/pilot:latest", **{"app.kubernetes.io/version": "1.29.0"}), ("1.29.0",)),
+        (an_istiod("istio/pilot@sha256:1a2b"), ()),
+        ({"metadata": {}}, ()),
+    ],
+)
+def test_the_version_of_an_istiod_is_its_labels_or_its_images(pod: dict[str, Any], versions: tuple[str, ...]) -> None:
+    assert doctor.versions_of_istiods([pod]) == versions
+
+
+def test_what_of_an_istio_matters_is_what_its_istiod_can_do() -> None:
+    found = doctor.judge_istio_version("1.31.0", ("1.29.2", "1.31.1"))
+    assert found is not None
+    assert found.message.startswith("sidecar 1.31.0, istiod 1.29.2, 1.31.1; what of it matters to egress: PILOT_IP_AUTOALLOCATE")
+    assert "ALLOW_ANY_DYNAMIC_DNS" not in found.message
+    alone = doctor.judge_istio_version("1.31.0", ())
+    assert alone is not None
+    assert "the policy ALLOW_ANY_DYNAMIC_DNS" in alone.message
+    old = doctor.judge_istio_version("1.20.0", ())
+    assert old == Check("istio-version", Status.OK, "sidecar 1.20.0")
+    assert doctor.judge_istio_version("", ()) is None
+    assert doctor.judge_istio_version("unknown", ()) is None
+
+
 @pytest.mark.parametrize(("user", "status"), [("jane", "ok"), ("", "ok"), ("system:anonymous", "error")])
 def test_credentials_that_were_not_sent_are_an_error(user: str, status: str) -> None:
     assert doctor.judge_credentials(user).status == status

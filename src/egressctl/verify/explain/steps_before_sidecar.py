@@ -69,7 +69,7 @@ class ExplainFacts:
 
 def steps_to_address(place: ResolvedProbe, source: Source, entries: Sequence[ServiceEntry] | None) -> tuple[Step, ...]:
     """Return the steps up to the address."""
-    return pod_step(source), *_name_steps(place), _address_step(place, entries)
+    return pod_step(source), *_name_steps(place), _address_step(place, entries, dns_capture=source.dns_capture)
 
 
 def pod_step(source: Source) -> Step:
@@ -90,7 +90,7 @@ def _name_steps(place: ResolvedProbe) -> Iterator[Step]:
     yield Step("name", f"{place.probe.host} is {place.ip}, as {place.by} resolves it{note}", None if place.note else True)
 
 
-def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) -> Step:
+def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None, *, dns_capture: bool) -> Step:
     block = parse_block(place.ip)
     holders = [each for each in entries or () if block and any(parse_block(address) == block for address in each.allocated)]
     if holders:
@@ -100,7 +100,7 @@ def _address_step(place: ResolvedProbe, entries: Sequence[ServiceEntry] | None) 
     named = [
         each
         for each in entries or ()
-        if place.note and each.allocated and any(covers_host(host, place.probe.host) for host in each.hosts)
+        if dns_capture and place.note and each.allocated and any(covers_host(host, place.probe.host) for host in each.hosts)
     ]
     if named:
         other = named[0].allocated[0]

@@ -282,8 +282,12 @@ def test_an_address_that_istio_gave_is_told_with_whom() -> None:
 
 def test_one_resolved_here_may_be_istios_in_the_pod() -> None:
     given = replace(entries_of("seed")[0], hosts=("www.wikipedia.org",), allocated=("240.240.0.5",))
-    found = station(told("seed", at=place("seed", note="no getent"), entries=[given]), "address")
+    at, answers = place("seed", note="no getent"), replace(SOURCE, dns_capture=True)
+    found = station(told("seed", at=at, entries=[given], source=answers), "address")
     assert (found.passed, "in the pod it may be 240.240.0.5" in found.text) == (None, True)
+    assert station(told("seed", at=at, entries=[given]), "address") == Step("address", f"{IP}:443", True), (
+        "nothing answers with it"
+    )
     assert station(told("seed", entries=[given]), "address") == Step("address", f"{IP}:443", True)
 
 
