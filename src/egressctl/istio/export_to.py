@@ -92,8 +92,10 @@ def shown_as_in(around: MeshObjects, entry: ServiceEntry) -> ServiceEntry:
     return entry if entry.shown_to == shown_to else replace(entry, shown_to=shown_to)
 
 
-def limit_told(entry: ServiceEntry) -> str:
-    """Say in half a sentence to whom the mesh shows an entry at most; "" where it does not limit that."""
+def limit_told(entry: ServiceEntry, default: Sequence[str] = PUBLIC) -> str:
+    """Say in half a sentence to whom the mesh shows an entry at most; "" where that are all to whom it is exported."""
+    if namespaces_that_see_entry(entry, default) == namespaces_that_see_entry(replace(entry, shown_to=""), default):
+        return ""
     whom = {NO_NAMESPACE: "to no namespace", OWN_NAMESPACE: "only to the namespace itself"}.get(entry.shown_to, "")
     return f"the mesh's serviceEntryVisibility shows the ServiceEntries of namespace {entry.namespace} {whom}" if whom else ""
 

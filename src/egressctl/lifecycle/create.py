@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from egressctl.errors import Conflict, CouldNotAsk, Forbidden, Interrupted, Modified, NoSourcePod, NotFound, Refused, Unauthorized
-from egressctl.istio.export_to import limit_told, shown_as_in
+from egressctl.istio.export_to import PUBLIC, limit_told, shown_as_in
 from egressctl.istio.interference import find_conflicts_and_interference
 from egressctl.istio.mesh_objects import NAMESPACES
 from egressctl.kube.rest import only_if_absent, only_if_unchanged
@@ -275,7 +275,7 @@ def _warn_before_apply(plans: Sequence[EntryPlan], around: MeshObjects, options:
         if not options.lone:
             _warn_of_conflicts(entry, around, options.namespace, progress)
         entry = shown_as_in(around, entry)
-        if told := limit_told(entry):
+        if told := limit_told(entry, around.default_export_to or PUBLIC):
             progress.warn(f"{entry}: {told}, whatever its exportTo says")
         elif not entry.export_to and not options.export_to:
             progress.warn(

@@ -65,8 +65,8 @@ def why_missing(
         return Delay(told, _show_command(entry), certain=True, code=CauseCode.REJECTED_BY_PROXY)
     if port in RESERVED_PORTS:
         return Delay(f"a sidecar gets no listener for port {port}, {RESERVED_PORTS[port]}", _show_command(entry), certain=True)
-    if entry.shown_to and not is_exported_to_namespace(entry, pod_namespace, default or PUBLIC):
-        told = f"{limit_told(entry)}, whatever its exportTo says"
+    if (limit := limit_told(entry, default or PUBLIC)) and not is_exported_to_namespace(entry, pod_namespace, default or PUBLIC):
+        told = f"{limit}, whatever its exportTo says"
         return Delay(told, SHOW_MESH_CONFIG, certain=True, code=CauseCode.NOT_EXPORTED)
     chain = _chain_with_block(config, block, port)
     delay = (

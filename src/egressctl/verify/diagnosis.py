@@ -179,7 +179,9 @@ def _export_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         return None
     show = f"kubectl get configmap -n {quote(around.root)} istio -o yaml"
     if is_exported_to_namespace(entry, case.source.namespace, default):
-        said = f"{limit_told(shown)}, so namespace {case.source.namespace} does not get {entry}, whatever its exportTo says"
+        said = (
+            f"{limit_told(shown, default)}, so namespace {case.source.namespace} does not get {entry}, whatever its exportTo says"
+        )
         return explain_cause(CauseCode.NOT_EXPORTED, case, f"{said}; {_where_sidecar_leads(case)}", show)
     if entry.export_to:
         return explain_cause(CauseCode.NOT_EXPORTED, case)

@@ -114,20 +114,22 @@ def owner_of_routed_way(way: WayTaken) -> Owner | None:
 
 
 def _namespace_of_dynamic(way: WayTaken, to: OutboundName) -> str:
-    """Name the one namespace whose entries can be behind an Envoy cluster that resolves names, "" where there may be several.
+    """Name the namespace whose entries are behind an Envoy cluster that resolves names, "" where it may be one or another.
 
-    istiod notes on it no origin, as it does on all others.
+    istiod notes on it no origin, as it does on all others. Of several namespaces the pod gets its own.
     """
     if way.around is None or PLURAL in way.around.reach:
         return ""
-    default = way.around.default_export_to or PUBLIC
-    seen = (
-        each
+    own, default = way.source.namespace, way.around.default_export_to or PUBLIC
+    sidecar = sidecar_for_pod(way.around.sidecars, own, way.source.labels, way.around.root)
+    namespaces = {
+        each.namespace
         for each in way.around.entries
-        if to.host in each.hosts and is_exported_to_namespace(each, way.source.namespace, default)
-    )
-    namespaces = {each.namespace for each in seen}
-    return namespaces.pop() if len(namespaces) == 1 else ""
+        if to.host in each.hosts
+        and is_exported_to_namespace(each, own, default)
+        and (sidecar is None or import_scope(sidecar, each, to.port, own) is not ImportScope.NOTHING)
+    }
+    return own if own in namespaces else namespaces.pop() if len(namespaces) == 1 else ""
 
 
 def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundName) -> bool:

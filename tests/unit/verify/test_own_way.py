@@ -76,16 +76,20 @@ def test_an_envoy_cluster_that_resolves_names_is_the_one_entrys_that_can_be_behi
     assert ask_by_name(MeshObjects(entries=(NAMES,))).ownership is Ownership.OWNED
     unseen = replace(ELSEWHERE, export_to=(".",))
     assert ask_by_name(MeshObjects(entries=(NAMES, unseen))).ownership is Ownership.OWNED
+    assert ask_by_name(MeshObjects(entries=(NAMES, ELSEWHERE))).ownership is Ownership.OWNED, "its own namespace's"
+    hides = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"egress": [{"hosts": ["*/*", "~default/*"]}]}}
+    found = ask_by_name(MeshObjects(entries=(NAMES, ELSEWHERE), sidecars=(hides,)))
+    assert found.ownership is Ownership.OTHERS, "the other's, which alone is not hidden"
 
 
 @pytest.mark.parametrize(
     "around",
     [
         None,
-        MeshObjects(entries=(NAMES, ELSEWHERE)),
+        MeshObjects(entries=(ELSEWHERE, replace(NAMES, namespace="third"))),
         MeshObjects(entries=(NAMES,), reach={"serviceentries": frozenset({"default"})}),
     ],
-    ids=["nothing was read", "two of its host", "not all were read"],
+    ids=["nothing was read", "two of other namespaces", "not all were read"],
 )
 def test_it_is_not_known_whose_it_is_where_it_may_be_anothers(around: MeshObjects | None) -> None:
     assert ask_by_name(around).ownership is Ownership.UNKNOWN

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, Reading
+from egressctl.envoy.config import BLACKHOLE, LETS_OUT, PASSTHROUGH, RESOLVED_PASSTHROUGH, Reading
 from egressctl.envoy.counts import parse_clusters
 from egressctl.envoy.dump import parse_config
 from egressctl.istio.export_to import is_exported_to_namespace
@@ -597,7 +597,7 @@ WALKS = st.builds(
     Walk,
     st.just("0.0.0.0_443"),
     st.just(""),
-    st.sampled_from([None, BLACKHOLE, PASSTHROUGH, NAME, NAME, "odd"]),
+    st.sampled_from([None, BLACKHOLE, PASSTHROUGH, RESOLVED_PASSTHROUGH, NAME, NAME, "odd"]),
     st.sampled_from(["", "208.80.154.224/27"]),
     st.sampled_from(["", "", "", "it is not understood"]),
     virtual_service=st.sampled_from(["", "", "default/detour"]),
@@ -616,7 +616,7 @@ EVIDENCE = st.builds(
     NOTHING | OWNERS,
     st.sampled_from([True, True, False, None]),
     NOTHING | COUNTS,
-    st.sampled_from(["REGISTRY_ONLY", "ALLOW_ANY", ""]),
+    st.sampled_from(["REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS", ""]),
     # What came in is not believed: the methods are found anew.
     st.sampled_from([(), tuple(Method)]),
     st.sampled_from(["", "", "duplicate address"]),
@@ -693,7 +693,7 @@ def test_no_verdict_says_more_than_the_evidence(case: Case) -> None:
             assert case.evidence.logged in (None, LoggedConnection(led_to or ""))
             assert by_a_sidecar
             assert answered
-            assert led_to not in (PASSTHROUGH, "not known")
+            assert led_to not in (*LETS_OUT, "not known")
             assert not nowhere
             assert not by_itself
             assert not case.outcome.proxied
