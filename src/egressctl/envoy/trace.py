@@ -9,10 +9,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from egressctl.envoy.config import BLACKHOLE, DYNAMIC, PASSTHROUGH, RESOLVED_PASSTHROUGH, FilterChain, Listener, ProxyConfig
+from egressctl.envoy.config import (
+    ALLOWING_POLICIES,
+    BLACKHOLE,
+    DYNAMIC,
+    LETS_OUT,
+    PASSTHROUGH,
+    FilterChain,
+    Listener,
+    ProxyConfig,
+)
 from egressctl.envoy.matching import FilterChainChoice, MatchStep
 from egressctl.envoy.routes import Route
-from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, walk_with_details
+from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, outbound_policy, walk_with_details
 from egressctl.model.blocks import Block, parse_block
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
@@ -197,10 +206,10 @@ def _what_happens_next(config: ProxyConfig, walk: Walk) -> str:
         return "the sidecar closes the connection"
     if walk.envoy_cluster == BLACKHOLE:
         return "the sidecar closes the connection: the outbound traffic policy is REGISTRY_ONLY"
-    if walk.envoy_cluster == PASSTHROUGH:
-        return "the sidecar lets it out to its own address: the outbound traffic policy is ALLOW_ANY"
-    if walk.envoy_cluster == RESOLVED_PASSTHROUGH:
-        return "the sidecar lets it out to what it resolves the host to: the outbound traffic policy is ALLOW_ANY_DYNAMIC_DNS"
+    if walk.envoy_cluster in LETS_OUT:
+        whom = "its own address" if walk.envoy_cluster == PASSTHROUGH else "what it resolves the host to"
+        policy = outbound_policy(config) or ALLOWING_POLICIES[0]
+        return f"the sidecar lets it out to {whom}: the outbound traffic policy is {policy}"
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
     over = " over its own TLS" if known and known.tls else ""
     return f"the sidecar connects through {walk.envoy_cluster}{over}"

@@ -16,7 +16,7 @@ from egressctl.istio.export_to import sees
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
 from egressctl.istio.precedence import first_by_rank, rank_of, rank_of_service
-from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecars_of_namespace
+from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, excluding_host, import_scope, sidecars_of_namespace
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.blocks import parse_blocks
 from egressctl.model.entry import ROOT_NAMESPACE, Manifest, MeshObjects, ServiceEntry
@@ -50,12 +50,13 @@ def find_hiding_sidecars(entry: ServiceEntry, sidecars: Sequence[Manifest], name
         if ImportScope.NOTHING in left:
             listed = ", ".join(hosts[:4]) + (", ..." if len(hosts) > 4 else "")
             reason = f"it gives {whose} {listed or 'nothing'} only, and leaves the entry out"
-            yield EntryConflict(
-                ConflictKind.HIDDEN_BY_SIDECAR,
-                ObjectReference.of(each),
-                reason,
-                hint=f"add {_egress_host_to_add(entry)} to its egress hosts",
+            excluded = excluding_host(each, entry, namespace)
+            hint = (
+                f'take "{excluded}" out of its egress hosts'
+                if excluded
+                else f"add {_egress_host_to_add(entry)} to its egress hosts"
             )
+            yield EntryConflict(ConflictKind.HIDDEN_BY_SIDECAR, ObjectReference.of(each), reason, hint=hint)
         elif ImportScope.ONE_BLOCK in left and len(entry.addresses) > 1:
             exact = next(host for host in hosts if host.partition("/")[2] in entry.hosts)
             reason = f"it names the host exactly, {exact}, for {whose}"

@@ -101,6 +101,15 @@ def import_scope(sidecar: Manifest, entry: ServiceEntry, port: int, namespace: s
     return most(found)
 
 
+def excluding_host(sidecar: Manifest, entry: ServiceEntry, namespace: str) -> str:
+    """Return the host of a Sidecar resource that keeps an entry out, as it writes it (`~other/*`), "" where none does."""
+    for each in egress_hosts(sidecar):
+        excluded = read_imports([each], namespace).excluded
+        if any(_names(excluded, host, entry.namespace) for host in entry.hosts):
+            return each
+    return ""
+
+
 def egress_hosts(sidecar: Manifest) -> tuple[str, ...]:
     """Return what a Sidecar resource imports, on any port, as it writes it: `./*`, `other/wikipedia.org`."""
     return tuple(host for _, hosts in _egress_listeners(sidecar) for host in hosts if isinstance(host, str))

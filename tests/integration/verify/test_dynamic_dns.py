@@ -65,8 +65,10 @@ def test_what_lies_around_an_entry_is_let_out_by_the_policy(cli: Cli, dynamic: L
 
 def test_doctor_and_explain_know_the_policy(cli: Cli, dynamic: Lab) -> None:
     assert f"{POLICY}: what no ServiceEntry lists leaves as well" in cli("doctor").stdout
-    told = cli("explain", HTTP).stdout
-    assert f"the outbound traffic policy is {POLICY}" in " ".join(told.split())
+    for url in (HTTP, PORTAL):
+        told = " ".join(cli("explain", url).stdout.split())
+        assert "the sidecar lets it out to " in told
+        assert told.endswith(f"the outbound traffic policy is {POLICY}")
 
 
 def test_an_entry_of_names_is_proved_by_what_its_envoy_cluster_resolved(cli: Cli, lab: Lab) -> None:
@@ -76,9 +78,10 @@ def test_an_entry_of_names_is_proved_by_what_its_envoy_cluster_resolved(cli: Cli
     ran = cli("verify", "wikipedia", *(word for url in urls for word in ("--probe", url)), "-o", "json")
     assert ran.judged == [("open", None)] * 3, ran.stdout
     assert {address for each in ran.probes for address in each["evidence"]["connectedTo"]} == {"208.80.154.224"}
-    assert [each["evidence"]["envoyCluster"] for each in ran.probes] == ["outbound|443||*.wikipedia.org"] * 2 + [
-        "outbound|80||*.wikipedia.org"
-    ]
+    names = ["outbound|443||*.wikipedia.org", "outbound|443||*.wikipedia.org", "outbound|80||*.wikipedia.org"]
+    assert [each["evidence"]["envoyCluster"] for each in ran.probes] == names
+    for url in urls:
+        assert "✔ ServiceEntry default/wikipedia-ext lists" in " ".join(cli("explain", url).stdout.split())
 
 
 def test_a_url_on_a_port_that_an_entry_has_is_let_out_by_the_policy_as_well(cli: Cli, dynamic: Lab) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from cli import Cli, Ran, entry, start_object
 from cluster.istiod import Istiod
+from egressctl.istio.export_to import is_exported_to_namespace, parse_visibility
+from egressctl.manifests.service_entry import read_entry
+from egressctl.model.entry import ServiceEntry
 from labs import Lab, eventually
 
 PLACES = ("istiod",)
@@ -39,6 +48,7 @@ def test_what_a_sidecar_resource_excludes_is_hidden_by_it(cli: Cli, lab: Lab, ex
     start_object(lab, "Sidecar", "narrow", {"egress": [{"hosts": ["*/*", excluded]}]})
     ran = verified(cli, ("blocked", "hidden-by-sidecar"))
     assert f"Sidecar default/narrow lets the pod import */*, {excluded}, so it hides default/wikipedia-ext" in cause_of(ran)
+    assert f'take "{excluded}" out of its egress hosts' in cli("lint", "serviceentry/wikipedia-ext").stdout
     lab.api("DELETE", "/apis/networking.istio.io/v1/namespaces/default/sidecars/narrow")
     verified(cli, ("open", None))
 
@@ -91,6 +101,61 @@ def test_an_entry_that_the_mesh_shows_to_its_own_namespace_alone(cli: Cli, lab: 
     limit(policies=[by_label("NAMESPACE", **{"kubernetes.io/metadata.name": "other"})])
     assert eventually(lambda: cli(*asked).judged == [("blocked", "not-exported")])
     assert "shows the ServiceEntries of namespace other only to the namespace itself" in cause_of(cli(*asked))
+
+
+def test_whatever_the_mesh_says_who_sees_an_entry_is_whom_istiod_gives_it(cli: Cli, lab: Lab, limit: Limit) -> None:
+    """EGRESSCTL_TEST_SEED gives other limits."""
+    seed = int(os.environ.get("EGRESSCTL_TEST_SEED") or random.randrange(1 << 32))
+    chance = random.Random(seed)
+    entries: list[ServiceEntry] = []
+    for place in ("default", "other"):
+        for number, exports in enumerate(([], ["*"], ["."], ["default"], ["other"])):
+            name = f"{place}-{number}"
+            each = entry(name, hosts=[f"{name}.example"], addresses=[f"198.51.100.{len(entries)}"], exportTo=exports)
+            each["metadata"]["namespace"] = place
+            lab.create(each)
+            entries.append(read_entry(each))
+    labels = {
+        place: lab.api("GET", f"/api/v1/namespaces/{place}")[1]["metadata"].get("labels", {}) for place in ("default", "other")
+    }
+    for _ in range(8):
+        config = {"applyToSidecars": True, **a_limit(chance)}
+        limit(**config)
+        visibility = parse_visibility({VISIBILITY: config})
+        assert visibility is not None
+        shown = [replace(each, shown_to=visibility.shown_to(labels[each.namespace])) for each in entries]
+        expected = {each.hosts[0] for each in shown if is_exported_to_namespace(each, "default")}
+        assert eventually(partial(has_hosts, lab, expected)), (
+            f"EGRESSCTL_TEST_SEED={seed}: {config}: {hosts_in(lab)}, not {expected}"
+        )
+
+
+def has_hosts(lab: Lab, expected: set[str]) -> bool:
+    return hosts_in(lab) == expected
+
+
+def a_limit(chance: random.Random) -> dict[str, object]:
+    key = "kubernetes.io/metadata.name"
+    rules = [
+        {"namespaceSelector": {"matchLabels": {"istio-injection": "enabled"}}},
+        {"namespaceSelector": {"matchLabels": {key: "other"}}},
+        {"namespaceSelector": {"matchExpressions": [{"key": key, "operator": "NotIn", "values": ["other"]}]}},
+        {"namespaceSelector": {"matchExpressions": [{"key": "istio-injection", "operator": "DoesNotExist"}]}},
+        {"namespaceSelector": {}},
+    ]
+    limits = ("NONE", "NAMESPACE", "PUBLIC")
+    policies = [
+        {"visibility": chance.choice(limits), "matchingRules": chance.sample(rules, chance.randint(0, 2))}
+        for _ in range(chance.randint(0, 3))
+    ]
+    return {"defaultVisibility": chance.choice(limits), "policies": policies}
+
+
+def hosts_in(lab: Lab) -> set[str]:
+    """Name the hosts of entries that the sidecar leads to, as its listeners have it."""
+    text = lab.admin_text("config_dump?resource=dynamic_listeners")
+    states = [each.get("active_state") for each in json.loads(text).get("configs", ())]
+    return set(re.findall(r'"outbound\|443\|\|([a-z]+-[0-9]\.example)"', json.dumps(states)))
 
 
 def test_a_limit_that_sidecars_do_without_is_no_cause(cli: Cli, lab: Lab, limit: Limit) -> None:

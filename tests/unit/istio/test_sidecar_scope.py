@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, import_scope, sidecar_for_pod
+from egressctl.istio.sidecar_scope import ImportScope, egress_hosts, excluding_host, import_scope, sidecar_for_pod
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 
 ENTRY = ServiceEntry("wikipedia-ext", "default", ("wikipedia.org",), (), (Port(443, "TCP", "tcp"),), "NONE", "MESH_EXTERNAL", ())
@@ -83,6 +83,19 @@ def test_the_nearest_sidecar_resource_holds(there: list[Manifest], holds: str | 
 def test_what_it_imports_of_an_entry(hosts: tuple[str, ...], left: ImportScope) -> None:
     assert import_scope(sidecar("any", *hosts), ENTRY, 443, "default") is left
     assert egress_hosts(sidecar("any", *hosts)) == hosts
+
+
+@pytest.mark.parametrize(
+    ("hosts", "excludes"),
+    [
+        (("*/*", "~default/*"), "~default/*"),
+        (("*/*", "~other/*", "~/*.org"), "~/*.org"),
+        (("other/*", "~other/*"), ""),
+        (("*/*", "~./en.wikipedia.org"), ""),
+    ],
+)
+def test_what_keeps_an_entry_out_is_named_as_it_is_written(hosts: tuple[str, ...], excludes: str) -> None:
+    assert excluding_host(sidecar("any", *hosts), ENTRY, "default") == excludes
 
 
 def test_the_dot_is_the_pods_namespace_even_in_the_meshs_own_sidecar() -> None:

@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from egressctl.envoy.config import BLACKHOLE, DYNAMIC, LETS_OUT, OF_POLICY, PASSTHROUGH, RESOLVED_PASSTHROUGH, ProxyConfig
+from egressctl.envoy.config import (
+    ALLOWING_POLICIES,
+    BLACKHOLE,
+    DYNAMIC,
+    LETS_OUT,
+    OF_POLICY,
+    PASSTHROUGH,
+    ProxyConfig,
+    parse_outbound_name,
+)
 from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.trace import NotTaken, trace
 from egressctl.envoy.trace import TraceStep as TracedStation
-from egressctl.envoy.walk import final_envoy_clusters
+from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
@@ -93,8 +102,12 @@ def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
 
 
 def needs_mesh_objects(path: ExplainedPath) -> bool:
-    """Say whether the cause of a path may lie in other objects of the mesh."""
-    return path.cause is not None and path.walk is not None
+    """Say whether the cause of a path, or whose it is, may lie in other objects of the mesh."""
+    if path.walk is None:
+        return False
+    # Of names that Envoy resolves, only all entries together say whose Envoy cluster it is.
+    to = parse_outbound_name(path.walk.envoy_cluster or "")
+    return path.cause is not None or (path.carrier is None and to is not None and to.host.startswith("*"))
 
 
 def _doctor_command(source: Source) -> str:
@@ -235,11 +248,10 @@ def _what_happens_next(
         return f"{closes}: no filter chain takes it", False
     if walk.envoy_cluster == BLACKHOLE:
         return f"{closes}: the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry takes it", False
-    if walk.envoy_cluster == PASSTHROUGH:
-        return f"the sidecar lets it out to {place.address} itself: the outbound traffic policy is ALLOW_ANY", True
-    if walk.envoy_cluster == RESOLVED_PASSTHROUGH:
-        whom = f"what it resolves {place.probe.host} to"
-        return f"the sidecar lets it out to {whom}: the outbound traffic policy is ALLOW_ANY_DYNAMIC_DNS", True
+    if walk.envoy_cluster in LETS_OUT:
+        whom = f"{place.address} itself" if walk.envoy_cluster == PASSTHROUGH else f"what it resolves {place.probe.host} to"
+        policy = outbound_policy(config) or ALLOWING_POLICIES[0]
+        return f"the sidecar lets it out to {whom}: the outbound traffic policy is {policy}", True
     if hosts == ():
         return (f"{closes}: its Envoy cluster has no hosts" if not walk.http_route else _NO_HOSTS), False
     known = (config.envoy_clusters or {}).get(walk.envoy_cluster)
