@@ -19,7 +19,7 @@ from egressctl.model.json_values import text_at
 from egressctl.model.probe import Target
 from egressctl.runtime.progress import Progress
 
-_OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:-[0-9]+){{0,5}}")
+_OWN_NAME = re.compile(rf"(?P<target>.+){SUFFIX}(?:(?:-[0-9]+){{0,5}}|-v6(?:-[0-9a-f]{{1,16}})?-[0-9]+)")
 """What egressctl calls the entry of a target, or one of its entries where it needs several."""
 
 

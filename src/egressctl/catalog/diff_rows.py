@@ -79,7 +79,10 @@ def _block_rows(sides: Sides) -> list[Row]:
     if not opened and not sides.published and not any(each.addresses for each in sides.entries or ()):
         return []
     listed = _ranges_in_use(opened, named, sides.sources)
-    entry = None if sides.entries is None else [block for each in sides.entries for block in each.addresses if ":" not in block]
+    with_ipv6 = _has_ipv6(sides, opened)
+    entry = None if sides.entries is None else [block for each in sides.entries for block in each.addresses]
+    if entry and not with_ipv6:
+        entry = [block for block in entry if ":" not in block]  # what the catalogue does not offer is the entry's own business
     reference = list(dict.fromkeys(listed if sides.published is None else sides.published))
     look = _SideAddresses(
         sides, BlockSet(opened), None if entry is None else BlockSet(entry), BlockSet(each.block for each in reference)
@@ -98,7 +101,11 @@ def _block_rows(sides: Sides) -> list[Row]:
     replaced = set(pairs.values())
     gone = [each for each in left if each not in replaced]
     found += [look.row(each, State.RETIRED if old.holds(each.block) else State.EXTRA) for each in gone]
-    return [*found, *look.rows_outside()]
+    return [*found, *look.rows_outside(with_ipv6)]
+
+
+def _has_ipv6(sides: Sides, opened: Sequence[str]) -> bool:
+    return any(":" in block for block in (*opened, *(each.block for each in sides.published or ())))
 
 
 def _ranges_in_use(
@@ -153,10 +160,10 @@ class _SideAddresses(NamedTuple):
         inside = BlockSet(blocks)
         return tuple(dict.fromkeys(address for _, address in self.sides.answers if inside.holds(address)))
 
-    def rows_outside(self) -> list[Row]:
-        """Return a row for each address that a name resolves to and that no side has."""
+    def rows_outside(self, with_ipv6: bool) -> list[Row]:
+        """Return a row for each address that a name resolves to and that no side has; of IPv6 where a side has that."""
         held = [cover for cover in (self.catalogue, self.entry, self.reference) if cover is not None]
-        answers = dict.fromkeys(each for each in self.sides.answers or () if "." in each[1])
+        answers = dict.fromkeys(each for each in self.sides.answers or () if with_ipv6 or "." in each[1])
         entry = None if self.entry is None else str(Share.NONE)
         published = None if self.sides.published is None else str(Share.NONE)
         return [

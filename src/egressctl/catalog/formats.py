@@ -1,12 +1,12 @@
 """Read a published list: bytes in, the blocks that are called and those that only call in out. Pure.
 
 Only what a source selects is called; every name that it selects must be in the list, since one that is gone is a change that
-nobody should take over unseen. IPv6 is read, and kept apart.
+nobody should take over unseen. IPv6 is called where the source says so, or has it already (`PublishedSource.calls_ipv6`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from egressctl.catalog.parsers import PARSERS, ListedBlock, as_word, invalid_list
 from egressctl.errors import InvalidInput, Problem
@@ -20,7 +20,7 @@ MAX_RANGES = 100_000
 
 
 def parse_published_list(source: PublishedSource, data: bytes) -> tuple[PublishedRange, ...]:
-    """Read the blocks of IPv4 that are called, as a list's source says, collapsed name by name; one may stand under several.
+    """Read the blocks that are called, as a list's source says, collapsed name by name; one may stand under several.
 
     Raises InvalidInput that says what is wrong with the list and where.
     """
@@ -40,9 +40,11 @@ def parse_published_list(source: PublishedSource, data: bytes) -> tuple[Publishe
         block = _parse_block(item)
         called += [(name, block) for name in _selected_names(source, item)]
     _require_selected_names(source, seen)
-    listed = _collapse_by_name(called)
+    listed = _collapse_by_name(called, {4, 6} if source.calls_ipv6 else {4})
+    if not listed and called:
+        raise invalid_list((), "there is no block of IPv4 in it", "ipv6: true in the source calls those of IPv6")
     if not listed:
-        raise invalid_list((), "nothing in it is called" if source.select else "there is no block of IPv4 in it")
+        raise invalid_list((), "nothing in it is called" if source.select else "there is no block in it")
     return listed
 
 
@@ -92,9 +94,9 @@ def _parse_block(item: ListedBlock) -> Block:
     return found
 
 
-def _collapse_by_name(blocks: Iterable[tuple[str, Block]]) -> tuple[PublishedRange, ...]:
+def _collapse_by_name(blocks: Iterable[tuple[str, Block]], versions: Container[int]) -> tuple[PublishedRange, ...]:
     named: dict[str, list[Block]] = {}
     for name, block in blocks:
-        if block.version == 4:
+        if block.version in versions:
             named.setdefault(name, []).append(block)
     return tuple(PublishedRange(name, str(block)) for name in sorted(named) for block in collapse_blocks(named[name]))

@@ -16,8 +16,8 @@ from egressctl.manifests.published import PublishedSource
 from egressctl.manifests.yaml_reader import ValuePath, field_name, kind_of
 from egressctl.model.blocks import parse_block
 
-_WIKIMEDIA_SITE = 27
-"""The list has one address a site, the first of a /27 that is the site's (Wikipedia_Zero/IP_Addresses of mediawiki.org)."""
+_WIKIMEDIA_SITE = {4: 27, 6: 64}
+"""By IP version: the list has one address a site, of a block that is its own (Wikipedia_Zero/IP_Addresses of mediawiki.org)."""
 
 
 class ListedBlock(NamedTuple):
@@ -202,10 +202,10 @@ def _geofeed(data: bytes, _: PublishedSource) -> Iterator[ListedBlock]:
 
 
 def _wikimedia(data: bytes, _: PublishedSource) -> Iterator[ListedBlock]:
-    """Read geo-resources of Wikimedia's DNS, by `resource`: each site's addresses as the blocks that these begin."""
+    """Read geo-resources of Wikimedia's DNS, by `resource`: each site's addresses as the blocks that these are in."""
     for resource, site, text in addresses_of(_decode_text(data)):
         found = parse_block(text)
-        block = str(found.cut(_WIKIMEDIA_SITE)) if found and found.version == 4 and found.is_one_address else text
+        block = str(found.cut(_WIKIMEDIA_SITE[found.version])) if found and found.is_one_address else text
         yield ListedBlock((resource, site), block, {"resource": (resource,)}, site)
 
 

@@ -1,7 +1,7 @@
 """What a target may say: what Istio takes (`istio/admission`), in our words, and what else we refuse because it does harm.
 
-Ours: no host bits, no block twice, no IPv6 yet, no port that the sidecar itself uses, and with resolution NONE no TCP port
-without addresses, which opens the port to every address. Everything is reported at once.
+Ours: no host bits, no block twice, no IPv4 written as IPv6, no port that the sidecar itself uses, and with resolution NONE no
+TCP port without addresses, which opens the port to every address. Everything is reported at once.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from egressctl.istio.admission.go_formats import is_istio_label
 from egressctl.istio.admission.mistakes import Mistake
 from egressctl.istio.admission.webhook import WebhookMessage
 from egressctl.istio.admission.whole_spec import spec_mistakes
+from egressctl.istio.listing import every_address_of
 from egressctl.manifests.formats import MAX_ITEMS, OPAQUE_PROTOCOLS, PROTOCOLS, RESERVED_PORTS, host_fault
 from egressctl.manifests.problems import PlaceOfPath, ProblemCollector, nearest_name
 from egressctl.manifests.yaml_reader import ValuePath, kind_of, quote_text
-from egressctl.model.blocks import Block, parse_block
+from egressctl.model.blocks import Block, has_host_bits, parse_block
 from egressctl.model.json_values import list_at, text_at
 
 _Told = tuple[ValuePath, str, str]
@@ -79,7 +80,7 @@ def check_spec(
     blocks = {path: address for path, address in _items(spec, "addresses", str) if path not in refused}
     told += _block_problems(blocks)
     if not any_address:
-        told += _whole_port_problems(spec, "0.0.0.0/0" in map(str, map(parse_block, blocks.values())))
+        told += _whole_port_problems(spec, next(filter(None, map(every_address_of, blocks.values())), ""))
     fields = list(spec)
     for each in sorted(told, key=lambda each: fields.index(each[0][0]) if each[0][0] in fields else len(fields)):
         found.add(*each)
@@ -173,7 +174,7 @@ def _words_for_duplicate(spec: Mapping[str, Any], path: ValuePath) -> _Told:
 
 
 def _address_remedy(address: str) -> str:
-    general = "an IPv4 address such as 208.80.154.224, or a block such as 208.80.154.224/27"
+    general = "an address such as 208.80.154.224 or 2001:db8::1, or a block such as 208.80.154.224/27"
     parts = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+){3})(/[0-9]+)?\s*", address)
     if parts:
         plain = ".".join(str(int(part[:9])) for part in parts[1].split(".")) + (parts[2] or "")
@@ -195,10 +196,12 @@ def _block_problems(addresses: Mapping[ValuePath, str]) -> Iterator[_Told]:
     first: dict[Block, str] = {}
     for path, address in addresses.items():
         block = parse_block(address)
-        if block is None or block.version == 6:
-            remedy = "leave it out: the sidecar of a pod with IPv4 does not route IPv6"
-            yield path, f"{address} is IPv6, which is not supported yet", remedy
-        elif "/" in address and str(block) != address:
+        if block is None:
+            yield path, f"{address} has a zone, which is known on one machine only", "leave out what begins with %"
+        elif plain := block.mapped_ipv4:
+            told = f"{address} is an IPv4 address written as IPv6, and no connection is made to that"
+            yield path, told, f"write {plain.address if plain.is_one_address else plain}"
+        elif has_host_bits(address):
             yield path, f"{address} has host bits set", f"write {block}"
         elif block in first:
             yield path, f"{address} is here twice, first as {first[block]}", "keep one of them"
@@ -206,15 +209,16 @@ def _block_problems(addresses: Mapping[ValuePath, str]) -> Iterator[_Told]:
             first.setdefault(block, address)
 
 
-def _whole_port_problems(spec: Mapping[str, Any], lists_every_address: bool) -> Iterator[_Told]:
+def _whole_port_problems(spec: Mapping[str, Any], lists_every_address: str) -> Iterator[_Told]:
     if spec.get("addresses", []) != [] and not lists_every_address:
         return
     if text_at(spec, "resolution") not in ("", "NONE"):  # every connection goes to the entry's own host: no address is opened
         return
-    because = "with 0.0.0.0/0 among its addresses" if lists_every_address else "without addresses"
+    because = f"with {lists_every_address} among its addresses" if lists_every_address else "without addresses"
+    every = "every IPv6 address" if ":" in lists_every_address else "every address"
     for path, port in _items(spec, "ports", dict):
         protocol = text_at(port, "protocol")
         if protocol.upper() in OPAQUE_PROTOCOLS:
-            message = f"a {protocol.upper() or 'TCP'} port {because} opens port {port.get('number', '?')} to every address"
+            message = f"a {protocol.upper() or 'TCP'} port {because} opens port {port.get('number', '?')} to {every}"
             remedy = "list the addresses, or give --any-address if that is meant"
             yield ("addresses",) if lists_every_address else path, message, remedy

@@ -64,11 +64,20 @@ def lists_address(entry: ServiceEntry, ip: str) -> bool:
     listed, address = entry.addresses or entry.allocated, parse_block(single_address(ip))
     if not listed or address is None:
         return not listed
+    if any(map(is_every_address, listed)):
+        return True  # The filter chain of 0.0.0.0/0 asks for no block at all, and so takes IPv6 as well.
     return any(block.holds(address) for block in parse_blocks(listed))
 
 
 def is_every_address(address: str) -> bool:
+    """Say whether a block makes istiod's filter chain one without a block, which takes every address of either family."""
     return str(parse_block(address)) == _EVERY_ADDRESS
+
+
+def every_address_of(address: str) -> str:
+    """Return the block, without host bits, where it holds every address of its family; "" for any other."""
+    block = parse_block(address)
+    return str(block) if block and not block.length else ""
 
 
 def single_address(block: str) -> str:

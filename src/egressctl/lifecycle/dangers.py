@@ -26,6 +26,8 @@ from egressctl.runtime.sentence import first_names
 
 MOST_ADDRESSES_OPENED = 1_000_000
 """More is a provider's whole network, and anyone who rents a machine there is open as well."""
+MOST_NETWORKS_OPENED = 65_536
+"""The same of IPv6, of which a site has a /48: a /32, which is what a provider is given."""
 OLDEST_LIST = timedelta(days=2 * 365)
 """Blocks of an older list have other owners by now."""
 _IF_MEANT = "if that is meant, the same command with --yes"
@@ -120,6 +122,9 @@ def dangers_of_target(target: Target, today: date | None = None) -> Iterator[str
     opened = sum(2 ** (32 - block.length) for block in parse_blocks(entry.addresses) if block.version == 4)
     if opened > MOST_ADDRESSES_OPENED:
         yield f"{target.name} opens {opened:,} addresses, no matter who owns them"
+    networks = sum(2 ** max(0, 48 - block.length) for block in parse_blocks(entry.addresses) if block.version == 6)
+    if networks > MOST_NETWORKS_OPENED:
+        yield f"{target.name} opens {networks:,} networks of IPv6 (/48), no matter who owns them"
     day = date.fromisoformat(target.listed_on) if target.listed_on else None
     if day and (today or datetime.now(UTC).date()) - day > OLDEST_LIST:
         yield f"{target.name} opens addresses from a list of {day}; some may belong to others by now"

@@ -32,6 +32,8 @@ TARGET_KIND = "EgressTarget"
 
 LONGEST_NAME_TO_SPLIT = 63 - len("-ext-255-255-255-255-32")
 """How long the name of a target of several entries may be: each entry's is a label."""
+LONGEST_NAME_WITH_IPV6 = 63 - len("-ext-v6-0123456789abcdef-128")
+"""The same where some of its addresses are of IPv6."""
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _OWN_METADATA = ("name", "namespace", "labels", "annotations")
@@ -201,10 +203,11 @@ def _read_metadata(
 def check_name_for_split(found: ProblemCollector, name: str, spec: object, at: InputPlace) -> None:
     """Report a name that leaves no room for those of the target's several entries."""
     addresses = list_at(spec, "addresses")
-    if len(addresses) > MAX_ITEMS and len(name) > LONGEST_NAME_TO_SPLIT:
+    longest = LONGEST_NAME_WITH_IPV6 if any(":" in str(each) for each in addresses) else LONGEST_NAME_TO_SPLIT
+    if len(addresses) > MAX_ITEMS and len(name) > longest:
         told = f"{quote_text(name)} is too long for a target of {len(addresses)} addresses, "
         told += "whose several entries are called after it"
-        found.problems.append(Problem(told, at.field, f"at most {LONGEST_NAME_TO_SPLIT} characters", at.source, at.line))
+        found.problems.append(Problem(told, at.field, f"at most {longest} characters", at.source, at.line))
 
 
 def check_target_name(found: ProblemCollector, name: str, path: ValuePath, place: InputPlace | None) -> None:

@@ -23,7 +23,7 @@ FORMATS = (
 )
 """The formats of published lists that `catalog.formats` parses."""
 
-_SOURCE_FIELDS = ("url", "format", "checked", "select", "callsIn", "ranges", "retired", "note")
+_SOURCE_FIELDS = ("url", "format", "checked", "select", "callsIn", "ipv6", "ranges", "retired", "note")
 _RETIRED_FIELDS = ("name", "block", "since", "note", "kept")
 
 
@@ -48,7 +48,8 @@ class PublishedSource(NamedTuple):
     """A published list: where it is, how it is read, when it was, and what it held then.
 
     `select` names the parts of it that are called (part, names); `calls_in` those that only call in, which
-    no target opens. `checked` is the day of the list that `ranges` are from, as YYYY-MM-DD.
+    no target opens. `checked` is the day of the list that `ranges` are from, as YYYY-MM-DD. `ipv6` says whether blocks of IPv6
+    are called; None where the file does not say it.
     """
 
     url: str
@@ -59,6 +60,14 @@ class PublishedSource(NamedTuple):
     ranges: tuple[PublishedRange, ...] = ()
     retired: tuple[RetiredBlock, ...] = ()
     note: str = ""
+    ipv6: bool | None = None
+
+    @property
+    def calls_ipv6(self) -> bool:
+        """Whether the list's blocks of IPv6 are called: as the file says, else as its ranges show; all of a list without any."""
+        if self.ipv6 is not None:
+            return self.ipv6
+        return not self.ranges or any(":" in each.block for each in self.ranges)
 
     def selected(self, part: str) -> tuple[str, ...]:
         """Return the names that are called of a part of the list, none where it is not selected by."""
@@ -89,10 +98,11 @@ def source_as_data(source: PublishedSource) -> dict[str, Any]:
         "note": source.note,
         "select": {part: list(names) for part, names in source.select},
         "callsIn": list(source.calls_in),
+        "ipv6": source.ipv6,
         "ranges": blocks_by_name(source.ranges),
         "retired": [{name: value for name, value in each._asdict().items() if value} for each in source.retired],
     }
-    return data | {name: value for name, value in optional.items() if value}
+    return data | {name: value for name, value in optional.items() if value or value is False}
 
 
 def read_published(found: ProblemCollector, value: object, path: ValuePath) -> tuple[PublishedSource, ...]:
@@ -124,12 +134,18 @@ def _read_source(found: ProblemCollector, value: object, path: ValuePath) -> Pub
         ranges=_read_ranges(found, source, path),
         retired=_read_retired_blocks(found, source, path),
         note=_read_text(found, source, path, "note"),
+        ipv6=_read_flag(found, source, path, "ipv6"),
     )
 
 
 def _read_text(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> str:
     text = value.get(name, "")
     return text if found.is_a(str, text, (*path, name), "text") else ""
+
+
+def _read_flag(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> bool | None:
+    flag = value.get(name)
+    return flag if name in value and found.is_a(bool, flag, (*path, name), "true or false") else None
 
 
 def _read_day(found: ProblemCollector, value: Mapping[str, Any], path: ValuePath, name: str) -> str:
@@ -187,10 +203,12 @@ def _read_retired_blocks(found: ProblemCollector, source: Mapping[str, Any], pat
 
 
 def _check_block(found: ProblemCollector, text: str, path: ValuePath, seen: set[str]) -> bool:
-    """Report what is no IPv4 block without host bits, or has been seen already."""
+    """Report what is no block, written as blocks are, or has been seen already."""
     block = parse_block(text)
-    if block is None or block.version != 4:
-        found.add(path, f"{quote_text(text)} is no block of IPv4", "such as 208.80.154.224/27")
+    if block is None:
+        found.add(path, f"{quote_text(text)} is no block", "such as 208.80.154.224/27 or 2001:db8::/32")
+    elif block.mapped_ipv4:
+        found.add(path, f"{text} is a block of IPv4 written as IPv6", f"write {block.mapped_ipv4}")
     elif str(block) != text:
         found.add(path, f"{text} is not written as a block", f"write {block}")
     elif text in seen:

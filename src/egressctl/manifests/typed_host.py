@@ -81,11 +81,14 @@ class TypedHost(NamedTuple):
 def read_typed_host(word: str) -> TypedHost | None:
     """Read a word as a host; None for one that is none: a name of something, or a file.
 
-    A host has a dot, or a scheme before it. Raises InvalidInput for a scheme, port or protocol that there is not.
+    A host has a dot, or a scheme before it, or is an address of IPv6, in brackets or bare. Raises InvalidInput for a scheme,
+    port or protocol that there is not.
     """
     scheme, mark, rest = word.partition("://")
     if mark:
         return _read_url(scheme.lower(), rest)
+    if ":" in word and "[" not in word and parse_address(word):
+        return TypedHost(f"[{word.lower()}]")
     found = _WORD.fullmatch(word)
     if found is None or (word.endswith(FILE_SUFFIXES) and not found["port"]):
         return None

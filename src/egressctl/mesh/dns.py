@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
@@ -41,10 +40,8 @@ def addresses_without_lookup(host: str, addresses: Sequence[str]) -> ResolvedHos
     """Return what needs no question: the addresses that were named, or the host where it is one; None for a name."""
     if addresses:
         return ResolvedHost(tuple(addresses), "--address")
-    try:
-        return ResolvedHost((str(ip_address(host)),), "the URL")
-    except ValueError:
-        return None
+    address = parse_address(host)
+    return ResolvedHost((str(address),), "the URL") if address else None
 
 
 def resolve_in_pod(api: Api, source: Source, host: str) -> ResolvedHost:

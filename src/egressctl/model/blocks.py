@@ -68,6 +68,13 @@ class Block(NamedTuple):
         """Return the block of that length that holds this one; itself where it is no longer than that."""
         return self.around(self.version, self.network, length) if length < self.length else self
 
+    @property
+    def mapped_ipv4(self) -> Block | None:
+        """The IPv4 block that this one of IPv6 stands for, as ::ffff:192.0.2.0/120 does; None for any other."""
+        if self.version == 4 or self.length < 96 or self.network >> 32 != 0xFFFF:
+            return None
+        return Block(4, self.network & 0xFFFFFFFF, self.length - 96)
+
     def holds(self, other: Block) -> bool:
         return self.length <= other.length and self.overlaps(other)
 
@@ -88,6 +95,13 @@ def parse_block(text: str) -> Block | None:
         return Block.around(address.version, int(address), int(found[2] or address.max_prefixlen))
     except ValueError:
         return None
+
+
+def has_host_bits(text: str) -> bool:
+    """Say whether a block is written with an address that is not its first one; not of what is no block."""
+    head, slash, _ = text.partition("/")
+    block = parse_block(text)
+    return bool(slash) and block is not None and parse_block(head) != parse_block(block.address)
 
 
 def parse_blocks(texts: Iterable[str]) -> list[Block]:

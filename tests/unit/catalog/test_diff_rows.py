@@ -113,6 +113,17 @@ def test_an_answer_of_dns_is_in_its_blocks_row_and_has_one_of_its_own_where_no_s
     assert sum(row.state is State.OUTSIDE for row in found.values()) == 1
 
 
+def test_ipv6_is_compared_where_the_catalogue_or_the_list_has_it() -> None:
+    dual = [*SITES, PublishedRange("eqiad", "2620:0:861:ed1a::/64")]
+    without = entry(*TARGET.spec["addresses"])
+    answers = [("www.wikipedia.org", "2620:0:861:ed1a::1"), ("www.wikipedia.org", "2620:0:862:ed1a::1")]
+    differing = [row for row in told(Sides(TARGET, [SOURCE], [without], dual, answers)) if State(row[1]) in DIFFERENT]
+    assert differing == [
+        ("eqiad", "missing", "2620:0:861:ed1a::/64", "no,no,yes"),
+        ("www.wikipedia.org", "outside", "2620:0:862:ed1a::1", "no,no,no"),
+    ]
+
+
 def test_dns_that_was_not_asked_says_nothing() -> None:
     assert {row.dns for row in rows(Sides(TARGET, [SOURCE], [DOCUMENT], SITES))} == {None}
 

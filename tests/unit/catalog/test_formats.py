@@ -111,7 +111,26 @@ CALLED: Mapping[str, tuple[str, PublishedSource, dict[str, str]]] = {
 @pytest.mark.parametrize("case", CALLED)
 def test_a_recorded_list_gives_what_is_called(case: str) -> None:
     file, about, called = CALLED[case]
-    assert named(recorded(file, about)) == {name: blocks.split() for name, blocks in called.items()}
+    assert named(recorded(file, about._replace(ipv6=False))) == {name: blocks.split() for name, blocks in called.items()}
+
+
+IPV6 = {
+    "aws": {"s3/global": "2600:9000:a310::/48"},
+    "wikimedia": {
+        "codfw": "2620:0:860:ed1a::/64",
+        "eqiad": "2620:0:861:ed1a::/64",
+        "esams": "2620:0:862:ed1a::/64",
+        "ulsfo": "2620:0:863:ed1a::/64",
+    },
+    "datadog": {"agents": "2600:1f18:24e6:b900::/56", "api": "2600:1f18:24e6:b900::/56"},
+}
+
+
+@pytest.mark.parametrize("case", IPV6)
+def test_a_list_without_ranges_or_that_says_so_gives_its_blocks_of_ipv6_as_well(case: str) -> None:
+    file, about, _ = CALLED[case]
+    found = {name: [each for each in blocks if ":" in each] for name, blocks in named(recorded(file, about)).items()}
+    assert {name: blocks for name, blocks in found.items() if blocks} == {k: v.split() for k, v in IPV6[case].items()}
 
 
 def collapsed(ranges: tuple[PublishedRange, ...]) -> list[ipaddress.IPv4Network]:
@@ -148,9 +167,27 @@ def test_a_block_that_is_called_and_calls_in_is_called() -> None:
     assert "167.89.0.0/17" not in [each.block for each in found]
 
 
-def test_ipv6_is_read_and_left_out() -> None:
-    found = recorded("fastly.json", source("fastly"))
-    assert all(":" not in each.block for each in found)
+@pytest.mark.parametrize(
+    ("ranges", "said", "called"),
+    [
+        ((), None, True),
+        (("192.0.2.0/24",), None, False),
+        (("192.0.2.0/24", "2001:db8::/32"), None, True),
+        ((), False, False),
+        (("192.0.2.0/24",), True, True),
+    ],
+)
+def test_ipv6_is_called_where_the_file_says_so_or_has_it(ranges: tuple[str, ...], said: bool | None, called: bool) -> None:
+    held = tuple(PublishedRange("addresses", block) for block in ranges)
+    found = recorded("fastly.json", source("fastly")._replace(ranges=held, ipv6=said))
+    assert [each.block for each in found if ":" in each.block] == ["2a04:4e40::/32", "2a04:4e42::/32"] * called
+
+
+def test_a_list_of_ipv6_alone_says_how_it_is_called() -> None:
+    about = source("lines")._replace(ranges=(PublishedRange("x", "192.0.2.0/24"),))
+    with pytest.raises(InvalidInput, match=r"no block of IPv4 in it \(ipv6: true in the source"):
+        parse_published_list(about, b"2001:db8::/32")
+    assert parse_published_list(source("lines"), b"2001:db8::/32")
 
 
 def test_a_site_of_several_addresses_is_one_block_and_comments_are_none() -> None:
@@ -164,7 +201,7 @@ def test_a_site_of_several_addresses_is_one_block_and_comments_are_none() -> Non
 def test_lines_are_called_as_the_list_and_may_have_comments() -> None:
     data = b"\xef\xbb\xbf# ours\r\n192.0.2.0/25 # a\r\n\r\n192.0.2.128/25\n2001:db8::/32"
     found = parse_published_list(source("lines", url="https://lists.example/ips-v4/"), data)
-    assert found == (PublishedRange("ips-v4", "192.0.2.0/24"),)
+    assert found == (PublishedRange("ips-v4", "192.0.2.0/24"), PublishedRange("ips-v4", "2001:db8::/32"))
 
 
 def rows(*prefixes: Mapping[str, object]) -> bytes:
@@ -192,7 +229,7 @@ AWS = source("aws")
         (AWS, rows(ROW, {"ip_prefix": "10.0.0.300/8"}), 'prefixes[1].ip_prefix: "10.0.0.300/8" is no address and no block'),
         (AWS, rows({"ip_prefix": "192.0.2.1/24"}), 'prefixes[0].ip_prefix: "192.0.2.1/24" has host bits set'),
         (AWS, rows({**ROW, "service": {}}), "prefixes[0].service: is a mapping (expected text)"),
-        (AWS, rows(), "there is no block of IPv4 in it"),
+        (AWS, rows(), "there is no block in it"),
         (source("aws", service=("EC2",)), rows(ROW), 'there is no service "EC2" in it (it has S3)'),
         (
             source("aws", service=("S3",), region=("x",)),

@@ -141,6 +141,20 @@ def test_an_answer_outside_of_what_is_published_alarms() -> None:
         Alarm("dns-outside", "www.wikipedia.org resolves to 91.198.174.192, which is not published")
     ]
     assert dns_alarms([kept], answers) == []
+    dual = kept._replace(ranges=(*kept.ranges, PublishedRange("codfw", "2620:0:860:ed1a::/64")))
+    assert dns_alarms([dual], answers) == [
+        Alarm("dns-outside", "www.wikipedia.org resolves to 2620:0:861:ed1a::1, which is not published")
+    ]
+
+
+def test_ipv6_alarms_by_measures_of_its_own() -> None:
+    assert alarms(ranges("8.8.8.0/24", "2620:0:861::/48"), ranges("8.8.8.0/24", "2620:0:861::/50"))[1:] == [
+        Alarm("halved", f"the list shrinks from {2**80} addresses of IPv6 to {2**78}")
+    ]
+    assert codes([], ranges("2600::/16")) == []
+    assert codes([], ranges("2600::/15")) == ["broad"]
+    assert codes([], ranges("fd00::/48")) == codes([], ranges("fe80::/64")) == ["reserved"]
+    assert changes_between(ranges("2620:0:861:ed1a::/64"), ranges("2620:0:861:ed1b::/64"))[0].kind is ChangeKind.ADDED
 
 
 def test_every_alarm_is_explained() -> None:

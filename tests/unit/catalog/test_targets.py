@@ -514,7 +514,7 @@ class TestOnlyRead:
         ("old", "new"),
         [
             ("addresses: [192.0.2.0/24]", "addresses: []"),
-            ("addresses: [192.0.2.0/24]", 'addresses: ["2001:db8::/32"]'),
+            ("addresses: [192.0.2.0/24]", 'addresses: ["::ffff:192.0.2.7"]'),
             ("addresses: [192.0.2.0/24]", "addresses: [192.0.2.1/24, nonsense]"),
             ("resolution: NONE", "resolution: SOMETIMES"),
             ("protocol: TCP", "protocol: CARRIER-PIGEON"),

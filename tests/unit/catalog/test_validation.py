@@ -124,14 +124,14 @@ class TestAddresses:
     @pytest.mark.parametrize(
         ("address", "remedy"),
         [
-            ("208.80.154", "an IPv4 address such as"),
-            ("1.2.3.4/33", "an IPv4 address such as"),
-            ("300.1.1.1", "an IPv4 address such as"),
-            ("", "an IPv4 address such as"),
-            ("1.2.3.4-1.2.3.9", "an IPv4 address such as"),
-            ("1.2.3.4/255.255.255.0", "an IPv4 address such as"),
+            ("208.80.154", "an address such as"),
+            ("1.2.3.4/33", "an address such as"),
+            ("300.1.1.1", "an address such as"),
+            ("", "an address such as"),
+            ("1.2.3.4-1.2.3.9", "an address such as"),
+            ("1.2.3.4/255.255.255.0", "an address such as"),
             (" 10.0.0.1", "write 10.0.0.1"),
-            ("010.0.0.01/08", "an IPv4 address such as"),
+            ("010.0.0.01/08", "an address such as"),
             ("010.0.0.01/8", "write 10.0.0.1/8"),
             ("wikipedia.org", "a name goes under hosts"),
         ],
@@ -161,9 +161,28 @@ class TestAddresses:
     def test_a_block_inside_of_another_is_no_mistake(self) -> None:
         assert problems(addresses=["1.2.0.0/16", "1.2.3.0/24", "1.2.3.4"]) == []
 
-    @pytest.mark.parametrize("address", ["2620:0:861:ed1a::1", "2001:db8::/32", "::/0", "::ffff:1.2.3.4"])
-    def test_ipv6_is_not_supported_yet(self, address: str) -> None:
-        assert "is IPv6, which is not supported yet (leave it out" in only(addresses=["1.2.3.4", address])
+    @pytest.mark.parametrize("address", ["2620:0:861:ed1a::1", "2001:db8::/32", "2001:DB8::/32", "::1.2.3.4/128", "8000::/1"])
+    def test_those_of_ipv6_are_accepted_beside_others(self, address: str) -> None:
+        assert problems(addresses=[address]) == problems(addresses=["1.2.3.4", address]) == []
+
+    @pytest.mark.parametrize(
+        ("address", "right"),
+        [("::ffff:1.2.3.4", "1.2.3.4"), ("::FFFF:102:300/120", "1.2.3.0/24"), ("::ffff:0:0/96", "0.0.0.0/0")],
+    )
+    def test_ipv4_that_is_written_as_ipv6_catches_nothing(self, address: str, right: str) -> None:
+        told = f"{address} is an IPv4 address written as IPv6, and no connection is made to that (write {right})"
+        assert only(addresses=["9.9.9.9", address]) == f"addresses[1]: {told}"
+
+    @pytest.mark.parametrize(
+        ("addresses", "told"),
+        [
+            (["2001:db8::1/32"], "2001:db8::1/32 has host bits set (write 2001:db8::/32)"),
+            (["2001:db8::1", "2001:DB8:0::1/128"], "2001:DB8:0::1/128 is here twice, first as 2001:db8::1 (keep one of them)"),
+            (["fe80::1%eth0"], "fe80::1%eth0 has a zone, which is known on one machine only (leave out what begins with %)"),
+        ],
+    )
+    def test_what_is_wrong_with_ipv6_is_told_as_of_ipv4(self, addresses: list[str], told: str) -> None:
+        assert only(addresses=addresses).endswith(told)
 
     def test_there_are_at_most_256(self) -> None:
         assert problems(addresses=[f"1.2.3.{n}" for n in range(256)]) == []
@@ -180,7 +199,11 @@ class TestWholePort:
         assert "opens port 443 to every address" in text
         assert "--any-address" in text
 
-    @pytest.mark.parametrize("addresses", ["absent", [], ["0.0.0.0/0"]])
+    def test_every_address_of_ipv6_is_refused_likewise(self) -> None:
+        text = only(addresses=["9.9.9.9", "::/0"])
+        assert "a TCP port with ::/0 among its addresses opens port 443 to every IPv6 address" in text
+
+    @pytest.mark.parametrize("addresses", ["absent", [], ["0.0.0.0/0"], ["::/0"]])
     def test_unless_it_is_meant(self, addresses: Any) -> None:
         assert problems(any_address=True, addresses=addresses) == []
 

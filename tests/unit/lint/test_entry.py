@@ -34,6 +34,7 @@ def test_an_entry_that_says_what_it_means() -> None:
         ({"addresses": ("192.0.2.0/24", "198.51.100.7/28")}, "host-bits", ("spec", "addresses", 1)),
         ({"addresses": ("192.0.2.1", "192.0.2.1/32")}, "duplicate-block", ("spec", "addresses", 1)),
         ({"addresses": ("192.0.2.0/24", "2001:db8::1", "2001:db8::2")}, "ipv6-block", ("spec", "addresses", 1)),
+        ({"addresses": ("192.0.2.0/24", "::ffff:198.51.100.7")}, "mapped-address", ("spec", "addresses", 1)),
         ({"ports": ()}, "no-ports", ("spec",)),
         ({"ports": (Port(443, "TCP", "p"), Port(53, "udp", "q"))}, "udp-port", ("spec", "ports", 1)),
     ],

@@ -82,6 +82,17 @@ def test_an_entry_without_addresses_opens_the_ranges_and_what_is_kept() -> None:
     assert list(target.spec) == ["hosts", "addresses", "ports"]
 
 
+def test_blocks_of_ipv6_are_opened_like_those_of_ipv4() -> None:
+    text = FILE.replace("203.0.113.32/27", '"2001:db8:0:1::/64", "2001:db8::/64"').replace("callsIn", "ipv6: true\n    callsIn")
+    [target] = load_targets(text, "a file")
+    assert target.spec["addresses"] == ["198.51.100.0/27", "203.0.113.0/27", "203.0.113.128/27", "2001:db8::/63"]
+    [source] = sources(text)
+    assert source.ipv6 is True
+    assert published.source_as_data(source)["ipv6"] is True
+    assert published.source_as_data(source._replace(ipv6=False))["ipv6"] is False
+    assert "ipv6" not in published.source_as_data(source._replace(ipv6=None))
+
+
 def test_addresses_that_are_written_out_are_meant() -> None:
     [target] = load_targets(FILE.replace("    ports:", "    addresses: [203.0.113.7]\n    ports:"), "a file")
     assert target.spec["addresses"] == ["203.0.113.7"]
@@ -112,8 +123,18 @@ def test_a_source_without_ranges_gives_no_address() -> None:
             "16: spec.published[0].ranges.front[1]: 203.0.113.33/27 is not written as a block",
         ),
         ("203.0.113.32/27", "203.0.113.0/27", "16: spec.published[0].ranges.front[1]: 203.0.113.0/27 is here twice"),
-        ("203.0.113.32/27", "2001:db8::/32", '16: spec.published[0].ranges.front[1]: "2001:db8::/32" is no block of IPv4'),
-        ("203.0.113.32/27", "outside", '16: spec.published[0].ranges.front[1]: "outside" is no block of IPv4'),
+        (
+            "203.0.113.32/27",
+            "2001:DB8::/32",
+            "16: spec.published[0].ranges.front[1]: 2001:DB8::/32 is not written as a block (write 2001:db8::/32)",
+        ),
+        (
+            "203.0.113.32/27",
+            '"::ffff:192.0.2.0/120"',
+            "16: spec.published[0].ranges.front[1]: ::ffff:192.0.2.0/120 is a block of IPv4 written as IPv6 (write 192.0.2.0/24)",
+        ),
+        ("203.0.113.32/27", "outside", '16: spec.published[0].ranges.front[1]: "outside" is no block'),
+        ("callsIn: [egress]", "ipv6: maybe", "14: spec.published[0].ipv6: is the text"),
         ("kept: true", "kept: 1", "19: spec.published[0].retired[0].kept: is the number 1"),
         ("since: 2020-01-01", "since: never", '20: spec.published[0].retired[1].since: "never" is no day'),
         ("  - url", "    url", "9: spec.published: is a mapping (expected a list of sources"),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from egressctl.catalog.targets import load_targets
-from egressctl.manifests.egress_target import split_large_targets
+from egressctl.manifests.egress_target import LONGEST_NAME_WITH_IPV6, split_large_targets
 from egressctl.manifests.formats import MAX_ITEMS, is_label
 from egressctl.manifests.service_entry import ANNOTATION_PARTS, ANNOTATION_PROBES, probes_of, read_entry, render_entry
 from egressctl.manifests.split import split_into_ranges, split_target
@@ -25,6 +26,11 @@ MOST = 5
 FIRSTS = st.one_of(st.integers(0, 2**32 - 1), st.integers(0x34000000, 0x3400001F))
 """Anywhere, or in one small corner of the address space, which falls apart late."""
 BLOCKS = st.builds(lambda ip, length: str(IPv4Network((ip, length), strict=False)), FIRSTS, st.sampled_from([16, 24, 32]))
+BLOCKS_OF_IPV6 = st.builds(
+    lambda ip, length: str(IPv6Network((ip, length), strict=False)),
+    st.integers(0, 2**128 - 1) | st.integers(0x26001F << 104, (0x26001F << 104) + 7),
+    st.sampled_from([32, 48, 128]),
+)
 LISTS = st.lists(BLOCKS, unique=True, max_size=40)
 
 
@@ -97,9 +103,26 @@ class TestRanges:
             ("10-0-1-24", [f"10.0.1.{last}" for last in range(30)]),
         ]
 
-    @pytest.mark.parametrize("address", ["2001:db8::/32", "wikipedia.org", ""])
-    def test_nothing_else_than_ipv4_can_be_divided(self, address: str) -> None:
-        with pytest.raises(ValueError, match="no IPv4"):
+    @given(LISTS, st.lists(BLOCKS_OF_IPV6, unique=True, max_size=40))
+    def test_those_of_ipv6_are_divided_by_themselves(self, blocks: list[str], more: list[str]) -> None:
+        found = of([*more, *blocks])
+        assert {name: inside for name, inside in found.items() if not name.startswith("v6-")} == of(blocks)
+        later = {name: inside for name, inside in found.items() if name.startswith("v6-")}
+        assert sorted(block for inside in later.values() for block in inside) == sorted(more)
+        assert all(
+            0 < len(inside) <= MOST and is_label(f"{'a' * LONGEST_NAME_WITH_IPV6}-ext-{name}") for name, inside in later.items()
+        )
+
+    def test_a_range_of_ipv6_is_called_after_its_digits(self) -> None:
+        blocks = [*(f"2600:1f00:{n:x}::/48" for n in range(4)), *(f"2a05:d000:{n:x}::/48" for n in range(4)), "192.0.2.0/24"]
+        assert [name for name, _ in split_into_ranges(blocks, 4)] == ["0", "v6-20-5", "v6-28-5"]
+        near = [name for name, _ in split_into_ranges([f"2001:db8::{n:x}" for n in range(8)], 4)]
+        assert all(re.fullmatch("v6-20010db8[0-9a-f]{8}-126", name) for name in near)
+        assert len({*near}) == 2
+
+    @pytest.mark.parametrize("address", ["2001:db8::/129", "wikipedia.org", ""])
+    def test_nothing_else_than_addresses_can_be_divided(self, address: str) -> None:
+        with pytest.raises(ValueError, match="no address"):
             list(split_into_ranges([address], MOST))
 
 

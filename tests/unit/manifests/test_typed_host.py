@@ -27,6 +27,10 @@ from egressctl.manifests.typed_host import TypedHost, is_file_word, read_typed_h
         ("tcp://db.example.com:5432", "db.example.com", 5432, "TCP"),
         ("192.0.2.7:443", "192.0.2.7", 443, "TLS"),
         ("[2001:db8::7]:443", "[2001:db8::7]", 443, "TLS"),
+        ("[2001:db8::7]:5432/TCP", "[2001:db8::7]", 5432, "TCP"),
+        ("2001:DB8::7", "[2001:db8::7]", 443, "TLS"),
+        ("https://[2001:db8::7]/a", "[2001:db8::7]", 443, "TLS"),
+        ("tcp://[2001:db8::7]:25", "[2001:db8::7]", 25, "TCP"),
     ],
 )
 def test_a_host_says_its_port_and_the_port_what_is_safe_there(word: str, host: str, port: int, protocol: str) -> None:

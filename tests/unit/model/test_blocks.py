@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import egressctl
-from egressctl.model.blocks import BlockSet, Share, collapse_blocks, parse_address, parse_block, parse_blocks
+from egressctl.model.blocks import BlockSet, Share, collapse_blocks, has_host_bits, parse_address, parse_block, parse_blocks
 
 SMALL = st.builds("10.{}.{}.{}/{}".format, *(st.integers(0, 3),) * 3, st.integers(6, 32))
 ANY = st.one_of(SMALL, st.builds(str, st.ip_addresses()), st.builds("2001:db8::/{}".format, st.integers(0, 128)))
@@ -102,3 +102,32 @@ def test_no_other_module_reads_networks_or_unwraps_mapped_addresses() -> None:
         or (isinstance(node, ast.Constant) and node.value == "ipv4_mapped")
     }
     assert found == {"model/blocks.py"}
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:c000:200/120", "192.0.2.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/95", None),
+        ("::192.0.2.7", None),
+        ("2001:db8::1", None),
+        ("192.0.2.7", None),
+    ],
+)
+def test_a_block_of_ipv6_may_stand_for_one_of_ipv4(text: str, plain: str | None) -> None:
+    block = parse_block(text)
+    assert block
+    assert (str(block.mapped_ipv4) if block.mapped_ipv4 else None) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        *(("192.0.2.7/24", True), ("192.0.2.0/24", False), ("192.0.2.7", False), ("192.0.2.7/32", False)),
+        *(("2001:DB8::/32", False), ("2001:db8:0::1/32", True), ("nonsense/24", False)),
+    ],
+)
+def test_host_bits_are_known_in_any_spelling(text: str, has: bool) -> None:
+    assert has_host_bits(text) is has

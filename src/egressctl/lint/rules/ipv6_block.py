@@ -1,10 +1,10 @@
 """The entry lists IPv6, which the sidecar of an IPv4-only pod never routes.
 
-It costs a filter chain anyway. egressctl cannot prove IPv6.
+It costs a filter chain anyway, and does no harm.
 
     addresses: [198.51.100.0/28, "2001:db8::/48"]
 
-Remove it, unless the pods are dual-stack.
+Remove it, unless the pods have IPv6 (dual-stack or IPv6 alone).
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from egressctl.model.blocks import parse_block
 
 def check(case: LintedEntry) -> Iterator[Told]:
     for index, address in enumerate(case.entry.addresses):
-        if (block := parse_block(address)) and block.version == 6:
-            told = f"{address} is IPv6: the sidecar of an IPv4-only pod does not route it, and egressctl does not prove it"
-            yield told, "leave it out, unless the pods are dual-stack", ("spec", "addresses", index)
+        if (block := parse_block(address)) and block.version == 6 and not block.mapped_ipv4:
+            told = f"{address} is IPv6: the sidecar of an IPv4-only pod does not route it"
+            yield told, "leave it out, unless the pods have IPv6", ("spec", "addresses", index)
             return
 
 

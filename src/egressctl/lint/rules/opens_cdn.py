@@ -1,8 +1,8 @@
 """A block of a TCP port belongs to a content delivery network: every site behind it is open.
 
-On a TCP port only the address decides. Countless sites share the blocks (/24 or more) of Cloudflare, Fastly, Amazon CloudFront,
-Akamai or Google's front ends; one of them may be an attacker's. lint skips ports of protocol TLS and HTTP: there the name
-decides.
+On a TCP port only the address decides. Countless sites share the blocks (/24 or more, of IPv6 /48 or more) of Cloudflare,
+Fastly, Amazon CloudFront, Akamai or Google's front ends; one of them may be an attacker's. lint skips ports of protocol TLS and
+HTTP: there the name decides.
 
     hosts: [cdn.example.com]
     addresses: [104.16.0.0/13]
@@ -18,20 +18,21 @@ from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 from egressctl.model.blocks import Block, parse_block, parse_blocks
 
-LONGEST_PREFIX = 24
-"""The prefix length from which on a block is a service's own rather than a piece of a network."""
+LONGEST_PREFIX = {4: 24, 6: 48}
+"""By IP version, the prefix length from which on a block is a service's own rather than a piece of a network."""
 
 _CDN_LISTS = {
-    # https://www.cloudflare.com/ips-v4, as fetched on 2026-09-29
+    # https://www.cloudflare.com/ips-v4, as fetched on 2026-09-29, and ips-v6
     "Cloudflare": """
         173.245.48.0/20 103.21.244.0/22 103.22.200.0/22 103.31.4.0/22 141.101.64.0/18 108.162.192.0/18 190.93.240.0/20
         188.114.96.0/20 197.234.240.0/22 198.41.128.0/17 162.158.0.0/15 104.16.0.0/13 104.24.0.0/14 172.64.0.0/13 131.0.72.0/22
+        2400:cb00::/32 2606:4700::/32 2803:f800::/32 2405:b500::/32 2405:8100::/32 2a06:98c0::/29 2c0f:f248::/32
     """,
     # https://api.fastly.com/public-ip-list, as disposable/cloud-ip-ranges has it in csv/fastly.csv (26d5b6e, 2026)
     "Fastly": """
         23.235.32.0/20 43.249.72.0/22 103.244.50.0/24 103.245.222.0/23 103.245.224.0/24 104.156.80.0/20 140.248.64.0/18
         140.248.128.0/17 146.75.0.0/17 151.101.0.0/16 157.52.64.0/18 167.82.0.0/17 167.82.128.0/20 167.82.160.0/20
-        167.82.224.0/20 172.111.64.0/18 185.31.16.0/22 199.27.72.0/21 199.232.0.0/16
+        167.82.224.0/20 172.111.64.0/18 185.31.16.0/22 199.27.72.0/21 199.232.0.0/16 2a04:4e40::/32 2a04:4e42::/32
     """,
     # https://d7uri8nf7uskq.cloudfront.net/tools/list-cloudfront-ips (CLOUDFRONT_GLOBAL_IP_LIST), a copy of 2025 in a public
     # repository, without the blocks of partners in China; neighbouring blocks joined
@@ -66,10 +67,10 @@ class CdnBlock(NamedTuple):
 def cdn_block_of(address: str) -> CdnBlock | None:
     """Return a block that an address block lies in, or holds; None where it is too small to be a piece of a network."""
     block = parse_block(address)
-    if block is None or block.version != 4 or not 0 < block.length <= LONGEST_PREFIX:
+    if block is None or not 0 < block.length <= LONGEST_PREFIX[block.version]:
         return None
     around = (_cdn_blocks().get(block.cut(length)) for length in _prefix_lengths() if length <= block.length)
-    return next(filter(None, around), None) or _blocks_cut_to(block.length).get(block)
+    return next(filter(None, around), None) or _blocks_cut_to(block.version, block.length).get(block)
 
 
 @cache
@@ -83,9 +84,13 @@ def _prefix_lengths() -> tuple[int, ...]:
 
 
 @cache
-def _blocks_cut_to(length: int) -> dict[Block, CdnBlock]:
+def _blocks_cut_to(version: int, length: int) -> dict[Block, CdnBlock]:
     """Return the blocks of that length or longer, the first of several, each under the block of that length that holds it."""
-    return {block.cut(length): front for block, front in reversed(_cdn_blocks().items()) if block.length >= length}
+    return {block.cut(length): front for block, front in _last_first(version) if block.length >= length}
+
+
+def _last_first(version: int) -> Iterator[tuple[Block, CdnBlock]]:
+    return ((block, front) for block, front in reversed(_cdn_blocks().items()) if block.version == version)
 
 
 def check(case: LintedEntry) -> Iterator[Told]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from egressctl.lint.rule import LintedEntry, Place
-from egressctl.lint.rules.opens_cdn import _CDN_LISTS, cdn_block_of, check
+from egressctl.lint.rules.opens_cdn import _CDN_LISTS, LONGEST_PREFIX, cdn_block_of, check
 from egressctl.model.blocks import parse_block
 from egressctl.model.entry import Port, ServiceEntry
 from entries import entry
@@ -21,7 +21,9 @@ def found(entry: ServiceEntry) -> list[tuple[Any, ...]]:
 def test_the_blocks_of_networks_are_blocks_without_host_bits(text: str) -> None:
     for each in text.split():
         assert str(parse_block(each)) == each
-        assert parse_block(each).length <= 24  # type: ignore[union-attr]
+        block = parse_block(each)
+        assert block
+        assert block.length <= LONGEST_PREFIX[block.version]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +40,12 @@ def test_the_blocks_of_networks_are_blocks_without_host_bits(text: str) -> None:
         ("104.17.3.7", ""),
         ("198.51.100.0/24", ""),
         ("0.0.0.0/0", ""),  # which has rules of its own
+        ("2606:4700::/44", "Cloudflare"),
+        ("2a06::/16", "Cloudflare"),
+        ("2a04:4e42::/32", "Fastly"),
+        ("2606:4700::/64", ""),
         ("2001:db8::/32", ""),
+        ("::/0", ""),
         ("no address", ""),
     ],
 )
