@@ -43,7 +43,10 @@ PAUSE_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class LabInfo:
-    """A running lab: its kubeconfig, outbound traffic policy, API's address, role -> pid, and what goes around its sidecar."""
+    """A running lab: its kubeconfig, outbound traffic policy, API's address, role -> pid, and what goes around its sidecar.
+
+    `ipv6`: whether its pods have IPv6 as well.
+    """
 
     name: str
     kubeconfig: Path
@@ -51,6 +54,7 @@ class LabInfo:
     address: str
     pids: Mapping[str, int]
     excluded: Exclusions
+    ipv6: bool = False
 
 
 def up(
@@ -60,6 +64,7 @@ def up(
     excluded: Exclusions | None = None,
     istiod: Path | None = None,
     *,
+    ipv6: bool | None = None,
     tied: bool = False,
 ) -> LabInfo:
     """Start the lab `name` and return once it is ready; return at once where it runs already.
@@ -69,11 +74,13 @@ def up(
     leads to, and the lab serves none. `excluded` is what goes around the sidecar of a new lab; None is whatever a running
     lab has, and nothing for a new one. `istiod` goes with `kubernetes`: it is a folder with two unix sockets, as
     pilot-agent has them, and the new lab's sidecar is fed by the istiod behind XDS, whose business the policy is then; SDS
-    gives it the authorities to trust. A new lab that is `tied` ends with this process, however that ends.
+    gives it the authorities to trust. With `ipv6`, a new lab's pods and its internet have both families, and its sidecar is one
+    of a dual-stack mesh; None is whatever a running lab has, and IPv4 alone for a new one. A new lab that is `tied` ends with
+    this process, however that ends.
     Raises LabFailed with the step that failed and why; nothing of a failed start is left but its logs, and nothing at all of
     one that was interrupted.
     """
-    with start(name, policy, kubernetes, excluded, istiod, tied=tied) as info:
+    with start(name, policy, kubernetes, excluded, istiod, ipv6=ipv6, tied=tied) as info:
         return info
 
 
@@ -85,6 +92,7 @@ def start(
     excluded: Exclusions | None = None,
     istiod: Path | None = None,
     *,
+    ipv6: bool | None = None,
     tied: bool = False,
 ) -> Iterator[LabInfo]:
     """Start a lab as `up` does, and stop it again where the block does not come to its end; one that ran before goes on.
@@ -99,7 +107,7 @@ def start(
         # It runs, or somebody else is starting it, or it is about to end.
         running = read_running(paths)
         if running and not _has_ended(running.processes["supervisor"]):
-            yield _check_same_settings(_info(paths, running), policy, excluded)
+            yield _check_same_settings(_info(paths, running), policy, excluded, ipv6)
             return
         if time.monotonic() > deadline:
             raise LabFailed(
@@ -111,9 +119,8 @@ def start(
         try:
             shutil.rmtree(paths.folder, ignore_errors=True)
             paths.logs.mkdir(parents=True, mode=0o700)
-            report = _start_supervisor(
-                paths, policy or REGISTRY_ONLY, excluded or Exclusions(), lock, (kubernetes, istiod), tied=tied
-            )
+            settings = (policy or REGISTRY_ONLY, str(excluded or Exclusions()), "ipv6" if ipv6 else "")
+            report = _start_supervisor(paths, settings, lock, (kubernetes, istiod), tied=tied)
             running = read_running(paths)
             if "failed" in report or running is None:
                 why = report.get("failed") or f"the supervisor ended without a word; see {paths.lab_log}"
@@ -239,7 +246,7 @@ def _name_flag(name: str) -> str:
     return "" if name == DEFAULT else f" --name {name}"
 
 
-def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions | None) -> LabInfo:
+def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions | None, ipv6: bool | None) -> LabInfo:
     if policy not in (None, info.policy):
         raise LabFailed(
             f"the lab {info.name} runs already, with the policy {info.policy}",
@@ -248,6 +255,11 @@ def _check_same_settings(info: LabInfo, policy: str | None, excluded: Exclusions
     if excluded not in (None, info.excluded):
         raise LabFailed(
             f"the lab {info.name} runs already, and which traffic goes past a sidecar is decided when its pod starts",
+            hint=f"egressctl lab down{_name_flag(info.name)}",
+        )
+    if ipv6 not in (None, info.ipv6):
+        raise LabFailed(
+            f"the lab {info.name} runs already, {'with' if info.ipv6 else 'without'} IPv6, which is decided when its pod starts",
             hint=f"egressctl lab down{_name_flag(info.name)}",
         )
     return info
@@ -268,7 +280,8 @@ def _require_running(name: str) -> tuple[Paths, RunningLab]:
 
 def _info(paths: Paths, running: RunningLab) -> LabInfo:
     pids = {role: pid for role, (pid, _) in running.processes.items()}
-    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, Exclusions.parse(running.excluded))
+    excluded = Exclusions.parse(running.excluded)
+    return LabInfo(paths.name, paths.kubeconfig, running.policy, running.address, pids, excluded, running.ipv6)
 
 
 def _check_platform() -> None:
@@ -291,7 +304,7 @@ def _check_machine() -> None:
 
 
 def _start_supervisor(
-    paths: Paths, policy: str, excluded: Exclusions, lock: int, control_plane: Sequence[Path | None], *, tied: bool
+    paths: Paths, settings: Sequence[str], lock: int, control_plane: Sequence[Path | None], *, tied: bool
 ) -> dict[str, str]:
     """Start the supervisor and return what it reports; nothing where it does not in time, and is ended for that.
 
@@ -300,7 +313,7 @@ def _start_supervisor(
     source = str(Path(egressctl.__file__).parent.parent)
     search = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")}
-    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, policy, str(excluded)]
+    command = [sys.executable, "-P", "-m", "egressctl.lab.supervisor", str(paths.home), paths.name, *settings]
     command += [str(lock), "tied" if tied else "", *(str(each or "") for each in control_plane)]
     # In a thread, which no signal interrupts half the way: a process that had begun and was not known yet would be overlooked.
     with open(paths.lab_log, "ab") as log, ThreadPoolExecutor(1) as launcher:

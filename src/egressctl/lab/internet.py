@@ -1,6 +1,6 @@
 """The small internet behind the lab's mesh: HTTP and HTTPS sites on every address of a network namespace.
 
-Run in that namespace as `python -m egressctl.lab.internet FOLDER`, with `internet.pem` and `untrusted.pem` (key and
+Run in that namespace as `python -m egressctl.lab.internet FOLDER [ipv6]`, with `internet.pem` and `untrusted.pem` (key and
 certificate) in the folder. A line on standard output says that it listens.
 
 Every site answers /status/CODE with that status, and /slow never.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,14 @@ ADDRESSES: Mapping[str, str] = {
     "outside.example": "203.0.113.10",
 }
 """Name -> address. `untrusted.example` is within one of Wikipedia's blocks, `outside.example` in none."""
+WIKIPEDIA_IPV6 = "2620:0:861:ed1a::1"
+ADDRESSES_IPV6: Mapping[str, str] = {
+    "wikipedia.org": WIKIPEDIA_IPV6,
+    "www.wikipedia.org": WIKIPEDIA_IPV6,
+    "en.wikipedia.org": WIKIPEDIA_IPV6,
+    "outside.example": "2001:db8:f::10",
+}
+"""The same of a lab that has IPv6; `untrusted.example` has no such address."""
 UNTRUSTED = "untrusted.example"
 TRUSTED = tuple(name for name in ADDRESSES if name != UNTRUSTED)
 TLS_PORTS, PLAIN_PORTS = (443, 8443), (80, 8080)
@@ -120,7 +129,7 @@ async def _serve_request(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     await reader.readexactly(int(headers.get("content-length") or 0))
     close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
-    host = headers.get("host", "").partition(":")[0].lower()
+    host = re.sub(r":[0-9]*$", "", headers.get("host", "")).lower()
     response = answer(host, target, tls) if method in ("GET", "HEAD") else _page(405, "Method not allowed")
     if response is None:
         # Silence until the client goes; what else it sends is not read into memory.
@@ -150,14 +159,15 @@ def _context_of_certificate(file: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve_sites(folder: Path) -> None:
+async def serve_sites(folder: Path, *, ipv6: bool = False) -> None:
     """Serve until cancelled; print READY once every port listens."""
+    places = ["0.0.0.0", "::"] if ipv6 else ["0.0.0.0"]  # noqa: S104
     context, start = _tls_context(folder), partial(asyncio.start_server, limit=_LONGEST_REQUEST, backlog=1024)
-    servers = [await start(partial(_serve_connection, tls=True), "0.0.0.0", port, ssl=context) for port in TLS_PORTS]  # noqa: S104
-    servers += [await start(partial(_serve_connection, tls=False), "0.0.0.0", port) for port in PLAIN_PORTS]  # noqa: S104
+    servers = [await start(partial(_serve_connection, tls=True), places, port, ssl=context) for port in TLS_PORTS]
+    servers += [await start(partial(_serve_connection, tls=False), places, port) for port in PLAIN_PORTS]
     print(READY, flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_sites(Path(sys.argv[1])))
+    asyncio.run(serve_sites(Path(sys.argv[1]), ipv6="ipv6" in sys.argv[2:]))

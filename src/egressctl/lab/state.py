@@ -28,10 +28,10 @@ SOCKET_PATH_LIMIT = 107
 
 
 class Paths:
-    """The files of one lab."""
+    """The files of one lab, and whether its pod and its internet have IPv6 as well."""
 
-    def __init__(self, home: Path, name: str) -> None:
-        self.home, self.name = home, name
+    def __init__(self, home: Path, name: str, *, with_ipv6: bool = False) -> None:
+        self.home, self.name, self.with_ipv6 = home, name, with_ipv6
         self.lock = home / f"{name}.lock"
         self.folder = folder = home / name
         self.marker = folder / "lab.json"
@@ -61,6 +61,7 @@ class RunningLab:
     excluded: str
     """`str` of what goes around the sidecar."""
     processes: Mapping[str, tuple[int, int]]
+    ipv6: bool = False
 
     def write(self, paths: Paths) -> None:
         """Replace the marker in one step."""
@@ -72,7 +73,7 @@ def read_running(paths: Paths) -> RunningLab | None:
     try:
         content: dict[str, Any] = json.loads(paths.marker.read_text())
         processes = {role: (int(pid), int(started)) for role, (pid, started) in content["processes"].items()}
-        return RunningLab(content["policy"], content["address"], content["excluded"], processes)
+        return RunningLab(content["policy"], content["address"], content["excluded"], processes, content["ipv6"] is True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

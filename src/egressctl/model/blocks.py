@@ -56,6 +56,11 @@ class Block(NamedTuple):
         return str((IPv4Address if self.version == 4 else IPv6Address)(self.network))
 
     @property
+    def host(self) -> str:
+        """The first address as a URL has it: in brackets where it is of IPv6."""
+        return f"[{self.address}]" if self.version == 6 else self.address
+
+    @property
     def last(self) -> int:
         """The last address as a number."""
         return self.network | (1 << _BITS[self.version] - self.length) - 1

@@ -248,6 +248,13 @@ def test_a_second_up_with_another_policy_names_the_command(lab: Lab) -> None:
     assert failure.value.hint == f"egressctl lab policy ALLOW_ANY --name {lab.name}"
 
 
+def test_a_second_up_with_another_family_names_the_command(lab: Lab) -> None:
+    with pytest.raises(LabFailed, match="runs already, without IPv6, which is decided when its pod starts") as failure:
+        control.up(lab.name, ipv6=True)
+    assert failure.value.hint == f"egressctl lab down --name {lab.name}"
+    assert control.up(lab.name, ipv6=False).ipv6 is False
+
+
 def test_status_names_every_process(lab: Lab) -> None:
     status = control.status(lab.name)
     assert status

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from egressctl.lab.internet import ADDRESSES, Response, answer, encode_response
+from egressctl.lab.internet import ADDRESSES, ADDRESSES_IPV6, Response, answer, encode_response
+
+
+def test_what_has_an_address_of_ipv6_has_one_of_ipv4_and_not_all_have() -> None:
+    assert {*ADDRESSES} - {*ADDRESSES_IPV6} == {"untrusted.example"}
+    assert all(":" in address for address in ADDRESSES_IPV6.values())
 
 
 def test_the_bare_name_leads_to_the_portal() -> None:

@@ -50,13 +50,12 @@ def up(
     policy: _POLICY = "",
     exclude_ip_ranges: Annotated[
         str,
-        typer.Option(
-            "--exclude-ip-ranges", metavar="CIDR,...", help="IPv4 blocks whose traffic does not go through the sidecar."
-        ),
+        typer.Option("--exclude-ip-ranges", metavar="CIDR,...", help="Blocks whose traffic does not go through the sidecar."),
     ] = "",
     exclude_ports: Annotated[
         str, typer.Option("--exclude-ports", metavar="PORT,...", help="Ports whose traffic does not go through the sidecar.")
     ] = "",
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Give pods and the internet IPv6 as well as IPv4.")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="Add a context egressctl-lab to your kubeconfig.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No hints.")] = False,
 ) -> int:
@@ -73,7 +72,8 @@ def up(
     from egressctl.runtime.undo import Undo
 
     asked = parse_exclusions(exclude_ip_ranges, exclude_ports) if exclude_ip_ranges or exclude_ports else None
-    with Interrupts() as interrupts, control.start(name, policy or None, excluded=asked) as info, Undo(interrupts) as undo:
+    started = control.start(name, policy or None, excluded=asked, ipv6=ipv6 or None)
+    with Interrupts() as interrupts, started as info, Undo(interrupts) as undo:
         if not quiet:
             say(f"lab {info.name} is up: outbound traffic policy {info.policy}, API server {info.address}")
         if merge:
@@ -106,6 +106,8 @@ def status(name: _NAME = "default") -> int:
     print(f"policy      {found.policy}")
     print(f"API server  {found.address}")
     print(f"kubeconfig  {found.kubeconfig}")
+    if found.ipv6:
+        print("families    IPv4 and IPv6")
     for around in (*found.excluded.networks, *(f"port {port}" for port in found.excluded.ports)):
         print(f"excluded    {around}")
     for role, pid in found.pids.items():

@@ -78,7 +78,7 @@ def admit_object(call: Call, new: Object, store: Store) -> Object:
 def follow_up(call: Call, new: Object, store: Store, now: str) -> None:
     """Do what the controllers of a Kubernetes cluster do about a new object, at once."""
     if call.resource is PODS:
-        store.put(PODS, pods.schedule_pod(new, now))
+        store.put(PODS, pods.schedule_pod(new, now, ipv6=store.pods_have_ipv6))
     elif call.resource is NAMESPACES:
         account = {"name": "default", "namespace": new["metadata"]["name"], "uid": str(uuid.uuid4()), "creationTimestamp": now}
         store.put(SERVICE_ACCOUNTS, {"metadata": account})

@@ -13,7 +13,8 @@ PROXY = "istio-proxy"
 NODE = "lab"
 SIDECAR_NAMESPACE = "default"
 """The namespace whose pods the lab's one sidecar stands for."""
-SIDECAR_IP, PLAIN_IP = "10.244.0.5", "10.244.0.6"
+SIDECAR_IPS, PLAIN_IPS = ("10.244.0.5", "fd00:10:244::5"), ("10.244.0.6", "fd00:10:244::6")
+"""The second of each is that of a lab with IPv6."""
 _PROXY_IMAGE = "docker.io/istio/proxyv2:1.30.0"
 _NEVER_INJECTED = ("kube-system", "kube-public", "kube-node-lease", "istio-system")
 
@@ -103,7 +104,7 @@ def _state(container: Object, now: str, *, done: bool) -> Object:
     }
 
 
-def schedule_pod(pod: Object, now: str) -> Object:
+def schedule_pod(pod: Object, now: str, *, ipv6: bool = False) -> Object:
     """Return the pod as it stands once the lab has seen it: running and ready, or pending and why."""
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
@@ -114,15 +115,15 @@ def schedule_pod(pod: Object, now: str) -> Object:
         pod["status"] = {"phase": "Pending", "conditions": [why], "qosClass": "BestEffort"}
         return pod
     spec["nodeName"] = NODE
-    ip = SIDECAR_IP if injected else PLAIN_IP
+    ips = (SIDECAR_IPS if injected else PLAIN_IPS)[: 2 if ipv6 else 1]
     kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
     inits = spec.get("initContainers", [])
     pod["status"] = {
         "phase": "Running",
         "conditions": [_condition(kind, now) for kind in kinds],
         "hostIP": "127.0.0.1",
-        "podIP": ip,
-        "podIPs": [{"ip": ip}],
+        "podIP": ips[0],
+        "podIPs": [{"ip": ip} for ip in ips],
         "startTime": now,
         "qosClass": "BestEffort",
         "containerStatuses": [_state(one, now, done=False) for one in spec["containers"]],

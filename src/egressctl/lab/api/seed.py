@@ -80,4 +80,4 @@ def seed_store(store: Store, now: str, annotations: Mapping[str, str] | None = N
     }
     namespace_of = store.get(NAMESPACES, "", "default")
     assert namespace_of is not None
-    store.put(PODS, pods.schedule_pod(pods.admit_pod(sleep, namespace_of), now))
+    store.put(PODS, pods.schedule_pod(pods.admit_pod(sleep, namespace_of), now, ipv6=store.pods_have_ipv6))

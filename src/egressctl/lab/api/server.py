@@ -43,6 +43,7 @@ class ApiEndpoint:
 async def serve_api(settings: EndpointSettings) -> ApiEndpoint:
     """Serve a freshly seeded Kubernetes API until the endpoint is closed; raise OSError where the port is taken."""
     store = Store()
+    store.pods_have_ipv6 = settings.ipv6
     seed_store(store, current_time(), settings.annotations)
     service = RequestRouter(settings, store)
     app = web.Application(middlewares=[service.guard], client_max_size=BODY_LIMIT)

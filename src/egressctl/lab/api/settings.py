@@ -46,3 +46,5 @@ class EndpointSettings:
     enter: Callable[[Container], EnterPlan | None]
     annotations: Mapping[str, str] = field(default_factory=dict)
     log: Callable[[Container], Path | None] = lambda _: None
+    ipv6: bool = False
+    """Whether pods have an address of IPv6 as well."""

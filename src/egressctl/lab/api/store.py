@@ -44,6 +44,7 @@ class Store:
         self._objects: dict[Resource, dict[Key, Object]] = {}
         self._history: deque[Event] = deque(maxlen=history)
         self._changed = asyncio.Event()
+        self.pods_have_ipv6 = False
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
         """Return an object, None where there is none."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from egressctl.lab.dataplane.istiod_layout import EnvoyResource, extension, outside_source, socket_address, tcp_proxy, typed
-from egressctl.lab.dataplane.names import ADMIN_PORT, NAMESPACE, POD, POD_ADDRESS, POD_LABELS
+from egressctl.lab.dataplane.names import ADMIN_PORT, NAMESPACE, POD, POD_ADDRESS, POD_IPV6, POD_LABELS
 from egressctl.lab.state import Paths
 
 _VISIBLE_STATS: list[EnvoyResource] = [
@@ -47,7 +47,9 @@ def bootstrap(paths: Paths, istiod: Path | None = None) -> EnvoyResource:
     monitor = extension(
         "resource_monitors.global_downstream_max_connections", connections, max_active_downstream_connections=2147483647
     )
-    about = {"NAME": POD, "NAMESPACE": NAMESPACE, "INSTANCE_IPS": POD_ADDRESS, "LABELS": dict(POD_LABELS)}
+    # By these istiod knows which families a pod has.
+    addresses = ",".join((POD_ADDRESS, POD_IPV6) if paths.with_ipv6 else (POD_ADDRESS,))
+    about = {"NAME": POD, "NAMESPACE": NAMESPACE, "INSTANCE_IPS": addresses, "LABELS": dict(POD_LABELS)}
     return {
         "node": {
             "id": f"sidecar~{POD_ADDRESS}~{POD}.{NAMESPACE}~{NAMESPACE}.svc.cluster.local",

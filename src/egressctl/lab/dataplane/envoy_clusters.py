@@ -95,7 +95,11 @@ def _cluster_with_endpoints(
         **_upstream_settings(outside),
     }
     if resolution is not Resolution.STATIC:
-        made |= {"dns_lookup_family": "V4_ONLY", "dns_refresh_rate": "60s", "respect_dns_ttl": True}
+        made |= {
+            "dns_lookup_family": "ALL" if outside.with_ipv6 else "V4_ONLY",
+            "dns_refresh_rate": "60s",
+            "respect_dns_ttl": True,
+        }
     return made
 
 

@@ -41,7 +41,7 @@ def build_sidecar_config(objects: IstioManifests, policy: str, workload: Workloa
     clusters = [*policy_clusters(outside)]
     for service in merge_by_host((*known.services, *_services_behind_routes(routes, known, public, workload))):
         clusters += service_clusters(service, rule_of(service, rules, workload), outside)
-    listeners = [virtual_outbound(context), virtual_inbound(), *service_listeners(context, known.services, routes)]
+    listeners = [virtual_outbound(context), virtual_inbound(outside), *service_listeners(context, known.services, routes)]
     tables = route_configurations(context, known.services, routes)
     notes = (
         *known.notes,

@@ -14,12 +14,14 @@ from egressctl.lab.dataplane.istiod_layout import (
     EnvoyResource,
     cluster_proxy,
     extension,
+    more_wildcards,
     socket_address,
     typed,
 )
 from egressctl.lab.dataplane.names import INBOUND_PORT, OUTBOUND_PORT
 from egressctl.lab.dataplane.services import MeshService, PortProtocol
 from egressctl.lab.dataplane.virtual_services import VirtualService, virtual_services_of_host
+from egressctl.lab.state import Paths
 from egressctl.model.blocks import Block
 
 SILENT_PORTS = frozenset({15021, 15090})
@@ -49,11 +51,11 @@ def service_listeners(
                 for match, chain in service_chains(context, service, port, network, named):
                     chains.setdefault(match, chain)
     for (network, number), chains in own.items():
-        yield _listener(network.address, number, chains, None)
+        yield _listener(context, network.address, number, chains, None)
     for number in sorted(shared.keys() - SILENT_PORTS):
         chains = shared[number]
         if len(chains) == 1 and Match() in chains:
-            yield _listener(WILDCARD, number, chains, None)
+            yield _listener(context, WILDCARD, number, chains, None)
             continue
         # A chain that matches everything becomes the default chain, unless it is the only one.
         default = chains.pop(Match(), None) or {
@@ -61,10 +63,10 @@ def service_listeners(
             "filter_chain_match": {},
             "filters": [cluster_proxy(context.fallback, context.outside)],
         }
-        yield _listener(WILDCARD, number, chains, default)
+        yield _listener(context, WILDCARD, number, chains, default)
 
 
-def _listener(address: str, port: int, chains: _Chains, default: EnvoyResource | None) -> EnvoyResource:
+def _listener(context: SidecarContext, address: str, port: int, chains: _Chains, default: EnvoyResource | None) -> EnvoyResource:
     inspectors: list[EnvoyResource] = []
     if any(match.server_names for match in chains):
         tls = "filters.listener.tls_inspector"
@@ -76,6 +78,7 @@ def _listener(address: str, port: int, chains: _Chains, default: EnvoyResource |
         "config.listener.v3.Listener",
         name=f"{address}_{port}",
         address=socket_address(address, port),
+        **(more_wildcards(port, context.outside) if address == WILDCARD else {}),
         filter_chains=[_chain_with_match(match, chain) for match, chain in chains.items()],
         **({"default_filter_chain": default} if default else {}),
         **({"listener_filters": inspectors} if inspectors else {}),
@@ -103,15 +106,15 @@ def _chain_with_match(match: Match, chain: EnvoyResource) -> EnvoyResource:
 def virtual_outbound(context: SidecarContext) -> EnvoyResource:
     """Return the listener that all of the pod's connections arrive at."""
     catch_all = {"name": "virtualOutbound-catchall-tcp", "filters": [cluster_proxy(context.fallback, context.outside)]}
-    return _entrance("virtualOutbound", OUTBOUND_PORT, "OUTBOUND", catch_all)
+    return _entrance(context.outside, "virtualOutbound", OUTBOUND_PORT, "OUTBOUND", catch_all)
 
 
-def virtual_inbound() -> EnvoyResource:
+def virtual_inbound(outside: Paths) -> EnvoyResource:
     """Hold port 15006, as every sidecar does, so that an entry of that port is rejected as it is on a mesh."""
-    return _entrance("virtualInbound", INBOUND_PORT, "INBOUND")
+    return _entrance(outside, "virtualInbound", INBOUND_PORT, "INBOUND")
 
 
-def _entrance(name: str, port: int, direction: str, *chains: EnvoyResource) -> EnvoyResource:
+def _entrance(outside: Paths, name: str, port: int, direction: str, *chains: EnvoyResource) -> EnvoyResource:
     blackhole = {
         "name": f"{name}-blackhole",
         "filter_chain_match": {"destination_port": port},
@@ -121,6 +124,7 @@ def _entrance(name: str, port: int, direction: str, *chains: EnvoyResource) -> E
         "config.listener.v3.Listener",
         name=name,
         address=socket_address(WILDCARD, port),
+        **more_wildcards(port, outside),
         filter_chains=[blackhole, *chains],
         use_original_dst=True,
         traffic_direction=direction,

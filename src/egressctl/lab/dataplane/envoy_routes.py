@@ -75,7 +75,7 @@ def _virtual_host(context: SidecarContext, service: MeshService, port: int, name
         envoy_cluster = context.envoy_cluster(RouteDestination(service.host.lower(), "", port, 0), port)
         routes = [_route({"prefix": "/"}, {"cluster": envoy_cluster}, name, "default")]
     domains = [service.host] if service.host.startswith("*") else [service.host, f"{service.host}."]
-    domains += [block.address for block in service.networks if block.is_one_address]
+    domains += [block.host for block in service.networks if block.is_one_address]
     return {"name": name, "domains": domains, "routes": routes, "include_request_attempt_count": True}
 
 

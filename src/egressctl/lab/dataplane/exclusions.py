@@ -11,7 +11,7 @@ from egressctl.model.blocks import Block, parse_block
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """IPv4 blocks and ports that the redirect leaves out."""
+    """Blocks and ports that the redirect leaves out."""
 
     networks: tuple[Block, ...] = ()
     ports: tuple[int, ...] = ()
@@ -43,8 +43,8 @@ def _items(text: str) -> list[str]:
 
 def _network(text: str) -> Block:
     block = parse_block(text)
-    if block is None or block.version != 4:
-        raise InvalidInput(f"{text!r} is no IPv4 block to exclude: write one like 208.80.154.224/27")
+    if block is None:
+        raise InvalidInput(f"{text!r} is no block to exclude: write one like 208.80.154.224/27")
     return block
 
 

@@ -10,6 +10,7 @@ from egressctl.lab.state import Paths
 EnvoyResource = dict[str, Any]
 TYPE = "type.googleapis.com/envoy."
 WILDCARD = "0.0.0.0"  # noqa: S104 - Istio's own wildcard address
+WILDCARD_IPV6 = "::"
 
 ACCESS_LOG_FORMAT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
@@ -31,10 +32,18 @@ def socket_address(address: str, port: int) -> EnvoyResource:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
+def more_wildcards(port: int, outside: Paths) -> EnvoyResource:
+    """Return what a listener on every address has besides where the pod has both families."""
+    return {"additional_addresses": [{"address": socket_address(WILDCARD_IPV6, port)}]} if outside.with_ipv6 else {}
+
+
 def outside_source(outside: Paths) -> EnvoyResource:
     """Return where upstream connections come from: the internet's network namespace, where every address is local."""
-    source = {"address": WILDCARD, "port_value": 0, "network_namespace_filepath": str(outside.internet_namespace)}
-    return {"source_address": source}
+    source = {"port_value": 0, "network_namespace_filepath": str(outside.internet_namespace)}
+    made: EnvoyResource = {"source_address": {"address": WILDCARD, **source}}
+    if outside.with_ipv6:
+        made["extra_source_addresses"] = [{"address": {"address": WILDCARD_IPV6, **source}}]
+    return made
 
 
 def filter_metadata(**about: Any) -> EnvoyResource:

@@ -1,6 +1,8 @@
 """Names and numbers that several parts of the lab share, most of them Istio's."""
 
 POD, NAMESPACE, POD_ADDRESS = "sleep", "default", "10.244.0.5"
+POD_IPV6 = "fd00:10:244::5"
+"""The pod's second address in a lab that was asked for IPv6."""
 RESTART, RESTARTED = "restart", "restarted"
 """What the supervisor asks of process 1 of the namespaces, a line, and how that answers."""
 

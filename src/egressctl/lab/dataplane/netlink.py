@@ -19,6 +19,8 @@ _ERROR = 2
 _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 20, 24
 _MAIN_TABLE, _LOCAL_TABLE, _HOST_SCOPE, _LINK_SCOPE = 254, 255, 254, 253
 _STATIC, _UNICAST, _LOCAL, _ON_LINK = 4, 1, 2, 4
+_NO_DETECTION = 0x02
+"""IFA_F_NODAD: no detection of duplicates, which takes a second."""
 
 
 def attribute(kind: int, data: bytes | str) -> bytes:
@@ -66,15 +68,17 @@ def link_up(index: int = LOOPBACK) -> None:
 
 
 def add_address(address: str, index: int = LOOPBACK) -> None:
-    """Give an interface an IPv4 address (/32)."""
-    octets = socket.inet_aton(address)
-    body = struct.pack("=BBBBi", socket.AF_INET, 32, 0, 0, index) + attribute(2, octets) + attribute(1, octets)
+    """Give an interface an address (/32, of IPv6 /128), which can be used at once."""
+    family, octets = _octets(address)
+    # Of IPv6, nobody is asked first whether it is another's.
+    flags = _NO_DETECTION if family == socket.AF_INET6 else 0
+    body = struct.pack("=BBBBi", family, 8 * len(octets), flags, 0, index) + attribute(2, octets) + attribute(1, octets)
     send_messages(ROUTE, message(_NEW_ADDRESS, ACK | CREATE, body))
 
 
 def make_all_addresses_local(source: str, index: int = LOOPBACK) -> None:
-    """Make every IPv4 address local (`ip route add local 0.0.0.0/0 dev lo src SOURCE table local`), known as AnyIP."""
-    _add_route(0, _LOCAL_TABLE, _HOST_SCOPE, index, attribute(7, socket.inet_aton(source)), kind=_LOCAL)
+    """Make every address of a family local (`ip route add local 0.0.0.0/0 dev lo src SOURCE table local`), known as AnyIP."""
+    _add_route(source, 0, _LOCAL_TABLE, _HOST_SCOPE, index, 7, kind=_LOCAL)
 
 
 def add_veth(name: str, peer: str, namespace: int) -> None:
@@ -86,15 +90,25 @@ def add_veth(name: str, peer: str, namespace: int) -> None:
 
 
 def add_route(address: str, index: int) -> None:
-    """Send what goes to one IPv4 address out of an interface, although the rest is local here (table local)."""
-    _add_route(32, _LOCAL_TABLE, _LINK_SCOPE, index, attribute(1, socket.inet_aton(address)))
+    """Send what goes to one address out of an interface, although the rest is local here (table local)."""
+    _add_route(address, 8 * len(_octets(address)[1]), _LOCAL_TABLE, _LINK_SCOPE, index, 1)
 
 
 def add_default_route(gateway: str, index: int) -> None:
     """Send everything to a gateway that is on the link, whatever its address (`ip route add default via ... onlink`)."""
-    _add_route(0, _MAIN_TABLE, 0, index, attribute(5, socket.inet_aton(gateway)), flags=_ON_LINK)
+    _add_route(gateway, 0, _MAIN_TABLE, 0, index, 5, flags=_ON_LINK)
 
 
-def _add_route(prefix: int, table: int, scope: int, index: int, where: bytes, *, kind: int = _UNICAST, flags: int = 0) -> None:
-    header = struct.pack("=BBBBBBBBI", socket.AF_INET, prefix, 0, 0, table, _STATIC, scope, kind, flags)
-    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, header + where + attribute(4, struct.pack("=i", index))))
+def _add_route(
+    address: str, prefix: int, table: int, scope: int, index: int, role: int, *, kind: int = _UNICAST, flags: int = 0
+) -> None:
+    """Add a route, in which an address of its family has a role: destination (1), gateway (5), preferred source (7)."""
+    family, octets = _octets(address)
+    header = struct.pack("=BBBBBBBBI", family, prefix, 0, 0, table, _STATIC, scope, kind, flags)
+    parts = attribute(role, octets) + attribute(4, struct.pack("=i", index))
+    send_messages(ROUTE, message(_NEW_ROUTE, ACK | CREATE, header + parts))
+
+
+def _octets(address: str) -> tuple[int, bytes]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return family, socket.inet_pton(family, address)

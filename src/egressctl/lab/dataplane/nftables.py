@@ -6,6 +6,7 @@ Formats: linux/netfilter/nf_tables.h. Numbers inside are in network byte order.
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from egressctl.lab.dataplane.exclusions import Exclusions
 from egressctl.lab.dataplane.netlink import ACK, APPEND, CREATE, NETFILTER, attribute, message, nested_attribute, send_messages
@@ -14,59 +15,72 @@ from egressctl.model.blocks import Block
 _SUBSYSTEM = 10 << 8
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEW_TABLE, _NEW_CHAIN, _NEW_RULE = _SUBSYSTEM | 0, _SUBSYSTEM | 3, _SUBSYSTEM | 6
-_IPV4, _OUTPUT_HOOK, _DNAT_PRIORITY = 2, 3, -100
+_OUTPUT_HOOK, _DNAT_PRIORITY = 3, -100
 _REGISTER, _EQUAL, _NOT_EQUAL = 1, 0, 1
-_TCP, _LOOPBACK_NETWORK = 6, 127
+_TCP = 6
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _VERDICT_REGISTER, _ACCEPT = 0, 1
 TABLE, CHAIN = "istio", "output"
 
 
-def redirect_messages(port: int, excluded: Exclusions) -> tuple[bytes, ...]:
-    """Return a transaction on locally made connections.
+class _Family(NamedTuple):
+    """What nf_tables calls an IP version, where in a packet's header the destination is, how long, and how loopback begins."""
 
-    `meta l4proto tcp ip daddr != 127.0.0.0/8 redirect to :port`, and before it a rule that accepts for each block and
-    port that is excluded.
+    number: int
+    destination: int
+    length: int
+    loopback: bytes
+
+
+_FAMILIES = {4: _Family(2, 16, 4, bytes([127])), 6: _Family(10, 24, 16, bytes(15) + b"\1")}
+
+
+def redirect_messages(port: int, excluded: Exclusions, version: int = 4) -> tuple[bytes, ...]:
+    """Return a transaction on locally made connections of an IP version.
+
+    `meta l4proto tcp ip daddr != 127.0.0.0/8 redirect to :port` (`ip6 daddr != ::1`), and before it a rule that accepts for each
+    block and port that is excluded.
     """
+    of = _FAMILIES[version]
     hook = nested_attribute(4, attribute(1, _number(_OUTPUT_HOOK)), attribute(2, _number(_DNAT_PRIORITY)))
     names = attribute(1, TABLE)
-    rules = [_accept_rule(*_destination_match(block)) for block in excluded.networks]
+    rules = [_accept_rule(*_destination_match(of, block)) for block in excluded.networks if block.version == version]
     rules += [
         _accept_rule(_payload(_TRANSPORT_HEADER, 2, 2), _compare(_EQUAL, struct.pack(">H", each))) for each in excluded.ports
     ]
-    rules.append(_redirect_rule(port))
+    rules.append(_redirect_rule(of, port))
     return (
         message(_BATCH_BEGIN, 0, _family(0, 10), 1),
-        message(_NEW_TABLE, ACK | CREATE, _family(_IPV4) + names + attribute(2, _number(0)), 2),
+        message(_NEW_TABLE, ACK | CREATE, _family(of.number) + names + attribute(2, _number(0)), 2),
         message(
             _NEW_CHAIN,
             ACK | CREATE,
-            _family(_IPV4) + names + attribute(3, CHAIN) + hook + attribute(5, _number(1)) + attribute(7, "nat"),
+            _family(of.number) + names + attribute(3, CHAIN) + hook + attribute(5, _number(1)) + attribute(7, "nat"),
             3,
         ),
         *(
-            message(_NEW_RULE, ACK | CREATE | APPEND, _family(_IPV4) + names + attribute(2, CHAIN) + rule, 4 + number)
+            message(_NEW_RULE, ACK | CREATE | APPEND, _family(of.number) + names + attribute(2, CHAIN) + rule, 4 + number)
             for number, rule in enumerate(rules)
         ),
         message(_BATCH_END, 0, _family(0, 10), 4 + len(rules)),
     )
 
 
-def install_redirect(port: int, excluded: Exclusions) -> None:
-    """Redirect this network namespace's outgoing TCP to `port`, loopback and what is excluded aside.
+def install_redirect(port: int, excluded: Exclusions, version: int = 4) -> None:
+    """Redirect this network namespace's outgoing TCP of an IP version to `port`, loopback and what is excluded aside.
 
     Raises OSError without nf_tables.
     """
-    send_messages(NETFILTER, *redirect_messages(port, excluded))
+    send_messages(NETFILTER, *redirect_messages(port, excluded, version))
 
 
-def _redirect_rule(port: int) -> bytes:
+def _redirect_rule(of: _Family, port: int) -> bytes:
     return nested_attribute(
         4,
         *_tcp_match(),
-        # The first octet of the destination: 16 bytes into the IPv4 header.
-        _payload(_NETWORK_HEADER, 16, 1),
-        _compare(_NOT_EQUAL, bytes([_LOOPBACK_NETWORK])),
+        # Of IPv4 the first octet of the destination, of IPv6 the whole of it.
+        _payload(_NETWORK_HEADER, of.destination, len(of.loopback)),
+        _compare(_NOT_EQUAL, of.loopback),
         _expression("immediate", attribute(1, _number(_REGISTER)), nested_attribute(2, attribute(1, struct.pack(">H", port)))),
         _expression("redir", attribute(1, _number(_REGISTER))),
     )
@@ -80,16 +94,18 @@ def _accept_rule(*conditions: bytes) -> bytes:
     )
 
 
-def _destination_match(block: Block) -> tuple[bytes, ...]:
+def _destination_match(of: _Family, block: Block) -> tuple[bytes, ...]:
+    whole = (1 << 8 * of.length) - 1
     mask = _expression(
         "bitwise",
         attribute(1, _number(_REGISTER)),
         attribute(2, _number(_REGISTER)),
-        attribute(3, _number(4)),
-        nested_attribute(4, attribute(1, (block.network ^ block.last ^ 0xFFFFFFFF).to_bytes(4))),
-        nested_attribute(5, attribute(1, bytes(4))),
+        attribute(3, _number(of.length)),
+        nested_attribute(4, attribute(1, (block.network ^ block.last ^ whole).to_bytes(of.length))),
+        nested_attribute(5, attribute(1, bytes(of.length))),
     )
-    return _payload(_NETWORK_HEADER, 16, 4), mask, _compare(_EQUAL, block.network.to_bytes(4))
+    destination = _payload(_NETWORK_HEADER, of.destination, of.length)
+    return destination, mask, _compare(_EQUAL, block.network.to_bytes(of.length))
 
 
 def _tcp_match() -> tuple[bytes, bytes]:

@@ -39,12 +39,12 @@ _SYSCTLS = (
 class ProcessTree:
     """`unshare`, its process 1, Envoy and the internet. Closing the lifeline ends them all, and so does the death of any."""
 
-    def __init__(self, paths: Paths, envoy: str, excluded: Exclusions) -> None:
+    def __init__(self, paths: Paths, envoy: str, excluded: Exclusions, *, ipv6: bool = False) -> None:
         """Start them; nothing is known of their success yet."""
         # A user namespace also for root: one way for everybody, and less to break.
         command = [shutil.which("unshare") or "unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--fork"]
         command += ["--kill-child=SIGKILL", sys.executable, "-P", "-m", "egressctl.lab.dataplane.init"]
-        command += [str(paths.home), paths.name, envoy, str(excluded)]
+        command += [str(paths.home), paths.name, envoy, str(excluded), "ipv6" if ipv6 else ""]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._lines = asyncio.StreamReader()
         self._seen: set[str] = set()

@@ -23,11 +23,11 @@ from collections.abc import Iterator, Sequence
 from egressctl.lint.known_targets import PublishedBlock
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.yaml_reader import ValuePath
-from egressctl.model.blocks import BlockSet, parse_block
+from egressctl.model.blocks import BlockSet, parse_block, parse_blocks
 from egressctl.runtime.sanitize import quote
 
-_SAME_NETWORK_PREFIX = 24
-"""A block that moved stays within a network of that prefix length; what is elsewhere is a new one."""
+_SAME_NETWORK_PREFIX = {4: 24, 6: 48}
+"""By IP version: a block that moved stays within a network of that prefix length; what is elsewhere is a new one."""
 
 _MOST_MISSING_BLOCKS = 10
 """So many blocks that an entry misses are reported, and of the others how many there are."""
@@ -47,6 +47,9 @@ def check(case: LintedEntry) -> Iterator[Told]:
     if not meant:
         return
     _, target = max(meant, key=lambda each: each[0])
+    # A target that lists nothing of IPv6 says nothing of it.
+    families = {block.version for block in parse_blocks(each.address for each in (*target.published, *target.retired))}
+    own = [each for each in own if each[2].version in families]
     blocks = BlockSet(entry.addresses)
     listed = f"the catalogue's {target.name}" + (f" (list of {target.checked})" if target.checked else "")
     show = f"egressctl render {quote(target.name)} prints the blocks that are published"
@@ -78,7 +81,7 @@ def _missing_block_message(each: PublishedBlock, before: Sequence[PublishedBlock
     if not before:
         return f"it misses {each} of {listed}"
     old, new = parse_block(before[0].address), parse_block(each.address)
-    if old and new and old.cut(_SAME_NETWORK_PREFIX).overlaps(new.cut(_SAME_NETWORK_PREFIX)):
+    if old and new and old.cut(_SAME_NETWORK_PREFIX[old.version]).overlaps(new.cut(_SAME_NETWORK_PREFIX[new.version])):
         return f"{each.name} of {listed} has moved from {before[0].address} to {each.address}, which it does not list"
     return f"it misses {each} of {listed}: {before[0].address}, which it lists, is the old {each.name}"
 

@@ -101,6 +101,12 @@ def test_an_init_container_that_is_done_does_not_run() -> None:
     assert pods.is_container_running(made, "istio-proxy")
 
 
+def test_a_lab_with_ipv6_gives_pods_both_addresses() -> None:
+    made = pods.schedule_pod(pods.admit_pod(pod(), namespace(istio_injection="enabled")), NOW, ipv6=True)
+    assert made["status"]["podIP"] == "10.244.0.5"
+    assert made["status"]["podIPs"] == [{"ip": "10.244.0.5"}, {"ip": "fd00:10:244::5"}]
+
+
 def test_the_sample_is_there_with_its_sidecar(lab: TestEndpoint) -> None:
     found = lab.request("GET", "/api/v1/namespaces/default/pods", labelSelector="app=sleep").body["items"]
     assert [one["metadata"]["name"] for one in found] == ["sleep"]

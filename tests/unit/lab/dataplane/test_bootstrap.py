@@ -42,6 +42,15 @@ def test_the_access_log_is_in_istios_format() -> None:
     assert json.dumps(ACCESS_LOG_FORMAT) in (recordings.load("seed").config_dump or "")
 
 
+def test_a_lab_of_both_families_says_both_addresses_and_connects_from_both() -> None:
+    dual = bootstrap(Paths(Path("/labs"), "lab", with_ipv6=True), Path("/run/istiod"))
+    assert dual["node"]["metadata"]["INSTANCE_IPS"] == "10.244.0.5,fd00:10:244::5"
+    assert dual["node"]["id"] == OURS["node"]["id"]
+    bound = dual["cluster_manager"]["upstream_bind_config"]
+    [more] = bound["extra_source_addresses"]
+    assert more["address"] == {**bound["source_address"], "address": "::"}
+
+
 class TestFedByAnIstiod:
     FED = bootstrap(PATHS, Path("/run/istiod"))
 

@@ -136,6 +136,25 @@ def test_listeners_are_those_that_istiod_gave(case: str) -> None:
     assert ours == {name: in_any_order(listener) for name, listener in recorded_listeners(case).items()}
 
 
+DUAL = Paths(Path("/"), "lab", with_ipv6=True)
+DUAL.access_log = OUTSIDE.access_log
+
+
+@pytest.mark.parametrize("case", ["seed", "ipv6", "no-addresses", "plain-ips", "http-80", "tls-sni"])
+def test_listeners_on_every_address_have_both_families_in_a_dual_stack_mesh(case: str) -> None:
+    """After listener.go and listener_builder.go of istiod's `pilot/pkg/networking/core`: AdditionalAddresses."""
+    recording = recordings.load(case)
+    made = translated(recordings.by_plural(aged(recording.manifests)), recording.policy, SLEEP, DUAL)
+    alone = given(case)
+    assert made.listeners.keys() == alone.listeners.keys()
+    for name, listener in made.listeners.items():
+        more = listener.pop("additional_addresses", [])
+        port = listener["address"]["socket_address"]["port_value"]
+        wild = listener["address"]["socket_address"]["address"] == "0.0.0.0"
+        assert more == [{"address": {"socket_address": {"address": "::", "port_value": port}}}] * wild
+        assert listener == alone.listeners[name]
+
+
 @pytest.mark.parametrize("case", [*ALIKE, "port-15001"])
 def test_envoy_clusters_are_those_that_istiod_gave(case: str) -> None:
     ours = {name: as_on_a_mesh(cluster) for name, cluster in given(case).clusters.items()}

@@ -89,6 +89,23 @@ def test_what_is_excluded_is_accepted_before_the_redirect() -> None:
         assert (struct.unpack(">i", immediate[1]), struct.unpack(">i", verdict[1])) == ((0,), (1,))
 
 
+def test_ipv6_has_a_redirect_of_its_own_with_what_is_excluded_of_it() -> None:
+    excluded = parse_exclusions("203.0.113.0/24,2001:db8::/33", "8443")
+    _, table, _, block, port, redirect, end = nftables.redirect_messages(15001, excluded, 6)
+    assert table[16] == 10
+    assert [struct.unpack_from("=I", item, 8)[0] for item in (block, port, redirect, end)] == [4, 5, 6, 7]
+    (_, _, payload, mask, compared, _) = (values for _, values in expressions(dict(attributes(block[20:]))[0x8000 | 4]))
+    # The destination is 24 bytes into the header, and has 16.
+    assert [struct.unpack(">i", payload[kind])[0] for kind in (2, 3, 4)] == [1, 24, 16]
+    assert struct.unpack(">i", mask[3]) == (16,)
+    assert dict(attributes(mask[0x8000 | 4])) == {1: bytes([255] * 4 + [128] + [0] * 11)}
+    assert dict(attributes(compared[0x8000 | 3])) == {1: bytes.fromhex("20010db8") + bytes(12)}
+    (_, _, spared, loopback, *_) = (values for _, values in expressions(dict(attributes(redirect[20:]))[0x8000 | 4]))
+    assert [struct.unpack(">i", spared[kind])[0] for kind in (2, 3, 4)] == [1, 24, 16]
+    assert dict(attributes(loopback[0x8000 | 3])) == {1: bytes(15) + b"\1"}
+    assert len(nftables.redirect_messages(15001, excluded)) == len(nftables.redirect_messages(15001, excluded, 6))
+
+
 def test_the_chain_hangs_on_locally_made_packets_before_they_leave() -> None:
     chain = dict(attributes(nftables.redirect_messages(15001, Exclusions())[2][20:]))
     hook = {kind: struct.unpack(">i", value)[0] for kind, value in attributes(chain[0x8000 | 4])}

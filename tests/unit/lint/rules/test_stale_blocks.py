@@ -144,3 +144,12 @@ def test_of_very_many_missing_blocks_ten_are_told_and_how_many_more() -> None:
 def test_a_target_of_the_catalogue_is_read_where_an_entry_names_a_host_or_a_block_of_it() -> None:
     assert [each.name for each in known_targets_for([ENTRY])] == ["wikipedia"]
     assert known_targets_for([replace(ENTRY, hosts=("nothing.example",), addresses=("192.0.2.77",))]) == ()
+
+
+def test_ipv6_is_compared_with_a_target_that_has_some() -> None:
+    both = replace(ENTRY, addresses=(*WIKIPEDIA.opened, "2620:0:861:ed1a::/64", "2620:0:862:ed1a::/64"))
+    assert told(both) == []
+    dual = replace(WIKIPEDIA, published=(*WIKIPEDIA.published, PublishedBlock("eqiad", "2620:0:861:ed1a::/64")))
+    listed = "the catalogue's wikipedia (list of 2026-08-21)"
+    assert told(both, dual) == [f"2620:0:862:ed1a::/64 is none of the blocks of {listed}"]
+    assert told(replace(both, addresses=both.addresses[:-2]), dual) == [f"it misses eqiad 2620:0:861:ed1a::/64 of {listed}"]
