@@ -28,7 +28,7 @@ from egressctl.envoy.config import (
 from egressctl.envoy.matching import FilterChainChoice, choose_filter_chain, what_inspectors_see
 from egressctl.envoy.routes import HttpConnectionManager, RouteConfig
 from egressctl.envoy.routing import RouteChoice, find_route
-from egressctl.model.blocks import IPAddress, parse_address
+from egressctl.model.blocks import IPAddress, ip_version, parse_address
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
 
@@ -199,6 +199,14 @@ def _routes(config: ProxyConfig, http: HttpConnectionManager) -> tuple[RouteConf
 def final_envoy_clusters(walk: Walk) -> tuple[str, ...]:
     """Name the Envoy clusters that a walk ends at: none, one, or those of which chance takes one."""
     return walk.choices or ((walk.envoy_cluster,) if walk.envoy_cluster else ())
+
+
+def listens_for(config: ProxyConfig | None, ip: str) -> bool | None:
+    """Say whether virtualOutbound listens on an address of this one's IP family; None where that is not known."""
+    entrance, version = config.listener(VIRTUAL_OUTBOUND) if config else None, ip_version(ip)
+    if entrance is None or not entrance.addresses or not version:
+        return None
+    return any(ip_version(each) == version for each, _ in entrance.addresses)
 
 
 def outbound_policy(config: ProxyConfig) -> str:

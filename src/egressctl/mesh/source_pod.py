@@ -98,6 +98,7 @@ def choose_source(pods: Sequence[Manifest], choice: SourceChoice, namespace: str
         labels={str(key): str(value) for key, value in (metadata.get("labels") or {}).items()},
         revision=_revision(pod),
         dns_capture=pod_spec.captures_dns(pod, proxy) if proxy else False,
+        addresses=tuple(str(each["ip"]) for each in (pod.get("status") or {}).get("podIPs") or () if each.get("ip")),
     )
 
 

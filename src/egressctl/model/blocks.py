@@ -29,6 +29,17 @@ def parse_address(text: str) -> IPAddress | None:
         return None
 
 
+def ip_version(text: str) -> int:
+    """Return the IP version of an address, IPv4 of one in IPv6's clothes; 0 of what is no address."""
+    address = parse_address(text)
+    return address.version if address else 0
+
+
+def bracketed(host: str) -> str:
+    """Return a host as a URL has it: an address of IPv6 in brackets, anything else as it is."""
+    return f"[{host}]" if ":" in host and "[" not in host else host
+
+
 class Block(NamedTuple):
     """A block of addresses; thousands are compared at once, and an ip_network takes ten times as long to make.
 
@@ -58,7 +69,7 @@ class Block(NamedTuple):
     @property
     def host(self) -> str:
         """The first address as a URL has it: in brackets where it is of IPv6."""
-        return f"[{self.address}]" if self.version == 6 else self.address
+        return bracketed(self.address)
 
     @property
     def last(self) -> int:

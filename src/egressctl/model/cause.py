@@ -78,6 +78,11 @@ class CauseCode(StrEnum):
             "kubectl get serviceentry -n {namespace} -l egressctl.dev/target={part_of} -o yaml",
             when="several_entries",
         ),
+        Wording(
+            "{host} resolved to {ip}, which is {family}, and {named} lists {other_family} alone ({blocks})",
+            _SHOW_ENTRY,
+            when="other_family",
+        ),
         Wording("{host} resolved to {ip}, which is in none of the blocks of {named} ({blocks})", _SHOW_ENTRY),
     )
     PORT_NOT_LISTED = (
@@ -191,6 +196,12 @@ class CauseCode(StrEnum):
             "a proxy variable in the pod sent curl to port {led_to_port}, not to {host}:{port}", _EXEC + "env", when="proxied"
         ),
         Wording(
+            "the connection to {address} did not go through the sidecar, which listens for no {family}: istiod gives a pod's "
+            "second IP family to the sidecar with ISTIO_DUAL_STACK only",
+            "kubectl set env -n istio-system deploy/istiod --list",
+            when="deaf",
+        ),
+        Wording(
             "the connection to {address} did not go through the sidecar: the pod's socket table does not show its other end at "
             "port 15001{perhaps}",
             "kubectl get pod -n {pod_namespace} {pod} -o jsonpath='{{.metadata.annotations}}'",
@@ -209,6 +220,14 @@ class CauseCode(StrEnum):
         "name-resolution",
         "The pod cannot resolve the probe's host, so it made no connection.",
         Wording("the pod cannot resolve {host} ({curl})", _EXEC + "nslookup {host}"),
+    )
+    IP_FAMILY = (
+        "ip-family",
+        "The address is of an IP family, IPv4 or IPv6, of which the pod has no address. No connection could be made.",
+        Wording(
+            "{address} is {family}, and pod {pod} has {pod_families} alone, so that no connection could be made ({curl})",
+            "kubectl get pod -n {pod_namespace} {pod} -o jsonpath='{{.status.podIPs}}'",
+        ),
     )
     CONNECT_REFUSED = (
         "connect-refused",

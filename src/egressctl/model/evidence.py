@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from egressctl.model.blocks import ip_version
 from egressctl.model.cause import CauseCode
 from egressctl.model.entry import ServiceEntry
 
@@ -62,6 +63,13 @@ class Source:
     """The control plane's revision that the sidecar was injected for; empty where the pod does not say."""
     dns_capture: bool = False
     """Whether the sidecar answers the pod's DNS, and so leads it to the addresses that Istio gives entries."""
+    addresses: tuple[str, ...] = ()
+    """The pod's own, one an IP family; empty where its status does not say."""
+
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions of which the pod has an address; none where that is not known."""
+        return frozenset(filter(None, map(ip_version, self.addresses)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +225,8 @@ class Evidence:
     """What the access log says of this connection; None where it was not read, or does not have it."""
     sources: tuple[CountSource, ...] = ()
     """What showed that the Envoy cluster sent it, where `counted` holds."""
+    deaf: bool = False
+    """Whether the sidecar's virtualOutbound listens on no address of the connection's IP family."""
     upstream: tuple[str, ...] = ()
     """The addresses among which Envoy chose by itself where to connect to; empty where it connects to the address asked for."""
     upstream_port: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from egressctl.envoy.config import BLACKHOLE
+from egressctl.model.blocks import bracketed
 from egressctl.model.cause import Cause
 from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method
 from egressctl.model.probe import Verdict
@@ -76,7 +77,7 @@ def _address_text(evidence: Evidence, outcome: CurlOutcome) -> str:
     """Say where the connection ended: at the address that was asked for, or at the one that Envoy chose by itself."""
     if not outcome.remote_ip:
         return "none"
-    asked = f"{outcome.remote_ip}:{outcome.remote_port}"
+    asked = f"{bracketed(outcome.remote_ip)}:{outcome.remote_port}"
     if not evidence.upstream or evidence.upstream == (outcome.remote_ip,):
         return asked
     return f"{' or '.join(evidence.upstream[:3])}, which Envoy chose; {asked} was asked for"

@@ -17,7 +17,7 @@ from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.sidecar import Sidecar
-from egressctl.model.blocks import Block, parse_block, parse_blocks
+from egressctl.model.blocks import Block, bracketed, parse_block, parse_blocks
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.probe import Expectation, Probe, Verdict
@@ -196,7 +196,8 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     evidence, port = result.evidence, result.probe.port
     carried = evidence.walk.envoy_cluster if evidence and evidence.walk else None
     whose = several or (str(entry) if entry else "a ServiceEntry")
-    what = f"server name {asked.name} at {asked.probe.connect_ip}:{port}" if asked.name else f"{asked.probe.connect_ip}:{port}"
+    place = f"{bracketed(asked.probe.connect_ip)}:{port}"
+    what = f"server name {asked.name} at {place}" if asked.name else place
     if result.verdict is Verdict.BLOCKED and result.cause:
         return replace(result, cause=result.cause._replace(message=f"{what} is not what {whose} lists, and the mesh refused it"))
     let_out = result.verdict in (Verdict.BYPASSED, Verdict.FAILED) and evidence is not None and carried in LETS_OUT

@@ -13,6 +13,7 @@ from egressctl.istio.gateway_api import origin_of_route, origin_of_rule
 from egressctl.kube.rbac import EXEC, grant_command_for_right
 from egressctl.manifests.formats import MAX_ITEMS
 from egressctl.manifests.typed_host import words_to_create
+from egressctl.model.blocks import bracketed, ip_version, parse_blocks
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import CurlOutcome, Evidence, Ownership, Source
@@ -55,7 +56,8 @@ class Case:
     @property
     def address(self) -> str:
         """The address that curl reports, or the URL's host if curl reached none."""
-        return f"{self.outcome.remote_ip or self.probe.host}:{self.outcome.remote_port or self.probe.port}"
+        host = self.outcome.remote_ip or self.probe.host
+        return f"{bracketed(host)}:{self.outcome.remote_port or self.probe.port}"
 
     @property
     def leads_to(self) -> str:
@@ -104,6 +106,7 @@ def _fields_of(case: Case) -> Mapping[str, object]:
         "pod": source.pod,
         "container": source.container,
         "proxy_state": source.proxy_state or "its status says so",
+        **_fields_of_family(case),
         "perhaps": f" (perhaps: {'; '.join(source.hints)})" if source.hints else "",
         "name": case.entry_name or (entry.name if entry else ""),
         # Who typed a URL does not know the entry.
@@ -165,6 +168,18 @@ def _fields_of_doubt(case: Case) -> Mapping[str, object]:
     nobodys = owner is not None and owner.ownership is Ownership.UNKNOWN and not owner.outdated
     stays = unclear or (nobodys and walk is not None and not walk.unknown and not walk.choices)
     return {"stays": stays, "stays_routed": stays and bool(walk and walk.virtual_service)}
+
+
+def _fields_of_family(case: Case) -> Mapping[str, object]:
+    """Return what a wording may say of the connection's IP family: whether the entry lists none of it, or the sidecar not."""
+    entry, version = case.entry, ip_version(case.outcome.remote_ip or case.probe.connect_ip or case.probe.host)
+    listed = {block.version for block in parse_blocks(entry.addresses)} if entry else set()
+    return {
+        "family": f"IPv{version}" if version else "",
+        "other_family": f"IPv{min(listed)}" if version and listed and version not in listed else "",
+        "pod_families": " and ".join(f"IPv{version}" for version in sorted(case.source.families)),
+        "deaf": case.evidence.deaf,
+    }
 
 
 def _fields_of_entry(entry: ServiceEntry | None) -> Mapping[str, object]:

@@ -23,7 +23,7 @@ from egressctl.envoy.config import (
     parse_outbound_name,
 )
 from egressctl.envoy.counts import count_named, counts_between
-from egressctl.envoy.walk import outbound_policy, walk_config
+from egressctl.envoy.walk import listens_for, outbound_policy, walk_config
 from egressctl.istio.listing import tcp_ports
 from egressctl.mesh.curl import looks_reset
 from egressctl.mesh.propagation import listener_refusal
@@ -321,6 +321,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
             after.config, question.probe, sent.outcome.remote_ip if sent.outcome else "", question.entry, facts.around
         ),
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
+        deaf=listens_for(after.config, facts.places[index].ip) is False,
         upstream=upstream_of(leads_to, before.counts, after.counts, question.probe),
         upstream_port=upstream_port_of(leads_to, after.counts),
         endpoints=_endpoints(leads_to, before, after, (question.probe.host, question.probe.port)),

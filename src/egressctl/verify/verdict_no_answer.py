@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of, looks_reset
+from egressctl.model.blocks import ip_version
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import BARE_SCHEME, Probe, Verdict
@@ -47,6 +48,8 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.BLOCKED, _refused_proxy_cause(case)
     if outcome.proxied or evidence.capture is Capture.NOT_CAPTURED:
         return judge_bypass(case, code)
+    if cause := why_no_family(case):
+        return Verdict.FAILED, cause
     if not case.source.proxy_ready and (code is CauseCode.CONNECT_REFUSED or walk is None):
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.SIDECAR_NOT_READY, case)
     if code is CauseCode.CONNECT_REFUSED:
@@ -82,6 +85,14 @@ def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
     return Verdict.FAILED, told._replace(message=f"{told.message}; then {explain_cause(code, case).message}")
 
 
+def why_no_family(case: Case) -> Cause | None:
+    """Say that the pod has no address of the family that a connection needed; None where it has, or that is not known."""
+    outcome, families = case.outcome, case.source.families
+    version = ip_version(outcome.remote_ip or case.probe.connect_ip or case.probe.host)
+    made = outcome.seconds.get("connect", 0) > 0 or not outcome.curl_exit
+    return explain_cause(CauseCode.IP_FAMILY, case) if version and families and version not in families and not made else None
+
+
 def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
     """Judge a connection that was refused itself: a running sidecar accepts every one before it decides."""
     if not case.evidence.policy:  # Its listeners could not be read, so perhaps none is listening.
@@ -90,6 +101,8 @@ def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:
             f"({case.outcome.error or 'no message'})"
         )
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.PROXY_UNREADABLE, case, said)
+    if case.evidence.deaf:
+        return Verdict.FAILED, explain_cause(CauseCode.NOT_CAPTURED, case)
     said = (
         f"no sidecar took the connection to {case.address}, although a running sidecar always does; "
         f"the address refused it ({case.outcome.error or 'no message'})"

@@ -16,7 +16,7 @@ from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.diagnosis import why_not_ours
 from egressctl.verify.route_reasons import no_endpoints_cause
 from egressctl.verify.sidecar_answers import describe_dead_end, leads_nowhere
-from egressctl.verify.verdict_no_answer import judge_bypass, judge_no_connection
+from egressctl.verify.verdict_no_answer import judge_bypass, judge_no_connection, why_no_family
 
 _CLOSED, _HELD_OPEN, _RESET = 0, 28, 56
 """curl's exits of a telnet transfer whose other end closed it, that stayed open until its time was up, and that was reset."""
@@ -64,6 +64,8 @@ def _judge_without_connection(case: Case) -> tuple[Verdict, Cause]:
         return Verdict.FAILED, explain_cause(code, case)
     if outcome.proxied or case.evidence.capture is Capture.NOT_CAPTURED:
         return judge_bypass(case, code)
+    if cause := why_no_family(case):
+        return Verdict.FAILED, cause
     if not case.source.proxy_ready:
         return Verdict.INCONCLUSIVE, explain_cause(CauseCode.SIDECAR_NOT_READY, case)
     if code is CauseCode.CONNECT_REFUSED:

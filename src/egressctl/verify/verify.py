@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from egressctl.mesh import curl
 from egressctl.mesh.client import Mesh
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.cause import CauseCode
+from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Method, Source
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult, TargetResult
@@ -23,6 +24,7 @@ from egressctl.runtime.progress import Progress
 from egressctl.runtime.sentence import count_of, first_names
 from egressctl.verify.collect import prove
 from egressctl.verify.evidence import Question, unsent_case
+from egressctl.verify.ip_family import questions_of_other_family
 from egressctl.verify.probes_for_entry import hosts_not_asked, why_no_probe
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.unsettled import is_unsettled
@@ -77,6 +79,8 @@ def verify(
         probes = count_of(len(questions), "probe", "probes")
         progress.step(f"sending {probes} from pod {pod.namespace}/{pod.pod}, container {pod.container}")
     results = prove(mesh, sidecar, questions, options.limits, at_once=options.at_once) if questions else []
+    entries = [target.entries for target in wanted for _ in target.probes]
+    places, missing = _ask_other_families(mesh, sidecar, questions, options, results, entries, progress)
     for _ in range(_ASK_AGAIN):
         _ask_some_again(mesh, sidecar, questions, options, results, [_lost_evidence(result) for result in results])
     _ask_until_settled(mesh, sidecar, questions, options, results, progress)
@@ -89,8 +93,13 @@ def verify(
         progress.step(f"{sum(missed)} not as expected, trying again ({attempt + 1} of {options.retries})")
         time.sleep(_RETRY_PAUSE)
         _ask_some_again(mesh, sidecar, questions, options, results, missed)
-    judged = iter(results)
-    targets = [_result_of_target(target, tuple(next(judged) for _ in target.probes), pod.namespace) for target in wanted]
+    indices = iter(range(len(entries)))
+    targets = []
+    for target in wanted:
+        own = [next(indices) for _ in target.probes]
+        asked = tuple(results[place] for index in own for place in (index, *places.get(index, ())))
+        lacking = tuple(missing[index] for index in own if index in missing)
+        targets.append(_result_of_target(target, asked, pod.namespace, lacking))
     if not any(target.split for target in wanted) or options.expect not in (None, Verdict.OPEN):
         return targets
     # Few targets have several entries.
@@ -98,6 +107,31 @@ def verify(
 
     parts = split_target_results(mesh, sidecar, wanted, progress)
     return [replace(result, parts=each) for result, each in zip(targets, parts, strict=True)]
+
+
+def _ask_other_families(
+    mesh: Mesh,
+    sidecar: Sidecar,
+    questions: list[Question],
+    options: ProbeOptions,
+    results: list[ProbeResult],
+    entries: Sequence[Sequence[ServiceEntry]],
+    progress: Progress,
+) -> tuple[Mapping[int, tuple[int, ...]], Mapping[int, str]]:
+    """Ask from a dual-stack pod over the families that the first probes did not use, and add questions and results.
+
+    Return where those of each probe stand, and by a probe what it could not be asked over, for its host has no such address.
+    """
+    more = questions_of_other_family(sidecar, questions, results, entries)
+    for said in dict.fromkeys(more.missing.values()):
+        progress.step(f"not asked: {said}, of which it has no address")
+    places = {index: (len(questions) + number,) for number, index in enumerate(more.questions)}
+    if places:
+        progress.step(f"sending {count_of(len(places), 'probe', 'probes')} over the other IP family")
+        limits = options.limits._replace(local_ports=options.ports())
+        results += prove(mesh, sidecar, list(more.questions.values()), limits, at_once=options.at_once)
+        questions += more.questions.values()
+    return places, more.missing
 
 
 def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:
@@ -199,7 +233,9 @@ def _result_without_source(wanted: VerifyTarget, missing: NoSourcePod) -> Target
     return _result_of_target(wanted, tuple(probes), wanted.namespace)
 
 
-def _result_of_target(wanted: VerifyTarget, probes: tuple[ProbeResult, ...], pod_namespace: str) -> TargetResult:
+def _result_of_target(
+    wanted: VerifyTarget, probes: tuple[ProbeResult, ...], pod_namespace: str, lacking: tuple[str, ...] = ()
+) -> TargetResult:
     """Return what came of a target, with the hosts that were not asked; or why it has no probe."""
     return TargetResult(
         wanted.name,
@@ -207,5 +243,5 @@ def _result_of_target(wanted: VerifyTarget, probes: tuple[ProbeResult, ...], pod
         wanted.entry_names,
         probes,
         not_probed=None if probes else why_no_probe(wanted, pod_namespace),
-        unasked=hosts_not_asked(wanted.entries, wanted.probes) if probes else (),
+        unasked=(*hosts_not_asked(wanted.entries, wanted.probes), *dict.fromkeys(lacking)) if probes else (),
     )

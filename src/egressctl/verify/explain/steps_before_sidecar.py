@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from egressctl.envoy.config import VIRTUAL_OUTBOUND, ProxyConfig
+from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.counts import ClusterCounts
+from egressctl.envoy.walk import listens_for
 from egressctl.istio.hosts import covers_host
 from egressctl.manifests.formats import is_auto_allocated
 from egressctl.mesh.traffic_annotations import DECIDING_ANNOTATIONS, why_excluded
-from egressctl.model.blocks import parse_block
+from egressctl.model.blocks import bracketed, parse_block
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Probe
@@ -49,7 +50,7 @@ class ResolvedProbe:
 
     @property
     def address(self) -> str:
-        return f"[{self.ip}]:{self.probe.port}" if ":" in self.ip else f"{self.ip}:{self.probe.port}"
+        return f"{bracketed(self.ip)}:{self.probe.port}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,5 @@ def _capture_doubts(place: ResolvedProbe, seen: ExplainFacts) -> Iterator[str]:
         yield out
     # The annotations that decide by address were compared with this one.
     yield from (hint for hint in source.hints if not any(f"/{word} " in hint for word in DECIDING_ANNOTATIONS))
-    entrance = seen.config.listener(VIRTUAL_OUTBOUND) if seen.config else None
-    version = ip_address(place.ip).version
-    if entrance and entrance.addresses and not any(ip_address(each).version == version for each, _ in entrance.addresses):
-        yield f"the sidecar listens for no IPv{version}"
+    if listens_for(seen.config, place.ip) is False:
+        yield f"the sidecar listens for no IPv{ip_address(place.ip).version}"
