@@ -17,7 +17,7 @@ from egressctl.verify.causes import Case
 from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.verdict import judge
 
-IP, OUTSIDE = "208.80.154.224", "192.0.2.10"
+IP, IPV6, OUTSIDE = "208.80.154.224", "2620:0:861:ed1a::1", "192.0.2.10"
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 TARGET = lookup.get_target("wikipedia")
 PORTAL, ARTICLES = TARGET.probes
@@ -108,6 +108,12 @@ RESULTS: Mapping[CauseCode, ProbeResult] = {
     CauseCode.AMBIENT: _at(ANSWER, Evidence(), source=replace(SOURCE, proxy=None, ambient=True)),
     CauseCode.NAME_RESOLUTION: _at(
         CurlOutcome(6, "Could not resolve host: www.wikipedia.org", seconds={"total": 0.01}), Evidence()
+    ),
+    CauseCode.IP_FAMILY: _at(
+        CurlOutcome(7, f"Failed to connect to {IPV6} port 443 after 0 ms: Couldn't connect to server", seconds={"total": 0.0}),
+        Evidence(),
+        probe=replace(PORTAL, name="literal", url=f"https://[{IPV6}]/"),
+        source=replace(SOURCE, addresses=("10.244.0.5",)),
     ),
     CauseCode.CONNECT_REFUSED: _at(CUT, replace(CARRIED, counts=Counts(opened=1, connect_failed=1))),
     CauseCode.CONNECT_TIMEOUT: _at(

@@ -71,6 +71,10 @@ class Source:
         """The IP versions of which the pod has an address; none where that is not known."""
         return frozenset(filter(None, map(ip_version, self.addresses)))
 
+    def lacks_family_of(self, ip: str) -> bool:
+        """Say whether the pod is known to have no address of the family of this one."""
+        return bool(self.families and ip_version(ip)) and ip_version(ip) not in self.families
+
 
 @dataclass(frozen=True, slots=True)
 class CurlOutcome:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of, looks_reset
-from egressctl.model.blocks import ip_version
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import BARE_SCHEME, Probe, Verdict
@@ -87,10 +86,10 @@ def judge_bypass(case: Case, code: CauseCode) -> tuple[Verdict, Cause]:
 
 def why_no_family(case: Case) -> Cause | None:
     """Say that the pod has no address of the family that a connection needed; None where it has, or that is not known."""
-    outcome, families = case.outcome, case.source.families
-    version = ip_version(outcome.remote_ip or case.probe.connect_ip or case.probe.host)
+    outcome = case.outcome
     made = outcome.seconds.get("connect", 0) > 0 or not outcome.curl_exit
-    return explain_cause(CauseCode.IP_FAMILY, case) if version and families and version not in families and not made else None
+    lacking = case.source.lacks_family_of(outcome.remote_ip or case.probe.connect_ip or case.probe.host)
+    return explain_cause(CauseCode.IP_FAMILY, case) if lacking and not made else None
 
 
 def judge_no_connection(case: Case) -> tuple[Verdict, Cause]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import recordings
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.dump import parse_config
-from egressctl.envoy.walk import outbound_policy, walk_config
+from egressctl.envoy.walk import listens_for, outbound_policy, walk_config
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import Probe
 from sidecars import HTTP_INSPECTOR, ROUTER, chain, dump, host, http_chain, route, sidecar
@@ -168,6 +168,13 @@ def test_an_ipv6_address_does_not_reach_the_listener_of_an_ipv4_pod() -> None:
     assert walk_config(config, "2620:0:860::1", 443).envoy_cluster == "BlackHoleCluster"
     assert walk_config(config, "2620:0:861:ed1a::1", 443).prefix == "2620:0:861:ed1a::1"
     assert walk_config(config, "2620:0:861:ED1A:0:0:0:1", 443).envoy_cluster == "outbound|443||wikipedia.org"
+
+
+def test_which_families_the_entrance_listens_for_is_known() -> None:
+    config = config_of("ipv6")
+    assert listens_for(config, "208.80.154.224") is listens_for(config, "::ffff:208.80.154.224") is True
+    assert listens_for(config, "2620:0:861:ed1a::1") is False
+    assert listens_for(None, "2620:0:861:ed1a::1") is listens_for(config, "") is None
 
 
 def test_an_ipv4_address_written_as_ipv6_is_the_ipv4_address() -> None:

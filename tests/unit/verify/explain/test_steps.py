@@ -13,6 +13,7 @@ from egressctl.envoy.config import BLACKHOLE, PASSTHROUGH, ProxyConfig
 from egressctl.envoy.counts import HostCounts, parse_clusters
 from egressctl.envoy.dump import parse_config, parse_envoy_clusters, parse_routes
 from egressctl.manifests.service_entry import read_entry
+from egressctl.model.cause import CauseCode
 from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe
@@ -318,6 +319,17 @@ def test_a_sidecar_of_ipv4_alone_may_not_have_an_ipv6_connection() -> None:
     assert ip_address(at.ip).version == 6
     assert "the sidecar listens for no IPv6" in station(told("ipv6", at=at), "capture").text
     assert at.address == "[2620:0:861:ed1a::1]:443"
+
+
+def test_from_a_pod_without_ipv6_no_connection_is_made() -> None:
+    at = place("ipv6", ip="2620:0:861:ed1a::1")
+    found = told("ipv6", at=at, source=replace(SOURCE, addresses=("10.244.0.5",)))
+    assert found.goes_out is False
+    assert found.cause is not None
+    assert found.cause.code is CauseCode.IP_FAMILY
+    assert [(each.name, each.passed) for each in found.stations][-1] == ("address", False)
+    dual = told("ipv6", at=at, source=replace(SOURCE, addresses=("10.244.0.5", "fd00::5")))
+    assert dual.cause is None or dual.cause.code is not CauseCode.IP_FAMILY
 
 
 def test_of_choices_neither_is_taken_for_sure() -> None:
