@@ -34,6 +34,8 @@ from cluster.binaries import Binaries
 from egressctl.lab import control
 from egressctl.lab.api.pods import NODE, PROXY
 from egressctl.lab.certificates import Authority
+from egressctl.lab.dataplane.exclusions import Exclusions
+from egressctl.lab.dataplane.names import POD_ADDRESS, POD_IPV6
 from egressctl.lab.dataplane.nsenter import entrance
 from egressctl.lab.state import locate, write_private
 from labs import ControlPlane, Lab
@@ -252,9 +254,12 @@ class RealCluster(Startable):
         assert status in (200, 201, 409), answer
 
     @contextlib.contextmanager
-    def data_plane(self, name: str, istiod: Istiod | None = None) -> Iterator[Lab]:
+    def data_plane(
+        self, name: str, istiod: Istiod | None = None, *, ipv6: bool = False, excluded: Exclusions | None = None
+    ) -> Iterator[Lab]:
         """Run a lab on this API server: its sidecar is fed from there, or by the istiod; and exec leads into its pod."""
-        info = control.up(name, kubernetes=self.kubeconfig, istiod=istiod.folder if istiod else None)
+        folder = istiod.folder if istiod else None
+        info = control.up(name, kubernetes=self.kubeconfig, istiod=folder, ipv6=ipv6, excluded=excluded)
         try:
             self._start_kubelet(name, info, istiod.container_log if istiod else None)
             pods = "/api/v1/namespaces/default/pods"
@@ -273,6 +278,8 @@ class RealCluster(Startable):
         programs.mkdir(exist_ok=True)
         _write_wrapper(programs, name, info)
         stages = (Path(__file__).parent / "stages.yaml").read_text()
+        if info.ipv6:
+            stages = stages.replace(f"podIPs: [{{ip: {POD_ADDRESS}}}]", f"podIPs: [{{ip: {POD_ADDRESS}}}, {{ip: '{POD_IPV6}'}}]")
         local = [_exec("no-sidecar", {"matchNames": [NO_SIDECAR]}, bare=None), _exec("pod", {}, sidecar=[PROXY], pod=None)]
         logs = [{"containers": [PROXY], "logsFile": str(log)}, {"logsFile": os.devnull}]
         local += [_rule("ClusterLogs", "pod", {"selector": {}, "logs": logs})] if log else []
