@@ -226,7 +226,7 @@ class CauseCode(StrEnum):
         "The address is of an IP family, IPv4 or IPv6, of which the pod has no address. No connection could be made.",
         Wording(
             "{address} is {family}, and pod {pod} has {pod_families} alone, so that no connection can be made",
-            "kubectl get pod -n {pod_namespace} {pod} -o jsonpath='{{.status.podIPs}}'",
+            "kubectl get pod -n {pod_namespace} {pod} -o yaml",
         ),
     )
     CONNECT_REFUSED = (

@@ -143,7 +143,7 @@ def test_a_name_without_an_aaaa_record_is_told_and_no_failure(cli: Cli) -> None:
 
 def test_listeners_on_every_address_have_both_families(cli: Cli, lab: Lab) -> None:
     """What the lab imitates is what istiod gives."""
-    specs = [
+    specs: list[tuple[str, dict[str, Any]]] = [
         ("a", {"addresses": [*BLOCKS, "203.0.113.7", "2001:db8:f::10"]}),
         ("b", {"hosts": ["b.example"], "ports": [{"number": 8443, "name": "tls", "protocol": "TLS"}]}),
         ("c", {"hosts": ["c.example"], "ports": [{"number": 8080, "name": "http", "protocol": "HTTP"}]}),
