@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from egressctl.mesh.dns import resolve_in_pod
+from egressctl.mesh.dns import ResolvedHost, resolve_in_pod
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.model.blocks import ip_version, parse_blocks
 from egressctl.model.entry import ServiceEntry
@@ -24,11 +24,18 @@ from egressctl.verify.evidence import Question
 _LOOKUPS_AT_ONCE = 8
 
 
+class NotAsked(NamedTuple):
+    """What was not asked, `www.example.com over IPv6`, and why."""
+
+    what: str
+    why: str
+
+
 class OtherFamily(NamedTuple):
-    """By the index of a probe that was sent: what to ask over the other family, and the host that has no address of it."""
+    """By the index of a probe that was sent: what to ask over the other family, or what cannot be asked."""
 
     questions: Mapping[int, Question]
-    missing: Mapping[int, str]
+    missing: Mapping[int, NotAsked]
 
 
 def questions_of_other_family(
@@ -50,7 +57,7 @@ def questions_of_other_family(
     calls = [partial(resolve_in_pod, sidecar.api, sidecar.source, host) for host in hosts]
     resolved = dict(zip(hosts, gather(calls, at_most=_LOOKUPS_AT_ONCE), strict=True))
     more: dict[int, Question] = {}
-    missing: dict[int, str] = {}
+    missing: dict[int, NotAsked] = {}
     for index, version in wanted.items():
         probe = questions[index].probe
         ip = next((each for each in resolved[probe.host].addresses if ip_version(each) == version), "")
@@ -58,8 +65,16 @@ def questions_of_other_family(
             asked = replace(probe, name=f"{probe.name}, IPv{version}", connect_ip=ip, else_ip="")
             more[index] = questions[index]._replace(probe=asked)
         else:
-            missing[index] = f"{probe.host} over IPv{version}"
+            missing[index] = NotAsked(f"{probe.host} over IPv{version}", _why_no_address(resolved[probe.host], version))
     return OtherFamily(more, missing)
+
+
+def _why_no_address(name: ResolvedHost, version: int) -> str:
+    if not name.addresses:
+        return name.missing
+    record = "AAAA" if version == 6 else "A"
+    said = f"{name.by} resolves the name to no such address (no {record} record)"
+    return f"{said}, and the pod was not asked: {name.note}" if name.note else said
 
 
 def _family_not_used(probe: Probe, outcome: CurlOutcome | None, entries: Sequence[ServiceEntry]) -> int:

@@ -123,15 +123,15 @@ def _ask_other_families(
     Return where those of each probe stand, and by a probe what it could not be asked over, for its host has no such address.
     """
     more = questions_of_other_family(sidecar, questions, results, entries)
-    for said in dict.fromkeys(more.missing.values()):
-        progress.step(f"not asked: {said}, of which it has no address")
+    for what, why in dict.fromkeys(more.missing.values()):
+        progress.step(f"not asked: {what}: {why}")
     places = {index: (len(questions) + number,) for number, index in enumerate(more.questions)}
     if places:
         progress.step(f"sending {count_of(len(places), 'probe', 'probes')} over the other IP family")
         limits = options.limits._replace(local_ports=options.ports())
         results += prove(mesh, sidecar, list(more.questions.values()), limits, at_once=options.at_once)
         questions += more.questions.values()
-    return places, more.missing
+    return places, {index: each.what for index, each in more.missing.items()}
 
 
 def _questions(wanted: VerifyTarget, options: ProbeOptions) -> list[Question]:

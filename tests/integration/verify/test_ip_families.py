@@ -123,6 +123,13 @@ def test_a_target_of_both_families_is_proved_over_both_and_closed_for_both(cli: 
     assert closed_by(cli("cleanup", "-o", "json")) == ["blocked", "blocked"]
 
 
+def test_where_envoy_resolves_the_name_it_may_choose_either_family(cli: Cli) -> None:
+    assert cli("create", "outside.example").code == 0
+    found = cli("verify", "-o", "json")
+    assert (found.code, found.judged) == (0, [("open", None)]), found.stdout
+    assert closed_by(cli("cleanup", "-o", "json")) == ["blocked"]
+
+
 def test_one_family_that_is_missing_is_told_of_that_family(cli: Cli) -> None:
     file = cli.file(target("both", BLOCKS[0], "2620:0:862::/48", port=443, protocol="TCP", url=WWW))
     assert cli("create", "-f", file).code == 0
@@ -136,7 +143,7 @@ def test_a_name_without_an_aaaa_record_is_told_and_no_failure(cli: Cli) -> None:
     file = cli.file(target("old", *BLOCKS, port=443, protocol="TCP", url=url))
     assert cli("create", "-f", file).code == 0
     found = cli("verify", "-o", "json")
-    assert "not asked: untrusted.example over IPv6, of which it has no address" in found.stderr
+    assert "not asked: untrusted.example over IPv6: pod default/sleep resolves the name to no such address" in found.stderr
     assert found.report["targets"][0]["unasked"] == ["untrusted.example over IPv6"]
     assert len(found.probes) == 1
 

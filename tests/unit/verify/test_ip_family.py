@@ -16,7 +16,7 @@ from egressctl.model.probe import Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.verify import ip_family
 from egressctl.verify.evidence import Question
-from egressctl.verify.ip_family import OtherFamily, questions_of_other_family
+from egressctl.verify.ip_family import NotAsked, OtherFamily, questions_of_other_family
 from entries import WIKIPEDIA
 
 IPV4, IPV6 = "208.80.154.224", "2620:0:861:ed1a::1"
@@ -24,7 +24,13 @@ POD = Source("default", "sleep", "sleep", "istio-proxy", addresses=("10.244.0.5"
 BOTH = replace(WIKIPEDIA, addresses=("208.80.154.224/27", "2620:0:861:ed1a::/64"))
 PORTAL = Probe("portal", "https://www.wikipedia.org", else_ip=IPV4)
 ANSWER = CurlOutcome(0, http_status=200, remote_ip=IPV4, remote_port=443)
-NAMES = {"www.wikipedia.org": (IPV4, "2620:0:861:ed1a::2", IPV6), "old.example": (IPV4,), "nobody.example": ()}
+POD_SAYS, HERE = "pod default/sleep", "this machine"
+NAMES = {
+    "www.wikipedia.org": ResolvedHost((IPV4, "2620:0:861:ed1a::2", IPV6), POD_SAYS),
+    "old.example": ResolvedHost((IPV4,), POD_SAYS),
+    "guessed.example": ResolvedHost((IPV4,), HERE, note="it has no getent"),
+    "nobody.example": ResolvedHost((), HERE, "this machine cannot resolve nobody.example"),
+}
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def resolve(_: object, __: object, host: str) -> ResolvedHost:
         names.append(host)
-        return ResolvedHost(NAMES[host], "pod default/sleep")
+        return NAMES[host]
 
     monkeypatch.setattr(ip_family, "resolve_in_pod", resolve)
     return names
@@ -68,9 +74,19 @@ def test_each_name_is_looked_up_once(asked: list[str]) -> None:
     assert asked == ["www.wikipedia.org"]
 
 
-@pytest.mark.parametrize("host", ["old.example", "nobody.example"])
-def test_a_name_without_an_address_of_it_is_told(host: str, asked: list[str]) -> None:
-    assert more(Probe("old", f"https://{host}")) == OtherFamily({}, {0: f"{host} over IPv6"})
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("old.example", "pod default/sleep resolves the name to no such address (no AAAA record)"),
+        (
+            "guessed.example",
+            "this machine resolves the name to no such address (no AAAA record), and the pod was not asked: it has no getent",
+        ),
+        ("nobody.example", "this machine cannot resolve nobody.example"),
+    ],
+)
+def test_a_name_without_an_address_of_it_is_told_and_who_said_so(host: str, why: str, asked: list[str]) -> None:
+    assert more(Probe("old", f"https://{host}")) == OtherFamily({}, {0: NotAsked(f"{host} over IPv6", why)})
 
 
 @pytest.mark.parametrize(
