@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -138,6 +139,16 @@ def test_of_a_weighted_route_each_probe_is_judged_by_the_way_that_it_took(asking
     start_object(asking.lab, "VirtualService", "detour", tcp_route("wikipedia.org", "other.example"))
     asking.comes(PORTAL, ("bypassed", "rerouted"))
     asking.comes(PORTAL, OPEN)
+
+
+def test_an_address_of_a_family_that_the_pod_does_not_have(cli: Cli) -> None:
+    url = "https://[2620:0:861:ed1a::1]/"
+    asked = cli("verify", url, "-o", "json")
+    assert (asked.code, asked.judged) == (1, [("failed", "ip-family")])
+    told = cli("explain", url, "-o", "json").report
+    assert json.dumps("ip-family") in json.dumps(told)
+    assert asked.probes[0]["cause"]["message"] in json.dumps(told)
+    assert "pod sleep has IPv4 alone" in asked.probes[0]["cause"]["message"]
 
 
 def test_tls_inside_tls(asking: Asking) -> None:
