@@ -15,7 +15,7 @@ from egressctl.manifests.formats import LOCATIONS, MAX_ITEMS, RESOLUTIONS
 from egressctl.manifests.probes import probe_name, probe_of_url, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.service_entry import derived_probes, read_entry
-from egressctl.manifests.typed_host import TypedHost, is_address, words_to_create
+from egressctl.manifests.typed_host import TypedHost, is_address
 from egressctl.manifests.yaml_reader import Document, InputPlace, ValuePath, parse_yaml, quote_text
 from egressctl.model.entry import SUFFIX
 from egressctl.model.probe import Expectation, Probe, Target
@@ -136,15 +136,11 @@ def target_from_host(
 ) -> Target:
     """Make a target of a host that was typed: resolution DNS, or NONE for a wildcard, which DNS refuses.
 
-    Raises InvalidInput with the line to type where the port does not say what is safe there, and for an address, which is no
-    host.
+    An address is listed on a TCP port, or one of the protocol that was typed, under a host that is made of it: a ServiceEntry
+    must have one. Raises InvalidInput with the line to type where the port does not say what is safe there.
     """
-    if is_address(typed):
-        raise InvalidInput(
-            f"{typed.host} is an address, and a ServiceEntry has a host as well",
-            hint=f"egressctl create {words_to_create(typed.probe_url)}",
-        )
-    if not typed.known_protocol:
+    by_address = is_address(typed)
+    if not by_address and not typed.known_protocol:
         shown = f"{typed.host}:{typed.known_port}"
         raise InvalidInput(
             f"port {typed.known_port} of {typed.host} may be TLS, HTTP or something else, and the sidecar must know which",
@@ -152,16 +148,21 @@ def target_from_host(
         )
     if not allow_internal and (fault := url_fault(f"https://{typed.host.removeprefix('*.')}")):
         raise InvalidInput(problems=[Problem(fault[0], "TARGET", fault[1])])
+    name = typed.target_name
+    protocol = (not typed.url and typed.protocol) or "TCP" if by_address else typed.known_protocol
     made = target_from_flags(
-        typed.target_name,
-        hosts=[typed.host],
-        ports=[f"{typed.known_port}/{typed.known_protocol}"],
-        resolution="NONE" if typed.host.startswith("*") else "DNS",
+        name,
+        hosts=[f"{name}.example" if by_address else typed.host],
+        addresses=[typed.host.strip("[]")] if by_address else (),
+        ports=[f"{typed.known_port}/{protocol}"],
+        resolution="NONE" if by_address or typed.host.startswith("*") else "DNS",
         export_to=export_to,
         probes=probes,
         any_address=any_address,
         allow_internal=allow_internal,
     )
+    if by_address and not probes:
+        return replace(made, probes=(Probe(probe_name(typed.probe_url), typed.probe_url, Expectation(status=None)),))
     if probes or not urlsplit(typed.url).path.strip("/") or made.probes == ():
         return made
     return replace(made, probes=(Probe(made.probes[0].name, typed.url, Expectation(status=None)),))

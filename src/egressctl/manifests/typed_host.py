@@ -60,8 +60,12 @@ class TypedHost(NamedTuple):
 
     @property
     def target_name(self) -> str:
-        """The name of the target that is made of it: `api-example-com`, with the port behind it unless it is 443."""
+        """The name of the target that is made of it: `api-example-com`, with the port behind it unless it is 443.
+
+        An address is called `host-192-0-2-7`.
+        """
         base = re.sub(r"[^a-z0-9]+", "-", self.host.lower().replace("*.", "any-", 1)).strip("-")
+        base = f"host-{base}" if is_address(self) else base
         port = "" if self.known_port == 443 else f"-{self.known_port}"
         if not is_label(base) or len(base) + len(port) > _LONGEST_NAME:
             mark = f"{zlib.crc32(self.host.encode()):08x}"
@@ -145,7 +149,7 @@ def words_to_create(url: str) -> str:
     port, protocol = typed.known_port, typed.known_protocol
     if is_address(typed):
         address = typed.host.strip("[]")
-        name = f"host-{re.sub('[^0-9a-f]+', '-', address).strip('-')}"
+        name = typed.target_name
         return f"{name} --host {name}.example --address {address} --port {port}/TCP"
     if SAFE_PROTOCOLS.get(port) == protocol:
         return typed.host if port == 443 else f"{typed.host}:{port}"

@@ -123,6 +123,15 @@ def test_a_target_of_both_families_is_proved_over_both_and_closed_for_both(cli: 
     assert closed_by(cli("cleanup", "-o", "json")) == ["blocked", "blocked"]
 
 
+@pytest.mark.parametrize("url", [LITERAL, "http://[2001:db8:f::10]:8080/"])
+def test_a_url_of_an_address_is_opened_proved_and_closed_as_it_is_typed(cli: Cli, url: str) -> None:
+    ran = cli("run", url, "-o", "json")
+    assert (ran.code, ran.judged) == (0, [("open", None)]), ran.stdout
+    assert cli("create", url).code == 0
+    assert cli("verify", url, "-o", "json").judged == [("open", None)]
+    assert closed_by(cli("cleanup", url, "-o", "json")) == ["blocked"]
+
+
 def test_where_envoy_resolves_the_name_it_may_choose_either_family(cli: Cli) -> None:
     assert cli("create", "outside.example").code == 0
     found = cli("verify", "-o", "json")

@@ -477,13 +477,36 @@ class TestFromHost:
                 "db.example.com:5432",
                 "egressctl create db.example.com:5432/TLS, db.example.com:5432/HTTP, or db.example.com:5432/TCP",
             ),
-            ("192.0.2.7", "egressctl create host-192-0-2-7 --host host-192-0-2-7.example --address 192.0.2.7 --port 443/TCP"),
         ],
     )
     def test_where_it_cannot_be_known_the_line_to_type_is_told(self, word: str, line: str) -> None:
         with pytest.raises(InvalidInput) as refused:
             self.made(word)
         assert refused.value.hint.startswith(line)
+
+    @pytest.mark.parametrize(
+        ("word", "name", "address", "port", "url"),
+        [
+            ("192.0.2.7", "host-192-0-2-7", "192.0.2.7", "443/TCP", "https://192.0.2.7"),
+            ("https://192.0.2.7/v1", "host-192-0-2-7", "192.0.2.7", "443/TCP", "https://192.0.2.7/v1"),
+            ("https://[2001:DB8::7]/", "host-2001-db8-7", "2001:db8::7", "443/TCP", "https://[2001:DB8::7]/"),
+            ("http://[2001:db8::7]:8080", "host-2001-db8-7-8080", "2001:db8::7", "8080/TCP", "http://[2001:db8::7]:8080"),
+            ("2001:db8::7", "host-2001-db8-7", "2001:db8::7", "443/TCP", "https://[2001:db8::7]"),
+            ("[2001:db8::7]:5432", "host-2001-db8-7-5432", "2001:db8::7", "5432/TCP", "tcp://[2001:db8::7]:5432"),
+            ("192.0.2.7:8080/HTTP", "host-192-0-2-7-8080", "192.0.2.7", "8080/HTTP", "http://192.0.2.7:8080"),
+        ],
+    )
+    def test_an_address_makes_a_target_by_address(self, word: str, name: str, address: str, port: str, url: str) -> None:
+        made = self.made(word)
+        [only_port] = made.spec["ports"]
+        assert (made.name, made.spec["hosts"], made.spec["addresses"]) == (name, [f"{name}.example"], [address])
+        assert (f"{only_port['number']}/{only_port['protocol']}", made.spec["resolution"]) == (port, "NONE")
+        assert [(probe.url, probe.expect.status) for probe in made.probes] == [(url, None)]
+        assert [probe.url for probe in self.made(word, probes=["https://a.example"]).probes] == ["https://a.example"]
+
+    def test_an_address_of_the_pod_itself_is_no_egress(self) -> None:
+        with pytest.raises(InvalidInput, match="leads to the pod itself, its node or the Kubernetes cluster"):
+            self.made("https://[::1]/")
 
     def test_a_host_of_the_kubernetes_cluster_is_no_egress(self) -> None:
         with pytest.raises(InvalidInput, match="leads to the pod itself, its node or the Kubernetes cluster"):
