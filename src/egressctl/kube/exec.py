@@ -25,7 +25,8 @@ _SILENT_AT_MOST = 2
 _FRAMING, _LEAST = 4, 1 << 16
 """So many bytes come at most for each that is taken, a frame of one byte being four, and for what is no output at all."""
 _SEARCHED_BYTES = 4000
-"""So many bytes of a stream are searched for a sentence."""
+"""So many bytes of a stream, its last ones, are searched for a sentence."""
+_LONGEST_ERROR = 16_000
 
 PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
@@ -33,7 +34,7 @@ _EXIT_STATUS = re.compile(r"exit status (\d+)$")
 
 
 class ExecResult(NamedTuple):
-    """What a command did. `code` is None where it never ran, or where its end was not seen; then `error` says why.
+    """What a command did. `code` is None where it never ran, or where its end was not seen; then `error` says why, at any length.
 
     What had come by then is in `stdout` and `stderr`, cut where `truncated`.
     """
@@ -117,7 +118,8 @@ def read_exit_status(status: bytes) -> tuple[int | None, str]:
         return None, "the command's status cannot be read"
     if told.get("status") == "Success":
         return 0, ""
-    message = one_line(str(told.get("message") or told.get("reason") or "the command failed"))
+    # It may have the whole command line in it, before what happened.
+    message = one_line(str(told.get("message") or told.get("reason") or "the command failed"), _LONGEST_ERROR)
     for cause in mappings_at(told, "details", "causes"):
         code = str(cause.get("message", ""))
         if cause.get("reason") == "ExitCode" and code.isdecimal() and len(code) < 4:
@@ -234,21 +236,61 @@ def _handshake_error(code: int, body: bytes, what: ApiRequest) -> EgressctlError
 def is_program_missing(ran: ExecResult, program: str) -> bool:
     """Say whether a command was never run because the container has no such program.
 
-    containerd and CRI-O say it in the status, others on the command's own streams with exit code 126 or 127.
+    Some runtimes say it in the status, others on the command's own streams with exit code 126 or 127.
     """
     if ran.code not in _NEVER_RAN:
         return False
-    streams = (ran.stderr[:_SEARCHED_BYTES] + b"\n" + ran.stdout[:_SEARCHED_BYTES]).decode("utf-8", "replace") if ran.code else ""
-    words = f"{ran.error}\n{streams}".replace("`", '"')
-    name = re.escape(program)
-    return bool(
-        re.search(
-            rf'executable file (?:"{name}" )?not found in \$PATH'
-            rf'|executable "{name}" in PATH'
-            rf'|exec: "?(?:/\S*/)?{name}"?: [^\n]*no such file or directory'
-            rf"|stat (?:/\S*/)?{name}: no such file or directory"
-            rf"|\b{name}: (?:command |applet )?not found",
-            words,
-            re.IGNORECASE,
-        )
+    streams = (
+        (ran.stdout[-_SEARCHED_BYTES:] + b"\n" + ran.stderr[-_SEARCHED_BYTES:]).decode("utf-8", "replace") if ran.code else ""
     )
+    return says_program_is_missing(f"{ran.error}\n{streams}", program)
+
+
+def says_program_is_missing(text: str, program: str) -> bool:
+    """Say whether a runtime or a shell says that there is no such program, in whatever words around it.
+
+    What counts is the kind of the failure, ENOENT or a search in PATH, and of which file that is said: the last that is named
+    before it. A folder, a library or a socket that is missing is another matter.
+    """
+    plain = _LISTS.sub(" ", _QUOTES.sub("", text))
+    return any(
+        _is_about(line[: found.start()], found, program) for line in plain.splitlines() for found in _NOT_THERE.finditer(line)
+    )
+
+
+_QUOTES = re.compile(r"""[\\"'`\u2018\u2019\u201c\u201d]+""")
+_LISTS = re.compile(r"\[[^\]\n]*\]")
+"""A PATH, or a whole command line, as Go prints them."""
+_NOT_THERE = re.compile(
+    # The names of the errors, of Linux, Rust and Windows.
+    r"(?P<errno>ENOENT|no such file or directory|\bos error 2\b|cannot find the file specified|\b0x2\b|\b80070002\b)"
+    # What a search in PATH, a shell and an agent in a virtual machine say.
+    r"|not found in \$?PATH|(?:executable file|command|applet|was|:) not found(?:: (?P<after>\S+))?",
+    re.IGNORECASE,
+)
+
+
+_EXEC = re.compile(r"(?:failed to |could not |cannot )?exec(?:v\w*|ute)?(?: process| command)?(?: failed| error)?")
+"""What fails where no file is named: `exec failed: No such file or directory (os error 2)`."""
+
+
+def _is_about(before: str, found: re.Match[str], program: str) -> bool:
+    """Say whether that something is not there is said of the program; `before` is what stands before it in its line."""
+    names = (program, f"{program}.exe")
+    if found["after"] in names:
+        return True
+    last = before.rstrip(" :").rpartition(": ")[2].strip().rstrip(":")
+    if " " not in last and last.rpartition("/")[2] in names:
+        return True
+    if " " not in last and last and found["errno"] is None and not found[0].lower().startswith("executable"):
+        return False  # `curl: line 2: jq: command not found`: the wrapper is there
+    if re.search(r"CreateProcess", before) and found["errno"]:
+        return True  # of Windows, with the whole command line before it
+    files = [word for word in re.split(r"[\s():,;=<>{}]+", before) if word.rpartition("/")[2] in names or _is_path(word)]
+    if files:
+        return files[-1].rpartition("/")[2] in names
+    return bool(found["errno"] and _EXEC.fullmatch(last))
+
+
+def _is_path(word: str) -> bool:
+    return word.startswith(("/", "./")) or ".so" in word

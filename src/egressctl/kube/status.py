@@ -91,10 +91,16 @@ def _verb(method: str, named: bool) -> str:
 
 
 def one_line(text: str, limit: int = 400) -> str:
-    """Put a foreign text on one line, without control characters, and cut it at `limit` characters."""
-    clean = "".join(char if char.isprintable() else " " for char in text[: 8 * limit])
+    """Put a foreign text on one line, without control characters, of `limit` characters at most.
+
+    Of a longer one the middle is left out: its end says what happened.
+    """
+    most = 8 * limit
+    text = text if len(text) <= 2 * most else f"{text[:most]} {text[-most:]}"
+    clean = "".join(char if char.isprintable() else " " for char in text)
     line = " ".join(clean.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    head = limit // 4
+    return line if len(line) <= limit else f"{line[:head]}…{line[head + 1 - limit :]}"
 
 
 def parse_status(body: bytes) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from egressctl.errors import CouldNotAsk
 from egressctl.kube import exec as kube_exec
 from egressctl.kube.exec import is_program_missing
 from egressctl.kube.rest import Api
+from egressctl.kube.status import one_line
 from egressctl.model.blocks import parse_address
 from egressctl.model.evidence import Source
 from egressctl.runtime.concurrency import call_within
@@ -62,7 +63,7 @@ def resolve_in_pod(api: Api, source: Source, host: str) -> ResolvedHost:
         return ResolvedHost((), where, f"{where} cannot resolve {host}", certain=True)
     if is_program_missing(ran, "getent"):
         return resolve_on_this_machine(host, f"container {source.container} of {where} has no getent")
-    return resolve_on_this_machine(host, f"getent in {where} gave no answer" + (f": {ran.error}" if ran.error else ""))
+    return resolve_on_this_machine(host, f"getent in {where} gave no answer" + (f": {one_line(ran.error)}" if ran.error else ""))
 
 
 def getent_argv(host: str) -> tuple[str, ...]:

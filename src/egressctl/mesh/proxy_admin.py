@@ -71,15 +71,15 @@ def proxy_answer(source: Source, path: str, ran: ExecResult) -> str:
     if ran.truncated:
         raise ProxyUnreadable(f"{who} answered {path} with more than {_LIMIT >> 20} MiB, which is not read")
     if ran.timed_out:
-        raise ProxyUnreadable(f"{who} did not answer {path}: {ran.error}")
+        raise ProxyUnreadable(f"{who} did not answer {path}: {one_line(ran.error)}")
     if ran.code not in (0, None) or not ran.stdout.strip():
-        said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [ran.error or "nothing"]
+        said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [one_line(ran.error) or "nothing"]
         unready = f" (it is not ready: {source.proxy_state})" if source.proxy_state else ""
         port = f", asked at port {source.admin_port} as the pod says" if source.admin_port not in (0, ADMIN_PORT) else ""
         raise ProxyUnreadable(f"{who} did not answer {path}{port}: {said[0]}{unready}")
     if is_cut(ran.stdout):
         end = one_line(ran.stdout[-_SHOWN_END:].decode("utf-8", "replace"))
-        how = f"; {ran.error}" if ran.error else ""
+        how = f"; {one_line(ran.error)}" if ran.error else ""
         raise ProxyUnreadable(
             f"the answer of {who} to {path} was cut on its way, twice: {len(ran.stdout):,} bytes came, which end in {end!r}{how}"
         )

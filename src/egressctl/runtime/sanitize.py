@@ -8,22 +8,24 @@ import unicodedata
 
 LONGEST_TEXT = 2000
 """Characters of one piece of text that are shown at most."""
+_HEAD = 500
+"""So many of them are from its beginning where it is longer, the others from its end, which says what happened."""
 
 _CI_COMMAND = re.compile(r"\A( *)::(?=.*::)")
 
 
 def neutralise(text: str) -> str:
-    """Replace every control, format and line character by a visible escape, and cut what is too long.
+    """Replace every control, format and line character by a visible escape, and leave out the middle of what is too long.
 
     Escape sequences, carriage returns and bidirectional overrides could rewrite what a person reads. What GitHub's runner
     would take for a command to itself is broken up as well.
     """
     if len(text) <= LONGEST_TEXT and text.isprintable():
         return _without_ci_commands(text)
-    shown = "".join(
-        each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text[:LONGEST_TEXT]
-    )
-    return _without_ci_commands(shown) + ("..." if len(text) > LONGEST_TEXT else "")
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:_HEAD]} ... {text[_HEAD + 5 - LONGEST_TEXT :]}"
+    shown = "".join(each if unicodedata.category(each)[0] not in "CZ" or each == " " else _escape(each) for each in text)
+    return _without_ci_commands(shown)
 
 
 def quote(text: str) -> str:

@@ -89,7 +89,7 @@ def test_every_kind_is_known_by_its_plural(group: str, plural: str, kind: str) -
         (b" \n", "an empty body"),
         (b"all is\nwell\x1b[31m", 'what is not JSON, "all is well [31m"'),
         (b'{"kind": "Status", "sta', 'what is not JSON, "{"kind": "Status", "sta"'),
-        (b"x" * 1000, f'what is not JSON, "{"x" * 79}…"'),
+        (b"x" * 1000, f'what is not JSON, "{"x" * 20}…{"x" * 59}"'),
         (b"[]", "a JSON list"),
         (b"null", "a JSON null"),
         (b'"ok"', "a JSON string"),

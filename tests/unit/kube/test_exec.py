@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from egressctl.kube.exec import read_exit_status
+from egressctl.kube.exec import ExecResult, is_program_missing, read_exit_status
 
 
 def status(**fields: Any) -> bytes:
@@ -37,6 +37,21 @@ def test_an_exit_code_in_words_counts_only_as_an_internal_errors_last_words() ->
     assert read_exit_status(status(status="Failure", reason="InternalError", message=message))[0] == 35
     assert read_exit_status(status(status="Failure", reason="BadRequest", message=message))[0] is None
     assert read_exit_status(status(status="Failure", reason="InternalError", message=message + " or so"))[0] is None
+
+
+def test_of_a_long_message_the_end_is_there_which_says_what_happened() -> None:
+    """gVisor and Windows put the whole command line before it."""
+    command = "curl -q " + " ".join(f"https://www.wikipedia.org/{number}" for number in range(200))
+    for message in (
+        f'failed to start exec: executing command [{command}] in sandbox: error finding executable "curl" in PATH [/bin]: '
+        "no such file or directory",
+        f'failed to start exec "{64 * "a"}": hcs::System::CreateProcess {64 * "b"}: {command}: '
+        "The system cannot find the file specified.: unknown",
+    ):
+        code, error = read_exit_status(status(status="Failure", reason="InternalError", message=message))
+        assert code is None
+        assert error.endswith(message[-30:])
+        assert is_program_missing(ExecResult(code, b"", b"", error), "curl")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,11 @@ def test_a_status_of_any_shape_is_survived(status: dict[str, Any], code: int) ->
 
 def test_escape_sequences_and_direction_marks_do_not_reach_the_terminal() -> None:
     assert one_line("a\x1b[31mb\u202ec\r\nd") == "a [31mb c d"
-    assert one_line("x" * 50, 10) == "x" * 9 + "…"
+
+
+def test_of_a_long_text_the_end_is_kept_which_says_what_happened() -> None:
+    assert one_line("abcdefghijklmnop", 10) == "ab…jklmnop"
+    assert one_line(f"began{'x' * 100_000}ended", 40).endswith("ended")
 
 
 @pytest.mark.parametrize(

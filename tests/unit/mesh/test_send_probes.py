@@ -31,6 +31,59 @@ RUNC = (
 )
 
 
+COMMAND = "curl -q -gsS --connect-timeout 5 -o /dev/null https://www.wikipedia.org --next -gs file:///proc/net/tcp"
+IN_THE_STATUS = [
+    # runc before 1.0, and through two layers that quote
+    r'container_linux.go:345: starting container process caused "exec: \"curl\": executable file not found in $PATH": unknown',
+    r"container_linux.go:346: starting container process caused \"exec: \\\"curl\\\": executable file not found in $PATH\"",
+    'exec: "/usr/bin/curl": stat /usr/bin/curl: no such file or directory',
+    "exec /usr/bin/curl: no such file or directory",
+    # Kata: an agent in a virtual machine
+    r'failed to start exec "e9a1": Others("Caused by: 0: rpc status: code: INTERNAL message: \"the file curl was not found\""',
+    "rpc error: code = Internal desc = ENOENT: No such file or directory: failed to start exec /usr/bin/curl: ENOENT",
+    # gVisor
+    f'executing processes for container: executing command [{COMMAND}] in sandbox: error finding executable "curl" in PATH '
+    "[/usr/local/sbin /usr/bin /bin]: no such file or directory",
+    f"executing command [{COMMAND}]: failed to load curl: no such file or directory",
+    # crun, krun, youki
+    "crun: executable file `curl` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command",
+    "Couldn't execute 'curl' inside the vm: No such file or directory",
+    "exec process failed with error executable 'curl' for container process not found in PATH",
+    "youki: exec failed: No such file or directory (os error 2)",
+    # Windows
+    f"hcs::System::CreateProcess: {COMMAND}: The system cannot find the file specified.: unknown",
+    f"hcs::System::CreateProcess: {COMMAND}: Das System kann die angegebene Datei nicht finden. (0x2)",
+    r"exec: \"curl.exe\": executable file not found in %PATH%",
+]
+ON_STDERR = [
+    "sh: 1: curl: not found\n",
+    "/bin/sh: exec: line 1: curl: not found\n",
+    "env: 'curl': No such file or directory\n",
+    "/usr/bin/env: \u2018curl\u2019: No such file or directory\n",
+    "nsenter: failed to execute curl: No such file or directory\n",
+    "zsh: command not found: curl\n",
+]
+OTHERS_IN_THE_STATUS = [
+    'container not found ("curl")',
+    "failed to load task: no running task found: task 4f2a not found: not found",
+    RUNC.format("x").replace('exec: "curl": x', 'chdir to cwd ("/srv/app") set in config.json failed: no such file or directory'),
+    "failed to retrieve OCI runtime exec internal pid: open /run/containerd/x-internal.pid: no such file or directory: unknown",
+    'exec: "curl": failed to create fifo /run/containerd/fifo/1-stdout: no such file or directory',
+    "container_linux.go:348: starting container process caused open /proc/self/fd: no such file or directory",
+    "failed to exec in container: failed to create exec io: no such file or directory",
+    f"hcs::System::CreateProcess: {COMMAND}: The system cannot find the path specified. (0x3)",
+    "dial unix /run/containerd/containerd.sock: connect: no such file or directory",
+    'exec: "wget": executable file not found in $PATH',
+]
+OTHERS_ON_STDERR = [
+    "curl: error while loading shared libraries: libcurl.so.4: cannot open shared object file: No such file or directory\n",
+    "Error loading shared library libcurl.so.4: No such file or directory (needed by /usr/bin/curl)\n",
+    "/usr/local/bin/curl: line 2: jq: command not found\n",
+    "/usr/local/bin/curl: line 3: /etc/pki/ca.crt: No such file or directory\n",
+    "env: 'python3': No such file or directory\n",
+]
+
+
 @pytest.mark.parametrize(
     "ran",
     [
@@ -44,6 +97,8 @@ RUNC = (
         ExecResult(127, b"", b"bash: line 1: curl: command not found\n"),
         ExecResult(127, b"", b"curl: applet not found\n"),
         ExecResult(None, b"", b"", 'error finding executable "curl" in PATH [/bin]: no such file or directory'),
+        *(ExecResult(None, b"", b"", said) for said in IN_THE_STATUS),
+        *(ExecResult(127, b"", said.encode()) for said in ON_STDERR),
     ],
 )
 def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResult) -> None:
@@ -60,6 +115,9 @@ def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResul
         ExecResult(None, b"", b"", RUNC.format("permission denied")),
         ExecResult(None, b"", b"", "executable file `wget` not found in $PATH: No such file or directory"),
         ExecResult(127, b"", b"error while loading shared libraries: libcurl.so.4: cannot open shared object file"),
+        *(ExecResult(None, b"", b"", said) for said in OTHERS_IN_THE_STATUS),
+        *(ExecResult(127, b"", said.encode()) for said in OTHERS_ON_STDERR),
+        ExecResult(77, b"", b"curl: (77) error setting certificate file: /etc/ca.crt: No such file or directory"),
     ],
 )
 def test_what_else_goes_wrong_is_not_held_for_that(ran: ExecResult) -> None:
