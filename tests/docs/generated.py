@@ -235,7 +235,7 @@ def exec_companion() -> str:
 
 def exec_old() -> str:
     """Return the command line of a probe for a curl before 7.75."""
-    return _fenced(shlex.join(old_curl.old_curl_argv(curl.probe_argv([Probe("portal", "URL-1")], curl.DEFAULT_LIMITS))))
+    return _fenced(shlex.join(old_curl.probe_argv([Probe("portal", "URL-1")], curl.DEFAULT_LIMITS, curl.MARK)))
 
 
 def exec_resolve() -> str:
@@ -286,7 +286,11 @@ def limits() -> str:
         ("nesting in such a file", f"{yaml_reader.MAX_DEPTH} levels", ""),
         ("a published list", f"{lists.MAX_BYTES // mebi} MiB, {lists.MAX_RANGES:,} blocks", ""),
         ("problems reported of one input", f"{MOST_PROBLEMS}", "a last line says that there are more"),
-        ("a text from the network that is shown", f"{LONGEST_TEXT:,} characters", "it is cut; JSON and YAML have it whole"),
+        (
+            "a text from the network that is shown",
+            f"{LONGEST_TEXT:,} characters",
+            "its middle is left out, but not in JSON and YAML",
+        ),
     ]
     head = ["| what | at most | beyond that |", "| --- | --- | --- |"]
     return "\n".join([*head, *(f"| {' | '.join(each)} |" for each in rows)]) + "\n"

@@ -106,6 +106,8 @@ class Api:
         self.request_timeout = request_timeout
         self.silent_execs: dict[tuple[str, str, str], int] = {}
         """How many commands in turn gave no answer, by namespace, pod and container."""
+        self.old_curls: set[tuple[str, str, str]] = set()
+        """The containers whose curl was seen to be an old one, by namespace, pod and container."""
         self._load, self._renewable = load, renewable
         self._lock = threading.Lock()
         self._warnings = dict.fromkeys(warnings)

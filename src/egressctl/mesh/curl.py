@@ -30,7 +30,7 @@ PLACES_PER_EXEC = 2 * CONNECTIONS_PER_EXEC
 EXECS_AT_ONCE = 16
 """Execs under way at the same time: enough to hide their latency, few enough for any API server."""
 
-_LONGEST_QUERY = 6600
+LONGEST_QUERY = 6600
 """Characters of one exec's probes in the request line, of which some proxies take no more than 8 KiB in all."""
 _NEXT_PART = 800
 """Characters of the options and the table that come once more with a second part."""
@@ -45,14 +45,18 @@ OLDEST = (7, 75, 0)
 
 See old_curl for those before."""
 
-_FIELDS = (
-    "exitcode", "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port",
-    "size_download", "num_connects", "time_namelookup", "time_connect", "time_appconnect", "time_total", "errormsg",
+OLD_FIELDS = (
+    "http_code", "http_connect", "remote_ip", "remote_port", "local_ip", "local_port", "size_download", "num_connects",
+    "time_namelookup", "time_connect", "time_appconnect", "time_total",
 )  # fmt: skip
+"""The fields of a report that every curl knows (7.29 and later: curl's changelog)."""
+_FIELDS = ("exitcode", *OLD_FIELDS, "errormsg")
 # errormsg is not escaped by curl, and stands last behind a tab for that reason.
-_MARK = "egressctl"
-_EXIT, _SIZE = re.compile("[0-9]{1,3}"), re.compile("[0-9]{1,15}")
-_TABLE_HEAD = b"  sl  local_address rem_address "
+MARK = "egressctl"
+"""What a report begins with."""
+_EXIT, SIZE = re.compile("[0-9]{1,3}"), re.compile("[0-9]{1,15}")
+TABLE_HEAD = b"  sl  local_address rem_address "
+"""How the kernel's socket table begins."""
 
 VERSION_ARGV = ("curl", "--version")
 
@@ -153,25 +157,25 @@ def probe_argv(probes: Sequence[Probe], limits: TransferLimits) -> tuple[str, ..
     most = PLACES_PER_EXEC if _are_alike(probes) else CONNECTIONS_PER_EXEC
     if not 0 < len({_host_and_port(probe) for probe in probes}) <= most:
         raise ValueError(f"one exec takes probes of 1 to {most} hosts and ports")
-    argv, limits = ["curl", "-q"], limits._replace(local_ports=_halves(limits)[0])
+    argv, limits = ["curl", "-q"], limits._replace(local_ports=probe_and_companion_ports(limits)[0])
     if _are_alike(probes):
         # They share one set of options: the whole has to fit into a request line. No body comes to stdout, so the fields
         # may: stderr is not buffered, and each field of each line would travel by itself.
-        for start, part in _parts(probes):
+        for start, part in split_by_places(probes):
             argv += [*(["--next"] if start else []), *_segment(f"{_number_prefix(start)}%{{urlnum}}", limits, stream="")]
-            argv += [word for probe in part for word in (*_options(probe), probe.url)]
+            argv += [word for probe in part for word in (*probe_options(probe), probe.url)]
             argv += ["--next", *_table_segments()]
         return tuple(argv)
     for index, probe in enumerate(probes):
-        argv += [*_segment(str(index), limits), *_options(probe), probe.url, "--next"]
+        argv += [*_segment(str(index), limits), *probe_options(probe), probe.url, "--next"]
     return (*argv, *_table_segments())
 
 
 def _are_alike(probes: Sequence[Probe]) -> bool:
-    return len(probes) >= CONNECTIONS_PER_EXEC and len(set(map(_options, probes))) == 1 and not probes[0].extract
+    return len(probes) >= CONNECTIONS_PER_EXEC and len(set(map(probe_options, probes))) == 1 and not probes[0].extract
 
 
-def _parts(probes: Sequence[Probe]) -> list[tuple[int, list[Probe]]]:
+def split_by_places(probes: Sequence[Probe]) -> list[tuple[int, list[Probe]]]:
     """Cut probes, in their order, so that each part has no more places than curl keeps connections; each with its start."""
     found: list[tuple[int, list[Probe]]] = []
     places = set[tuple[str, int]]()
@@ -199,37 +203,47 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits)
     A refused TLS connection leaves no row in the socket table; a bare one to the same address and port does.
     """
     argv = ["curl", "-q"]
-    # Not those of the probes, whose connections the kernel still knows.
-    own = _halves(limits)[1]
     for index, (ip, port) in enumerate(addresses):
-        host = f"[{ip}]" if ":" in ip else ip
         # A proxy variable is for what was refused already: at the proxy's own address as well.
-        argv += [*_segment(str(index), TransferLimits(limits.connect, min(limits.total, 2.0), own)), "--noproxy", "*"]
-        argv += ["-o", "/dev/null"]
-        argv += [f"telnet://{host}:{port}", "--next"]
+        argv += [*_segment(str(index), companion_limits(limits)), "--noproxy", "*", "-o", "/dev/null"]
+        argv += [bare_url(ip, port), "--next"]
     return (*argv, *_table_segments())
 
 
+def companion_limits(limits: TransferLimits) -> TransferLimits:
+    """Return what a companion is held to: shorter, and from other local ports than probes, whose the kernel still knows."""
+    return TransferLimits(limits.connect, min(limits.total, 2.0), probe_and_companion_ports(limits)[1])
+
+
+def bare_url(ip: str, port: int) -> str:
+    """Return the URL of a connection over which curl says nothing."""
+    return f"telnet://[{ip}]:{port}" if ":" in ip else f"telnet://{ip}:{port}"
+
+
 def _segment(index: str, limits: TransferLimits, stream: str = "%{stderr}") -> list[str]:
-    fields = r"\t".join(f"%{{{name}}}" for name in _FIELDS)
-    return [
-        "-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}",
-        *_local_ports(limits), "-w", rf"{stream}\n{_MARK} {index}\t{fields}\n",
-    ]  # fmt: skip
+    return [*limit_options(limits), "-w", rf"{stream}\n{MARK} {index}\t{field_words(_FIELDS)}\n"]
 
 
-def _halves(limits: TransferLimits) -> tuple[range | None, range | None]:
+def field_words(names: Sequence[str]) -> str:
+    """Return these fields as curl's `-w` names them, with a tab in between."""
+    return r"\t".join(f"%{{{name}}}" for name in names)
+
+
+def limit_options(limits: TransferLimits) -> list[str]:
+    """Return the options of every transfer that is a probe or a companion: what it is held to."""
+    ports = limits.local_ports
+    local = ["--local-port", f"{ports[0]}-{ports[-1]}"] if ports else []
+    return ["-gsS", "--connect-timeout", f"{limits.connect:g}", "--max-time", f"{limits.total:g}", *local]
+
+
+def probe_and_companion_ports(limits: TransferLimits) -> tuple[range | None, range | None]:
     """Return the local ports of probes, and those of companions."""
     ports = limits.local_ports
     return (ports[: len(ports) // 2], ports[len(ports) // 2 :]) if ports else (None, None)
 
 
-def _local_ports(limits: TransferLimits) -> list[str]:
-    ports = limits.local_ports
-    return ["--local-port", f"{ports[0]}-{ports[-1]}"] if ports else []
-
-
-def _options(probe: Probe) -> tuple[str, ...]:
+def probe_options(probe: Probe) -> tuple[str, ...]:
+    """Return the options of a probe that another may not have."""
     ip = f"[{probe.connect_ip}]" if ":" in probe.connect_ip else probe.connect_ip
     # For any host and port of the URL, this address and the URL's port. (--resolve would hold for the following transfers too.)
     elsewhere = ("--connect-to", f"::{ip}:") if ip else ()
@@ -267,8 +281,8 @@ def parse_probes(probes: Sequence[Probe], stdout: bytes, stderr: bytes) -> ExecO
             size = int(fields["size_download"])
             bodies[index] = stdout[offset : offset + size]
             offset += size
-        outcomes.append(_outcome(fields, probe.port))
-    return ExecOutput(tuple(outcomes), _table(stdout[offset:]), bodies=bodies)
+        outcomes.append(outcome_of(fields, probe.port))
+    return ExecOutput(tuple(outcomes), socket_table_at(stdout[offset:]), bodies=bodies)
 
 
 def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
@@ -276,17 +290,17 @@ def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
     outcomes: list[CurlOutcome | None] = []
     earlier: dict[int, str] = {}
     table = ""
-    parts = _parts(probes)
+    parts = split_by_places(probes)
     for (start, part), following in zip(parts, [*(begin for begin, _ in parts[1:]), None], strict=True):
         earlier |= dict.fromkeys(range(len(earlier), start), table)
         text, mark, stdout = (
-            stdout.partition(f"\n{_MARK} {_number_prefix(following)}".encode()) if following else (stdout, b"", b"")
+            stdout.partition(f"\n{MARK} {_number_prefix(following)}".encode()) if following else (stdout, b"", b"")
         )
         stdout = mark + stdout
         fields = _fields_of_part(text, start, len(part))
-        outcomes += [_outcome(each, probe.port) if each else None for probe, each in zip(part, fields, strict=True)]
-        tail = text.rpartition(f"\n{_MARK} ".encode())[2].partition(b"\n")[2]
-        table = _table(tail[max(0, tail.rfind(_TABLE_HEAD)) :])
+        outcomes += [outcome_of(each, probe.port) if each else None for probe, each in zip(part, fields, strict=True)]
+        tail = text.rpartition(f"\n{MARK} ".encode())[2].partition(b"\n")[2]
+        table = socket_table_at(tail[max(0, tail.rfind(TABLE_HEAD)) :])
         if following and not mark:
             # It may have been cut at a line's end, or after it, within the next part's first report.
             table = table.rpartition("\n")[0].rstrip("\n")
@@ -295,7 +309,7 @@ def _parse_alike(probes: Sequence[Probe], stdout: bytes) -> ExecOutput:
 
 def _fields_of_part(text: bytes, start: int, count: int) -> list[dict[str, str] | None]:
     """Return the fields of a part's reports; none of a later part without one, for where its numbers begin is not known."""
-    head, mark, last = text.rpartition(f"\n{_MARK} ".encode())
+    head, mark, last = text.rpartition(f"\n{MARK} ".encode())
     lines = _report_lines(head + mark + last.partition(b"\n")[0], _number_prefix(start))
     if not start:
         return [lines.get(index) for index in range(count)]
@@ -307,17 +321,18 @@ def _fields_of_part(text: bytes, start: int, count: int) -> list[dict[str, str] 
 def parse_companion(addresses: Sequence[tuple[str, int]], stdout: bytes, stderr: bytes) -> ExecOutput:
     """Read what `companion_argv`'s command wrote for these addresses."""
     lines = _report_lines(stderr)
-    outcomes = (_outcome(lines[index], port) if index in lines else None for index, (_, port) in enumerate(addresses))
-    return ExecOutput(tuple(outcomes), _table(stdout))
+    outcomes = (outcome_of(lines[index], port) if index in lines else None for index, (_, port) in enumerate(addresses))
+    return ExecOutput(tuple(outcomes), socket_table_at(stdout))
 
 
 def parse_table(stdout: bytes) -> str:
     """Read what `table_argv`'s command wrote; empty where it is no socket table."""
-    return _table(stdout)
+    return socket_table_at(stdout)
 
 
-def _table(tail: bytes) -> str:
-    return tail.decode("ascii", "replace") if tail.startswith(_TABLE_HEAD) else ""
+def socket_table_at(tail: bytes) -> str:
+    """Return the socket table that these bytes begin with; empty where they do not."""
+    return tail.decode("ascii", "replace") if tail.startswith(TABLE_HEAD) else ""
 
 
 def _report_lines(stderr: bytes, start: str = "") -> dict[int, dict[str, str]]:
@@ -329,13 +344,13 @@ def _report_lines(stderr: bytes, start: str = "") -> dict[int, dict[str, str]]:
     seen: set[int] = set()
     for line in stderr.decode("utf-8", "replace").split("\n"):
         head, *values = line.split("\t", len(_FIELDS))
-        match = re.fullmatch(rf"{_MARK} {re.escape(start)}(\d{{1,3}})", head)
+        match = re.fullmatch(rf"{MARK} {re.escape(start)}(\d{{1,3}})", head)
         if not match or len(values) != len(_FIELDS):
             continue
         index = int(match[1])
         found[index] = dict(zip(_FIELDS, values, strict=True))
         fields = found[index]
-        if index in seen or not (_EXIT.fullmatch(fields["exitcode"]) and _SIZE.fullmatch(fields["size_download"])):
+        if index in seen or not (_EXIT.fullmatch(fields["exitcode"]) and SIZE.fullmatch(fields["size_download"])):
             del found[index]
         seen.add(index)
     return found
@@ -349,7 +364,8 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def _outcome(fields: Mapping[str, str], port: int) -> CurlOutcome:
+def outcome_of(fields: Mapping[str, str], port: int) -> CurlOutcome:
+    """Return what a report's fields say of a transfer to a URL with this port."""
     return CurlOutcome(
         curl_exit=int(fields["exitcode"]),
         error=fields["errormsg"].strip(),
@@ -410,19 +426,19 @@ def split_into_execs(probes: Iterable[tuple[int, Probe]], *, alone: bool = False
     if alone or len(numbered) <= EXECS_AT_ONCE:
         return _one_connection_each(numbered)
     size = max(_FEWEST_SHARED, -(-len(numbered) // _EXECS_SHARED))
-    ordered = sorted((_options(probe), _host_and_port(probe), index, probe) for index, probe in numbered)
+    ordered = sorted((probe_options(probe), _host_and_port(probe), index, probe) for index, probe in numbered)
     dealt: list[list[tuple[int, Probe]]] = []
     last: tuple[str, ...] = ()
     places, length = set[tuple[str, int]](), 0
-    length_of_options = cache(_query_length)
+    length_of_options = cache(query_length)
     for options, place, index, probe in ordered:
-        query = length_of_options(options) + _query_length((probe.url,))
+        query = length_of_options(options) + query_length((probe.url,))
         if place not in places and len(places) == CONNECTIONS_PER_EXEC:
             query += _NEXT_PART
         # Bodies that are kept are few to an exec: each may be long.
         full = len(dealt[-1]) >= (CONNECTIONS_PER_EXEC if probe.extract else size) if dealt else False
         most = CONNECTIONS_PER_EXEC if probe.extract else PLACES_PER_EXEC
-        if options != last or full or len(places | {place}) > most or length + query > _LONGEST_QUERY:
+        if options != last or full or len(places | {place}) > most or length + query > LONGEST_QUERY:
             dealt.append([])
             last, places, length = options, set(), 0
         dealt[-1].append((index, probe))
@@ -431,7 +447,7 @@ def split_into_execs(probes: Iterable[tuple[int, Probe]], *, alone: bool = False
     return dealt
 
 
-def _query_length(words: Sequence[str]) -> int:
+def query_length(words: Sequence[str]) -> int:
     """Return how many characters words of a command line take in the address of an exec."""
     return len(encode_query(("command", word) for word in words)) + 1
 

@@ -7,15 +7,17 @@ used, a loss is asked for once more, and what cannot be had is said in a sentenc
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from egressctl.errors import CouldNotAsk, ExecFailed, Forbidden
+from egressctl.errors import ApiFailure, CouldNotAsk, ExecFailed, Forbidden
 from egressctl.kube import exec as kube_exec
-from egressctl.kube.exec import ExecResult, is_program_missing
+from egressctl.kube.exec import ExecResult, is_program_missing, says_program_is_missing
 from egressctl.kube.rest import Api
+from egressctl.kube.status import one_line
 from egressctl.mesh import curl, old_curl, socket_table
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import Capture, CurlOutcome, ProbeSent, Source
@@ -66,21 +68,24 @@ def _send_chunk(
 
 
 def send_in_one_exec(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[ProbeSent]:
-    """Send the probes of one exec. An old curl is asked once more, each probe by itself, in the form that it understands.
+    """Send the probes of one exec; an old curl is asked once more, in the form that it understands.
 
     Raises NoCurl, ExecFailed and what `exec` and `search_bodies` raise.
     """
+    if not _is_known_as_old(api, source):
+        bodies = sum(bool(probe.extract) for probe in probes)
+        ran = _run_curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
+        if not old_curl.is_old(ran.stderr):
+            return _probes_sent(source, search_bodies(probes, curl.parse_probes(probes, ran.stdout, ran.stderr)), ran)
+        _note_old_curl(api, source)
+    return [sent for part in old_curl.split_to_fit(probes, limits) for sent in _send_with_old_curl(api, source, part, limits)]
+
+
+def _send_with_old_curl(api: Api, source: Source, probes: Sequence[Probe], limits: curl.TransferLimits) -> list[ProbeSent]:
+    mark = old_curl.mark(probes, os.urandom(8).hex())
     bodies = sum(bool(probe.extract) for probe in probes)
-    ran = _run_curl(api, source, curl.probe_argv(probes, limits), len(probes), limits, bodies)
-    if not _is_old(api, source, ran):
-        return _probes_sent(source, search_bodies(probes, curl.parse_probes(probes, ran.stdout, ran.stderr)), ran)
-    sent = []
-    for probe in probes:
-        argv = old_curl.old_curl_argv(curl.probe_argv([probe], limits))
-        ran = _run_curl(api, source, argv, 1, limits, bool(probe.extract))
-        report = old_curl.complete_report(ran.stderr, ended=ran.code is not None)
-        sent += _probes_sent(source, search_bodies([probe], curl.parse_probes([probe], ran.stdout, report)), ran)
-    return sent
+    ran = _run_curl(api, source, old_curl.probe_argv(probes, limits, mark), len(probes), limits, bodies)
+    return _probes_sent(source, search_bodies(probes, old_curl.parse_probes(probes, ran.stdout, mark)), ran)
 
 
 def search_bodies(
@@ -101,19 +106,17 @@ def search_bodies(
 def open_bare_connections(
     api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
 ) -> list[ProbeSent]:
-    """Open a bare connection to each address, at most five, in one exec, or in one each where curl is old.
+    """Open a bare connection to each address, at most five, in one exec; an old curl is asked once more.
 
     Raises as `send_in_one_exec`.
     """
-    ran = _run_curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
-    if not _is_old(api, source, ran):
-        return _probes_sent(source, curl.parse_companion(addresses, ran.stdout, ran.stderr), ran)
-    sent = []
-    for address in addresses:
-        ran = _run_curl(api, source, old_curl.old_curl_argv(curl.companion_argv([address], limits)), 1, limits)
-        report = old_curl.complete_report(ran.stderr, ended=ran.code is not None)
-        sent += _probes_sent(source, curl.parse_companion([address], ran.stdout, report), ran)
-    return sent
+    if not _is_known_as_old(api, source):
+        ran = _run_curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
+        if not old_curl.is_old(ran.stderr):
+            return _probes_sent(source, curl.parse_companion(addresses, ran.stdout, ran.stderr), ran)
+        _note_old_curl(api, source)
+    ran = _run_curl(api, source, old_curl.companion_argv(addresses, limits), len(addresses), limits)
+    return _probes_sent(source, old_curl.parse_companion(addresses, ran.stdout), ran)
 
 
 def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits) -> ProbeSent:
@@ -215,17 +218,20 @@ def curl_version(api: Api, source: Source) -> str:
     return _run_curl(api, source, curl.VERSION_ARGV, 1, curl.DEFAULT_LIMITS).stdout.decode("utf-8", "replace")
 
 
-def _is_old(api: Api, source: Source, ran: ExecResult) -> bool:
-    """Say whether this curl needs the old form; raise NoCurl where it is too old for that as well."""
-    if old_curl.is_too_old(ran.stderr):
-        found = curl.parse_version(curl_version(api, source))
-        version = ".".join(map(str, found)) or "an old one"
-        oldest = ".".join(map(str, old_curl.OLDEST))
+def _is_known_as_old(api: Api, source: Source) -> bool:
+    return (source.namespace, source.pod, source.container) in api.old_curls
+
+
+def _note_old_curl(api: Api, source: Source) -> None:
+    """Remember that this container's curl needs the old form; raise NoCurl where it is too old for that as well."""
+    found = curl.parse_version(curl_version(api, source))
+    if found and found < old_curl.OLDEST:
+        version, oldest = (".".join(map(str, each)) for each in (found, old_curl.OLDEST))
         raise NoCurl(
             f"curl in container {source.container} of pod {source.namespace}/{source.pod} is {version}, which cannot report "
             f"what a proof needs: that takes {oldest} or newer"
         )
-    return old_curl.is_old(ran.stderr)
+    api.old_curls.add((source.namespace, source.pod, source.container))
 
 
 def last_socket_table(answer: curl.ExecOutput, ran: ExecResult) -> str:
@@ -240,7 +246,9 @@ def _why_lost(source: Source, ran: ExecResult) -> str:
     where = f"pod {source.namespace}/{source.pod}"
     if ran.truncated:
         return f"the answer from {where} is longer than {curl.BODY_LIMIT >> 20} MiB a body, and was cut: {ran.error}"
-    return f"curl's report was lost on the way from {where}" + (f": {ran.error}" if ran.code is None and ran.error else "")
+    return f"curl's report was lost on the way from {where}" + (
+        f": {one_line(ran.error)}" if ran.code is None and ran.error else ""
+    )
 
 
 def _run_curl(
@@ -257,18 +265,29 @@ def _run_curl(
             limit=bodies * curl.BODY_LIMIT + _CURL_LIMIT,
         )
 
-    ran = run()
-    if not (ran.stdout or ran.stderr or ran.error):
+    try:
         ran = run()
+        if not (ran.stdout or ran.stderr or ran.error):
+            ran = run()
+    except (ExecFailed, ApiFailure) as failure:
+        # Some stand-ins for a kubelet refuse the whole request.
+        if says_program_is_missing(str(failure), "curl"):
+            raise _no_curl(api, source) from None
+        raise
     if is_program_missing(ran, "curl"):
-        raise NoCurl(
-            f"container {source.container} of pod {source.namespace}/{source.pod} has no curl, and wget, where it has that, "
-            f"does not show which connection it made{_other_container_with_curl(api, source)}"
-        )
+        raise _no_curl(api, source)
     if ran.code in (126, 127) or (ran.code is None and not ran.stderr and not ran.stdout):
-        said = ran.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] if ran.code else []
-        raise ExecFailed((said or [ran.error])[0] or f"the answer of pod {source.namespace}/{source.pod} was lost")
+        said = (ran.stderr.strip() or ran.stdout).decode("utf-8", "replace").strip().splitlines()[-1:] if ran.code else []
+        why = one_line((said or [ran.error])[0])
+        raise ExecFailed(why or f"the answer of pod {source.namespace}/{source.pod} was lost")
     return ran
+
+
+def _no_curl(api: Api, source: Source) -> NoCurl:
+    return NoCurl(
+        f"container {source.container} of pod {source.namespace}/{source.pod} has no curl, and wget, where it has that, "
+        f"does not show which connection it made{_other_container_with_curl(api, source)}"
+    )
 
 
 def _other_container_with_curl(api: Api, source: Source) -> str:

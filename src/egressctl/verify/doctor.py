@@ -357,7 +357,9 @@ def judge_curl(source: Source, text: str) -> Check:
         hint = f"name a container with curl {_version_text(old_curl.OLDEST)} or newer: --pod NAME, -c NAME"
         return Check("curl", Status.ERROR, what, hint)
     if found < curl.OLDEST:
-        what = f"curl {_version_text(found)} in container {source.container} is asked twice for each probe, in two forms"
+        what = (
+            f"curl {_version_text(found)} in container {source.container} is old: its first probes are sent twice, in two forms"
+        )
         return Check(
             "curl", Status.WARNING, what, f"name a container with curl {_version_text(curl.OLDEST)} or newer: --pod NAME, -c NAME"
         )

@@ -18,11 +18,11 @@ if [ "$1" != request ] || [ $# -ne 3 ]; then
   exit 255
 fi
 admin=http://127.0.0.1:{ADMIN_PORT}
-{{ code=$(curl -q -s -f -g --noproxy '*' -X "$2" -w '%{{stderr}}%{{http_code}}' "$admin/${{3#/}}" 2>&1 >&3); }} 3>&1
-case $code in
-  200) exit 0 ;;
-  000) echo "Error: command error output: the sidecar's admin interface does not answer" >&2 ;;
-  *) echo "Error: received unsuccessful status code $code" >&2 ;;
+{{ said=$(curl -q -sS -f -g --noproxy '*' -X "$2" "$admin/${{3#/}}" 2>&1 >&3); }} 3>&1
+case $? in
+  0) exit 0 ;;
+  22) echo "Error: received unsuccessful status code ${{said##*error: }}" >&2 ;;
+  *) echo "Error: command error output: the sidecar's admin interface does not answer" >&2 ;;
 esac
 exit 255
 """

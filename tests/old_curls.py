@@ -1,0 +1,71 @@
+"""Curls that are as old as those that people have, built from the source that packages of crates.io hold.
+
+`python tests/old_curls.py` builds what is missing: 7.61.1 is the curl of Red Hat Enterprise Linux 8 and its UBI images, and 7.51
+the oldest that those packages have and today's OpenSSL builds. Cargo fetches the sources by the lock files in tests/curls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).parent / "curls"
+VERSIONS = ("7.51", "7.61")
+NEEDED = ("cargo", "cmake", "cc")
+REQUIRED = "EGRESSCTL_TEST_CLUSTER"
+"""Set to `required`, an old curl that is not built fails the tests that need it."""
+_OPTIONS = (
+    "-Wno-dev",
+    "--no-warn-unused-cli",
+    *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_C_FLAGS=-O1 -w", "-DBUILD_TESTING=OFF", "-DBUILD_CURL_TESTS=OFF"),
+    *("-DBUILD_SHARED_LIBS=OFF", "-DCURL_STATICLIB=ON", "-DENABLE_MANUAL=OFF", "-DCMAKE_USE_OPENSSL=ON"),
+    *("-DCURL_DISABLE_LDAP=ON", "-DCMAKE_USE_LIBSSH2=OFF", "-DCURL_ZLIB=OFF"),
+)
+
+
+def find(version: str) -> Path | str:
+    """Return the program, or the sentence that says that it is missing."""
+    program = _place(version)
+    return program if program.exists() else f"curl {version} is not built (python tests/old_curls.py builds it)"
+
+
+def build() -> None:
+    """Build what is missing; raise CalledProcessError or FileNotFoundError where that cannot be done."""
+    for version in VERSIONS:
+        program = _place(version)
+        if program.exists():
+            continue
+        print(f"building curl {version}, once on this machine", flush=True)
+        program.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["cmake", "-S", str(_source(version)), "-B", folder, *_OPTIONS], check=True, stdout=subprocess.PIPE)
+            subprocess.run(["cmake", "--build", folder, "--target", "curl"], check=True, stdout=subprocess.PIPE)
+            shutil.copyfile(Path(folder) / "src" / "curl", program.with_suffix(".new"))
+        program.with_suffix(".new").chmod(0o755)
+        program.with_suffix(".new").rename(program)
+
+
+def _source(version: str) -> Path:
+    """Return the folder of curl's source, in the package that Cargo fetches."""
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", "x86_64-unknown-linux-gnu"]
+    told = subprocess.run(command, cwd=HERE / version, check=True, stdout=subprocess.PIPE, text=True).stdout
+    [manifest] = [each["manifest_path"] for each in json.loads(told)["packages"] if each["name"] == "curl-sys"]
+    return Path(manifest).parent / "curl"
+
+
+def _place(version: str) -> Path:
+    pinned = (HERE / version / "Cargo.lock").read_bytes() + " ".join(_OPTIONS).encode()
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16] / f"curl-{version}"
+
+
+if __name__ == "__main__":
+    if missing := [name for name in NEEDED if not shutil.which(name)]:
+        sys.exit(f"missing: {', '.join(missing)}\n  get them with: apt install cargo cmake gcc libssl-dev")
+    build()
