@@ -23,13 +23,14 @@ TARGET = lookup.get_target("wikipedia")
 PORTAL, ARTICLES = TARGET.probes
 ENTRY = read_entry(render_entry(TARGET, namespace="default", api_version=OFFLINE_VERSION, run_id="5f0c3a1e"))
 OWN = Walk("0.0.0.0_443", "outbound|443||wikipedia.org", "outbound|443||wikipedia.org", "208.80.154.224/27")
-BLACKHOLE = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "BlackHoleCluster")
-PASSTHROUGH = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "PassthroughCluster")
+CATCH_ALL = "catch-all (virtualOutbound-catchall-tcp)"
+BLACKHOLE = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "BlackHoleCluster", matched=CATCH_ALL)
+PASSTHROUGH = Walk("virtualOutbound", "virtualOutbound-catchall-tcp", "PassthroughCluster", matched=CATCH_ALL)
 OWNED = Owner(Ownership.OWNED, "default/wikipedia-ext lists 208.80.154.224/27 on port 443 and the host wikipedia.org")
 RIVAL = replace(ENTRY, name="mirror-ext", namespace="other", hosts=("mirror.example",), addresses=(f"{IP}/32",))
 RIVALS_WALK = Walk("0.0.0.0_443", "outbound|443||mirror.example", "outbound|443||mirror.example", f"{IP}/32")
 
-DEFAULT = Walk("0.0.0.0_443", "PassthroughFilterChain", "PassthroughCluster")
+DEFAULT = Walk("0.0.0.0_443", "PassthroughFilterChain", "PassthroughCluster", matched="default (PassthroughFilterChain)")
 DETOUR = Owner(Ownership.OTHERS, "it is the Envoy cluster of host mirror.example of namespace default")
 TLS, HTTP = Port(443, "TLS", "tls"), Port(443, "HTTP", "http")
 IMPORTS_LITTLE: Manifest = {

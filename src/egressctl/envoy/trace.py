@@ -21,7 +21,7 @@ from egressctl.envoy.config import (
 )
 from egressctl.envoy.matching import FilterChainChoice, MatchStep
 from egressctl.envoy.routes import Route
-from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, outbound_policy, walk_with_details
+from egressctl.envoy.walk import WalkDetails, final_envoy_clusters, outbound_policy, walk_with_details, what_is_spoken
 from egressctl.model.blocks import Block, parse_block
 from egressctl.model.evidence import Walk
 from egressctl.model.probe import SILENT, Speech
@@ -78,7 +78,7 @@ def _steps(config: ProxyConfig, way: WalkDetails, port: int) -> Iterator[TraceSt
         if way.choice.chain is None:
             yield TraceStep("filter-chain", "none", "no filter chain fits, and there is no default one", passed, more)
         else:
-            yield TraceStep("filter-chain", describe_chain(way.choice.chain), _why_chain(way.listener, way.choice), passed, more)
+            yield TraceStep("filter-chain", walk.matched, _why_chain(way.listener, way.choice), passed, more)
     if way.routing is not None:
         why = "the first of its virtual host that matches" if way.routing.route else "nothing there matches the request"
         passed, more = _routes_passed(way.routing.passed)
@@ -107,23 +107,22 @@ def describe_chain(chain: FilterChain) -> str:
         f"port {chain.destination_port}" if chain.destination_port else "",
         ", ".join(map(str, chain.blocks[:3])) + (" ..." if len(chain.blocks) > 3 else ""),
         f"server name {', '.join(chain.server_names[:3])}" if chain.server_names else "",
-        chain.transport_protocol,
-        "/".join(chain.application_protocols),
+        what_is_spoken(chain) if not chain.server_names else "",
         ", ".join(chain.criteria),
     ]
-    text = "; ".join(each for each in asked if each) or "any connection"
+    text = ", ".join(each for each in asked if each) or "catch-all"
     return f"{chain.name} ({text})" if chain.name else text
 
 
 def _why_chain(listener: Listener, choice: FilterChainChoice) -> str:
     if choice.chain is listener.default_filter_chain:
         failed = next((step for step in choice.steps if not step.kept), None)
-        return f"the default, since none fits by {_criterion_text(failed)}" if failed else "the default"
+        return f"no filter chain fits by {_criterion_text(failed)}" if failed else "no filter chain fits"
     return "the only one that fits in every respect"
 
 
 def _criterion_text(step: MatchStep) -> str:
-    return f"{step.criterion} {step.value}" if step.value else f"{step.criterion}: the client shows none"
+    return f"{step.criterion} {step.value}" if step.value else f"{step.criterion}: the sidecar sees none"
 
 
 def _chains_passed(listener: Listener, choice: FilterChainChoice) -> tuple[tuple[NotTaken, ...], int]:

@@ -21,6 +21,7 @@ from egressctl.envoy.config import (
     RESOLVED_PASSTHROUGH,
     UNKNOWN_SERVICE,
     VIRTUAL_OUTBOUND,
+    FilterChain,
     Listener,
     ProxyConfig,
     parse_outbound_name,
@@ -132,6 +133,7 @@ def _walk_filter_chain(
         choice.block or prefix,
         chain.unknown,
         server_name=choice.server_name,
+        matched=_what_matched(listener, chain, choice, prefix),
         virtual_service=chain.route,
         choices=() if chain.unknown else chain.choices,
     )
@@ -140,6 +142,28 @@ def _walk_filter_chain(
     elif not chain.unknown:
         walk = _mark_missing_cluster(config, walk)
     return WalkDetails(walk, listener, own, choice, routing)
+
+
+def _what_matched(listener: Listener, chain: FilterChain, choice: FilterChainChoice, own_address: str) -> str:
+    """Say by what a filter chain was chosen: what it asks for, or that it takes whatever no other does."""
+    if chain is listener.default_filter_chain:
+        return f"default ({chain.name})" if chain.name else "default"
+    asked = [
+        choice.block or own_address,
+        f"port {chain.destination_port}" if chain.destination_port else "",
+        f"server name {choice.server_name}" if choice.server_name else "",
+        what_is_spoken(chain) if not choice.server_name else "",
+    ]
+    text = ", ".join(each for each in asked if each) or "catch-all"
+    return f"{text} ({chain.name})" if chain.name else text
+
+
+def what_is_spoken(chain: FilterChain) -> str:
+    """Name what a filter chain asks the client to speak; empty where anything will do."""
+    encrypted = chain.transport_protocol == "tls"
+    if "http/1.1" in chain.application_protocols:
+        return "HTTP over TLS" if encrypted else "plain HTTP"
+    return {"tls": "TLS", "raw_buffer": "no TLS"}.get(chain.transport_protocol, "/".join(chain.application_protocols))
 
 
 def _mark_missing_cluster(config: ProxyConfig, reached: Walk, status: int = 0) -> Walk:

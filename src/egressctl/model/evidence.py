@@ -141,6 +141,8 @@ class Walk:
     """The VirtualService whose route it took, `namespace/name`."""
     http_route: str = ""
     """For HTTP: route configuration, virtual host and route, `80 / www.wikipedia.org:80 / default`."""
+    matched: str = field(default="", kw_only=True, compare=False)
+    """By what the filter chain was chosen, in words: `server name www.wikipedia.org`; empty where none was."""
     direct_status: int = 0
     """The HTTP status with which the sidecar answers by itself; 0 where it does not."""
     choices: tuple[str, ...] = ()
@@ -216,6 +218,8 @@ class Evidence:
     """True where the Envoy cluster's count accounts for this connection; None where it could not be read."""
     counts: Counts | None = None
     """How the counts of that Envoy cluster and address moved around the probes."""
+    moved: tuple[str, ...] = field(default=(), kw_only=True)
+    """Of a weighted route, the Envoy clusters whose counts of that address moved around the probes."""
     policy: str = ""
     """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, ALLOW_ANY_DYNAMIC_DNS, or empty."""
     methods: tuple[Method, ...] = ()

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from egressctl.envoy.config import BLACKHOLE
 from egressctl.model.blocks import bracketed
 from egressctl.model.cause import Cause
-from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method
+from egressctl.model.evidence import Capture, CountSource, CurlOutcome, Evidence, Method, Walk
 from egressctl.model.probe import Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.report.lines import HANG, Line, hang_for
 from egressctl.runtime.sanitize import neutralise
+from egressctl.verify.causes import Case
+from egressctl.verify.sidecar_answers import answered_by_sidecar
 
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 """By whether something is as expected, None where that is not known."""
@@ -58,19 +60,44 @@ def _steps(result: ProbeResult) -> Iterator[_Step]:
     yield _sidecar_step(source.proxy, evidence, outcome)
     walk = evidence.walk
     if evidence.capture is not Capture.NOT_CAPTURED and walk is not None:
-        refused = walk.envoy_cluster in (None, BLACKHOLE)
-        known = None if walk.unknown else True
-        yield ("listener", walk.listener or "none", known)
-        yield ("filter chain", walk.prefix or walk.filter_chain or "none matches", known)
-        yield ("Envoy cluster", _envoy_cluster_text(evidence), None if walk.unknown else not refused and _is_owned(evidence))
-        if refused and outcome.http_status == 0:
+        yield from _steps_in_sidecar(walk, evidence)
+        if by_sidecar := answered_by_sidecar(Case(result.probe, source, outcome, evidence)):
+            yield ("answer", f"{_answer_text(outcome)}, from the sidecar itself", False)
+        elif _is_refused(walk) and outcome.http_status == 0:
             yield ("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
+        if by_sidecar or (_is_refused(walk) and outcome.http_status == 0):
             return
-    yield ("address", _address_text(evidence, outcome), bool(outcome.remote_ip))
+    if evidence.counts and evidence.counts.connect_failed and not outcome.http_status:
+        yield ("address", f"{_address_text(evidence, outcome)}: the sidecar's connection failed", False)
+    else:
+        yield ("address", _address_text(evidence, outcome), bool(outcome.remote_ip))
     if result.probe.bare:
         yield ("answer", _bare_connection_text(outcome), None)
         return
     yield ("answer", _answer_text(outcome), outcome.curl_exit == 0 and result.verdict is not Verdict.FAILED)
+
+
+def _steps_in_sidecar(walk: Walk, evidence: Evidence) -> Iterator[_Step]:
+    """Say where the sidecar's configuration led, and by what; nothing that is not known, or is not there, has a tick."""
+    known = None if walk.unknown else True
+    yield ("listener", walk.listener or ("not known" if walk.unknown else "none"), known and bool(walk.listener))
+    leads_on = bool(walk.envoy_cluster or walk.choices or walk.direct_status)
+    matched = walk.matched or walk.prefix or walk.filter_chain or "catch-all"
+    if walk.unknown:
+        yield ("filter chain", walk.matched or walk.prefix or walk.filter_chain or "not known", None)
+    else:
+        yield ("filter chain", matched if leads_on else "none matches", leads_on)
+    if walk.http_route:
+        none = ": no route matches" if walk.direct_status and walk.http_route.count(" / ") < 2 else ""
+        yield ("HTTP route", f"{walk.http_route}{none}", known and (not walk.direct_status or walk.absent))
+    sends = not _is_refused(walk) and Method.OWNED in evidence.methods
+    which = walk.unknown or (walk.choices and not walk.envoy_cluster)
+    yield ("Envoy cluster", _envoy_cluster_text(walk, evidence), None if which else sends)
+
+
+def _is_refused(walk: Walk) -> bool:
+    """Say whether the sidecar sends it nowhere: it closes the connection, or answers by itself."""
+    return walk.absent or not (walk.unknown or walk.choices or walk.envoy_cluster not in (None, BLACKHOLE))
 
 
 def _address_text(evidence: Evidence, outcome: CurlOutcome) -> str:
@@ -81,10 +108,6 @@ def _address_text(evidence: Evidence, outcome: CurlOutcome) -> str:
     if not evidence.upstream or evidence.upstream == (outcome.remote_ip,):
         return asked
     return f"{' or '.join(evidence.upstream[:3])}, which Envoy chose; {asked} was asked for"
-
-
-def _is_owned(evidence: Evidence) -> bool:
-    return Method.OWNED in evidence.methods
 
 
 def _sidecar_step(proxy: str | None, evidence: Evidence, outcome: CurlOutcome) -> _Step:
@@ -102,13 +125,13 @@ def _sidecar_step(proxy: str | None, evidence: Evidence, outcome: CurlOutcome) -
     return ("sidecar", told, reached)
 
 
-def _envoy_cluster_text(evidence: Evidence) -> str:
-    walk = evidence.walk
-    assert walk is not None
+def _envoy_cluster_text(walk: Walk, evidence: Evidence) -> str:
     if walk.unknown:
         return f"not known: {walk.unknown}"
+    if walk.absent:
+        return f"{walk.envoy_cluster} (the sidecar does not have it)"
     notes = []
-    if evidence.owner is not None:
+    if evidence.owner is not None and (walk.envoy_cluster or not walk.choices):
         notes.append(evidence.owner.reason)
     if evidence.counted is not None and walk.envoy_cluster != BLACKHOLE and evidence.counts is not None:
         notes.append(f"counted +{evidence.counts.opened}")
@@ -116,8 +139,22 @@ def _envoy_cluster_text(evidence: Evidence) -> str:
         notes.append(
             "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"
         )
-    name = walk.envoy_cluster or "none: the connection is closed"
+    name = _envoy_cluster_name(walk, evidence)
     return f"{name} ({'; '.join(notes)})" if notes else name
+
+
+def _envoy_cluster_name(walk: Walk, evidence: Evidence) -> str:
+    """Name the Envoy cluster; of a weighted route, the one whose counts moved, or all of which it may be one."""
+    if walk.choices and walk.envoy_cluster:
+        return f"{walk.envoy_cluster}, the only one of a weighted route's {len(walk.choices)} whose counts moved"
+    if walk.choices:
+        moved = "the counts of each moved" if evidence.moved else "no counts of them moved"
+        return f"not known which of {' and '.join(evidence.moved or walk.choices)}: {moved}"
+    if walk.envoy_cluster:
+        return walk.envoy_cluster
+    if walk.direct_status:
+        return f"none: the sidecar answers with HTTP {walk.direct_status} by itself"
+    return "none: the connection is closed"
 
 
 def _bare_connection_text(outcome: CurlOutcome) -> str:

@@ -327,6 +327,10 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         endpoints=_endpoints(leads_to, before, after, (question.probe.host, question.probe.port)),
     )
     counted_at = _counting_key(question.probe, sent, walk, after)
+    if before.counts is not None and after.counts is not None and walk and walk.choices and sent.outcome:
+        at = sent.outcome.remote_ip, sent.outcome.remote_port
+        moved = tuple(name for name in walk.choices if facts.counts_moved((name, *at)).requests)
+        evidence = replace(evidence, moved=moved)
     if counted_at is None or before.counts is None or after.counts is None:
         return evidence
     counts = facts.counts_moved(counted_at)

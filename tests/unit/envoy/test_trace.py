@@ -59,7 +59,7 @@ def test_the_listener_is_told_and_why_it_is_this_one(case: str, listener: str, w
 def test_a_filter_chain_that_lost_is_told_by_what_it_asks_and_where_it_lost() -> None:
     found = station(told("tls-and-tcp-same-cidr"), "filter-chain")
     assert (found.what, found.why) == (
-        "208.80.154.224/27; server name www.wikipedia.org",
+        "208.80.154.224/27, server name www.wikipedia.org",
         "the only one that fits in every respect",
     )
     first, second = found.passed[:2]
@@ -78,8 +78,8 @@ def test_a_shorter_block_around_the_address_is_told_before_blocks_elsewhere() ->
 
 def test_a_default_filter_chain_is_told_with_the_criterion_that_none_met() -> None:
     found = station(told("tls-sni-other-name"), "filter-chain")
-    assert found.what == "PassthroughFilterChain (any connection)"
-    assert found.why == "the default, since none fits by server name en.wikipedia.org"
+    assert found.what == "default (PassthroughFilterChain)"
+    assert found.why == "no filter chain fits by server name en.wikipedia.org"
     assert found.passed[0].why == "it does not fit by server name en.wikipedia.org"
 
 
@@ -87,8 +87,8 @@ def test_tls_on_a_port_declared_http_is_told() -> None:
     match = {"transport_protocol": "raw_buffer", "application_protocols": ["http/1.1", "h2c"]}
     config = sidecar({"0.0.0.0_443": [http_chain(host("*"), match=match)]}, chain("BlackHoleCluster"), BOTH)
     found = station(trace(config, "192.0.2.1", 443, Probe("p", "https://a.example").speech), "filter-chain")
-    assert found.why == "the default, since none fits by transport protocol tls"
-    assert found.passed[0].what == "raw_buffer; http/1.1/h2c"
+    assert found.why == "no filter chain fits by transport protocol tls"
+    assert found.passed[0].what == "plain HTTP"
     assert found.passed[0].leads_to == "HTTP routes"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from textwrap import dedent
 
 import pytest
 
+import recordings
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import (
     Capture,
@@ -25,6 +27,7 @@ from egressctl.model.probe import Expectation, Probe, Verdict
 from egressctl.model.result import ProbeResult
 from egressctl.report.lines import plain_text
 from egressctl.report.tree import draw_probe_path
+from judged import recorded
 
 PROBE = Probe("portal", "https://www.wikipedia.org")
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
@@ -36,7 +39,7 @@ OURS = Owner(Ownership.OWNED, "default/wikipedia-ext lists it")
 PROVEN = Evidence(Capture.CAPTURED, False, WALK, OURS, True, Counts(1), "REGISTRY_ONLY", tuple(Method))
 
 OPEN = ProbeResult(PROBE, SOURCE, Verdict.OPEN, True, None, ANSWER, PROVEN)
-BLACKHOLE = Walk("0.0.0.0_443", "", "BlackHoleCluster")
+BLACKHOLE = Walk("0.0.0.0_443", "PassthroughFilterChain", "BlackHoleCluster", matched="default (PassthroughFilterChain)")
 CAUSE = Cause(CauseCode.ENTRY_MISSING, "ServiceEntry wikipedia-ext is not there", "egressctl create wikipedia")
 
 
@@ -95,7 +98,7 @@ def test_blocked() -> None:
           ├─ ✔ pod           default/sleep, container sleep
           ├─ ✔ sidecar       captured: a second connection to the same address went through istio-proxy
           ├─ ✔ listener      0.0.0.0_443
-          ├─ ✔ filter chain  none matches
+          ├─ ✔ filter chain  default (PassthroughFilterChain)
           ├─ ✘ Envoy cluster BlackHoleCluster
           ╰─ ✘ answer        none, curl exit 35 after 0.00 s: Recv failure: Connection reset by peer
         """
@@ -103,15 +106,15 @@ def test_blocked() -> None:
 
 
 def test_blocked_where_no_filter_chain_takes_it() -> None:
-    evidence = Evidence(Capture.CAPTURED, True, replace(BLACKHOLE, envoy_cluster=None, listener=""))
+    evidence = Evidence(Capture.CAPTURED, True, replace(BLACKHOLE, envoy_cluster=None, listener="", matched=""))
     probe = replace(PROBE, expect=Expectation(Verdict.BLOCKED))
     result = ProbeResult(probe, SOURCE, Verdict.BLOCKED, True, CAUSE, REFUSAL, evidence)
     assert drawn(result) == indented(
         """
           ├─ ✔ pod           default/sleep, container sleep
           ├─ ✔ sidecar       captured: a second connection to the same address went through istio-proxy
-          ├─ ✔ listener      none
-          ├─ ✔ filter chain  none matches
+          ├─ ✘ listener      none
+          ├─ ✘ filter chain  none matches
           ├─ ✘ Envoy cluster none: the connection is closed
           ╰─ ✘ answer        none, curl exit 35 after 0.00 s: Recv failure: Connection reset by peer
         """
@@ -202,7 +205,7 @@ def test_unproven() -> None:
           ├─ ✔ pod           default/sleep, container sleep
           ├─ ✔ sidecar       captured: istio-proxy had the other end of local port 40000
           ├─ ? listener      0.0.0.0_443
-          ├─ ? filter chain  none matches
+          ├─ ? filter chain  not known
           ├─ ? Envoy cluster not known: it depends on server_names
           ├─ ✔ address       208.80.154.224:443
           ╰─ ✔ answer        HTTP 200 in 0.03 s
@@ -227,6 +230,133 @@ def test_nothing_is_drawn_without_a_pod() -> None:
 def test_an_envoy_cluster_that_is_not_ours_has_no_tick() -> None:
     evidence = replace(PROVEN, methods=(Method.CAPTURED, Method.STATIC, Method.COUNTED))
     assert "├─ ✘ Envoy cluster outbound|443||wikipedia.org" in drawn(replace(OPEN, evidence=evidence))
+
+
+# Against the truth of recordings
+
+
+@pytest.mark.parametrize("case", recordings.cases())
+def test_a_tick_never_stands_next_to_nothing(case: str) -> None:
+    for line in drawn(recorded(case)[1]).splitlines():
+        assert not re.search(r"✔ .*\b(none|not known)\b", line), line
+
+
+@pytest.mark.parametrize("case", recordings.cases())
+def test_a_refusal_is_never_drawn_as_an_answer_nor_the_reverse(case: str) -> None:
+    truth, picture = recordings.load(case).truth, drawn(recorded(case)[1])
+    answer = picture.splitlines()[-1].partition("answer")[2].strip()
+    if truth["http_status"]:
+        assert answer.startswith(f"HTTP {truth['http_status']} in ")
+        assert "closed" not in picture
+    else:
+        assert answer.startswith(f"none, curl exit {truth['curl_exit']} ")
+        assert "HTTP" not in answer
+    by_sidecar = truth["envoy_cluster"] == "-" and truth["http_status"] != 0
+    assert answer.endswith("from the sidecar itself") is by_sidecar
+    # Where the sidecar sent it nowhere, no address was reached.
+    assert ("address" in picture) is (truth["envoy_cluster"] not in ("BlackHoleCluster", "-") or case == "rejected-listener")
+
+
+MATCHED = {
+    "cidrs-60": "208.80.154.0/24",
+    "http-80": "plain HTTP",
+    "http-80-blocked": "plain HTTP",
+    "ip-over-cidr": "208.80.154.224",
+    "no-addresses": "catch-all",
+    "no-addresses-and-cidr": "default",
+    "no-entry-allow-any": "catch-all (virtualOutbound-catchall-tcp)",
+    "no-entry-registry-only": "catch-all (virtualOutbound-catchall-tcp)",
+    "outside-allow-any": "default (PassthroughFilterChain)",
+    "outside-registry-only": "default (PassthroughFilterChain)",
+    "overlapping-cidrs": "208.80.154.224/27",
+    "plain-ips": "208.80.154.224",
+    "tls-and-tcp-same-cidr": "208.80.154.224/27, server name www.wikipedia.org",
+    "tls-sni": "server name www.wikipedia.org",
+    "tls-sni-and-tcp-cidr": "208.80.154.224/27",
+    "tls-sni-other-name": "default (PassthroughFilterChain)",
+    "zero-cidr": "catch-all",
+}
+
+
+@pytest.mark.parametrize("case", MATCHED)
+def test_the_filter_chain_is_named_by_what_matched(case: str) -> None:
+    assert f" ✔ filter chain  {MATCHED[case]}\n" in drawn(recorded(case)[1])
+
+
+def test_in_the_recordings_every_filter_chain_that_took_a_connection_has_a_name() -> None:
+    pictures = {case: drawn(recorded(case)[1]) for case in recordings.cases()}
+    nameless = {case for case, text in pictures.items() if not re.search(r"✔ filter chain  \S", text)}
+    assert nameless == {"not-captured", "rejected-listener"}
+
+
+@pytest.mark.parametrize("case", ["refused-beyond", "destinationrule-tls"])
+def test_an_address_at_which_the_sidecars_connection_failed_has_no_tick(case: str) -> None:
+    assert re.search(r"✘ address       208\.80\.154\.224:\d+: the sidecar's connection failed\n", drawn(recorded(case)[1]))
+
+
+def test_an_envoy_cluster_that_is_not_there_is_said_to_be_missing() -> None:
+    told = "✘ Envoy cluster outbound|443||nowhere.example (the sidecar does not have it)\n"
+    assert told in drawn(recorded("virtualservice-unknown-host")[1])
+
+
+def test_http_of_a_route_is_drawn_with_it() -> None:
+    assert " ✔ HTTP route    80 / www.wikipedia.org:80 / default\n" in drawn(recorded("http-80")[1])
+
+
+def test_an_answer_of_the_sidecar_itself_is_no_closed_connection() -> None:
+    lines = drawn(recorded("http-80-blocked")[1]).splitlines()
+    assert re.fullmatch(r"  ├─ ✘ HTTP route    80 / block_all / .*", lines[4])
+    assert lines[5] == "  ├─ ✘ Envoy cluster none: the sidecar answers with HTTP 502 by itself"
+    assert re.fullmatch(r"  ╰─ ✘ answer        HTTP 502 in \d\.\d\d s, from the sidecar itself", lines[6])
+
+
+def test_of_a_weighted_route_the_envoy_cluster_is_named_whose_counts_moved() -> None:
+    case = "virtualservice-tcp-weighted"
+    truth = recordings.load(case).truth["envoy_cluster"]
+    assert f"Envoy cluster {truth}, the only one of a weighted route's 2 whose counts moved (" in drawn(recorded(case)[1])
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [
+        (("a", "b"), "not known which of a and b: the counts of each moved"),
+        ((), "not known which of a and b and c: no counts of them moved"),
+    ],
+)
+def test_where_the_counts_do_not_show_which_of_a_weighted_route_that_is_said(moved: tuple[str, ...], told: str) -> None:
+    walk = replace(WALK, envoy_cluster=None, choices=("a", "b", "c"))
+    evidence = Evidence(Capture.CAPTURED, walk=walk, owner=Owner(Ownership.UNKNOWN, "chance decides"), moved=moved)
+    picture = drawn(replace(OPEN, verdict=Verdict.UNPROVEN, evidence=evidence))
+    assert f"  ├─ ? Envoy cluster {told}\n  ├─ ✔ address       208.80.154.224:443\n" in picture
+
+
+@pytest.mark.parametrize(
+    ("walk", "status", "told"),
+    [
+        (
+            Walk("l", "", None, matched="catch-all", http_route="80 / x", direct_status=404),
+            404,
+            "answers with HTTP 404 by itself",
+        ),
+        (
+            Walk("l", "", NAME, matched="catch-all", http_route="80 / x / y", direct_status=503, absent=True),
+            503,
+            "the sidecar does not have it",
+        ),
+        (Walk("l", "", NAME, matched="catch-all", http_route="80 / x / y"), 503, NAME),
+    ],
+    ids=["no route", "an Envoy cluster that is not there", "no hosts"],
+)
+def test_an_answer_that_the_sidecar_gave_ends_there(walk: Walk, status: int, told: str) -> None:
+    evidence = replace(PROVEN, walk=walk, owner=None, endpoints=0, methods=(Method.CAPTURED,))
+    probe = replace(PROBE, url="http://www.wikipedia.org")
+    result = ProbeResult(probe, SOURCE, Verdict.BLOCKED, False, CAUSE, replace(ANSWER, http_status=status), evidence)
+    picture = drawn(result)
+    assert told in picture
+    assert (": no route matches\n" in picture) is (walk.envoy_cluster is None)
+    assert picture.endswith(f"  ╰─ ✘ answer        HTTP {status} in 0.03 s, from the sidecar itself\n")
+    assert "address" not in picture
+    assert "closed" not in picture
 
 
 # Colours

@@ -11,12 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import recordings
-from egressctl.envoy.config import BLACKHOLE, LETS_OUT, PASSTHROUGH, RESOLVED_PASSTHROUGH, Reading
-from egressctl.envoy.counts import parse_clusters
-from egressctl.envoy.dump import parse_config
+from egressctl.envoy.config import BLACKHOLE, LETS_OUT, PASSTHROUGH, RESOLVED_PASSTHROUGH
 from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.listing import lists_address
-from egressctl.manifests.service_entry import read_entry
 from egressctl.mesh import send_probes
 from egressctl.mesh.curl import looks_reset
 from egressctl.model.cause import CauseCode
@@ -31,18 +28,17 @@ from egressctl.model.evidence import (
     Method,
     Owner,
     Ownership,
-    ProbeSent,
     Source,
     Walk,
 )
 from egressctl.model.probe import Expectation, Probe, Verdict
-from egressctl.model.result import ProbeResult
 from egressctl.verify import verify
 from egressctl.verify.causes import Case, explain_cause
-from egressctl.verify.evidence import Question, RunFacts, cases_of, unsent_case
+from egressctl.verify.evidence import Question, unsent_case
 from egressctl.verify.verdict import judge, proven_methods
 from entries import WIKIPEDIA as ENTRY
 from examples import examples
+from judged import recorded
 
 NAME = "outbound|443||wikipedia.org"
 RIVAL = replace(ENTRY, name="rival-ext", namespace="other")
@@ -760,34 +756,6 @@ def test_less_evidence_never_makes_open(case: Case, lost: str) -> None:
 
 
 # The recordings of a real mesh
-
-
-def recorded(case: str) -> tuple[Case, ProbeResult]:
-    """Judge what was recorded, as proof.py does, for the target whose host is wikipedia.org."""
-    recording = recordings.load(case)
-    seen, truth = recording.probe, recording.truth
-    # The recordings hold no times; the first object is the older.
-    entries = tuple(
-        replace(read_entry(manifest), created=f"2026-11-23T04:00:{index:02}Z")
-        for index, manifest in enumerate(recording.manifests)
-        if manifest["kind"] == "ServiceEntry"
-    )
-    entry = next((each for each in entries if "wikipedia.org" in each.hosts), entries[0] if len(entries) == 1 else None)
-    outcome = CurlOutcome(
-        seen["exitcode"], seen["errormsg"] or "", seen["http_code"], seen["remote_ip"], seen["remote_port"],
-        seen["local_ip"], seen["local_port"],
-        seconds={"connect": seen["time_connect"], "tls": seen["time_appconnect"], "total": seen["time_total"]},
-    )  # fmt: skip
-    sent = ProbeSent(outcome, Capture.NOT_CAPTURED if case == "not-captured" else Capture.CAPTURED, (0, outcome.local_port))
-    config = parse_config(recording.config_dump) if recording.config_dump else None
-    before = Reading(config, parse_clusters(recording.clusters_before))
-    after = Reading(config, parse_clusters(recording.clusters))
-    question = Question(Probe("recorded", truth["probe"]), entry.name if entry else "wikipedia-ext", entry)
-    sidecars = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "Sidecar")
-    routes = tuple(manifest for manifest in recording.manifests if manifest["kind"] == "VirtualService")
-    around = MeshObjects(entries=entries, sidecars=sidecars, virtual_services=routes, default_export_to=("*",))
-    [found] = cases_of(RunFacts(SOURCE, [question], [sent], before, after, near=entries, around=around))
-    return found, judge(found)
 
 
 RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {

@@ -225,7 +225,7 @@ def _service_entry_step(
         return Step("meant way", reason, reached)
     whose = str(carrier) if carrier else "none that is known"
     instead = f", not {_target_name(place, source)}" if place.entry_name and reached is False else ""
-    passed = reached if place.entry_name else True if carrier else None
+    passed = reached if place.entry_name and (carrier or reached is False) else True if carrier else None
     text = reason if reason.startswith(f"{whose} ") and not instead else f"{whose}{instead}: {reason}"
     return Step("ServiceEntry", text, passed)
 
@@ -252,7 +252,8 @@ def _what_happens_next(
     if walk.envoy_cluster is None:
         return f"{closes}: no filter chain takes it", False
     if walk.envoy_cluster == BLACKHOLE:
-        return f"{closes}: the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry takes it", False
+        ends = "the sidecar answers with HTTP 503 by itself" if walk.http_route else closes
+        return f"{ends}: the outbound traffic policy is REGISTRY_ONLY, and no ServiceEntry takes it", False
     if walk.envoy_cluster in LETS_OUT:
         whom = f"{place.address} itself" if walk.envoy_cluster == PASSTHROUGH else f"what it resolves {place.probe.host} to"
         policy = outbound_policy(config) or ALLOWING_POLICIES[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
@@ -66,6 +67,25 @@ def station(of: ExplainedPath, name: str) -> Step:
 
 
 # Against the truth of the access log
+
+
+@pytest.mark.parametrize("case", DUMPED)
+def test_nothing_that_is_not_there_is_passed(case: str) -> None:
+    """A tick never stands next to `none`, and what matched has a name."""
+    for step in told(case).stations:
+        assert not (step.passed and re.search(r"\bnone\b", step.text)), step
+    assert re.match(
+        r"(\S*[0-9]\S*(, server name \S+)?|server name \S+|plain HTTP|(default|catch-all)( \(\S+\))?): ",
+        station(told(case), "filter chain").text,
+    )
+
+
+@pytest.mark.parametrize("case", DUMPED)
+def test_an_answer_of_the_sidecar_is_no_closed_connection_nor_the_reverse(case: str) -> None:
+    status, found = recordings.load(case).truth["http_status"], told(case)
+    if found.goes_out is False:
+        ends = f"the sidecar answers with HTTP {status} by itself" if status else "the sidecar closes the connection"
+        assert found.next.startswith(ends)
 
 
 @pytest.mark.parametrize("case", DUMPED)
