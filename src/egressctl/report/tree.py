@@ -134,7 +134,9 @@ def _envoy_cluster_text(walk: Walk, evidence: Evidence) -> str:
     if evidence.owner is not None and (walk.envoy_cluster or not walk.choices):
         notes.append(evidence.owner.reason)
     if evidence.counted is not None and walk.envoy_cluster != BLACKHOLE and evidence.counts is not None:
-        notes.append(f"counted +{evidence.counts.opened}")
+        # A request of HTTP may go over a connection of an earlier one.
+        counted = evidence.counts.requests if walk.http_route else evidence.counts.opened
+        notes.append(f"counted +{counted}")
     if evidence.logged is not None:
         notes.append(
             "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"

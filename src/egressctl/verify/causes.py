@@ -213,7 +213,8 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
     elif walk and walk.direct_status:
         routed_to = f"an answer from the sidecar itself, HTTP {walk.direct_status}"
     elif walk and walk.choices:
-        routed_to = f"{leads_to}, one of {', '.join(walk.choices)}"
+        # Where the counts show which, that is what came; the weights decide anew each time.
+        routed_to = f"{leads_to}, which its weights chose this time" if walk.envoy_cluster else " or ".join(walk.choices)
     return {
         "rival": rival or "",
         "rival_namespace": rival.namespace if rival else "",

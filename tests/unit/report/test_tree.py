@@ -289,6 +289,11 @@ def test_in_the_recordings_every_filter_chain_that_took_a_connection_has_a_name(
     assert nameless == {"not-captured", "rejected-listener"}
 
 
+def test_requests_are_counted_where_they_share_a_connection() -> None:
+    walk = replace(WALK, http_route="80 / www.wikipedia.org:80 / default")
+    assert "; counted +2)" in drawn(replace(OPEN, evidence=replace(PROVEN, walk=walk, counts=Counts(0, requests=2))))
+
+
 @pytest.mark.parametrize("case", ["refused-beyond", "destinationrule-tls"])
 def test_an_address_at_which_the_sidecars_connection_failed_has_no_tick(case: str) -> None:
     assert re.search(r"✘ address       208\.80\.154\.224:\d+: the sidecar's connection failed\n", drawn(recorded(case)[1]))

@@ -804,6 +804,13 @@ RECORDED: dict[str, tuple[Verdict, CauseCode | None]] = {
 }
 
 
+def test_the_cause_names_the_envoy_cluster_of_a_weighted_route_that_sent_it() -> None:
+    cause = recorded("virtualservice-tcp-weighted")[1].cause
+    assert cause is not None
+    assert "to outbound|443||other.example, which its weights chose this time" in cause.message
+    assert "one of" not in cause.message
+
+
 def test_every_recording_is_judged() -> None:
     assert set(RECORDED) == set(recordings.cases())
 
