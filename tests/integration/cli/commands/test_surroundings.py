@@ -52,3 +52,16 @@ def test_what_may_not_be_read_everywhere_is_read_where_it_may_and_said(mesh: Mes
     assert not found.has_read("sidecars", "other")
     [unread] = found.unread
     assert "sidecars.networking.istio.io of namespaces other than default and istio-system were not looked at" in unread
+
+
+def test_the_gateway_api_that_may_not_be_looked_at_is_said_and_one_that_is_not_served_is_not(
+    mesh: Mesh, proxy: FaultProxy, lab: Lab
+) -> None:
+    found = read_mesh_objects(mesh, "default", services=False)
+    assert found.unread == ()
+    assert set(found.gateway_routes) == set(found.tls_policies) == set()
+    proxy.rules = lambda call: Respond(403, "Forbidden") if "/apis/gateway." in call.path else None
+    found = read_mesh_objects(mesh, "default", services=False)
+    put_right(lab)
+    kinds = ("httproutes", "tlsroutes", "backendtlspolicies")
+    assert [each.split(" ")[0] for each in found.unread] == [f"{kind}.gateway.networking.k8s.io" for kind in kinds]

@@ -365,10 +365,16 @@ class TestWhereTheEvidenceIsMissing:
         assert (ran.code, ran.judged) == (1, [("bypassed", "not-captured")] * 2)
 
     def test_a_proxy_variable_is_not_captured(self, cli: Cli, odd: Odd) -> None:
-        kubeconfig = odd(with_environment(https_proxy="http://208.80.154.224:80"))
-        ran = cli.at(kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
+        kubeconfig = odd(with_environment(http_proxy="http://208.80.154.224:443"))
+        ran = cli.at(kubeconfig)("verify", "wikipedia", "--probe", "http://www.wikipedia.org", "-o", "json")
         assert (ran.code, ran.judged) == (1, [("failed", "not-captured")])
         assert "a proxy variable" in ran.probes[0]["cause"]["message"]
+
+    def test_a_proxy_that_the_mesh_refuses_is_what_was_refused(self, cli: Cli, odd: Odd) -> None:
+        kubeconfig = odd(with_environment(https_proxy="http://203.0.113.10:3128"))
+        ran = cli.at(kubeconfig)("verify", "wikipedia", "--probe", PORTAL, "-o", "json")
+        assert (ran.code, ran.judged) == (1, [("blocked", "blackhole")])
+        assert "the proxy 203.0.113.10:3128, not to www.wikipedia.org:443" in ran.probes[0]["cause"]["message"]
 
     def test_exec_forbidden(self, cli: Cli, proxy: FaultProxy) -> None:
         proxy.rules = lambda call: Respond(403, "Forbidden") if call.is_exec else None
