@@ -24,7 +24,6 @@ from egressctl.runtime.progress import Progress
 from egressctl.runtime.sentence import count_of, first_names
 from egressctl.verify.collect import prove
 from egressctl.verify.evidence import Question, unsent_case
-from egressctl.verify.ip_family import questions_of_other_family
 from egressctl.verify.probes_for_entry import hosts_not_asked, why_no_probe
 from egressctl.verify.select import VerifyTarget
 from egressctl.verify.unsettled import is_unsettled
@@ -122,6 +121,11 @@ def _ask_other_families(
 
     Return where those of each probe stand, and by a probe what it could not be asked over, for its host has no such address.
     """
+    if len(sidecar.source.families) < 2:
+        return {}, {}
+    # Few pods have both.
+    from egressctl.verify.ip_family import questions_of_other_family  # imported late: 1 ms
+
     more = questions_of_other_family(sidecar, questions, results, entries)
     for what, why in dict.fromkeys(more.missing.values()):
         progress.step(f"not asked: {what}: {why}")
