@@ -304,10 +304,6 @@ def _reserved_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 
 def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
-    opaque = _protocol(entry, case.probe.port) not in HTTP_PROTOCOLS
-    if opaque and entry.allocated and not lists_address(entry, case.outcome.remote_ip):
-        # Only a sidecar that answers DNS itself has it in a filter chain, and that cannot be seen from here.
-        return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
     around = case.around or MeshObjects(unread=("the other objects of the mesh were not looked at",))
     unseen = [
         f"{plural} of namespace {place} were not looked at" for plural, place in _kinds_not_read(case) if case.around is not None

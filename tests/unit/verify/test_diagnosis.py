@@ -44,12 +44,16 @@ def sidecar(*hosts: str, namespace: str = "default", **spec: Any) -> Manifest:
 
 
 def blamed(
-    *entries: ServiceEntry, url: str = "https://www.wikipedia.org", evidence: Evidence | None = None, **around: Any
+    *entries: ServiceEntry,
+    url: str = "https://www.wikipedia.org",
+    evidence: Evidence | None = None,
+    source: Source = SOURCE,
+    **around: Any,
 ) -> Cause:
     """Return the cause of a URL that was refused."""
     there = MeshObjects(entries=entries, **{"default_export_to": ("*",), **around})
     outcome = replace(REFUSED, remote_port=Probe("p", url).port)
-    return why_not_ours(Case(Probe("p", url), SOURCE, outcome, evidence or to_blackhole(), around=there))
+    return why_not_ours(Case(Probe("p", url), source, outcome, evidence or to_blackhole(), around=there))
 
 
 def code(*entries: ServiceEntry, **how: Any) -> str:
@@ -133,11 +137,12 @@ def test_a_sidecar_imports_host_by_host() -> None:
     assert code(both, sidecars=(sidecar("./www.wikipedia.org"),)) == "not-propagated"
 
 
-def test_an_address_that_istio_gave_is_blamed_only_where_nothing_else_is() -> None:
-    """Without the sidecar's own DNS it is in no filter chain."""
+def test_an_address_that_istio_gave_is_blamed_only_where_the_sidecar_answers_dns() -> None:
+    """Else it is in no filter chain."""
     given = replace(WIKI, allocated=("240.240.0.1",))
     assert code(given, sidecars=(sidecar("istio-system/*"),)) == "hidden-by-sidecar"
-    assert code(given) == "address-not-listed"
+    assert code(given) == "not-propagated"
+    assert code(given, source=replace(SOURCE, dns_capture=True)) == "address-not-listed"
 
 
 def test_a_route_that_leads_to_nothing_goes_before_every_entry() -> None:

@@ -1,7 +1,7 @@
 """A TCP port has no addresses, and Istio allocates one (IST0134 of istioctl analyze).
 
 `istioctl analyze` warns about it as IST0134, ServiceEntryAddressesRequired. The API server does not warn, because Istio
-allocates an address (from 240.240.0.0/16, unless istiod is told another prefix) for such an entry. Pods learn this address
+allocates an address (from 240.240.0.0/16, or a prefix that istiod is set to) for such an entry. Pods learn this address
 only with DNS capture.
 
     addresses:
