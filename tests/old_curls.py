@@ -1,7 +1,8 @@
 """Curls that are as old as those that people have, built from the source that packages of crates.io hold.
 
-`python tests/old_curls.py` builds what is missing: 7.61.1 is the curl of Red Hat Enterprise Linux 8 and its UBI images, and 7.51
-the oldest that those packages have and today's OpenSSL builds. Cargo fetches the sources by the lock files in tests/curls.
+`python tests/old_curls.py` builds what is missing, and prints the folder of each. 7.61.1 is the curl of Red Hat Enterprise
+Linux 8 and its UBI images; 7.51 is the oldest that those packages have and that today's OpenSSL builds. Cargo fetches the
+sources by the lock files in tests/curls.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def build() -> None:
         program = _place(version)
         if program.exists():
             continue
-        print(f"building curl {version}, once on this machine", flush=True)
+        print(f"building curl {version}, once on this machine", file=sys.stderr, flush=True)
         program.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(["cmake", "-S", str(_source(version)), "-B", folder, *_OPTIONS], check=True, stdout=subprocess.PIPE)
@@ -62,10 +63,11 @@ def _source(version: str) -> Path:
 def _place(version: str) -> Path:
     pinned = (HERE / version / "Cargo.lock").read_bytes() + " ".join(_OPTIONS).encode()
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16] / f"curl-{version}"
+    return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16] / "curl"
 
 
 if __name__ == "__main__":
     if missing := [name for name in NEEDED if not shutil.which(name)]:
         sys.exit(f"missing: {', '.join(missing)}\n  get them with: apt install cargo cmake gcc libssl-dev")
     build()
+    print("\n".join(str(_place(each).parent) for each in VERSIONS))

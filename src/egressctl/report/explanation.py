@@ -81,7 +81,7 @@ def _path(path: ExplainedPath) -> dict[str, Any]:
         "resolvedBy": path.resolved_by,
         "stations": [{"name": each.name, "text": each.text, "state": _STATES[each.passed]} for each in path.stations],
         "listener": (walk.listener or None) if walk else None,
-        "filterChain": (walk.prefix or walk.filter_chain or None) if walk else None,
+        "filterChain": (walk.prefix or walk.filter_chain or walk.matched or None) if walk else None,
         "losers": [_loser(each) for each in path.losers],
         "losersLeftOut": path.more_losers,
         "virtualService": (walk.virtual_service or None) if walk else None,

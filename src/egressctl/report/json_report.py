@@ -124,7 +124,7 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
         "methods": [str(method) for method in evidence.methods],
         "sources": [str(source) for source in evidence.sources],
         "listener": walk.listener if walk else None,
-        "filterChain": (walk.prefix or walk.filter_chain) if walk else None,
+        "filterChain": (walk.prefix or walk.filter_chain or walk.matched) if walk else None,
         "capture": str(evidence.capture),
         "companion": evidence.companion,
         "owner": evidence.owner.reason if evidence.owner else None,
