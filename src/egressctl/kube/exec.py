@@ -20,6 +20,8 @@ from egressctl.runtime.sanitize import quote
 
 _NEVER_RAN = (None, 126, 127)
 """Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
+_NOT_FOUND = 127
+"""The end of a command that a shell, or a runtime that does as a shell, did not find."""
 _SILENT_AT_MOST = 2
 """So many commands in turn may give no answer: a container that does not answer is not waited for again and again."""
 _FRAMING, _LEAST = 4, 1 << 16
@@ -243,7 +245,14 @@ def is_program_missing(ran: ExecResult, program: str) -> bool:
     streams = (
         (ran.stdout[-_SEARCHED_BYTES:] + b"\n" + ran.stderr[-_SEARCHED_BYTES:]).decode("utf-8", "replace") if ran.code else ""
     )
-    return says_program_is_missing(f"{ran.error}\n{streams}", program)
+    if says_program_is_missing(f"{ran.error}\n{streams}", program):
+        return True
+    if ran.code != _NOT_FOUND:
+        return False
+    # In whatever language: `bash: curl: Kommando nicht gefunden.`; a library or a symbol that is missing has a name of its own.
+    _, _, last = _QUOTES.sub("", streams.strip()).rpartition("\n")
+    of = last.rpartition(": ")[0].rpartition(": ")[2].split()[-1:]
+    return not last or of in ([program], [f"{program}.exe"])
 
 
 def says_program_is_missing(text: str, program: str) -> bool:

@@ -62,6 +62,9 @@ ON_STDERR = [
     "/usr/bin/env: \u2018curl\u2019: No such file or directory\n",
     "nsenter: failed to execute curl: No such file or directory\n",
     "zsh: command not found: curl\n",
+    "bash: Zeile 1: curl: Kommando nicht gefunden.\n",
+    "nsenter: failed to execute curl: Datei oder Verzeichnis nicht gefunden\n",
+    "",
 ]
 OTHERS_IN_THE_STATUS = [
     'container not found ("curl")',
@@ -81,6 +84,10 @@ OTHERS_ON_STDERR = [
     "/usr/local/bin/curl: line 2: jq: command not found\n",
     "/usr/local/bin/curl: line 3: /etc/pki/ca.crt: No such file or directory\n",
     "env: 'python3': No such file or directory\n",
+    "/usr/local/bin/curl: Zeile 2: jq: Kommando nicht gefunden.\n",
+    "curl: symbol lookup error: curl: undefined symbol: curl_mime_addpart\n",
+    "Error relocating /usr/bin/curl: curl_mime_addpart: symbol not found\n",
+    "curl: Fehler beim Laden gemeinsam genutzter Bibliotheken: libcurl.so.4: kann Datei nicht \u00f6ffnen\n",
 ]
 
 

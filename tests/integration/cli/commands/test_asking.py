@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import old_curls
-from cli import Cli, Odd, instead, pod, start_pod, with_environment
+from cli import Cli, Odd, instead, made, pod, start_pod, with_environment
 from egressctl.lab.api.settings import Container, EnterPlan
+from faults import FaultProxy, Respond
 from labs import Lab
 
 pytestmark = pytest.mark.thorough
@@ -114,6 +115,18 @@ class TestNoCurl:
     def test_a_runtime_that_says_it_on_the_commands_own_stderr_is_understood(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
         script = "echo 'exec failed: executable file `curl` not found in $PATH: No such file or directory' >&2; exit 127"
         ran = cli.at(odd(instead(tmp_path / "bin", "curl", script, sidecar=False)))("verify", "wikipedia", "-o", "json")
+        assert (ran.code, ran.judged) == (3, [("inconclusive", "no-curl")] * 2)
+
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_a_kubelets_stand_in_that_refuses_the_whole_request_for_it_is_understood(
+        self, cli: Cli, lab: Lab, proxy: FaultProxy, status: int
+    ) -> None:
+        made(lab)
+        said = 'unable to upgrade connection: exec: "curl": executable file not found in $PATH'
+        proxy.rules = lambda call: (
+            Respond(status, "InternalError", said) if call.is_exec and "command=curl" in call.query else None
+        )
+        ran = cli.at(proxy.kubeconfig)("verify", "wikipedia", "-o", "json")
         assert (ran.code, ran.judged) == (3, [("inconclusive", "no-curl")] * 2)
 
     def test_a_curl_that_cannot_be_started_is_told_with_the_reason(self, cli: Cli, odd: Odd, tmp_path: Path) -> None:
