@@ -101,5 +101,5 @@ def test_of_a_weighted_route_the_way_is_drawn_that_the_sidecar_took(cli: Cli, la
         began = datetime.now(UTC)
         picture = cli("verify", "wikipedia", "--probe", PORTAL, "--show-path").stdout
         [way] = re.findall(r"Envoy cluster (\S+), the only one of a weighted route's 2 whose counts moved", picture)
-        assert eventually(lambda since=began: lab.logged(since))
+        assert eventually(partial(lab.logged, began))
         assert {line.envoy_cluster for line in lab.logged(began)} == {way}
