@@ -7,7 +7,8 @@ was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from egressctl.envoy.config import DYNAMIC, EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
@@ -15,6 +16,7 @@ from egressctl.envoy.counts import ClusterCounts, hosts_used
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, lists_block, tcp_ports
+from egressctl.istio.sidecar_listeners import egress_listeners
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.propagation import blocks_nobody_holds
@@ -78,8 +80,17 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
     to = parse_outbound_name(way.walk.envoy_cluster or "")
     known = (way.config.envoy_clusters or {}).get(way.walk.envoy_cluster or "")
     of = _namespace_of_dynamic(way, to) if to is not None and known is not None and known.type == DYNAMIC else ""
-    pod_namespace = way.source.namespace
-    found = find_owner(way.walk, way.config, entry, others, way.probe.port, pod_namespace=pod_namespace, namespace=of)
+    declared = _as_listener_declares(way)
+    found = find_owner(
+        way.walk,
+        way.config,
+        declared(entry),
+        list(map(declared, others)),
+        way.probe.port,
+        pod_namespace=way.source.namespace,
+        namespace=of,
+    )
+    found = replace(found, entry=entry) if found.entry else found
     if to is None or known is None or found.ownership is Ownership.OTHERS:
         return found
     elsewhere = known.type != _ORIGINAL and not _leads_to_what_was_asked(way, entry, to)
@@ -100,6 +111,15 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
         reason = f"{entry} sends what goes to {describe_match(way.walk, to)} to {to.host}{whom}, whatever was asked for"
         return Owner(Ownership.OTHERS, reason, entry, elsewhere=True)
     return found
+
+
+def _as_listener_declares(way: WayTaken) -> Callable[[ServiceEntry], ServiceEntry]:
+    """Return what makes of an entry what istiod takes it for, by a Sidecar's egress listener with the probe's port as its own."""
+    sidecar = (
+        sidecar_for_pod(way.around.sidecars, way.source.namespace, way.source.labels, way.around.root) if way.around else None
+    )
+    own = [each for each in egress_listeners(sidecar) if each.port == way.probe.port] if sidecar else []
+    return own[0].as_declared if own else lambda entry: entry
 
 
 def owner_of_routed_way(way: WayTaken) -> Owner | None:

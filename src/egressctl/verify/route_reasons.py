@@ -6,14 +6,14 @@ asked by `verdict_no_answer.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from egressctl.envoy.config import OF_POLICY, parse_outbound_name
 from egressctl.istio.gateway_api import Origin, names_as_parent, origin_of_route, origin_of_rule
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import tcp_ports
-from egressctl.istio.sidecar_scope import ImportScope, import_scope
+from egressctl.istio.sidecar_listeners import EgressListener, egress_listeners
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, Port, ServiceEntry
@@ -45,43 +45,45 @@ def is_moved_to_another_port(case: Case) -> bool:
 
 
 def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
-    """Blame a Sidecar resource of which only other ports' listeners, or none, import the entry."""
+    """Blame a Sidecar resource whose listeners have ports of their own, by which the pod gets nothing of the entry there."""
     number, sidecar = case.probe.port, sidecar_of_pod(case.around, case.source)
-    if case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
+    if sidecar is None or case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
         return None
-    listeners = list(_egress_listeners(sidecar)) if sidecar is not None else []
-    numbers = list(dict.fromkeys(port for port, _ in listeners if port))
-    if sidecar is None or not numbers:
-        return None
-    own = [hosts for port, hosts in listeners if port == number]
-    rest = [hosts for port, hosts in listeners if not port]
+    listeners = egress_listeners(sidecar)
+    ports = list(dict.fromkeys(str(each.port) for each in listeners if each.port))
+    own = [each for each in listeners if each.port == number]
     name = object_name(sidecar)
-    ports = f"port {', '.join(map(str, numbers))}" if len(numbers) == 1 else f"ports {', '.join(map(str, numbers))}"
     if own:
-        # A listener without a port adds nothing to a port that has one of its own.
-        if _imports(sidecar, entry, number, case.source.namespace, own):
-            return None
-        hosts = ", ".join(host for each in own for host in each[:4]) or "no hosts"
-        said = f"Sidecar {name} has an egress listener of its own for port {number}, which imports {hosts}, and so not {entry}"
-    elif not rest:
-        said = f"Sidecar {name} has egress listeners for {ports} only, so the pod gets nothing of {entry} on port {number}"
+        what = _what_listener_lacks(case, entry, own)
+        said = f"Sidecar {name} has an egress listener of its own for port {number}, which {what}" if what else ""
+    elif ports and all(each.port for each in listeners):
+        which = f"port{'s' if len(ports) > 1 else ''} {', '.join(ports)}"
+        said = f"Sidecar {name} has egress listeners for {which} only, so the pod gets nothing of {entry} on port {number}"
     else:
+        said = ""
+    if not said:
         return None
     step = f"kubectl get sidecar -n {quote(name.partition('/')[0])} {quote(name.partition('/')[2])} -o yaml"
     return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, f"{said}; the sidecar sends {case.address} to {case.leads_to}", step)
 
 
-def _imports(sidecar: Manifest, entry: ServiceEntry, number: int, namespace: str, listeners: Iterable[tuple[str, ...]]) -> bool:
-    """Say whether one of some listeners imports anything of the entry."""
-    alone = {**sidecar, "spec": {"egress": [{"hosts": list(hosts)} for hosts in listeners]}}
-    return import_scope(alone, entry, number, namespace) is not ImportScope.NOTHING
+def _what_listener_lacks(case: Case, entry: ServiceEntry, own: Sequence[EgressListener]) -> str:
+    """Say in half a sentence why a port's own listeners do not send the probe by the entry, "" where they would.
 
-
-def _egress_listeners(sidecar: Manifest) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Give each egress listener's port, 0 for none, and hosts."""
-    for each in list_at(sidecar, "spec", "egress"):
-        number = value_at(each, "port", "number")
-        yield (number if isinstance(number, int) else 0), texts_at(each, "hosts")
+    A listener without a port adds nothing to a port that has one.
+    """
+    importing = [each for each in own if each.imports(entry, case.source.namespace)]
+    if not importing:
+        hosts = ", ".join(host for each in own for host in each.hosts[:4]) or "no hosts"
+        return f"imports {hosts}, and so not {entry}"
+    first, tls = importing[0], case.probe.speech.tls
+    if not any(each.takes(case.outcome.remote_ip) for each in importing):
+        where = first.bind or "127.0.0.1"
+        how = "" if first.captured else ", and not what is redirected to the sidecar (captureMode NONE)"
+        return f"takes only what goes to {where}{how}"
+    if first.protocol in (TLS_PROTOCOLS if not tls else HTTP_PROTOCOLS):
+        return f"declares it {first.protocol}, and the probe speaks {'TLS' if tls else 'plain HTTP'}"
+    return ""
 
 
 def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
