@@ -43,7 +43,7 @@ class Origin(NamedTuple):
         return f"{where} {quote(self.name)} -o yaml" if self.name else f"{where} -o yaml"
 
 
-def origin_of_route(virtual_service: str, around: MeshObjects | None) -> Origin:
+def origin_of_route(virtual_service: str, around: MeshObjects | None = None) -> Origin:
     """Return what stands behind a VirtualService that a sidecar's configuration names, `namespace/name`: mostly itself."""
     namespace, _, name = virtual_service.partition("/")
     if made := _OF_ROUTE.fullmatch(name):

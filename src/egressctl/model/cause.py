@@ -159,7 +159,7 @@ class CauseCode(StrEnum):
         ),
         Wording("{route} sends {address} to {routed_to}", "{show_route}", when="route"),
         Wording(
-            "{rule} adds TLS to every connection of {leads_to} (trafficPolicy.tls), but the probe speaks TLS already",
+            "{rule} adds TLS to every connection of {leads_to}{by_field}, but the probe speaks TLS already",
             "{show_rule}",
             when="rule",
         ),

@@ -227,6 +227,7 @@ def _fields_of_others(case: Case, leads_to: str) -> Mapping[str, object]:
         "routed_to": routed_to,
         "rule": rule or "",
         "show_rule": rule.show_command if rule else "",
+        "by_field": " (trafficPolicy.tls)" if rule and rule.kind == "DestinationRule" else "",
     }
 
 

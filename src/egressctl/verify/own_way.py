@@ -14,6 +14,7 @@ from typing import NamedTuple
 from egressctl.envoy.config import DYNAMIC, EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts, hosts_used
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.gateway_api import origin_of_route
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, lists_block, tcp_ports
 from egressctl.istio.sidecar_listeners import egress_listeners
@@ -130,7 +131,7 @@ def owner_of_routed_way(way: WayTaken) -> Owner | None:
         return None
     if covers_host(to.host, way.probe.host) or {*way.upstream} == {way.ip}:
         return None
-    return Owner(Ownership.OTHERS, f"VirtualService {way.walk.virtual_service} sends it to {to.host}", elsewhere=True)
+    return Owner(Ownership.OTHERS, f"{origin_of_route(way.walk.virtual_service)} sends it to {to.host}", elsewhere=True)
 
 
 def _namespace_of_dynamic(way: WayTaken, to: OutboundName) -> str:

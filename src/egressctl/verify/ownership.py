@@ -20,6 +20,7 @@ from egressctl.envoy.config import (
     parse_outbound_name,
 )
 from egressctl.istio.export_to import DEFAULTS, is_exported_to_namespace
+from egressctl.istio.gateway_api import origin_of_route
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.listing import lists_block, lists_port
 from egressctl.istio.precedence import created_seconds, rank_of
@@ -85,10 +86,10 @@ def _owner_of_other_port(
         if each.namespace == entry.namespace and to.host in each.hosts and lists_port(each, to.port)
     ]
     holder = _entry_served_first(holders, pod_namespace, to.host)
-    moved = f"VirtualService {walk.virtual_service} sends port {port} of {to.host} to its port {to.port}"
+    moved = f"{origin_of_route(walk.virtual_service)} sends port {port} of {to.host} to its port {to.port}"
     if not _is_of_host(walk, to.host, neighbours, port):
         return Owner(
-            Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} sends it to {to.host}, and another host may be meant"
+            Ownership.UNKNOWN, f"{origin_of_route(walk.virtual_service)} sends it to {to.host}, and another host may be meant"
         )
     if holder == entry:
         return Owner(Ownership.OWNED, f"{moved}, which {entry} lists", entry=entry)
@@ -127,7 +128,8 @@ def _owner_among_namesakes(
     if walk.virtual_service:
         like = next((other for other in neighbours if lists_port(other, to.port) and _matches_walk(other, walk, to)), None)
         if like is not None:
-            return Owner(Ownership.UNKNOWN, f"VirtualService {walk.virtual_service} sends to it, and {like} lists {what} as well")
+            behind = origin_of_route(walk.virtual_service)
+            return Owner(Ownership.UNKNOWN, f"{behind} sends to it, and {like} lists {what} as well")
     return Owner(Ownership.OWNED, f"{entry} lists {what} and the host {to.host}", entry=entry)
 
 
@@ -219,7 +221,7 @@ def _owner_without_own_chain(
         theirs = parse_blocks(each for other in neighbours if lists_port(other, to.port) for each in other.addresses)
         like = any(map(block.overlaps, theirs))
         if walk.virtual_service and inside and not like:
-            reason = f"VirtualService {walk.virtual_service} sends {what}, which {entry} lists, to its host"
+            reason = f"{origin_of_route(walk.virtual_service)} sends {what}, which {entry} lists, to its host"
             return Owner(Ownership.OWNED, reason, entry=entry)
     return Owner(Ownership.UNKNOWN, f"the filter chain has {what}, which {entry} does not list")
 

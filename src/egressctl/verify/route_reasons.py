@@ -171,7 +171,8 @@ def _tls_of_rule_cause(case: Case, cause: Cause) -> Cause | None:
     if counts is None or not counts.connect_failed:
         return None
     rule = origin_of_rule(case.evidence.destination_rule, case.around)
-    said = f"{rule} adds TLS to every connection of {case.leads_to} (trafficPolicy.tls), and none could be made to port {port}"
+    field = " (trafficPolicy.tls)" if rule.kind == "DestinationRule" else ""
+    said = f"{rule} adds TLS to every connection of {case.leads_to}{field}, and none could be made to port {port}"
     if _is_tls_port(case, port):
         return cause._replace(
             message=f"{said} of the server: it refused the connection, or its certificate ({_curl(case)})", hint=rule.show_command

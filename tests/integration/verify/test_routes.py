@@ -81,8 +81,8 @@ def a_route(kind: str, port: int, **spec: Any) -> Manifest:
     return an_object(kind, "detour", GATEWAY, parentRefs=[parent(port)], **spec)
 
 
-def listener(*hosts: str, port: tuple[int, str] | None = None) -> Manifest:
-    return {"hosts": list(hosts), **({"port": {"number": port[0], "name": "own", "protocol": port[1]}} if port else {})}
+def listener(*hosts: str, port: tuple[int, str] | None = None, **more: str) -> Manifest:
+    return {"hosts": list(hosts), **({"port": {"number": port[0], "name": "own", "protocol": port[1]}} if port else {}), **more}
 
 
 @dataclass(frozen=True)
@@ -236,6 +236,39 @@ SITUATIONS = [
         f"https://{WWW}",
         ("failed", "protocol-mismatch", ("default/wiki has a targetPort, by which port 443 leads as TLS to port 80",)),
     ),
+    Situation(
+        "a route leads TLS to plain HTTP",
+        (
+            an_entry(TLS_443, HTTP_80),
+            an_object("VirtualService", hosts=[WWW], tls=[{"match": [{"port": 443, "sniHosts": [WWW]}], "route": to(WWW, 80)}]),
+        ),
+        f"https://{WWW}",
+        ("failed", "rerouted", ("VirtualService default/wiki sends TLS to port 80 of the server",)),
+        without=("VirtualService",),
+    ),
+    Situation(
+        "TLS by a route to a subset",
+        (
+            an_entry(HTTP_80, HTTPS_443),
+            an_object(
+                "VirtualService",
+                hosts=[WWW],
+                http=[
+                    {
+                        "match": [{"port": 80}],
+                        "route": [{"destination": {"host": WWW, "subset": "tls", "port": {"number": 443}}}],
+                    }
+                ],
+            ),
+            an_object(
+                "DestinationRule",
+                host=WWW,
+                subsets=[{"name": "tls", "trafficPolicy": {"portLevelSettings": [{"port": {"number": 443}, "tls": SIMPLE}]}}],
+            ),
+        ),
+        f"http://{WWW}",
+        OPEN,
+    ),
     # The Gateway API
     Situation(
         "an HTTPRoute without a route for the path",
@@ -282,6 +315,36 @@ SITUATIONS = [
         f"https://{WWW}",
         ("blocked", "rerouted", ("TLSRoute default/detour has no route for the server name www.wikipedia.org",)),
         without=("TLSRoute",),
+    ),
+    Situation(
+        "an HTTPRoute that answers by itself",
+        (
+            an_entry(HTTP_80),
+            a_route(
+                "HTTPRoute",
+                80,
+                rules=[{"filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https", "statusCode": 301}}]}],
+            ),
+        ),
+        f"http://{WWW}",
+        ("blocked", "rerouted", ("HTTPRoute default/detour sends", "an answer from the sidecar itself, HTTP 301")),
+        without=("HTTPRoute",),
+    ),
+    Situation(
+        "TLS by an HTTPRoute and a BackendTLSPolicy",
+        (
+            an_entry(HTTP_80, HTTPS_443),
+            a_route("HTTPRoute", 80, rules=[{"backendRefs": [backend(WWW, 443)]}]),
+            an_object(
+                "BackendTLSPolicy",
+                "upgrade",
+                GATEWAY,
+                targetRefs=[{"group": "networking.istio.io", "kind": "ServiceEntry", "name": "wiki", "sectionName": "port-443"}],
+                validation={"hostname": WWW, "wellKnownCACertificates": "System"},
+            ),
+        ),
+        f"http://{WWW}",
+        OPEN,
     ),
     Situation(
         "a BackendTLSPolicy where the server speaks plain text",
@@ -355,6 +418,32 @@ SITUATIONS = [
             an_entry(TLS_443, HTTP_80),
             an_object("Sidecar", "ports", egress=[listener("./*", port=TLS_443), listener("istio-system/*")]),
         ),
+        f"https://{WWW}",
+        OPEN,
+    ),
+    Situation(
+        "a Sidecar with a listener of the port's own that takes no redirected connection",
+        (an_entry(TLS_443), an_object("Sidecar", "ports", egress=[listener("./*", port=TLS_443, captureMode="NONE")])),
+        f"https://{WWW}",
+        ("blocked", "hidden-by-sidecar", ("of its own for port 443, which takes only what goes to 127.0.0.1",)),
+        without=("Sidecar",),
+    ),
+    Situation(
+        "a Sidecar with a listener of the port's own and another protocol",
+        (an_entry(TLS_443), an_object("Sidecar", "ports", egress=[listener("./*", port=(443, "HTTP"))])),
+        f"https://{WWW}",
+        ("blocked", "hidden-by-sidecar", ("of its own for port 443, which declares it HTTP, and the probe speaks TLS",)),
+        without=("Sidecar",),
+    ),
+    Situation(
+        "a Sidecar with a listener that takes the port as TCP",
+        (an_entry(TLS_443), an_object("Sidecar", "ports", egress=[listener("./*", port=(443, "TCP"))])),
+        f"https://{WWW}",
+        OPEN,
+    ),
+    Situation(
+        "a Sidecar with a listener at the server's address",
+        (an_entry(TLS_443), an_object("Sidecar", "ports", egress=[listener("./*", port=TLS_443, bind="208.80.154.224")])),
         f"https://{WWW}",
         OPEN,
     ),

@@ -43,8 +43,8 @@ def a_case(*objects: Manifest, url: str = "https://www.wikipedia.org", evidence:
 # Listeners of a Sidecar
 
 
-def listener(*hosts: str, port: int = 0) -> dict[str, Any]:
-    return {"hosts": list(hosts), **({"port": {"number": port}} if port else {})}
+def listener(*hosts: str, port: int = 0, protocol: str = "", **more: str) -> dict[str, Any]:
+    return {"hosts": list(hosts), **({"port": {"number": port, "protocol": protocol}} if port else {}), **more}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,11 @@ def listener(*hosts: str, port: int = 0) -> dict[str, Any]:
             "has an egress listener of its own for port 443, which imports ./outside.example",
         ),
         ([listener("./*", port=443)], ""),
+        ([listener("./*", port=443, protocol="TLS")], ""),
+        ([listener("./*", port=443, protocol="HTTP")], "which declares it HTTP, and the probe speaks TLS"),
+        ([listener("./*", port=443, captureMode="NONE")], "which takes only what goes to 127.0.0.1, and not what is redirected"),
+        ([listener("./*", port=443, bind="127.0.0.2")], "which takes only what goes to 127.0.0.2"),
+        ([listener("./*", port=443, bind=IP)], ""),
         ([listener("./outside.example", port=443), listener("./*.wikipedia.org", port=443)], ""),
         ([listener("./*", port=80), listener("./*")], ""),
         ([listener("istio-system/*")], ""),
