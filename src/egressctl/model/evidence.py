@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -235,6 +235,8 @@ class Evidence:
     """What showed that the Envoy cluster sent it, where `counted` holds."""
     deaf: bool = False
     """Whether the sidecar's virtualOutbound listens on no address of the connection's IP family."""
+    own_listeners: Collection[tuple[str, int]] | None = field(default=None, compare=False, repr=False)
+    """The addresses and ports that have a listener of their own in the sidecar; None where that was not read."""
     upstream: tuple[str, ...] = ()
     """The addresses among which Envoy chose by itself where to connect to; empty where it connects to the address asked for."""
     upstream_port: int = 0

@@ -26,6 +26,7 @@ from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
 from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
+from egressctl.verify.rival_reasons import nearer_block_cause, shared_endpoints_cause
 from egressctl.verify.route_reasons import is_moved_to_another_port, own_port_cause, rerouted_cause, server_name_cause
 
 
@@ -58,6 +59,8 @@ class _Suspect(NamedTuple):
     claim: Claim
     foreign: bool
     changes: int
+    left: int
+    """How many reasons come after the first that holds: the fewer, the more of it is right."""
     name: str
     causes: tuple[Cause, ...]
 
@@ -80,13 +83,14 @@ def _suspects(case: Case) -> Iterator[_Suspect]:
         if claim is None:
             continue
         of_entry = replace(case, entry=entry)
-        causes = tuple(cause for reason in _REASONS if (cause := reason(of_entry, entry)))
-        causes = causes or (_propagation_cause(of_entry, entry),)
+        found = {index: cause for index, reason in enumerate(_REASONS) if (cause := reason(of_entry, entry))}
+        causes = tuple(found.values()) or (_propagation_cause(of_entry, entry),)
+        left = len(_REASONS) - min(found, default=len(_REASONS))
         objects = len({each.hint for each in causes})  # the next command shows the object
         # An address or a port alone says too little to ask for several changes.
         if claim < Claim.ADDRESS or len(causes) == 1:
             foreign = entry.namespace != case.source.namespace
-            yield _Suspect(objects, claim, foreign, len(causes), str(entry), causes)
+            yield _Suspect(objects, claim, foreign, len(causes), left, str(entry), causes)
 
 
 def protocol_mismatch(entry: ServiceEntry, case: Case) -> str:
@@ -304,6 +308,11 @@ def _reserved_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 
 def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
+    opaque, listeners = _protocol(entry, case.probe.port) not in HTTP_PROTOCOLS, case.evidence.own_listeners
+    # Only a sidecar that answers DNS itself has a listener of the address that Istio gave the entry.
+    given = case.source.dns_capture if listeners is None else any((ip, case.probe.port) in listeners for ip in entry.allocated)
+    if opaque and given and not lists_address(entry, case.outcome.remote_ip):
+        return explain_cause(CauseCode.ADDRESS_NOT_LISTED, case)
     around = case.around or MeshObjects(unread=("the other objects of the mesh were not looked at",))
     unseen = [
         f"{plural} of namespace {place} were not looked at" for plural, place in _kinds_not_read(case) if case.around is not None
@@ -335,6 +344,8 @@ _REASONS: tuple[Callable[[Case, ServiceEntry], Cause | None], ...] = (
     _refusal_cause,
     _reroute_cause,
     _sidecar_cause,
+    nearer_block_cause,
+    shared_endpoints_cause,
     _conflict_cause,
     _revision_cause,
     _reserved_port_cause,

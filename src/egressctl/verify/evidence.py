@@ -320,6 +320,7 @@ def _evidence(index: int, owner: Owner | None, facts: RunFacts) -> Evidence:
         refused=refusal_by_envoy(
             after.config, question.probe, sent.outcome.remote_ip if sent.outcome else "", question.entry, facts.around
         ),
+        own_listeners=after.config.by_address if after.config and after.config.listeners is not None else None,
         destination_rule=leads_to.destination_rule if leads_to and wraps else "",
         deaf=listens_for(after.config, facts.places[index].ip) is False,
         upstream=upstream_of(leads_to, before.counts, after.counts, question.probe),

@@ -199,6 +199,23 @@ SITUATIONS = [
         ("exportTo of other/theirs is .", "besides, Sidecar default/registration lets the pod import istio-system/*"),
     ),
     Situation(
+        "a block for another server name, in front of the entry without one",
+        (WIKI, an_entry("block", ["en.wikipedia.org"], TLS, addresses=[BLOCK], resolution="NONE", namespace=OTHER)),
+        WWW,
+        "rival-entry",
+        (f"ServiceEntry other/block lists {BLOCK} on port 443 for the server name en.wikipedia.org alone",),
+    ),
+    Situation(
+        "the endpoints of an entry of the same host that the pod does not see",
+        (
+            an_entry("ours", ["www.wikipedia.org"], TLS, resolution="NONE", namespace=OTHER),
+            an_entry("theirs", ["www.wikipedia.org"], TLS, namespace=OTHER, exportTo=["."]),
+        ),
+        WWW,
+        "rival-entry",
+        ("ServiceEntry other/theirs has the same host www.wikipedia.org and endpoints for port 443 (DNS)",),
+    ),
+    Situation(
         "no entry, and the policy of the mesh",
         (),
         WWW,

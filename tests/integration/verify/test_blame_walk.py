@@ -124,7 +124,8 @@ def _fitting(probe: Probe) -> str:
 
 
 def _mend_port(spec: dict[str, Any], probe: Probe, ip: str) -> None:
-    spec["ports"].append({"number": probe.port, "name": f"{_fitting(probe).lower()}-{probe.port}", "protocol": _fitting(probe)})
+    protocol = _fitting(probe) if _is_among(probe.host, spec["hosts"]) else "TCP"  # what is meant by its address
+    spec["ports"].append({"number": probe.port, "name": f"added-{probe.port}", "protocol": protocol})
 
 
 def _mend_protocol(spec: dict[str, Any], probe: Probe, ip: str) -> None:
@@ -328,9 +329,12 @@ class Walk:
 
 
 def _names(spec: dict[str, Any], probe: Probe, ip: str) -> bool:
-    by_name = any(probe.host == host or (host[0] == "*" and probe.host.endswith(host[1:])) for host in spec["hosts"])
     listed = {ip, ADDRESSES.get(ip, ip)} & {*spec.get("addresses", ())}
-    return by_name and (bool(listed) or not spec.get("addresses"))
+    return _is_among(probe.host, spec["hosts"]) and (bool(listed) or not spec.get("addresses"))
+
+
+def _is_among(name: str, hosts: Sequence[str]) -> bool:
+    return any(name == host or (host[0] == "*" and name.endswith(host[1:])) for host in hosts)
 
 
 def _code(result: ProbeResult) -> str:

@@ -143,6 +143,56 @@ def test_an_address_that_istio_gave_is_blamed_only_where_the_sidecar_answers_dns
     assert code(given, sidecars=(sidecar("istio-system/*"),)) == "hidden-by-sidecar"
     assert code(given) == "not-propagated"
     assert code(given, source=replace(SOURCE, dns_capture=True)) == "address-not-listed"
+    asks_itself = replace(to_blackhole(), own_listeners={("240.240.0.1", 443): ()})
+    assert code(given, evidence=asks_itself) == "address-not-listed"
+    assert code(given, evidence=replace(to_blackhole(), own_listeners={})) == "not-propagated"
+
+
+BLOCK = replace(WIKI, name="block", hosts=("en.wikipedia.org",), addresses=(f"{IP}/27",))
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "cause"),
+    [
+        ({}, {}, "rival-entry"),
+        ({"addresses": (f"{IP}/16",)}, {}, "rival-entry"),
+        ({"addresses": ("0.0.0.0/0",)}, {}, "rival-entry"),
+        # as long as its own, or not longer than that
+        ({"addresses": (f"{IP}/27",)}, {}, "not-propagated"),
+        ({"addresses": (IP,)}, {}, "not-propagated"),
+        ({}, {"addresses": ("0.0.0.0/0",)}, "host-not-listed"),
+        # HTTP has no listener of an address
+        ({}, {"addresses": (IP,), "ports": (Port(443, "HTTP", "http"),)}, "not-propagated"),
+        # elsewhere, or not in the sidecar
+        ({}, {"addresses": ("192.0.2.0/24",)}, "not-propagated"),
+        ({}, {"export_to": ("~",)}, "not-propagated"),
+        ({}, {"ports": (Port(8443, "TLS", "tls"),)}, "not-propagated"),
+    ],
+)
+def test_a_longer_block_is_looked_at_before_the_server_name(mine: dict[str, Any], other: dict[str, Any], cause: str) -> None:
+    found = blamed(replace(WIKI, **mine), replace(BLOCK, **other))
+    if cause != "host-not-listed":  # that may be of the other, which lists the address
+        named = [each for each in [found] if "default/block lists" in each.message and "never asked" in each.message]
+        assert bool(named) is (cause == "rival-entry")
+    assert str(found.code) in (cause, "not-propagated" if cause == "host-not-listed" else cause)
+
+
+@pytest.mark.parametrize(
+    ("other", "cause"),
+    [
+        ({}, "rival-entry"),
+        ({"export_to": ("~",)}, "rival-entry"),
+        ({"resolution": "NONE"}, "not-propagated"),
+        ({"namespace": "other"}, "not-propagated"),
+        ({"hosts": ("en.wikipedia.org",)}, "not-propagated"),
+        ({"ports": (Port(8443, "TLS", "tls"),)}, "not-propagated"),
+    ],
+)
+def test_an_entry_without_endpoints_is_given_those_of_its_host_in_its_namespace(other: dict[str, Any], cause: str) -> None:
+    mine = replace(WIKI, resolution="NONE", created="2026-11-23T04:00:00Z")
+    late = {"created": "2026-11-24T04:00:00Z", "export_to": ("~",)}
+    found = blamed(mine, replace(mine, name="theirs", **{"resolution": "DNS", **late, **other}))
+    assert (str(found.code), "default/theirs has the same host" in found.message) == (cause, cause == "rival-entry")
 
 
 def test_a_route_that_leads_to_nothing_goes_before_every_entry() -> None:

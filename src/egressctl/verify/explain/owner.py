@@ -84,6 +84,7 @@ def why_not_reached(
         owner=owner,
         policy=outbound_policy(config),
         refused=refusal_by_envoy(config, place.probe, place.ip, place.entry, seen.around),
+        own_listeners=config.by_address if config.listeners is not None else None,
         destination_rule=known.destination_rule if known and known.tls and not place.probe.expect.via else "",
         endpoints=len(hosts) if hosts is not None and known and known.type != "ORIGINAL_DST" else None,
     )
