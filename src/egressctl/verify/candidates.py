@@ -36,8 +36,8 @@ def claim_of_entry(entry: ServiceEntry, probe: Probe, ip: str) -> Claim | None:
     covering = [host for host in entry.hosts if covers_host(host, probe.host)]
     if covering:
         return Claim.WILDCARD if all(host.startswith("*") for host in covering) else Claim.HOST
-    if entry.addresses and ip and lists_address(entry, ip):
-        return Claim.ADDRESS if _could_take_address(entry, probe) else None
+    if entry.addresses:
+        return Claim.ADDRESS if ip and _could_take_address(entry, probe) and lists_address(entry, ip) else None
     whole = entry.resolution == "NONE" and takes_whole_port(entry, probe.port)
     return Claim.PORT if whole else None
 

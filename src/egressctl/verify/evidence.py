@@ -171,6 +171,8 @@ def needs_mesh_objects(result: ProbeResult, question: Question) -> bool:
     if whose is not None and whose.ownership is not Ownership.OWNED and (question.entry is not None or not question.entry_name):
         return True
     captured = evidence.walk is not None and evidence.capture is not Capture.NOT_CAPTURED
+    if question.entry_name and question.entry is None and result.held:
+        return False  # that it is closed is what was wanted of an entry that is gone
     return captured and through_sidecar and result.verdict in _NEED_MESH_OBJECTS
 
 

@@ -529,6 +529,8 @@ def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str
 
 # Looking around
 
+MUST_DENY = replace(PROBE, expect=Expectation(Verdict.BLOCKED))
+
 
 @pytest.mark.parametrize(
     ("question", "config", "sent", "looks"),
@@ -537,6 +539,7 @@ def test_an_expectation_that_names_the_way_is_held_against_it(envoy_cluster: str
         (ASKED, CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), True),
         # It is not there, and a Sidecar resource may hide a new one.
         (Question(PROBE, ENTRY.name), CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), True),
+        (Question(MUST_DENY, ENTRY.name), CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), False),
         (ASKED, CLOSED, ProbeSent(ANSWER, Capture.NOT_CAPTURED), False),
         (BARE, CLOSED, ProbeSent(REFUSAL, Capture.CAPTURED), True),  # any entry could serve it
         (BARE, WITH_BLOCK, SENT, True),  # any entry may carry it
