@@ -196,8 +196,8 @@ class CauseCode(StrEnum):
             "a proxy variable in the pod sent curl to port {led_to_port}, not to {host}:{port}", _EXEC + "env", when="proxied"
         ),
         Wording(
-            "the connection to {address} did not go through the sidecar, which listens for no {family}: istiod gives a pod's "
-            "second IP family to the sidecar with ISTIO_DUAL_STACK only",
+            "the connection to {address} did not go through the sidecar, which listens for no {family}: istiod gives it a second "
+            "IP family only if it is told to, as by ISTIO_DUAL_STACK",
             "kubectl set env -n istio-system deploy/istiod --list",
             when="deaf",
         ),
@@ -223,9 +223,10 @@ class CauseCode(StrEnum):
     )
     IP_FAMILY = (
         "ip-family",
-        "The address is of an IP family, IPv4 or IPv6, of which the pod has no address. No connection could be made.",
+        "The address is of an IP family, IPv4 or IPv6, of which the pod has no address, and no connection was made.",
         Wording(
-            "{address} is {family}, and pod {pod} has {pod_families} alone, so that no connection can be made",
+            "{address} is {family}, and pod {pod} has {pod_families} alone: it can connect there only if its network translates "
+            "between the two",
             "kubectl get pod -n {pod_namespace} {pod} -o yaml",
         ),
     )

@@ -90,9 +90,9 @@ def explain_path(place: ResolvedProbe, seen: ExplainFacts) -> ExplainedPath:
     )
     if source.lacks_family_of(place.ip):
         cause = explain_cause(CauseCode.IP_FAMILY, case_without_request(place, seen, Evidence()))
-        start[-1] = Step("address", cause.message, False)
-        then, reached = f"no connection is made: {cause.message}", False if place.entry_name else None
-        return replace(blank, stations=tuple(start), next=then, goes_out=False, reached=reached, cause=cause)
+        start[-1] = Step("address", cause.message, None)
+        then = "no connection is made, unless the network of the pod translates between the families"
+        return replace(blank, stations=tuple(start), next=then, cause=cause)
     if source.ambient:
         return _path_without_sidecar(blank, place, seen, "ztunnel, not a sidecar, takes the pod's connections", CauseCode.AMBIENT)
     if source.proxy is None:
