@@ -13,7 +13,7 @@ from functools import cache, partial
 
 from egressctl.envoy.config import ProxyConfig
 from egressctl.envoy.info import ProxyInfo
-from egressctl.envoy.walk import outbound_policy
+from egressctl.envoy.walk import listens_for, outbound_policy
 from egressctl.errors import (
     EgressctlError,
     Forbidden,
@@ -36,6 +36,7 @@ from egressctl.mesh.read_objects import read_mesh_settings
 from egressctl.mesh.send_probes import NoCurl, curl_version
 from egressctl.mesh.sidecar import Sidecar
 from egressctl.mesh.source_pod import SourceChoice, find_source
+from egressctl.model.blocks import ip_version
 from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest
 from egressctl.model.evidence import Source
 from egressctl.model.json_values import list_at, text_at
@@ -261,7 +262,10 @@ def _check_source(mesh: Mesh, source: Source) -> Iterator[Check]:
     shown = info().istio if source.proxy is not None and sidecar.status is not Status.ERROR else ""
     yield from _what_istio_does(mesh, shown)
     if source.proxy is not None and sidecar.status is not Status.ERROR:
-        yield _run_check("outbound-policy", lambda: judge_outbound_policy(Sidecar(mesh.api, source).config()))
+        config = cache(Sidecar(mesh.api, source).config)
+        yield _run_check("outbound-policy", lambda: judge_outbound_policy(config()))
+        if len(source.families) > 1:
+            yield _run_check("ip-families", lambda: judge_ip_families(source, config()))
     try:
         yield judge_curl(source, curl_version(mesh.api, source))
     except NoCurl as failure:
@@ -344,6 +348,15 @@ def judge_outbound_policy(config: ProxyConfig) -> Check:
         case _:
             what = "the sidecar's catch-all chain is neither REGISTRY_ONLY's nor ALLOW_ANY's: a Sidecar resource may set it"
             return Check("outbound-policy", Status.WARNING, what, "kubectl get sidecars.networking.istio.io -A")
+
+
+def judge_ip_families(source: Source, config: ProxyConfig) -> Check:
+    """Judge whether the sidecar of a dual-stack pod listens for every IP family that the pod has."""
+    missed = sorted({f"IPv{ip_version(ip)}" for ip in source.addresses if listens_for(config, ip) is False})
+    if not missed:
+        return _ok_check("ip-families", "the pod has IPv4 and IPv6, and its sidecar listens for both")
+    what = f"the pod has IPv4 and IPv6, and its sidecar listens for no {missed[0]}: no ServiceEntry holds for that"
+    return Check("ip-families", Status.WARNING, what, f"kubectl set env -n {ROOT_NAMESPACE} deploy/istiod --list")
 
 
 def judge_curl(source: Source, text: str) -> Check:

@@ -110,6 +110,7 @@ def test_an_entry_of_ipv6_is_open_refused_without_it_and_closed_after_it(cli: Cl
 def test_a_target_of_both_families_is_proved_over_both_and_closed_for_both(cli: Cli) -> None:
     file = cli.file(target("both", *BLOCKS, port=443, protocol="TCP", url=WWW))
     assert cli("create", "-f", file).code == 0
+    assert "the pod has IPv4 and IPv6, and its sidecar listens for both" in cli("doctor").stdout
     found = cli("verify", "--around", "-o", "json")
     assert found.code == 0, found.stdout
     told = [(each["name"], each["verdict"], each["outcome"]["remoteIp"]) for each in found.probes]
@@ -199,8 +200,10 @@ def test_where_istiod_gives_one_family_the_other_goes_past_the_sidecar(half: Lab
     cli = Cli(half.kubeconfig, tmp_path)
     file = cli.file(target("both", *BLOCKS, port=443, protocol="TCP", url=WWW))
     assert cli("create", "-f", file).code == 0
-    found = cli("verify", "-o", "json")
+    found, doctor = cli("verify", "-o", "json"), cli("doctor", "-o", "json")
     put_right(half)
+    [families] = [each for each in doctor.report["checks"] if each["name"] == "ip-families"]
+    assert (families["status"], "listens for no IPv6" in families["message"]) == ("warning", True)
     assert (found.code, found.judged) == (1, [("open", None), ("bypassed", "not-captured")])
     assert "which listens for no IPv6" in found.probes[1]["cause"]["message"]
     assert "ISTIO_DUAL_STACK" in found.probes[1]["cause"]["message"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from egressctl.envoy.config import ProxyConfig
+from egressctl.envoy.config import Listener, ProxyConfig
 from egressctl.envoy.info import ProxyInfo, parse_info
 from egressctl.errors import EgressctlError, NoConfiguration, ProxyUnreadable
 from egressctl.mesh.client import Mesh
@@ -199,3 +200,21 @@ def test_curl_is_judged_by_its_version(text: str, status: str, words: str) -> No
 def test_the_policy_is_the_sidecars() -> None:
     found = doctor.judge_outbound_policy(ProxyConfig((), None))
     assert (found.status, "Sidecar resource" in found.message) == (Status.WARNING, True)
+
+
+@pytest.mark.parametrize(
+    ("hears", "status", "told"),
+    [
+        (("0.0.0.0", "::"), "ok", "listens for both"),
+        (("0.0.0.0",), "warning", "listens for no IPv6: no ServiceEntry holds for that"),
+        (("::",), "warning", "listens for no IPv4"),
+    ],
+)
+def test_a_sidecar_that_listens_for_one_family_of_a_dual_stack_pod_is_warned_of(
+    hears: tuple[str, ...], status: str, told: str
+) -> None:
+    entrance = Listener("virtualOutbound", tuple((ip, 15001) for ip in hears), False, True, (), None)
+    source = replace(SOURCE, addresses=("10.244.0.5", "fd00:10:244::5"))
+    found = doctor.judge_ip_families(source, ProxyConfig((entrance,), None))
+    assert (found.name, found.status) == ("ip-families", status)
+    assert told in found.message
