@@ -108,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if place not in difference.only:
                 item.add_marker(pytest.mark.skip(reason=f"{difference.what} {difference.why}"))
     if not ASKED:
-        items[:] = [item for item in items if not item.get_closest_marker("kubernetes")]
+        items[:] = [item for item in items if not (item.get_closest_marker("kubernetes") or _has_no_place(item))]
     if not EVERYTHING and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         items[:] = some_cases(items)
 
@@ -129,6 +129,11 @@ def some_cases(items: list[pytest.Item]) -> list[pytest.Item]:
             kept.append(item)
         met[test] += 1
     return kept
+
+
+def _has_no_place(item: pytest.Item) -> bool:
+    """Say whether a test is for the real places only, which leaves it none."""
+    return any(str(mark.kwargs.get("reason", "")).startswith("got empty parameter set") for mark in item.iter_markers("skip"))
 
 
 def _place(item: pytest.Item) -> object:

@@ -1,8 +1,7 @@
 """Curls that are as old as those that people have, built from the source that packages of crates.io hold.
 
 `python tests/old_curls.py` builds what is missing, and prints the folder of each. 7.61.1 is the curl of Red Hat Enterprise
-Linux 8 and its UBI images; 7.51 is the oldest that those packages have and that today's OpenSSL builds. Cargo fetches the
-sources by the lock files in tests/curls.
+Linux 8 and its UBI images; 7.51 is the oldest that those packages have and that today's OpenSSL builds.
 """
 
 from __future__ import annotations
@@ -16,11 +15,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent / "curls"
-VERSIONS = ("7.51", "7.61")
+VERSIONS = {"7.51": "0.3.10", "7.61": "0.4.9"}
+"""By curl's version that of the package curl-sys which holds its source."""
 NEEDED = ("cargo", "cmake", "cc")
-REQUIRED = "EGRESSCTL_TEST_CLUSTER"
-"""Set to `required`, an old curl that is not built fails the tests that need it."""
+_MANIFEST = """
+[package]
+name = "curl-source"
+version = "0.0.0"
+edition = "2021"
+[lib]
+path = "unused.rs"
+[dependencies]
+curl-sys = { version = "=%s", default-features = false }
+"""
 _OPTIONS = (
     "-Wno-dev",
     "--no-warn-unused-cli",
@@ -54,14 +61,16 @@ def build() -> None:
 
 def _source(version: str) -> Path:
     """Return the folder of curl's source, in the package that Cargo fetches."""
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", "x86_64-unknown-linux-gnu"]
-    told = subprocess.run(command, cwd=HERE / version, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = ["cargo", "metadata", "--format-version", "1", "--filter-platform", "x86_64-unknown-linux-gnu"]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "Cargo.toml").write_text(_MANIFEST % VERSIONS[version])
+        told = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
     [manifest] = [each["manifest_path"] for each in json.loads(told)["packages"] if each["name"] == "curl-sys"]
     return Path(manifest).parent / "curl"
 
 
 def _place(version: str) -> Path:
-    pinned = (HERE / version / "Cargo.lock").read_bytes() + " ".join(_OPTIONS).encode()
+    pinned = " ".join((VERSIONS[version], *_OPTIONS)).encode()
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "egressctl-tests" / hashlib.sha256(pinned).hexdigest()[:16] / "curl"
 
@@ -69,5 +78,8 @@ def _place(version: str) -> Path:
 if __name__ == "__main__":
     if missing := [name for name in NEEDED if not shutil.which(name)]:
         sys.exit(f"missing: {', '.join(missing)}\n  get them with: apt install cargo cmake gcc libssl-dev")
-    build()
+    try:
+        build()
+    except (OSError, subprocess.CalledProcessError) as failure:
+        sys.exit(f"no old curl can be built: {failure}")
     print("\n".join(str(_place(each).parent) for each in VERSIONS))

@@ -197,7 +197,7 @@ class CauseCode(StrEnum):
         ),
         Wording(
             "the connection to {address} did not go through the sidecar, which listens for no {family}: istiod gives it a second "
-            "IP family only if it is told to, as by ISTIO_DUAL_STACK",
+            "IP family only if it is set to, as by ISTIO_DUAL_STACK",
             "kubectl set env -n istio-system deploy/istiod --list",
             when="deaf",
         ),

@@ -125,7 +125,7 @@ def test_a_broken_file_is_one_error_with_its_place_and_the_others_work(alone: Cl
     (alone.home / "mine" / "bad.yaml").write_text(MINE.replace("partner}", "bad}").replace("/25]", "/99]"))
     ran = alone("catalog", "list", "--catalog", "mine", "-o", "name")
     place = "mine/bad.yaml:15: spec.published[0].ranges.front[0]"
-    error = f'{place}: "203.0.113.0/99" is no block of IPv4 (such as 208.80.154.224/27)'
+    error = f'{place}: "203.0.113.0/99" is no block (such as 208.80.154.224/27 or 2001:db8::/32)'
     assert (ran.code, ran.told("error")) == (2, [error])
     assert {"github", "partner", "wikipedia"} < set(ran.stdout.split())
     assert "bad" not in ran.stdout.split()
