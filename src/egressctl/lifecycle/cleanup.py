@@ -171,15 +171,14 @@ def _why_not_closed(why: NotProbed, *, left: bool) -> NotProbed:
 
 def _closure_target(mesh: Mesh, wanted: VerifyTarget) -> VerifyTarget:
     """Return the wish to verify what was removed: without probes where others of a target's entries are left, which may send."""
-    written = next(iter(wanted.entries), None)
     if not wanted.split:
-        return wanted._replace(manifest=None, written=written)
+        return wanted._replace(manifest=None, written=wanted.entries)
     left = wanted.absent and any(
         read_entry(each).part_of for each in mesh.entries(wanted.namespace, f"{LABEL_TARGET}={wanted.name}")
     )
     probes = () if left else wanted.probes
     name = wanted.name + SUFFIX
-    return wanted._replace(entry_name=name, manifest=None, probes=probes, others=(), absent=(), written=written)
+    return wanted._replace(entry_name=name, manifest=None, probes=probes, others=(), absent=(), written=wanted.entries)
 
 
 def _judge_closed(result: ProbeResult) -> ProbeResult:

@@ -25,8 +25,8 @@ class VerifyTarget(NamedTuple):
 
     `entry_name` is empty for a bare URL; `manifest` is the ServiceEntry as it is on the Kubernetes cluster. Of a target of
     several entries it is the first, `others` are the rest, and `absent` are the names of those that are not there. `names` are
-    those of all entries, where there are or were several. `written` is the entry as a file or the catalogue writes it, or as it
-    was before it was removed.
+    those of all entries, where there are or were several. `written` are the entries as a file or the catalogue writes them, or as
+    they were before they were removed.
     """
 
     name: str
@@ -37,7 +37,7 @@ class VerifyTarget(NamedTuple):
     others: tuple[Manifest, ...] = ()
     absent: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
-    written: ServiceEntry | None = None
+    written: tuple[ServiceEntry, ...] = ()
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -46,9 +46,9 @@ class VerifyTarget(NamedTuple):
 
     @property
     def entries(self) -> tuple[ServiceEntry, ...]:
-        """What its entries say: those that are there, else the one that is written."""
+        """What its entries say: those that are there, else those that are written."""
         there = tuple(map(read_entry, self.manifests))
-        return there or ((self.written,) if self.written else ())
+        return there or self.written
 
     @property
     def split(self) -> bool:
@@ -123,7 +123,7 @@ def _verify_target_of_several(manifests: Sequence[Manifest], asked: tuple[Probe,
 
 def verify_target_for(target: Target, namespace: str, manifest: Manifest | None, asked: tuple[Probe, ...] = ()) -> VerifyTarget:
     """Return the wish to verify a target of the catalogue or of a file against what is on the Kubernetes cluster."""
-    where, written = target.namespace or namespace, read_entry({"spec": target.spec})
+    where, written = target.namespace or namespace, (read_entry({"spec": target.spec}),)
     return VerifyTarget(target.name, where, target.entry_name, manifest, asked or target.probes, written=written)
 
 

@@ -140,6 +140,16 @@ def test_where_envoy_resolves_the_name_it_may_choose_either_family(cli: Cli) -> 
     assert closed_by(cli("cleanup", "-o", "json")) == ["blocked"]
 
 
+def test_a_target_of_several_entries_has_both_families_among_them(cli: Cli) -> None:
+    many = [f"203.{n // 256}.{n % 256}.0/24" for n in range(257)]
+    file = cli.file(target("many", *BLOCKS, *many, port=443, protocol="TCP", url=WWW))
+    made = cli("create", "-f", file, "-q")
+    assert made.code == 0, made.stderr
+    assert "many-ext-v6-0" in made.stdout
+    assert cli("verify", "many", "-o", "json").judged == [("open", None), ("open", None)]
+    assert closed_by(cli("cleanup", "many", "-o", "json")) == ["blocked", "blocked"]
+
+
 def test_one_family_that_is_missing_is_told_of_that_family(cli: Cli) -> None:
     file = cli.file(target("both", BLOCKS[0], "2620:0:862::/48", port=443, protocol="TCP", url=WWW))
     assert cli("create", "-f", file).code == 0
