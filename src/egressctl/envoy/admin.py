@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from egressctl.errors import ProxyUnreadable
-from egressctl.model.blocks import IPAddress, parse_address
+from egressctl.model.blocks import IPAddress, parse_address, parse_block
 
 _TYPED_STRUCTS = {"type.googleapis.com/udpa.type.v1.TypedStruct", "type.googleapis.com/xds.type.v3.TypedStruct"}
 
@@ -90,16 +90,20 @@ def as_address(value: object, what: str) -> IPAddress:
 
 
 def as_address_number(value: object, what: str) -> tuple[int, int]:
-    """Return an IP address as its version and its number; raise ProxyUnreadable for anything else.
+    """Return an IP address of a listener or filter chain as its version and its number; raise ProxyUnreadable for anything else.
 
-    Of what as_address takes it takes the same, and IPv4 in a quarter of the time: there may be thousands.
+    Envoy compares it as it is written: `::ffff:192.0.2.1` is IPv6 here, and no connection is made to that.
     """
+    # IPv4 in a quarter of the time: there may be thousands.
     if isinstance(value, str) and _IPV4.fullmatch(value):
         first, second, third, fourth = map(int, value.split("."))
         if max(first, second, third, fourth) < 256:
             return 4, first << 24 | second << 16 | third << 8 | fourth
-    address = as_address(value, what)
-    return address.version, int(address)
+    text = as_text(value, what)
+    block = None if "/" in text else parse_block(text)
+    if block is None:
+        raise _unexpected_answer(what, "an IP address")
+    return block.version, block.network
 
 
 def extension_type(raw: Mapping[str, Any], what: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from egressctl.envoy.admin import (
-    as_address,
     as_address_number,
     as_flag,
     as_list,
@@ -112,9 +111,10 @@ def _addresses(raw: Mapping[str, Any], what: str) -> Iterator[tuple[str, int]]:
         socket = as_object(as_object(holder, what).get("socket_address"), what)
         if not socket or socket.get("protocol", "TCP") != "TCP":
             continue
-        address, port = as_address(socket.get("address"), f"the address of {what}"), as_number(socket.get("port_value"), what)
-        yield str(address), port
-        if str(address) == "::" and as_flag(socket.get("ipv4_compat"), what):
+        version, number = as_address_number(socket.get("address"), f"the address of {what}")
+        address, port = Block(version, number, 0).address, as_number(socket.get("port_value"), what)
+        yield address, port
+        if address == "::" and as_flag(socket.get("ipv4_compat"), what):
             yield "0.0.0.0", port  # noqa: S104 - what Envoy listens on, not this program
 
 

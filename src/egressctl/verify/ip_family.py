@@ -82,5 +82,6 @@ def _family_not_used(probe: Probe, outcome: CurlOutcome | None, entries: Sequenc
     used = ip_version(outcome.remote_ip) if outcome and not outcome.proxied else 0
     if not used or probe.connect_ip or ip_version(probe.host):
         return 0
-    versions = {block.version for entry in entries for block in parse_blocks(entry.addresses)}
+    blocks = (block for entry in entries for block in parse_blocks(entry.addresses))
+    versions = {block.version for block in blocks if not block.mapped_ipv4}
     return next(iter(versions - {used}), 0) if len(versions) == 2 else 0

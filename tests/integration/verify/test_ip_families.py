@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli import Cli, Ran, put_right
+from cli import Cli, Ran, entry, put_right, sidecar_leads_to
 from cluster.binaries import Binaries
 from cluster.cluster import RealCluster
 from cluster.istiod import Istiod
@@ -57,7 +57,7 @@ def half(lab_home: Path, tmp_path_factory: pytest.TempPathFactory, programs: Bin
 
 
 def target(name: str, *addresses: str, port: int, protocol: str, url: str, **spec: Any) -> str:
-    entry = {
+    service_entry = {
         "hosts": ["wikipedia.org"],
         **({"addresses": list(addresses)} if addresses else {}),
         "ports": [{"number": port, "name": f"{protocol.lower()}-port", "protocol": protocol}],
@@ -65,7 +65,7 @@ def target(name: str, *addresses: str, port: int, protocol: str, url: str, **spe
         "resolution": "NONE",
         **spec,
     }
-    made = {"serviceEntry": entry, "probes": [{"name": "portal", "url": url}]}
+    made = {"serviceEntry": service_entry, "probes": [{"name": "portal", "url": url}]}
     return yaml.safe_dump(
         {"apiVersion": "egressctl.dev/v1alpha1", "kind": "EgressTarget", "metadata": {"name": name}, "spec": made}
     )
@@ -166,6 +166,14 @@ def test_a_name_without_an_aaaa_record_is_told_and_no_failure(cli: Cli) -> None:
     assert "not asked: untrusted.example over IPv6: pod default/sleep resolves the name to no such address" in found.stderr
     assert found.report["targets"][0]["unasked"] == ["untrusted.example over IPv6"]
     assert len(found.probes) == 1
+
+
+def test_ipv4_that_is_written_as_ipv6_catches_nothing(cli: Cli, lab: Lab) -> None:
+    lab.create(entry(addresses=[f"::ffff:{IPV4}", "203.0.113.0/24"]))
+    assert eventually(lambda: sidecar_leads_to(lab))
+    found = cli("verify", "wikipedia", "--probe", WWW, "-o", "json")
+    assert (found.code, found.judged) == (1, [("blocked", "address-not-listed")]), found.stdout
+    assert cli("lint", "serviceentry/wikipedia-ext").stdout.count("mapped-address") == 1
 
 
 def test_listeners_on_every_address_have_both_families(cli: Cli, lab: Lab) -> None:

@@ -181,6 +181,12 @@ def test_an_ipv4_address_written_as_ipv6_is_the_ipv4_address() -> None:
     assert walk_config(config_of("seed"), "::ffff:208.80.154.224", 443) == way_of("seed")
 
 
+def test_a_listener_or_block_of_ipv4_that_is_written_as_ipv6_takes_no_connection() -> None:
+    config = sidecar({"::ffff:192.0.2.7_443": [chain("a")], "0.0.0.0_443": [chain("b", "::ffff:192.0.2.0/120"), chain("c")]})
+    assert walk_config(config, "192.0.2.7", 443).envoy_cluster == "c"
+    assert walk_config(config, "::ffff:192.0.2.7", 443).envoy_cluster == "c"
+
+
 @pytest.mark.parametrize("ip", ["", "www.wikipedia.org", "208.80.154.224/27"])
 def test_what_is_no_address_leads_nowhere_known(ip: str) -> None:
     assert walk_config(config_of("seed"), ip, 443).unknown == f"{ip!r} is no IP address"
@@ -210,8 +216,8 @@ def test_filter_chains_that_match_alike_are_not_decided() -> None:
 
 
 def test_listeners_of_one_address_are_not_decided() -> None:
-    config = sidecar({"192.0.2.1_443": [chain("a")], "::ffff:192.0.2.1_443": [chain("b")]})
-    assert "several listeners" in walk_config(config, "192.0.2.1", 443).unknown
+    config = sidecar({"2001:db8::1_443": [chain("a")], "2001:DB8:0::1_443": [chain("b")]})
+    assert "several listeners" in walk_config(config, "2001:db8::1", 443).unknown
 
 
 def test_a_listener_of_every_ipv6_address_takes_ipv4_only_where_it_says_so() -> None:
