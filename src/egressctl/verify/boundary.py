@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from egressctl.envoy.config import ALLOWING_POLICIES, LETS_OUT
 from egressctl.errors import CouldNotAsk, InvalidInput, NoSourcePod
-from egressctl.istio.listing import host_of_whole_port, lists_address, takes_whole_port
+from egressctl.istio.listing import every_address_of, host_of_whole_port, lists_address, takes_whole_port
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.manifests.probes import url_fault
 from egressctl.manifests.service_entry import read_entry
@@ -209,7 +209,7 @@ def _judge_boundary(result: ProbeResult, asked: _BoundaryProbe, entry: ServiceEn
     if result.verdict not in (Verdict.OPEN, Verdict.BYPASSED, Verdict.FAILED) or carried is None:
         return result
     told = f"{what} is not what {whose} lists, and {carried} let it out"
-    if entry and not asked.name and takes_whole_port(entry, port):
+    if entry and not asked.name and (takes_whole_port(entry, port) or any(map(every_address_of, entry.addresses))):
         told = f"{whose} takes the whole port {port}: {what} is open through {carried} as well"
     code = CauseCode.HOST_NOT_LISTED if asked.name else CauseCode.ADDRESS_NOT_LISTED
     hint = f"egressctl lint {quote(f'serviceentry/{entry.name}')} -n {quote(entry.namespace)}" if entry else ""

@@ -120,6 +120,7 @@ def on_mesh(entry: ServiceEntry, namespace: str, namespaces: dict[str, Any] | No
         (replace(OWN, export_to=()), ["exported-everywhere"]),
         (replace(OWN, addresses=()), ["opens-whole-port"]),
         (replace(OWN, addresses=("0.0.0.0/0",)), ["opens-whole-port"]),
+        (replace(OWN, addresses=("::/0",)), ["opens-whole-port"]),
         (replace(OWN, addresses=(), ports=(TLS,)), []),
         (replace(OWN, ports=(Port(15001, "TCP", "a"),)), ["reserved-port"]),
         (replace(OWN, ports=(Port(15021, "TCP", "a"),), addresses=("192.0.2.1",)), []),
@@ -149,3 +150,19 @@ def test_export_to(exports: tuple[str, ...], namespace: str, rules: list[str]) -
 def test_a_namespace_is_not_called_absent_where_they_could_not_be_listed() -> None:
     entry = replace(OWN, export_to=("default", "shop"))
     assert on_mesh(entry, "default", None) == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "said"),
+    [
+        ("NONE", "port 443 is TCP with ::/0 among its addresses: it is open to every IPv6 address"),
+        (
+            "STATIC",
+            "port 443 is TCP with ::/0 among its addresses: every connection on it, to any IPv6 address, is sent to a.example",
+        ),
+    ],
+)
+def test_a_port_for_every_address_of_ipv6_is_told_as_such(resolution: str, said: str) -> None:
+    wide = entry(addresses=("192.0.2.0/24", "::/0"), resolution=resolution, endpoints=("192.0.2.7",))
+    [told] = [each for each in entry_findings(LintedEntry(wide, Place.TARGET)) if each.rule == "opens-whole-port"]
+    assert told.message.endswith(said)

@@ -11,7 +11,7 @@ List the addresses that you need, or use protocol TLS, where the name in the han
 
 from collections.abc import Iterator
 
-from egressctl.istio.listing import every_address_of, host_of_whole_port
+from egressctl.istio.listing import every_address_of
 from egressctl.lint.rule import LintedEntry, Rule, Severity, Told
 from egressctl.manifests.formats import OPAQUE_PROTOCOLS
 
@@ -22,8 +22,12 @@ def check(case: LintedEntry) -> Iterator[Told]:
     for index, port in enumerate(case.entry.ports if every or not case.entry.addresses else ()):
         if port.protocol.upper() in OPAQUE_PROTOCOLS:
             because = f"with {every} among its addresses" if every else "without addresses"
-            host = host_of_whole_port(case.entry, port.number)
-            then = f"every connection on it, to any address, is sent to {host}" if host else f"it is open to {which}"
+            host = min(case.entry.hosts, default="") if case.entry.resolution != "NONE" else ""
+            then = (
+                f"every connection on it, to {which.replace('every', 'any')}, is sent to {host}"
+                if host
+                else f"it is open to {which}"
+            )
             told = f"port {port.number} is {port.protocol.upper() or 'TCP'} {because}: {then}"
             step = "list the addresses that you need" + (", or declare TLS or HTTP" if host else "")
             yield told, step, ("spec", "ports", index)
