@@ -218,8 +218,8 @@ class Evidence:
     """True where the Envoy cluster's count accounts for this connection; None where it could not be read."""
     counts: Counts | None = None
     """How the counts of that Envoy cluster and address moved around the probes."""
-    moved: tuple[str, ...] = field(default=(), kw_only=True)
-    """Of a weighted route, the Envoy clusters whose counts of that address moved around the probes."""
+    moved: tuple[str, ...] | None = field(default=None, kw_only=True)
+    """Of a weighted route, the Envoy clusters whose counts moved around the probes; None where they could not be read."""
     policy: str = ""
     """The outbound traffic policy as the sidecar has it: REGISTRY_ONLY, ALLOW_ANY, ALLOW_ANY_DYNAMIC_DNS, or empty."""
     methods: tuple[Method, ...] = ()

@@ -13,7 +13,7 @@ from egressctl.model.result import ProbeResult
 from egressctl.report.lines import HANG, Line, hang_for
 from egressctl.runtime.sanitize import neutralise
 from egressctl.verify.causes import Case
-from egressctl.verify.sidecar_answers import answered_by_sidecar
+from egressctl.verify.sidecar_answers import GATEWAY_STATUS, answered_by_sidecar
 
 MARKS = {True: ("green", "✔"), False: ("red", "✘"), None: ("yellow", "?")}
 """By whether something is as expected, None where that is not known."""
@@ -61,11 +61,11 @@ def _steps(result: ProbeResult) -> Iterator[_Step]:
     walk = evidence.walk
     if evidence.capture is not Capture.NOT_CAPTURED and walk is not None:
         yield from _steps_in_sidecar(walk, evidence)
-        if by_sidecar := answered_by_sidecar(Case(result.probe, source, outcome, evidence)):
+        if _is_answer_of_sidecar(result, walk, evidence, outcome):
             yield ("answer", f"{_answer_text(outcome)}, from the sidecar itself", False)
-        elif _is_refused(walk) and outcome.http_status == 0:
+            return
+        if _is_refused(walk, evidence) and outcome.http_status == 0:
             yield ("answer", _bare_connection_text(outcome) if result.probe.bare else _answer_text(outcome), False)
-        if by_sidecar or (_is_refused(walk) and outcome.http_status == 0):
             return
     if evidence.counts and evidence.counts.connect_failed and not outcome.http_status:
         yield ("address", f"{_address_text(evidence, outcome)}: the sidecar's connection failed", False)
@@ -90,14 +90,23 @@ def _steps_in_sidecar(walk: Walk, evidence: Evidence) -> Iterator[_Step]:
     if walk.http_route:
         none = ": no route matches" if walk.direct_status and walk.http_route.count(" / ") < 2 else ""
         yield ("HTTP route", f"{walk.http_route}{none}", known and (not walk.direct_status or walk.absent))
-    sends = not _is_refused(walk) and Method.OWNED in evidence.methods
+    sends = not _is_refused(walk, evidence) and Method.OWNED in evidence.methods
     which = walk.unknown or (walk.choices and not walk.envoy_cluster)
     yield ("Envoy cluster", _envoy_cluster_text(walk, evidence), None if which else sends)
 
 
-def _is_refused(walk: Walk) -> bool:
+def _is_refused(walk: Walk, evidence: Evidence) -> bool:
     """Say whether the sidecar sends it nowhere: it closes the connection, or answers by itself."""
-    return walk.absent or not (walk.unknown or walk.choices or walk.envoy_cluster not in (None, BLACKHOLE))
+    if walk.unknown or (walk.choices and not walk.envoy_cluster):
+        return False
+    return walk.absent or walk.envoy_cluster in (None, BLACKHOLE) or evidence.endpoints == 0
+
+
+def _is_answer_of_sidecar(result: ProbeResult, walk: Walk, evidence: Evidence, outcome: CurlOutcome) -> bool:
+    """Say whether the sidecar itself gave this answer; of a weighted route where it sent nothing to any Envoy cluster."""
+    if evidence.capture is Capture.CAPTURED and walk.choices and evidence.moved == ():
+        return outcome.http_status in GATEWAY_STATUS
+    return result.source is not None and answered_by_sidecar(Case(result.probe, result.source, outcome, evidence))
 
 
 def _address_text(evidence: Evidence, outcome: CurlOutcome) -> str:
@@ -141,6 +150,8 @@ def _envoy_cluster_text(walk: Walk, evidence: Evidence) -> str:
         notes.append(
             "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"
         )
+    if evidence.endpoints == 0:
+        notes.append("it has no hosts")
     name = _envoy_cluster_name(walk, evidence)
     return f"{name} ({'; '.join(notes)})" if notes else name
 
@@ -150,8 +161,9 @@ def _envoy_cluster_name(walk: Walk, evidence: Evidence) -> str:
     if walk.choices and walk.envoy_cluster:
         return f"{walk.envoy_cluster}, the only one of a weighted route's {len(walk.choices)} whose counts moved"
     if walk.choices:
-        moved = "the counts of each moved" if evidence.moved else "no counts of them moved"
-        return f"not known which of {' and '.join(evidence.moved or walk.choices)}: {moved}"
+        told = "the counts of each moved" if evidence.moved else "no counts of them moved"
+        known = "" if evidence.moved is None else f": {told}"
+        return f"not known which of {' and '.join(evidence.moved or walk.choices)}{known}"
     if walk.envoy_cluster:
         return walk.envoy_cluster
     if walk.direct_status:

@@ -326,13 +326,29 @@ def test_of_a_weighted_route_the_envoy_cluster_is_named_whose_counts_moved() -> 
     [
         (("a", "b"), "not known which of a and b: the counts of each moved"),
         ((), "not known which of a and b and c: no counts of them moved"),
+        (None, "not known which of a and b and c"),
     ],
 )
-def test_where_the_counts_do_not_show_which_of_a_weighted_route_that_is_said(moved: tuple[str, ...], told: str) -> None:
+def test_where_the_counts_do_not_show_which_of_a_weighted_route_that_is_said(moved: tuple[str, ...] | None, told: str) -> None:
     walk = replace(WALK, envoy_cluster=None, choices=("a", "b", "c"))
     evidence = Evidence(Capture.CAPTURED, walk=walk, owner=Owner(Ownership.UNKNOWN, "chance decides"), moved=moved)
     picture = drawn(replace(OPEN, verdict=Verdict.UNPROVEN, evidence=evidence))
     assert f"  ├─ ? Envoy cluster {told}\n  ├─ ✔ address       208.80.154.224:443\n" in picture
+
+
+def test_what_no_way_of_a_weighted_route_sent_the_sidecar_answered() -> None:
+    walk = replace(WALK, envoy_cluster=None, choices=("a", "b"), http_route="80 / x / y")
+    evidence = Evidence(Capture.CAPTURED, walk=walk, endpoints=None, moved=())
+    picture = drawn(replace(OPEN, verdict=Verdict.FAILED, outcome=replace(ANSWER, http_status=503), evidence=evidence))
+    assert picture.endswith("  ╰─ ✘ answer        HTTP 503 in 0.03 s, from the sidecar itself\n")
+    assert "address" not in picture
+
+
+def test_an_envoy_cluster_without_hosts_sends_nothing_to_any_address() -> None:
+    evidence = replace(PROVEN, counts=Counts(), counted=False, endpoints=0)
+    picture = drawn(ProbeResult(PROBE, SOURCE, Verdict.BLOCKED, False, CAUSE, REFUSAL, evidence))
+    assert f"  ├─ ✘ Envoy cluster {NAME} (default/wikipedia-ext lists it; counted +0; it has no hosts)\n" in picture
+    assert "address" not in picture
 
 
 @pytest.mark.parametrize(
