@@ -87,8 +87,8 @@ def _suspects(case: Case) -> Iterator[_Suspect]:
         causes = tuple(found.values()) or (_propagation_cause(of_entry, entry),)
         left = len(_REASONS) - min(found, default=len(_REASONS))
         objects = len({each.hint for each in causes})  # the next command shows the object
-        # An address or a port alone says too little to ask for several changes.
-        if claim < Claim.ADDRESS or len(causes) == 1:
+        # An address or a port alone says too little to ask for changes of several objects.
+        if claim < Claim.ADDRESS or objects == 1:
             foreign = entry.namespace != case.source.namespace
             yield _Suspect(objects, claim, foreign, len(causes), left, str(entry), causes)
 

@@ -51,6 +51,7 @@ URLS = (
     "https://www.wikipedia.org:8443",
 )
 HOSTS = ("www.wikipedia.org", "en.wikipedia.org", "*.wikipedia.org", "outside.example")
+ROOT = "istio-system"
 ADDRESSES = {"208.80.154.224": "208.80.154.224/27", "203.0.113.10": "203.0.113.0/24"}
 
 # Worlds
@@ -58,9 +59,9 @@ ADDRESSES = {"208.80.154.224": "208.80.154.224/27", "203.0.113.10": "203.0.113.0
 
 def a_world(chance: random.Random) -> list[Manifest]:
     """Return what may stand around: what istiod's admission refuses of it is left out when it is made."""
-    world = [_entry(chance, f"entry-{number}") for number in range(chance.randint(1, 3))]
+    world = [_entry(chance, f"entry-{number}") for number in range(chance.randint(1, 4))]
     if chance.random() < 0.55:
-        world.append(_sidecar(chance))
+        world.append(_sidecar(chance, *chance.choice([("little", "default"), ("little", "default"), ("default", ROOT)])))
     if chance.random() < 0.35:
         world.append(_virtual_service(chance))
     if chance.random() < 0.2:
@@ -81,10 +82,13 @@ def _entry(chance: random.Random, name: str) -> Manifest:
     if exported := chance.choice([[], [], ["."], ["*"], ["~"], [OTHER]]):
         spec["exportTo"] = exported
     hosts = chance.sample(HOSTS, chance.choice([1, 1, 2]))
+    if chance.random() < 0.2:
+        second = {"number": chance.choice([80, 8443, 9443]), "name": "second", "protocol": chance.choice(["TLS", "TCP", "HTTP"])}
+        spec["ports"] = [{"number": port[0], "name": "port", "protocol": port[1]}, second]
     return an_entry(name, hosts, port, namespace=chance.choice(["default", "default", OTHER]), **spec)
 
 
-def _sidecar(chance: random.Random) -> Manifest:
+def _sidecar(chance: random.Random, name: str, namespace: str) -> Manifest:
     hosts = ["./*", "*/*", f"{OTHER}/*", "istio-system/*", "./www.wikipedia.org", "*/*.wikipedia.org", "*/outside.example"]
     excluded = [f"~{OTHER}/*", "~default/*", "~*/www.wikipedia.org", "~/www.wikipedia.org"]
     egress: dict[str, Any] = {"hosts": chance.sample(hosts, chance.choice([1, 1, 2]))}
@@ -96,7 +100,7 @@ def _sidecar(chance: random.Random) -> Manifest:
         own = {"number": number, "protocol": chance.choice(["TLS", "HTTP", "TCP"]), "name": "own"}
         listeners = [{**egress, "port": own}, *([{"hosts": [chance.choice(hosts)]}] if chance.random() < 0.5 else [])]
     policy: dict[str, Any] = chance.choice([{}, {}, {"outboundTrafficPolicy": {"mode": ALLOW_ANY}}])
-    return an_object("Sidecar", "little", egress=listeners, **policy)
+    return an_object("Sidecar", name, namespace, egress=listeners, **policy)
 
 
 def _virtual_service(chance: random.Random) -> Manifest:
@@ -113,7 +117,7 @@ def _virtual_service(chance: random.Random) -> Manifest:
         case _:
             matching = chance.choice([{}, {"match": [{"port": chance.choice([443, 9999])}]}])
             spec = {"tcp": [{**matching, "route": routes}]}
-    return an_object("VirtualService", "route", hosts=[host], **spec)
+    return an_object("VirtualService", "route", chance.choice(["default", "default", OTHER]), hosts=[host], **spec)
 
 
 # Mends: what of the object that a cause names has to be changed, and how
@@ -247,13 +251,14 @@ class Walk:
         for each in world:
             if each["kind"] != "ServiceEntry":
                 delete(self.lab, each)
-            elif _names(each["spec"], result.probe, ip):
+            elif _lists(each["spec"], result.probe, ip):
                 changed = deepcopy(each)
                 spec = changed["spec"]
                 _mend_export(spec, result.probe, ip)
                 if not any(port["number"] == result.probe.port for port in spec["ports"]):
                     _mend_port(spec, result.probe, ip)
-                _mend_protocol(spec, result.probe, ip)
+                if _is_among(result.probe.host, spec["hosts"]):
+                    _mend_protocol(spec, result.probe, ip)
                 if not self._put(changed):
                     continue
             else:
@@ -328,9 +333,10 @@ class Walk:
         return re.sub(r'"(last_updated|version_info)": "[^"]*"', "", json.dumps(active)) + json.dumps(sorted(names))
 
 
-def _names(spec: dict[str, Any], probe: Probe, ip: str) -> bool:
-    listed = {ip, ADDRESSES.get(ip, ip)} & {*spec.get("addresses", ())}
-    return _is_among(probe.host, spec["hosts"]) and (bool(listed) or not spec.get("addresses"))
+def _lists(spec: dict[str, Any], probe: Probe, ip: str) -> bool:
+    """Say whether an entry names the host, and no other addresses, or lists the address."""
+    listed = bool({ip, ADDRESSES.get(ip, ip)} & {*spec.get("addresses", ())})
+    return listed or (_is_among(probe.host, spec["hosts"]) and not spec.get("addresses"))
 
 
 def _is_among(name: str, hosts: Sequence[str]) -> bool:

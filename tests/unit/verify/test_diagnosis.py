@@ -92,9 +92,8 @@ def test_an_entry_that_could_serve_it_is_blamed(changes: dict[str, Any], cause: 
         {"hosts": ("en.wikipedia.org",)},
         {"hosts": ("www.wikipedia.org.example",)},
         {"hosts": ("x.example",), "addresses": ("192.0.2.0/24",), "ports": (Port(443, "TCP", "tcp"),)},
-        # HTTP is routed by host, whatever the address, and one with another port and another host asks for too much
+        # HTTP is routed by host, whatever the address
         {"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(443, "HTTP", "http"),)},
-        {"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(80, "TCP", "tcp"),), "export_to": ("~",)},
         {"hosts": ("x.example",), "addresses": ("0.0.0.0/0",), "ports": (Port(80, "TCP", "tcp"),)},
         # it sends all of the port to its own host
         {"hosts": ("x.example",), "ports": (Port(443, "TCP", "tcp"),), "export_to": ("~",)},
@@ -129,6 +128,12 @@ def test_all_that_keeps_it_is_told_where_it_is_more_than_one_object() -> None:
     found = blamed(replace(WIKI, export_to=("~",)), sidecars=(sidecar("istio-system/*"),))
     assert found.message.startswith("exportTo of default/wiki is ~")
     assert "; besides, Sidecar default/little lets the pod import istio-system/*, so it hides default/wiki" in found.message
+
+
+def test_an_address_alone_is_no_reason_to_change_several_objects() -> None:
+    other = replace(WIKI, hosts=("x.example",), addresses=(IP,), ports=(Port(80, "TCP", "tcp"),), export_to=("~",))
+    assert code(other) == "port-not-listed"
+    assert code(other, sidecars=(sidecar("istio-system/*"),)) == "blackhole"
 
 
 def test_a_sidecar_imports_host_by_host() -> None:
