@@ -267,9 +267,11 @@ def _missing_port_cause(case: Case, entry: ServiceEntry, host: str) -> Cause | N
         if not beside or host not in other.hosts or any(port.number == number for port in other.ports):
             continue
         chosen, why = precedence.first_entry_in_sidecar(entry, other, default, host)
-        if chosen is other and precedence.merge_key(entry) != precedence.merge_key(other):
+        # Where chance decides, or the age is not known, that the Envoy cluster is not there shows which came first.
+        if chosen is not entry and precedence.merge_key(entry) != precedence.merge_key(other):
+            first = f"comes first, {why}," if chosen else f"came first (which one does {why}),"
             said = (
-                f"ServiceEntry {other} has the same host {host}, comes first, {why}, and has no port {number}: "
+                f"ServiceEntry {other} has the same host {host}, {first} and has no port {number}: "
                 f"the sidecar gets no Envoy cluster for port {number} of {entry}"
             )
             hint = "put both into one entry, or give both the same labels, exportTo and resolution; "

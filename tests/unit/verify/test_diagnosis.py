@@ -153,6 +153,16 @@ def test_an_address_that_istio_gave_is_blamed_only_where_the_sidecar_answers_dns
     assert code(given, evidence=replace(to_blackhole(), own_listeners={})) == "not-propagated"
 
 
+def test_of_two_entries_of_a_host_that_chance_orders_the_one_without_the_port_came_first() -> None:
+    created = {"created": "2026-11-23T04:00:00Z"}
+    mine, other = replace(WIKI, **created), replace(OTHER_PORT, name="first", resolution="NONE", **created)
+    evidence = to_blackhole("outbound|443||www.wikipedia.org", absent=True)
+    found = blamed(mine, replace(other, export_to=(".",)), evidence=evidence)
+    assert "default/first has the same host www.wikipedia.org, comes first, whose exportTo names" in found.message
+    found = blamed(replace(mine, name="a"), other, evidence=evidence)
+    assert "default/first has the same host www.wikipedia.org, came first (which one does is chance" in found.message
+
+
 BLOCK = replace(WIKI, name="block", hosts=("en.wikipedia.org",), addresses=(f"{IP}/27",))
 
 
