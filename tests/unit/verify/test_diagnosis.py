@@ -154,7 +154,7 @@ def test_an_address_that_istio_gave_is_blamed_only_where_the_sidecar_answers_dns
 
 
 def test_of_two_entries_of_a_host_that_chance_orders_the_one_without_the_port_came_first() -> None:
-    created = {"created": "2026-11-23T04:00:00Z"}
+    created: dict[str, Any] = {"created": "2026-11-23T04:00:00Z"}
     mine, other = replace(WIKI, **created), replace(OTHER_PORT, name="first", resolution="NONE", **created)
     evidence = to_blackhole("outbound|443||www.wikipedia.org", absent=True)
     found = blamed(mine, replace(other, export_to=(".",)), evidence=evidence)
@@ -205,7 +205,7 @@ def test_a_longer_block_is_looked_at_before_the_server_name(mine: dict[str, Any]
 )
 def test_an_entry_without_endpoints_is_given_those_of_its_host_in_its_namespace(other: dict[str, Any], cause: str) -> None:
     mine = replace(WIKI, resolution="NONE", created="2026-11-23T04:00:00Z")
-    late = {"created": "2026-11-24T04:00:00Z", "export_to": ("~",)}
+    late: dict[str, Any] = {"created": "2026-11-24T04:00:00Z", "export_to": ("~",)}
     found = blamed(mine, replace(mine, name="theirs", **{"resolution": "DNS", **late, **other}))
     assert (str(found.code), "default/theirs has the same host" in found.message) == (cause, cause == "rival-entry")
 
