@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from enum import IntEnum
 
 from egressctl.istio.hosts import covers_host
-from egressctl.istio.listing import is_every_address, is_opaque_on, lists_address, takes_whole_port, tcp_ports
+from egressctl.istio.listing import is_every_address, lists_address, lists_port, takes_whole_port
 from egressctl.istio.mesh_objects import SIDECARS
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
-from egressctl.manifests.formats import TLS_PROTOCOLS
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import Source
@@ -29,26 +28,18 @@ class Claim(IntEnum):
 def claim_of_entry(entry: ServiceEntry, probe: Probe, ip: str) -> Claim | None:
     """Say by what an entry could serve a probe that reached this address, were it as it should be; None for not at all.
 
-    A host is a claim whatever the port and protocol. An address is one where the entry's port looks at no more than that, or
-    at the server name of a TLS handshake. A port by itself is one only where the entry lets every connection on it out to the
-    address that was asked for.
+    A host and an address are claims whatever the port and protocol. A port by itself is one only where the entry lets every
+    connection on it out to the address that was asked for.
     """
     covering = [host for host in entry.hosts if covers_host(host, probe.host)]
     if covering:
         return Claim.WILDCARD if all(host.startswith("*") for host in covering) else Claim.HOST
     if entry.addresses:
-        return Claim.ADDRESS if ip and _could_take_address(entry, probe) and lists_address(entry, ip) else None
+        # To list every address on another port says nothing of this one.
+        specific = lists_port(entry, probe.port) or not any(map(is_every_address, entry.addresses))
+        return Claim.ADDRESS if ip and specific and lists_address(entry, ip) else None
     whole = entry.resolution == "NONE" and takes_whole_port(entry, probe.port)
     return Claim.PORT if whole else None
-
-
-def _could_take_address(entry: ServiceEntry, probe: Probe) -> bool:
-    listed = [port for port in tcp_ports(entry) if port.number == probe.port]
-    if listed:
-        by_name = any(port.protocol.upper() in TLS_PROTOCOLS for port in listed)
-        return is_opaque_on(entry, probe.port) or (by_name and probe.speech.tls)
-    # Another port of every address says nothing of this one.
-    return any(is_opaque_on(entry, port.number) for port in entry.ports) and not any(map(is_every_address, entry.addresses))
 
 
 def sidecar_of_pod(around: MeshObjects | None, source: Source) -> Manifest | None:

@@ -123,18 +123,19 @@ def _virtual_service(chance: random.Random) -> Manifest:
 # Mends: what of the object that a cause names has to be changed, and how
 
 
-def _fitting(probe: Probe) -> str:
+def _fitting(spec: dict[str, Any], probe: Probe) -> str:
+    if not _is_among(probe.host, spec["hosts"]):
+        return "TCP"  # it is meant by its address
     return "TLS" if probe.speech.tls else "HTTP"
 
 
 def _mend_port(spec: dict[str, Any], probe: Probe, ip: str) -> None:
-    protocol = _fitting(probe) if _is_among(probe.host, spec["hosts"]) else "TCP"  # what is meant by its address
-    spec["ports"].append({"number": probe.port, "name": f"added-{probe.port}", "protocol": protocol})
+    spec["ports"].append({"number": probe.port, "name": f"added-{probe.port}", "protocol": _fitting(spec, probe)})
 
 
 def _mend_protocol(spec: dict[str, Any], probe: Probe, ip: str) -> None:
     for port in spec["ports"]:
-        port["protocol"] = _fitting(probe) if port["number"] == probe.port else port["protocol"]
+        port["protocol"] = _fitting(spec, probe) if port["number"] == probe.port else port["protocol"]
 
 
 def _mend_hosts(spec: dict[str, Any], probe: Probe, ip: str) -> None:
@@ -257,8 +258,7 @@ class Walk:
                 _mend_export(spec, result.probe, ip)
                 if not any(port["number"] == result.probe.port for port in spec["ports"]):
                     _mend_port(spec, result.probe, ip)
-                if _is_among(result.probe.host, spec["hosts"]):
-                    _mend_protocol(spec, result.probe, ip)
+                _mend_protocol(spec, result.probe, ip)
                 if not self._put(changed):
                     continue
             else:

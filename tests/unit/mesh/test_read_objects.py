@@ -67,7 +67,9 @@ def test_a_kind_that_is_not_served_has_no_objects(served: dict[str, tuple[str, .
     assert (api.listed, found.gateway_routes, found.tls_policies, found.unread) == ([], (), (), ())
 
 
-@pytest.mark.parametrize("failure", [Forbidden("user ci may not", verb="get", resource="gateways"), ApiFailure("it answers with 500")])
+@pytest.mark.parametrize(
+    "failure", [Forbidden("user ci may not", verb="get", resource="gateways"), ApiFailure("it answers with 500")]
+)
 def test_what_could_not_be_asked_is_said_and_never_taken_for_absent(failure: Exception) -> None:
     found = read(FakeApi(ALL_SERVED, failure))
     assert len(found.unread) == 3

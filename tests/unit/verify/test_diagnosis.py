@@ -77,6 +77,8 @@ OTHER_PORT = replace(WIKI, ports=(Port(80, "HTTP", "http"),))
         ({"hosts": ("en.wikipedia.org",), "addresses": ("0.0.0.0/0",)}, "host-not-listed"),
         ({"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(80, "TCP", "tcp"),)}, "port-not-listed"),
         ({"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(443, "TCP", "t"),), "export_to": ("~",)}, "not-exported"),
+        ({"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(443, "HTTP", "http"),)}, "protocol-mismatch"),
+        ({"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(80, "HTTP", "http"),)}, "port-not-listed"),
         ({"hosts": ("x.example",), "ports": (Port(443, "TCP", "t"),), "resolution": "NONE", "export_to": ("~",)}, "not-exported"),
     ],
 )
@@ -92,8 +94,6 @@ def test_an_entry_that_could_serve_it_is_blamed(changes: dict[str, Any], cause: 
         {"hosts": ("en.wikipedia.org",)},
         {"hosts": ("www.wikipedia.org.example",)},
         {"hosts": ("x.example",), "addresses": ("192.0.2.0/24",), "ports": (Port(443, "TCP", "tcp"),)},
-        # HTTP is routed by host, whatever the address
-        {"hosts": ("x.example",), "addresses": (IP,), "ports": (Port(443, "HTTP", "http"),)},
         {"hosts": ("x.example",), "addresses": ("0.0.0.0/0",), "ports": (Port(80, "TCP", "tcp"),)},
         # it sends all of the port to its own host
         {"hosts": ("x.example",), "ports": (Port(443, "TCP", "tcp"),), "export_to": ("~",)},
