@@ -388,7 +388,7 @@ SITUATIONS = [
             ),
         ),
         f"http://{WWW}",
-        ("blocked", "no-endpoints", ("wiki takes no WorkloadEntry and no pod of namespace default", "kubectl get workloadentries")),
+        ("blocked", "no-endpoints", ("wiki takes no WorkloadEntry and no pod", "kubectl get workloadentries")),
     ),
     Situation(
         "a Sidecar with a listener for another port",
