@@ -245,4 +245,5 @@ def _route_end(raw: Mapping[str, Any], what: str) -> dict[str, Any]:
         "unknown": unknown,
         "choices": choices if len(choices) > 1 else (),
         "envoy_cluster": choices[0] if len(choices) == 1 else "",
+        "authority": as_text(action.get("host_rewrite_literal"), what),
     }

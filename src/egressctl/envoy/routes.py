@@ -46,6 +46,8 @@ class Route(NamedTuple):
     not_found_status: int = 503
     virtual_service: str = ""
     unknown: str = ""
+    authority: str = ""
+    """What it makes of the request's host; empty where it leaves that as it is."""
 
 
 class VirtualHost(NamedTuple):

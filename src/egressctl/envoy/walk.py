@@ -195,7 +195,7 @@ def _walk_http_route(
     steps = (routes.name, host and host.name, route and (route.name or f"route {len(routing.passed) + 1}"))
     walk = replace(walk, unknown=routing.unknown, http_route=" / ".join(each for each in steps if each))
     if routing.unknown:
-        return walk, routing
+        return replace(walk, virtual_service=(route.virtual_service if route else "") or walk.virtual_service), routing
     if route is None:
         # All that a virtual host has may be one VirtualService's work: then it is that which has no route for the request.
         made_by = {each.virtual_service for each in routing.passed}
@@ -207,8 +207,15 @@ def _walk_http_route(
         choices=route.choices,
         direct_status=route.direct_status,
         virtual_service=route.virtual_service or walk.virtual_service,
+        authority=route.authority if _host_of(route.authority) != _host_of(speech.authority) else "",
     )
     return _mark_missing_cluster(config, walk, route.not_found_status), routing
+
+
+def _host_of(authority: str) -> str:
+    """Return an authority's host without its port, in small letters."""
+    host, colon, port = authority.lower().rpartition(":")
+    return host if colon and port.isdigit() else authority.lower()
 
 
 def _routes(config: ProxyConfig, http: HttpConnectionManager) -> tuple[RouteConfig | None, str]:

@@ -151,6 +151,8 @@ class Walk:
     """The Envoy cluster is named and does not exist in the sidecar, which then closes the connection (NC)."""
     unrouted: bool = False
     """The request has no route: none of the virtual host's, which `virtual_service` made, matches it, and the answer is 404."""
+    authority: str = ""
+    """The host that the route asks the server for, in place of the request's own; empty where it is that."""
 
 
 class Ownership(StrEnum):

@@ -111,6 +111,10 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
         whom = f" ({' or '.join(way.upstream[:3])})" if way.upstream else ""
         reason = f"{entry} sends what goes to {describe_match(way.walk, to)} to {to.host}{whom}, whatever was asked for"
         return Owner(Ownership.OTHERS, reason, entry, elsewhere=True)
+    asked = way.walk.authority
+    if asked and not any(covers_host(host, asked) for host in entry.hosts):
+        reason = f"{origin_of_route(way.walk.virtual_service)} asks for {asked} in place of {way.probe.host}"
+        return Owner(Ownership.OTHERS, reason, entry, elsewhere=True)
     return found
 
 

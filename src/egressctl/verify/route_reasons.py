@@ -29,9 +29,15 @@ _HTTPS, _HTTP = 443, 80
 
 
 def rerouted_cause(case: Case) -> Cause | None:
-    """Blame a route of the host that was asked for, which leads to another host's Envoy cluster."""
+    """Blame a route of the host that was asked for, which leads to another host's Envoy cluster, or asks for another host."""
     walk, to, host = case.evidence.walk, parse_outbound_name(case.leads_to), case.probe.host
-    if walk is None or not walk.virtual_service or to is None or covers_host(to.host, host):
+    if walk is None or not walk.virtual_service or to is None:
+        return None
+    if walk.authority:
+        origin = origin_of_route(walk.virtual_service, case.around)
+        said = f"{origin} asks the server for the host {walk.authority} in place of {host} (rewrite), through {case.leads_to}"
+        return explain_cause(CauseCode.REROUTED, case, said, origin.show_command)
+    if covers_host(to.host, host):
         return None
     written = case.around.virtual_services if case.around else ()
     hosts = next((texts_at(each, "spec", "hosts") for each in written if object_name(each) == walk.virtual_service), (host,))
@@ -160,7 +166,7 @@ def wrong_tls_cause(case: Case, cause: Cause) -> Cause | None:
     if case.evidence.destination_rule and not case.probe.speech.tls:
         return _tls_of_rule_cause(case, cause)
     if is_sent_plain_to_tls(case) and cause.code in (CauseCode.HTTP_STATUS, CauseCode.RESET):
-        what = f"plain HTTP to port {case.evidence.upstream_port} of the server, where TLS is spoken"
+        what = f"plain HTTP to port {case.evidence.upstream_port} of the server, a port for TLS"
         return _other_port_cause(case, what, f", and no DestinationRule adds TLS (trafficPolicy.tls); then {cause.message}")
     return _tls_to_plain_cause(case, cause)
 
@@ -207,7 +213,8 @@ def _other_port_cause(case: Case, what: str, more: str) -> Cause:
 
 
 def _is_tls_port(case: Case, number: int) -> bool:
-    return number == _HTTPS or any(port.number == number and port.protocol.upper() in TLS_PROTOCOLS for port in _ports(case))
+    usual = number % 1000 == _HTTPS  # 443, 8443, 9443, ...
+    return usual or any(port.number == number and port.protocol.upper() in TLS_PROTOCOLS for port in _ports(case))
 
 
 def _ports(case: Case) -> list[Port]:

@@ -160,6 +160,25 @@ SITUATIONS = [
         without=("VirtualService",),
     ),
     Situation(
+        "a route that asks for another host",
+        (
+            an_entry(HTTP_80),
+            an_object("VirtualService", hosts=[WWW], http=[{"rewrite": {"authority": EN}, "route": to(WWW, 80)}]),
+        ),
+        f"http://{WWW}",
+        ("bypassed", "rerouted", ("VirtualService default/wiki asks the server for the host en.wikipedia.org",)),
+        without=("VirtualService",),
+    ),
+    Situation(
+        "a route that asks for the host itself",
+        (
+            an_entry(HTTP_80),
+            an_object("VirtualService", hosts=[WWW], http=[{"rewrite": {"authority": WWW}, "route": to(WWW, 80)}]),
+        ),
+        f"http://{WWW}",
+        OPEN,
+    ),
+    Situation(
         "TLS routes for another server name",
         (
             an_entry(TLS_443, host="*.wikipedia.org", resolution="NONE"),

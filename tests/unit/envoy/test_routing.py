@@ -211,6 +211,16 @@ def test_a_virtualservice_that_has_no_route_for_a_request_is_named(made_by: tupl
     assert (way.unrouted, way.direct_status, way.virtual_service, way.envoy_cluster) == (True, 404, named, None)
 
 
+@pytest.mark.parametrize(
+    ("rewritten", "authority"),
+    [("en.wikipedia.org", "en.wikipedia.org"), ("WWW.wikipedia.org", ""), ("www.wikipedia.org:80", ""), ("", "")],
+)
+def test_a_route_that_asks_for_another_host_says_which(rewritten: str, authority: str) -> None:
+    led_to = route("a")
+    led_to["route"] |= {"host_rewrite_literal": rewritten} if rewritten else {}
+    assert taken(on_80(host("www.wikipedia.org", led_to))).authority == authority
+
+
 def test_a_route_to_a_backend_that_istiod_does_not_know_leads_nowhere() -> None:
     way = taken(replace(on_80(host("www.wikipedia.org", route("UnknownService"))), envoy_clusters={}))
     assert (way.envoy_cluster, way.absent, way.unknown) == ("UnknownService", True, "")
