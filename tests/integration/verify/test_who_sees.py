@@ -48,6 +48,8 @@ def test_what_a_sidecar_resource_excludes_is_hidden_by_it(cli: Cli, lab: Lab, ex
     start_object(lab, "Sidecar", "narrow", {"egress": [{"hosts": ["*/*", excluded]}]})
     ran = verified(cli, ("blocked", "hidden-by-sidecar"))
     assert f"Sidecar default/narrow lets the pod import */*, {excluded}, so it hides default/wikipedia-ext" in cause_of(ran)
+    for said in (cli("verify", URL).stdout, cli("explain", URL).stdout):
+        assert "hidden-by-sidecar" in said, "and it is the same from a URL alone"
     assert f'take "{excluded}" out of its egress hosts' in cli("lint", "serviceentry/wikipedia-ext").stdout
     lab.api("DELETE", "/apis/networking.istio.io/v1/namespaces/default/sidecars/narrow")
     verified(cli, ("open", None))
@@ -86,6 +88,8 @@ def test_an_entry_that_the_mesh_shows_to_nobody(cli: Cli, lab: Lab, limit: Limit
         f"{shows}, so namespace default does not get default/wikipedia-ext, whatever its exportTo says"
     )
     assert ran.probes[0]["cause"]["hint"] == "kubectl get configmap -n istio-system istio -o yaml"
+    for said in (cli("verify", URL).stdout, cli("explain", URL).stdout):
+        assert f"not-exported: {shows}" in " ".join(said.split()), "and it is the same from a URL alone"
     assert f"not-exported  default/wikipedia-ext: {shows}" in cli("lint", "serviceentry/wikipedia-ext").stdout
     assert f"! visibility       the mesh's {VISIBILITY} limits" in cli("doctor").stdout
     limit(defaultVisibility="NONE", policies=[by_label("PUBLIC", **{"istio-injection": "enabled"})])

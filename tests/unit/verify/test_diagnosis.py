@@ -210,6 +210,14 @@ def test_an_entry_without_endpoints_is_given_those_of_its_host_in_its_namespace(
     assert (str(found.code), "default/theirs has the same host" in found.message) == (cause, cause == "rival-entry")
 
 
+def test_an_entry_that_the_mesh_shows_to_nobody_is_blamed_on_the_mesh() -> None:
+    hidden = replace(WIKI, shown_to="NONE")
+    found = blamed(hidden, shown_to={"default": "NONE"})
+    assert found.code == "not-exported"
+    assert "the mesh's serviceEntryVisibility shows the ServiceEntries of namespace default to no namespace" in found.message
+    assert found.hint == "kubectl get configmap -n istio-system istio -o yaml"
+
+
 def test_a_route_that_leads_to_nothing_goes_before_every_entry() -> None:
     evidence = to_blackhole("outbound|443||nowhere.example", virtual_service="default/detour", absent=True)
     assert code(OTHER_PORT, evidence=evidence) == "rerouted"
