@@ -68,7 +68,8 @@ def upstream_of(
 
 def upstream_port_of(of: EnvoyCluster | None, counts: ClusterCounts | None) -> int:
     """Return the one port of the hosts of an Envoy cluster that has hosts of its own, else 0."""
-    known = counts.get(of.name) if of is not None and of.type != _ORIGINAL and counts is not None else None
+    # One that resolves names connects to the port that was asked for, and shares what it resolved with those of other ports.
+    known = counts.get(of.name) if of is not None and of.type not in (_ORIGINAL, DYNAMIC) and counts is not None else None
     ports = {port for _, port in known.hosts} if known else set()
     return ports.pop() if len(ports) == 1 else 0
 

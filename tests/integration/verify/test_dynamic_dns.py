@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,6 +102,17 @@ def test_an_entry_of_names_is_closed_again(cli: Cli, lab: Lab) -> None:
     [target] = ran.report["targets"]
     judged = [(each["verdict"], each["held"]) for each in (*target["probes"], *target["closure"]["probes"])]
     assert (judged, ran.code) == ([("open", True), ("blocked", True)], 0), ran.stdout
+
+
+def test_names_are_resolved_on_an_http_port_that_another_entry_had_first(cli: Cli, lab: Lab) -> None:
+    """istiod gives the port's listener no filter that resolves names then: Envoy's own cluster does it."""
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    lab.create(entry("first-ext", hosts=["outside.example"], addresses=None, ports=[port], resolution="DNS"))
+    time.sleep(1.1)  # of one second the first is chosen by name
+    lab.create(by_name((80, "HTTP"), (443, "TLS")))
+    asked = ("verify", "wikipedia", "--probe", PORTAL, "--probe", PLAIN, "-o", "json")
+    assert eventually(lambda: cli(*asked).judged == [("open", None), ("open", None)]), cli(*asked).stdout
+    assert "dynamic_forward_proxy" not in lab.admin_text("config_dump?resource=dynamic_listeners&name_regex=^0.0.0.0_80$")
 
 
 def test_of_two_namespaces_with_the_same_names_the_pods_own_is_proved(cli: Cli, lab: Lab) -> None:
