@@ -182,7 +182,7 @@ def _export_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     if is_exported_to_namespace(shown, case.source.namespace, default):
         return None
     show = f"kubectl get configmap -n {quote(around.root)} istio -o yaml"
-    if is_exported_to_namespace(entry, case.source.namespace, default):
+    if is_exported_to_namespace(replace(entry, shown_to=""), case.source.namespace, default):
         said = (
             f"{limit_told(shown, default)}, so namespace {case.source.namespace} does not get {entry}, whatever its exportTo says"
         )
