@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -112,7 +113,8 @@ def test_names_are_resolved_on_an_http_port_that_another_entry_had_first(cli: Cl
     lab.create(by_name((80, "HTTP"), (443, "TLS")))
     asked = ("verify", "wikipedia", "--probe", PORTAL, "--probe", PLAIN, "-o", "json")
     assert eventually(lambda: cli(*asked).judged == [("open", None), ("open", None)]), cli(*asked).stdout
-    assert "dynamic_forward_proxy" not in lab.admin_text("config_dump?resource=dynamic_listeners&name_regex=^0.0.0.0_80$")
+    listeners = lab.admin("config_dump?resource=dynamic_listeners&name_regex=^0.0.0.0_80$")["configs"]
+    assert "dynamic_forward_proxy" not in json.dumps([each.get("active_state") for each in listeners])
 
 
 def test_of_two_namespaces_with_the_same_names_the_pods_own_is_proved(cli: Cli, lab: Lab) -> None:
