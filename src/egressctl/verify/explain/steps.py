@@ -23,6 +23,7 @@ from egressctl.envoy.counts import ClusterCounts
 from egressctl.envoy.trace import NotTaken, trace
 from egressctl.envoy.trace import TraceStep as TracedStation
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
+from egressctl.istio.gateway_api import origin_of_route
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
@@ -157,7 +158,11 @@ def _path_through_sidecar(start: ExplainedPath, place: ResolvedProbe, seen: Expl
     reached = _reaches_target(place, owner, walk)
     cause = why_not_reached(place, seen, config, walk, owner, hosts)
     if walk.virtual_service:
-        told.append(Step("VirtualService", f"{walk.virtual_service} routes it", True))
+        behind = origin_of_route(walk.virtual_service, seen.around)
+        which = walk.virtual_service if behind.kind == "VirtualService" else str(behind)
+        told.append(
+            Step("VirtualService", f"{which} {'has no route for it' if walk.unrouted else 'routes it'}", not walk.unrouted)
+        )
     if final_envoy_clusters(walk):
         told.append(_service_entry_step(place, walk, carrier, owner, reached, seen.source))
     then, goes_out = _what_happens_next(walk, config, hosts, place)

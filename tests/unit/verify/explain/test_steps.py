@@ -20,6 +20,7 @@ from egressctl.model.evidence import Source
 from egressctl.model.probe import Expectation, Probe
 from egressctl.verify.explain.steps import ExplainedPath, explain_path, path_without_address
 from egressctl.verify.explain.steps_before_sidecar import ExplainFacts, ResolvedProbe, Step
+from sidecars import HTTP_INSPECTOR, chain, host, http_chain, route, sidecar
 
 SOURCE = Source("default", "sleep", "sleep", "istio-proxy")
 IP, URL = "208.80.154.224", "https://www.wikipedia.org"
@@ -357,3 +358,26 @@ def test_of_choices_neither_is_taken_for_sure() -> None:
     assert found.carrier is None
     assert [each.passed for each in found.stations if each.name == "Envoy cluster"] == [None, None]
     assert PASSTHROUGH not in found.next
+
+
+# Routes
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "said", "passed"),
+    [
+        ("wiki", "/", "default/wiki routes it", True),
+        ("wiki", "/api/", "default/wiki has no route for it", False),
+        ("default~80~www.wikipedia.org", "/", "an HTTPRoute of namespace default for www.wikipedia.org routes it", True),
+    ],
+)
+def test_the_route_that_takes_it_or_does_not_is_named(name: str, path: str, said: str, passed: bool) -> None:
+    made = f"/apis/networking.istio.io/v1/namespaces/default/virtual-service/{name}"
+    to = route("outbound|80||www.wikipedia.org", {"prefix": path}, metadata={"filter_metadata": {"istio": {"config": made}}})
+    match = {"transport_protocol": "raw_buffer", "application_protocols": ["http/1.1", "h2c"]}
+    chains = {"0.0.0.0_80": [http_chain(host("www.wikipedia.org", to), match=match)]}
+    config = sidecar(chains, chain("BlackHoleCluster"), [HTTP_INSPECTOR])
+    found = explain_path(
+        ResolvedProbe(Probe("p", "http://www.wikipedia.org"), IP, "pod default/sleep"), ExplainFacts(SOURCE, config, {}, [], None)
+    )
+    assert station(found, "VirtualService") == Step("VirtualService", said, passed)
