@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from egressctl.istio.export_to import Visibility, parse_visibility
 from egressctl.manifests.service_entry import PLURAL, read_entry
-from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest, MeshObjects
+from egressctl.model.entry import GROUP, ROOT_NAMESPACE, Manifest, MeshObjects, ServiceEntry
 
 SIDECARS, VIRTUAL_SERVICES, DESTINATION_RULES = "sidecars", "virtualservices", "destinationrules"
 SERVICES, NAMESPACES = "services", "namespaces"
@@ -72,7 +72,9 @@ def assemble_mesh_objects(
     empty = ObjectsOfKind()
     entries = tuple(map(read_entry, listed.get(PLURAL, empty).items))
     labels = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in listed.get(NAMESPACES, empty).items}
-    limits = {name: limit for name, each in labels.items() if visibility and (limit := visibility.shown_to(each))}
+    # Without a policy the labels of namespaces, which may not have been read, do not count.
+    places = {each.namespace: {} for each in entries} if visibility and not visibility.policies else dict[str, dict[str, str]]()
+    limits = {name: limit for name, each in (places | labels).items() if visibility and (limit := visibility.shown_to(each))}
     return MeshObjects(
         entries=tuple(replace(each, shown_to=limits.get(each.namespace, "")) for each in entries) if limits else entries,
         sidecars=listed.get(SIDECARS, empty).items,
@@ -85,9 +87,19 @@ def assemble_mesh_objects(
         shown_to=limits,
         root=root,
         default_export_to=default_export_to,
-        unread=tuple(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),
+        unread=(
+            *(unread_sentence(plural, each.reach, each.why) for plural, each in listed.items() if each.reach is not None),
+            *_unread_limits(entries, labels, visibility),
+        ),
         reach={plural: each.reach for plural, each in listed.items() if each.reach is not None},
     )
+
+
+def _unread_limits(entries: Iterable[ServiceEntry], labels: Mapping[str, object], visibility: Visibility | None) -> Iterator[str]:
+    """Say of which namespaces it is not known to whom the mesh shows their entries, for that depends on labels not read."""
+    unknown = sorted({each.namespace for each in entries} - labels.keys()) if visibility and visibility.policies else ()
+    if unknown:
+        yield f"to whom the mesh shows ServiceEntries of {', '.join(unknown)} was not looked at (serviceEntryVisibility)"
 
 
 def unread_sentence(plural: str, reach: Iterable[str], why: str) -> str:

@@ -321,6 +321,8 @@ def _propagation_cause(case: Case, entry: ServiceEntry) -> Cause:
     ]
     if not entry.export_to and entry.namespace != case.source.namespace and around.default_export_to is None:
         unseen.append("whether the mesh exports entries that name no exportTo was not looked at (defaultServiceExportTo)")
+    if entry.namespace not in around.namespaces:
+        unseen += [each for each in around.unread if "serviceEntryVisibility" in each]
     why = "the control plane has not pushed it"
     if unseen or case.around is None:
         missing = "; ".join(unseen or around.unread)
