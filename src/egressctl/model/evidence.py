@@ -174,6 +174,8 @@ class Owner:
     """It is UNKNOWN because the sidecar does not have the entry as it stands."""
     elsewhere: bool = False
     """It is OTHERS because the conflicting entry's Envoy cluster connects to its own host, whatever was asked for."""
+    shared: bool = False
+    """It is OTHERS because its filter chain leads to the Envoy cluster that the conflicting entry, of the same host, made."""
     entry: ServiceEntry | None = field(default=None, compare=False)
     """The entry that it is, where it is OWNED by one."""
 

@@ -391,13 +391,17 @@ def _owner(question: Question, ip: str, walk: Walk | None, facts: RunFacts, like
 
 
 def owner_for_url(way: WayTaken, entries: Sequence[ServiceEntry]) -> Owner:
-    """Say which of the entries sends what names none: the first that owns it, else one that sends it to its own host."""
+    """Say which of the entries sends what names none: the first that owns it, else one that sends it to its own host.
+
+    Else it is that of an entry whose filter chain leads to the Envoy cluster of another of its host.
+    """
     to = parse_outbound_name(way.walk.envoy_cluster or "")
     claims = [claim for each in entries if to and to.host in each.hosts and (claim := _owner_among(way, each, entries))]
     owned = (claim for claim in claims if claim.ownership is Ownership.OWNED)
     partly = (claim for claim in claims if claim.elsewhere or claim.outdated)
+    shared = (claim for claim in claims if claim.shared)
     nobody = owner_of_routed_way(way) or Owner(Ownership.UNKNOWN, "no ServiceEntry that egressctl may read claims it")
-    return next(owned, next(partly, nobody))
+    return next(owned, next(partly, next(shared, nobody)))
 
 
 def _owner_among(way: WayTaken, entry: ServiceEntry, entries: Sequence[ServiceEntry] | None) -> Owner | None:

@@ -16,7 +16,7 @@ from egressctl.envoy.counts import ClusterCounts, hosts_used
 from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.gateway_api import origin_of_route
 from egressctl.istio.hosts import covers_host, hosts_overlap
-from egressctl.istio.listing import lists_address, lists_block, tcp_ports
+from egressctl.istio.listing import lists_address, lists_block, lists_port, tcp_ports
 from egressctl.istio.sidecar_listeners import egress_listeners
 from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
 from egressctl.manifests.service_entry import PLURAL
@@ -105,6 +105,9 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
             else found
         )
     namesakes = [each for each in others if each.namespace == entry.namespace and to.host in each.hosts]
+    if (giver := _namesake_that_gave(way, entry, to, known, namesakes)) is not None:
+        reason = f"{giver} has the same host and gives it the Envoy cluster ({known.type}), before {entry}"
+        return Owner(Ownership.OTHERS, reason, giver, shared=True)
     if lacking := _what_is_not_in_force(way, entry, to, known, namesakes):
         reason = f"the sidecar's configuration does not match {entry}: {lacking}"
         return Owner(Ownership.UNKNOWN, reason, outdated=True)
@@ -173,6 +176,18 @@ def _leads_to_what_was_asked(way: WayTaken, entry: ServiceEntry, to: OutboundNam
     # Endpoints of the entry's own are the same for each of its hosts.
     same_for_all = entry.endpoints or entry.has_moving_endpoints or entry.resolution == "STATIC"
     return any(covers_host(each, host) for each in (entry.hosts if same_for_all else (to.host,)))
+
+
+def _namesake_that_gave(
+    way: WayTaken, entry: ServiceEntry, to: OutboundName, known: EnvoyCluster, namesakes: Sequence[ServiceEntry]
+) -> ServiceEntry | None:
+    """Return the entry of the same host whose resolution makes such an Envoy cluster, where this one's makes none; else None."""
+    types = _TYPES.get(entry.resolution, ())
+    if not types or not known.type or known.type in types or known.destination_rule:
+        return None
+    givers = (each for each in namesakes if known.type in _TYPES.get(each.resolution, ()))
+    seen = (each for each in givers if is_exported_to_namespace(each, way.source.namespace))
+    return next((each for each in seen if lists_port(each, to.port)), None)
 
 
 def _what_is_not_in_force(

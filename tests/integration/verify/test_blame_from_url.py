@@ -216,6 +216,17 @@ SITUATIONS = [
         ("ServiceEntry other/theirs has the same host www.wikipedia.org and endpoints for port 443 (DNS)",),
     ),
     Situation(
+        "the Envoy cluster of an entry of the same host",
+        (
+            an_entry("first", ["www.wikipedia.org"], (443, "HTTP"), resolution="NONE", exportTo=["."]),
+            an_entry("second", ["www.wikipedia.org"], TCP),
+        ),
+        WWW,
+        "rival-entry",
+        ("ServiceEntry default/first",),
+        "bypassed",
+    ),
+    Situation(
         "no entry, and the policy of the mesh",
         (),
         WWW,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,23 @@ def test_it_is_not_known_whose_it_is_where_it_may_be_anothers(around: MeshObject
 def test_one_of_another_type_is_of_an_older_entry() -> None:
     found = ask_by_name(None, type="STRICT_DNS", services=(OriginService("*.example.org", "default", "*.example.org"),))
     assert (found.ownership, found.outdated) == (Ownership.UNKNOWN, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ownership"),
+    [
+        ({}, Ownership.OTHERS),
+        ({"export_to": (".",)}, Ownership.OTHERS),
+        # It may be left of an older version of the entry
+        ({"export_to": ("~",)}, Ownership.UNKNOWN),
+        ({"resolution": "DNS"}, Ownership.UNKNOWN),
+        ({"ports": (Port(80, "HTTP", "http"),)}, Ownership.UNKNOWN),
+    ],
+)
+def test_one_of_another_type_is_that_of_another_entry_of_the_host(changes: dict[str, Any], ownership: Ownership) -> None:
+    giver = replace(WHOLE_PORT, **{"name": "giver", "resolution": "NONE", "ports": (Port(443, "HTTP", "http"),), **changes})
+    found = ask(WHOLE_PORT, giver, config=config_of(type="ORIGINAL_DST"))
+    assert (found.ownership, found.rival) == (ownership, giver if ownership is Ownership.OTHERS else None)
 
 
 # What was asked for

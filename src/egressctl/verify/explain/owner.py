@@ -95,11 +95,8 @@ def why_not_reached(
         return no_endpoints_cause(at)
     if ours and wraps_tls_in_tls(at):
         return explain_cause(CauseCode.REROUTED, at)
-    if not place.entry_name:
-        let_out = walk.envoy_cluster in LETS_OUT
-        return why_not_ours(at) if nowhere or let_out or (owner is not None and owner.elsewhere) else None
     others = owner is not None and owner.ownership is Ownership.OTHERS
-    return why_not_ours(at) if nowhere or others else None
+    return why_not_ours(at) if nowhere or others or walk.envoy_cluster in LETS_OUT else None
 
 
 def case_without_request(place: ResolvedProbe, seen: ExplainFacts, evidence: Evidence) -> Case:
