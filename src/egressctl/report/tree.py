@@ -150,7 +150,7 @@ def _envoy_cluster_text(walk: Walk, evidence: Evidence) -> str:
         notes.append(
             "in the access log" if CountSource.ACCESS_LOG in evidence.sources else f"the access log says {evidence.logged}"
         )
-    if evidence.endpoints == 0:
+    if evidence.endpoints == 0 and walk.envoy_cluster != BLACKHOLE:  # which is to have none
         notes.append("it has no hosts")
     name = _envoy_cluster_name(walk, evidence)
     return f"{name} ({'; '.join(notes)})" if notes else name
