@@ -88,7 +88,7 @@ def _steps_in_sidecar(walk: Walk, evidence: Evidence) -> Iterator[_Step]:
     else:
         yield ("filter chain", matched if leads_on else "none matches", leads_on)
     if walk.http_route:
-        none = ": no route matches" if walk.direct_status and walk.http_route.count(" / ") < 2 else ""
+        none = ": no route matches" if walk.unrouted else ""
         yield ("HTTP route", f"{walk.http_route}{none}", known and (not walk.direct_status or walk.absent))
     sends = not _is_refused(walk, evidence) and Method.OWNED in evidence.methods
     which = walk.unknown or (walk.choices and not walk.envoy_cluster)

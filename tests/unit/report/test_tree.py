@@ -355,7 +355,7 @@ def test_an_envoy_cluster_without_hosts_sends_nothing_to_any_address() -> None:
     ("walk", "status", "told"),
     [
         (
-            Walk("l", "", None, matched="catch-all", http_route="80 / x", direct_status=404),
+            Walk("l", "", None, matched="catch-all", http_route="80 / x", direct_status=404, unrouted=True),
             404,
             "answers with HTTP 404 by itself",
         ),
