@@ -18,8 +18,8 @@ from egressctl.model.json_values import mapping_at, mappings_at
 from egressctl.runtime.query import encode_query
 from egressctl.runtime.sanitize import quote
 
-_NEVER_RAN = (None, 126, 127)
-"""Ends of a program that never ran: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
+_NEVER_RAN = (None, 126, 127, 128, 255)
+"""Ends of a program that may never have run: no exit code, or the shells' and runtimes' own. curl's go up to 101."""
 _NOT_FOUND = 127
 """The end of a command that a shell, or a runtime that does as a shell, did not find."""
 _SILENT_AT_MOST = 2

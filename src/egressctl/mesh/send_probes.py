@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ _LOOKS, _BETWEEN_LOOKS = 3, 0.5
 """How often, and after how many seconds each, the socket table is read while a connection is held open for two seconds."""
 _TIMED_OUT = 28
 """curl's exit where a connection stayed open until its time was up."""
+_ONE_ASKS = threading.Lock()
+"""Several execs of a container find at the same time that its curl is an old one: one of them asks which."""
 _EXECS = itertools.count()
 """Numbers the execs: two transfers of one exec with one local port shared a connection."""
 
@@ -224,14 +227,17 @@ def _is_known_as_old(api: Api, source: Source) -> bool:
 
 def _note_old_curl(api: Api, source: Source) -> None:
     """Remember that this container's curl needs the old form; raise NoCurl where it is too old for that as well."""
-    found = curl.parse_version(curl_version(api, source))
-    if found and found < old_curl.OLDEST:
-        version, oldest = (".".join(map(str, each)) for each in (found, old_curl.OLDEST))
-        raise NoCurl(
-            f"curl in container {source.container} of pod {source.namespace}/{source.pod} is {version}, which cannot report "
-            f"what a proof needs: that takes {oldest} or newer"
-        )
-    api.old_curls.add((source.namespace, source.pod, source.container))
+    with _ONE_ASKS:
+        if _is_known_as_old(api, source):
+            return
+        found = curl.parse_version(curl_version(api, source))
+        if found and found < old_curl.OLDEST:
+            version, oldest = (".".join(map(str, each)) for each in (found, old_curl.OLDEST))
+            raise NoCurl(
+                f"curl in container {source.container} of pod {source.namespace}/{source.pod} is {version}, which cannot report "
+                f"what a proof needs: that takes {oldest} or newer"
+            )
+        api.old_curls.add((source.namespace, source.pod, source.container))
 
 
 def last_socket_table(answer: curl.ExecOutput, ran: ExecResult) -> str:

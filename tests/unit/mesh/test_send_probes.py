@@ -106,6 +106,7 @@ OTHERS_ON_STDERR = [
         ExecResult(None, b"", b"", 'error finding executable "curl" in PATH [/bin]: no such file or directory'),
         *(ExecResult(None, b"", b"", said) for said in IN_THE_STATUS),
         *(ExecResult(127, b"", said.encode()) for said in ON_STDERR),
+        *(ExecResult(code, RUNC.format("executable file not found in $PATH").encode(), b"") for code in (126, 128, 255)),
     ],
 )
 def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResult) -> None:
@@ -124,6 +125,8 @@ def test_runtimes_say_in_their_own_ways_that_a_program_is_missing(ran: ExecResul
         ExecResult(127, b"", b"error while loading shared libraries: libcurl.so.4: cannot open shared object file"),
         *(ExecResult(None, b"", b"", said) for said in OTHERS_IN_THE_STATUS),
         *(ExecResult(127, b"", said.encode()) for said in OTHERS_ON_STDERR),
+        ExecResult(255, b"", b"Error: dial unix /etc/istio/proxy/curl.sock: connect: no such file or directory"),
+        ExecResult(137, b"", b""),
         ExecResult(77, b"", b"curl: (77) error setting certificate file: /etc/ca.crt: No such file or directory"),
     ],
 )
