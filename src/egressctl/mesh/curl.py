@@ -60,6 +60,13 @@ TABLE_HEAD = b"  sl  local_address rem_address "
 
 VERSION_ARGV = ("curl", "--version")
 
+TELNET, FTP = "telnet", "ftp"
+"""How a bare connection is opened, and how after a refusal where a curl has no telnet: it waits for a server's greeting.
+
+The curl-minimal of RHEL 9, UBI 9 and Amazon Linux 2023 has HTTP, FTP and files alone."""
+UNSUPPORTED_PROTOCOL = 1
+"""curl's exit where it is built without the protocol of a URL."""
+
 TABLE_URLS = ("file:///proc/net/tcp", "file:///proc/net/tcp6")
 
 # curl(1), "EXIT CODES".
@@ -197,7 +204,7 @@ def _host_and_port(probe: Probe) -> tuple[str, int]:
     return probe.connect_ip or probe.host, probe.port
 
 
-def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits) -> tuple[str, ...]:
+def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits, scheme: str = TELNET) -> tuple[str, ...]:
     """Return the argument vector that opens a bare connection to each address, and reads the socket table last.
 
     A refused TLS connection leaves no row in the socket table; a bare one to the same address and port does.
@@ -206,7 +213,7 @@ def companion_argv(addresses: Sequence[tuple[str, int]], limits: TransferLimits)
     for index, (ip, port) in enumerate(addresses):
         # A proxy variable is for what was refused already: at the proxy's own address as well.
         argv += [*_segment(str(index), companion_limits(limits)), "--noproxy", "*", "-o", "/dev/null"]
-        argv += [bare_url(ip, port), "--next"]
+        argv += [bare_url(ip, port, scheme), "--next"]
     return (*argv, *_table_segments())
 
 
@@ -215,9 +222,9 @@ def companion_limits(limits: TransferLimits) -> TransferLimits:
     return TransferLimits(limits.connect, min(limits.total, 2.0), probe_and_companion_ports(limits)[1])
 
 
-def bare_url(ip: str, port: int) -> str:
-    """Return the URL of a connection over which curl says nothing."""
-    return f"telnet://[{ip}]:{port}" if ":" in ip else f"telnet://{ip}:{port}"
+def bare_url(ip: str, port: int, scheme: str) -> str:
+    """Return the URL of a connection over which curl says nothing by itself."""
+    return f"{scheme}://[{ip}]:{port}" if ":" in ip else f"{scheme}://{ip}:{port}"
 
 
 def _segment(index: str, limits: TransferLimits, stream: str = "%{stderr}") -> list[str]:

@@ -55,11 +55,13 @@ def probe_argv(probes: Sequence[Probe], limits: curl.TransferLimits, mark: str) 
     return tuple(argv[:-1])
 
 
-def companion_argv(addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits) -> tuple[str, ...]:
+def companion_argv(
+    addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits, scheme: str = curl.TELNET
+) -> tuple[str, ...]:
     """Return the argument vector that opens a bare connection to each address, as `curl.companion_argv` does."""
     argv = ["curl", "-q", *_segment(curl.companion_limits(limits), curl.MARK), "--noproxy", "*"]
     for ip, port in addresses:
-        argv += ["-o", "/dev/null", curl.bare_url(ip, port), *_END]
+        argv += ["-o", "/dev/null", curl.bare_url(ip, port, scheme), *_END]
     return (*argv, "--next", *_table_segment())
 
 

@@ -107,22 +107,24 @@ def search_bodies(
 
 
 def open_bare_connections(
-    api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
+    api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits, scheme: str = curl.TELNET
 ) -> list[ProbeSent]:
     """Open a bare connection to each address, at most five, in one exec; an old curl is asked once more.
 
     Raises as `send_in_one_exec`.
     """
     if not _is_known_as_old(api, source):
-        ran = _run_curl(api, source, curl.companion_argv(addresses, limits), len(addresses), limits)
+        ran = _run_curl(api, source, curl.companion_argv(addresses, limits, scheme), len(addresses), limits)
         if not old_curl.is_old(ran.stderr):
             return _probes_sent(source, curl.parse_companion(addresses, ran.stdout, ran.stderr), ran)
         _note_old_curl(api, source)
-    ran = _run_curl(api, source, old_curl.companion_argv(addresses, limits), len(addresses), limits)
+    ran = _run_curl(api, source, old_curl.companion_argv(addresses, limits, scheme), len(addresses), limits)
     return _probes_sent(source, old_curl.parse_companion(addresses, ran.stdout), ran)
 
 
-def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits) -> ProbeSent:
+def watch_bare_connection(
+    api: Api, source: Source, address: tuple[str, int], limits: curl.TransferLimits, scheme: str = curl.TELNET
+) -> ProbeSent:
     """Open a bare connection to an address, and read the socket table several times meanwhile, by other execs.
 
     A listener that inspects what a client says first (tls_inspector, and Istio sets it no time-out) waits for a word as long
@@ -138,7 +140,7 @@ def watch_bare_connection(api: Api, source: Source, address: tuple[str, int], li
 
     looking = start_call(look)
     try:
-        [sent] = open_bare_connections(api, source, [address], limits)
+        [sent] = open_bare_connections(api, source, [address], limits, scheme)
         outcome, tables = sent.outcome, looking()
     except CouldNotAsk as failure:
         return _failed_probe(failure)
@@ -171,8 +173,13 @@ def _open_companions_once(
     api: Api, source: Source, addresses: Sequence[tuple[str, int]], limits: curl.TransferLimits
 ) -> tuple[dict[tuple[str, int], Capture], list[tuple[str, int]]]:
     """Return what companions of one exec show, and the addresses of those that were made, ended, and left no row."""
+    scheme = curl.TELNET
     try:
-        sent = dict(zip(addresses, open_bare_connections(api, source, addresses, limits), strict=True))
+        opened = open_bare_connections(api, source, addresses, limits)
+        if any(each.outcome and each.outcome.curl_exit == curl.UNSUPPORTED_PROTOCOL for each in opened):
+            scheme = curl.FTP
+            opened = open_bare_connections(api, source, addresses, limits, scheme)
+        sent = dict(zip(addresses, opened, strict=True))
     except CouldNotAsk:
         return dict.fromkeys(addresses, Capture.UNKNOWN), []
     exits = {
@@ -181,7 +188,7 @@ def _open_companions_once(
         if each.outcome and each.outcome.local_port and each.capture is Capture.UNKNOWN
     }
     waiting = [address for address, code in exits.items() if code == _TIMED_OUT]
-    held = gather([partial(watch_bare_connection, api, source, address, limits) for address in waiting], at_most=5)
+    held = gather([partial(watch_bare_connection, api, source, address, limits, scheme) for address in waiting], at_most=5)
     seen = {**sent, **dict(zip(waiting, held, strict=True))}
     return {address: each.capture for address, each in seen.items()}, [each for each in exits if each not in waiting]
 

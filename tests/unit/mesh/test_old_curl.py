@@ -79,6 +79,8 @@ def test_companions_share_an_exec() -> None:
     words = old_curl.companion_argv([("192.0.2.1", 443), ("2001:db8::1", 80)], DEFAULT_LIMITS)
     assert [word for word in words if word.startswith("telnet:")] == ["telnet://192.0.2.1:443", "telnet://[2001:db8::1]:80"]
     assert words[words.index("--max-time") + 1] == "2"
+    without_telnet = old_curl.companion_argv([("2001:db8::1", 80)], DEFAULT_LIMITS, curl.FTP)
+    assert [word for word in without_telnet if "2001" in word] == ["ftp://[2001:db8::1]:80"]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,29 @@ class TestAnOldCurl:
         assert ran.probes[0]["cause"]["message"] == f"{message}: that takes 7.51.0 or newer"
 
 
+WITHOUT_TELNET = """\
+for word; do
+    shift
+    case $word in telnet://*) word=none://${{word#telnet://}} ;; esac
+    set -- "$@" "$word"
+done
+exec {curl} "$@"
+"""
+"""What a curl does that is built without telnet: it says that it does not support the protocol, with exit code 1."""
+
+
+@pytest.mark.parametrize("version", ["new", *old_curls.VERSIONS])
+def test_a_curl_without_telnet_shows_a_refusal_as_well(cli: Cli, odd: Odd, tmp_path: Path, version: str) -> None:
+    """As curl-minimal of RHEL 9, UBI 9 and Amazon Linux 2023, which has HTTP, FTP and files alone."""
+    curl = Path(str(CURL)) if version == "new" else old_curls.find(version)
+    if isinstance(curl, str):
+        pytest.skip(curl)
+    at = cli.at(odd(instead(tmp_path / "bin", "curl", WITHOUT_TELNET.format(curl=curl), sidecar=False)))
+    ran = at("verify", "wikipedia", "--probe", NOT_THERE, "--probe", "https://outside.example", "-o", "json")
+    assert (ran.code, ran.judged) == (1, [("blocked", "port-not-listed"), ("blocked", "address-not-listed")])
+    assert {probe["evidence"]["companion"] for probe in ran.probes} == {True}
+
+
 class TestNoCurl:
     def test_another_container_that_has_it_is_named_and_not_taken(self, cli: Cli, odd: Odd, lab: Lab, tmp_path: Path) -> None:
         def way(container: Container, plan: EnterPlan) -> EnterPlan:
