@@ -91,7 +91,7 @@ def test_what_the_access_log_says_stands_at_the_envoy_cluster(
 
 def test_blocked() -> None:
     evidence = Evidence(
-        Capture.CAPTURED, True, BLACKHOLE, None, False, Counts(), "REGISTRY_ONLY", (Method.CAPTURED, Method.STATIC)
+        Capture.CAPTURED, True, BLACKHOLE, None, False, Counts(), "REGISTRY_ONLY", (Method.CAPTURED, Method.STATIC), endpoints=0
     )
     assert drawn(ProbeResult(PROBE, SOURCE, Verdict.BLOCKED, False, CAUSE, REFUSAL, evidence)) == indented(
         """
