@@ -51,16 +51,23 @@ class LoopThread:
         self.loop.close()
 
     async def _finish(self) -> None:
+        # What was accepted at the last moment comes to be only meanwhile.
+        while self._end_what_is_there():
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+            await asyncio.sleep(0)
+        await self.loop.shutdown_asyncgens()
+        await self.loop.shutdown_default_executor()
+
+    def _end_what_is_there(self) -> bool:
+        """End every task and connection, also one whose task was never begun, or whose other side is silent."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # A connection whose other side keeps silent would outlive its loop.
-        for transport in list(getattr(self.loop, "_transports", {}).values()):
-            transport.abort()
-        await asyncio.sleep(0)
-        await self.loop.shutdown_asyncgens()
-        await self.loop.shutdown_default_executor()
+        transports = [each for each in getattr(self.loop, "_transports", {}).values() if not each.is_closing()]
+        for transport in transports:
+            over_tls = getattr(transport.get_protocol(), "_app_transport", None)
+            (over_tls or transport).abort()
+        return bool(tasks or transports)
 
 
 def self_signed(directory: Path) -> tuple[Path, Path]:
