@@ -108,7 +108,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if place not in difference.only:
                 item.add_marker(pytest.mark.skip(reason=f"{difference.what} {difference.why}"))
     if not ASKED:
-        items[:] = [item for item in items if not (item.get_closest_marker("kubernetes") or _has_no_place(item))]
+        real = ("kubernetes", "mesh")
+        items[:] = [item for item in items if not (any(map(item.get_closest_marker, real)) or _has_no_place(item))]
     if not EVERYTHING and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         items[:] = some_cases(items)
 

@@ -214,6 +214,7 @@ def listeners(lab: Lab) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.mesh
 def test_where_istiod_gives_one_family_the_other_goes_past_the_sidecar(half: Lab, tmp_path: Path) -> None:
     cli = Cli(half.kubeconfig, tmp_path)
     file = cli.file(target("both", *BLOCKS, port=443, protocol="TCP", url=WWW))
