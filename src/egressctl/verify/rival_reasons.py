@@ -26,7 +26,9 @@ def nearer_block_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     address, number, tls = parse_block(case.outcome.remote_ip), case.probe.port, case.probe.speech.tls
     if address is None or not _is_refused_or_let_out(case):
         return None
-    own = max((block.length for block in _blocks(entry) if block.holds(address)), default=-1)
+    declared = {port.protocol.upper() for port in entry.ports if port.number == number}
+    # HTTP is routed by its host, and has no filter chain of a block.
+    own = max((block.length for block in _blocks(entry) if block.holds(address) and not declared & HTTP_PROTOCOLS), default=-1)
     for other in case.around.entries if case.around else ():
         protocols = {port.protocol.upper() for port in other.ports if port.number == number}
         longer = [block for block in _blocks(other) if block.holds(address) and block.length > own]

@@ -37,7 +37,7 @@ from integration.verify.urls import (
 from labs import Lab
 
 PLACES = ("istiod",)
-CONNECTIONS = int(os.environ.get("EGRESSCTL_TEST_BLAMES") or (120 if EVERYTHING else 24))
+CONNECTIONS = int(os.environ.get("EGRESSCTL_TEST_BLAMES") or (48 if EVERYTHING else 24))
 SEED = "EGRESSCTL_TEST_SEED"
 AT_ONCE = 4
 """So many URLs are asked in one world."""
@@ -359,7 +359,7 @@ def _told(result: ProbeResult) -> str:
 @pytest.fixture
 def walk(lab: Lab) -> Iterator[Walk]:
     second_namespace(lab)
-    seed = int(os.environ.get(SEED) or random.randrange(1 << 32))
+    seed = int(os.environ.get(SEED) or 13)
     yield Walk(lab, seed)
     lab.set_policy(REGISTRY_ONLY)
     put_right(lab)

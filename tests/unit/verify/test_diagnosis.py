@@ -192,6 +192,12 @@ def test_a_longer_block_is_looked_at_before_the_server_name(mine: dict[str, Any]
     assert str(found.code) in (cause, "not-propagated" if cause == "host-not-listed" else cause)
 
 
+def test_http_has_no_block_of_its_own_that_would_be_longer() -> None:
+    plain = replace(WIKI, addresses=(IP,), ports=(Port(80, "HTTP", "http"),))
+    found = blamed(plain, replace(BLOCK, ports=(Port(80, "TLS", "tls"),)), url="http://www.wikipedia.org")
+    assert (str(found.code), "default/block lists" in found.message) == ("rival-entry", True)
+
+
 @pytest.mark.parametrize(
     ("other", "cause"),
     [
