@@ -105,9 +105,13 @@ class TestLabUp:
     ) -> None:
         paths = Paths(home, NAME)
         running = start(tmp_path, unready, paths, "envoy")
-        # Besides it there may be its child that is becoming another program, and the lock may name who starts it.
-        supervisors = [each for each in processes_of(paths) if each.role == "supervisor" and each.pid != running.pid]
-        supervisor = min(supervisors, key=lambda each: each.started).pid
+
+        def supervisors() -> list[int]:
+            return [each.pid for each in processes_of(paths) if each.role == "supervisor"]
+
+        # The process that it was forked from is called alike, and may end after it has begun.
+        assert eventually(lambda: len(supervisors()) == 1)
+        [supervisor] = supervisors()
         os.kill(supervisor, signal.SIGSTOP)
         os.kill(running.pid, signal.SIGTERM)
         assert eventually(lambda: has_pending(supervisor, signal.SIGTERM))
