@@ -30,6 +30,7 @@ from egressctl.lab.state import (
     DEFAULT,
     Paths,
     RunningLab,
+    hold_signals,
     is_locked,
     locate,
     read_running,
@@ -103,19 +104,24 @@ def start(
     _check_machine()
     paths = locate(name)
     deadline = time.monotonic() + START_SECONDS
-    while (lock := try_lock(paths)) is None:
-        # It runs, or somebody else is starting it, or it is about to end.
-        running = read_running(paths)
-        if running and not _has_ended(running.processes["supervisor"]):
-            yield _check_same_settings(_info(paths, running), policy, excluded, ipv6)
-            return
-        if time.monotonic() > deadline:
-            raise LabFailed(
-                f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_name_flag(name)}"
-            )
-        time.sleep(PAUSE_SECONDS)
     failed: LabFailed | None = None
+    lock: int | None = None
     try:
+        while True:
+            with hold_signals():  # else what is made for the lock would be nobody's
+                lock = try_lock(paths)
+            if lock is not None:
+                break
+            # It runs, or somebody else is starting it, or it is about to end.
+            running = read_running(paths)
+            if running and not _has_ended(running.processes["supervisor"]):
+                yield _check_same_settings(_info(paths, running), policy, excluded, ipv6)
+                return
+            if time.monotonic() > deadline:
+                raise LabFailed(
+                    f"another start of the lab {name} does not come to an end", hint=f"egressctl lab down{_name_flag(name)}"
+                )
+            time.sleep(PAUSE_SECONDS)
         try:
             shutil.rmtree(paths.folder, ignore_errors=True)
             paths.logs.mkdir(parents=True, mode=0o700)
@@ -131,11 +137,12 @@ def start(
             raise failed from error
         yield _info(paths, running)
     except BaseException as stop:
-        if stop is not failed:
+        if stop is not failed and lock is not None:
             _take_back(paths, stop)
         raise
     finally:
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
 def down(name: str = DEFAULT) -> bool:

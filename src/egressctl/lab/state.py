@@ -12,9 +12,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,16 @@ def _is_usable(folder: Path) -> bool:
         return folder.stat().st_uid == os.getuid() and not os.statvfs(folder).f_flag & os.ST_NOEXEC
     except OSError:
         return False
+
+
+@contextlib.contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let no signal strike this thread until the block has ended."""
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def try_lock(paths: Paths) -> int | None:

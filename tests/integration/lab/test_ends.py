@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from cli import EXITS, Cli, Running
-from egressctl.errors import LabFailed
+from egressctl.errors import Interrupted, LabFailed
 from egressctl.lab import control
 from egressctl.lab.dataplane.processes import command_line
 from egressctl.lab.inventory import list_labs, processes_of
 from egressctl.lab.state import Paths, remove_files, try_lock
+from egressctl.runtime.signals import Interrupts
 from examples import EVERYTHING
 from labs import Lab, eventually
 
@@ -99,6 +100,17 @@ class TestLabUp:
         if moment == "lock":  # it may have come to nothing more
             list(control.down_all())
         assert eventually(lambda: nothing_is_there(home))
+
+    def test_one_as_its_lock_is_made_leaves_nothing(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def struck(paths: Paths) -> int | None:
+            lock = try_lock(paths)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return lock
+
+        monkeypatch.setattr(control, "try_lock", struck)
+        with pytest.raises(Interrupted), Interrupts(), control.start(NAME):
+            pass
+        assert nothing_is_there(home)
 
     def test_a_second_signal_ends_the_waiting_and_says_what_is_left(
         self, tmp_path: Path, home: Path, unready: dict[str, str]
