@@ -15,6 +15,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -159,12 +160,22 @@ def _is_usable(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def hold_signals() -> Iterator[None]:
-    """Let no signal strike this thread until the block has ended."""
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    """Let no signal that would end this process strike until the block has ended; to be used in the main thread."""
+    heard: list[int] = []
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    # Not by the mask of this thread: another one would take the signal, and this one's handler strike here all the same.
+    handlers = {each: signal.getsignal(each) for each in ending if threading.current_thread() is threading.main_thread()}
+    for each in handlers:
+        if handlers[each] not in (None, signal.SIG_IGN):
+            signal.signal(each, lambda signum, _: heard.append(signum))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+        for each, handler in handlers.items():
+            if handler not in (None, signal.SIG_IGN):
+                signal.signal(each, handler)
+        for signum in heard:
+            signal.raise_signal(signum)
 
 
 def try_lock(paths: Paths) -> int | None:
