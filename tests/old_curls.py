@@ -1,4 +1,4 @@
-"""Curls that are as old as those that people have, built from the source that packages of crates.io hold.
+"""Curls that are as old as those that people have, built from the source that packages of Rust's registry hold.
 
 `python tests/old_curls.py` builds what is missing, and prints the folder of each. 7.61.1 is the curl of Red Hat Enterprise
 Linux 8 and its UBI images; 7.51 is the oldest that those packages have and that today's OpenSSL builds.
