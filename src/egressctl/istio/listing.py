@@ -22,6 +22,11 @@ def lists_port(entry: ServiceEntry, number: int) -> bool:
     return any(port.number == number for port in tcp_ports(entry))
 
 
+def protocols_on(entry: ServiceEntry, number: int) -> set[str]:
+    """Return the protocols that an entry declares for a port, in capital letters."""
+    return {port.protocol.upper() for port in entry.ports if port.number == number}
+
+
 def is_opaque_on(entry: ServiceEntry, number: int) -> bool:
     """Say whether a sidecar looks at the address alone on a port of the entry."""
     return any(port.number == number and port.protocol.upper() in OPAQUE_PROTOCOLS for port in entry.ports)

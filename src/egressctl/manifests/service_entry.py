@@ -20,7 +20,7 @@ from egressctl.manifests.formats import (
 from egressctl.manifests.probes import probe_name, read_probes, url_fault
 from egressctl.manifests.problems import ProblemCollector
 from egressctl.manifests.yaml_reader import InputPlace, ValuePath, field_name
-from egressctl.model.blocks import parse_blocks
+from egressctl.model.blocks import bracketed, parse_blocks
 from egressctl.model.entry import API_VERSIONS, GROUP, KIND, SUFFIX, Manifest, Port, ServiceEntry
 from egressctl.model.json_values import mapping_at, mappings_at, plain_copy, text_at, texts_at
 from egressctl.model.probe import BARE_SCHEME, Expectation, Probe, Target, origin_url
@@ -221,13 +221,9 @@ def _address_of_nameless(entry: ServiceEntry) -> str:
     endpoints = [] if entry.addresses or entry.resolution != "STATIC" else parse_blocks(entry.endpoints)
     for block in [*listed, *endpoints]:
         first = block.address if block.is_one_address else block._replace(network=block.network + 1).address
-        if url_fault(f"{BARE_SCHEME}{_in_url(first)}:443") is None:
+        if url_fault(f"{BARE_SCHEME}{bracketed(first)}:443") is None:
             return first
     return ""
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _probes_of_urls(urls: Iterable[tuple[Port, str]], else_ip: str, *, by_host: bool = False) -> tuple[Probe, ...]:
@@ -265,7 +261,7 @@ def _bare_probes(entry: ServiceEntry) -> tuple[Probe, ...]:
     hosts = _named_hosts(entry)
     single = [block for block in parse_blocks(entry.addresses) if block.is_one_address]
     if not hosts and len(single) == len(entry.addresses) == 1:
-        hosts = [_in_url(single[0].address)]
+        hosts = [bracketed(single[0].address)]
     opaque = [port for port in entry.ports if hosts and port.protocol.upper() in OPAQUE_PROTOCOLS]
     return _probes_of_urls([(port, f"{BARE_SCHEME}{hosts[0]}:{port.number}") for port in opaque], _address_of_nameless(entry))
 

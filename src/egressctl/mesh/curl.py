@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
+from egressctl.model.blocks import bracketed
 from egressctl.model.cause import CauseCode
 from egressctl.model.evidence import CurlOutcome
 from egressctl.model.probe import Probe
@@ -224,7 +225,7 @@ def companion_limits(limits: TransferLimits) -> TransferLimits:
 
 def bare_url(ip: str, port: int, scheme: str) -> str:
     """Return the URL of a connection over which curl says nothing by itself."""
-    return f"{scheme}://[{ip}]:{port}" if ":" in ip else f"{scheme}://{ip}:{port}"
+    return f"{scheme}://{bracketed(ip)}:{port}"
 
 
 def _segment(index: str, limits: TransferLimits, stream: str = "%{stderr}") -> list[str]:
@@ -251,7 +252,7 @@ def probe_and_companion_ports(limits: TransferLimits) -> tuple[range | None, ran
 
 def probe_options(probe: Probe) -> tuple[str, ...]:
     """Return the options of a probe that another may not have."""
-    ip = f"[{probe.connect_ip}]" if ":" in probe.connect_ip else probe.connect_ip
+    ip = bracketed(probe.connect_ip)
     # For any host and port of the URL, this address and the URL's port. (--resolve would hold for the following transfers too.)
     elsewhere = ("--connect-to", f"::{ip}:") if ip else ()
     if probe.extract:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from egressctl.model.blocks import parse_address
+from egressctl.model.blocks import bracketed, parse_address
 
 
 class Verdict(StrEnum):
@@ -106,7 +106,7 @@ class Probe:
         if self.url[: len("https://")].lower() == "https://":
             return _speech_over_tls(self.url[: self.url.find("/", len("https://"))] if self.url.count("/") > 2 else self.url)
         parts = urlsplit(self.url)
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return Speech(
             tls=False,
             protocols=("http/1.1",),

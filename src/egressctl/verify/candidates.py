@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 
+from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host
 from egressctl.istio.listing import is_every_address, lists_address, lists_port, takes_whole_port
 from egressctl.istio.mesh_objects import SIDECARS
@@ -14,6 +15,7 @@ from egressctl.model.entry import Manifest, MeshObjects, Port, ServiceEntry
 from egressctl.model.evidence import Source
 from egressctl.model.json_values import value_at
 from egressctl.model.probe import Probe
+from egressctl.runtime.sanitize import quote
 
 
 class Claim(IntEnum):
@@ -45,6 +47,15 @@ def claim_of_entry(entry: ServiceEntry, probe: Probe, ip: str) -> Claim | None:
 def sidecar_of_pod(around: MeshObjects | None, source: Source) -> Manifest | None:
     """Return the Sidecar resource that holds for the pod; None where there is none, or none was read."""
     return sidecar_for_pod(around.sidecars, source.namespace, source.labels, around.root) if around else None
+
+
+def is_in_sidecar(around: MeshObjects | None, source: Source, entry: ServiceEntry, number: int) -> bool:
+    """Say whether the pod's sidecar gets a port of an entry: it is exported to the pod, and no Sidecar resource hides it."""
+    default = (around.default_export_to if around else None) or PUBLIC
+    if not is_exported_to_namespace(entry, source.namespace, default):
+        return False
+    sidecar = sidecar_of_pod(around, source)
+    return sidecar is None or import_scope(sidecar, entry, number, source.namespace) is not ImportScope.NOTHING
 
 
 def who_sets_policy(around: MeshObjects | None, source: Source) -> str:
@@ -81,3 +92,9 @@ def object_name(manifest: Manifest) -> str:
     """Return `namespace/name`."""
     metadata: Mapping[str, object] = manifest["metadata"]
     return f"{metadata.get('namespace', 'default')}/{metadata['name']}"
+
+
+def show_command(kind: str, name: str) -> str:
+    """Return the command that shows an object, given as `namespace/name`."""
+    namespace, _, own = name.partition("/")
+    return f"kubectl get {kind} -n {quote(namespace)} {quote(own)} -o yaml"

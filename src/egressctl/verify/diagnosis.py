@@ -24,7 +24,7 @@ from egressctl.model.entry import Manifest, MeshObjects, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership
 from egressctl.model.json_values import texts_at
 from egressctl.runtime.sanitize import quote
-from egressctl.verify.candidates import Claim, claim_of_entry, object_name, sidecar_of_pod
+from egressctl.verify.candidates import Claim, claim_of_entry, object_name, show_command, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
 from egressctl.verify.rival_reasons import nearer_block_cause, shared_endpoints_cause
 from egressctl.verify.route_reasons import is_moved_to_another_port, own_port_cause, rerouted_cause, server_name_cause
@@ -158,13 +158,10 @@ def _has_listener_of(entry: ServiceEntry, ip: str) -> bool:
 
 def _namesake_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Name another entry of the same host that sent it: that the address is not among this one's is then no harm."""
-    owner = case.evidence.owner
-    sent = owner is not None and owner.rival is not None and case.leads_to not in OF_POLICY
-    if is_moved_to_another_port(case):
+    rival = case.evidence.owner.rival if case.evidence.owner else None
+    if rival is None or case.leads_to in OF_POLICY or is_moved_to_another_port(case):
         return None
-    if owner is None or owner.rival is None or not sent or {*owner.rival.hosts}.isdisjoint(entry.hosts):
-        return None
-    return explain_cause(CauseCode.RIVAL_ENTRY, case)
+    return None if {*rival.hosts}.isdisjoint(entry.hosts) else explain_cause(CauseCode.RIVAL_ENTRY, case)
 
 
 def _address_cause(case: Case, entry: ServiceEntry) -> Cause | None:
@@ -207,7 +204,7 @@ def _reroute_cause(case: Case, entry: ServiceEntry) -> Cause | None:
 
 
 def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
-    sidecar = _sidecar_of_pod(case)
+    sidecar = sidecar_of_pod(case.around, case.source)
     if sidecar is None:
         return None
     if cause := own_port_cause(case, _with_serving_hosts(case, entry)):
@@ -217,14 +214,14 @@ def _sidecar_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     if left is ImportScope.NOTHING:
         hosts = ", ".join(egress_hosts(sidecar)[:4])
         said = f"Sidecar {name} lets the pod import {hosts or 'no hosts'}, so it hides {entry}; {_where_sidecar_leads(case)}"
-        return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, _show_command("sidecar", name))
+        return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, show_command("sidecar", name))
     carried = case.evidence.walk.envoy_cluster if case.evidence.walk else None
     if left is ImportScope.ONE_BLOCK and _has_several_blocks(case, entry) and carried in (None, *OF_POLICY):
         said = (
             f"Sidecar {name} names the host exactly, so the pod gets only one of its blocks, "
             f"not the one with {case.outcome.remote_ip}; {_where_sidecar_leads(case)}"
         )
-        hint = f"{_show_command('sidecar', name)}; import */{entry.hosts[0]} or ./* instead"
+        hint = f"{show_command('sidecar', name)}; import */{entry.hosts[0]} or ./* instead"
         return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, hint)
     return None
 
@@ -250,7 +247,7 @@ def _conflict_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         return None
     said = f"ServiceEntry {other} has the same host, and a sidecar gets the entries of only one namespace, not of {entry}'s; "
     said += _where_sidecar_leads(case)
-    return explain_cause(CauseCode.RIVAL_ENTRY, case, said, _show_command("serviceentry", str(other)))
+    return explain_cause(CauseCode.RIVAL_ENTRY, case, said, show_command("serviceentry", str(other)))
 
 
 def _missing_port_cause(case: Case, entry: ServiceEntry, host: str) -> Cause | None:
@@ -275,7 +272,7 @@ def _missing_port_cause(case: Case, entry: ServiceEntry, host: str) -> Cause | N
                 f"the sidecar gets no Envoy cluster for port {number} of {entry}"
             )
             hint = "put both into one entry, or give both the same labels, exportTo and resolution; "
-            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, hint + _show_command("serviceentry", str(other)))
+            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, hint + show_command("serviceentry", str(other)))
     return None
 
 
@@ -371,17 +368,8 @@ def _has_several_blocks(case: Case, entry: ServiceEntry) -> bool:
     return len(entry.addresses) > 1 or len(like) > 1
 
 
-def _sidecar_of_pod(case: Case) -> Manifest | None:
-    return sidecar_of_pod(case.around, case.source)
-
-
 def _find_by_name(manifests: Iterable[Manifest], name: str) -> Manifest | None:
     return next((each for each in manifests if object_name(each) == name), None)
-
-
-def _show_command(kind: str, name: str) -> str:
-    namespace, _, own = name.partition("/")
-    return f"kubectl get {kind} -n {quote(namespace)} {quote(own)} -o yaml"
 
 
 def wraps_tls_in_tls(case: Case) -> bool:

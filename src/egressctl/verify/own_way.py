@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from egressctl.envoy.config import DYNAMIC, EnvoyCluster, OutboundName, ProxyConfig, parse_outbound_name
 from egressctl.envoy.counts import ClusterCounts, hosts_used
-from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
+from egressctl.istio.export_to import is_exported_to_namespace
 from egressctl.istio.gateway_api import origin_of_route
 from egressctl.istio.hosts import covers_host, hosts_overlap
 from egressctl.istio.listing import lists_address, lists_block, lists_port, tcp_ports
 from egressctl.istio.sidecar_listeners import egress_listeners
-from egressctl.istio.sidecar_scope import ImportScope, import_scope, sidecar_for_pod
+from egressctl.istio.sidecar_scope import ImportScope, import_scope
 from egressctl.manifests.service_entry import PLURAL
 from egressctl.mesh.propagation import blocks_nobody_holds
 from egressctl.model.blocks import parse_address
@@ -26,6 +26,7 @@ from egressctl.model.entry import MeshObjects, ServiceEntry
 from egressctl.model.evidence import Owner, Ownership, Source, Walk
 from egressctl.model.json_values import texts_at
 from egressctl.model.probe import Probe
+from egressctl.verify.candidates import is_in_sidecar, sidecar_of_pod
 from egressctl.verify.ownership import describe_match, find_owner
 
 _ORIGINAL = "ORIGINAL_DST"
@@ -124,9 +125,7 @@ def owner_of_way(way: WayTaken, entry: ServiceEntry, others: Sequence[ServiceEnt
 
 def _as_listener_declares(way: WayTaken) -> Callable[[ServiceEntry], ServiceEntry]:
     """Return what makes of an entry what istiod takes it for, by a Sidecar's egress listener with the probe's port as its own."""
-    sidecar = (
-        sidecar_for_pod(way.around.sidecars, way.source.namespace, way.source.labels, way.around.root) if way.around else None
-    )
+    sidecar = sidecar_of_pod(way.around, way.source)
     own = [each for each in egress_listeners(sidecar) if each.port == way.probe.port] if sidecar else []
     return own[0].as_declared if own else lambda entry: entry
 
@@ -149,14 +148,11 @@ def _namespace_of_dynamic(way: WayTaken, to: OutboundName) -> str:
     """
     if way.around is None or PLURAL in way.around.reach:
         return ""
-    own, default = way.source.namespace, way.around.default_export_to or PUBLIC
-    sidecar = sidecar_for_pod(way.around.sidecars, own, way.source.labels, way.around.root)
+    own = way.source.namespace
     namespaces = {
         each.namespace
         for each in way.around.entries
-        if to.host in each.hosts
-        and is_exported_to_namespace(each, own, default)
-        and (sidecar is None or import_scope(sidecar, each, to.port, own) is not ImportScope.NOTHING)
+        if to.host in each.hosts and is_in_sidecar(way.around, way.source, each, to.port)
     }
     return own if own in namespaces else namespaces.pop() if len(namespaces) == 1 else ""
 
@@ -231,7 +227,7 @@ def _is_shaped_by_others(way: WayTaken, entry: ServiceEntry) -> bool:
         return True
     if way.around is None:
         return False
-    sidecar = sidecar_for_pod(way.around.sidecars, way.source.namespace, way.source.labels, way.around.root)
+    sidecar = sidecar_of_pod(way.around, way.source)
     numbers = {way.probe.port, *(port.number for port in tcp_ports(entry))}
     if sidecar is not None and any(
         import_scope(sidecar, entry, number, way.source.namespace) is not ImportScope.WHOLE for number in numbers

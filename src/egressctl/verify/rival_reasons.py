@@ -5,16 +5,13 @@ The reasons are functions as those of `diagnosis.py`, which asks them in its ord
 
 from __future__ import annotations
 
-from egressctl.istio.export_to import PUBLIC, is_exported_to_namespace
 from egressctl.istio.hosts import covers_host
-from egressctl.istio.listing import is_every_address
-from egressctl.istio.sidecar_scope import ImportScope, import_scope
+from egressctl.istio.listing import is_every_address, protocols_on
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.blocks import Block, parse_block, parse_blocks
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
-from egressctl.runtime.sanitize import quote
-from egressctl.verify.candidates import sidecar_of_pod
+from egressctl.verify.candidates import is_in_sidecar, show_command
 from egressctl.verify.causes import Case, explain_cause
 
 
@@ -26,13 +23,13 @@ def nearer_block_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     address, number, tls = parse_block(case.outcome.remote_ip), case.probe.port, case.probe.speech.tls
     if address is None or not _is_refused_or_let_out(case):
         return None
-    declared = {port.protocol.upper() for port in entry.ports if port.number == number}
+    declared = protocols_on(entry, number)
     # HTTP is routed by its host, and has no filter chain of a block.
     own = max((block.length for block in _blocks(entry) if block.holds(address) and not declared & HTTP_PROTOCOLS), default=-1)
     for other in case.around.entries if case.around else ():
-        protocols = {port.protocol.upper() for port in other.ports if port.number == number}
+        protocols = protocols_on(other, number)
         longer = [block for block in _blocks(other) if block.holds(address) and block.length > own]
-        if other == entry or not longer or not _is_in_sidecar(case, other):
+        if other == entry or not longer or not is_in_sidecar(case.around, case.source, other, number):
             continue
         block = max(longer, key=lambda each: each.length)
         by_name = bool(protocols & TLS_PROTOCOLS) and not block.is_one_address
@@ -43,7 +40,7 @@ def nearer_block_cause(case: Case, entry: ServiceEntry) -> Cause | None:
                 f"ServiceEntry {other} lists {block} on port {number} for the server name {names} alone, and Envoy looks for the "
                 f"longest block first: what {entry} says is never asked; the sidecar sends {case.address} to {case.leads_to}"
             )
-            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, _show_command(other))
+            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, show_command("serviceentry", str(other)))
     return None
 
 
@@ -54,7 +51,7 @@ def shared_endpoints_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     other entry (`ServiceEndpointsByPort` in `buildSidecarOutboundListeners`).
     """
     number = case.probe.port
-    declared = {port.protocol.upper() for port in entry.ports if port.number == number}
+    declared = protocols_on(entry, number)
     if entry.resolution != "NONE" or entry.addresses or declared & HTTP_PROTOCOLS or not _is_refused_or_let_out(case):
         return None
     for other in case.around.entries if case.around else ():
@@ -66,7 +63,7 @@ def shared_endpoints_cause(case: Case, entry: ServiceEntry) -> Cause | None:
                 f"Istio takes for those of {entry} too, and so makes no listener for every address on that port; "
                 f"the sidecar sends {case.address} to {case.leads_to}"
             )
-            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, _show_command(other))
+            return explain_cause(CauseCode.RIVAL_ENTRY, case, said, show_command("serviceentry", str(other)))
     return None
 
 
@@ -78,15 +75,3 @@ def _is_refused_or_let_out(case: Case) -> bool:
 def _blocks(entry: ServiceEntry) -> list[Block]:
     """Return the entry's blocks for which there are filter chains of their own."""
     return parse_blocks(each for each in entry.addresses if not is_every_address(each))
-
-
-def _is_in_sidecar(case: Case, entry: ServiceEntry) -> bool:
-    default = (case.around.default_export_to if case.around else None) or PUBLIC
-    if not is_exported_to_namespace(entry, case.source.namespace, default):
-        return False
-    sidecar = sidecar_of_pod(case.around, case.source)
-    return sidecar is None or import_scope(sidecar, entry, case.probe.port, case.source.namespace) is not ImportScope.NOTHING
-
-
-def _show_command(entry: ServiceEntry) -> str:
-    return f"kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml"

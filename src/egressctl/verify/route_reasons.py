@@ -12,14 +12,13 @@ from dataclasses import replace
 from egressctl.envoy.config import OF_POLICY, parse_outbound_name
 from egressctl.istio.gateway_api import Origin, names_as_parent, origin_of_route, origin_of_rule
 from egressctl.istio.hosts import covers_host, hosts_overlap
-from egressctl.istio.listing import tcp_ports
+from egressctl.istio.listing import protocols_on, tcp_ports
 from egressctl.istio.sidecar_listeners import EgressListener, egress_listeners
 from egressctl.manifests.formats import HTTP_PROTOCOLS, TLS_PROTOCOLS
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import Manifest, Port, ServiceEntry
 from egressctl.model.json_values import list_at, mapping_at, mappings_at, text_at, texts_at, value_at
-from egressctl.runtime.sanitize import quote
-from egressctl.verify.candidates import object_name, sidecar_of_pod
+from egressctl.verify.candidates import object_name, show_command, sidecar_of_pod
 from egressctl.verify.causes import Case, explain_cause
 
 _HTTPS, _HTTP = 443, 80
@@ -53,7 +52,7 @@ def is_moved_to_another_port(case: Case) -> bool:
 def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     """Blame a Sidecar resource whose listeners have ports of their own, by which the pod gets nothing of the entry there."""
     number, sidecar = case.probe.port, sidecar_of_pod(case.around, case.source)
-    if sidecar is None or case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
+    if sidecar is None or not _is_left_to_policy(case):
         return None
     listeners = egress_listeners(sidecar)
     ports = list(dict.fromkeys(str(each.port) for each in listeners if each.port))
@@ -69,8 +68,8 @@ def own_port_cause(case: Case, entry: ServiceEntry) -> Cause | None:
         said = ""
     if not said:
         return None
-    step = f"kubectl get sidecar -n {quote(name.partition('/')[0])} {quote(name.partition('/')[2])} -o yaml"
-    return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, f"{said}; the sidecar sends {case.address} to {case.leads_to}", step)
+    said = f"{said}; the sidecar sends {case.address} to {case.leads_to}"
+    return explain_cause(CauseCode.HIDDEN_BY_SIDECAR, case, said, show_command("sidecar", name))
 
 
 def _what_listener_lacks(case: Case, entry: ServiceEntry, own: Sequence[EgressListener]) -> str:
@@ -98,10 +97,9 @@ def server_name_cause(case: Case, entry: ServiceEntry) -> Cause | None:
     istiod makes its filter chains in place of the entry's own, where one of its hosts is the entry's, or within it.
     """
     around, speech = case.around, case.probe.speech
-    declared = {port.protocol.upper() for port in entry.ports if port.number == case.probe.port}
-    if around is None or not speech.tls or not declared & TLS_PROTOCOLS:
+    if around is None or not speech.tls or not protocols_on(entry, case.probe.port) & TLS_PROTOCOLS:
         return None
-    if case.leads_to not in (*OF_POLICY, "no Envoy cluster"):
+    if not _is_left_to_policy(case):
         return None
     if not any(covers_host(host, case.probe.host) for host in entry.hosts):
         return None
@@ -142,8 +140,7 @@ def _server_names(route: Manifest, port: int, labels: Mapping[str, str], namespa
 
 def no_endpoints_cause(case: Case) -> Cause:
     """Blame the entry whose Envoy cluster has no hosts: for a URL, the one whose it is."""
-    owner = case.evidence.owner
-    entry = case.entry or (owner.entry if owner else None)
+    entry = _entry_behind(case)
     return explain_cause(CauseCode.NO_ENDPOINTS, replace(case, entry=entry) if entry else case)
 
 
@@ -205,10 +202,9 @@ def _other_port_cause(case: Case, what: str, more: str) -> Cause:
     if walk is not None and is_moved_to_another_port(case):
         origin = origin_of_route(walk.virtual_service, case.around)
         return explain_cause(CauseCode.REROUTED, case, f"{origin} sends {what}{more}", origin.show_command)
-    owner = case.evidence.owner
-    entry = case.entry or (owner.entry if owner else None)
+    entry = _entry_behind(case)
     said = f"{entry or 'the ServiceEntry'} has a targetPort, by which port {case.probe.port} leads as {what}{more}"
-    step = f"kubectl get serviceentry -n {quote(entry.namespace)} {quote(entry.name)} -o yaml" if entry else ""
+    step = show_command("serviceentry", str(entry)) if entry else ""
     return explain_cause(CauseCode.PROTOCOL_MISMATCH, case, said, step)
 
 
@@ -217,9 +213,19 @@ def _is_tls_port(case: Case, number: int) -> bool:
     return usual or any(port.number == number and port.protocol.upper() in TLS_PROTOCOLS for port in _ports(case))
 
 
-def _ports(case: Case) -> list[Port]:
+def _is_left_to_policy(case: Case) -> bool:
+    """Say whether the way leads to no entry's Envoy cluster."""
+    return case.leads_to in (*OF_POLICY, "no Envoy cluster")
+
+
+def _entry_behind(case: Case) -> ServiceEntry | None:
+    """Return the entry that was named, or for a URL the one whose Envoy cluster it is."""
     owner = case.evidence.owner
-    entry = case.entry or (owner.entry if owner else None)
+    return case.entry or (owner.entry if owner else None)
+
+
+def _ports(case: Case) -> list[Port]:
+    entry = _entry_behind(case)
     return tcp_ports(entry) if entry else []
 
 

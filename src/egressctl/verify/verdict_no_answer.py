@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of, looks_reset
+from egressctl.model.blocks import bracketed
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import BARE_SCHEME, Probe, Verdict
@@ -70,8 +71,7 @@ def judge_failure(case: Case) -> tuple[Verdict, Cause]:
 
 def _refused_proxy_cause(case: Case) -> Cause:
     """Name the proxy of a proxy variable as what the mesh refused, and its reason: an entry for the URL would not help."""
-    host = f"[{case.outcome.remote_ip}]" if ":" in case.outcome.remote_ip else case.outcome.remote_ip
-    probe = Probe(case.probe.name, f"{BARE_SCHEME}{host}:{case.outcome.remote_port}")
+    probe = Probe(case.probe.name, f"{BARE_SCHEME}{bracketed(case.outcome.remote_ip)}:{case.outcome.remote_port}")
     evidence = replace(case.evidence, owner=None)
     told = why_not_ours(replace(case, probe=probe, entry=None, entry_name="", entry_namespace="", evidence=evidence))
     asked = f"{case.probe.host}:{case.probe.port}"

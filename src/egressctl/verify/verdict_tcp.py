@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from egressctl.envoy.config import LETS_OUT
 from egressctl.mesh.curl import cause_of
+from egressctl.model.blocks import bracketed
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.evidence import Capture, Ownership
 from egressctl.model.probe import Verdict
@@ -107,7 +108,7 @@ def _judge_let_through(case: Case) -> tuple[Verdict, Cause]:
 
 def _unproven_verdict(case: Case, said: str) -> tuple[Verdict, Cause]:
     command = f"kubectl annotate serviceentry -n {quote(case.namespace)} {quote(case.entry_name)} egressctl.dev/probes="
-    host = f"[{case.probe.host}]" if ":" in case.probe.host else case.probe.host
+    host = bracketed(case.probe.host)
     asking = f"send a request, whose answer shows it: egressctl verify --probe {quote(f'https://{host}:{case.probe.port}')}"
     step = f"""give it a probe that asks: {command}'[{{"name":"NAME","url":"URL"}}]', or none""" if case.entry_name else asking
     return Verdict.UNPROVEN, explain_cause(CauseCode.EVIDENCE_LOST, case, said, step)

@@ -24,6 +24,7 @@ from egressctl.envoy.trace import NotTaken, trace
 from egressctl.envoy.trace import TraceStep as TracedStation
 from egressctl.envoy.walk import final_envoy_clusters, outbound_policy
 from egressctl.istio.gateway_api import origin_of_route
+from egressctl.model.blocks import bracketed
 from egressctl.model.cause import Cause, CauseCode
 from egressctl.model.entry import ServiceEntry
 from egressctl.model.evidence import Evidence, Owner, Ownership, Source, Walk
@@ -206,7 +207,7 @@ def _hosts_of_cluster(
         return (f"{place.probe.host}:{place.probe.port}",)
     if known is None or not known.type or counts is None or known.name not in counts:
         return None
-    return tuple(f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip, port in counts[known.name].hosts)
+    return tuple(f"{bracketed(ip)}:{port}" for ip, port in counts[known.name].hosts)
 
 
 def _reaches_target(place: ResolvedProbe, owner: Owner | None, walk: Walk) -> bool | None:
